@@ -1,0 +1,145 @@
+/** Every stable error code with what it stands for. A new code is one line here; docs/troubleshooting.md is indexed by them. */
+export const codes = {
+  'input-missing': 'a required input is empty',
+  'input-invalid': 'an input has a value that cannot be used',
+  'compose-file-missing': 'no Compose file was found in the repository',
+  'compose-file-ambiguous': 'several Compose files of the same rank were found',
+  'compose-invalid': 'Docker Compose does not accept the Compose file, or it cannot be deployed as it is',
+  'build-failed': 'an image could not be built',
+  'push-failed': 'an image could not be pushed',
+  'registry-login-failed': 'the registry refused the login',
+  'no-manage-py': 'no image holds manage.py',
+  'several-manage-py': 'several images hold different manage.py files',
+  'ssh-unreachable': 'nothing answers on the SSH port of the server',
+  'ssh-login-refused': 'the server does not accept the SSH key',
+  'ssh-host-key': "the server's host key is not one of the known hosts",
+  'server-no-docker': 'Docker is missing on the server or may not be used by this user',
+  'server-compose-old': 'Docker Compose on the server is too old',
+  'server-architecture': 'the image was built for another processor architecture',
+  'server-disk': 'the server has too little free disk space',
+  'server-format': 'a newer version of this action has deployed to this directory',
+  'env-file-missing': 'the Compose file names an env file that is neither shipped nor on the server',
+  'database-not-up': 'the database does not answer yet',
+  'database-refused': 'the database refuses the connection',
+  'settings-import': 'the Django settings or apps cannot be imported',
+  'migration-conflict': 'the migrations contradict each other or the database',
+  'migration-failed': 'a migration failed',
+  'plan-differs': 'the database changed between the plan and the migration',
+  'plan-digest': 'the plan is not the one that was approved',
+  'lock-busy': 'another deployment holds the lock on the server',
+  'newer-run-deployed': 'a newer workflow run has already deployed',
+  'health-refused': 'the app does not accept connections',
+  'health-bad-request': 'the app answers the health check with 400',
+  'health-https-redirect': 'the app answers the health check with a redirect to https',
+  'health-server-error': 'the app answers the health check with a server error',
+  'health-timeout': 'the app did not become healthy in time',
+  'container-exited': 'a container of the new release ended or restarts over and over',
+  'not-migrated': 'migrations are missing after the deployment',
+  'rollback-unfit': 'the old code cannot live with the database as it is now',
+  'rollback-unknown-version': 'the version to go back to is not on the server',
+  'rollback-none': 'there is no earlier release to go back to',
+  'transaction-died': 'the deployment on the server ended without a result',
+  aborted: 'the job was cancelled',
+  'recovery-failed': 'an unfinished deployment could not be brought to an end',
+  'program-missing': 'a program that is needed is not installed on the runner',
+  'program-timeout': 'a program on the runner did not end in time',
+  internal: 'a fault of this action itself',
+} as const
+
+/** One of the stable error codes. */
+export type Code = keyof typeof codes
+
+/** Where in the repository the mistake is, for an annotation. Lines and columns count from 1. */
+export type Place = { file: string; line?: number | undefined; column?: number | undefined }
+
+/** What a person needs to know to mend a failure. */
+export type Problem = {
+  /** What failed, one sentence. */
+  what: string
+  /** The value or output that was seen; never a secret. */
+  seen?: string | undefined
+  /** The likely cause. */
+  why?: string | undefined
+  /** The exact change that mends it. */
+  fix?: string | undefined
+  annotation?: Place | undefined
+  cause?: unknown
+}
+
+/** A failure that explains itself: a stable code, what failed, what was seen, why, and the fix. */
+export class DeployError extends Error {
+  override readonly name = 'DeployError'
+  readonly code: Code
+  readonly what: string
+  readonly seen: string | undefined
+  readonly why: string | undefined
+  readonly fix: string | undefined
+  readonly annotation: Place | undefined
+
+  constructor(code: Code, problem: Problem) {
+    super(problem.what, problem.cause === undefined ? {} : { cause: problem.cause })
+    this.code = code
+    this.what = problem.what
+    this.seen = problem.seen
+    this.why = problem.why
+    this.fix = problem.fix
+    this.annotation = problem.annotation
+  }
+}
+
+/** All problems of the inputs at once, so that nobody has to find them one run at a time. */
+export class InputErrors extends Error {
+  override readonly name = 'InputErrors'
+  readonly problems: readonly DeployError[]
+
+  constructor(problems: readonly DeployError[]) {
+    super(problems.map((problem) => problem.what).join('; '))
+    this.problems = problems
+  }
+}
+
+/** The code under which a failure is reported. */
+export function codeOf(error: unknown): Code {
+  if (error instanceof DeployError) return error.code
+  if (error instanceof InputErrors) return error.problems[0]?.code ?? 'input-invalid'
+  return 'internal'
+}
+
+/** The failure as text for the log: code, what, seen, why, fix, and the causes below it. */
+export function explain(error: unknown): string {
+  if (error instanceof InputErrors) {
+    const [only, ...others] = error.problems
+    if (only && others.length === 0) return explain(only)
+    return [`${error.problems.length} inputs need a change:`, ...error.problems.map(explain)].join('\n')
+  }
+  if (error instanceof DeployError) {
+    return [`${error.what} [${error.code}]`, ...details(error), ...causes(error.cause)].join('\n')
+  }
+  const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
+  return [
+    `Deploy Django stopped on an error it does not know [internal]`,
+    field('seen', text),
+    field('fix', 'run the job again with debug logging and report the log'),
+    ...(error instanceof Error ? causes(error.cause) : []),
+  ].join('\n')
+}
+
+function details(error: DeployError): string[] {
+  const lines: string[] = []
+  if (error.seen !== undefined) lines.push(field('seen', error.seen))
+  if (error.why !== undefined) lines.push(field('why', error.why))
+  if (error.fix !== undefined) lines.push(field('fix', error.fix))
+  return lines
+}
+
+function causes(cause: unknown): string[] {
+  if (cause === undefined || cause === null) return []
+  if (cause instanceof DeployError) return [field('cause', `${cause.what} [${cause.code}]`), ...causes(cause.cause)]
+  if (cause instanceof Error) return [field('cause', cause.message), ...causes(cause.cause)]
+  return [field('cause', String(cause))]
+}
+
+/** Continuation lines are indented, so that a value of many lines stays below its name. */
+function field(name: string, text: string): string {
+  return `  ${`${name}:`.padEnd(6)}${text.trimEnd().replaceAll('\n', '\n        ')}`
+}
