@@ -141,5 +141,5 @@ function causes(cause: unknown): string[] {
 
 /** Continuation lines are indented, so that a value of many lines stays below its name. */
 function field(name: string, text: string): string {
-  return `  ${`${name}:`.padEnd(6)}${text.trimEnd().replaceAll('\n', '\n        ')}`
+  return `  ${`${name}:`.padEnd(7)}${text.trimEnd().replaceAll('\n', '\n         ')}`
 }

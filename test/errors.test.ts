@@ -1,0 +1,74 @@
+import { describe, expect, test } from '@jest/globals'
+import { codeOf, DeployError, explain, InputErrors } from '../src/errors.ts'
+
+describe('explain', () => {
+  test('prints code, what, seen, why and fix, with long values indented below their names', () => {
+    const error = new DeployError('ssh-unreachable', {
+      what: 'Nothing answers at example.org:22',
+      seen: 'ssh: connect to host example.org port 22\nConnection refused\n',
+      why: 'a firewall closes the port',
+      fix: 'open port 22 for the runner',
+    })
+    expect(explain(error)).toBe(
+      [
+        'Nothing answers at example.org:22 [ssh-unreachable]',
+        '  seen:  ssh: connect to host example.org port 22',
+        '         Connection refused',
+        '  why:   a firewall closes the port',
+        '  fix:   open port 22 for the runner',
+      ].join('\n'),
+    )
+  })
+
+  test('leaves out what is not known', () => {
+    expect(explain(new DeployError('aborted', { what: 'The job was cancelled' }))).toBe(
+      'The job was cancelled [aborted]',
+    )
+  })
+
+  test('follows the causes to the root', () => {
+    const root = new Error('read ECONNRESET')
+    const middle = new DeployError('push-failed', { what: 'The push broke off', cause: root })
+    const lines = explain(new DeployError('internal', { what: 'Nothing was deployed', cause: middle })).split('\n')
+    expect(lines).toEqual([
+      'Nothing was deployed [internal]',
+      '  cause: The push broke off [push-failed]',
+      '  cause: read ECONNRESET',
+    ])
+  })
+
+  test('lists all problems of the inputs', () => {
+    const error = new InputErrors([
+      new DeployError('input-missing', { what: 'Input host is empty', fix: 'set host' }),
+      new DeployError('input-invalid', { what: 'Input migrate is wrong', seen: 'sometimes' }),
+    ])
+    expect(explain(error).split('\n')).toEqual([
+      '2 inputs need a change:',
+      'Input host is empty [input-missing]',
+      '  fix:   set host',
+      'Input migrate is wrong [input-invalid]',
+      '  seen:  sometimes',
+    ])
+    expect(error.message).toBe('Input host is empty; Input migrate is wrong')
+  })
+
+  test('says so when it meets an error it does not know, with the stack', () => {
+    const text = explain(new TypeError('x is not a function'))
+    expect(text).toContain('[internal]')
+    expect(text).toContain('TypeError: x is not a function')
+    expect(text).toContain('errors.test.ts')
+    expect(explain('a plain string')).toContain('a plain string')
+  })
+})
+
+test('codeOf names the code of any failure', () => {
+  expect(codeOf(new DeployError('lock-busy', { what: 'busy' }))).toBe('lock-busy')
+  expect(codeOf(new InputErrors([new DeployError('input-missing', { what: 'host' })]))).toBe('input-missing')
+  expect(codeOf(new Error('?'))).toBe('internal')
+})
+
+test('a cause is kept, and absent when there is none', () => {
+  const root = new Error('root')
+  expect(new DeployError('internal', { what: 'x', cause: root }).cause).toBe(root)
+  expect('cause' in new DeployError('internal', { what: 'x' })).toBe(false)
+})
