@@ -1,0 +1,154 @@
+import { DeployError } from '../errors.ts'
+
+/** A migration as the probe names it; `source` is the SHA-256 of its file. */
+export type Migration = { app: string; name: string; source: string }
+
+/** One operation of a pending migration, in Django's own words. */
+export type Operation = { kind: string; text: string; reversible: boolean }
+
+/** A migration that the database does not have yet. */
+export type Pending = Migration & { atomic: boolean; operations: readonly Operation[] }
+
+/** What the settings say about how the site wants to be asked. */
+export type Settings = {
+  allowedHosts: readonly string[]
+  sslRedirect: boolean
+  /** Header and value that mark a request as https, as in SECURE_PROXY_SSL_HEADER. */
+  proxySslHeader: readonly [string, string] | undefined
+}
+
+/** The probe's view of the live database with the new image. */
+export type LivePlan = {
+  kind: 'live'
+  settings: Settings
+  database: string
+  empty: boolean
+  pending: readonly Pending[]
+  unknown: readonly string[]
+  drift: readonly string[]
+  digest: string
+}
+
+/** The database's service does not run yet: everything in the image will be applied. */
+export type OfflinePlan = { kind: 'offline'; settings: Settings; migrations: readonly Migration[] }
+
+/** A migration that this transaction applied. */
+export type Applied = { app: string; name: string; milliseconds: number }
+
+/** What the migration container reported. */
+export type MigrateReport = {
+  applied: readonly Applied[]
+  already: readonly string[]
+  failed: { app: string; name: string; error: string } | undefined
+}
+
+/** How HTTP answered. */
+export type HttpReport = { url: string | undefined; status: number | undefined; reason: string | undefined; text: string }
+
+/** What does not fit between some code's models and the database. */
+export type FitReport = { problems: readonly string[]; ahead: readonly string[] }
+
+/** The probe's own words about why it failed. */
+export type ProbeError = { kind: string; message: string; detail: string | undefined }
+
+type Json = { readonly [key: string]: unknown }
+
+/** The last probe document in a program's output; undefined when the probe did not get that far. */
+export function findDocument(output: string): Json | undefined {
+  const line = output.split('\n').findLast((candidate) => candidate.startsWith('{"deploy-django":'))
+  if (line === undefined) return undefined
+  const parsed: unknown = JSON.parse(line)
+  if (!isRecord(parsed)) return undefined
+  if (parsed['deploy-django'] !== 1) {
+    throw new DeployError('internal', { what: 'The probe answered in a format of another version', seen: line.slice(0, 80) })
+  }
+  return parsed
+}
+
+export function readPlan(document: Json): LivePlan | OfflinePlan {
+  const settings = readSettings(record(document['settings']))
+  if (document['verb'] === 'list') {
+    return { kind: 'offline', settings, migrations: records(document['migrations']).map(readMigration) }
+  }
+  const database = record(document['database'])
+  return {
+    kind: 'live',
+    settings,
+    database: [database['vendor'], database['host'], database['name']].filter((part) => part).join(' '),
+    empty: database['empty'] === true,
+    pending: records(document['pending']).map((pending) => ({
+      ...readMigration(pending),
+      atomic: pending['atomic'] !== false,
+      operations: records(pending['operations']).map((operation) => ({
+        kind: text(operation['kind']),
+        text: text(operation['text']),
+        reversible: operation['reversible'] === true,
+      })),
+    })),
+    unknown: texts(document['unknown']),
+    drift: texts(document['drift']),
+    digest: text(document['digest']),
+  }
+}
+
+export function readMigrateReport(document: Json): MigrateReport {
+  const failed = document['failed']
+  return {
+    applied: records(document['applied']).map((applied) => ({
+      app: text(applied['app']),
+      name: text(applied['name']),
+      milliseconds: Number(applied['milliseconds'] ?? 0),
+    })),
+    already: texts(document['already']),
+    failed: isRecord(failed)
+      ? { app: text(failed['app']), name: text(failed['name']), error: text(failed['error']) }
+      : undefined,
+  }
+}
+
+export function readHttpReport(document: Json): HttpReport {
+  return {
+    url: optionalText(document['url']),
+    status: typeof document['status'] === 'number' ? document['status'] : undefined,
+    reason: optionalText(document['reason']),
+    text: text(document['text']),
+  }
+}
+
+export function readFitReport(document: Json): FitReport {
+  return {
+    problems: records(document['problems']).map((problem) => text(problem['text'])),
+    ahead: texts(document['ahead']),
+  }
+}
+
+export function readProbeError(document: Json | undefined): ProbeError | undefined {
+  const error = document?.['error']
+  if (!isRecord(error)) return undefined
+  return { kind: text(error['kind']), message: text(error['message']), detail: optionalText(error['detail']) }
+}
+
+function readMigration(migration: Json): Migration {
+  return { app: text(migration['app']), name: text(migration['name']), source: text(migration['source']) }
+}
+
+function readSettings(settings: Json): Settings {
+  const header = settings['proxy_ssl_header']
+  const [name, value] = Array.isArray(header) ? texts(header) : []
+  return {
+    allowedHosts: texts(settings['allowed_hosts']),
+    sslRedirect: settings['ssl_redirect'] === true,
+    proxySslHeader: name !== undefined && value !== undefined ? [name, value] : undefined,
+  }
+}
+
+function isRecord(value: unknown): value is Json {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+const record = (value: unknown): Json => (isRecord(value) ? value : {})
+const records = (value: unknown): Json[] => (Array.isArray(value) ? value.filter(isRecord) : [])
+const text = (value: unknown): string => (typeof value === 'string' ? value : '')
+const optionalText = (value: unknown): string | undefined => text(value) || undefined
+const texts = (value: unknown): string[] =>
+  Array.isArray(value) ? value.filter((item): item is string => typeof item === 'string') : []

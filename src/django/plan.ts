@@ -1,0 +1,89 @@
+import type { LivePlan, Migration, OfflinePlan, Settings } from './document.ts'
+
+/** A step of a transaction: a function `step_<name>` of src/server/transaction.sh. */
+export type Step =
+  | 'recover'
+  | 'fence'
+  | 'data'
+  | 'replan'
+  | 'migrate'
+  | 'fit'
+  | 'swap'
+  | 'proxy'
+  | 'health'
+  | 'verify'
+  | 'commit'
+  | 'prune'
+
+/** What a transaction shall do, decided on the runner; the server only walks it. */
+export type Plan = {
+  kind: 'deploy' | 'unchanged' | 'rollback'
+  steps: readonly Step[]
+  /** What the database lacks; empty when nothing will be migrated. */
+  pending: readonly Migration[]
+  /** Identifies what was decided; empty where there was no database to ask. */
+  digest: string
+}
+
+const SWAP: readonly Step[] = ['swap', 'proxy', 'health', 'verify', 'commit', 'prune']
+const LOOK_ONLY: readonly Step[] = ['recover', 'fence', 'health', 'verify']
+
+/** The plan of a deploy. `same` says that the release that serves has the same images, files and settings. */
+export function planDeploy(found: LivePlan | OfflinePlan, migrate: 'auto' | 'before' | 'external' | 'none', same: boolean): Plan {
+  const pending = found.kind === 'live' ? found.pending : found.migrations
+  const digest = found.kind === 'live' ? found.digest : ''
+  if (same && pending.length === 0) return { kind: 'unchanged', steps: LOOK_ONLY, pending, digest }
+  const migrating: Step[] = migrate === 'external' || migrate === 'none' ? [] : ['replan', 'migrate']
+  return { kind: 'deploy', steps: ['recover', 'fence', 'data', ...migrating, ...SWAP], pending, digest }
+}
+
+/** The plan of a code-only rollback: the schema stays, so the old code must fit it. */
+export function planRollback(): Plan {
+  return { kind: 'rollback', steps: ['recover', 'fence', 'data', 'fit', ...SWAP], pending: [], digest: '' }
+}
+
+/** `app.name=source`, as the probe compares what it finds with what was approved. */
+export function approve(pending: readonly Migration[]): string[] {
+  return pending.map((migration) => `${migration.app}.${migration.name}=${migration.source}`)
+}
+
+/** How the app is asked whether it is well. */
+export type HealthQuestion = {
+  urls: readonly string[] | 'auto' | 'none'
+  headers: Readonly<Record<string, string>>
+  status: readonly string[]
+}
+
+/** The text of http.json for the probe; undefined when nobody shall ask. Given headers win over those from the settings. */
+export function askHealth(
+  question: HealthQuestion,
+  fronts: readonly (readonly [service: string, port: number])[],
+  settings: Settings | undefined,
+): string | undefined {
+  if (question.urls === 'none') return undefined
+  return JSON.stringify({
+    format: 1,
+    urls: question.urls === 'auto' ? [] : question.urls,
+    fronts,
+    headers: { ...(settings ? headersFor(settings) : {}), ...question.headers },
+    status: question.status,
+  })
+}
+
+/** The headers with which a site behind a proxy answers: a Host that it allows, and https where it insists on it. */
+export function headersFor(settings: Settings): Record<string, string> {
+  const headers: Record<string, string> = {}
+  const host = settings.allowedHosts.find((name) => name !== '*')
+  if (host !== undefined && !settings.allowedHosts.includes('*')) headers['Host'] = host.replace(/^\./, '')
+  if (settings.sslRedirect && settings.proxySslHeader) {
+    const [name, value] = settings.proxySslHeader
+    headers[headerName(name)] = value
+  }
+  return headers
+}
+
+/** `HTTP_X_FORWARDED_PROTO`, as WSGI names a header, as it is sent: `X-Forwarded-Proto`. */
+function headerName(wsgi: string): string {
+  const words = wsgi.replace(/^HTTP_/, '').toLowerCase().split('_')
+  return words.map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join('-')
+}

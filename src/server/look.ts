@@ -1,0 +1,135 @@
+import { DeployError } from '../errors.ts'
+import type { Connection } from './connection.ts'
+
+/** Facts of a release or plan by name; each is the list of its lines. */
+export type Facts = ReadonlyMap<string, readonly string[]>
+
+/** What the server said about itself and about this project. */
+export type Server = {
+  home: string
+  docker: string | undefined
+  /** As Docker names it, e.g. `amd64`. */
+  architecture: string | undefined
+  dockerError: string | undefined
+  compose: string | undefined
+  /** Free space where Docker keeps its images, in KiB. */
+  freeDisk: number | undefined
+  missing: readonly string[]
+  /** Directories beside this one that hold a project of ours. */
+  projects: readonly string[]
+  format: number | undefined
+  current: string | undefined
+  previous: string | undefined
+  releases: ReadonlyMap<string, Facts>
+  /** Ids of transactions; those in `open` have not ended. */
+  plans: readonly string[]
+  open: readonly string[]
+}
+
+const HEADER = 'deploy-django look 1'
+
+/** Asks the server, once, for everything that the decisions of a run need. `script` is transaction.sh. */
+export async function look(connection: Connection, script: string, directory: string): Promise<Server> {
+  const finished = await connection.reach(['sh', '-s', 'look', directory], { stdin: script, timeoutMs: 120_000 })
+  const server = parseLook(finished.stdout)
+  if (server) return server
+  throw new DeployError('internal', {
+    what: 'The server answered, but not to our question',
+    seen: (finished.stderr || finished.stdout).trim().slice(-500),
+    why: 'the login shell of this user runs something else, or there is no `sh`',
+  })
+}
+
+/** Reads the answer; what a noisy login prints in front of it is passed over. Undefined when it is not whole. */
+export function parseLook(text: string): Server | undefined {
+  const lines = text.split('\n')
+  const start = lines.indexOf(HEADER)
+  const end = lines.indexOf('end', start)
+  if (start < 0 || end < 0) return undefined
+  const words = lines.slice(start + 1, end).map((line) => splitOnce(line))
+  const all = (name: string): string[] => words.filter(([word]) => word === name).map(([, rest]) => rest)
+  const one = (name: string): string | undefined => all(name)[0] || undefined
+  const [docker, architecture] = one('docker')?.split(' ') ?? []
+  return {
+    home: one('home') ?? '',
+    docker,
+    architecture,
+    dockerError: one('docker-error'),
+    compose: one('compose'),
+    freeDisk: toNumber(one('disk')),
+    missing: all('missing'),
+    projects: all('project'),
+    format: toNumber(one('format')),
+    current: one('current'),
+    previous: one('previous'),
+    releases: new Map(all('release').map((id) => [id, factsOf(id, all('fact'))])),
+    plans: all('plan'),
+    open: all('open'),
+  }
+}
+
+function factsOf(id: string, lines: readonly string[]): Facts {
+  const facts = new Map<string, string[]>()
+  for (const line of lines) {
+    const [of, rest] = splitOnce(line)
+    const [name, value] = splitOnce(rest)
+    if (of === id) facts.set(name, [...(facts.get(name) ?? []), value])
+  }
+  return facts
+}
+
+/** The single line of a fact. */
+export function fact(facts: Facts | undefined, name: string): string | undefined {
+  return facts?.get(name)?.[0]
+}
+
+/** Stops, before anything is sent, on a server that cannot run a deployment. All problems of a kind in one error. */
+export function checkServer(server: Server, user: string): void {
+  if (server.docker === undefined) {
+    const denied = /permission denied/i.test(server.dockerError ?? '')
+    throw new DeployError('server-no-docker', {
+      what: denied ? `${user} may not use Docker on the server` : 'Docker does not answer on the server',
+      seen: server.dockerError ?? 'no `docker` program',
+      why: denied ? `${user} is not in the group docker` : 'it is not installed or not running',
+      fix: denied ? `on the server, as root: usermod -aG docker ${user}` : 'install Docker Engine with the Compose plugin',
+    })
+  }
+  if (server.compose === undefined || !isAtLeast(server.compose, [2, 20])) {
+    throw new DeployError('server-compose-old', {
+      what: 'The server needs Docker Compose 2.20 or newer',
+      seen: server.compose ?? 'no `docker compose`',
+      fix: "install the package docker-compose-plugin of Docker's own repository on the server",
+    })
+  }
+  if (server.missing.length > 0) {
+    throw new DeployError('server-no-docker', {
+      what: `The server lacks ${server.missing.join(', ')}`,
+      fix: 'install coreutils and util-linux (on Alpine: apk add coreutils util-linux)',
+    })
+  }
+  if (server.format !== undefined && server.format > 1) {
+    throw new DeployError('server-format', {
+      what: 'A newer version of this action has deployed to this directory',
+      seen: `format ${server.format}, this version knows 1`,
+      fix: 'use the newer version in this workflow as well',
+    })
+  }
+}
+
+function isAtLeast(version: string, wanted: readonly number[]): boolean {
+  const numbers = version.replace(/^v/, '').split(/[.+-]/).map(Number)
+  for (const [index, least] of wanted.entries()) {
+    const number = numbers[index] ?? 0
+    if (number !== least) return number > least
+  }
+  return true
+}
+
+function splitOnce(line: string): [string, string] {
+  const space = line.indexOf(' ')
+  return space < 0 ? [line, ''] : [line.slice(0, space), line.slice(space + 1)]
+}
+
+function toNumber(text: string | undefined): number | undefined {
+  return text === undefined || !/^\d+$/.test(text) ? undefined : Number(text)
+}

@@ -1,0 +1,101 @@
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { DeployError } from '../errors.ts'
+import type { Run } from '../process.ts'
+import type { Connection } from './connection.ts'
+import { explainStage } from './failure.ts'
+import { command } from './follow.ts'
+
+/** A file to be sent: its path in the archive, what is in it, and its mode. */
+export type SentFile = { path: string; content: string | Buffer; mode: number }
+
+/** A login for one pull; it travels on standard input and is never written to a disk of the server. */
+export type RegistryLogin = { registry: string; username: string; password: string }
+
+/** One fact a file, one item a line; see "Seams" in docs/architecture.md. */
+export type FactLines = Readonly<Record<string, readonly string[]>>
+
+/** The facts as files below `folder`. The server reads them line by line, so no line may hold a line end or control character. */
+export function writeFacts(folder: string, facts: FactLines): SentFile[] {
+  return Object.entries(facts).map(([name, lines]) => {
+    const bad = lines.find((line) => !/^[^\p{Cc}]*$/u.test(line))
+    if (bad !== undefined) {
+      throw new DeployError('input-invalid', {
+        what: `A value of "${name}" has a line end or control character`,
+        seen: JSON.stringify(bad),
+        fix: 'remove it from the name in the Compose file or the input',
+      })
+    }
+    return { path: `${folder}/facts/${name}`, content: lines.map((line) => `${line}\n`).join(''), mode: 0o600 }
+  })
+}
+
+/** Sends the files into `destination` on the server, which is made private to the user; an archive in one call. */
+export async function send(
+  run: Run,
+  connection: Connection,
+  destination: string,
+  files: readonly SentFile[],
+  folder: string,
+): Promise<void> {
+  const archive = await pack(run, files, folder)
+  const made = await connection.reach(['mkdir', '-p', '-m', '700', destination])
+  if (made.code !== 0) throw notWritten(destination, made.stderr)
+  const sent = await connection.reach(['tar', '-x', '-p', '-f', '-', '-C', destination], { stdin: archive })
+  if (sent.code !== 0) throw notWritten(destination, sent.stderr)
+}
+
+async function pack(run: Run, files: readonly SentFile[], folder: string): Promise<Buffer> {
+  const tree = await mkdtemp(join(folder, 'send-'))
+  try {
+    for (const file of files) {
+      const path = join(tree, 'tree', file.path)
+      await mkdir(dirname(path), { recursive: true })
+      await writeFile(path, file.content, { mode: file.mode })
+    }
+    const archive = join(tree, 'archive.tar')
+    const packed = await run('tar', ['-C', join(tree, 'tree'), '-c', '-f', archive, '--owner=0', '--group=0', '.'])
+    if (packed.code !== 0) throw new DeployError('internal', { what: 'tar failed on the runner', seen: packed.stderr })
+    return await readFile(archive)
+  } finally {
+    await rm(tree, { recursive: true, force: true })
+  }
+}
+
+/** Puts what was sent in place and pulls the images by digest; the site is untouched. */
+export async function stage(
+  connection: Connection,
+  directory: string,
+  transaction: string,
+  login: RegistryLogin | undefined,
+  show: (line: string) => void,
+): Promise<void> {
+  const script = `${incoming(directory, transaction)}/plan/transaction.sh`
+  const staged = await connection.reach(['sh', script, 'stage', directory, transaction], {
+    stdin: login ? `${login.registry}\n${login.username}\n${login.password}\n` : '',
+    onLine: (line, stream) => {
+      if (stream === 'stdout') show(line)
+    },
+  })
+  if (staged.code !== 0) throw explainStage(staged)
+}
+
+/** Where an upload waits until `stage` puts it in place. */
+export function incoming(directory: string, transaction: string): string {
+  return `${directory}/.deploy/incoming/${transaction}`
+}
+
+/** Starts the transaction; from here on it lives on the server. */
+export async function begin(connection: Connection, directory: string, transaction: string): Promise<void> {
+  const begun = await connection.reach(command(directory, transaction, 'begin'))
+  if (begun.code !== 0) throw explainStage(begun)
+}
+
+function notWritten(destination: string, stderr: string): DeployError {
+  return new DeployError('server-disk', {
+    what: `The release could not be written to ${destination} on the server`,
+    seen: stderr.trim(),
+    why: 'the disk is full, or the folder belongs to another user',
+    fix: 'free disk space, or give the folder to the user of `host`',
+  })
+}
