@@ -1,3 +1,4 @@
+import type { HealthUrl } from '../values.ts'
 import type { LivePlan, Migration, OfflinePlan, Settings } from './document.ts'
 
 /** A step of a transaction: a function `step_<name>` of src/server/transaction.sh. */
@@ -29,7 +30,11 @@ const SWAP: readonly Step[] = ['swap', 'proxy', 'health', 'verify', 'commit', 'p
 const LOOK_ONLY: readonly Step[] = ['recover', 'fence', 'health', 'verify']
 
 /** The plan of a deploy. `same` says that the release that serves has the same images, files and settings. */
-export function planDeploy(found: LivePlan | OfflinePlan, migrate: 'auto' | 'before' | 'external' | 'none', same: boolean): Plan {
+export function planDeploy(
+  found: LivePlan | OfflinePlan,
+  migrate: 'auto' | 'before' | 'external' | 'none',
+  same: boolean,
+): Plan {
   const pending = found.kind === 'live' ? found.pending : found.migrations
   const digest = found.kind === 'live' ? found.digest : ''
   if (same && pending.length === 0) return { kind: 'unchanged', steps: LOOK_ONLY, pending, digest }
@@ -49,7 +54,7 @@ export function approve(pending: readonly Migration[]): string[] {
 
 /** How the app is asked whether it is well. */
 export type HealthQuestion = {
-  urls: readonly string[] | 'auto' | 'none'
+  url: HealthUrl
   headers: Readonly<Record<string, string>>
   status: readonly string[]
 }
@@ -60,10 +65,10 @@ export function askHealth(
   fronts: readonly (readonly [service: string, port: number])[],
   settings: Settings | undefined,
 ): string | undefined {
-  if (question.urls === 'none') return undefined
+  if (question.url.kind === 'none') return undefined
   return JSON.stringify({
     format: 1,
-    urls: question.urls === 'auto' ? [] : question.urls,
+    urls: question.url.kind === 'urls' ? question.url.urls : [],
     fronts,
     headers: { ...(settings ? headersFor(settings) : {}), ...question.headers },
     status: question.status,
@@ -84,6 +89,9 @@ export function headersFor(settings: Settings): Record<string, string> {
 
 /** `HTTP_X_FORWARDED_PROTO`, as WSGI names a header, as it is sent: `X-Forwarded-Proto`. */
 function headerName(wsgi: string): string {
-  const words = wsgi.replace(/^HTTP_/, '').toLowerCase().split('_')
+  const words = wsgi
+    .replace(/^HTTP_/, '')
+    .toLowerCase()
+    .split('_')
   return words.map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join('-')
 }

@@ -2,13 +2,11 @@ import { createHash } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DeployError } from '../errors.ts'
+import type { Host, KnownHosts } from '../login.ts'
 import type { Finished, Run, RunOptions } from '../process.ts'
 
-/** Where to log in. */
-export type Host = { user: string; name: string; port: number }
-
-/** What is needed to log in; both are secrets or pins, never logged. */
-export type Credentials = { host: Host; key: string; knownHosts: readonly string[] }
+/** What is needed to log in; the key is a secret. */
+export type Credentials = { host: Host; key: string; knownHosts: KnownHosts }
 
 /** One multiplexed SSH connection: every call costs a channel, not a handshake. */
 export type Connection = {
@@ -68,12 +66,15 @@ export function isLost(finished: Finished): boolean {
 /** The threat is a value that the login shell on the other side would read as more than one word. */
 function checkWord(word: string): string {
   if (PLAIN_WORD.test(word) || OPTION_WORD.test(word) || word === '-') return word
-  throw new DeployError('internal', { what: 'A word for the server has characters that a shell would read', seen: word })
+  throw new DeployError('internal', {
+    what: 'A word for the server has characters that a shell would read',
+    seen: word,
+  })
 }
 
 function configure(host: Host, folder: string): string {
   const settings = [
-    ['HostName', host.name],
+    ['HostName', host.address],
     ['User', host.user],
     ['Port', String(host.port)],
     ['IdentityFile', `"${join(folder, 'key')}"`],
@@ -102,9 +103,7 @@ function configure(host: Host, folder: string): string {
 }
 
 /** Known-hosts lines as they are; `SHA256:` fingerprints are exchanged for the server's keys that match one of them. */
-async function pin(run: Run, host: Host, given: readonly string[]): Promise<string[]> {
-  const fingerprints = given.filter((line) => line.startsWith('SHA256:'))
-  const lines = given.filter((line) => !line.startsWith('SHA256:'))
+async function pin(run: Run, host: Host, { lines, fingerprints }: KnownHosts): Promise<readonly string[]> {
   if (fingerprints.length === 0) return lines
   const offered = await offeredKeys(run, host)
   if (offered.length === 0) throw unreachable(host, 'no host key was offered')
@@ -118,7 +117,7 @@ type OfferedKey = { line: string; type: string; fingerprint: string }
 const describeKey = (key: OfferedKey): string => `${key.type} ${key.fingerprint}`
 
 async function offeredKeys(run: Run, host: Host): Promise<OfferedKey[]> {
-  const scan = await run('ssh-keyscan', ['-T', '10', '-p', String(host.port), '--', host.name])
+  const scan = await run('ssh-keyscan', ['-T', '10', '-p', String(host.port), '--', host.address])
   return scan.stdout.split('\n').flatMap((line) => {
     const [name, type, key] = line.split(' ')
     if (!name || !type || !key || name.startsWith('#')) return []
@@ -134,7 +133,7 @@ async function explainLoss(run: Run, host: Host, stderr: string): Promise<Deploy
   }
   if (/Permission denied|Too many authentication failures/.test(stderr)) {
     return new DeployError('ssh-login-refused', {
-      what: `The server ${host.name} does not accept this key for ${host.user}`,
+      what: `The server ${host.address} does not accept this key for ${host.user}`,
       seen,
       why: 'the public half is not in the ~/.ssh/authorized_keys of that user, or another user is meant',
       fix: `on the server, as ${host.user}: append the public key (ssh-keygen -y -f KEY) to ~/.ssh/authorized_keys`,
@@ -152,18 +151,18 @@ async function explainLoss(run: Run, host: Host, stderr: string): Promise<Deploy
 }
 
 function wrongHostKey(host: Host, offered: readonly string[]): DeployError {
-  const name = host.port === 22 ? host.name : `[${host.name}]:${host.port}`
+  const name = host.port === 22 ? host.address : `[${host.address}]:${host.port}`
   return new DeployError('ssh-host-key', {
     what: `The host key of ${name} is not one of \`known-hosts\`, so nothing was sent`,
     seen: offered.length === 0 ? 'no host key' : `the server offers ${offered.join(', ')}`,
     why: 'the server was reinstalled, `known-hosts` is for another host or port, or somebody stands in between',
-    fix: `compare with \`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub\` on the server; if it is the same, store the output of \`ssh-keyscan -p ${host.port} ${host.name}\` as known-hosts`,
+    fix: `compare with \`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub\` on the server; if it is the same, store the output of \`ssh-keyscan -p ${host.port} ${host.address}\` as known-hosts`,
   })
 }
 
 function unreachable(host: Host, seen: string): DeployError {
   return new DeployError('ssh-unreachable', {
-    what: `No SSH connection to ${host.name} port ${host.port}`,
+    what: `No SSH connection to ${host.address} port ${host.port}`,
     seen,
     why: 'the name, the port, or a firewall that does not let the runner in',
     fix: 'check `host` (user@host:port) and that port in the firewall of the server',

@@ -91,7 +91,9 @@ export function checkServer(server: Server, user: string): void {
       what: denied ? `${user} may not use Docker on the server` : 'Docker does not answer on the server',
       seen: server.dockerError ?? 'no `docker` program',
       why: denied ? `${user} is not in the group docker` : 'it is not installed or not running',
-      fix: denied ? `on the server, as root: usermod -aG docker ${user}` : 'install Docker Engine with the Compose plugin',
+      fix: denied
+        ? `on the server, as root: usermod -aG docker ${user}`
+        : 'install Docker Engine with the Compose plugin',
     })
   }
   if (server.compose === undefined || !isAtLeast(server.compose, [2, 20])) {
