@@ -364,7 +364,7 @@ def describe_pending(survey):
     from django.db.migrations.state import ProjectState
 
     graph = survey.loader.graph
-    state = ProjectState(real_apps=list(survey.loader.unmigrated_apps))
+    state = ProjectState(real_apps=survey.loader.unmigrated_apps)
     pending, created, found = set(survey.pending), set(), {}
     for key in whole_plan(graph):
         migration = graph.nodes[key]
