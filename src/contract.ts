@@ -1,0 +1,235 @@
+import { parseHost, parseKnownHosts, parsePrivateKey } from './login.ts'
+import * as value from './values.ts'
+
+/** What decides the default version. */
+export type VersionFacts = { refType: string; refName: string; sha: string }
+
+/** An input: what people read about it, and how its text becomes a value. */
+export type Input<T> = {
+  description: string
+  required?: true
+  /** The default as written in action.yml; empty when there is none. */
+  default?: string
+  /** What happens without a value, where the default is not a text. */
+  otherwise?: string
+  /** Never shown, not even in the error about it. */
+  secret?: true
+  parse: (text: string, facts: VersionFacts) => T
+}
+
+function defaultVersion(facts: VersionFacts): string {
+  return facts.refType === 'tag' ? facts.refName : `sha-${facts.sha.slice(0, 12)}`
+}
+
+/** Gives a row of the table its value type. */
+function input<T>(row: Input<T>): Input<T> {
+  return row
+}
+
+const connection = {
+  host: input({
+    description: 'the server, as `user@host` or `user@host:port`',
+    required: true,
+    parse: parseHost,
+  }),
+  'ssh-key': input({
+    description: 'private SSH key of that user, without a passphrase',
+    required: true,
+    secret: true,
+    parse: parsePrivateKey,
+  }),
+  'known-hosts': input({
+    description: 'host keys of the server: the lines of `ssh-keyscan <host>`, or `SHA256:` fingerprints',
+    required: true,
+    parse: parseKnownHosts,
+  }),
+}
+
+const health = {
+  'health-url': input({
+    description:
+      'what must answer, asked from inside the network of the app: `auto`, `none`, or addresses such as `http://proxy/healthz`, one per line',
+    default: 'auto',
+    parse: value.parseHealthUrl,
+  }),
+  'health-headers': input({
+    description: 'headers of that request as `Name: value`, one per line',
+    otherwise: 'Host from `ALLOWED_HOSTS`, the scheme from `SECURE_PROXY_SSL_HEADER`',
+    parse: value.parseHeaders,
+  }),
+  'health-status': input({
+    description: 'statuses that count as healthy',
+    default: '2xx 3xx',
+    parse: value.wordsOf(value.parseStatus),
+  }),
+  'health-timeout': input({
+    description: 'how long the app may take to become healthy, such as `90s`',
+    otherwise: "from the containers' own health settings",
+    parse: value.optional(value.parseDuration),
+  }),
+}
+
+const dryRun = input({
+  description: 'show the plan and change nothing',
+  default: 'false',
+  parse: value.parseBoolean,
+})
+
+/** The inputs of each command, in the order of the documentation. An input is listed only when it works. */
+export const inputs = {
+  deploy: {
+    ...connection,
+    version: input({
+      description: 'name of the release and tag of its image',
+      otherwise: 'the name of the tag, else `sha-` and 12 digits of the commit',
+      parse: (text, facts) => value.parseNewVersion(text === '' ? defaultVersion(facts) : text),
+    }),
+    'compose-files': input({
+      description: 'Compose files, one per line, in order',
+      otherwise: 'the production-looking one of the repository',
+      parse: value.linesOf(value.parseInnerPath),
+    }),
+    project: input({
+      description: 'name of the Compose project; stable for ever',
+      otherwise: 'what the server has, `COMPOSE_PROJECT_NAME`, `name:` in the Compose file, the name of the repository',
+      parse: value.optional(value.parseProject),
+    }),
+    directory: input({
+      description: 'folder on the server, absolute or below the home folder; the same for every release',
+      otherwise: '`deploy/<project>`',
+      parse: value.optional(value.parseDirectory),
+    }),
+    services: input({
+      description: 'services that a release replaces',
+      otherwise: 'those built here and those whose image holds manage.py',
+      parse: value.wordsOf(value.parseService),
+    }),
+    image: input({
+      description: 'repository to push to, without a tag',
+      otherwise: "the service's `image:`, else `ghcr.io/<owner>/<repository>`",
+      parse: value.optional(value.parseImage),
+    }),
+    set: input({
+      description: 'overrides for `docker buildx bake`, one per line, such as `*.cache-from=type=gha`',
+      parse: value.linesOf(value.parseOverride),
+    }),
+    'registry-username': input({
+      description: 'login for the registry',
+      otherwise: "the actor for ghcr.io, else the runner's own Docker login",
+      parse: value.optional(value.parseSecret),
+    }),
+    'registry-password': input({
+      description: 'password or token for the registry, used for the push and for one pull on the server',
+      otherwise: "`github-token` for ghcr.io, else the runner's own Docker login",
+      secret: true,
+      parse: value.optional(value.parseSecret),
+    }),
+    'github-token': input({
+      description: 'token for ghcr.io when no registry login is given; needs `packages: write`',
+      default: '${{ github.token }}',
+      secret: true,
+      parse: value.optional(value.parseSecret),
+    }),
+    'env-file': input({
+      description: 'content of `.env` for this release',
+      otherwise: 'the file on the server stays as it is',
+      secret: true,
+      parse: value.optional(value.parseContent),
+    }),
+    'env-files': input({
+      description: 'further env files as a YAML map of path to content',
+      otherwise: 'the files on the server stay as they are',
+      secret: true,
+      parse: value.parseEnvFiles,
+    }),
+    files: input({
+      description: 'further files of the repository to ship, one per line',
+      otherwise: 'what the Compose file names from the repository',
+      parse: value.linesOf(value.parseInnerPath),
+    }),
+    manage: input({
+      description: 'how Django commands are started in the image',
+      default: 'python manage.py',
+      parse: value.parseManage,
+    }),
+    migrate: input({
+      description:
+        '`auto`: choose the order by the pending migrations; `before`: before the app is replaced; `external`: the image migrates by itself, only verify; `none`',
+      default: 'auto',
+      parse: value.oneOf('auto', 'before', 'external', 'none'),
+    }),
+    'migrate-timeout': input({
+      description: 'time limit of all migrations together',
+      default: '1h',
+      parse: value.parseDuration,
+    }),
+    'migrate-lock-timeout': input({
+      description: 'how long one statement may wait for a lock of the database before it is tried again',
+      default: '5s',
+      parse: value.parseDuration,
+    }),
+    ...health,
+    'keep-releases': input({
+      description: 'how many releases stay on the server',
+      default: '5',
+      parse: value.wholeNumber(2, 100),
+    }),
+    'dry-run': dryRun,
+    'plan-digest': input({
+      description: 'deploy only if the plan still has this digest',
+      parse: value.optional(value.parseDigest),
+    }),
+    force: input({
+      description: 'deploy although this release already runs, or a newer run has deployed',
+      default: 'false',
+      parse: value.parseBoolean,
+    }),
+  },
+  rollback: {
+    ...connection,
+    directory: input({
+      description: 'folder of the project on the server',
+      otherwise: 'the only one in `deploy/`',
+      parse: value.optional(value.parseDirectory),
+    }),
+    version: input({
+      description: 'the release to go back to',
+      otherwise: 'what served before the current release was first deployed',
+      parse: value.optional(value.parseVersion),
+    }),
+    'dry-run': dryRun,
+    ...health,
+  },
+}
+
+/** What the action can be asked to do; each has its own action.yml. */
+export type Command = keyof typeof inputs
+
+type Camel<Name> = Name extends `${infer Head}-${infer Tail}` ? `${Head}${Capitalize<Camel<Tail>>}` : Name
+
+/** The values of a table of inputs, in camel case. */
+export type Values<Table> = {
+  readonly [Name in keyof Table as Camel<Name>]: Table[Name] extends Input<infer T> ? T : never
+}
+
+/** The checked inputs of `deploy`. */
+export type DeployInputs = Values<(typeof inputs)['deploy']>
+
+/** The checked inputs of `rollback`. */
+export type RollbackInputs = Values<(typeof inputs)['rollback']>
+
+/** Every output with its meaning; action.yml and the README are generated from it. */
+export const outputs = {
+  outcome:
+    '`deployed`, `unchanged` (this release already ran), `planned` (dry run), `rolled-back` (by a rollback), or `failed` whenever the step is red',
+  version: 'the version that was asked for, or that the rollback chose',
+  'previous-version': 'what served just before',
+  serving: 'what answers now, also after a failure',
+  images: 'JSON: service to `name@digest`',
+  migrations: 'JSON list: `app`, `name`, `state` (`applied` or `unapplied`), `milliseconds`',
+  plan: 'JSON: the plan as it was shown',
+  'plan-digest': 'digest over what decides in the plan, for the input `plan-digest`',
+} as const
+
+/** The name of an output. */
+export type Output = keyof typeof outputs

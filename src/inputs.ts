@@ -1,0 +1,197 @@
+import { inputs, type Command, type DeployInputs, type Input, type RollbackInputs, type Values } from './contract.ts'
+import { DeployError, InputErrors } from './errors.ts'
+import { Unusable } from './values.ts'
+
+/** What GitHub says about the run. */
+export type Runner = {
+  sha: string
+  ref: string
+  refName: string
+  refType: 'branch' | 'tag'
+  /** `owner/name`. */
+  repository: string
+  serverUrl: string
+  runId: number
+  runAttempt: number
+  /** The page of this run and attempt. */
+  runUrl: string
+  actor: string
+  /** The folder of the checkout. */
+  workspace: string
+  /** A folder that the runner empties after the job. */
+  temp: string
+  /** The file of the job summary; undefined where the server has none. */
+  summaryPath: string | undefined
+  debug: boolean
+}
+
+/** The hidden input by which one bundle knows which action.yml started it. */
+export function readCommand(env: NodeJS.ProcessEnv = process.env): Command {
+  const text = textOf('command', env)
+  if (text === 'deploy' || text === 'rollback') return text
+  throw new DeployError('internal', {
+    what: 'The action does not know what to do',
+    seen: `input command: ${text}`,
+    fix: 'leave out the input command, it has the right value by itself',
+  })
+}
+
+/** Reads and checks every input of `deploy`; throws `InputErrors` with all that is wrong. */
+export function readDeployInputs(env: NodeJS.ProcessEnv = process.env): DeployInputs {
+  return readAll(inputs.deploy, env, halfALogin(env))
+}
+
+/** Reads and checks every input of `rollback`; throws `InputErrors` with all that is wrong. */
+export function readRollbackInputs(env: NodeJS.ProcessEnv = process.env): RollbackInputs {
+  return readAll(inputs.rollback, env, [])
+}
+
+/** Reads the facts of the run, as GitHub's runner gives them to each step. */
+export function readRunner(env: NodeJS.ProcessEnv = process.env): Runner {
+  const fact = (name: string): string => {
+    const text = env[name]
+    if (text) return text
+    throw new DeployError('internal', {
+      what: `The environment variable ${name} is not set`,
+      why: 'the action was not started by a GitHub Actions runner',
+      fix: 'use it as a step of a workflow',
+    })
+  }
+  const serverUrl = fact('GITHUB_SERVER_URL')
+  const repository = fact('GITHUB_REPOSITORY')
+  const runId = Number(fact('GITHUB_RUN_ID'))
+  const runAttempt = Number(env.GITHUB_RUN_ATTEMPT ?? '1')
+  return {
+    sha: fact('GITHUB_SHA'),
+    ref: fact('GITHUB_REF'),
+    refName: fact('GITHUB_REF_NAME'),
+    refType: env.GITHUB_REF_TYPE === 'tag' ? 'tag' : 'branch',
+    repository,
+    serverUrl,
+    runId,
+    runAttempt,
+    runUrl: `${serverUrl}/${repository}/actions/runs/${runId}/attempts/${runAttempt}`,
+    actor: fact('GITHUB_ACTOR'),
+    workspace: fact('GITHUB_WORKSPACE'),
+    temp: fact('RUNNER_TEMP'),
+    summaryPath: env.GITHUB_STEP_SUMMARY || undefined,
+    debug: env.RUNNER_DEBUG === '1',
+  }
+}
+
+/**
+ * The environment for programs that read the repository, such as Docker Compose and buildx: that of the step, as the
+ * user's own `docker compose build` would see it, without this action's inputs (secrets) and GitHub's own variables.
+ */
+export function readStepEnvironment(env: NodeJS.ProcessEnv = process.env): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !/^(INPUT|GITHUB|RUNNER|STATE)_/i.test(name)))
+}
+
+/** The inputs that hold secrets; every command has some of them. */
+type Secrets = {
+  [Name in 'sshKey' | 'registryPassword' | 'githubToken' | 'envFile' | 'envFiles']?: DeployInputs[Name] | undefined
+}
+
+/** Every text that must not appear in a log. A mask works on single lines, so each line of a secret is listed. */
+export function secretsOf(given: Secrets): string[] {
+  const envFiles = [
+    ...(given.envFile === undefined ? [] : [given.envFile]),
+    ...(given.envFiles ?? []).map((file) => file.content),
+  ]
+  const texts = [
+    ...linesOf(given.sshKey),
+    ...linesOf(given.registryPassword),
+    ...linesOf(given.githubToken),
+    ...envFiles.flatMap((content) => linesOf(content).flatMap(secretsOfEnvLine)),
+  ]
+  // A mask of a few characters would blank half of the log and protects nothing.
+  return [...new Set(texts.filter((text) => text.length >= 4))]
+}
+
+/** The names of settings whose values are secret, whatever these look like. */
+const secretName = /SECRET|PASS|PWD|TOKEN|KEY|CREDENTIAL|AUTH|SALT|DSN|PRIVATE/i
+
+/**
+ * `DEBUG=False` is an env line too, and a mask on `False` or on the name of the database would blank half of the log (and
+ * GitHub drops outputs that contain a mask): values are masked by name, as a password in an address, or as a random text.
+ */
+function secretsOfEnvLine(line: string): string[] {
+  const [, name, raw] = /^\s*(?:export\s+)?([A-Za-z_][\w.-]*)\s*[=:]\s*(.*?)\s*$/.exec(line) ?? []
+  if (name === undefined || raw === undefined) return line.trimStart().startsWith('#') ? [] : [line.trim()]
+  const text = raw.replace(/^(['"])(.*)\1$/, '$2')
+  const [, password] = /:\/\/[^\s/:@]*:([^\s@]+)@/.exec(text) ?? []
+  const random = /^(?=.*\d)(?=.*[A-Za-z])[^\s./,]{16,}$/.test(text)
+  if (secretName.test(name) || random) return [line.trim(), raw, text, ...(password ? [password] : [])]
+  return password ? [line.trim(), text, password] : []
+}
+
+function linesOf(secret: string | undefined): string[] {
+  return secret === undefined ? [] : secret.split('\n').filter((line) => line.trim() !== '')
+}
+
+function readAll<Table extends Readonly<Record<string, Input<unknown>>>>(
+  table: Table,
+  env: NodeJS.ProcessEnv,
+  problems: DeployError[],
+): Values<Table> {
+  const { sha, refName, refType } = readRunner(env)
+  const values: Record<string, unknown> = {}
+  const all = [...problems]
+  for (const [name, row] of Object.entries(table)) {
+    const text = textOf(name, env, row)
+    if (row.required && text === '') {
+      all.push(missing(name, row))
+      continue
+    }
+    try {
+      values[camel(name)] = row.parse(text, { sha, refName, refType })
+    } catch (error) {
+      if (!(error instanceof Unusable)) throw error
+      all.push(invalid(name, row, text, error))
+    }
+  }
+  if (all.length > 0) throw new InputErrors(all)
+  // The one cast: the loop has put each value where Values<Table> says, which a type checker cannot follow.
+  return values as Values<Table>
+}
+
+/** An empty input counts as not given: `migrate: ${{ inputs.migrate }}` may well be empty. */
+function textOf(name: string, env: NodeJS.ProcessEnv, row?: Input<unknown>): string {
+  const given = env[`INPUT_${name.toUpperCase()}`] ?? ''
+  if (given.trim() === '') return row?.default?.startsWith('${{') ? '' : (row?.default ?? '')
+  return row?.secret ? given : given.trim()
+}
+
+function camel(name: string): string {
+  return name.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase())
+}
+
+function missing(name: string, row: Input<unknown>): DeployError {
+  return new DeployError('input-missing', {
+    what: `Input ${name} is empty`,
+    why: row.secret ? 'the secret does not exist, or this event (a fork, Dependabot) may not read it' : undefined,
+    fix: row.secret
+      ? `add a secret and pass it: ${name}: \${{ secrets.${name.toUpperCase().replaceAll('-', '_')} }}`
+      : `set ${name}: ${row.description}`,
+  })
+}
+
+function invalid(name: string, row: Input<unknown>, text: string, error: Unusable): DeployError {
+  return new DeployError('input-invalid', {
+    what: `Input ${name} cannot be used: ${error.why}`,
+    seen: row.secret ? undefined : text,
+    fix: error.fix,
+  })
+}
+
+function halfALogin(env: NodeJS.ProcessEnv): DeployError[] {
+  const given = ['registry-username', 'registry-password'].filter((name) => textOf(name, env) !== '')
+  if (given.length !== 1) return []
+  const absent = given[0] === 'registry-username' ? 'registry-password' : 'registry-username'
+  return [
+    new DeployError('input-missing', {
+      what: `Input ${given[0]} is set, but ${absent} is empty`,
+      fix: 'set both or none of them',
+    }),
+  ]
+}

@@ -1,0 +1,255 @@
+import { parseDocument } from 'yaml'
+
+/** Why a text cannot be used and the change that mends it. The text itself is added by who knows whether it is secret. */
+export class Unusable extends Error {
+  readonly why: string
+  readonly fix: string
+
+  constructor(why: string, fix: string) {
+    super(why)
+    this.why = why
+    this.fix = fix
+  }
+}
+
+/** What is asked over HTTP after a deployment. */
+export type HealthUrl = { kind: 'auto' } | { kind: 'none' } | { kind: 'urls'; urls: readonly string[] }
+
+/** A file to write on the server. */
+export type EnvFile = { path: string; content: string }
+
+/** The value or, for an empty text, undefined. */
+export function optional<T>(parse: (text: string) => T): (text: string) => T | undefined {
+  return (text) => (text === '' ? undefined : parse(text))
+}
+
+/** One value per line, empty lines left out. */
+export function linesOf<T>(parse: (line: string) => T): (text: string) => readonly T[] {
+  return (text) => nonEmptyLines(text).map(parse)
+}
+
+/** One value per word, however they are separated. */
+export function wordsOf<T>(parse: (word: string) => T): (text: string) => readonly T[] {
+  return (text) =>
+    text
+      .split(/[\s,]+/)
+      .filter((word) => word !== '')
+      .map(parse)
+}
+
+/** One of a few words. */
+export function oneOf<const T extends string>(...words: readonly T[]): (text: string) => T {
+  return (text) => {
+    const found = words.find((word) => word === text)
+    if (found === undefined) throw new Unusable('the word is not known', `use one of: ${words.join(', ')}`)
+    return found
+  }
+}
+
+/** Strictly true or false: a typing error must not silently mean no. */
+export function parseBoolean(text: string): boolean {
+  if (text === 'true') return true
+  if (text === 'false') return false
+  throw new Unusable('it is neither true nor false', 'use true or false, in lower case')
+}
+
+/** A whole number in a range. */
+export function wholeNumber(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN
+    if (!(value >= min && value <= max)) {
+      throw new Unusable('it is not a whole number in the range', `use a number from ${min} to ${max}`)
+    }
+    return value
+  }
+}
+
+/** A length of time such as `90s`, `5m` or `1h`, in milliseconds; at most 24 hours. */
+export function parseDuration(text: string): number {
+  const [, digits, unit] = /^(\d{1,6})(ms|s|m|h)$/.exec(text) ?? []
+  const factor = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }[unit ?? '']
+  const value = factor === undefined ? Number.NaN : Number(digits) * factor
+  if (!(value > 0 && value <= 24 * 3_600_000)) {
+    throw new Unusable('it is not a length of time up to 24 hours', 'use a number with its unit, such as 90s, 5m or 1h')
+  }
+  return value
+}
+
+/** A name of a release, usable as an image tag and as a folder. */
+export function parseVersion(text: string): string {
+  if (!/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/.test(text)) {
+    throw new Unusable(
+      'a version is an image tag and a folder name',
+      'use up to 128 letters, digits, dots, dashes and underscores, not starting with a dot or a dash',
+    )
+  }
+  return text
+}
+
+/** A version for something new; some names belong to what the server makes itself. */
+export function parseNewVersion(text: string): string {
+  const [reserved] = /^(rollback-|adopted-)/.exec(text) ?? []
+  if (reserved !== undefined) {
+    throw new Unusable(`names that start with ${reserved} are kept for the server`, 'choose another version')
+  }
+  return parseVersion(text)
+}
+
+/** A Compose project name. */
+export function parseProject(text: string): string {
+  if (!/^[a-z0-9][a-z0-9_-]*$/.test(text)) {
+    throw new Unusable(
+      'Docker Compose does not take it as a project name',
+      'use lower-case letters, digits, dashes and underscores, starting with a letter or digit',
+    )
+  }
+  return text
+}
+
+/** The name of a Compose service. */
+export function parseService(text: string): string {
+  if (!/^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(text)) {
+    throw new Unusable(`${text} is not a service name`, 'use the names below services: in the Compose file')
+  }
+  return text
+}
+
+/** A folder on the server, absolute or below the home folder. */
+export function parseDirectory(text: string): string {
+  const path = text.replace(/^~\//, '').replace(/\/+$/, '')
+  const parts = path.replace(/^\//, '').split('/')
+  if (!parts.every((part) => /^[A-Za-z0-9_.+@][A-Za-z0-9_.+@-]*$/.test(part) && part !== '.' && part !== '..')) {
+    throw new Unusable(
+      'the path has an empty, relative or unusual part',
+      'use a path such as deploy/todo or /srv/todo of letters, digits, dots, dashes and underscores',
+    )
+  }
+  return path
+}
+
+/** A path inside the repository or inside the directory on the server, in its shortest form. */
+export function parseInnerPath(text: string): string {
+  const parts = text.split('/').filter((part) => part !== '' && part !== '.')
+  if (text.startsWith('/') || text.startsWith('-') || parts.length === 0 || parts.includes('..')) {
+    throw new Unusable(`${text} is not a path inside the repository`, 'use a path such as docker/compose.yml')
+  }
+  // Facts for the server are one item per line.
+  if (/[\p{Cc}\\]/u.test(text)) throw new Unusable('the path has a control character or a backslash', 'rename the file')
+  return parts.join('/')
+}
+
+/** The repository to push to, without tag and digest. */
+export function parseImage(text: string): string {
+  const name = text.slice(text.lastIndexOf('/') + 1)
+  if (text.includes('@') || name.includes(':')) {
+    throw new Unusable('it has a tag or digest', `use ${text.replace(/@.*$|:[^:/]*$/, '')}; the tag is the version`)
+  }
+  if (text !== text.toLowerCase()) {
+    throw new Unusable('image names have no capitals', `use ${text.toLowerCase()}`)
+  }
+  const part = '[a-z0-9]+(?:(?:\\.|_|__|-+)[a-z0-9]+)*'
+  if (!new RegExp(`^(?:[a-z0-9.-]+(?::\\d+)?/)?${part}(?:/${part})*$`).test(text)) {
+    throw new Unusable('it is not the name of an image repository', 'use a name such as ghcr.io/owner/repository')
+  }
+  return text
+}
+
+/** An override for the bake: `target.field=value`. */
+export function parseOverride(text: string): string {
+  if (!/^[^\s.=-][^\s.=]*\.[^\s=]+=./.test(text)) {
+    throw new Unusable(
+      `${text} is not target.field=value`,
+      'write for example *.cache-from=type=gha or web.target=prod',
+    )
+  }
+  return text
+}
+
+/** The words that start a Django command. */
+export function parseManage(text: string): readonly string[] {
+  const words = text.split(/\s+/)
+  if (!words.every((word) => /^[A-Za-z0-9_./+@%:,=-]+$/.test(word))) {
+    throw new Unusable('it has quotes or shell characters', 'use plain words such as python manage.py')
+  }
+  return words
+}
+
+/** `auto`, `none`, or one http address per line. */
+export function parseHealthUrl(text: string): HealthUrl {
+  if (text === 'auto' || text === 'none') return { kind: text }
+  const urls = nonEmptyLines(text)
+  for (const url of urls) {
+    if (!/^https?:\/\/[^\s/?#@]+([/?]\S*)?$/.test(url) || !URL.canParse(url)) {
+      throw new Unusable(
+        `${url} is not an http address`,
+        'use auto, none, or addresses such as http://web:8000/healthz',
+      )
+    }
+  }
+  return { kind: 'urls', urls }
+}
+
+/** Headers as lines `Name: value`. */
+export function parseHeaders(text: string): Readonly<Record<string, string>> {
+  const pairs = nonEmptyLines(text).map((line) => {
+    const [, name, value] = /^([A-Za-z0-9!#$%&'*+.^_`|~-]+):\s*(.*)$/.exec(line) ?? []
+    if (name === undefined || value === undefined) {
+      throw new Unusable(`${line} is not a header`, 'write one header per line, such as Host: example.org')
+    }
+    return [name, value] as const
+  })
+  return Object.fromEntries(pairs)
+}
+
+/** A status such as `204`, or a class such as `2xx`. */
+export function parseStatus(text: string): string {
+  if (!/^[1-5](xx|\d\d)$/.test(text)) throw new Unusable(`${text} is not an HTTP status`, 'use for example 2xx 3xx 404')
+  return text
+}
+
+/** The digest of a plan, as the output plan-digest has it. */
+export function parseDigest(text: string): string {
+  if (!/^[0-9a-f]{64}$/.test(text)) throw new Unusable('it is not a digest', 'use the output plan-digest of a dry run')
+  return text
+}
+
+/** A secret of one line, without the line end that copying adds. */
+export function parseSecret(text: string): string {
+  const secret = text.replace(/[\r\n]+$/, '')
+  if (/[\r\n]/.test(secret)) throw new Unusable('it has more than one line', 'put one line into the secret')
+  return secret
+}
+
+/** The content of an env file, with exactly one line end at its end. */
+export function parseContent(text: string): string {
+  if (text.includes('\0')) throw new Unusable('it has a zero byte', 'store the file as plain text')
+  return `${unixLines(text).replace(/\n+$/, '')}\n`
+}
+
+/** A YAML map of path to content. Its errors never repeat the text, which is secret. */
+export function parseEnvFiles(text: string): readonly EnvFile[] {
+  const fix = 'write one entry per file: a path, a colon and |, then the content on indented lines'
+  const document = parseDocument(text)
+  const [mistake] = document.errors
+  if (mistake) throw new Unusable(`line ${mistake.linePos?.[0].line ?? '?'} is not YAML (${mistake.code})`, fix)
+  const map: unknown = document.toJS()
+  if (map === null || map === undefined) return []
+  if (typeof map !== 'object' || Array.isArray(map)) throw new Unusable('it is not a map of path to content', fix)
+  return Object.entries(map).map(([path, content]: [string, unknown]) => {
+    if (typeof content !== 'string') throw new Unusable(`the content of ${path} is not a text`, fix)
+    return { path: parseInnerPath(path), content: parseContent(content) }
+  })
+}
+
+/** The lines of a text that are not empty, trimmed. */
+export function nonEmptyLines(text: string): string[] {
+  return unixLines(text)
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '')
+}
+
+/** The text with a line feed at each line's end, and nothing else. */
+export function unixLines(text: string): string {
+  return text.replaceAll('\r\n', '\n').replaceAll('\r', '\n')
+}
