@@ -43,7 +43,12 @@ export type MigrateReport = {
 }
 
 /** How HTTP answered. */
-export type HttpReport = { url: string | undefined; status: number | undefined; reason: string | undefined; text: string }
+export type HttpReport = {
+  url: string | undefined
+  status: number | undefined
+  reason: string | undefined
+  text: string
+}
 
 /** What does not fit between some code's models and the database. */
 export type FitReport = { problems: readonly string[]; ahead: readonly string[] }
@@ -60,13 +65,16 @@ export function findDocument(output: string): Json | undefined {
   const parsed: unknown = JSON.parse(line)
   if (!isRecord(parsed)) return undefined
   if (parsed['deploy-django'] !== 1) {
-    throw new DeployError('internal', { what: 'The probe answered in a format of another version', seen: line.slice(0, 80) })
+    throw new DeployError('internal', {
+      what: 'The probe answered in a format of another version',
+      seen: line.slice(0, 80),
+    })
   }
   return parsed
 }
 
 export function readPlan(document: Json): LivePlan | OfflinePlan {
-  const settings = readSettings(record(document['settings']))
+  const settings = readSettings(document['settings'])
   if (document['verb'] === 'list') {
     return { kind: 'offline', settings, migrations: records(document['migrations']).map(readMigration) }
   }
@@ -132,7 +140,9 @@ function readMigration(migration: Json): Migration {
   return { app: text(migration['app']), name: text(migration['name']), source: text(migration['source']) }
 }
 
-function readSettings(settings: Json): Settings {
+/** The settings in a document of the probe. */
+export function readSettings(found: unknown): Settings {
+  const settings = record(found)
   const header = settings['proxy_ssl_header']
   const [name, value] = Array.isArray(header) ? texts(header) : []
   return {

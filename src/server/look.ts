@@ -21,6 +21,8 @@ export type Server = {
   current: string | undefined
   previous: string | undefined
   releases: ReadonlyMap<string, Facts>
+  /** Ids of releases that were committed, in the order of their last commit. */
+  served: readonly string[]
   /** Ids of transactions; those in `open` have not ended. */
   plans: readonly string[]
   open: readonly string[]
@@ -63,6 +65,7 @@ export function parseLook(text: string): Server | undefined {
     current: one('current'),
     previous: one('previous'),
     releases: new Map(all('release').map((id) => [id, factsOf(id, all('fact'))])),
+    served: all('served'),
     plans: all('plan'),
     open: all('open'),
   }

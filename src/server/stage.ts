@@ -1,5 +1,6 @@
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import type { Assets } from '../assets.ts'
 import { DeployError } from '../errors.ts'
 import type { Run } from '../process.ts'
 import type { Connection } from './connection.ts'
@@ -28,6 +29,15 @@ export function writeFacts(folder: string, facts: FactLines): SentFile[] {
     }
     return { path: `${folder}/facts/${name}`, content: lines.map((line) => `${line}\n`).join(''), mode: 0o600 }
   })
+}
+
+/** A transaction's own folder: the script that will walk it, the probe, and its facts. */
+export function planFiles(folder: string, assets: Assets, facts: FactLines): SentFile[] {
+  return [
+    { path: `${folder}/transaction.sh`, content: assets.transaction, mode: 0o700 },
+    { path: `${folder}/probe.py`, content: assets.probe, mode: 0o600 },
+    ...writeFacts(folder, facts),
+  ]
 }
 
 /** Sends the files into `destination` on the server, which is made private to the user; an archive in one call. */

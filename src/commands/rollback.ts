@@ -1,0 +1,102 @@
+import { info } from '@actions/core'
+import { findDocument, readFitReport, readSettings } from '../django/document.ts'
+import { askHealth, planRollback } from '../django/plan.ts'
+import { DeployError } from '../errors.ts'
+import type { RollbackInputs } from '../contract.ts'
+import { group } from '../report/log.ts'
+import type { Report } from '../report/report.ts'
+import { connect, type Connection } from '../server/connection.ts'
+import { explainProbe, explainUnfit } from '../server/failure.ts'
+import { command } from '../server/follow.ts'
+import { checkServer, look, type Server } from '../server/look.ts'
+import { chooseTarget, frontsOf, imagesOf, versionOf, type KeptRelease } from '../server/release.ts'
+import { incoming, planFiles, send, stage } from '../server/stage.ts'
+import { newId } from '../server/transaction.ts'
+import type { Context } from './context.ts'
+import { healthQuestion, walk } from './walk.ts'
+
+/** Back to an older release, from what the server kept of it: no checkout, no build, no registry. */
+export async function rollback(inputs: RollbackInputs, context: Context, report: Report): Promise<void> {
+  const { run, folder, signal, assets, runner } = context
+  const connection = await connect(
+    run,
+    { host: inputs.host, key: inputs.sshKey, knownHosts: inputs.knownHosts },
+    folder,
+    signal,
+  )
+
+  const { directory, server } = await findProject(connection, assets.transaction.toString(), inputs.directory)
+  checkServer(server, inputs.host.user)
+  const target = chooseTarget(server, inputs.version)
+  report.version = target.version
+  report.previous = report.serving = versionOf(server, server.current)
+  report.project = target.facts.get('project')?.[0]
+  report.images = imagesOf(target.facts)
+  info(`${report.project} serves ${report.serving ?? 'nothing'}; going back to ${target.version} (${target.id})`)
+
+  const transaction = { directory, id: newId(`rollback-${target.version}`, runner, server.plans) }
+  await group(`Stage ${transaction.id}`, async () => {
+    const files = planFiles('plan', assets, {
+      target: [target.id],
+      run: [String(runner.runId)],
+      url: [runner.runUrl],
+      force: ['no'],
+      'migrate-timeout': ['3600'],
+      'lock-timeout': ['5000'],
+      'health-timeout': inputs.healthTimeout === undefined ? [] : [String(Math.ceil(inputs.healthTimeout / 1000))],
+      keep: ['100'],
+    })
+    await send(run, connection, incoming(directory, transaction.id), files, folder)
+    await stage(connection, directory, transaction.id, undefined, info)
+  })
+
+  const settings = await group(`Does ${target.version} fit the database`, () =>
+    checkFit(connection, transaction, target),
+  )
+  const plan = planRollback()
+  report.plan = { digest: plan.digest, steps: plan.steps, pending: [], unknown: [], drift: [] }
+  if (inputs.dryRun) {
+    report.outcome = 'planned'
+    return
+  }
+  const http = askHealth(healthQuestion(inputs), frontsOf(target.facts), settings)
+  await walk(connection, context, transaction, { steps: plan.steps, approved: [], http }, server, report)
+  report.outcome = 'rolled-back'
+}
+
+/** The directory that was given, or the only project below `deploy/`. */
+async function findProject(
+  connection: Connection,
+  script: string,
+  given: string | undefined,
+): Promise<{ directory: string; server: Server }> {
+  const server = await look(connection, script, given ?? 'deploy/-')
+  if (given !== undefined) return { directory: given, server }
+  const [only, ...others] = server.projects
+  if (only !== undefined && others.length === 0)
+    return { directory: only, server: await look(connection, script, only) }
+  throw new DeployError('input-missing', {
+    what: only === undefined ? 'No project was found in deploy/ on the server' : 'Several projects are on the server',
+    seen: server.projects.join(', ') || undefined,
+    fix: 'set `directory` to the folder of the project on the server',
+  })
+}
+
+/** Asks the target's own code; refuses when it cannot live with the schema. Gives the settings that it saw. */
+async function checkFit(
+  connection: Connection,
+  { directory, id }: { directory: string; id: string },
+  target: KeptRelease,
+): Promise<ReturnType<typeof readSettings>> {
+  const asked = await connection.reach([...command(directory, id, 'plan'), 'fit'])
+  const document = findDocument(asked.stdout)
+  if (document && asked.code === 20) throw explainUnfit(document)
+  if (!document || asked.code !== 0) throw explainProbe(asked.code, document, asked.stderr)
+  const { ahead } = readFitReport(document)
+  info(
+    ahead.length === 0
+      ? `The database is as ${target.version} knows it.`
+      : `These migrations stay applied, ${target.version} can live with them: ${ahead.join(', ')}`,
+  )
+  return readSettings(document['settings'])
+}

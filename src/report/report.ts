@@ -1,0 +1,61 @@
+import type { Applied, Pending } from '../django/document.ts'
+
+/** What is known about a run so far; a command fills it while it works, so that a failure has a report as well. */
+export type Report = {
+  command: 'deploy' | 'rollback'
+  outcome: 'deployed' | 'unchanged' | 'planned' | 'rolled-back' | 'failed'
+  version: string
+  /** Versions: what served just before, and what answers now. */
+  previous: string | undefined
+  serving: string | undefined
+  project: string | undefined
+  host: string
+  /** Service to `name@digest`. */
+  images: Readonly<Record<string, string>>
+  plan: ShownPlan | undefined
+  applied: readonly Applied[]
+  /** Seconds of each step on the server, in order. */
+  steps: readonly { name: string; seconds: number }[]
+}
+
+/** The plan as people and later steps see it. */
+export type ShownPlan = {
+  digest: string
+  steps: readonly string[]
+  pending: readonly Pick<Pending, 'app' | 'name' | 'operations'>[]
+  /** Rows of django_migrations that the image does not know. */
+  unknown: readonly string[]
+  /** Model changes without a migration. */
+  drift: readonly string[]
+}
+
+/** A report before anything is known. */
+export function startReport(command: Report['command'], host: string, version: string): Report {
+  return {
+    command,
+    outcome: 'failed',
+    version,
+    previous: undefined,
+    serving: undefined,
+    project: undefined,
+    host,
+    images: {},
+    plan: undefined,
+    applied: [],
+    steps: [],
+  }
+}
+
+/** The outputs of the step, also after a failure. */
+export function outputsOf(report: Report): Readonly<Record<string, string>> {
+  return {
+    outcome: report.outcome,
+    version: report.version,
+    'previous-version': report.previous ?? '',
+    serving: report.serving ?? '',
+    images: JSON.stringify(report.images),
+    migrations: JSON.stringify(report.applied.map((applied) => ({ ...applied, state: 'applied' }))),
+    plan: report.plan === undefined ? '' : JSON.stringify(report.plan),
+    'plan-digest': report.plan?.digest ?? '',
+  }
+}

@@ -1,0 +1,90 @@
+import { explain } from '../errors.ts'
+import type { Report, ShownPlan } from './report.ts'
+
+/** GitHub drops a summary above 1 MiB whole; far below that, what is long is cut. */
+const LONGEST_ERROR = 8_000
+const MOST_MIGRATIONS = 100
+
+/** The job summary: the first line for everybody, the rest for who has to act on it. Pure. */
+export function renderSummary(report: Report, failure: unknown): string {
+  return [
+    `## ${headline(report)}`,
+    '',
+    ...(failure === undefined ? [] : ['```text', cut(explain(failure)).replaceAll('```', "'''"), '```', '']),
+    ...facts(report),
+    ...(report.plan ? renderPlan(report.plan, report) : []),
+    ...renderSteps(report),
+  ].join('\n')
+}
+
+/** One sentence that says what is true now. */
+export function headline(report: Report): string {
+  const project = report.project ?? 'the project'
+  switch (report.outcome) {
+    case 'deployed':
+      return `✅ ${project} serves ${report.version}`
+    case 'rolled-back':
+      return `✅ ${project} is back at ${report.version}`
+    case 'unchanged':
+      return `✅ ${project} already served ${report.version}; nothing was changed`
+    case 'planned':
+      return `📋 The plan for ${report.version}; nothing was changed`
+    case 'failed':
+      return report.serving === undefined
+        ? `❌ ${report.version} does not serve`
+        : `❌ ${report.version} was not ${report.command === 'deploy' ? 'deployed' : 'restored'}; ${project} serves ${report.serving}`
+  }
+}
+
+function facts(report: Report): string[] {
+  const rows: [string, string][] = [
+    ['server', escape(report.host)],
+    ['served before', escape(report.previous ?? 'nothing')],
+    ['serves now', escape(report.serving ?? 'unknown or nothing')],
+    ...Object.entries(report.images).map(([service, image]): [string, string] => [
+      `image of ${service}`,
+      `\`${image}\``,
+    ]),
+  ]
+  return ['| | |', '|---|---|', ...rows.map(([name, value]) => `| ${name} | ${value} |`), '']
+}
+
+function renderPlan(plan: ShownPlan, report: Report): string[] {
+  const times = new Map(report.applied.map((applied) => [`${applied.app}.${applied.name}`, applied.milliseconds]))
+  const rows = plan.pending.slice(0, MOST_MIGRATIONS).map(({ app, name, operations }) => {
+    const time = times.get(`${app}.${name}`)
+    const done = time === undefined ? '' : `${(time / 1000).toFixed(2)} s`
+    const texts = (operations ?? []).map(
+      (operation) => escape(operation.text) + (operation.reversible ? '' : ' **(not reversible)**'),
+    )
+    return `| ${escape(`${app}.${name}`)} | ${texts.join('<br>')} | ${done} |`
+  })
+  const more = plan.pending.length - rows.length
+  return [
+    rows.length === 0 ? 'No migrations are pending.' : '### Migrations',
+    '',
+    ...(rows.length === 0 ? [] : ['| migration | operations | applied in |', '|---|---|---|', ...rows, '']),
+    ...(more > 0 ? [`and ${more} more.`, ''] : []),
+    ...warn('The models changed without a migration (run makemigrations):', plan.drift),
+    ...warn('The database has migrations that this image does not know:', plan.unknown),
+  ]
+}
+
+function warn(text: string, items: readonly string[]): string[] {
+  return items.length === 0 ? [] : [`> ⚠️ ${text} ${items.map(escape).join(', ')}`, '']
+}
+
+function renderSteps(report: Report): string[] {
+  if (report.steps.length === 0) return []
+  const steps = report.steps.map((step) => `${step.name} ${step.seconds.toFixed(1)} s`)
+  return ['<details><summary>Steps on the server</summary>', '', steps.join(' · '), '', '</details>', '']
+}
+
+function cut(text: string): string {
+  return text.length <= LONGEST_ERROR ? text : `${text.slice(0, LONGEST_ERROR)}\n…`
+}
+
+/** Markdown of a table cell: nothing that a name contains may be read as markup. */
+function escape(text: string): string {
+  return text.replace(/[&<>|\\*_[\]]/g, (character) => `&#${character.charCodeAt(0)};`).replaceAll('\n', ' ')
+}

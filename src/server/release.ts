@@ -1,0 +1,65 @@
+import { DeployError } from '../errors.ts'
+import { fact, type Facts, type Server } from './look.ts'
+
+/** A release that is on the server. */
+export type KeptRelease = { id: string; version: string; facts: Facts }
+
+/** The release that serves; undefined before the first deploy. */
+export function currentRelease(server: Server): KeptRelease | undefined {
+  return server.current === undefined ? undefined : findRelease(server, server.current)
+}
+
+/** The version of a release id, as people know it. */
+export function versionOf(server: Server, id: string | undefined): string | undefined {
+  return id === undefined ? undefined : (findRelease(server, id)?.version ?? id)
+}
+
+/**
+ * The release to go back to: the newest of the asked version that has ever served, or, without a version, what served
+ * before the current release was first deployed.
+ */
+export function chooseTarget(server: Server, version: string | undefined): KeptRelease {
+  const known = server.served.flatMap((id) => findRelease(server, id) ?? [])
+  const versions = [...new Set(known.map((release) => release.version))].join(', ') || 'none'
+  if (version !== undefined) {
+    const found = known.findLast((release) => release.version === version)
+    if (found) return found
+    throw new DeployError('rollback-unknown-version', {
+      what: `No release ${version} that has served is on the server`,
+      seen: `releases that can be restored: ${versions}`,
+      why: 'it was never deployed here, or `keep-releases` let it go',
+      fix: 'choose one of these versions, or deploy the old tag again',
+    })
+  }
+  const before = server.previous === undefined ? undefined : findRelease(server, server.previous)
+  if (before) return before
+  throw new DeployError('rollback-none', {
+    what: 'There is no earlier release to go back to',
+    seen: `releases that can be restored: ${versions}`,
+    why: `${versionOf(server, server.current) ?? 'the current release'} is the first one here, or what served before it is gone`,
+    fix: 'name a version',
+  })
+}
+
+/** `service port` lines as pairs. */
+export function frontsOf(facts: Facts): [string, number][] {
+  return (facts.get('fronts') ?? []).map((line) => {
+    const [service = '', port = ''] = line.split(' ')
+    return [service, Number(port)]
+  })
+}
+
+/** `service name@digest` lines as a record. */
+export function imagesOf(facts: Facts): Record<string, string> {
+  return Object.fromEntries(
+    (facts.get('images') ?? []).map((line): [string, string] => {
+      const [service = '', image = ''] = line.split(' ')
+      return [service, image]
+    }),
+  )
+}
+
+function findRelease(server: Server, id: string): KeptRelease | undefined {
+  const facts = server.releases.get(id)
+  return facts && { id, version: fact(facts, 'version') ?? id, facts }
+}
