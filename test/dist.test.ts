@@ -1,0 +1,33 @@
+import { describe, expect, test } from '@jest/globals'
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { tmpdir } from 'node:os'
+import { runAction } from './run-action.ts'
+
+const bytes = (path: string): Buffer => readFileSync(fileURLToPath(new URL(`../${path}`, import.meta.url)))
+
+/** `npm run build` mends these when they fail. */
+describe('dist', () => {
+  test.each([
+    ['dist/transaction.sh', 'src/server/transaction.sh'],
+    ['dist/probe.py', 'src/django/probe.py'],
+  ])('%s is %s, byte for byte', (copy, original) => {
+    expect(bytes(copy).equals(bytes(original))).toBe(true)
+  })
+
+  test.each(['action.yml', 'rollback/action.yml'])(
+    '%s stops on its inputs, all at once, with one annotation',
+    async (action) => {
+      const inputs = { host: 'example.org', 'ssh-key': 'secret-secret', 'dry-run': 'maybe' }
+      const run = await runAction({ action, inputs, cwd: tmpdir() })
+      expect(run.code).toBe(1)
+      expect(run.annotations).toHaveLength(1)
+      expect(run.annotations[0]?.properties).toEqual({ title: 'Deploy Django: input-invalid' })
+      for (const name of ['host', 'ssh-key', 'known-hosts', 'dry-run']) expect(run.log).toContain(`Input ${name} `)
+      expect(run.raw).not.toContain('secret-secret')
+      expect(run.outputs).toMatchObject({ outcome: 'failed' })
+      expect(run.post).toMatchObject({ code: 0, annotations: [] })
+      expect(run.leftovers).toEqual([])
+    },
+  )
+})
