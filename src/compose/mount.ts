@@ -1,0 +1,52 @@
+import { posix } from 'node:path'
+import { isValues, textOf, valuesOf } from './document.ts'
+import { interpolate, splitOutside } from './variable.ts'
+
+/** Something mounted into a container. The source of a bind mount is as written, variables included. */
+export type Mount = {
+  kind: 'bind' | 'volume' | 'tmpfs' | 'other'
+  source: string | undefined
+  target: string
+  readOnly: boolean
+  /** A bind mount for which Docker makes a missing folder. */
+  creates: boolean
+}
+
+/** Reads one entry of `volumes:`, short or long. */
+export function readMount(entry: unknown): Mount | undefined {
+  if (typeof entry === 'string') return readShort(entry)
+  if (!isValues(entry)) return undefined
+  const kind = textOf(entry['type'])
+  return {
+    kind: kind === 'bind' || kind === 'volume' || kind === 'tmpfs' ? kind : 'other',
+    source: textOf(entry['source']),
+    target: textOf(entry['target']) ?? '',
+    readOnly: entry['read_only'] === true,
+    creates: valuesOf(entry['bind'])['create_host_path'] === true,
+  }
+}
+
+function readShort(text: string): Mount {
+  const [first = '', target, mode = ''] = splitOutside(text, ':')
+  if (target === undefined) return { kind: 'volume', source: undefined, target: first, readOnly: false, creates: false }
+  const source = interpolate(first)
+  // Without a default the variable may as well hold the name of a volume; a path is the usual case.
+  const bind = source === undefined || /^[./~]/.test(source)
+  const readOnly = mode.split(',').includes('ro')
+  return { kind: bind ? 'bind' : 'volume', source: first, target, readOnly, creates: bind }
+}
+
+/** The mount as a long entry with another source; everything else in it stays. */
+export function withSource(entry: unknown, source: string): unknown {
+  if (isValues(entry)) return { ...entry, type: 'bind', source }
+  if (typeof entry !== 'string') return entry
+  const [, ...rest] = splitOutside(entry, ':')
+  return [source, ...rest].join(':')
+}
+
+/** Whether the mount lies over this path in the container. */
+export function covers(mount: Mount, path: string): boolean {
+  if (mount.kind === 'tmpfs' || mount.kind === 'other') return false
+  const target = posix.normalize(interpolate(mount.target) ?? mount.target).replace(/(.)\/$/, '$1')
+  return path === target || path.startsWith(target === '/' ? '/' : `${target}/`)
+}

@@ -1,0 +1,141 @@
+import { readFile } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { join, posix } from 'node:path'
+import { parse } from 'yaml'
+import { DeployError, type Place } from '../errors.ts'
+import type { Run } from '../process.ts'
+import { isValues, placeOf, textOf, valuesOf, type Source, type Values } from './document.ts'
+import { readService, type Service } from './service.ts'
+import { readSources, unshadow, writeShadows } from './shadow.ts'
+import { isWhole } from './variable.ts'
+
+/** The merged Compose project of the repository, with every `${VARIABLE}` as written. */
+export type Project = {
+  /** Inside the repository; relative paths of the model start from the folder of the first. */
+  files: readonly string[]
+  folder: string
+  /** `name:` of the files, as written. */
+  name: string | undefined
+  model: Values
+  services: ReadonlyMap<string, Service>
+}
+
+/** What `readProject` needs; `temp` is a folder for copies. */
+export type ReadProject = {
+  workspace: string
+  files: readonly string[]
+  temp: string
+  run: Run
+  env: NodeJS.ProcessEnv
+}
+
+/** Reads the project as Compose merges it; needs no variable, no env file and no secret. */
+export async function readProject({ workspace, files, temp, run, env }: ReadProject): Promise<Project> {
+  const sources = await readSources(files, (path) => readText(workspace, path))
+  const copies = await mkdtemp(join(temp, 'compose-'))
+  try {
+    const entries = await writeShadows(copies, sources)
+    const finished = await run(
+      'docker',
+      [
+        ...['compose', '--env-file', '/dev/null', '-p', 'deploy-django'],
+        ...files.flatMap((file) => ['-f', join(copies, file)]),
+        ...['config', '--no-interpolate', '--no-path-resolution', '--no-normalize'],
+      ],
+      { env: bareEnvironment(env), cwd: join(copies, posix.dirname(files[0] ?? '')) },
+    )
+    const only = [...sources.values()].map(({ source }) => source)
+    if (finished.code !== 0) throw refused(finished.stderr, copies, only)
+    const named = files.map((file) => sources.get(file)?.source.document.get('name')).findLast((name) => name)
+    return toProject(files, textOf(named), unshadow(parse(finished.stdout), entries), only)
+  } finally {
+    await rm(copies, { recursive: true, force: true })
+  }
+}
+
+/** The typed project of a merged model; checks what Compose leaves unchecked when it does not normalize. */
+export function toProject(
+  files: readonly string[],
+  name: string | undefined,
+  merged: unknown,
+  sources: readonly Source[] = [],
+): Project {
+  const { name: _, ...model } = valuesOf(merged)
+  const services = new Map(
+    Object.entries(valuesOf(model['services'])).map(([key, values]) => [key, readService(key, valuesOf(values))]),
+  )
+  checkServices(services, files[0] ?? '', sources)
+  return { files, folder: posix.dirname(files[0] ?? ''), name, model, services }
+}
+
+function checkServices(services: ReadonlyMap<string, Service>, file: string, sources: readonly Source[]): void {
+  if (services.size === 0) {
+    throw new DeployError('compose-invalid', {
+      what: `${file} has no services`,
+      fix: 'name the Compose file that starts the site: compose-files: <path>',
+      annotation: { file },
+    })
+  }
+  for (const service of services.values()) {
+    const annotation = nearest(sources, ['services', service.name], file)
+    const stranger = service.dependsOn.find(({ service: name }) => !services.has(name))
+    if (stranger) {
+      throw new DeployError('compose-invalid', {
+        what: `Service ${service.name} depends on ${stranger.service}, which does not exist`,
+        fix: `correct depends_on of ${service.name}, or add the file that has ${stranger.service} to compose-files`,
+        annotation,
+      })
+    }
+    const cut = strings(service.values).find((text) => !isWhole(text))
+    if (cut !== undefined) {
+      throw new DeployError('compose-invalid', {
+        what: `Service ${service.name} has a \${…} that cannot be read`,
+        seen: cut,
+        why: 'the closing brace is missing, or a colon inside the braces split a short form',
+        fix: 'close the brace, or use the long form (source:, target:) of this entry',
+        annotation,
+      })
+    }
+  }
+}
+
+function strings(value: unknown): readonly string[] {
+  if (typeof value === 'string') return [value]
+  if (Array.isArray(value)) return value.flatMap(strings)
+  return isValues(value) ? Object.values(value).flatMap(strings) : []
+}
+
+/** Nothing of the runner's own settings may decide what the project is. */
+function bareEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => /^(PATH|HOME|DOCKER_\w+)$/.test(name)))
+}
+
+async function readText(workspace: string, path: string): Promise<string | undefined> {
+  if (path.startsWith('..')) return undefined
+  try {
+    return await readFile(join(workspace, path), 'utf8')
+  } catch {
+    // Compose says better than we could what it misses.
+    return undefined
+  }
+}
+
+function refused(stderr: string, copies: string, sources: readonly Source[]): DeployError {
+  const lines = stderr.split('\n').filter((line) => line !== '' && !line.includes('level=warning'))
+  const seen = lines.join('\n').replaceAll(`${copies}/`, '').trim()
+  const [, path] = /\b((?:services|volumes|networks|configs|secrets)\.[\w.-]+)/.exec(seen) ?? []
+  const named = sources.filter((source) => seen.includes(source.path))
+  const [first] = sources
+  return new DeployError('compose-invalid', {
+    what: 'Docker Compose does not accept the Compose file',
+    seen,
+    fix: `mend it until this succeeds: docker compose -f ${first?.path ?? 'compose.yaml'} config --no-interpolate`,
+    annotation: nearest(named.length > 0 ? named : sources, path?.split('.') ?? [], first?.path),
+  })
+}
+
+/** The deepest place that any of the sources has for this path. */
+function nearest(sources: readonly Source[], path: readonly string[], file: string | undefined): Place | undefined {
+  const has = sources.find((source) => source.document.hasIn(path.slice(0, 2)))
+  return has ? placeOf(has, path) : file === undefined ? undefined : { file }
+}

@@ -1,0 +1,103 @@
+import { createHash } from 'node:crypto'
+import { mkdir, writeFile } from 'node:fs/promises'
+import { dirname, join, posix } from 'node:path'
+import { visit } from 'yaml'
+import { listOf, isValues, parseSource, textOf, textsOf, valuesOf, type Source, type Values } from './document.ts'
+import { hasVariable, splitOutside } from './variable.ts'
+
+/**
+ * Compose cuts `${DATA:-./data}:/data` at its first colon when it does not interpolate, or refuses the file, and takes
+ * `${DATA}:/data` for a named volume. So it reads copies in which such an entry is a plain path, and the entry is put
+ * back afterwards.
+ */
+export type Shadow = { text: string; entries: ReadonlyMap<string, string> }
+
+const MARK = '/deploy-django-volume/'
+
+/** The text of a Compose file with each short volume that has variables replaced by a plain one. */
+export function shadow(source: Source, text: string): Shadow {
+  const entries = new Map<string, string>()
+  const cuts: { from: number; to: number; word: string }[] = []
+  visit(source.document, {
+    Scalar(key, node, path) {
+      if (typeof key !== 'number' || typeof node.value !== 'string' || !node.range || path.length === 0) return
+      const word = wordFor(node.value)
+      if (word === undefined) return
+      entries.set(word.source, node.value)
+      cuts.push({ from: node.range[0], to: node.range[1], word: JSON.stringify(`${word.source}:${word.target}`) })
+    },
+  })
+  let result = text
+  for (const cut of cuts.reverse()) result = result.slice(0, cut.from) + cut.word + result.slice(cut.to)
+  return { text: result, entries }
+}
+
+function wordFor(text: string): { source: string; target: string } | undefined {
+  const [source = '', target = ''] = splitOutside(text, ':')
+  if (!hasVariable(text) || !/^[\w./~-]*\$|^[\w./~-]+$/.test(source)) return undefined
+  if (!target.startsWith('/') && !/^\$\{\w+:?-\//.test(target)) return undefined
+  // Two files that mount something at the same place override each other by the target.
+  return { source: MARK + hash(text), target: hasVariable(target) ? MARK + hash(target) : target }
+}
+
+function hash(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 32)
+}
+
+/** Puts the entries back into what Compose made of the copies. */
+export function unshadow(value: unknown, entries: ReadonlyMap<string, string>): unknown {
+  if (typeof value === 'string')
+    return value.startsWith(MARK) ? (entries.get(value.split(':')[0] ?? '') ?? value) : value
+  if (Array.isArray(value)) return value.map((item: unknown) => unshadow(item, entries))
+  if (!isValues(value)) return value
+  const original = entries.get(textOf(value['source']) ?? '')
+  if (original !== undefined) return original
+  return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, unshadow(inner, entries)]))
+}
+
+/** The given Compose files and those they name by `include` and `extends`, as far as they are in the repository. */
+export async function readSources(
+  files: readonly string[],
+  read: (path: string) => Promise<string | undefined>,
+): Promise<ReadonlyMap<string, { source: Source; text: string }>> {
+  const found = new Map<string, { source: Source; text: string }>()
+  const folder = posix.dirname(files[0] ?? '')
+  const waiting = [...files]
+  for (let path = waiting.shift(); path !== undefined; path = waiting.shift()) {
+    if (found.has(path)) continue
+    const text = await read(path)
+    if (text === undefined) continue
+    const source = parseSource(path, text)
+    found.set(path, { source, text })
+    const names = namesIn(valuesOf(source.document.toJS()))
+    waiting.push(...names.flatMap((name) => [posix.dirname(path), folder].map((base) => posix.join(base, name))))
+  }
+  return found
+}
+
+function namesIn(model: Values): readonly string[] {
+  const includes = listOf(model['include']).flatMap((entry) =>
+    isValues(entry) ? textsOf(entry['path']) : textsOf(entry),
+  )
+  const extended = Object.values(valuesOf(model['services'])).map((service) =>
+    textOf(valuesOf(valuesOf(service)['extends'])['file']),
+  )
+  return [...includes, ...extended.filter((name) => name !== undefined)].filter(
+    (name) => !name.startsWith('/') && !name.includes('://') && !hasVariable(name),
+  )
+}
+
+/** Writes the copies below `folder`, each at its place in the repository; returns the entries to put back. */
+export async function writeShadows(
+  folder: string,
+  sources: ReadonlyMap<string, { source: Source; text: string }>,
+): Promise<ReadonlyMap<string, string>> {
+  const all = new Map<string, string>()
+  for (const [path, { source, text }] of sources) {
+    const copy = shadow(source, text)
+    for (const [word, entry] of copy.entries) all.set(word, entry)
+    await mkdir(dirname(join(folder, path)), { recursive: true })
+    await writeFile(join(folder, path), copy.text)
+  }
+  return all
+}

@@ -1,0 +1,93 @@
+/** What a `${…}` expression says: `${NAME}`, `${NAME:-default}`, `${NAME-default}`, `${NAME:?message}`, `${NAME:+text}`. */
+type Expression = { name: string; operator: string; operand: string }
+
+/** The index just behind the `}` that closes the `${` at `start`; undefined when nothing closes it. */
+function endOf(text: string, start: number): number | undefined {
+  let depth = 0
+  for (let at = start; at < text.length; at++) {
+    if (text.startsWith('${', at)) depth++
+    if (text[at] === '}' && --depth === 0) return at + 1
+  }
+  return undefined
+}
+
+/** Cuts at a separator that does not stand inside `${…}`. */
+export function splitOutside(text: string, separator: string): readonly string[] {
+  const parts: string[] = []
+  let from = 0
+  for (let at = 0; at < text.length; at++) {
+    if (text.startsWith('$$', at)) at++
+    else if (text.startsWith('${', at)) at = (endOf(text, at) ?? text.length) - 1
+    else if (text[at] === separator) {
+      parts.push(text.slice(from, at))
+      from = at + 1
+    }
+  }
+  return [...parts, text.slice(from)]
+}
+
+/** Whether a variable decides this text. */
+export function hasVariable(text: string): boolean {
+  return /\$[A-Za-z_{]/.test(text.replaceAll('$$', ''))
+}
+
+/** Whether each `${` is closed; Compose cuts some short forms at a colon inside `${A:-b}`. */
+export function isWhole(text: string): boolean {
+  const plain = text.replaceAll('$$', '')
+  for (let at = plain.indexOf('${'); at >= 0; at = plain.indexOf('${', at + 2)) {
+    if (endOf(plain, at) === undefined) return false
+  }
+  return true
+}
+
+/** The text with its variables filled in as Compose would; undefined when one without a default is not set. */
+export function interpolate(text: string, env: Readonly<Record<string, string | undefined>> = {}): string | undefined {
+  let result = ''
+  for (let at = 0; at < text.length; at++) {
+    if (text[at] !== '$') result += text[at]
+    else if (text[at + 1] === '$') result += text[at++]
+    else {
+      const end = text[at + 1] === '{' ? endOf(text, at) : undefined
+      const [bare = ''] = /^\$[A-Za-z_][A-Za-z0-9_]*/.exec(text.slice(at)) ?? []
+      const whole = end === undefined ? bare : text.slice(at, end)
+      const value = end === undefined ? env[bare.slice(1)] : evaluate(whole.slice(2, -1), env)
+      if (whole === '' || value === undefined) return undefined
+      result += value
+      at += whole.length - 1
+    }
+  }
+  return result
+}
+
+function evaluate(body: string, env: Readonly<Record<string, string | undefined>>): string | undefined {
+  const expression = parse(body)
+  if (!expression) return undefined
+  const { name, operator, operand } = expression
+  const value = env[name]
+  const isSet = operator.startsWith(':') ? value !== undefined && value !== '' : value !== undefined
+  switch (operator.replace(':', '')) {
+    case '-':
+      return isSet ? value : interpolate(operand, env)
+    case '+':
+      return isSet ? interpolate(operand, env) : ''
+    case '?':
+      return isSet ? value : undefined
+    default:
+      return value
+  }
+}
+
+function parse(body: string): Expression | undefined {
+  const [, name, operator = '', operand = ''] = /^([A-Za-z_][A-Za-z0-9_]*)(?:(:?[-?+])([\s\S]*))?$/.exec(body) ?? []
+  return name === undefined ? undefined : { name, operator, operand }
+}
+
+/** A path that the repository can know: plain, or the default of one variable; `rebuild` puts another one in its place. */
+export function knownPath(text: string): { path: string; rebuild: (path: string) => string } | undefined {
+  if (!hasVariable(text)) return { path: text.replaceAll('$$', '$'), rebuild: (path) => path }
+  if (!text.startsWith('${') || endOf(text, 0) !== text.length) return undefined
+  const expression = parse(text.slice(2, -1))
+  if (!expression || !/^:?-$/.test(expression.operator) || hasVariable(expression.operand)) return undefined
+  const { name, operator, operand } = expression
+  return { path: operand, rebuild: (path) => `\${${name}${operator}${path}}` }
+}
