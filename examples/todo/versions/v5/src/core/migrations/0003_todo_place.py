@@ -1,0 +1,11 @@
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    dependencies = [('core', '0002_todo_due')]
+
+    operations = [
+        migrations.AddField(
+            model_name='todo', name='place', field=models.CharField(blank=True, max_length=100, null=True)
+        ),
+    ]
