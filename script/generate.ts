@@ -45,7 +45,7 @@ function actionYaml(command: Command): string {
     branding: { icon: action.icon, color: 'green' },
     inputs: { ...Object.fromEntries(given), command: hidden },
     outputs: Object.fromEntries(Object.entries(outputs).map(([name, description]) => [name, { description }])),
-    runs: { using: 'node24', main: `${action.dist}/index.js`, post: `${action.dist}/index.js` },
+    runs: { using: 'node24', main: `${action.dist}/index.js`, post: `${action.dist}/post.js` },
   }
   const head = '# Made by `npm run generate` from src/contract.ts: change it there.\n'
   return head + stringify(document, { lineWidth: 0, singleQuote: true })

@@ -2,13 +2,12 @@ import { error as annotate, setOutput, setSecret, warning } from '@actions/core'
 import { readAssets } from './assets.ts'
 import { codeOf, DeployError, explain } from './errors.ts'
 import { readCommand, readDeployInputs, readRollbackInputs, readRunner, secretsOf } from './inputs.ts'
-import { isPost, markMainStarted } from './state.ts'
+import { isPost } from './state.ts'
 
 /** Fires when the job is cancelled: GitHub's runner sends SIGINT, then SIGTERM after 7.5 s. */
 const cancelled = new AbortController()
 
 async function main(): Promise<void> {
-  markMainStarted()
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.on(signal, () => cancelled.abort(new Error(`the runner sent ${signal}`)))
   }

@@ -1,15 +1,14 @@
 import { getState, saveState } from '@actions/core'
+import { parse } from 'node:path'
 
 /** The transaction on the server that main has started and post may have to follow to its end. */
 export type Followed = { tid: string; directory: string }
 
-/** Whether this process is the post step: main leaves the mark as its first deed. */
-export const isPost = getState('main') === 'started'
-
-/** Called once by main, so that the same bundle knows later that it is the post step. */
-export function markMainStarted(): void {
-  saveState('main', 'started')
-}
+/**
+ * Whether this process is the post step. The name of its file says so, not a mark that main leaves: a job that is cancelled
+ * before main could leave one would start its deployment in the post step.
+ */
+export const isPost = parse(process.argv[1] ?? '').name === 'post'
 
 /** The folder of temporary files (keys, control socket) that post removes; empty when main made none. */
 export function temporaryFolder(): string {

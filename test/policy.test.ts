@@ -92,9 +92,9 @@ function breaches({ not, except = [] }: Rule, among: string[]): string[] {
 }
 
 describe.each([
-  ['on the runner', typescript, onTheRunner, 'index.ts'],
-  ['on the server', shell, onTheServer, 'server/transaction.sh'],
-] as const)('%s', (_, among, rules, known) => {
+  { place: 'on the runner', among: typescript, rules: onTheRunner, known: 'index.ts' },
+  { place: 'on the server', among: shell, rules: onTheServer, known: 'server/transaction.sh' },
+])('$place', ({ among, rules, known }) => {
   test('there is something to look at', () => expect(among).toContain(known))
 
   test.each(rules)('$rule', (rule) => {
