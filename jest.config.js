@@ -1,6 +1,7 @@
 /** Unit tests: pure, no Docker, under ten seconds. */
 export default {
   roots: ['<rootDir>/test'],
+  maxWorkers: '100%',
   testMatch: ['**/*.test.ts'],
   testPathIgnorePatterns: ['<rootDir>/test/e2e/'],
   extensionsToTreatAsEsm: ['.ts'],
