@@ -360,63 +360,72 @@ def describe_migration(loader, migration):
 
 
 def describe_pending(survey):
-    """Each pending migration with its operations, read along the state of the models before and after each."""
-    from django.db.migrations.state import ProjectState
-
-    graph = survey.loader.graph
-    state = ProjectState(real_apps=survey.loader.unmigrated_apps)
-    pending, created, found = set(survey.pending), set(), {}
-    for key in whole_plan(graph):
-        migration = graph.nodes[key]
-        if migration in pending:
-            found[migration] = [
-                describe_operation(migration.app_label, operation, state, created) for operation in migration.operations
-            ]
-        elif key in survey.loader.applied_migrations:
-            migration.mutate_state(state, preserve=False)
+    """Each pending migration with its operations."""
+    try:
+        found = walk_operations(survey)
+    except Exception:
+        if not survey.trouble():
+            raise
+        found = {}  # an unsound history has no state of the models to walk along
     return [
-        dict(describe_migration(survey.loader, migration), atomic=bool(migration.atomic), operations=found[migration])
-        for migration in survey.pending
+        dict(describe_migration(survey.loader, each), atomic=bool(each.atomic), operations=found.get(each, []))
+        for each in survey.pending
     ]
 
 
-def whole_plan(graph):
-    keys = []
+def walk_operations(survey):
+    """{migration: operations}, each seen with the state of the models before and after it."""
+    from django.db.migrations.state import ProjectState
+
+    graph, state, created, found = survey.loader.graph, ProjectState(real_apps=survey.loader.unmigrated_apps), set(), {}
     for leaf in graph.leaf_nodes():
-        keys.extend(key for key in graph.forwards_plan(leaf) if key not in keys)
-    return keys
+        for key in graph.forwards_plan(leaf):
+            migration = graph.nodes[key]
+            if migration in found:
+                continue
+            found[migration] = []
+            if migration in survey.pending:
+                for operation in migration.operations:
+                    found[migration].append(describe_operation(migration.app_label, operation, state, created))
+            elif key in survey.loader.applied_migrations:
+                migration.mutate_state(state, preserve=False)
+    return found
 
 
 def describe_operation(app, operation, state, created):
-    """What a judgement needs. `new`: the table was made by this same plan, so no old code and no rows know it."""
-    kind, model, name = operation_kind(operation), operation_model(operation), getattr(operation, "name", None)
-    nested = getattr(operation, "database_operations", None)
-    facts = {"kind": kind, "text": operation_text(operation)}
-    if nested is not None:
+    """What a judgement needs. `new`: this same plan makes the table, so no old code and no rows know it."""
+    from django.db.migrations.operations.fields import FieldOperation
+    from django.db.migrations.operations.models import ModelOperation
+
+    facts = {"kind": kind_of(operation), "text": operation_text(operation)}
+    if hasattr(operation, "database_operations"):
         inner = state.clone()
-        facts["nested"] = [describe_operation(app, part, inner, created) for part in nested]
-    before = field_of(state, app, model, getattr(operation, "old_name", name))
+        facts["nested"] = [describe_operation(app, part, inner, created) for part in operation.database_operations]
+    model = operation.name if isinstance(operation, ModelOperation) else getattr(operation, "model_name", None)
+    key = (app, model.lower()) if model else None
+    field = operation.name if isinstance(operation, FieldOperation) else None
+    before = describe_field(state, key, field)
     operation.state_forwards(app, state)
-    after = field_of(state, app, model, getattr(operation, "new_name", name))
-    if kind == "CreateModel":
-        created.add((app, name.lower()))
-    if model:
-        facts.update(model="%s.%s" % (app, model), new=(app, model) in created)
-    if before or after:
-        facts.update(field=name or operation.new_name, before=before, after=after)
+    if facts["kind"] == "CreateModel":
+        created.add(key)
+    if key:
+        facts.update(model="%s.%s" % key, new=key in created)
+    if field:
+        after = describe_field(state, key, getattr(operation, "new_name", field))
+        facts.update(field=field, before=before, after=after)
     for reverse in ("reverse_code", "reverse_sql"):
         if hasattr(operation, reverse):
             facts["noop_reverse"] = getattr(operation, reverse) is getattr(type(operation), "noop", operation)
-    facts["reversible"] = is_reversible(operation, before)
+    facts["reversible"] = is_reversible(operation, before, facts.get("nested"))
     return facts
 
 
-def operation_kind(operation):
-    """The Django operation that it is or derives from; the full name of one that is entirely its own."""
-    for base in type(operation).__mro__:
-        if base.__module__.startswith("django.") and base.__name__ != "Operation":
+def kind_of(thing):
+    """The class of Django that it is or derives from; the full name of one that is entirely its own."""
+    for base in type(thing).__mro__:
+        if base.__module__.startswith("django.") and base.__name__ not in ("Operation", "Field"):
             return base.__name__
-    return "%s.%s" % (type(operation).__module__, type(operation).__qualname__)
+    return "%s.%s" % (type(thing).__module__, type(thing).__qualname__)
 
 
 def operation_text(operation):
@@ -426,35 +435,27 @@ def operation_text(operation):
         return type(operation).__name__
 
 
-def operation_model(operation):
-    name = getattr(operation, "model_name", None)
-    if name is None and hasattr(operation, "options") or hasattr(operation, "new_name") or hasattr(operation, "table"):
-        name = name or getattr(operation, "name", None) or getattr(operation, "new_name", None)
-    return name.lower() if isinstance(name, str) else None
-
-
-def field_of(state, app, model, name):
-    known = state.models.get((app, model)) if model else None
-    field = known.fields.get(name) if known and isinstance(name, str) else None
+def describe_field(state, model, name):
+    found = state.models.get(model) if name else None
+    field = found.fields.get(name) if found else None
     if field is None:
         return None
-    no_default = getattr(sys.modules["django.db.models.fields"], "NOT_PROVIDED")
+    from django.db.models import NOT_PROVIDED
+
     return {
-        "type": operation_kind(field), "column": field.db_column, "null": bool(field.null), "default": field.has_default(),
-        "db_default": getattr(field, "db_default", no_default) is not no_default,
-        "generated": bool(getattr(field, "generated", False)), "unique": bool(field.unique),
-        "primary_key": bool(field.primary_key), "max_length": field.max_length, "many_to_many": bool(field.many_to_many),
-        "relation": bool(field.remote_field), "db_index": bool(field.db_index),
-        "blank_text": bool(field.blank and field.empty_strings_allowed),
+        "type": kind_of(field), "column": field.db_column, "null": bool(field.null), "default": field.has_default(),
+        "db_default": getattr(field, "db_default", NOT_PROVIDED) is not NOT_PROVIDED,
+        "generated": bool(getattr(field, "generated", False)), "unique": bool(field.unique), "db_index": bool(field.db_index),
+        "primary_key": bool(field.primary_key), "max_length": field.max_length, "relation": bool(field.remote_field),
+        "many_to_many": bool(field.many_to_many), "blank_text": bool(field.blank and field.empty_strings_allowed),
     }
 
 
-def is_reversible(operation, before):
+def is_reversible(operation, before, nested):
     """`operation.reversible` is not enough: it ignores nested operations and a column that cannot be filled again."""
-    nested = getattr(operation, "database_operations", None)
     if nested is not None:
-        return all(is_reversible(part, None) for part in nested)
-    if operation_kind(operation) == "RemoveField" and before:
+        return all(part["reversible"] for part in nested)
+    if kind_of(operation) == "RemoveField" and before:
         fillable = ("null", "default", "db_default", "generated", "many_to_many", "blank_text", "primary_key")
         if not any(before[way] for way in fillable):
             return False  # NOT NULL without any default: the rows that exist have no value for it
@@ -681,7 +682,7 @@ def migrate(out):
 
 
 def nothing_done(survey, already):
-    return {"applied": [], "already": already, "failed": None, "rows": labels(sorted(survey.rows))}
+    return {"applied": [], "already": already, "foreign": [], "failed": None, "rows": labels(sorted(survey.rows))}
 
 
 def seconds_of(name, default):
@@ -868,9 +869,14 @@ def conclude(connection, before, run, error, already):
         say_traceback(error or lost)
         raise Stop(MIGRATION_FAILED, "database-lost", "The database is gone after migrating; what was applied is as far as "
                    "this process knows.", last_line(lost), applied=run.applied, already=already, failed=run.failed, rows=None)
+    applied = [each for each in run.applied if (each["app"], each["name"]) in after.rows]
+    ours = {(each["app"], each["name"]) for each in applied}
+    planned = [(each.app_label, each.name) for each in before.pending]
+    foreign = labels(key for key in planned if key in after.rows and key not in ours)
+    if foreign:
+        say("Applied by a runner without the lock while this one waited: %s" % ", ".join(foreign))
     result = {
-        "applied": [each for each in run.applied if (each["app"], each["name"]) in after.rows],
-        "already": already, "failed": run.failed, "rows": labels(sorted(after.rows)),
+        "applied": applied, "already": already, "foreign": foreign, "failed": run.failed, "rows": labels(sorted(after.rows)),
     }
     if isinstance(error, Stop):
         error.result.update(result)

@@ -1,0 +1,30 @@
+"""Settings that print, as many do. Which database is used comes from the environment."""
+import os
+import sys
+
+print("settings: loaded")
+sys.stdout.write("settings: a line without an end")
+
+SECRET_KEY = "not a secret"
+ALLOWED_HOSTS = ["shop.example.com", ".example.org"]
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+INSTALLED_APPS = ["django.contrib.contenttypes", "django.contrib.auth", "shop", "blog"]
+STATIC_ROOT = "/srv/static"
+USE_TZ = True
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+if os.environ["DATABASE"] == "none":
+    DATABASES = {}
+elif os.environ["DATABASE"].endswith(".sqlite3"):
+    DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": os.environ["DATABASE"]}}
+else:
+    DATABASES = {
+        "default": {
+            "ENGINE": "django.db.backends.postgresql",
+            "NAME": os.environ["DATABASE"],
+            "USER": os.environ["PGUSER"],
+            "PASSWORD": os.environ.get("PGPASSWORD", ""),
+            "HOST": os.environ["PGHOST"],
+            "PORT": os.environ["PGPORT"],
+        }
+    }

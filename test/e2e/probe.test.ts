@@ -1,0 +1,341 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { existsSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { freePort, startPostgres, type Postgres } from '../django/postgres.ts'
+import {
+  approve,
+  makeProject,
+  migration,
+  probe,
+  removeProjects,
+  several,
+  start,
+  type Outcome,
+} from '../django/probe.ts'
+
+let postgres: Postgres
+let plain: string
+let folder: string
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'probe-'))
+  postgres = await startPostgres()
+  plain = await makeProject()
+  await postgres.createDatabase('base')
+  const approved = approve(await probe('plan', plain, { env: envOf('base') }))
+  const running = start('migrate', plain, { env: envOf('base', { DEPLOY_DJANGO_APPROVED: approved }) })
+  await running.printed('replanned')
+  running.signal('SIGUSR1')
+  expect((await running.ended).code).toBe(0)
+})
+afterAll(async () => {
+  await postgres.stop()
+  await removeProjects()
+  await rm(folder, { recursive: true })
+})
+
+const envOf = (database: string, more: Readonly<Record<string, string>> = {}): Record<string, string> => ({
+  ...postgres.env,
+  DATABASE: database,
+  ...more,
+})
+const ask = (verb: string, database: string, project = plain): Promise<Outcome> =>
+  probe(verb, project, { env: envOf(database) })
+const note = migration('shop.0002_note', 'migrations.AddField("order", "a", models.IntegerField(null=True))')
+const record = (app: string, name: string): string =>
+  `INSERT INTO django_migrations (app, name, applied) VALUES ('${app}', '${name}', now())`
+
+describe('list', () => {
+  test.each(several)('Django %s: the migrations of the image, without a database', async (django) => {
+    const port = String(await freePort())
+    const { code, result, stdout } = await probe('list', plain, { django, env: envOf('nowhere', { PGPORT: port }) })
+    expect(code).toBe(0)
+    expect(result).toMatchObject({ django: expect.stringMatching(`^${django}\\.`), models_drift: [] })
+    expect(result['migrations']).toContainEqual({
+      app: 'shop',
+      name: '0002_note',
+      source: expect.stringMatching(/^[0-9a-f]{64}$/),
+      accept: false,
+      replaces: [],
+    })
+    expect(stdout.trimEnd().split('\n').pop()).toMatch(/^\{"deploy-django": 1, "verb": "list"/)
+  })
+
+  test('names what the models have and no migration makes', async () => {
+    const project = await makeProject({
+      'shop/models.py':
+        'from django.db import models\nclass Order(models.Model):\n    number = models.CharField(max_length=20)\n    note = models.TextField(null=True)\n    paid = models.BooleanField()\n',
+    })
+    expect((await ask('list', 'nowhere', project)).result['models_drift']).toEqual(['shop: Add field paid to order'])
+  })
+
+  test('refuses to let a module ask the database while it is imported', async () => {
+    const project = await makeProject({
+      'shop/migrations/0003_asks.py': `from shop.models import Order\nOrder.objects.count()\n${note}`,
+    })
+    const { code, result } = await ask('list', 'base', project)
+    expect([code, result.error?.kind]).toEqual([18, 'database-at-import'])
+  })
+
+  test("static finds the same in the files, with the app's own label, when the settings need what is not there", async () => {
+    const project = await makeProject({
+      'shop/apps.py':
+        'from django.apps import AppConfig\nclass Shop(AppConfig):\n    name = "shop"\n    label = "store"\n',
+      'world/settings.py': 'import os\nSECRET_KEY = os.environ["NOT_HERE"]\n',
+      '.venv/lib/site-packages/x/migrations/0001_x.py': note,
+      'shop/migrations/notes.py': 'text = "no migration"\n',
+      'blog/migrations/0002_squashed.py': migration(
+        'blog.0001_initial',
+        '',
+        'replaces = [("blog", "0001_initial")]  # deploy-django: accept',
+      ),
+    })
+    const settings = await ask('list', 'nowhere', project)
+    expect([settings.code, settings.result, settings.stderr]).toEqual([
+      1,
+      {},
+      expect.stringContaining("KeyError: 'NOT_HERE'"),
+    ])
+
+    const { code, result } = await probe('static', project)
+    const found = result['migrations'] as { app: string; name: string; source: string }[]
+    expect([code, result['confidence']]).toEqual([0, 'static'])
+    expect(found.map((each) => `${each.app}.${each.name}`)).toEqual([
+      'blog.0001_initial',
+      'blog.0002_squashed',
+      'store.0001_initial',
+      'store.0002_note',
+    ])
+    expect(found[1]).toMatchObject({ accept: true, replaces: [['blog', '0001_initial']] })
+    const listed = (await ask('list', 'nowhere')).result['migrations'] as typeof found
+    expect(listed.find((each) => each.name === '0002_note')?.source).toBe(found[3]?.source)
+  })
+})
+
+describe('plan', () => {
+  test('says what is pending, with every operation, and a digest that changes with what decides', async () => {
+    const text = migration(
+      'shop.0002_note',
+      `
+        migrations.SeparateDatabaseAndState(database_operations=[migrations.RunSQL("SELECT 1")]),
+        migrations.RunSQL("SELECT 1", migrations.RunSQL.noop),
+        migrations.RemoveField("order", "number"),
+        migrations.CreateModel("Line", [("id", models.BigAutoField(primary_key=True))]),
+        migrations.AddField("line", "text", models.TextField(default="")),
+        Own()`,
+    ).replace(
+      'class Migration',
+      'class Own(migrations.operations.base.Operation):\n    def state_forwards(self, *_): pass\n\nclass Migration',
+    )
+    const first = await ask('plan', 'base', await makeProject({ 'shop/migrations/0003_many.py': text }))
+    expect(first.code).toBe(0)
+    expect(first.result).toMatchObject({
+      settings: {
+        allowed_hosts: ['shop.example.com', '.example.org'],
+        ssl_redirect: false,
+        debug: false,
+        proxy_ssl_header: ['HTTP_X_FORWARDED_PROTO', 'https'],
+        static_root: '/srv/static',
+        media_root: null,
+      },
+      database: {
+        alias: 'default',
+        vendor: 'postgresql',
+        host: `127.0.0.1:${postgres.env.PGPORT}`,
+        name: 'base',
+        empty: false,
+        identity: expect.stringMatching(/^postgresql\|\d+\|127\.0\.0\.1:\d+\|base$/),
+      },
+      unknown: [],
+      conflicts: {},
+      inconsistent: null,
+      duplicates: [],
+      pending: [{ app: 'shop', name: '0003_many', atomic: true, accept: false }],
+    })
+    const [pending] = first.result['pending'] as { operations: unknown[] }[]
+    expect(pending?.operations).toMatchObject([
+      { kind: 'SeparateDatabaseAndState', reversible: false, nested: [{ kind: 'RunSQL', reversible: false }] },
+      { kind: 'RunSQL', reversible: true, noop_reverse: true },
+      // Django says reversible; a column that must have a value cannot come back.
+      {
+        kind: 'RemoveField',
+        text: 'Remove field number from order',
+        reversible: false,
+        model: 'shop.order',
+        new: false,
+        before: { type: 'CharField', null: false, default: false, max_length: 20 },
+        after: null,
+      },
+      { kind: 'CreateModel', model: 'shop.line', new: true },
+      {
+        kind: 'AddField',
+        model: 'shop.line',
+        new: true,
+        field: 'text',
+        before: null,
+        after: { type: 'TextField', default: true },
+      },
+      { kind: 'shop.migrations.0003_many.Own' },
+    ])
+    expect(first.result['drift']).not.toEqual([])
+
+    const same = await ask('plan', 'base', await makeProject({ 'shop/migrations/0003_many.py': text }))
+    const other = await ask('plan', 'base', await makeProject({ 'shop/migrations/0003_many.py': `${text}# changed\n` }))
+    expect(same.result['digest']).toBe(first.result['digest'])
+    expect(other.result['digest']).not.toBe(first.result['digest'])
+  })
+
+  test('a database that is ahead of this image is no error: its migrations are unknown', async () => {
+    const database = await postgres.createDatabase('ahead', 'base')
+    await postgres.query(database, record('shop', '0009_later'))
+    expect(await ask('plan', database)).toMatchObject({
+      code: 0,
+      result: { pending: [], unknown: ['shop.0009_later'] },
+    })
+  })
+
+  test.each([
+    ['conflict', { 'shop/migrations/0002_other.py': note.replace('0002_note', '0001_initial') }, ''],
+    ['inconsistent', {}, "DELETE FROM django_migrations WHERE name = '0001_initial' AND app = 'shop'"],
+    ['duplicates', {}, record('shop', '0002_note')],
+  ] as const)('%s stops, with the plan all the same', async (kind, files, statement) => {
+    const database = await postgres.createDatabase(kind, 'base')
+    if (statement) await postgres.query(database, statement)
+    const project = await makeProject(files)
+    for (const verb of ['plan', 'migrate']) {
+      const { code, result } = await ask(verb, database, project)
+      expect([verb, code, result.error?.kind]).toEqual([verb, 14, kind])
+    }
+    expect((await ask('plan', database, project)).result).toMatchObject({
+      digest: expect.any(String),
+      applied: expect.any(Array),
+    })
+  })
+
+  test.each(several)('Django %s: nothing can be written', async (django) => {
+    const database = await postgres.createDatabase(`read_only_${django.replace('.', '_')}`, 'base')
+    const project = await makeProject({
+      // An app that opens its connection while it starts, and a module that writes.
+      'shop/migrations/0003_writes.py': `from shop.models import Order\nOrder.objects.create(number="x")\n${note}`,
+      'shop/apps.py':
+        'from django.apps import AppConfig\nclass Shop(AppConfig):\n    name = "shop"\n    def ready(self):\n' +
+        '        from django.db import connection\n        connection.ensure_connection()\n',
+      'shop/__init__.py': 'default_app_config = "shop.apps.Shop"\n',
+    })
+    for (const verb of ['plan', 'verify', 'fit']) {
+      const { code, result } = await probe(verb, project, { django, env: envOf(database) })
+      expect([verb, code, result.error?.detail]).toEqual([verb, 13, expect.stringContaining('read-only transaction')])
+    }
+    expect(await postgres.query(database, 'SELECT count(*) FROM shop_order')).toEqual(['0'])
+  })
+
+  test('the database that does not answer is told from the one that refuses', async () => {
+    const port = String(await freePort())
+    const outcomes = [
+      { PGPORT: port },
+      { PGHOST: 'no-such-host.invalid' },
+      { DATABASE: 'no_such_database' },
+      { PGUSER: 'no_such_user' },
+      { PGUSER: 'stranger', PGPASSWORD: 'wrong' },
+    ].map(async (more) => (await probe('plan', plain, { env: envOf('base', more) })).code)
+    expect(await Promise.all(outcomes)).toEqual([12, 12, 13, 13, 13])
+  })
+
+  test('an image whose migrations do not load', async () => {
+    const project = await makeProject({ 'shop/migrations/0003_x.py': note.replace('0002_note', '0002_gone') })
+    const { code, result } = await ask('plan', 'base', project)
+    expect([code, result.error?.kind, result.error?.detail]).toEqual([
+      18,
+      'migrations-broken',
+      expect.stringContaining('0002_gone'),
+    ])
+  })
+})
+
+describe('SQLite and no database', () => {
+  test.each(several)(
+    'Django %s: a file that is missing is not made by asking, and is made by migrating',
+    async (django) => {
+      const DATABASE = join(folder, `${django}.sqlite3`)
+      const planned = await probe('plan', plain, { django, env: { DATABASE } })
+      expect(planned).toMatchObject({
+        code: 0,
+        result: { database: { vendor: 'sqlite', name: DATABASE, empty: true }, applied: [] },
+      })
+      expect(existsSync(DATABASE)).toBe(false)
+
+      const running = start('migrate', plain, { django, env: { DATABASE, DEPLOY_DJANGO_APPROVED: approve(planned) } })
+      await running.printed('replanned')
+      running.signal('SIGUSR1')
+      expect(await running.ended).toMatchObject({ code: 0, result: { failed: null } })
+      expect(await probe('fit', plain, { django, env: { DATABASE } })).toMatchObject({
+        code: 0,
+        result: { problems: [] },
+      })
+
+      const writes = await makeProject({
+        'shop/migrations/0003_w.py': `from shop.models import Order\nOrder.objects.create(number="x")\n${note}`,
+      })
+      const refused = await probe('verify', writes, { django, env: { DATABASE } })
+      expect([refused.code, refused.result.error?.detail]).toEqual([13, expect.stringContaining('readonly')])
+    },
+  )
+
+  test('a project without a database has nothing to plan', async () => {
+    const outcome = await probe('plan', plain, { env: { DATABASE: 'none' } })
+    expect(outcome).toMatchObject({ code: 0, result: { pending: [], database: { empty: true } } })
+  })
+})
+
+describe('verify and fit', () => {
+  test('verify sees what is pending, recorded twice, or unknown', async () => {
+    const project = await makeProject({ 'shop/migrations/0003_a.py': note })
+    expect(await ask('verify', 'base', project)).toMatchObject({ code: 19, result: { pending: ['shop.0003_a'] } })
+    const database = await postgres.createDatabase('verified', 'base')
+    await postgres.query(database, record('old', '0001_gone'))
+    expect(await ask('verify', database)).toMatchObject({
+      code: 0,
+      result: { unknown: ['old.0001_gone'], duplicates: [] },
+    })
+    await postgres.query(database, record('shop', '0002_note'))
+    expect(await ask('verify', database)).toMatchObject({ code: 14, result: { duplicates: ['shop.0002_note'] } })
+  })
+
+  test('fit finds columns that are missing, and those that this code would leave out', async () => {
+    const database = await postgres.createDatabase('unfit', 'base')
+    const change = `ALTER TABLE shop_order DROP COLUMN note, ADD required int NOT NULL, ADD given int NOT NULL DEFAULT 1,
+      ADD counted int GENERATED ALWAYS AS IDENTITY, ADD serial serial, ADD made int NOT NULL GENERATED ALWAYS AS (1) STORED, ADD optional int;
+      DROP TABLE blog_post_tags`
+    await postgres.query(database, `${change}; ${record('shop', '0009_later')}`)
+    const { code, result } = await ask('fit', database)
+    expect(code).toBe(20)
+    expect(result['ahead']).toEqual(['shop.0009_later'])
+    expect(result['problems']).toMatchObject([
+      { table: 'blog_post_tags', column: null, kind: 'missing' },
+      { table: 'shop_order', column: 'note', kind: 'missing' },
+      {
+        table: 'shop_order',
+        column: 'required',
+        kind: 'required',
+        text: expect.stringContaining('every INSERT fails'),
+      },
+    ])
+  })
+
+  test('fit leaves alone what is not managed, a proxy, or of another database', async () => {
+    const project = await makeProject({
+      'blog/models.py':
+        'from django.db import models\nfrom shop.models import Order\n' +
+        'class View(models.Model):\n    class Meta:\n        managed = False\n' +
+        'class Proxy(Order):\n    class Meta:\n        proxy = True\n' +
+        'class Elsewhere(models.Model):\n    pass\n',
+      'world/router.py':
+        'class Router:\n    def allow_migrate(self, db, app, model_name=None, **_):\n        return model_name != "elsewhere"\n',
+      'world/late.py': 'from world.settings import *\nDATABASE_ROUTERS = ["world.router.Router"]\n',
+    })
+    const env = envOf('base', { DJANGO_SETTINGS_MODULE: 'world.late' })
+    expect(await probe('fit', project, { env })).toMatchObject({ code: 0, result: { problems: [] } })
+  })
+})
