@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
-type Test = { fullName: string; status: string; duration?: number | null }
+type Test = { ancestorTitles: string[]; title: string; status: string; duration?: number | null }
 type Suite = { name: string; message: string; assertionResults: Test[]; status: string }
 type Results = { testResults: Suite[] }
 
@@ -25,10 +25,11 @@ for (const project of ['unit', 'e2e']) {
       failures.push(`${suite.name}: ${suite.message.split('\n')[0] ?? ''}`)
     }
     for (const test of suite.assertionResults) {
+      const name = [...test.ancestorTitles, test.title].join(' › ')
       if (test.status === 'passed') passed += 1
-      else if (test.status === 'failed') failures.push(test.fullName)
-      else skipped.push(test.fullName)
-      if (test.duration) durations.push({ name: test.fullName, milliseconds: test.duration })
+      else if (test.status === 'failed') failures.push(name)
+      else skipped.push(name)
+      if (test.duration) durations.push({ name, milliseconds: test.duration })
     }
   }
 }
