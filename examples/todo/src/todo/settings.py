@@ -67,6 +67,7 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 
 DEFAULT_AUTO_FIELD = 'django.db.models.BigAutoField'
+TIME_ZONE = 'UTC'
 USE_TZ = True
 
 STATIC_URL = '/static/'

@@ -9,7 +9,8 @@ if [ "$1" = nginx ]; then
   names=$(env | sed -n 's/^\([A-Za-z_][A-Za-z0-9_]*\)=.*/${\1}/p' | tr '\n' ' ')
   for template in /etc/nginx/templates/*.template; do
     [ -e "$template" ] || continue
-    envsubst "$names" <"$template" >"/etc/nginx/conf.d/$(basename "$template" .template)"
+    name=${template##*/}
+    envsubst "$names" <"$template" >"/etc/nginx/conf.d/${name%.template}"
   done
 fi
 exec "$@"

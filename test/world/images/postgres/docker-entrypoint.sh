@@ -10,6 +10,7 @@ file_or_variable() {
 }
 
 initialise() {
+  # shellcheck disable=SC2086 # several arguments in one variable, as the official image takes them
   initdb --username="$POSTGRES_USER" --pwfile=<(printf '%s\n' "$POSTGRES_PASSWORD") \
     --auth-local=trust --auth-host=scram-sha-256 ${POSTGRES_INITDB_ARGS:-}
   printf '\nhost all all all scram-sha-256\n' >>"$PGDATA/pg_hba.conf"

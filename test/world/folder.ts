@@ -1,0 +1,63 @@
+import { randomBytes } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+import { run } from '../../src/process.ts'
+import { output } from './docker.ts'
+
+/** Every container, volume and network of the world has a name that starts so. */
+export const prefix = 'deploy-django-world'
+
+/** Where the world keeps its key, its password and its settings of the docker client, for the next run. */
+export const folder = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), prefix)
+
+/** The key pair that opens the servers. */
+export type Key = { path: string; secret: string; open: string }
+
+/** Reads the world's key, and makes it the first time. */
+export async function readKey(): Promise<Key> {
+  const path = join(folder, 'key')
+  await mkdir(folder, { recursive: true, mode: 0o700 })
+  if (!existsSync(path)) {
+    const args = ['-q', '-t', 'ed25519', '-N', '', '-C', prefix, '-f', path]
+    output('ssh-keygen', await run('ssh-keygen', args))
+  }
+  return { path, secret: await readFile(path, 'utf8'), open: (await readFile(`${path}.pub`, 'utf8')).trim() }
+}
+
+/** Reads the password of the registry, and invents it the first time. */
+export async function readPassword(): Promise<string> {
+  const path = join(folder, 'password')
+  if (!existsSync(path)) await writeFile(path, randomBytes(18).toString('base64url'), { mode: 0o600 })
+  return readFile(path, 'utf8')
+}
+
+/**
+ * Does something while no other process on this machine does something with the same name. The lock is a Linux socket
+ * name without a file, so it ends with its process.
+ */
+export async function alone<T>(name: string, deed: () => Promise<T>): Promise<T> {
+  const lock = createServer()
+  while (!(await listens(lock, `\0${prefix}-${name}`))) await new Promise((resolve) => setTimeout(resolve, 100))
+  try {
+    return await deed()
+  } finally {
+    lock.close()
+  }
+}
+
+function listens(lock: ReturnType<typeof createServer>, name: string): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    lock.once('error', (error: NodeJS.ErrnoException) => {
+      lock.removeAllListeners()
+      if (error.code === 'EADDRINUSE') resolve(false)
+      else reject(error)
+    })
+    lock.listen(name, () => {
+      lock.removeAllListeners('error')
+      resolve(true)
+    })
+  })
+}
