@@ -1,0 +1,153 @@
+import { posix } from 'node:path'
+import { isValues, listOf, textOf, textsOf, valuesOf, type Values } from './document.ts'
+import { readMount, withSource, type Mount } from './mount.ts'
+import type { Project } from './project.ts'
+import type { Repository } from './repository.ts'
+import { checkPath, membersOf, ship, type ShippedFile } from './shipment.ts'
+import { hasVariable, knownPath } from './variable.ts'
+
+/** What pins a model: the images by service, and which env files travel with the release. */
+export type Pins = {
+  project: Project
+  name: string
+  release: string
+  images: ReadonlyMap<string, string>
+  repository: Repository
+  /** Paths of the env files that are shipped, as they lie below `env/` of the release. */
+  envPaths: readonly string[]
+}
+
+/** The pinned model, what it needs on the server, and what a person should know. */
+export type Pinned = {
+  model: Values
+  files: readonly ShippedFile[]
+  /** Env files that must be on the server already, by service. */
+  required: ReadonlyMap<string, readonly string[]>
+  notes: readonly string[]
+}
+
+/** Pins the model: no build sections, images by digest, files of the repository by their content. */
+export function pin(pins: Pins): Pinned {
+  const files = new Map<string, ShippedFile>()
+  const required = new Map<string, readonly string[]>()
+  const notes = new Set<string>()
+  const { project, repository } = pins
+
+  const move = (text: string, mount?: Mount): string => {
+    const known = knownPath(text)
+    const path = known && insideRepository(project.folder, known.path)
+    if (!known || path === undefined) return text
+    if (mount && isData(mount, path, repository)) {
+      if (
+        repository.files.has(path) ||
+        membersOf(repository, path).some((file) => !posix.basename(file).startsWith('.'))
+      ) {
+        notes.add(`${path} is in the repository, but looks like data of the server: it is not shipped`)
+      }
+      return text
+    }
+    const shipped = ship(repository, path)
+    if (!shipped) return text
+    for (const file of shipped.files) files.set(file.path, file)
+    return known.rebuild(`./.deploy/${shipped.path}`)
+  }
+
+  const services = Object.entries(valuesOf(project.model['services'])).map(([name, values]) => {
+    const envFiles = pinEnvFiles(valuesOf(values), pins, move)
+    required.set(name, envFiles.required)
+    return [name, pinService(name, valuesOf(values), pins, envFiles.entries, move)]
+  })
+  const kept = Object.entries(project.model).filter(([key]) => !key.startsWith('x-') && key !== 'version')
+  const model = {
+    ...Object.fromEntries(kept),
+    name: pins.name,
+    services: Object.fromEntries(services),
+    ...pinDefinitions('configs', project, move),
+    ...pinDefinitions('secrets', project, move),
+  }
+  return { model, files: [...files.values()], required, notes: [...notes] }
+}
+
+type Move = (text: string, mount?: Mount) => string
+
+function pinService(name: string, values: Values, { images }: Pins, envFiles: readonly unknown[], move: Move): Values {
+  const { build: _, develop: __, ...rest } = values
+  const image = images.get(name)
+  // The digest is all there is to pull, and the server's login lives for one pull only.
+  const { pull_policy: ___, ...unpulled } = rest
+  return {
+    ...(image === undefined ? rest : { ...unpulled, image }),
+    ...(envFiles.length > 0 ? { env_file: envFiles } : {}),
+    ...(values['volumes'] === undefined
+      ? {}
+      : { volumes: listOf(values['volumes']).map((entry) => pinVolume(entry, move)) }),
+    ...(values['label_file'] === undefined
+      ? {}
+      : { label_file: textsOf(values['label_file']).map((path) => move(path)) }),
+  }
+}
+
+function pinVolume(entry: unknown, move: Move): unknown {
+  const mount = readMount(entry)
+  if (mount?.kind !== 'bind' || mount.source === undefined) return entry
+  const source = move(mount.source, mount)
+  return source === mount.source ? entry : withSource(entry, source)
+}
+
+function pinEnvFiles(
+  values: Values,
+  pins: Pins,
+  move: Move,
+): { entries: readonly unknown[]; required: readonly string[] } {
+  const required: string[] = []
+  const entries = listOf(values['env_file']).map((entry) => {
+    const text = isValues(entry) ? textOf(entry['path']) : textOf(entry)
+    if (text === undefined) return entry
+    const known = knownPath(text)
+    const path = known && posix.normalize(known.path)
+    const inside = known && insideRepository(pins.project.folder, known.path)
+    const shipped = pins.envPaths.find((candidate) => candidate === path || candidate === inside)
+    const put = (place: string): unknown => (isValues(entry) ? { ...entry, path: place } : place)
+    if (known && shipped !== undefined) return put(known.rebuild(`./.deploy/releases/${pins.release}/env/${shipped}`))
+    // A committed .env holds settings for developing; the server's own is also what fills the variables.
+    const moved = path === '.env' ? text : move(text)
+    if (moved !== text) return put(moved)
+    const optional = isValues(entry) && entry['required'] === false
+    if (!optional && path !== undefined && !hasVariable(text) && !path.startsWith('.deploy/')) {
+      checkPath(path.replace(/^\//, ''))
+      required.push(path)
+    }
+    return entry
+  })
+  return { entries, required }
+}
+
+/** Those that a service uses: what only a build needs must not be asked for on the server. */
+function pinDefinitions(kind: 'configs' | 'secrets', project: Project, move: Move): Values {
+  const used = new Set(
+    [...project.services.values()].flatMap(({ values }) =>
+      listOf(values[kind]).map((entry) => (isValues(entry) ? textOf(entry['source']) : textOf(entry))),
+    ),
+  )
+  const all = Object.entries(valuesOf(project.model[kind])).filter(([name]) => used.has(name))
+  const pinned = all.map(([name, definition]) => {
+    const file = isValues(definition) ? textOf(definition['file']) : undefined
+    return [name, isValues(definition) && file !== undefined ? { ...definition, file: move(file) } : definition]
+  })
+  return project.model[kind] === undefined ? {} : { [kind]: Object.fromEntries(pinned) }
+}
+
+function insideRepository(folder: string, path: string): string | undefined {
+  if (/^[/~]/.test(path) || path === '') return undefined
+  const joined = posix.join(folder, path).replace(/(.)\/$/, '$1')
+  return joined === '..' || joined.startsWith('../') || joined.startsWith('.deploy/') ? undefined : joined
+}
+
+const DATA = /^(\w*data|db|database|media|uploads?|storage|backups?|logs?|volumes?)$/
+
+/** What a container writes must stay where it is: a shipped file is replaced with the next change in the repository. */
+function isData({ readOnly, target }: Mount, path: string, repository: Repository): boolean {
+  if (readOnly || /^\/(etc|usr|docker-entrypoint-initdb\.d)(\/|$)/.test(target)) return false
+  if (repository.files.has(path)) return /\.(sqlite3?|db|log)$/.test(path)
+  return [path, target].some((place) => DATA.test(posix.basename(place)))
+}

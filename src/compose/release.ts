@@ -1,0 +1,85 @@
+import { createHash } from 'node:crypto'
+import { stringify } from 'yaml'
+import type { EnvFile } from '../values.ts'
+import { canonical } from './document.ts'
+import { pin } from './pin.ts'
+import type { Project } from './project.ts'
+import type { Repository } from './repository.ts'
+import type { Roles } from './role.ts'
+import { checkPath, type ShippedFile } from './shipment.ts'
+
+/** What a release is made of. */
+export type ReleaseFacts = {
+  project: Project
+  /** The Compose project's name. */
+  name: string
+  /** The release's id, which is part of the paths of shipped env files. */
+  id: string
+  roles: Roles
+  /** `name@sha256:…` by service, for every service that is built here. */
+  images: ReadonlyMap<string, string>
+  repository: Repository
+  /** Content of `.env`. */
+  envFile: string | undefined
+  envFiles: readonly EnvFile[]
+}
+
+/** A release, ready to be staged. */
+export type Release = {
+  /** Text of compose.yaml: the same for the same input, byte for byte. */
+  compose: string
+  roles: Roles
+  images: ReadonlyMap<string, string>
+  env: 'shipped' | 'server'
+  /** Env files that the server must have, relative to the directory. */
+  requiredEnvFiles: readonly string[]
+  /** Belongs below `.deploy/` of the server: `files/<sha256>/…`. */
+  files: readonly ShippedFile[]
+  /** Belongs below the release: `env/…`, readable by the owner only. */
+  envFiles: readonly ShippedFile[]
+  /** Equal for two releases that differ in nothing but their id. */
+  fingerprint: string
+  notes: readonly string[]
+}
+
+/** Makes the release: the whole pinned model, with every `${VARIABLE}` left for the server to fill in. */
+export function makeRelease(facts: ReleaseFacts): Release {
+  const { project, name, id, roles, images, repository } = facts
+  const shipped = shippedEnvFiles(facts)
+  const envPaths = shipped.map(({ path }) => path)
+  const { model, files, required, notes } = pin({ project, name, release: id, images, repository, envPaths })
+  const compose = stringify(model, { sortMapEntries: true, lineWidth: 0, aliasDuplicateObjects: false, version: '1.1' })
+  const active = [...roles.replaced.map(({ service }) => service), ...roles.data, ...roles.others]
+  return {
+    compose,
+    roles,
+    images,
+    env: envPaths.includes('.env') ? 'shipped' : 'server',
+    requiredEnvFiles: [...new Set(active.flatMap((service) => required.get(service) ?? []))].sort(),
+    files,
+    envFiles: shipped.map(({ path, content }) => ({ path: `env/${path}`, content: Buffer.from(content), mode: 0o600 })),
+    fingerprint: createHash('sha256')
+      .update(compose.replaceAll(`.deploy/releases/${id}/`, '.deploy/releases/-/'))
+      .update(canonical(shipped))
+      .digest('hex'),
+    notes: [
+      ...notes,
+      ...envPaths
+        .filter((path) => path !== '.env' && !compose.includes(`/env/${path}`))
+        .map((path) => `no service names the env file ${path}`),
+    ],
+  }
+}
+
+/** `env-file` is another way to write `.env` in `env-files`, and wins over it. */
+function shippedEnvFiles({ envFile, envFiles }: ReleaseFacts): readonly EnvFile[] {
+  const all = new Map(envFiles.map(({ path, content }) => [path, content]))
+  if (envFile !== undefined) all.set('.env', envFile)
+  return [...all]
+    .map(([path, content]) => ({ path, content }))
+    .sort((a, b) => (a.path < b.path ? -1 : 1))
+    .map((file) => {
+      checkPath(file.path)
+      return file
+    })
+}

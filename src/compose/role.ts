@@ -1,0 +1,174 @@
+import { DeployError } from '../errors.ts'
+import type { BuildGroup } from './group.ts'
+import type { Project } from './project.ts'
+import type { Service } from './service.ts'
+
+/** What happens to each service in a deployment. */
+export type Roles = {
+  /** Replaced by the release; one that depends on a replaced one has a higher level. */
+  replaced: readonly { level: number; service: string }[]
+  /** Not replaced and needed by the app or independent of it; those that others depend on come first. */
+  data: readonly string[]
+  /** Not replaced and in front of the app. */
+  others: readonly string[]
+  /** Run once and end: never started by a deployment. */
+  oneShots: readonly string[]
+  /** The service whose container is asked about Django. */
+  django: string
+  fronts: readonly { service: string; port: number }[]
+}
+
+/** What decides the roles. `services` is the input; `profiles` are the active ones. */
+export type RoleFacts = {
+  project: Project
+  groups: readonly BuildGroup[]
+  django: BuildGroup
+  services: readonly string[]
+  profiles: readonly string[]
+}
+
+/** Decides for every active service whether the release replaces it, and in which order. */
+export function assignRoles({ project, groups, django, services, profiles }: RoleFacts): Roles {
+  checkNames(project, services)
+  const active = [...project.services.values()].filter(
+    (service) => services.includes(service.name) || isActive(service, profiles),
+  )
+  const oneShots = findOneShots(active)
+  const running = active.filter(({ name }) => !oneShots.includes(name) || services.includes(name))
+  const above = (service: Service): boolean => dependsOnAny(project, service.name, django.services)
+  const built = new Set(groups.flatMap((group) => group.services))
+  const wanted = running.filter((service) => {
+    if (services.length > 0) return services.includes(service.name)
+    return built.has(service.name) && !isBackend(service, project, django, above(service))
+  })
+  if (wanted.length === 0) {
+    throw new DeployError('compose-invalid', {
+      what: 'No service would be replaced by this release',
+      seen: `services: ${[...project.services.keys()].join(', ')}; active profiles: ${profiles.join(', ') || 'none'}`,
+      why: 'all services that are built here belong to profiles that are not active',
+      fix: 'set COMPOSE_PROFILES in the env file, or name the services: services: web',
+    })
+  }
+  const names = wanted.map(({ name }) => name)
+  const kept = inOrder(
+    project,
+    running.filter(({ name }) => !names.includes(name)).map(({ name }) => name),
+  )
+  const isFront = (name: string): boolean => dependsOnAny(project, name, names) || isProxy(project, name, names)
+  return {
+    replaced: names
+      .map((service) => ({ level: levelOf(project, service, names), service }))
+      .sort((a, b) => a.level - b.level || (a.service < b.service ? -1 : 1)),
+    data: kept.filter((name) => !isFront(name)),
+    others: kept.filter(isFront),
+    oneShots,
+    django: djangoService(project, django, names, services),
+    fronts: running.flatMap(({ name, ports }) => ports.map((port) => ({ service: name, port }))),
+  }
+}
+
+/** Whether Compose would start the service by itself. */
+export function isActive({ profiles }: Service, active: readonly string[]): boolean {
+  return profiles.length === 0 || active.includes('*') || profiles.some((profile) => active.includes(profile))
+}
+
+/** Whether the service keeps something: a volume or a writable bind mount. */
+export function hasOwnData({ mounts }: Service): boolean {
+  return mounts.some(({ kind, readOnly }) => !readOnly && (kind === 'volume' || kind === 'bind'))
+}
+
+/** A database that is built here: it keeps data, and stands behind the app, not in front of it. */
+function isBackend(service: Service, project: Project, django: BuildGroup, above: boolean): boolean {
+  if (django.services.includes(service.name) || above || !hasOwnData(service)) return false
+  return service.ports.length === 0 || django.services.some((app) => dependsOnAny(project, app, [service.name]))
+}
+
+const PROXY = /nginx|traefik|caddy|haproxy|httpd|apache|envoy|proxy/
+
+/** A proxy that finds the app by itself: it is published, looks like one, and no replaced service waits for it. */
+function isProxy(project: Project, name: string, replaced: readonly string[]): boolean {
+  const service = project.services.get(name)
+  if (!service || service.ports.length === 0) return false
+  const looks = PROXY.test(service.image?.split('/').at(-1) ?? '') || PROXY.test(name)
+  return looks && !replaced.some((app) => dependsOnAny(project, app, [name]))
+}
+
+function findOneShots(services: readonly Service[]): readonly string[] {
+  const waited = services
+    .flatMap(({ dependsOn }) => dependsOn)
+    .filter(({ condition }) => condition === 'service_completed_successfully')
+    .map(({ service }) => service)
+  return [...new Set(waited)].filter((name) => services.some((service) => service.name === name)).sort()
+}
+
+function dependsOnAny(project: Project, from: string, names: readonly string[], seen = new Set<string>()): boolean {
+  if (seen.has(from)) return false
+  seen.add(from)
+  const next = project.services.get(from)?.dependsOn ?? []
+  return next.some(({ service }) => names.includes(service) || dependsOnAny(project, service, names, seen))
+}
+
+/** How many replaced services stand in line before this one. */
+function levelOf(project: Project, name: string, replaced: readonly string[], path: readonly string[] = []): number {
+  if (path.includes(name)) return 0
+  const next = project.services.get(name)?.dependsOn ?? []
+  const levels = next.map(
+    ({ service }) => levelOf(project, service, replaced, [...path, name]) + (replaced.includes(service) ? 1 : 0),
+  )
+  return Math.max(0, ...levels)
+}
+
+/** The names with what they depend on first. */
+function inOrder(project: Project, names: readonly string[]): readonly string[] {
+  const result: string[] = []
+  const seen = new Set<string>()
+  const add = (name: string): void => {
+    if (seen.has(name)) return
+    seen.add(name)
+    for (const { service } of project.services.get(name)?.dependsOn ?? []) add(service)
+    if (names.includes(name)) result.push(name)
+  }
+  for (const name of names.toSorted()) add(name)
+  return result
+}
+
+/** In order: named in `services`, published, asked for by another service, the group's own name. */
+function djangoService(
+  project: Project,
+  django: BuildGroup,
+  replaced: readonly string[],
+  services: readonly string[],
+): string {
+  const candidates = django.services.filter((name) => replaced.includes(name))
+  const isAsked = (name: string): boolean =>
+    [...project.services.values()].some(
+      (other) => !django.services.includes(other.name) && other.dependsOn.some(({ service }) => service === name),
+    )
+  const found =
+    services.find((name) => candidates.includes(name)) ??
+    candidates.find((name) => (project.services.get(name)?.ports.length ?? 0) > 0) ??
+    candidates.find(isAsked) ??
+    (candidates.includes(django.name) ? django.name : candidates[0])
+  if (found !== undefined) return found
+  throw new DeployError('compose-invalid', {
+    what: 'No service of the Django image would be replaced',
+    seen: `the image is that of ${django.services.join(', ')}`,
+    fix: `add one of them to the input services: ${django.services.join(' ')}`,
+  })
+}
+
+function checkNames(project: Project, services: readonly string[]): void {
+  const stranger = services.find((name) => !project.services.has(name))
+  if (stranger !== undefined) {
+    throw new DeployError('input-invalid', {
+      what: `Input services names ${stranger}, which the Compose file does not have`,
+      fix: `use one of: ${[...project.services.keys()].join(', ')}`,
+    })
+  }
+  const odd = [...project.services.keys()].find((name) => !/^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(name))
+  if (odd === undefined) return
+  throw new DeployError('compose-invalid', {
+    what: `Service name ${JSON.stringify(odd)} cannot be deployed`,
+    fix: 'start it with a letter or digit',
+  })
+}

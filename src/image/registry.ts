@@ -1,0 +1,107 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { isValues } from '../compose/document.ts'
+import { DeployError } from '../errors.ts'
+import type { Run } from '../process.ts'
+
+/** A login for one registry. */
+export type Login = { registry: string; username: string; password: string }
+
+/** An environment in which Docker has this run's logins; `close` forgets them. */
+export type Registry = { env: NodeJS.ProcessEnv; close: () => Promise<void> }
+
+/** Waits; passed in so that tests need not. */
+export type Pause = (milliseconds: number) => Promise<void>
+
+const PAUSES = [1_000, 4_000, 10_000]
+const HUB = 'docker.io'
+
+/** Logs in, in a configuration folder of its own: the runner's own logins are copied, and never changed. */
+export async function openRegistry(
+  logins: readonly Login[],
+  { run, env, temp, pause }: { run: Run; env: NodeJS.ProcessEnv; temp: string; pause: Pause },
+): Promise<Registry> {
+  const folder = await mkdtemp(join(temp, 'docker-config-'))
+  const close = (): Promise<void> => rm(folder, { recursive: true, force: true })
+  try {
+    const own = join(env['DOCKER_CONFIG'] ?? join(env['HOME'] ?? '/', '.docker'), 'config.json')
+    await writeFile(join(folder, 'config.json'), copyOf(await readOwn(own), logins), { mode: 0o600 })
+    const inside = { ...env, ...(await daemonOf(run, env)), DOCKER_CONFIG: folder }
+    for (const login of logins) await logIn(login, run, inside, pause)
+    return { env: inside, close }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+/** Tries again, with growing pauses, what failed through no fault of the request. */
+export async function retry<T extends { code: number; stdout: string; stderr: string }>(
+  attempt: () => Promise<T>,
+  pause: Pause,
+): Promise<T> {
+  for (const wait of PAUSES) {
+    const finished = await attempt()
+    if (finished.code === 0 || !isPassing(`${finished.stdout}\n${finished.stderr}`)) return finished
+    await pause(wait)
+  }
+  return attempt()
+}
+
+/** A failure of the network or of the registry itself, which another attempt may not meet. */
+export function isPassing(output: string): boolean {
+  return /\b(HTTP status|status code|status):? 5\d\d\b|\b50[0-4] [A-Z]|connection (was )?reset|broken pipe|unexpected EOF|: EOF|TLS handshake timeout|i\/o timeout|timeout exceeded|context deadline exceeded|connection refused|toomanyrequests|too many requests/i.test(
+    output,
+  )
+}
+
+/** The configuration folder is also where contexts live: the daemon in use is kept by its address. */
+async function daemonOf(run: Run, env: NodeJS.ProcessEnv): Promise<NodeJS.ProcessEnv> {
+  if (env['DOCKER_HOST']) return {}
+  const finished = await run('docker', ['context', 'inspect', '--format', '{{.Endpoints.docker.Host}}'], { env })
+  const host = finished.stdout.trim()
+  return finished.code === 0 && host !== '' ? { DOCKER_HOST: host } : {}
+}
+
+async function readOwn(path: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8')
+  } catch {
+    return '{}'
+  }
+}
+
+function copyOf(text: string, logins: readonly Login[]): string {
+  const config: unknown = JSON.parse(text || '{}')
+  if (!isValues(config)) return '{}'
+  const { currentContext: _, credsStore, credHelpers, ...rest } = config
+  if (logins.length === 0) return JSON.stringify({ ...rest, credsStore, credHelpers })
+  // A login must end in this folder, not in the store of the runner's user.
+  const helpers = isValues(credHelpers) ? Object.entries(credHelpers) : []
+  const others = helpers.filter(([registry]) => !logins.some((login) => login.registry === registry))
+  return JSON.stringify({ ...rest, credHelpers: Object.fromEntries(others) })
+}
+
+async function logIn({ registry, username, password }: Login, run: Run, env: NodeJS.ProcessEnv, pause: Pause) {
+  const server = registry === HUB ? [] : [registry]
+  const attempt = () =>
+    run('docker', ['login', '--username', username, '--password-stdin', ...server], { env, stdin: password })
+  const finished = await retry(attempt, pause)
+  if (finished.code === 0) return
+  const seen = finished.stderr
+    .split('\n')
+    .filter((line) => line !== '' && !/^WARNING!|^Configure a credential|^https:\/\/docs/.test(line))
+    .join('\n')
+    .trim()
+  const refused = /unauthorized|denied|incorrect|401|403/i.test(seen)
+  throw new DeployError('registry-login-failed', {
+    what: refused ? `${registry} refused the login of ${username}` : `The login to ${registry} failed`,
+    seen,
+    why: refused ? 'the password or token is wrong, expired, or belongs to another user' : undefined,
+    fix: refused
+      ? registry === 'ghcr.io'
+        ? 'give the job permissions: packages: write, or set registry-username and registry-password'
+        : 'correct the secrets behind registry-username and registry-password'
+      : 'check the address of the registry and try again',
+  })
+}
