@@ -996,9 +996,10 @@ def check_http(_out):
     if last is None:
         return PLANNED, {"url": None, "status": None, "answers": 0, "reason": "nothing-speaks-http", "text":
                          "No port of this service, and no service in front of it, speaks HTTP."}
-    result = {"url": last.url, "status": last.status, "answers": 0 if reason else 3, "reason": reason,
-              "text": explain_answer(last, reason, headers)}
-    return (UNHEALTHY if reason else PLANNED), result
+    return (UNHEALTHY if reason else PLANNED), {
+        "url": last.url, "status": last.status, "answers": 0 if reason else 3,
+        "reason": "not-http" if reason == "silent" else reason, "text": explain_answer(last, reason, headers),
+    }
 
 
 def ask_around(urls, headers):
@@ -1023,7 +1024,7 @@ def ask_three_times(url, headers, judge):
         reason = answer.reason or judge(answer)
         if reason:
             break
-    return answer, "not-http" if reason == "silent" else reason
+    return answer, reason
 
 
 def judge_any(answer):
@@ -1092,8 +1093,8 @@ def candidates(fronts):
 
 
 def listening():
-    """(address, port) of the listening sockets of this container, those for everyone first."""
-    own, found = own_sockets(), set()
+    """(address, port) of what this container's processes listen on; those for everyone first."""
+    sockets = {}
     for path in ("/proc/net/tcp", "/proc/net/tcp6"):
         try:
             with open(path) as file:
@@ -1101,24 +1102,22 @@ def listening():
         except OSError:
             continue
         for line in lines:
-            if line[3] != "0A" or (own is not None and line[9] not in own):
-                continue
             address, port = line[1].split(":")
-            text = read_address(address)
-            if text != "127.0.0.11":  # Docker's name server
-                found.add((text, int(port, 16)))
+            if line[3] == "0A" and read_address(address) != "127.0.0.11":  # Docker's name server
+                sockets[line[9]] = (read_address(address), int(port, 16))
+    # With `network_mode: host` these are all sockets of the server, and most are none of our business.
+    own, complete = own_sockets()
+    found = {sockets[inode] for inode in sockets if inode in own}
+    if not found and not complete:
+        found = set(sockets.values())
     everyone = {"0.0.0.0": "127.0.0.1", "::": "::1"}
-    names = sorted(((everyone.get(text, text), port, text not in everyone) for text, port in found),
-                   key=lambda each: (each[2], each[1], each[0]))
-    return [(address, port) for address, port, _ in names]
+    order = sorted((text not in everyone, port, everyone.get(text, text)) for text, port in found)
+    return [(address, port) for _, port, address in order]
 
 
 def own_sockets():
-    """Inodes of the sockets of the processes seen here; None when they may not be looked at.
-
-    In `network_mode: host` /proc/net/tcp shows every socket of the server, and those are none of our business.
-    """
-    inodes = set()
+    """Inodes of the sockets of the processes seen here, and whether all could be looked at."""
+    inodes, complete = set(), True
     for name in os.listdir("/proc"):
         if name.isdigit():
             try:
@@ -1127,10 +1126,10 @@ def own_sockets():
                     if link.startswith("socket:["):
                         inodes.add(link[8:-1])
             except PermissionError:
-                return None
+                complete = False
             except OSError:
                 continue  # ended meanwhile
-    return inodes
+    return inodes, complete
 
 
 def read_address(text):
@@ -1147,16 +1146,15 @@ def explain_answer(answer, reason, headers):
     """What it means and what to change."""
     host = next((value for name, value in headers.items() if name.lower() == "host"), "the name in the address")
     seen = "%s answered %s" % (answer.url, answer.status)
+    not_http = ("%s does not speak HTTP (%s). Name an address that does in `health-url`, or set `health-url: none`."
+                % (answer.url, answer.said))
     return {
         None: "%s, three times." % seen,
         "refused": "%s cannot be reached (%s). Does the server listen, on 0.0.0.0 and on this port, or did it stop while "
                    "starting? Its log says why." % (answer.url, answer.said),
         "timeout": "%s accepts connections, but does not answer within 5 s: its workers are still starting, are busy, or "
                    "wait for something. If it is no web server, set `health-url: none`." % answer.url,
-        "not-http": "%s does not speak HTTP (%s). Name an address that does in `health-url`, or set `health-url: none`."
-                    % (answer.url, answer.said),
-        "silent": "%s does not speak HTTP (%s). Name an address that does in `health-url`, or set `health-url: none`."
-                  % (answer.url, answer.said),
+        "not-http": not_http, "silent": not_http,
         "bad-request": "%s. Django says 400 when the Host header is not allowed: add %s to ALLOWED_HOSTS, or send a host "
                        "that is in it with `health-headers: \"Host: …\"`." % (seen, json.dumps(host)),
         "https-redirect": "%s, a redirect to %s: only a redirect was seen, not the app (SECURE_SSL_REDIRECT). Send the header "

@@ -196,11 +196,11 @@ describe('plan', () => {
     })
   })
 
-  test.each([
+  test.each<[string, Record<string, string>, string]>([
     ['conflict', { 'shop/migrations/0002_other.py': note.replace('0002_note', '0001_initial') }, ''],
     ['inconsistent', {}, "DELETE FROM django_migrations WHERE name = '0001_initial' AND app = 'shop'"],
     ['duplicates', {}, record('shop', '0002_note')],
-  ] as const)('%s stops, with the plan all the same', async (kind, files, statement) => {
+  ])('%s stops, with the plan all the same', async (kind, files, statement) => {
     const database = await postgres.createDatabase(kind, 'base')
     if (statement) await postgres.query(database, statement)
     const project = await makeProject(files)

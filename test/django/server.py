@@ -1,0 +1,59 @@
+"""Servers that answer as told, for the time of a command: `server.py 8000=200 9000=silent -- command…`."""
+import socket
+import subprocess
+import sys
+import threading
+
+
+def respond(status, *lines, body=""):
+    head = ["HTTP/1.1 %s X" % status, "Content-Length: %d" % len(body), "Connection: close", *lines]
+    return ("\r\n".join(head) + "\r\n\r\n" + body).encode()
+
+
+def answer(manner, request, count):
+    lines = request.split("\r\n")
+    path = lines[0].split(" ")[1] if " " in lines[0] else "/"
+    headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines[1:])}
+    if manner.isdigit():
+        return respond(manner)
+    if manner == "login":
+        return respond(302, "Location: /login/")
+    if manner == "https":
+        return respond(301, "Location: https://%s%s" % (headers["host"], path))
+    if manner == "django":  # ALLOWED_HOSTS and SECURE_SSL_REDIRECT behind a proxy
+        if headers["host"] != "shop.example.com":
+            return respond(400)
+        https = headers.get("x-forwarded-proto") == "https"
+        return respond(200) if https else respond(301, "Location: https://%s%s" % (headers["host"], path))
+    if manner == "tls":
+        return respond(400, body="The plain HTTP request was sent to HTTPS port")
+    if manner == "twice":
+        return respond(200 if count < 3 else 500)
+    return {"garbage": b"\x00\x01\x02 no http\r\n", "silent": b""}[manner]
+
+
+def serve(listener, manner):
+    count = 0
+    while True:
+        client, _ = listener.accept()
+        count += 1
+        if manner == "hang":
+            held.append(client)
+            continue
+        request = client.recv(65536).decode("latin-1")
+        client.sendall(answer(manner, request, count))
+        client.close()
+
+
+held = []
+cut = sys.argv.index("--")
+for item in sys.argv[1:cut]:
+    address, _, manner = item.partition("=")
+    host, _, port = address.rpartition(":")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((host or "0.0.0.0", int(port)))
+    listener.listen()
+    threading.Thread(target=serve, args=(listener, manner), daemon=True).start()
+sys.exit(subprocess.call(sys.argv[cut + 1:]))
