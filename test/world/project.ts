@@ -2,10 +2,11 @@ import { existsSync } from 'node:fs'
 import { cp, mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { run } from '../../src/process.ts'
 import { output } from './docker.ts'
 
-const examples = join(import.meta.dirname, '../../examples')
+const examples = fileURLToPath(new URL('../../examples', import.meta.url))
 
 /** A git repository of its own with an example in it, as a user would have it. */
 export type Project = AsyncDisposable & {

@@ -57,6 +57,7 @@ export async function keepServer(settings: ServerSettings, key: Key, registry: R
     image: `${prefix}-server`,
     options: [
       ...['--hostname', settings.name, '--network', prefix, '--privileged', '--init'],
+      ...['--tmpfs', '/run:exec,mode=755'],
       ...['--publish', `127.0.0.1:${settings.sshPort}:22`],
       ...['--publish', `127.0.0.1:${first}-${last}:${first}-${last}`],
       ...['--volume', `${name}:/var/lib/docker`],
@@ -105,8 +106,8 @@ function handle(settings: ServerSettings, name: string, address: string, key: Ke
     docker: (...argv) => asRoot('docker', ...argv),
     async port() {
       // A folder is made by one taker only; what a test that died took is free again after two hours.
-      const script = `find /run/ports -mindepth 1 -mmin +120 -delete
-        for port; do mkdir "/run/ports/$port" 2>/dev/null && echo "$port" && exit 0; done; exit 1`
+      const script = `find /var/lib/ports -mindepth 1 -mmin +120 -delete
+        for port; do mkdir "/var/lib/ports/$port" 2>/dev/null && echo "$port" && exit 0; done; exit 1`
       const taken = await exec(['sh', '-c', script, 'port', ...server.ports.map(String)], { as: 'root' })
       if (taken.code === 0) return Number(taken.stdout)
       throw new Error(`every port of ${settings.name} is taken. Fix: script/world down`)
@@ -122,7 +123,7 @@ function handle(settings: ServerSettings, name: string, address: string, key: Ke
       const networks = lines(await server.docker('network', 'ls', '--quiet', ...filter))
       if (networks.length > 0) await server.docker('network', 'rm', ...networks)
       await asRoot('rm', '-rf', `/home/deploy/${directory}`)
-      if (port !== undefined) await asRoot('rm', '-rf', `/run/ports/${port}`)
+      if (port !== undefined) await asRoot('rm', '-rf', `/var/lib/ports/${port}`)
     },
     async killDocker() {
       await asRoot('touch', '/run/docker.held')
