@@ -1,8 +1,23 @@
-import { error as annotate, setOutput, setSecret, warning } from '@actions/core'
+import { error as annotate, info, setOutput, setSecret, summary, warning } from '@actions/core'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import { readAssets } from './assets.ts'
+import { deploy } from './commands/deploy.ts'
+import { rollback } from './commands/rollback.ts'
+import { followAfterCancel } from './commands/post.ts'
 import { codeOf, DeployError, explain } from './errors.ts'
-import { readCommand, readDeployInputs, readRollbackInputs, readRunner, secretsOf } from './inputs.ts'
-import { isPost } from './state.ts'
+import {
+  readCommand,
+  readDeployInputs,
+  readRollbackInputs,
+  readRunner,
+  readStepEnvironment,
+  secretsOf,
+} from './inputs.ts'
+import { run } from './process.ts'
+import { headline, renderSummary } from './report/summary.ts'
+import { outputsOf, startReport, type Report } from './report/report.ts'
+import { isPost, saveTemporaryFolder, temporaryFolder } from './state.ts'
 
 /** Fires when the job is cancelled: GitHub's runner sends SIGINT, then SIGTERM after 7.5 s. */
 const cancelled = new AbortController()
@@ -11,15 +26,54 @@ async function main(): Promise<void> {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.on(signal, () => cancelled.abort(new Error(`the runner sent ${signal}`)))
   }
-  const command = readCommand()
-  const inputs = command === 'deploy' ? readDeployInputs() : readRollbackInputs()
-  secretsOf(inputs).forEach((secret) => setSecret(secret))
   const runner = readRunner()
-  await readAssets()
-  throw new DeployError('internal', { what: `${command} is not there yet`, seen: runner.runUrl })
+  const folder = await mkdtemp(join(runner.temp, 'dd-'))
+  saveTemporaryFolder(folder)
+  const context = {
+    run,
+    runner,
+    assets: await readAssets(),
+    folder,
+    environment: readStepEnvironment(),
+    signal: cancelled.signal,
+  }
+  if (readCommand() === 'deploy') {
+    const inputs = readDeployInputs()
+    secretsOf(inputs).forEach((secret) => setSecret(secret))
+    const report = startReport('deploy', inputs.host.address, inputs.version)
+    await tell(report, deploy(inputs, context, report))
+  } else {
+    const inputs = readRollbackInputs()
+    secretsOf(inputs).forEach((secret) => setSecret(secret))
+    const report = startReport('rollback', inputs.host.address, inputs.version ?? 'the release before')
+    await tell(report, rollback(inputs, context, report))
+  }
 }
 
-async function post(): Promise<void> {}
+/** Outputs and summary, whether the command succeeds or fails; then the failure goes its way. */
+async function tell(report: Report, work: Promise<void>): Promise<void> {
+  const failure = await work.then(
+    () => undefined,
+    (cause: unknown) => ({ cause }),
+  )
+  for (const [name, value] of Object.entries(outputsOf(report))) setOutput(name, value)
+  await summary
+    .addRaw(renderSummary(report, failure?.cause))
+    .write()
+    .catch((cause: unknown) => warning(`The job summary could not be written: ${String(cause)}`))
+  if (failure) throw failure.cause
+  info(headline(report))
+}
+
+async function post(): Promise<void> {
+  const folder = temporaryFolder()
+  if (folder === '') return
+  try {
+    await followAfterCancel(run, folder, () => (readCommand() === 'deploy' ? readDeployInputs() : readRollbackInputs()))
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+}
 
 /** The only place that makes the step red; one annotation for one failure. */
 function fail(failure: unknown): void {

@@ -121,6 +121,15 @@ export function checkServer(server: Server, user: string): void {
   }
 }
 
+/** Stops when the image would not run there. */
+export function checkArchitecture(server: Server, image: string): void {
+  if (server.architecture === undefined || image === '' || server.architecture === image) return
+  throw new DeployError('server-architecture', {
+    what: `The image is for ${image}, the server has ${server.architecture}`,
+    fix: `build for the server: set: "*.platform=linux/${server.architecture}", or run the job on such a runner`,
+  })
+}
+
 function isAtLeast(version: string, wanted: readonly number[]): boolean {
   const numbers = version.replace(/^v/, '').split(/[.+-]/).map(Number)
   for (const [index, least] of wanted.entries()) {

@@ -1,0 +1,225 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { info } from '@actions/core'
+import { checkCodeMounts } from '../compose/code.ts'
+import { chooseFiles } from '../compose/files.ts'
+import { groupBuilds } from '../compose/group.ts'
+import { chooseProjectName, envValue } from '../compose/name.ts'
+import { readProject } from '../compose/project.ts'
+import { makeRelease, type Release } from '../compose/release.ts'
+import { readRepository } from '../compose/repository.ts'
+import { assignRoles } from '../compose/role.ts'
+import type { DeployInputs } from '../contract.ts'
+import { findDocument, readPlan, type LivePlan, type OfflinePlan } from '../django/document.ts'
+import { approve, askHealth, planDeploy } from '../django/plan.ts'
+import { DeployError } from '../errors.ts'
+import { readCommit } from '../image/commit.ts'
+import { chooseLogins, makeImages, type Made } from '../image/make.ts'
+import { group } from '../report/log.ts'
+import type { Report, ShownPlan } from '../report/report.ts'
+import { connect, type Connection } from '../server/connection.ts'
+import { explainProbe } from '../server/failure.ts'
+import { command } from '../server/follow.ts'
+import { checkArchitecture, checkServer, fact, look } from '../server/look.ts'
+import { currentRelease } from '../server/release.ts'
+import { incoming, planFiles, send, stage, writeFacts, type FactLines, type SentFile } from '../server/stage.ts'
+import { newId } from '../server/transaction.ts'
+import type { Context } from './context.ts'
+import { healthQuestion, walk } from './walk.ts'
+
+/** From the repository to a running, verified release. */
+export async function deploy(inputs: DeployInputs, context: Context, report: Report): Promise<void> {
+  const { run, runner, folder, assets, environment: env, signal } = context
+  const { workspace } = runner
+  const connection = await connect(
+    run,
+    { host: inputs.host, key: inputs.sshKey, knownHosts: inputs.knownHosts },
+    folder,
+    signal,
+  )
+
+  // The repository, then the server: what is wrong with either is said before anything is built.
+  const files = chooseFiles(inputs.composeFiles, (path) => existsSync(join(workspace, path)))
+  const project = await readProject({ workspace, files, temp: folder, run, env })
+  const named = {
+    input: inputs.project,
+    server: undefined,
+    env: inputs.envFile,
+    file: project.name,
+    repository: runner.repository,
+  }
+  const directory = inputs.directory ?? `deploy/${chooseProjectName(named)}`
+  const server = await look(connection, assets.transaction.toString(), directory)
+  checkServer(server, inputs.host.user)
+  const current = currentRelease(server)
+  const name = chooseProjectName({ ...named, server: fact(current?.facts, 'project') })
+  report.project = name
+  report.previous = report.serving = current?.version
+  info(`${name} in ${directory} on ${inputs.host.address}: ${current?.version ?? 'nothing'} serves`)
+
+  // The images, by digest from here on.
+  const groups = groupBuilds(project)
+  const naming = { image: inputs.image, repository: runner.repository }
+  const logins = chooseLogins(groups, naming, {
+    username: inputs.registryUsername,
+    password: inputs.registryPassword,
+    actor: runner.actor,
+    token: inputs.githubToken,
+  })
+  const made = await makeImages(
+    {
+      ...{ project, groups, workspace, naming, logins },
+      ...{ version: inputs.version, set: inputs.set, services: inputs.services, manage: inputs.manage },
+      commit: await readCommit(run, runner),
+      probe: assets.probe.toString(),
+    },
+    { run, env, temp: folder, signal, show: info, group },
+  )
+  report.images = Object.fromEntries(made.images)
+  checkArchitecture(server, made.django.facts.architecture)
+
+  // The release folder, immutable from here on.
+  const repository = await readRepository(workspace, inputs.files, run)
+  checkCodeMounts(project, made.django.target.group, made.django.managePath, repository)
+  const transaction = { directory, id: newId(inputs.version, runner, [...server.plans, ...server.releases.keys()]) }
+  const profiles = (envValue(inputs.envFile, 'COMPOSE_PROFILES') ?? '').split(',').filter((profile) => profile !== '')
+  const roles = assignRoles({ project, groups, django: made.django.target.group, services: inputs.services, profiles })
+  const release = makeRelease({
+    ...{ project, name, roles, repository, images: made.images },
+    ...{ id: transaction.id, envFile: inputs.envFile, envFiles: inputs.envFiles },
+  })
+  release.notes.forEach((note) => info(note))
+  await group(`Stage ${transaction.id}`, async () => {
+    const facts = releaseFacts(release, made, inputs, context, name)
+    const sent = [
+      ...releaseFiles(release, facts),
+      ...planFiles('plan', assets, transactionFacts(transaction.id, inputs, context)),
+    ]
+    await send(run, connection, incoming(directory, transaction.id), sent, folder)
+    await stage(connection, directory, transaction.id, logins[0], info)
+  })
+
+  // The plan, from the live database with the new image.
+  const found = await group('Plan', () => askPlan(connection, transaction))
+  const same = !inputs.force && fact(current?.facts, 'fingerprint') === release.fingerprint
+  const plan = planDeploy(found, inputs.migrate, same)
+  report.plan = showPlan(plan.steps, found)
+  if (inputs.planDigest !== undefined && inputs.planDigest !== plan.digest)
+    throw otherPlan(inputs.planDigest, plan.digest)
+  if (inputs.dryRun) {
+    report.outcome = 'planned'
+    return
+  }
+
+  const http = askHealth(
+    healthQuestion(inputs),
+    release.roles.fronts.map(({ service, port }) => [service, port]),
+    found.settings,
+  )
+  await walk(
+    connection,
+    context,
+    transaction,
+    { steps: plan.steps, approved: approve(plan.pending), http },
+    server,
+    report,
+  )
+  report.outcome = plan.kind === 'unchanged' ? 'unchanged' : 'deployed'
+}
+
+function releaseFiles(release: Release, facts: FactLines): SentFile[] {
+  return [
+    { path: 'release/compose.yaml', content: release.compose, mode: 0o600 },
+    ...writeFacts('release', facts),
+    ...release.envFiles.map((file) => ({ ...file, path: `release/${file.path}` })),
+    ...release.files,
+  ]
+}
+
+/** What a later rollback, or the server alone, must know about the release. */
+function releaseFacts(
+  release: Release,
+  made: Made,
+  inputs: DeployInputs,
+  { runner }: Context,
+  name: string,
+): FactLines {
+  const { roles } = release
+  return {
+    format: ['1'],
+    version: [inputs.version],
+    project: [name],
+    run: [String(runner.runId)],
+    attempt: [String(runner.runAttempt)],
+    commit: [runner.sha],
+    url: [runner.runUrl],
+    services: roles.replaced.map(({ level, service }) => `${level} ${service}`),
+    images: roles.replaced.flatMap(({ service }) => {
+      const image = made.images.get(service)
+      return image === undefined ? [] : [`${service} ${image}`]
+    }),
+    django: [roles.django],
+    manage: inputs.manage,
+    data: roles.data,
+    others: roles.others,
+    fronts: roles.fronts.map(({ service, port }) => `${service} ${port}`),
+    env: [release.env],
+    'env-files': release.requiredEnvFiles,
+    migrations: made.django.migrations.map((migration) => `${migration.app}.${migration.name}`),
+    fingerprint: [release.fingerprint],
+  }
+}
+
+function transactionFacts(id: string, inputs: DeployInputs, { runner }: Context): FactLines {
+  return {
+    target: [id],
+    run: [String(runner.runId)],
+    url: [runner.runUrl],
+    force: [inputs.force ? 'yes' : 'no'],
+    'migrate-timeout': [seconds(inputs.migrateTimeout)],
+    'lock-timeout': [String(inputs.migrateLockTimeout)],
+    'health-timeout': inputs.healthTimeout === undefined ? [] : [seconds(inputs.healthTimeout)],
+    keep: [String(inputs.keepReleases)],
+  }
+}
+
+const seconds = (milliseconds: number): string => String(Math.ceil(milliseconds / 1000))
+
+async function askPlan(
+  connection: Connection,
+  { directory, id }: { directory: string; id: string },
+): Promise<LivePlan | OfflinePlan> {
+  const asked = await connection.reach([...command(directory, id, 'plan'), 'plan'])
+  const document = findDocument(asked.stdout)
+  if (!document || asked.code !== 0) throw explainProbe(asked.code, document, asked.stderr)
+  const plan = readPlan(document)
+  const pending = plan.kind === 'live' ? plan.pending : plan.migrations
+  info(
+    plan.kind === 'live'
+      ? `database: ${plan.database}`
+      : 'the database does not exist yet: every migration of the image will be applied',
+  )
+  info(pending.length === 0 ? 'no migrations are pending' : `${pending.length} migrations are pending`)
+  if (plan.kind === 'offline') return plan
+  for (const { app, name, operations } of plan.pending) {
+    info(`  ${app}.${name}`)
+    operations.forEach((operation) => info(`    ${operation.text}${operation.reversible ? '' : ' (not reversible)'}`))
+  }
+  return plan
+}
+
+function showPlan(steps: readonly string[], found: LivePlan | OfflinePlan): ShownPlan {
+  if (found.kind === 'live')
+    return { digest: found.digest, steps, pending: found.pending, unknown: found.unknown, drift: found.drift }
+  const pending = found.migrations.map(({ app, name }) => ({ app, name, operations: [] }))
+  return { digest: '', steps, pending, unknown: [], drift: [] }
+}
+
+function otherPlan(approved: string, digest: string): DeployError {
+  return new DeployError('plan-digest', {
+    what: 'The plan is not the one that was approved',
+    seen: `digest ${digest || 'none'}, approved ${approved}`,
+    why: 'the database or the image changed since the plan was shown',
+    fix: 'look at the plan in the job summary and approve its digest, or leave plan-digest out',
+  })
+}

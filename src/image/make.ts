@@ -1,0 +1,109 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import type { BuildGroup } from '../compose/group.ts'
+import type { Project } from '../compose/project.ts'
+import { DeployError } from '../errors.ts'
+import type { Run } from '../process.ts'
+import { bake, planBake, type Commit } from './bake.ts'
+import { inspectImages, type Inspected } from './inspect.ts'
+import { candidateNames, nameImages, registryOf, type NamingFacts } from './name.ts'
+import { push, reuse } from './push.ts'
+import { openRegistry, type Login } from './registry.ts'
+
+/** What is made of the repository: the images in the registry, and what is inside the Django one. */
+export type Made = {
+  /** Service to `name@digest`, for every service that is built here. */
+  images: ReadonlyMap<string, string>
+  django: Inspected
+}
+
+/** What `makeImages` needs. */
+export type MakeFacts = {
+  project: Project
+  groups: readonly BuildGroup[]
+  workspace: string
+  version: string
+  commit: Commit
+  naming: NamingFacts
+  set: readonly string[]
+  services: readonly string[]
+  manage: readonly string[]
+  probe: string
+  logins: readonly Login[]
+}
+
+type Tools = {
+  run: Run
+  env: NodeJS.ProcessEnv
+  temp: string
+  signal: AbortSignal
+  show: (line: string) => void
+  group: <T>(title: string, work: () => Promise<T>) => Promise<T>
+}
+
+/** Builds what this commit has not pushed yet, looks into the finished images, and pushes them. */
+export async function makeImages(facts: MakeFacts, tools: Tools): Promise<Made> {
+  const { run, env, temp, signal, show, group } = tools
+  const { groups, version } = facts
+  if (groups.length === 0) throw nothingToBuild(facts.project)
+  const registry = await openRegistry(facts.logins, { run, env, temp, pause })
+  const access = { run, registry, pause, signal, onLine: show }
+  try {
+    const plan = planBake({ ...facts, env })
+    const known = await Promise.all(
+      plan.targets.map((target) => reuse(target, candidateNames(target.group, facts.naming), version, access)),
+    )
+    const wanted = plan.targets.filter((_, index) => !known[index])
+    const title =
+      wanted.length === 0
+        ? `The images of ${version} are built already`
+        : `Bake ${wanted.map(({ name }) => name).join(', ')}`
+    await group(title, () =>
+      bake(plan, wanted, { run, env, workspace: facts.workspace, project: facts.project, temp, onLine: show, signal }),
+    )
+    const environments = new Map(
+      [...facts.project.services.values()].map(({ name, environment }) => [name, environment]),
+    )
+    const django = await inspectImages({ ...facts, targets: plan.targets, environments }, { run, env, signal })
+    const names = nameImages(groups, django.target.group, facts.naming)
+    const named = plan.targets.map((target) => ({ target, name: names.get(target.group.name) ?? '' }))
+    const pushed = await group(`Push ${[...new Set(names.values())].join(', ')}`, () =>
+      push(
+        named.map(({ target: { reference }, name }) => ({ reference, name })),
+        version,
+        access,
+      ),
+    )
+    const images = named.flatMap(({ target, name }) =>
+      target.group.services.map((service): [string, string] => [service, pushed.get(name) ?? '']),
+    )
+    return { images: new Map(images), django }
+  } finally {
+    await registry.close()
+  }
+}
+
+/** The logins for the registries that the images may go to. */
+export function chooseLogins(
+  groups: readonly BuildGroup[],
+  naming: NamingFacts,
+  given: { username: string | undefined; password: string | undefined; actor: string; token: string | undefined },
+): Login[] {
+  const registries = new Set(groups.flatMap((group) => candidateNames(group, naming)).map(registryOf))
+  return [...registries].flatMap((registry): Login[] => {
+    if (given.username !== undefined && given.password !== undefined) {
+      return [{ registry, username: given.username, password: given.password }]
+    }
+    return registry === 'ghcr.io' && given.token !== undefined
+      ? [{ registry, username: given.actor, password: given.token }]
+      : []
+  })
+}
+
+function nothingToBuild(project: Project): DeployError {
+  return new DeployError('compose-invalid', {
+    what: 'No service of the Compose file has a build section',
+    seen: `services: ${[...project.services.keys()].join(', ')}`,
+    fix: 'add `build: .` to the service of the Django app, or name the file that has it with compose-files',
+    annotation: { file: project.files[0] ?? '' },
+  })
+}
