@@ -286,6 +286,9 @@ describe('SQLite and no database', () => {
   test('a project without a database has nothing to plan', async () => {
     const outcome = await probe('plan', plain, { env: { DATABASE: 'none' } })
     expect(outcome).toMatchObject({ code: 0, result: { pending: [], database: { empty: true } } })
+    for (const verb of ['migrate', 'verify', 'fit']) {
+      expect([verb, (await probe(verb, plain, { env: { DATABASE: 'none' } })).code]).toEqual([verb, 0])
+    }
   })
 })
 
