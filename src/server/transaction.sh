@@ -174,6 +174,7 @@ look_releases() {
   current=$(read_current)
   echo "current $current"
   echo "previous $(previous_of "$current")"
+  served | while read -r id; do echo "served $id"; done
   commits | while read -r _ _ _ id _; do echo "served $id"; done
   for id in $(entries .deploy/releases); do
     echo "release $id"
@@ -238,7 +239,7 @@ pull() { # RELEASE; "registry username password" on three lines of standard inpu
 pull_image() { # IMAGE TAG: the tag keeps a `docker image prune` from taking a release's image away
   if ! ask image inspect "$1" >/dev/null 2>&1; then
     echo "pulling $1"
-    timeout -k 5 "$pull_limit" docker ${login:+--config "$login"} pull -q "$1" </dev/null || die 33 "this server could not pull $1"
+    timeout -k 5 "$pull_limit" docker ${login:+--config "$login"} pull -q "$1" </dev/null >/dev/null || die 33 "this server could not pull $1"
   fi
   ask tag "$1" "$2"
 }
@@ -280,6 +281,13 @@ is_alive() { [ -e ".deploy/plans/$1/alive" ] && ! flock -s -n ".deploy/plans/$1/
 
 commits() { # "TIME commit begin RELEASE after RELEASE-BEFORE", the oldest first; ids end in a digit, other files do not
   if [ -d .deploy/journal ]; then find .deploy/journal -name '*[0-9]' -exec grep -h '^[^ ]* commit begin ' {} + | sort; fi
+}
+
+served() { # ids of the releases that were committed, the latest last
+  if [ -d .deploy/journal ]; then
+    grep -rhE '^[^ ]* commit begin [^ ]+ after ' .deploy/journal | sort -r | while read -r _ _ _ id _; do echo "$id"; done |
+      awk '!seen[$0]++ { ids[++n] = $0 } END { while (n) print ids[n--] }'
+  fi
 }
 
 previous_of() { # RELEASE: what served before RELEASE was committed for the first time, if it is still here
@@ -646,6 +654,17 @@ step_health() {
     pause 0.1
     inspect_release "$target"
   done
+}
+
+# A release that has answered the same refusal for ten seconds will not mend itself; 502 to 504 are a proxy's "not yet".
+is_firm() {
+  case $(sed -n 's/.*"reason": "\([a-z-]*\)".*/\1/p' ".deploy/journal/$transaction.health.json" 2>/dev/null) in
+    bad-request | https-redirect | status) ;;
+    server-error) if grep -qE '"status": 50[234]' ".deploy/journal/$transaction.health.json"; then firm_since=; return 1; fi ;;
+    *) firm_since=; return 1 ;;
+  esac
+  firm_since=${firm_since:-$(date +%s)}
+  [ "$(date +%s)" -ge $((firm_since + 10)) ]
 }
 
 health_limit() { # start period + interval x retries of the slowest check, at least 60 s
