@@ -113,7 +113,7 @@ async function notFound(looked: readonly Looked[], { manage }: InspectFacts, too
     const below = ['src', 'app', 'code', 'backend', 'project', target.name].map((name) =>
       posix.join(image.workdir, name),
     )
-    for (const folder of new Set([...below, ...PLACES])) {
+    for (const folder of new Set([image.workdir, ...below, ...PLACES])) {
       const path = posix.join(folder, posix.basename(script))
       if (await hasFile(target.reference, path, tools)) found.push(path)
     }
@@ -164,8 +164,12 @@ type Listed = Omit<Inspected, 'target' | 'facts' | 'managePath'>
 async function probe(target: Target, facts: InspectFacts, tools: Tools): Promise<Listed> {
   const [python = 'python', ...words] = facts.manage
   const program = `exec(__import__('base64').b64decode('${Buffer.from(facts.probe).toString('base64')}'))`
-  const given = environmentOf(target, facts)
-  const listed = await runProbe('list', target, python, [...words, 'shell', '-v', '0', '-c', program], given, tools)
+  const inDjango = [...words, 'shell', '-v', '0', '-c', program]
+  const [given, filled] = [environmentOf(target, facts, false), environmentOf(target, facts, true)]
+  let listed = await runProbe('list', target, python, inDjango, given, tools)
+  if (listed.kind === 'failed' && filled.size > given.size) {
+    listed = await runProbe('list', target, python, inDjango, filled, tools)
+  }
   if (listed.kind === 'done') return readListed(listed.document, 'imported')
   const read = await runProbe('static', target, python, ['-c', program], given, tools)
   if (read.kind === 'done') return readListed(read.document, 'static')
@@ -204,15 +208,21 @@ async function runProbe(
   return { kind: 'failed', seen: said || finished.stderr.trim().split('\n').slice(-3).join('\n') }
 }
 
-/** What the Compose file itself sets, such as DJANGO_SETTINGS_MODULE; variables without a default stay away. */
-function environmentOf(target: Target, { environments }: InspectFacts): ReadonlyMap<string, string> {
+/** What the Compose file itself sets, such as DJANGO_SETTINGS_MODULE; the rest stays away or gets a stand-in. */
+function environmentOf(target: Target, { environments }: InspectFacts, isFilled: boolean): ReadonlyMap<string, string> {
   const given = new Map<string, string>()
   for (const [name, text] of environments.get(target.group.name) ?? []) {
-    const value = text === undefined ? undefined : interpolate(text)
+    const known = text === undefined ? undefined : interpolate(text)
+    const value = known ?? (isFilled ? standInFor(name) : undefined)
     // These belong to the Docker client that is started here, not to the app.
     if (value !== undefined && !/^(PATH|HOME|DOCKER_\w+|DEPLOY_DJANGO)$/.test(name)) given.set(name, value)
   }
   return given
+}
+
+/** Settings that ask for a secret can be imported with any text: nothing is connected to. */
+function standInFor(name: string): string {
+  return /(URL|DSN)$/.test(name) ? 'sqlite:///:memory:' : 'deploy-django'
 }
 
 function readListed(document: Values, confidence: Listed['confidence']): Listed {
