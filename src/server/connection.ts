@@ -19,11 +19,14 @@ export type Connection = {
 
 /** ssh's own exit code for everything that is not the remote command's. */
 const SSH_FAILED = 255
-const PLAIN_WORD = /^[A-Za-z0-9_@%+=:,./][A-Za-z0-9_@%+=:,./-]*$/
+/** Not `=` in front: zsh would put the path of a program in its place. */
+const PLAIN_WORD = /^[A-Za-z0-9_@%+:,./][A-Za-z0-9_@%+=:,./-]*$/
 const OPTION_WORD = /^-[A-Za-z]+$/
+/** The path of a socket has 103 bytes at most (macOS), and ssh first makes it under a name that is 17 bytes longer. */
+const LONGEST_SOCKET_PATH = 86
 
 /**
- * Prepares the connection in `folder` (private to this run, removed by `forget`): key, known hosts and configuration in
+ * Prepares the connection in `folder` (private to this run, removed by who made it): key, known hosts and configuration in
  * files of mode 0600. Nothing is sent before the first call.
  */
 export async function connect(
@@ -33,7 +36,7 @@ export async function connect(
   signal?: AbortSignal,
 ): Promise<Connection> {
   const { host } = credentials
-  const knownHosts = await pin(run, host, credentials.knownHosts)
+  const knownHosts = await pin(run, host, credentials.knownHosts, signal)
   await writeFile(join(folder, 'key'), credentials.key, { mode: 0o600 })
   await writeFile(join(folder, 'known_hosts'), knownHosts.join('\n') + '\n', { mode: 0o600 })
   await writeFile(join(folder, 'ssh_config'), configure(host, folder), { mode: 0o600 })
@@ -43,7 +46,7 @@ export async function connect(
 /** A connection over what `connect` left in `folder`; `post` uses it after `main` is gone. */
 export function reconnect(run: Run, host: Host, folder: string, signal?: AbortSignal): Connection {
   const config = ['-F', join(folder, 'ssh_config')]
-  const call: Connection['call'] = (words, options = {}) =>
+  const call: Connection['call'] = async (words, options = {}) =>
     run('ssh', [...config, 'server', ...words.map(checkWord)], { signal, ...options })
   return {
     call,
@@ -77,10 +80,10 @@ function configure(host: Host, folder: string): string {
     ['HostName', host.address],
     ['User', host.user],
     ['Port', String(host.port)],
-    ['IdentityFile', `"${join(folder, 'key')}"`],
+    ['IdentityFile', quote(join(folder, 'key'))],
     ['IdentitiesOnly', 'yes'],
     ['IdentityAgent', 'none'],
-    ['UserKnownHostsFile', `"${join(folder, 'known_hosts')}"`],
+    ['UserKnownHostsFile', quote(join(folder, 'known_hosts'))],
     ['GlobalKnownHostsFile', '/dev/null'],
     ['StrictHostKeyChecking', 'yes'],
     ['UpdateHostKeys', 'no'],
@@ -91,9 +94,7 @@ function configure(host: Host, folder: string): string {
     ['ConnectionAttempts', '1'],
     ['ServerAliveInterval', '10'],
     ['ServerAliveCountMax', '6'],
-    ['ControlMaster', 'auto'],
-    ['ControlPath', `"${join(folder, 's')}"`],
-    ['ControlPersist', '300'],
+    ...share(join(folder, 's')),
     ['RequestTTY', 'no'],
     ['ForwardAgent', 'no'],
     ['ClearAllForwardings', 'yes'],
@@ -102,10 +103,30 @@ function configure(host: Host, folder: string): string {
   return ['Host server', ...settings.map(([name, value]) => `  ${name} ${value}`), ''].join('\n')
 }
 
+/** One connection for all calls. Where the path is too long for a socket, each call logs in anew: slower, but it works. */
+function share(socket: string): [string, string][] {
+  if (Buffer.byteLength(socket) > LONGEST_SOCKET_PATH) return []
+  return [
+    ['ControlMaster', 'auto'],
+    ['ControlPath', quote(socket)],
+    ['ControlPersist', '300'],
+  ]
+}
+
+/** A path may have spaces, and ssh reads `%` as the begin of a token. */
+function quote(path: string): string {
+  return `"${path.replaceAll('%', '%%')}"`
+}
+
 /** Known-hosts lines as they are; `SHA256:` fingerprints are exchanged for the server's keys that match one of them. */
-async function pin(run: Run, host: Host, { lines, fingerprints }: KnownHosts): Promise<readonly string[]> {
+async function pin(
+  run: Run,
+  host: Host,
+  { lines, fingerprints }: KnownHosts,
+  signal: AbortSignal | undefined,
+): Promise<readonly string[]> {
   if (fingerprints.length === 0) return lines
-  const offered = await offeredKeys(run, host)
+  const offered = await offeredKeys(run, host, signal)
   if (offered.length === 0) throw unreachable(host, 'no host key was offered')
   const matching = offered.filter((key) => fingerprints.includes(key.fingerprint)).map((key) => key.line)
   if (matching.length + lines.length === 0) throw wrongHostKey(host, offered.map(describeKey))
@@ -116,8 +137,8 @@ type OfferedKey = { line: string; type: string; fingerprint: string }
 
 const describeKey = (key: OfferedKey): string => `${key.type} ${key.fingerprint}`
 
-async function offeredKeys(run: Run, host: Host): Promise<OfferedKey[]> {
-  const scan = await run('ssh-keyscan', ['-T', '10', '-p', String(host.port), '--', host.address])
+async function offeredKeys(run: Run, host: Host, signal?: AbortSignal): Promise<OfferedKey[]> {
+  const scan = await run('ssh-keyscan', ['-T', '10', '-p', String(host.port), '--', host.address], { signal })
   return scan.stdout.split('\n').flatMap((line) => {
     const [name, type, key] = line.split(' ')
     if (!name || !type || !key || name.startsWith('#')) return []
@@ -131,20 +152,21 @@ async function explainLoss(run: Run, host: Host, stderr: string): Promise<Deploy
   if (/Host key verification failed|REMOTE HOST IDENTIFICATION|host key is known/i.test(stderr)) {
     return wrongHostKey(host, (await offeredKeys(run, host)).map(describeKey))
   }
-  if (/Permission denied|Too many authentication failures/.test(stderr)) {
-    return new DeployError('ssh-login-refused', {
-      what: `The server ${host.address} does not accept this key for ${host.user}`,
-      seen,
-      why: 'the public half is not in the ~/.ssh/authorized_keys of that user, or another user is meant',
-      fix: `on the server, as ${host.user}: append the public key (ssh-keygen -y -f KEY) to ~/.ssh/authorized_keys`,
-    })
-  }
+  // ssh goes on without a key that it cannot read, so the server's refusal follows.
   if (/error in libcrypto|invalid format|incorrect passphrase/i.test(stderr)) {
     return new DeployError('input-invalid', {
       what: 'ssh cannot read the private key in `ssh-key`',
       seen,
       why: 'the key has a passphrase, or the secret was copied incompletely',
       fix: 'make a key without passphrase (ssh-keygen -t ed25519 -N "" -f deploy-key) and store the whole file',
+    })
+  }
+  if (/Permission denied|Too many authentication failures/.test(stderr)) {
+    return new DeployError('ssh-login-refused', {
+      what: `The server ${host.address} does not accept this key for ${host.user}`,
+      seen,
+      why: 'the public half is not in the ~/.ssh/authorized_keys of that user, or another user is meant',
+      fix: `on the server, as ${host.user}: append the public key (ssh-keygen -y -f KEY) to ~/.ssh/authorized_keys`,
     })
   }
   return unreachable(host, seen)
