@@ -88,17 +88,7 @@ export function fact(facts: Facts | undefined, name: string): string | undefined
 
 /** Stops, before anything is sent, on a server that cannot run a deployment. All problems of a kind in one error. */
 export function checkServer(server: Server, user: string): void {
-  if (server.docker === undefined) {
-    const denied = /permission denied/i.test(server.dockerError ?? '')
-    throw new DeployError('server-no-docker', {
-      what: denied ? `${user} may not use Docker on the server` : 'Docker does not answer on the server',
-      seen: server.dockerError ?? 'no `docker` program',
-      why: denied ? `${user} is not in the group docker` : 'it is not installed or not running',
-      fix: denied
-        ? `on the server, as root: usermod -aG docker ${user}`
-        : 'install Docker Engine with the Compose plugin',
-    })
-  }
+  if (server.docker === undefined) throw noDocker(server.dockerError, user)
   if (server.compose === undefined || !isAtLeast(server.compose, [2, 20])) {
     throw new DeployError('server-compose-old', {
       what: 'The server needs Docker Compose 2.20 or newer',
@@ -109,7 +99,7 @@ export function checkServer(server: Server, user: string): void {
   if (server.missing.length > 0) {
     throw new DeployError('server-no-docker', {
       what: `The server lacks ${server.missing.join(', ')}`,
-      fix: 'install coreutils and util-linux (on Alpine: apk add coreutils util-linux)',
+      fix: 'install coreutils, util-linux and tar (on Alpine: apk add coreutils util-linux tar)',
     })
   }
   if (server.format !== undefined && server.format > 1) {
@@ -127,6 +117,30 @@ export function checkArchitecture(server: Server, image: string): void {
   throw new DeployError('server-architecture', {
     what: `The image is for ${image}, the server has ${server.architecture}`,
     fix: `build for the server: set: "*.platform=linux/${server.architecture}", or run the job on such a runner`,
+  })
+}
+
+function noDocker(error: string | undefined, user: string): DeployError {
+  if (error === undefined) {
+    return new DeployError('server-no-docker', {
+      what: 'Docker is not installed on the server',
+      seen: 'no `docker` program',
+      fix: 'install Docker Engine with the Compose plugin on the server',
+    })
+  }
+  if (/permission denied/i.test(error)) {
+    return new DeployError('server-no-docker', {
+      what: `${user} may not use Docker on the server`,
+      seen: error,
+      why: `${user} is not in the group docker`,
+      fix: `on the server, as root: usermod -aG docker ${user}`,
+    })
+  }
+  return new DeployError('server-no-docker', {
+    what: 'Docker does not answer on the server',
+    seen: error,
+    why: 'it is not running, or this user has a Docker of its own that is not',
+    fix: 'start it on the server, as root: systemctl enable --now docker',
   })
 }
 

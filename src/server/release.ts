@@ -37,7 +37,9 @@ export function chooseTarget(server: Server, version: string | undefined): KeptR
     what: 'There is no earlier release to go back to',
     seen: `releases that can be restored: ${versions}`,
     why: `${versionOf(server, server.current) ?? 'the current release'} is the first one here, or what served before it is gone`,
-    fix: 'name a version',
+    fix: known.some((release) => release.id !== server.current)
+      ? 'set `version` to one of these'
+      : 'deploy the tag that you want to go back to',
   })
 }
 
