@@ -1,0 +1,33 @@
+import { describe, expect, test } from '@jest/globals'
+import { chooseProjectName, envValue } from '../../src/compose/name.ts'
+
+const none = { input: undefined, server: undefined, env: undefined, file: undefined, repository: 'owner/My.Site' }
+
+describe('the name of the project', () => {
+  test.each([
+    [{}, 'mysite'],
+    [{ file: 'shop' }, 'shop'],
+    [{ file: '${COMPOSE_NAME:-shop}' }, 'shop'],
+    [{ file: '${COMPOSE_NAME}' }, 'mysite'],
+    [{ file: 'shop', env: 'A=1\nCOMPOSE_PROJECT_NAME=live\n' }, 'live'],
+    [{ env: 'COMPOSE_PROJECT_NAME=live', server: 'kept' }, 'kept'],
+    [{ server: 'kept', input: 'asked' }, 'asked'],
+    [{ file: 'My Shop' }, 'myshop'],
+    [{ repository: 'owner/--' }, 'app'],
+  ])('%j gives %s', (facts, name) => {
+    expect(chooseProjectName({ ...none, ...facts })).toBe(name)
+  })
+})
+
+test.each([
+  ['A=1\nA=2', '2'],
+  ['export A=x', 'x'],
+  ["A='x y' # note", 'x y'],
+  ['A="q"', 'q'],
+  ['A=x # note', 'x'],
+  ['#A=x', undefined],
+  ['A=', undefined],
+  ['AB=x', undefined],
+])('%j has A as %s', (text, value) => {
+  expect(envValue(text, 'A')).toBe(value)
+})

@@ -1,0 +1,104 @@
+import { describe, expect, test } from '@jest/globals'
+import { groupBuilds } from '../../src/compose/group.ts'
+import { assignRoles, type Roles } from '../../src/compose/role.ts'
+import { projectOf } from './model.ts'
+
+function roles(text: string, django: string, services: string[] = [], profiles: string[] = []): Roles {
+  const project = projectOf(text)
+  const groups = groupBuilds(project)
+  const group = groups.find(({ name }) => name === django)
+  if (!group) throw new Error(`no group ${django}`)
+  return assignRoles({ project, groups, django: group, services, profiles })
+}
+
+const replaced = ({ replaced: list }: Roles): string[] => list.map(({ level, service }) => `${level} ${service}`)
+
+const shop = `
+services:
+  web: {build: ., ports: ["8000:8000"], depends_on: {db: {condition: service_healthy}, setup: {condition: service_completed_successfully}}, volumes: ["media:/media"]}
+  worker: {build: ., depends_on: [web, redis]}
+  setup: {image: busybox}
+  proxy: {build: ./proxy, ports: ["80:80"], depends_on: [web], volumes: ["certificates:/certificates"]}
+  edge: {image: nginx, ports: ["443:443"], depends_on: [proxy]}
+  traefik: {image: "traefik:3", ports: ["81:80"]}
+  db: {build: ./postgres, volumes: ["pg:/var/lib/postgresql/data"], depends_on: [network]}
+  network: {image: vpn}
+  redis: {image: "redis:7", ports: ["6379:6379"]}
+  tool: {build: ., profiles: [tools]}
+`
+
+describe('a whole shop', () => {
+  const all = roles(shop, 'web')
+  test('what is built here is replaced, what depends on it later; a database that is built here is not', () => {
+    expect(replaced(all)).toEqual(['0 web', '1 proxy', '1 worker'])
+  })
+  test('what the app needs starts before it, in order', () => {
+    expect(all.data).toEqual(['network', 'db', 'redis'])
+  })
+  test('what stands in front of it comes after', () => {
+    expect(all.others).toEqual(['edge', 'traefik'])
+  })
+  test('one-shots are never started', () => {
+    expect(all.oneShots).toEqual(['setup'])
+  })
+  test('the probed service and the published ports', () => {
+    expect(all.django).toBe('web')
+    expect(all.fronts).toContainEqual({ service: 'proxy', port: 80 })
+    expect(all.fronts).toContainEqual({ service: 'web', port: 8000 })
+  })
+})
+
+describe('the input services', () => {
+  test('names all that is replaced, in any order', () => {
+    expect(replaced(roles(shop, 'web', ['worker', 'web']))).toEqual(['0 web', '1 worker'])
+  })
+  test('can name what no profile starts', () => {
+    expect(replaced(roles(shop, 'web', ['tool']))).toEqual(['0 tool'])
+  })
+  test('must exist', () => {
+    expect(() => roles(shop, 'web', ['app'])).toThrow('Input services names app')
+  })
+  test('must name one of the Django image', () => {
+    expect(() => roles(shop, 'web', ['proxy'])).toThrow('No service of the Django image')
+  })
+})
+
+describe('profiles', () => {
+  const text = 'services: {web: {build: ., profiles: [prod]}, worker: {build: ., profiles: [jobs]}}'
+  test('decide which services are there', () => {
+    expect(replaced(roles(text, 'web', [], ['prod']))).toEqual(['0 web'])
+    expect(replaced(roles(text, 'web', [], ['*']))).toEqual(['0 web', '0 worker'])
+  })
+  test('none of them active is an error, not an empty deployment', () => {
+    expect(() => roles(text, 'web')).toThrow('No service would be replaced')
+  })
+})
+
+describe('the service that is probed', () => {
+  test.each([
+    ['the published one', 'services: {a: {build: .}, b: {build: ., ports: ["80:80"]}}', 'b', 'b'],
+    [
+      'the one a proxy waits for',
+      'services: {a: {build: .}, b: {build: .}, p: {image: nginx, depends_on: [b]}}',
+      'a',
+      'b',
+    ],
+    ['else the first', 'services: {b: {build: .}, a: {build: .}}', 'a', 'a'],
+  ])('is %s', (_, text, group, service) => {
+    expect(roles(text, group).django).toBe(service)
+  })
+})
+
+test('a circle of dependencies ends', () => {
+  const text = 'services: {a: {build: ., depends_on: [b]}, b: {build: ., depends_on: [a]}}'
+  expect(replaced(roles(text, 'a')).map((line) => line.slice(2))).toEqual(expect.arrayContaining(['a', 'b']))
+})
+
+test('levels go through services that are not replaced', () => {
+  const text = 'services: {web: {build: .}, mid: {image: x, depends_on: [web]}, top: {build: ./top, depends_on: [mid]}}'
+  expect(replaced(roles(text, 'web'))).toEqual(['0 web', '1 top'])
+})
+
+test('names that a shell would read differently are refused', () => {
+  expect(() => roles('services: {-x: {build: .}}', '-x')).toThrow('cannot be deployed')
+})

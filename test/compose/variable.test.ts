@@ -1,0 +1,51 @@
+import { describe, expect, test } from '@jest/globals'
+import { hasVariable, interpolate, isWhole, knownPath, splitOutside } from '../../src/compose/variable.ts'
+
+describe('variables filled in', () => {
+  const env = { A: 'a', EMPTY: '' }
+  test.each([
+    ['$A/$A', 'a/a'],
+    ['${A}', 'a'],
+    ['$$A', '$A'],
+    ['${B:-b}', 'b'],
+    ['${B:-${A}c}', 'ac'],
+    ['${EMPTY:-e}', 'e'],
+    ['${EMPTY-e}', ''],
+    ['${A:+set}${B:+set}', 'set'],
+    ['${A:?message}', 'a'],
+    ['me/${IMAGE:-app}:${TAG:-latest}', 'me/app:latest'],
+    ['plain', 'plain'],
+  ])('%s becomes %s', (text, expected) => {
+    expect(interpolate(text, env)).toBe(expected)
+  })
+
+  test.each(['${B}', '$B', '${B:?needed}', '${EMPTY:?needed}', '${A', '${}', '$'])('%s has no value', (text) => {
+    expect(interpolate(text, env)).toBeUndefined()
+  })
+})
+
+test.each([
+  ['${PORT:-8000}:8000', ['${PORT:-8000}', '8000']],
+  ['${A:-${B:-./c}}:/d:ro', ['${A:-${B:-./c}}', '/d', 'ro']],
+  ['$${A:b', ['$${A', 'b']],
+  ['one', ['one']],
+])('%s is cut outside of braces', (text, parts) => {
+  expect(splitOutside(text, ':')).toEqual(parts)
+})
+
+test('variables and braces are recognised', () => {
+  expect(['$A', '${A}', 'x$A', '$$A', 'a$', '$1'].map(hasVariable)).toEqual([true, true, true, false, false, false])
+  expect(['${A:-${B}}', '${A', '$${A', '-./b}'].map(isWhole)).toEqual([true, false, true, true])
+})
+
+test('a path is known when it is plain or the default of one variable', () => {
+  expect(knownPath('./a')?.path).toBe('./a')
+  expect(knownPath('${A:-./a}')?.path).toBe('./a')
+  expect(knownPath('${A:-./a}')?.rebuild('./b')).toBe('${A:-./b}')
+  expect(['${A}', '${A:?x}', './${A:-b}', '${A:-$B}'].map(knownPath)).toEqual([
+    undefined,
+    undefined,
+    undefined,
+    undefined,
+  ])
+})
