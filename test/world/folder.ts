@@ -34,30 +34,37 @@ export async function readPassword(): Promise<string> {
   return readFile(path, 'utf8')
 }
 
+/** A name that one process of this machine holds until it gives it back or ends. */
+export type Claim = { release(): void }
+
 /**
- * Does something while no other process on this machine does something with the same name. The lock is a Linux socket
- * name without a file, so it ends with its process.
+ * Takes a name for this process; undefined when somebody has it. The claim is a Linux socket name without a file, so it
+ * ends with its process, however that ends.
  */
-export async function alone<T>(name: string, deed: () => Promise<T>): Promise<T> {
+export function claim(name: string): Promise<Claim | undefined> {
   const lock = createServer()
-  while (!(await listens(lock, `\0${prefix}-${name}`))) await new Promise((resolve) => setTimeout(resolve, 100))
+  return new Promise((resolve, reject) => {
+    lock.once('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EADDRINUSE') resolve(undefined)
+      else reject(error)
+    })
+    lock.listen(`\0${prefix}-${name}`, () => {
+      lock.unref()
+      resolve({ release: () => lock.close() })
+    })
+  })
+}
+
+/** Does something while no other process on this machine does something with the same name. */
+export async function alone<T>(name: string, deed: () => Promise<T>): Promise<T> {
+  let held = await claim(name)
+  while (held === undefined) {
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    held = await claim(name)
+  }
   try {
     return await deed()
   } finally {
-    lock.close()
+    held.release()
   }
-}
-
-function listens(lock: ReturnType<typeof createServer>, name: string): Promise<boolean> {
-  return new Promise((resolve, reject) => {
-    lock.once('error', (error: NodeJS.ErrnoException) => {
-      lock.removeAllListeners()
-      if (error.code === 'EADDRINUSE') resolve(false)
-      else reject(error)
-    })
-    lock.listen(name, () => {
-      lock.removeAllListeners('error')
-      resolve(true)
-    })
-  })
 }

@@ -1,7 +1,7 @@
 import { mark } from './container.ts'
 import { docker, tryDocker } from './docker.ts'
-import { alone, prefix, readKey } from './folder.ts'
-import { bases, keepRegistry, registryName, type Registry } from './registry.ts'
+import { alone, claim, prefix, readKey } from './folder.ts'
+import { bases, keepRegistry, type Registry } from './registry.ts'
 import { keepServer, removeServer, type Server } from './server.ts'
 
 /** A registry and servers made of real parts. They stay for the next test and the next run; `removeWorld` ends them. */
@@ -31,17 +31,27 @@ export async function openWorld(): Promise<World> {
   return {
     registry,
     server: (name) => alone(name, () => keepServer({ name, images, ...longLived[name] }, key, registry)),
-    async throwaway(images = ['postgres:17', 'nginx:1-alpine']) {
+    async throwaway(images = ['postgres:17']) {
       for (let slot = 0; slot < slots; slot++) {
         const name = `throwaway-${slot}`
-        const server = await alone(name, async () => {
-          if ((await tryDocker(['container', 'inspect', `${prefix}-${name}`])).code === 0) return undefined
+        const held = await claim(name)
+        if (!held) continue
+        const end = async (): Promise<void> => {
+          await removeServer(name)
+          held.release()
+        }
+        try {
+          // A test that was killed left its server behind.
+          await removeServer(name)
           const first = 8200 + 10 * slot
-          return keepServer({ name, images, sshPort: 2210 + slot, ports: [first, first + 9] }, key, registry)
-        })
-        if (server) return { ...server, [Symbol.asyncDispose]: () => removeServer(name) }
+          const settings = { name, images, sshPort: 2210 + slot, ports: [first, first + 9] as const }
+          return { ...(await keepServer(settings, key, registry)), [Symbol.asyncDispose]: end }
+        } catch (error) {
+          await end()
+          throw error
+        }
       }
-      throw new Error(`all ${slots} throw-away servers exist. Fix: script/world down`)
+      throw new Error(`all ${slots} throw-away servers are in use`)
     },
   }
 }
@@ -52,9 +62,8 @@ export async function removeWorld(): Promise<void> {
     (await docker(args)).split('\n').filter((name) => name !== '')
   const containers = await names('ps', '--all', '--filter', mark, '--format', '{{.Names}}')
   if (containers.length > 0) await docker(['rm', '--force', '--volumes', ...containers])
-  const made = new Set([...containers, registryName])
   const volumes = await names('volume', 'ls', '--format', '{{.Name}}')
-  const ours = volumes.filter((name) => made.has(name))
+  const ours = volumes.filter((name) => name.startsWith(`${prefix}-`))
   if (ours.length > 0) await docker(['volume', 'rm', ...ours])
   await tryDocker(['network', 'rm', prefix])
   await tryDocker(['rmi', ...bases.map(([, kept]) => `127.0.0.1:5001/${kept}`)])
