@@ -10,26 +10,33 @@ export type NamingFacts = {
   repository: string
 }
 
-/** Repository names of the groups once it is known which of them is Django; by group name. */
+/** Repository names of the groups once it is known which of them is Django; by group name. Others add `-<service>` to its. */
 export function nameImages(
   groups: readonly BuildGroup[],
   django: BuildGroup,
   facts: NamingFacts,
 ): ReadonlyMap<string, string> {
-  const names = new Map<string, string>()
-  const ordered = [django, ...groups.filter((group) => group.name !== django.name)]
-  for (const group of ordered) {
-    const [bare = '', suffixed = bare] = candidateNames(group, facts)
-    const isTaken = group.name !== django.name && (bare === baseName(facts) || [...names.values()].includes(bare))
-    names.set(group.name, isTaken ? suffixed : bare)
+  const base = bareName(django, facts)
+  const names = new Map([[django.name, base]])
+  for (const group of groups.filter(({ name }) => name !== django.name)) {
+    const own = facts.image === undefined ? ownName(group) : undefined
+    const isTaken = own === undefined || [...names.values()].includes(own)
+    names.set(group.name, isTaken ? `${base}-${suffixOf(group.name)}` : own)
   }
   return names
 }
 
-/** Names under which an earlier run may have pushed the group, in the order in which they are tried: bare, then suffixed. */
-export function candidateNames(group: BuildGroup, facts: NamingFacts): readonly string[] {
-  const bare = (facts.image === undefined ? ownName(group) : undefined) ?? baseName(facts)
-  return [bare, `${bare}-${suffixOf(group.name)}`]
+/**
+ * Names under which an earlier run may have pushed the group. Which group is Django is not known yet, so its own bare
+ * name comes first, then the bare name of every group with its suffix.
+ */
+export function candidateNames(
+  group: BuildGroup,
+  groups: readonly BuildGroup[],
+  facts: NamingFacts,
+): readonly string[] {
+  const bases = groups.map((each) => bareName(each, facts))
+  return [...new Set([bareName(group, facts), ...bases.map((base) => `${base}-${suffixOf(group.name)}`)])]
 }
 
 /** The registry that a repository name points to. */
@@ -38,8 +45,8 @@ export function registryOf(name: string): string {
   return others.length > 0 && (/[.:]/.test(first) || first === 'localhost') ? first : 'docker.io'
 }
 
-function baseName({ image, repository }: NamingFacts): string {
-  return image ?? `ghcr.io/${repository.toLowerCase()}`
+function bareName(group: BuildGroup, { image, repository }: NamingFacts): string {
+  return image ?? ownName(group) ?? `ghcr.io/${repository.toLowerCase()}`
 }
 
 /** The group's own `image:` without tag and digest. A name without a slash is a local one: nobody can push it. */
