@@ -126,10 +126,11 @@ REFUSALS = (
     "authentication failed", "no password supplied", "access denied", "permission denied", "not permitted to log in",
     "unknown database", "no pg_hba.conf entry", "ssl was required", "ssl connection is required",
     "insecure transport are prohibited", "certificate verify failed", "certificate has expired",
-    "unable to open database file", "readonly database", "read-only", "not a database", "malformed",
+    "unable to open database file", "not a database", "malformed",
     "unsupported startup parameter", "must be owner", "disk full", "is too old", "or later is required",
 )
-REFUSAL_STATES = ("28", "3D", "42", "25006", "0A")  # authorization, unknown database, privilege, read only
+READ_ONLY = ("read-only transaction", "read only transaction", "readonly database")
+REFUSAL_STATES = ("28", "3D", "42", "0A")  # authorization, unknown database, privilege, not supported
 
 
 def explain_database(error):
@@ -143,6 +144,10 @@ def explain_database(error):
     lower = text.lower()
     missing = "does not exist" in lower and ('database "' in lower or 'role "' in lower)
     refused = missing or any(word in lower for word in REFUSALS) or sql_state(error).startswith(REFUSAL_STATES)
+    if any(word in lower for word in READ_ONLY):
+        return Stop(DATABASE_REFUSED, "database-read-only", "Something writes to the database %s, which takes no writes now. "
+                    "The probe only reads unless it migrates: then a module of this image writes while it is imported. "
+                    "When it migrates, DATABASES points at a replica or at a file that is read-only." % where, text)
     if not refused and not isinstance(error, (OperationalError, InterfaceError)):
         say_traceback(error)
         return Stop(DATABASE_REFUSED, "database-error", "The database %s did not do what it was asked to." % where,

@@ -66,7 +66,7 @@ export function start(verb: string, project: string, options: Options = {}): Run
   const words = [...(options.inside ?? []), python(options.django), ...django, '-c', probeWord()]
   const child = spawn(words[0] ?? '', words.slice(1), {
     cwd: project,
-    env: { PATH: process.env['PATH'], PYTHONDONTWRITEBYTECODE: '1', ...options.env, DEPLOY_DJANGO: verb },
+    env: { PATH: process.env['PATH'], DEPLOY_DJANGO_GO_WAIT: '20', ...options.env, DEPLOY_DJANGO: verb },
   })
   let stdout = ''
   let stderr = ''
