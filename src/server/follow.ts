@@ -1,4 +1,4 @@
-import { setTimeout as pause } from 'node:timers/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { DeployError } from '../errors.ts'
 import { findDocument } from '../django/document.ts'
 import { isLost, type Connection } from './connection.ts'
@@ -25,8 +25,19 @@ export type Ending = {
   log: readonly string[]
 }
 
+/** How time passes. */
+export type Clock = { now(): number; pause(milliseconds: number, signal?: AbortSignal): Promise<void> }
+
 const RECONNECT_LIMIT_MS = 10 * 60_000
+/** ssh gives up on a connection that it cannot make, or that died, long before; a longer call was connected. */
+const ATTEMPT_LIMIT_MS = 90_000
 const LOG_TAIL = 60
+
+const realTime: Clock = {
+  now: Date.now,
+  // An abort only ends the pause: the next call says that it was an abort.
+  pause: (milliseconds, signal) => sleep(milliseconds, undefined, { ...(signal && { signal }) }).catch(() => {}),
+}
 
 /**
  * Follows a transaction to its end. It runs without us: a lost connection only loses the view, so it is opened again,
@@ -38,11 +49,13 @@ export async function follow(
   transaction: string,
   show: (progress: Progress) => void,
   signal?: AbortSignal,
+  clock: Clock = realTime,
 ): Promise<Ending> {
   const journal: JournalLine[] = []
   const log: string[] = []
   const documents = new Map<string, Document>()
   let logLines = 0
+  let lastMark = ''
   let over: 'ended' | 'died' | undefined
   let lostSince: number | undefined
 
@@ -61,11 +74,20 @@ export async function follow(
       const document = findDocument(rest)
       if (document && typeof document['verb'] === 'string') documents.set(document['verb'], document)
     } else if (text === 'x ended' || text === 'x died') over = text === 'x ended' ? 'ended' : 'died'
+    lastMark = mark
     lostSince = undefined
+  }
+  const forgetLast = (): void => {
+    if (lastMark === 'j ') journal.pop()
+    if (lastMark === 'l ') {
+      log.pop()
+      logLines -= 1
+    }
   }
 
   while (over === undefined) {
     const words = [...command(directory, transaction, 'follow'), String(journal.length), String(logLines)]
+    const begun = clock.now()
     const finished = await connection.call(words, {
       onLine: (line, stream) => {
         if (stream === 'stdout') take(line)
@@ -73,15 +95,20 @@ export async function follow(
       ...(signal && { signal }),
     })
     if (over !== undefined) break
-    lostSince ??= Date.now()
-    if (!isLost(finished) || Date.now() - lostSince > RECONNECT_LIMIT_MS) {
+    // A line that broke off with the connection is asked for again.
+    if (finished.stdout !== '' && !finished.stdout.endsWith('\n')) forgetLast()
+    if (lostSince === undefined || clock.now() - begun > ATTEMPT_LIMIT_MS) lostSince = clock.now()
+    if (!isLost(finished) || clock.now() - lostSince > RECONNECT_LIMIT_MS) {
       throw new DeployError('transaction-died', {
         what: 'The view of the deployment was lost; it goes on by itself on the server',
-        seen: finished.stderr.trim().split('\n').at(-1),
+        seen: finished.stderr.trim().split('\n').at(-1) || undefined,
+        why: isLost(finished)
+          ? 'the connection did not come back within ten minutes'
+          : `the journal could not be read on the server (exit code ${finished.code})`,
         fix: 'run the job again: it waits for the deployment, finishes what is unfinished and reports',
       })
     }
-    await pause(1_000, undefined, { ...(signal && { signal }) })
+    await clock.pause(1_000, signal)
   }
   return conclude(over, journal, documents, log)
 }
@@ -105,13 +132,11 @@ export function conclude(
   log: readonly string[],
 ): Ending {
   const last = journal.findLast((line) => line.step === 'end')
-  const failed = journal.find((line) => line.state === 'fail' && line.step !== 'undo' && line.step !== 'prune')
+  const failed = journal.find((line) => line.state === 'fail' && !NO_REASON.includes(line.step))
   const back = journal.find((line) => line.step === 'back' && line.state === 'begin')
-  const first = journal[0]
-  const from = first?.detail.split(' ').at(-1)
   return {
     word: over === 'died' || !last ? 'died' : readWord(last.state),
-    serves: last ? last.detail || undefined : from === '-' ? undefined : from,
+    serves: last ? last.detail || undefined : servesMeanwhile(journal),
     failure: failed
       ? { step: failed.step, code: Number(failed.detail) }
       : back?.detail === 'aborted' || (last?.state === 'back' && !back)
@@ -121,6 +146,19 @@ export function conclude(
     documents,
     log,
   }
+}
+
+/** Steps that fail after the decision to go back or after the commit: they are not why a transaction missed its goal. */
+const NO_REASON: readonly string[] = ['undo', 'back', 'prune']
+
+/** What serves while nothing says how it ended; undefined between the first touch of a container and the commit. */
+function servesMeanwhile(journal: readonly JournalLine[]): string | undefined {
+  const happened = (step: string, state: string): boolean =>
+    journal.some((line) => line.step === step && line.state === state)
+  const [target, , from] = journal[0]?.detail.split(' ') ?? []
+  if (happened('commit', 'end')) return target
+  if (happened('swap', 'begin') && !happened('back', 'end')) return undefined
+  return from === '-' ? undefined : from || undefined
 }
 
 function readWord(word: string): Ending['word'] {
