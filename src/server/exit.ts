@@ -1,0 +1,233 @@
+import type { Code, Problem } from '../errors.ts'
+
+/** The exit code of a step that saw the mark of `askToTurnBack` while it waited. */
+export const ABORTED = 42
+
+type Explanation = { code: Code; what: string; why?: string; fix?: string }
+
+/** What an exit code of probe.py (10-29) or transaction.sh (30 and above) means; above 100 are those of `timeout` and signals. */
+const explanations: Readonly<Record<number, Explanation>> = {
+  10: {
+    code: 'plan-differs',
+    what: 'The database changed after the plan was made',
+    why: 'another deployment or a `migrate` by hand came in between',
+    fix: 'run the job again: it plans anew',
+  },
+  11: {
+    code: 'lock-busy',
+    what: 'Another process holds the migration lock of the database',
+    fix: 'wait until the other migration is done and run the job again',
+  },
+  12: {
+    code: 'database-not-up',
+    what: 'The database does not answer',
+    why: 'its container is stopped, or host and port are wrong',
+    fix: 'start it on the server (`docker compose up -d` in the directory) or mend the settings',
+  },
+  13: {
+    code: 'database-refused',
+    what: 'The database refuses the connection',
+    why: 'user, password or database name in the env file are not those of the database',
+    fix: 'mend the env file; a PostgreSQL container keeps the password it was first started with',
+  },
+  14: {
+    code: 'migration-conflict',
+    what: 'The migrations contradict each other or the database',
+    fix: 'run `python manage.py makemigrations --merge`, or repair the rows of django_migrations that are named here',
+  },
+  15: {
+    code: 'migration-failed',
+    what: 'The time for migrations ran out between two of them',
+    fix: 'raise `migrate-timeout` and deploy again; it goes on where it stopped',
+  },
+  16: {
+    code: 'transaction-died',
+    what: 'The migration never got its word to start; nothing was migrated',
+    fix: 'run the job again',
+  },
+  17: { code: 'migration-failed', what: 'A migration failed', fix: 'mend the migration and deploy again' },
+  18: {
+    code: 'settings-import',
+    what: 'Django does not start in the new image',
+    why: 'a variable that the settings need is missing, or an import fails',
+    fix: 'add the variable to the env file on the server or to `env-file`; try `manage` if manage.py is started in another way',
+  },
+  19: {
+    code: 'not-migrated',
+    what: 'The running release is not migrated as planned',
+    why: 'somebody else migrated at the same time, or the containers run other code than the image',
+    fix: 'run the job again',
+  },
+  20: {
+    code: 'rollback-unfit',
+    what: 'The old code cannot live with the database as it is now',
+    fix: 'deploy a release that mends the problem with the newer code',
+  },
+  21: {
+    code: 'health-timeout',
+    what: 'The new release did not become healthy in time',
+    fix: 'see the last lines of the containers; raise `health-timeout` when the app is only slow',
+  },
+  46: {
+    code: 'health-timeout',
+    what: 'The new release did not become healthy in time',
+    fix: 'see the last lines of the containers; raise `health-timeout` when the app is only slow',
+  },
+  30: {
+    code: 'transaction-failed',
+    what: "The project's directory on the server cannot be used",
+    why: 'it was removed since this run began, or belongs to another user',
+    fix: 'give the folder to the user of `host`, then run the job again',
+  },
+  31: {
+    code: 'server-format',
+    what: 'A newer version of this action has deployed to this directory',
+    fix: 'use the newer version in this workflow as well',
+  },
+  32: {
+    code: 'registry-login-failed',
+    what: 'The registry refused the login of the server',
+    fix: 'check registry-username and registry-password',
+  },
+  33: {
+    code: 'pull-failed',
+    what: 'The server could not pull an image',
+    why: 'the registry is not reachable from the server, the image is gone, or the disk is full',
+    fix: 'try `docker pull` with the name on the server',
+  },
+  34: {
+    code: 'env-file-missing',
+    what: 'The Compose file names an env file that is neither shipped nor on the server',
+    fix: 'put it into the directory on the server, or ship it with `env-files`',
+  },
+  35: {
+    code: 'compose-invalid',
+    what: 'Docker Compose on the server does not accept the Compose file',
+    fix: 'a required variable is set in `.env` on the server or in `env-file`',
+  },
+  36: {
+    code: 'variable-missing',
+    what: 'The Compose file uses variables that are set nowhere',
+    why: 'Compose would make them empty: empty passwords are made this way',
+    fix: 'set them in `.env` on the server or in `env-file`, or give them a default: ${NAME:-value}',
+  },
+  37: {
+    code: 'lock-busy',
+    what: 'This very transaction is already running',
+    fix: 'follow the run that started it',
+  },
+  38: {
+    code: 'server-no-docker',
+    what: 'Docker on the server went away and did not come back',
+    fix: 'start Docker on the server; the next deploy or rollback finishes what is unfinished',
+  },
+  39: {
+    code: 'recovery-failed',
+    what: 'Going back to the release before failed',
+    fix: 'mend what the lines above name, then run the job again: it finishes going back first',
+  },
+  40: {
+    code: 'recovery-failed',
+    what: 'An interrupted deployment could not be finished',
+    fix: 'look at .deploy/journal on the server; run the job again',
+  },
+  41: {
+    code: 'newer-run-deployed',
+    what: 'A newer workflow run has already deployed',
+    why: 'this run was started earlier, or is an old run that was started again',
+    fix: 'use the rollback workflow to go back, or set `force: true`',
+  },
+  [ABORTED]: {
+    code: 'aborted',
+    what: 'The job was cancelled, so the deployment turned back at its next safe point',
+    fix: 'run the job again to deploy',
+  },
+  43: { code: 'database-not-up', what: 'A data service did not become healthy', fix: 'see its last lines above' },
+  44: {
+    code: 'migration-failed',
+    what: "The migration's container disappeared, its result is unknown",
+    fix: 'look at the database, then run the job again',
+  },
+  45: {
+    code: 'container-exited',
+    what: 'A container of the new release does not stay up',
+    why: 'the program in it ends or crashes at its start',
+    fix: 'see its last lines',
+  },
+  47: {
+    code: 'container-exited',
+    what: 'A container of the new release does not stay up',
+    why: 'the program in it ends or crashes at its start',
+    fix: 'see its last lines',
+  },
+  48: {
+    code: 'container-exited',
+    what: 'A running container is not of the new image',
+    why: 'somebody else changes the containers of this project',
+    fix: 'run the job again',
+  },
+  49: {
+    code: 'transaction-died',
+    what: 'The transaction did not start on the server; nothing was changed',
+    why: 'the server is overloaded, or its disk is full',
+    fix: 'run the job again',
+  },
+  50: {
+    code: 'transaction-failed',
+    what: 'Another deployment with the same name was staged at the same time',
+    why: 'two jobs of one run deploy the same version to the same directory',
+    fix: 'run this job again',
+  },
+  64: {
+    code: 'internal',
+    what: 'The script on the server was asked for something that it does not know',
+    fix: 'run the job again with debug logging and report the log',
+  },
+  124: {
+    code: 'transaction-failed',
+    what: 'A command on the server did not end in time and was stopped',
+    why: 'Docker on the server hangs or is very busy',
+    fix: 'see the last lines; look at the server, then run the job again',
+  },
+  126: {
+    code: 'transaction-failed',
+    what: 'A program on the server or in the image may not be started',
+    fix: 'see which in the last lines; `manage` names the one that starts Django commands',
+  },
+  127: {
+    code: 'transaction-failed',
+    what: 'A program is missing on the server or in the image',
+    fix: 'see which in the last lines; `manage` names the one that starts Django commands',
+  },
+  137: {
+    code: 'transaction-failed',
+    what: 'A program on the server was killed',
+    why: 'most often its memory ran out',
+    fix: "look for `oom` in the server's `dmesg`, give it more memory or start fewer workers",
+  },
+}
+
+/** Exit codes whose cause stands in what was printed around them, not in one line. */
+const NEEDS_TAIL: readonly number[] = [21, 33, 35, 43, 45, 46, 47, 124, 126, 127, 137]
+
+/** Whether an exit code has an explanation of its own. */
+export function isKnownExit(code: number): boolean {
+  return code in explanations
+}
+
+/** The code and the text of the error for an exit code; `said` is the program's one line about it, `tail` its last lines. */
+export function explainExit(code: number, said: string | undefined, tail: string, step?: string): [Code, Problem] {
+  const known = explanations[code]
+  const all = tail.includes(said ?? '') ? tail : `${said}\n${tail}`.trim()
+  if (known) return [known.code, { ...known, seen: (NEEDS_TAIL.includes(code) ? all : said) || undefined }]
+  const during = step === undefined ? '' : ` (step ${step})`
+  return [
+    'transaction-failed',
+    {
+      what: `The server could not do a step of the deployment${during}`,
+      seen: all || undefined,
+      why: `exit code ${code}`,
+      fix: 'see the last lines; when they do not help, run the job again with debug logging',
+    },
+  ]
+}
