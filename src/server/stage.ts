@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Assets } from '../assets.ts'
 import { DeployError } from '../errors.ts'
@@ -60,8 +60,10 @@ async function pack(run: Run, files: readonly SentFile[], folder: string): Promi
   try {
     for (const file of files) {
       const path = join(tree, 'tree', file.path)
-      await mkdir(dirname(path), { recursive: true })
-      await writeFile(path, file.content, { mode: file.mode })
+      // tar gives the folders on the server these modes as well.
+      await mkdir(dirname(path), { recursive: true, mode: 0o700 })
+      await writeFile(path, file.content, { mode: 0o600 })
+      await chmod(path, file.mode)
     }
     const archive = join(tree, 'archive.tar')
     const packed = await run('tar', ['-C', join(tree, 'tree'), '-c', '-f', archive, '--owner=0', '--group=0', '.'])
