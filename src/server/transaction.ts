@@ -7,7 +7,7 @@ export type Transaction = { directory: string; id: string }
 
 /**
  * Starts a staged transaction and follows it to its end. When its process dies on the server, recovery is asked for at
- * once and the ending is read again. When `signal` fires, the transaction is asked to turn back, and nobody follows on.
+ * once and the ending is read again. When `signal` fires, nobody follows on; the transaction does, see `askToTurnBack`.
  */
 export async function transact(
   connection: Connection,
@@ -32,9 +32,12 @@ export async function followToEnd(
   return await follow(connection, directory, id, () => {}, signal)
 }
 
-/** Leaves the mark that makes a transaction turn back at its next safe point; it never stops a running migration. */
+/**
+ * Leaves the mark that makes a transaction turn back at its next safe point; it never stops a running migration. It is sent
+ * after the job was cancelled, so the signal of the connection must not stop it.
+ */
 export async function askToTurnBack(connection: Connection, { directory, id }: Transaction): Promise<void> {
-  await connection.call(command(directory, id, 'abort'), { timeoutMs: 5_000 })
+  await connection.call(command(directory, id, 'abort'), { signal: undefined, timeoutMs: 5_000 })
 }
 
 function script(directory: string, id: string): string {
