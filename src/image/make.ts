@@ -50,7 +50,7 @@ export async function makeImages(facts: MakeFacts, tools: Tools): Promise<Made> 
   try {
     const plan = planBake({ ...facts, env })
     const known = await Promise.all(
-      plan.targets.map((target) => reuse(target, candidateNames(target.group, facts.naming), version, access)),
+      plan.targets.map((target) => reuse(target, candidateNames(target.group, groups, facts.naming), version, access)),
     )
     const wanted = plan.targets.filter((_, index) => !known[index])
     const title =
@@ -82,21 +82,25 @@ export async function makeImages(facts: MakeFacts, tools: Tools): Promise<Made> 
   }
 }
 
-/** The logins for the registries that the images may go to. */
+/**
+ * The logins for the registries that the images may go to. A login that was given is for the registry that the input or
+ * the Compose file names; ghcr.io, where images without a name go, has the job's own token.
+ */
 export function chooseLogins(
   groups: readonly BuildGroup[],
   naming: NamingFacts,
   given: { username: string | undefined; password: string | undefined; actor: string; token: string | undefined },
 ): Login[] {
-  const registries = new Set(groups.flatMap((group) => candidateNames(group, naming)).map(registryOf))
-  return [...registries].flatMap((registry): Login[] => {
-    if (given.username !== undefined && given.password !== undefined) {
-      return [{ registry, username: given.username, password: given.password }]
-    }
-    return registry === 'ghcr.io' && given.token !== undefined
-      ? [{ registry, username: given.actor, password: given.token }]
-      : []
-  })
+  const { username, password, actor, token } = given
+  const names = groups.flatMap((group) => candidateNames(group, groups, naming))
+  const registries = [...new Set(names.map(registryOf))]
+  if (username !== undefined && password !== undefined) {
+    const named = registries.filter((registry) => registry !== 'ghcr.io')
+    return (named.length > 0 ? named : registries).map((registry) => ({ registry, username, password }))
+  }
+  return registries.includes('ghcr.io') && token !== undefined
+    ? [{ registry: 'ghcr.io', username: actor, password: token }]
+    : []
 }
 
 function nothingToBuild(project: Project): DeployError {

@@ -1,0 +1,31 @@
+import { describe, expect, test } from '@jest/globals'
+import { groupBuilds } from '../../src/compose/group.ts'
+import { chooseLogins } from '../../src/image/make.ts'
+import { projectOf } from '../compose/model.ts'
+
+const none = { username: undefined, password: undefined, actor: 'octo', token: undefined }
+const given = { ...none, username: 'me', password: 'secret', token: 'token' }
+
+function logins(web: string | undefined, proxy: string | undefined, facts: typeof none | typeof given, image?: string) {
+  const services = { web: { build: '.', image: web }, proxy: { build: './proxy', image: proxy } }
+  const groups = groupBuilds(projectOf(JSON.stringify({ services })))
+  return chooseLogins(groups, { image, repository: 'o/r' }, facts).map(
+    ({ registry, username, password }) => `${username}:${password}@${registry}`,
+  )
+}
+
+describe('logins', () => {
+  test("ghcr.io takes the job's own token", () => {
+    expect(logins(undefined, undefined, { ...none, token: 'token' })).toEqual(['octo:token@ghcr.io'])
+  })
+  test('a given one goes to the registry of the images', () => {
+    expect(logins(undefined, undefined, given)).toEqual(['me:secret@ghcr.io'])
+    expect(logins(undefined, undefined, given, 'r.io/app')).toEqual(['me:secret@r.io'])
+  })
+  test('and not to ghcr.io as well, only because one image has no name', () => {
+    expect(logins('me/app', undefined, given)).toEqual(['me:secret@docker.io'])
+  })
+  test("nothing given: the runner's own logins", () => {
+    expect(logins('me/app', 'me/proxy', none)).toEqual([])
+  })
+})
