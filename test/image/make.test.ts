@@ -3,10 +3,12 @@ import { groupBuilds } from '../../src/compose/group.ts'
 import { chooseLogins } from '../../src/image/make.ts'
 import { projectOf } from '../compose/model.ts'
 
-const none = { username: undefined, password: undefined, actor: 'octo', token: undefined }
-const given = { ...none, username: 'me', password: 'secret', token: 'token' }
+type Given = Parameters<typeof chooseLogins>[2]
 
-function logins(web: string | undefined, proxy: string | undefined, facts: typeof none | typeof given, image?: string) {
+const none: Given = { username: undefined, password: undefined, actor: 'octo', token: undefined }
+const given: Given = { ...none, username: 'me', password: 'secret', token: 'token' }
+
+function logins(web: string | undefined, proxy: string | undefined, facts: Given, image?: string) {
   const services = { web: { build: '.', image: web }, proxy: { build: './proxy', image: proxy } }
   const groups = groupBuilds(projectOf(JSON.stringify({ services })))
   return chooseLogins(groups, { image, repository: 'o/r' }, facts).map(
