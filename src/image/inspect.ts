@@ -166,9 +166,10 @@ async function probe(target: Target, facts: InspectFacts, tools: Tools): Promise
   const program = `exec(__import__('base64').b64decode('${Buffer.from(facts.probe).toString('base64')}'))`
   const inDjango = [...words, 'shell', '-v', '0', '-c', program]
   const [given, filled] = [environmentOf(target, facts, false), environmentOf(target, facts, true)]
-  let listed = await runProbe('list', target, python, inDjango, given, tools)
+  let listed = await runProbe('list', target, python, inDjango, filled, tools)
   if (listed.kind === 'failed' && filled.size > given.size) {
-    listed = await runProbe('list', target, python, inDjango, filled, tools)
+    // A stand-in can also be in the way, where a number is wanted.
+    listed = await runProbe('list', target, python, inDjango, given, tools)
   }
   if (listed.kind === 'done') return readListed(listed.document, 'imported')
   const read = await runProbe('static', target, python, ['-c', program], given, tools)

@@ -136,9 +136,14 @@ describe('the probe', () => {
     expect(others).toEqual([])
     const line = call?.args.join(' ') ?? ''
     expect(line).toMatch(
-      /^run --rm --init --network none --env DEPLOY_DJANGO=list --env DJANGO_SETTINGS_MODULE --env MODE --entrypoint python deploy-django\/web:\S+ manage.py shell -v 0 -c exec\(\S+\)$/,
+      /^run --rm --init --network none --env DEPLOY_DJANGO=list --env DJANGO_SETTINGS_MODULE --env MODE --env SECRET_KEY --entrypoint python deploy-django\/web:\S+ manage.py shell -v 0 -c exec\(\S+\)$/,
     )
-    expect(call?.options.env).toEqual({ PATH: '/bin', DJANGO_SETTINGS_MODULE: 'shop.settings', MODE: 'prod' })
+    expect(call?.options.env).toEqual({
+      PATH: '/bin',
+      DJANGO_SETTINGS_MODULE: 'shop.settings',
+      MODE: 'prod',
+      SECRET_KEY: 'deploy-django',
+    })
   })
 
   test('tries stand-ins for secrets, then reads the files', async () => {
@@ -151,7 +156,7 @@ describe('the probe', () => {
         : { code: 0, document: { ...LIST, verb, confidence: 'static' } }
     }
     expect(await inspect({ files, environment, probe }).result).toMatchObject({ confidence: 'static' })
-    expect(seen).toEqual(['list', undefined, 'list', 'deploy-django', 'static', undefined])
+    expect(seen).toEqual(['list', 'deploy-django', 'list', undefined, 'static', undefined])
   })
 
   test('that cannot run at all says what was tried', async () => {
