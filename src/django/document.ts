@@ -58,11 +58,11 @@ export type ProbeError = { kind: string; message: string; detail: string | undef
 
 type Json = { readonly [key: string]: unknown }
 
-/** The last probe document in a program's output; undefined when the probe did not get that far. */
+/** The last probe document in a program's output; undefined when the probe did not get that far, or was cut off in it. */
 export function findDocument(output: string): Json | undefined {
   const line = output.split('\n').findLast((candidate) => candidate.startsWith('{"deploy-django":'))
   if (line === undefined) return undefined
-  const parsed: unknown = JSON.parse(line)
+  const parsed = parse(line)
   if (!isRecord(parsed)) return undefined
   if (parsed['deploy-django'] !== 1) {
     throw new DeployError('internal', {
@@ -105,7 +105,7 @@ export function readMigrateReport(document: Json): MigrateReport {
     applied: records(document['applied']).map((applied) => ({
       app: text(applied['app']),
       name: text(applied['name']),
-      milliseconds: Number(applied['milliseconds'] ?? 0),
+      milliseconds: typeof applied['milliseconds'] === 'number' ? applied['milliseconds'] : 0,
     })),
     already: texts(document['already']),
     failed: isRecord(failed)
@@ -134,6 +134,14 @@ export function readProbeError(document: Json | undefined): ProbeError | undefin
   const error = document?.['error']
   if (!isRecord(error)) return undefined
   return { kind: text(error['kind']), message: text(error['message']), detail: optionalText(error['detail']) }
+}
+
+function parse(line: string): unknown {
+  try {
+    return JSON.parse(line)
+  } catch {
+    return undefined
+  }
 }
 
 function readMigration(migration: Json): Migration {

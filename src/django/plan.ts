@@ -20,7 +20,7 @@ export type Step =
 export type Plan = {
   kind: 'deploy' | 'unchanged' | 'rollback'
   steps: readonly Step[]
-  /** What the database lacks; empty when nothing will be migrated. */
+  /** What the database lacks. */
   pending: readonly Migration[]
   /** Identifies what was decided; empty where there was no database to ask. */
   digest: string
@@ -70,7 +70,7 @@ export function askHealth(
     format: 1,
     urls: question.url.kind === 'urls' ? question.url.urls : [],
     fronts,
-    headers: { ...(settings ? headersFor(settings) : {}), ...question.headers },
+    headers: { ...(settings ? without(question.headers, headersFor(settings)) : {}), ...question.headers },
     status: question.status,
   })
 }
@@ -85,6 +85,12 @@ export function headersFor(settings: Settings): Record<string, string> {
     headers[headerName(name)] = value
   }
   return headers
+}
+
+/** The headers that are not given already, in whatever case: a request with two Host headers is refused. */
+function without(given: Readonly<Record<string, string>>, headers: Record<string, string>): Record<string, string> {
+  const names = Object.keys(given).map((name) => name.toLowerCase())
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => !names.includes(name.toLowerCase())))
 }
 
 /** `HTTP_X_FORWARDED_PROTO`, as WSGI names a header, as it is sent: `X-Forwarded-Proto`. */
