@@ -26,14 +26,26 @@ export function showProgress(): { show: (progress: Progress) => void; stop: () =
     show(progress) {
       heartbeat.refresh()
       if (progress.kind === 'log') {
-        info(`  ${progress.text}`)
+        info(`  ${harmless(progress.text)}`)
         return
       }
       const { line } = progress
-      info(`${line.time} ${[line.step, line.state, line.detail].join(' ').trim()}`)
+      info(harmless(`${line.time} ${[line.step, line.state, line.detail].join(' ').trim()}`))
       step = line.step
       since = Date.now()
     },
     stop: () => clearInterval(heartbeat),
   }
+}
+
+/**
+ * A line that others wrote, so that the runner shows it and does not obey it. The threat is a container that prints
+ * `::add-mask::x`, or a visitor whose address has `##[error]` in it and gets into the last lines of a log. The runner
+ * looks for the first behind any white space, for the second anywhere, and begins a line at each control character.
+ */
+export function harmless(line: string): string {
+  return line
+    .replace(/[\p{Cc}\u2028\u2029]/gu, (control) => (control === '\t' ? control : ' '))
+    .replaceAll('##[', '## [')
+    .replace(/^(\s*:):/, '$1 :')
 }

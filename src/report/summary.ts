@@ -4,11 +4,13 @@ import type { Report, ShownPlan } from './report.ts'
 /** GitHub drops a summary above 1 MiB whole; far below that, what is long is cut. */
 const LONGEST_ERROR = 8_000
 const MOST_MIGRATIONS = 100
+const MOST_OPERATIONS = 30
+const MOST_NAMES = 200
 
 /** The job summary: the first line for everybody, the rest for who has to act on it. Pure. */
 export function renderSummary(report: Report, failure: unknown): string {
   return [
-    `## ${headline(report)}`,
+    `## ${escape(headline(report))}`,
     '',
     ...(failure === undefined ? [] : ['```text', cut(explain(failure)).replaceAll('```', "'''"), '```', '']),
     ...facts(report),
@@ -30,19 +32,25 @@ export function headline(report: Report): string {
     case 'planned':
       return `📋 The plan for ${report.version}; nothing was changed`
     case 'failed':
-      return report.serving === undefined
-        ? `❌ ${report.version} does not serve`
-        : `❌ ${report.version} was not ${report.command === 'deploy' ? 'deployed' : 'restored'}; ${project} serves ${report.serving}`
+      return `❌ ${failed(report)}`
   }
+}
+
+function failed(report: Report): string {
+  const { serving, version } = report
+  const project = report.project ?? 'the project'
+  if (serving === version) return `the ${report.command} failed; ${project} serves ${version}`
+  const missed = `${version} was not ${report.command === 'deploy' ? 'deployed' : 'restored'}`
+  return serving === undefined ? missed : `${missed}; ${project} serves ${serving}`
 }
 
 function facts(report: Report): string[] {
   const rows: [string, string][] = [
     ['server', escape(report.host)],
-    ['served before', escape(report.previous ?? 'nothing')],
+    ['served before', escape(report.previous ?? (report.outcome === 'failed' ? 'unknown or nothing' : 'nothing'))],
     ['serves now', escape(report.serving ?? 'unknown or nothing')],
     ...Object.entries(report.images).map(([service, image]): [string, string] => [
-      `image of ${service}`,
+      `image of ${escape(service)}`,
       `\`${image}\``,
     ]),
   ]
@@ -54,9 +62,10 @@ function renderPlan(plan: ShownPlan, report: Report): string[] {
   const rows = plan.pending.slice(0, MOST_MIGRATIONS).map(({ app, name, operations }) => {
     const time = times.get(`${app}.${name}`)
     const done = time === undefined ? '' : `${(time / 1000).toFixed(2)} s`
-    const texts = (operations ?? []).map(
-      (operation) => escape(operation.text) + (operation.reversible ? '' : ' **(not reversible)**'),
-    )
+    const texts = operations
+      .slice(0, MOST_OPERATIONS)
+      .map((operation) => escape(operation.text) + (operation.reversible ? '' : ' **(not reversible)**'))
+    if (operations.length > texts.length) texts.push(`and ${operations.length - texts.length} more`)
     return `| ${escape(`${app}.${name}`)} | ${texts.join('<br>')} | ${done} |`
   })
   const more = plan.pending.length - rows.length
@@ -71,7 +80,10 @@ function renderPlan(plan: ShownPlan, report: Report): string[] {
 }
 
 function warn(text: string, items: readonly string[]): string[] {
-  return items.length === 0 ? [] : [`> ⚠️ ${text} ${items.map(escape).join(', ')}`, '']
+  if (items.length === 0) return []
+  const names = items.slice(0, MOST_NAMES).map(escape)
+  if (items.length > names.length) names.push(`and ${items.length - names.length} more`)
+  return [`> ⚠️ ${text} ${names.join(', ')}`, '']
 }
 
 function renderSteps(report: Report): string[] {
@@ -86,5 +98,7 @@ function cut(text: string): string {
 
 /** Markdown of a table cell: nothing that a name contains may be read as markup. */
 function escape(text: string): string {
-  return text.replace(/[&<>|\\*_[\]]/g, (character) => `&#${character.charCodeAt(0)};`).replaceAll('\n', ' ')
+  return text
+    .replace(/[&<>|\\*_[\]`~$#@!]/g, (character) => `&#${character.charCodeAt(0)};`)
+    .replace(/[\p{Cc}\u2028\u2029]/gu, ' ')
 }
