@@ -38,7 +38,7 @@ export async function readProject({ workspace, files, temp, run, env }: ReadProj
     const finished = await run(
       'docker',
       [
-        ...['compose', '--env-file', '/dev/null', '-p', 'deploy-django'],
+        ...['compose', '-p', 'deploy-django'],
         ...files.flatMap((file) => ['-f', join(copies, file)]),
         ...['config', '--no-interpolate', '--no-path-resolution', '--no-normalize'],
       ],

@@ -6,8 +6,13 @@ import { readProject, type Project } from '../../src/compose/project.ts'
 import { DeployError } from '../../src/errors.ts'
 import { run } from '../../src/process.ts'
 
-/** These read with the real Docker Compose, which needs no daemon for it. */
-const env = { ...process.env, PATH: `/usr/bin:${process.env['PATH'] ?? ''}` }
+/** These read with the real Docker Compose, which needs no daemon for it; settings of Compose must not matter. */
+const env = {
+  COMPOSE_ENV_FILES: '/absent',
+  COMPOSE_PROFILES: 'none',
+  ...process.env,
+  PATH: `/usr/bin:${process.env['PATH'] ?? ''}`,
+}
 let workspace: string
 
 beforeEach(async () => {

@@ -164,6 +164,12 @@ describe('files of the repository', () => {
     ])
   })
 
+  test('another mode is another address', () => {
+    const address = (repository: Record<string, string>, source: string) =>
+      String(sourceOf(release(bind(source), { files: repository }))).split('/')[3]
+    expect(address({ 'run.sh': 'x' }, './run.sh')).not.toBe(address({ run: 'x' }, './run'))
+  })
+
   test('paths start from the folder of the first Compose file', () => {
     const made = release(bind('../nginx.conf'), { file: 'docker/compose.yml', files: { 'nginx.conf': 'a' } })
     expect(made.files).toHaveLength(1)
