@@ -1,5 +1,7 @@
 /** What a story on real parts is told with: a repository, a server, a site, and the action as GitHub would start it. */
+import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
+import { setTimeout as pause } from 'node:timers/promises'
 import { runAction, type ActionOptions, type ActionRun } from './run-action.ts'
 import { makeProject, type Project } from './world/project.ts'
 import type { Server } from './world/server.ts'
@@ -12,13 +14,20 @@ export type Story = AsyncDisposable & {
   /** Name of the Compose project and of the folder in `deploy/`. */
   name: string
   port: number
+  /** What `env-file` holds. */
   env: Record<string, string>
+  /** Commits a version of the example; `deploy` does it by itself. */
+  checkout(version: string): Promise<void>
   /** Deploys a version of the example, as the push of its tag does. */
   deploy(version: string, more?: Partial<ActionOptions>): Promise<ActionRun>
   /** Rolls back, as the workflow_dispatch does. */
   rollback(version?: string, more?: Partial<ActionOptions>): Promise<ActionRun>
   /** Status and `X-Release` of a path of the site. */
   ask(path?: string): Promise<{ status: number; release: string | null; text: string }>
+  /** Asks until the site answers with a release; a container that was brought back needs a moment to listen. */
+  serves(): Promise<string | null>
+  /** One whole release: every app container runs the images of `current`, nothing is left over, the lock is free. */
+  expectWhole(): Promise<void>
   /** Rows of django_migrations of the app `core`, in order. */
   migrations(): Promise<string[]>
   /** "service image state" of the project's containers, sorted; ids with `withIds`. */
@@ -49,43 +58,123 @@ export async function tell(example: string, on: 'alpha' | 'beta' | Server = 'alp
     GITHUB_REF_TYPE: 'tag',
     GITHUB_REPOSITORY: `owner/${name}`,
   })
+  let at = 'v1'
   const story: Story = {
     server,
     project,
     name,
     port,
     env,
-    async deploy(version, more = {}) {
+    async checkout(version) {
+      if (version === at) return
       await project.upgrade(version)
+      at = version
+    },
+    async deploy(version, more = {}) {
+      await story.checkout(version)
       const inputs = {
         ...connection,
         image: `${world.registry.host}/${name}`,
         'registry-username': world.registry.username,
         'registry-password': world.registry.password,
-        'env-file': Object.entries(story.env).map(([key, value]) => `${key}=${value}\n`).join(''),
+        'env-file': Object.entries(story.env)
+          .map(([key, value]) => `${key}=${value}\n`)
+          .join(''),
         'health-timeout': '60s',
         ...more.inputs,
       }
-      return await runAction({ action: 'action.yml', cwd: project.workspace, ...more, inputs, env: { ...facts(version), ...more.env } })
+      return await runAction({
+        action: 'action.yml',
+        cwd: project.workspace,
+        ...more,
+        inputs,
+        env: { ...facts(version), ...more.env },
+      })
     },
     async rollback(version, more = {}) {
-      const inputs = { ...connection, directory: `deploy/${name}`, 'health-timeout': '60s', ...(version && { version }), ...more.inputs }
-      return await runAction({ action: 'rollback/action.yml', cwd: '/', ...more, inputs, env: { ...facts('main'), ...more.env } })
+      const inputs = {
+        ...connection,
+        directory: `deploy/${name}`,
+        'health-timeout': '60s',
+        ...(version && { version }),
+        ...more.inputs,
+      }
+      return await runAction({
+        action: 'rollback/action.yml',
+        cwd: '/',
+        ...more,
+        inputs,
+        env: { ...facts('main'), ...more.env },
+      })
     },
     async ask(path = '/') {
       const answer = await fetch(server.url(port) + path, { redirect: 'manual', signal: AbortSignal.timeout(10_000) })
       return { status: answer.status, release: answer.headers.get('x-release'), text: await answer.text() }
     },
+    async serves() {
+      for (let tries = 0; ; tries += 1) {
+        const answer = await story.ask().catch(() => undefined)
+        if (answer && answer.release !== null && answer.status === 200) return answer.release
+        if (tries > 100) return answer?.release ?? null
+        await pause(100)
+      }
+    },
+    async expectWhole() {
+      const folder = `deploy/${name}/.deploy`
+      const read = async (...argv: string[]): Promise<string> => (await server.exec(argv)).stdout.trim()
+      const current = await read('cat', `${folder}/current`)
+      const images = (await read('cat', `${folder}/releases/${current}/facts/images`)).split('\n').sort()
+      const app = (await story.containers()).filter((line) => !line.startsWith('db '))
+      assert.deepEqual(
+        app,
+        images.map((line) => `${line} running`),
+      )
+      const names = await server.docker(
+        'ps',
+        '-a',
+        '--filter',
+        `label=com.docker.compose.project=${name}`,
+        '--format',
+        '{{.Names}}',
+      )
+      assert.deepEqual(
+        names.split('\n').filter((line) => /^[0-9a-f]{12}_|-migrate$/.test(line)),
+        [],
+      )
+      assert.equal((await server.exec(['flock', '-n', `${folder}/lock`, 'true'])).code, 0, 'the lock is free')
+      const rows = await story.migrations()
+      assert.deepEqual(rows, [...new Set(rows)])
+    },
     async migrations() {
       const query = "select name from django_migrations where app = 'core' order by id"
-      const [id] = (await server.docker('ps', '-q', '--filter', `label=com.docker.compose.project=${name}`, '--filter', 'label=com.docker.compose.service=db')).split('\n')
-      const rows = await server.docker('exec', id ?? '', 'psql', '-U', env.DB_USER, '-d', env.DB_NAME, '-tAc', query)
+      const [id] = (
+        await server.docker(
+          'ps',
+          '-q',
+          '--filter',
+          `label=com.docker.compose.project=${name}`,
+          '--filter',
+          'label=com.docker.compose.service=db',
+        )
+      ).split('\n')
+      const rows = await server.docker('exec', id ?? '', 'psql', '-U', 'todo', '-d', 'todo', '-tAc', query)
       return rows.split('\n').filter((row) => row !== '')
     },
     async containers(withIds = false) {
       const format = `{{.Label "com.docker.compose.service"}} {{.Image}} {{.State}}${withIds ? ' {{.ID}}' : ''}`
-      const all = await server.docker('ps', '-a', '--no-trunc', '--filter', `label=com.docker.compose.project=${name}`, '--format', format)
-      return all.split('\n').filter((line) => line !== '').sort()
+      const all = await server.docker(
+        'ps',
+        '-a',
+        '--no-trunc',
+        '--filter',
+        `label=com.docker.compose.project=${name}`,
+        '--format',
+        format,
+      )
+      return all
+        .split('\n')
+        .filter((line) => line !== '')
+        .sort()
     },
     async [Symbol.asyncDispose]() {
       await server.remove(name, `deploy/${name}`, port)

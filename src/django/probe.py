@@ -254,9 +254,9 @@ def ask_identity(connection):
         return None  # managed databases keep it from ordinary users
 
 
-def ask(connection, question, arguments=()):
+def ask(connection, question):
     with connection.cursor() as cursor:
-        cursor.execute(question, arguments)
+        cursor.execute(question)
         return cursor.fetchone()[0]
 
 
@@ -590,7 +590,7 @@ def fit(_out):
                 problems.append({"table": table, "column": column, "kind": "required", "text":
                                  "%s.%s must have a value, has no default in the database and is unknown to this code: "
                                  "every INSERT fails." % (table, column)})
-    result = {"problems": problems, "ahead": labels(survey.unknown)}
+    result = {"settings": describe_settings(), "problems": problems, "ahead": labels(survey.unknown)}
     if problems:
         raise Stop(UNFIT, "unfit", "This code does not fit the database: %s" % " ".join(
             problem["text"] for problem in problems[:3]), **result)
@@ -765,8 +765,8 @@ class Turn:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
             cursor.execute("SELECT set_config(name, '0', true) FROM pg_settings "
                            "WHERE name IN ('idle_in_transaction_session_timeout', 'transaction_timeout')")
-            name = zlib.crc32(str(self.connection.settings_dict["NAME"]).encode()) & 0x7FFFFFFF
-            cursor.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", [LOCK_NAMESPACE, name])
+            # The server's own name of the database: a pooler may give it another one.
+            cursor.execute("SELECT pg_try_advisory_xact_lock(%s, hashtext(current_database()))", [LOCK_NAMESPACE])
             taken = cursor.fetchone()[0]
         if not taken:
             self.connection.rollback()
@@ -774,8 +774,7 @@ class Turn:
 
     def try_mysql(self):
         # These locks belong to the whole server, hence the name of the database; 64 characters at most.
-        name = "deploy-django:%08x" % zlib.crc32(str(self.connection.settings_dict["NAME"]).encode())
-        return ask(self.connection, "SELECT GET_LOCK(%s, 0)", [name]) == 1
+        return ask(self.connection, "SELECT GET_LOCK(CONCAT('deploy-django:', MD5(DATABASE())), 0)") == 1
 
     def end(self):
         try:
