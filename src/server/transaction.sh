@@ -644,13 +644,16 @@ step_health() {
   inspect_release "$target"
   limit=$(plan_fact health-timeout)
   deadline=$(($(date +%s) + ${limit:-$(health_limit)}))
-  quiet_since='' warned=''
+  quiet_since='' firm_since='' warned=''
   while :; do
     if is_aborted; then die 42 "aborted while waiting for health"; fi
     before=$app http=46
     notice_crashes
     if app_is_healthy && inspect_release "$target" && [ "$app" = "$before" ]; then return; fi
-    [ "$(date +%s)" -lt "$deadline" ] || { show_unhealthy; die "$http" "not healthy in time"; }
+    if is_firm || [ "$(date +%s)" -ge "$deadline" ]; then
+      show_unhealthy
+      die "$http" "not healthy in time"
+    fi
     pause 0.1
     inspect_release "$target"
   done
@@ -658,11 +661,11 @@ step_health() {
 
 # A release that has answered the same refusal for ten seconds will not mend itself; 502 to 504 are a proxy's "not yet".
 is_firm() {
-  case $(sed -n 's/.*"reason": "\([a-z-]*\)".*/\1/p' ".deploy/journal/$transaction.health.json" 2>/dev/null) in
-    bad-request | https-redirect | status) ;;
-    server-error) if grep -qE '"status": 50[234]' ".deploy/journal/$transaction.health.json"; then firm_since=; return 1; fi ;;
-    *) firm_since=; return 1 ;;
-  esac
+  answer=.deploy/journal/$transaction.health.json
+  if ! grep -qsE '"reason": "(bad-request|https-redirect|status|server-error)"' "$answer" || grep -qE '"status": 50[234]' "$answer"; then
+    firm_since=
+    return 1
+  fi
   firm_since=${firm_since:-$(date +%s)}
   [ "$(date +%s)" -ge $((firm_since + 10)) ]
 }
