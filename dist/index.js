@@ -28468,6 +28468,13 @@ module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:events"
 
 /***/ }),
 
+/***/ 1455:
+/***/ ((module) => {
+
+module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:fs/promises");
+
+/***/ }),
+
 /***/ 7067:
 /***/ ((module) => {
 
@@ -28489,6 +28496,13 @@ module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:net");
 
 /***/ }),
 
+/***/ 6760:
+/***/ ((module) => {
+
+module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:path");
+
+/***/ }),
+
 /***/ 643:
 /***/ ((module) => {
 
@@ -28507,6 +28521,13 @@ module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:queryst
 /***/ ((module) => {
 
 module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:stream");
+
+/***/ }),
+
+/***/ 8500:
+/***/ ((module) => {
+
+module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:timers/promises");
 
 /***/ }),
 
@@ -31217,7 +31238,7 @@ __webpack_unused_export__ = identity.isAlias;
 __webpack_unused_export__ = identity.isCollection;
 __webpack_unused_export__ = identity.isDocument;
 __webpack_unused_export__ = identity.isMap;
-__webpack_unused_export__ = identity.isNode;
+exports.Ll = identity.isNode;
 __webpack_unused_export__ = identity.isPair;
 __webpack_unused_export__ = identity.isScalar;
 __webpack_unused_export__ = identity.isSeq;
@@ -31227,13 +31248,13 @@ __webpack_unused_export__ = YAMLMap.YAMLMap;
 __webpack_unused_export__ = YAMLSeq.YAMLSeq;
 __webpack_unused_export__ = cst;
 __webpack_unused_export__ = lexer.Lexer;
-__webpack_unused_export__ = lineCounter.LineCounter;
+exports.HN = lineCounter.LineCounter;
 __webpack_unused_export__ = parser.Parser;
-__webpack_unused_export__ = publicApi.parse;
+exports.qg = publicApi.parse;
 __webpack_unused_export__ = publicApi.parseAllDocuments;
 exports.Tp = publicApi.parseDocument;
-__webpack_unused_export__ = publicApi.stringify;
-__webpack_unused_export__ = visit.visit;
+exports.As = publicApi.stringify;
+exports.YR = visit.visit;
 __webpack_unused_export__ = visit.visitAsync;
 
 
@@ -37147,26 +37168,2381 @@ exports.visitAsync = visitAsync;
 
 /***/ }),
 
-/***/ 7438:
+/***/ 122:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   w: () => (/* binding */ readAssets)
+/* harmony export */ });
+/* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(1455);
+
+/** Reads transaction.sh and probe.py; the bundler copies both beside the bundle and mends the two addresses. */
+async function readAssets() {
+    const [transaction, probe] = await Promise.all([
+        (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.readFile)(__nccwpck_require__.ab + "transaction.sh"),
+        (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.readFile)(__nccwpck_require__.ab + "probe.py"),
+    ]);
+    return { transaction, probe };
+}
+
+
+/***/ }),
+
+/***/ 5520:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
 // EXPORTS
 __nccwpck_require__.d(__webpack_exports__, {
-  w: () => (/* binding */ readAssets)
+  g: () => (/* binding */ deploy)
 });
 
-;// CONCATENATED MODULE: external "node:fs/promises"
-const promises_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:fs/promises");
-;// CONCATENATED MODULE: ./lib/assets.js
+;// CONCATENATED MODULE: external "node:fs"
+const external_node_fs_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:fs");
+// EXTERNAL MODULE: external "node:path"
+var external_node_path_ = __nccwpck_require__(6760);
+// EXTERNAL MODULE: ./node_modules/@actions/core/lib/core.js + 20 modules
+var core = __nccwpck_require__(3218);
+// EXTERNAL MODULE: ./lib/errors.js
+var errors = __nccwpck_require__(452);
+// EXTERNAL MODULE: ./node_modules/yaml/dist/index.js
+var dist = __nccwpck_require__(8815);
+;// CONCATENATED MODULE: ./lib/compose/document.js
 
-/** Reads transaction.sh and probe.py; the bundler copies both beside the bundle and mends the two addresses. */
-async function readAssets() {
-    const [transaction, probe] = await Promise.all([
-        (0,promises_namespaceObject.readFile)(__nccwpck_require__.ab + "transaction.sh"),
-        (0,promises_namespaceObject.readFile)(__nccwpck_require__.ab + "probe.py"),
+
+/** Reads a YAML file; a mistake in it becomes an error with line and column. */
+function parseSource(path, text) {
+    const lines = new dist/* LineCounter */.HN();
+    const document = (0,dist/* parseDocument */.Tp)(text, { lineCounter: lines, merge: true, logLevel: 'silent' });
+    const place = (offset) => {
+        const { line, col } = lines.linePos(offset);
+        return { file: path, line, column: col };
+    };
+    const [mistake] = document.errors;
+    if (mistake) {
+        const at = place(mistake.pos[0]);
+        throw new errors/* DeployError */.sH('compose-invalid', {
+            what: `${path} is not valid YAML`,
+            seen: mistake.message,
+            fix: `correct line ${at.line}, column ${at.column} of ${path}`,
+            annotation: at,
+            cause: mistake,
+        });
+    }
+    return { path, document, place };
+}
+/** Where the value at this path stands, or the nearest thing around it. */
+function placeOf(source, path) {
+    for (let depth = path.length; depth > 0; depth--) {
+        const node = source.document.getIn(path.slice(0, depth), true);
+        if ((0,dist/* isNode */.Ll)(node) && node.range)
+            return source.place(node.range[0]);
+    }
+    return { file: source.path };
+}
+function isValues(value) {
+    return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+/** The map, or an empty one for anything else. */
+function valuesOf(value) {
+    return isValues(value) ? value : {};
+}
+/** The list; a single value counts as a list of one. */
+function listOf(value) {
+    if (Array.isArray(value))
+        return value;
+    return value === undefined || value === null ? [] : [value];
+}
+/** Text as Compose sees it: numbers and booleans are texts as well. */
+function textOf(value) {
+    return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean'
+        ? String(value)
+        : undefined;
+}
+/** The texts of a list, without what is no text. */
+function textsOf(value) {
+    return listOf(value)
+        .map(textOf)
+        .filter((text) => text !== undefined);
+}
+/** Settings as a map or as a list of `NAME=value`; a name without a value has undefined. */
+function pairsOf(value) {
+    if (isValues(value))
+        return new Map(Object.entries(value).map(([name, text]) => [name, textOf(text)]));
+    return new Map(textsOf(value).map((text) => {
+        const equals = text.indexOf('=');
+        return equals < 0 ? [text, undefined] : [text.slice(0, equals), text.slice(equals + 1)];
+    }));
+}
+/** The same bytes for the same value, whatever the order of its keys. */
+function canonical(value) {
+    return JSON.stringify(value, (_, inner) => isValues(inner) ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1))) : inner);
+}
+
+;// CONCATENATED MODULE: ./lib/compose/variable.js
+/** The index just behind the `}` that closes the `${` at `start`; undefined when nothing closes it. */
+function endOf(text, start) {
+    let depth = 0;
+    for (let at = start; at < text.length; at++) {
+        if (text.startsWith('${', at))
+            depth++;
+        if (text[at] === '}' && --depth === 0)
+            return at + 1;
+    }
+    return undefined;
+}
+/** Cuts at a separator that does not stand inside `${…}`. */
+function splitOutside(text, separator) {
+    const parts = [];
+    let from = 0;
+    for (let at = 0; at < text.length; at++) {
+        if (text.startsWith('$$', at))
+            at++;
+        else if (text.startsWith('${', at))
+            at = (endOf(text, at) ?? text.length) - 1;
+        else if (text[at] === separator) {
+            parts.push(text.slice(from, at));
+            from = at + 1;
+        }
+    }
+    return [...parts, text.slice(from)];
+}
+/** Whether a variable decides this text. */
+function hasVariable(text) {
+    return /\$[A-Za-z_{]/.test(text.replaceAll('$$', ''));
+}
+/** Whether each `${` is closed; Compose cuts some short forms at a colon inside `${A:-b}`. */
+function isWhole(text) {
+    const plain = text.replaceAll('$$', '');
+    for (let at = plain.indexOf('${'); at >= 0; at = plain.indexOf('${', at + 2)) {
+        if (endOf(plain, at) === undefined)
+            return false;
+    }
+    return true;
+}
+/** The text with its variables filled in as Compose would; undefined when one without a default is not set. */
+function interpolate(text, env = {}) {
+    let result = '';
+    for (let at = 0; at < text.length; at++) {
+        if (text[at] !== '$')
+            result += text[at];
+        else if (text[at + 1] === '$')
+            result += text[at++];
+        else {
+            const end = text[at + 1] === '{' ? endOf(text, at) : undefined;
+            const [bare = ''] = /^\$[A-Za-z_][A-Za-z0-9_]*/.exec(text.slice(at)) ?? [];
+            const whole = end === undefined ? bare : text.slice(at, end);
+            const value = end === undefined ? env[bare.slice(1)] : evaluate(whole.slice(2, -1), env);
+            if (whole === '' || value === undefined)
+                return undefined;
+            result += value;
+            at += whole.length - 1;
+        }
+    }
+    return result;
+}
+function evaluate(body, env) {
+    const expression = parse(body);
+    if (!expression)
+        return undefined;
+    const { name, operator, operand } = expression;
+    const value = env[name];
+    const isSet = operator.startsWith(':') ? value !== undefined && value !== '' : value !== undefined;
+    switch (operator.replace(':', '')) {
+        case '-':
+            return isSet ? value : interpolate(operand, env);
+        case '+':
+            return isSet ? interpolate(operand, env) : '';
+        case '?':
+            return isSet ? value : undefined;
+        default:
+            return value;
+    }
+}
+function parse(body) {
+    const [, name, operator = '', operand = ''] = /^([A-Za-z_][A-Za-z0-9_]*)(?:(:?[-?+])([\s\S]*))?$/.exec(body) ?? [];
+    return name === undefined ? undefined : { name, operator, operand };
+}
+/** A path that the repository can know: plain, or the default of one variable; `rebuild` puts another one in its place. */
+function knownPath(text) {
+    if (!hasVariable(text))
+        return { path: text.replaceAll('$$', '$'), rebuild: (path) => path };
+    if (!text.startsWith('${') || endOf(text, 0) !== text.length)
+        return undefined;
+    const expression = parse(text.slice(2, -1));
+    if (!expression || !/^:?-$/.test(expression.operator) || hasVariable(expression.operand))
+        return undefined;
+    const { name, operator, operand } = expression;
+    return { path: operand, rebuild: (path) => `\${${name}${operator}${path}}` };
+}
+
+;// CONCATENATED MODULE: ./lib/compose/mount.js
+
+
+
+/** Reads one entry of `volumes:`, short or long. */
+function readMount(entry) {
+    if (typeof entry === 'string')
+        return readShort(entry);
+    if (!isValues(entry))
+        return undefined;
+    const kind = textOf(entry['type']);
+    return {
+        kind: kind === 'bind' || kind === 'volume' || kind === 'tmpfs' ? kind : 'other',
+        source: textOf(entry['source']),
+        target: textOf(entry['target']) ?? '',
+        readOnly: entry['read_only'] === true,
+        creates: valuesOf(entry['bind'])['create_host_path'] === true,
+    };
+}
+function readShort(text) {
+    const [first = '', target, mode = ''] = splitOutside(text, ':');
+    if (target === undefined)
+        return { kind: 'volume', source: undefined, target: first, readOnly: false, creates: false };
+    const source = interpolate(first);
+    // Without a default the variable may as well hold the name of a volume; a path is the usual case.
+    const bind = source === undefined || /^[./~]/.test(source);
+    const readOnly = mode.split(',').includes('ro');
+    return { kind: bind ? 'bind' : 'volume', source: first, target, readOnly, creates: bind };
+}
+/** The mount as a long entry with another source; everything else in it stays. */
+function withSource(entry, source) {
+    if (isValues(entry))
+        return { ...entry, type: 'bind', source };
+    if (typeof entry !== 'string')
+        return entry;
+    const [, ...rest] = splitOutside(entry, ':');
+    return [source, ...rest].join(':');
+}
+/** Whether the mount lies over this path in the container. */
+function covers(mount, path) {
+    if (mount.kind === 'tmpfs' || mount.kind === 'other')
+        return false;
+    const target = external_node_path_.posix.normalize(interpolate(mount.target) ?? mount.target).replace(/(.)\/$/, '$1');
+    return path === target || path.startsWith(target === '/' ? '/' : `${target}/`);
+}
+
+// EXTERNAL MODULE: external "node:crypto"
+var external_node_crypto_ = __nccwpck_require__(7598);
+;// CONCATENATED MODULE: ./lib/compose/shipment.js
+
+
+
+/** The file or folder at this path of the repository; undefined when it is not there or holds nothing but dot-files. */
+function ship(repository, path) {
+    const members = membersOf(repository, path);
+    if (!members.some((member) => !external_node_path_.posix.basename(member).startsWith('.') || member === path))
+        return undefined;
+    const files = members.map((member) => {
+        checkPath(member);
+        return { path: member, content: repository.read(member), mode: repository.files.get(member) ? 0o755 : 0o644 };
+    });
+    const hash = (0,external_node_crypto_.createHash)('sha256');
+    for (const file of files) {
+        hash.update(`${external_node_path_.posix.relative(path, file.path)}\0${file.mode}\0${file.content.length}\0`).update(file.content);
+    }
+    const address = `files/${hash.digest('hex')}/${path === '.' ? 'repository' : external_node_path_.posix.basename(path)}`;
+    return {
+        path: address,
+        files: files.map((file) => ({ ...file, path: external_node_path_.posix.join(address, external_node_path_.posix.relative(path, file.path)) })),
+    };
+}
+/** The files of the repository at or below this path, in a fixed order. */
+function membersOf(repository, path) {
+    if (repository.files.has(path))
+        return [path];
+    const start = path === '.' ? '' : `${path}/`;
+    return [...repository.files.keys()].filter((member) => member.startsWith(start)).sort();
+}
+/** The server reads such paths line by line and word by word, so only plain characters are taken. */
+function checkPath(path) {
+    if (/^[\p{L}\p{N}_.][\p{L}\p{N}_.@+=,/ -]*$/u.test(path) && path === path.trim() && !path.includes('//'))
+        return;
+    throw new errors/* DeployError */.sH('compose-invalid', {
+        what: 'A path that the Compose file names has characters that cannot be deployed',
+        seen: JSON.stringify(path),
+        fix: 'rename it: letters, digits, spaces and . _ - @ + = , are fine',
+    });
+}
+
+;// CONCATENATED MODULE: ./lib/compose/code.js
+
+
+
+
+
+/** Stops when a mount lies over the code of the image: its migrations would not be what runs. */
+function checkCodeMounts(project, django, managePath, repository) {
+    const hidden = django.services.flatMap((name) => (project.services.get(name)?.mounts ?? [])
+        .filter((mount) => hidesCode(mount, project.folder, managePath, repository))
+        .map((mount) => ({ name, mount })));
+    const [first] = hidden;
+    if (!first)
+        return;
+    throw new errors/* DeployError */.sH('compose-invalid', {
+        what: `A mount hides the code of the image in service ${first.name}`,
+        seen: hidden.map(({ name, mount }) => `${name}: ${mount.source ?? ''}:${mount.target}`).join('\n'),
+        why: 'the container would run files of the server and not those of the image, as is usual while developing',
+        fix: `remove the mount, or put it into a file for development only and name the others: compose-files: ${project.files.join(' ')}`,
+        annotation: { file: project.files[0] ?? '' },
+    });
+}
+function hidesCode(mount, folder, managePath, repository) {
+    if (managePath !== undefined && covers(mount, managePath))
+        return true;
+    const source = mount.kind === 'bind' ? interpolate(mount.source ?? '') : undefined;
+    if (source === undefined || /^[/~]/.test(source))
+        return false;
+    return membersOf(repository, external_node_path_.posix.join(folder, source).replace(/(.)\/$/, '$1')).some((member) => /(^|\/)(manage\.py|migrations\/[^/]+\.py)$/.test(member));
+}
+
+;// CONCATENATED MODULE: ./lib/compose/files.js
+
+
+/** Names of one rank: a folder with two of them leaves open which one is meant. */
+const RANKS = [
+    ['compose.production', 'docker-compose.production', 'compose.prod', 'docker-compose.prod', 'docker-compose-deploy'],
+    ['compose', 'docker-compose'],
+];
+const FOLDERS = ['', 'docker'];
+/** The names that are looked for, in order: each list is one rank. */
+const ranks = FOLDERS.flatMap((folder) => RANKS.map((stems) => stems.flatMap((stem) => ['yaml', 'yml'].map((end) => external_node_path_.posix.join(folder, `${stem}.${end}`)))));
+/** The Compose files of a deployment: those that were given, else the production-looking one. Paths inside the repository. */
+function chooseFiles(given, exists) {
+    if (given.length > 0)
+        return checkGiven(given, exists);
+    for (const names of ranks) {
+        const [first, ...others] = names.filter(exists);
+        if (first === undefined)
+            continue;
+        if (others.length === 0)
+            return [first];
+        throw new errors/* DeployError */.sH('compose-file-ambiguous', {
+            what: 'Several Compose files could be the production one',
+            seen: [first, ...others].join('\n'),
+            fix: `name the right one: compose-files: ${first}`,
+        });
+    }
+    throw new errors/* DeployError */.sH('compose-file-missing', {
+        what: 'No Compose file was found in the repository',
+        seen: `none of ${ranks.flat().join(', ')}`,
+        why: 'it has another name or folder, or the job has no actions/checkout step',
+        fix: 'name it, for example: compose-files: deploy/compose.yaml',
+    });
+}
+function checkGiven(given, exists) {
+    const missing = given.filter((path) => !exists(path));
+    if (missing.length === 0)
+        return given;
+    throw new errors/* DeployError */.sH('compose-file-missing', {
+        what: `Compose file ${missing.join(', ')} is not in the repository`,
+        seen: `compose-files: ${given.join(' ')}`,
+        why: 'the path is relative to the root of the repository, or the job has no actions/checkout step',
+        fix: 'correct the input compose-files',
+    });
+}
+
+;// CONCATENATED MODULE: ./lib/compose/group.js
+
+
+/** The images that the project builds: an identical build section, or the `image:` of a built service, joins services. */
+function groupBuilds(project) {
+    const groups = [];
+    const built = [...project.services.values()].filter((service) => service.build);
+    const images = new Set(built.map((service) => service.image).filter((image) => image !== undefined));
+    for (const service of project.services.values()) {
+        const byImage = service.image !== undefined && images.has(service.image);
+        if (!service.build && !byImage)
+            continue;
+        const keys = [
+            ...(service.build ? [`build ${definition(service.build)}`] : []),
+            ...(byImage ? [`image ${service.image}`] : []),
+        ];
+        const joined = groups.filter((group) => keys.some((key) => group.keys.has(key)));
+        const [first, ...others] = joined.length > 0 ? joined : [{ services: [], keys: new Set() }];
+        if (!first)
+            continue;
+        if (joined.length === 0)
+            groups.push(first);
+        for (const other of others) {
+            groups.splice(groups.indexOf(other), 1);
+            first.services.push(...other.services);
+            for (const key of other.keys)
+                first.keys.add(key);
+        }
+        first.services.push(service);
+        for (const key of keys)
+            first.keys.add(key);
+    }
+    return groups.map(({ services }) => toGroup(services)).sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+function definition(build) {
+    const context = build['context'];
+    const plain = typeof context === 'string' ? context.replace(/^\.\/(?=.)/, '').replace(/(.)\/+$/, '$1') : context;
+    const dockerfile = build['dockerfile'] ?? 'Dockerfile';
+    return canonical({ ...build, context: plain, dockerfile });
+}
+function toGroup(services) {
+    const sorted = services.toSorted((a, b) => (a.name < b.name ? -1 : 1));
+    const built = sorted.filter((service) => service.build);
+    const primary = built.find((service) => service.ports.length > 0) ?? built[0];
+    const [build, other] = new Map(built.map(({ build = {} }) => [definition(build), build])).values();
+    if (!primary || !build)
+        throw new errors/* DeployError */.sH('internal', { what: 'A build group without a build' });
+    if (other) {
+        const names = built.map(({ name }) => name).join(', ');
+        throw new errors/* DeployError */.sH('compose-invalid', {
+            what: `The services ${names} build different images of one name`,
+            seen: built.find(({ image }) => image !== undefined)?.image,
+            why: 'the image that is built last would replace the other',
+            fix: `give each its own image:, or make their build: sections the same`,
+        });
+    }
+    return {
+        name: primary.name,
+        services: sorted.map(({ name }) => name),
+        build,
+        image: primary.image ?? sorted.find(({ image }) => image !== undefined)?.image,
+    };
+}
+
+// EXTERNAL MODULE: ./lib/values.js
+var lib_values = __nccwpck_require__(6393);
+;// CONCATENATED MODULE: ./lib/compose/name.js
+
+
+/** The name of the Compose project. It must never change: Compose finds volumes and containers by it. */
+function chooseProjectName({ input, server, env, file, repository }) {
+    const given = input ?? server ?? envValue(env, 'COMPOSE_PROJECT_NAME') ?? (file && interpolate(file));
+    if (given !== undefined && given !== '' && /^[a-z0-9][a-z0-9_-]*$/.test(given))
+        return given;
+    return sanitise(given || (repository.split('/').at(-1) ?? repository));
+}
+/** As Compose makes a name of a folder's. */
+function sanitise(text) {
+    return (text
+        .toLowerCase()
+        .replace(/[^a-z0-9_-]/g, '')
+        .replace(/^[_-]+/, '') || 'app');
+}
+/** The value of a setting in the text of an env file; later lines win. */
+function envValue(text, name) {
+    const values = (0,lib_values/* nonEmptyLines */.yw)(text ?? '').map((line) => {
+        const [, key, value] = /^(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(.*)$/.exec(line) ?? [];
+        if (key !== name || value === undefined)
+            return undefined;
+        const [, , quoted] = /^(['"])(.*?)\1/.exec(value) ?? [];
+        return quoted ?? value.replace(/\s+#.*$/, '').trim();
+    });
+    return values.findLast((value) => value !== undefined && value !== '');
+}
+
+// EXTERNAL MODULE: external "node:fs/promises"
+var promises_ = __nccwpck_require__(1455);
+;// CONCATENATED MODULE: ./lib/compose/service.js
+
+
+
+/** Reads a service of the model that `docker compose config --no-interpolate` printed. */
+function readService(name, values) {
+    return {
+        name,
+        values,
+        image: textOf(values['image']),
+        build: typeof values['build'] === 'string' ? { context: values['build'] } : buildOf(values['build']),
+        dependsOn: readDependencies(values),
+        ports: [...new Set(listOf(values['ports']).flatMap(readPort))],
+        mounts: listOf(values['volumes'])
+            .map(readMount)
+            .filter((mount) => mount !== undefined),
+        envFiles: listOf(values['env_file']).flatMap(readEnvFile),
+        environment: pairsOf(values['environment']),
+        profiles: textsOf(values['profiles']),
+    };
+}
+function buildOf(build) {
+    return isValues(build) ? { context: '.', ...build } : undefined;
+}
+function readDependencies(values) {
+    const named = isValues(values['depends_on'])
+        ? Object.entries(values['depends_on']).map(([service, entry]) => ({
+            service,
+            condition: textOf(valuesOf(entry)['condition']) ?? 'service_started',
+        }))
+        : textsOf(values['depends_on']).map((service) => ({ service, condition: 'service_started' }));
+    const shared = ['network_mode', 'ipc', 'pid'].flatMap((key) => {
+        const [kind, service] = (textOf(values[key]) ?? '').split(':');
+        return kind === 'service' && service ? [service] : [];
+    });
+    const linked = textsOf(values['links']).map((link) => link.split(':')[0] ?? link);
+    const lent = textsOf(values['volumes_from'])
+        .filter((entry) => !entry.startsWith('container:'))
+        .map((entry) => entry.split(':')[0] ?? entry);
+    const names = new Set(named.map(({ service }) => service));
+    const implied = [...new Set([...shared, ...linked, ...lent])].filter((service) => !names.has(service));
+    return [...named, ...implied.map((service) => ({ service, condition: 'service_started' }))];
+}
+/** The container's side of a published port; the first of a range. */
+function readPort(entry) {
+    if (isValues(entry))
+        return entry['published'] === undefined ? [] : toPort(textOf(entry['target']) ?? '');
+    const text = textOf(entry);
+    if (text === undefined)
+        return [];
+    const parts = splitOutside(text.replace(/\[[^\]]*\]:/, ''), ':');
+    // A port without a colon gets some free port of the server: nobody is meant to find it.
+    return parts.length < 2 ? [] : toPort(parts.at(-1) ?? '');
+}
+function toPort(text) {
+    const [, digits] = /^(\d{1,5})(?:-\d+)?(?:\/tcp)?$/.exec(interpolate(text) ?? '') ?? [];
+    return digits === undefined ? [] : [Number(digits)];
+}
+function readEnvFile(entry) {
+    if (typeof entry === 'string')
+        return [{ path: entry, required: true }];
+    const path = isValues(entry) ? textOf(entry['path']) : undefined;
+    return path === undefined ? [] : [{ path, required: valuesOf(entry)['required'] !== false }];
+}
+
+;// CONCATENATED MODULE: ./lib/compose/shadow.js
+
+
+
+
+
+
+const MARK = '/deploy-django-volume/';
+/** The text of a Compose file with each short volume that has variables replaced by a plain one. */
+function shadow(source, text) {
+    const entries = new Map();
+    const cuts = [];
+    (0,dist/* visit */.YR)(source.document, {
+        Scalar(key, node, path) {
+            if (typeof key !== 'number' || typeof node.value !== 'string' || !node.range || path.length === 0)
+                return;
+            const word = wordFor(node.value);
+            if (word === undefined)
+                return;
+            entries.set(word.source, node.value);
+            cuts.push({ from: node.range[0], to: node.range[1], word: JSON.stringify(`${word.source}:${word.target}`) });
+        },
+    });
+    let result = text;
+    for (const cut of cuts.reverse())
+        result = result.slice(0, cut.from) + cut.word + result.slice(cut.to);
+    return { text: result, entries };
+}
+function wordFor(text) {
+    const [source = '', target = ''] = splitOutside(text, ':');
+    if (!hasVariable(text) || !/^[\w./~-]*\$|^[\w./~-]+$/.test(source))
+        return undefined;
+    if (!target.startsWith('/') && !/^\$\{\w+:?-\//.test(target))
+        return undefined;
+    // Two files that mount something at the same place override each other by the target.
+    return { source: MARK + hash(text), target: hasVariable(target) ? MARK + hash(target) : target };
+}
+function hash(text) {
+    return (0,external_node_crypto_.createHash)('sha256').update(text).digest('hex').slice(0, 32);
+}
+/** Puts the entries back into what Compose made of the copies. */
+function unshadow(value, entries) {
+    if (typeof value === 'string')
+        return value.startsWith(MARK) ? (entries.get(value.split(':')[0] ?? '') ?? value) : value;
+    if (Array.isArray(value))
+        return value.map((item) => unshadow(item, entries));
+    if (!isValues(value))
+        return value;
+    const original = entries.get(textOf(value['source']) ?? '');
+    if (original !== undefined)
+        return original;
+    return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, unshadow(inner, entries)]));
+}
+/** The given Compose files and those they name by `include` and `extends`, as far as they are in the repository. */
+async function readSources(files, read) {
+    const found = new Map();
+    const folder = external_node_path_.posix.dirname(files[0] ?? '');
+    const waiting = [...files];
+    for (let path = waiting.shift(); path !== undefined; path = waiting.shift()) {
+        if (found.has(path))
+            continue;
+        const text = await read(path);
+        if (text === undefined)
+            continue;
+        const source = parseSource(path, text);
+        found.set(path, { source, text });
+        const names = namesIn(valuesOf(source.document.toJS()));
+        waiting.push(...names.flatMap((name) => [external_node_path_.posix.dirname(path), folder].map((base) => external_node_path_.posix.join(base, name))));
+    }
+    return found;
+}
+function namesIn(model) {
+    const includes = listOf(model['include']).flatMap((entry) => isValues(entry) ? textsOf(entry['path']) : textsOf(entry));
+    const extended = Object.values(valuesOf(model['services'])).map((service) => textOf(valuesOf(valuesOf(service)['extends'])['file']));
+    return [...includes, ...extended.filter((name) => name !== undefined)].filter((name) => !name.startsWith('/') && !name.includes('://') && !hasVariable(name));
+}
+/** Writes the copies below `folder`, each at its place in the repository; returns the entries to put back. */
+async function writeShadows(folder, sources) {
+    const all = new Map();
+    for (const [path, { source, text }] of sources) {
+        const copy = shadow(source, text);
+        for (const [word, entry] of copy.entries)
+            all.set(word, entry);
+        await (0,promises_.mkdir)((0,external_node_path_.dirname)((0,external_node_path_.join)(folder, path)), { recursive: true });
+        await (0,promises_.writeFile)((0,external_node_path_.join)(folder, path), copy.text);
+    }
+    return all;
+}
+
+;// CONCATENATED MODULE: ./lib/compose/project.js
+
+
+
+
+
+
+
+
+
+/** Reads the project as Compose merges it; needs no variable, no env file and no secret. */
+async function readProject({ workspace, files, temp, run, env }) {
+    const sources = await readSources(files, (path) => readText(workspace, path));
+    const copies = await (0,promises_.mkdtemp)((0,external_node_path_.join)(temp, 'compose-'));
+    try {
+        const entries = await writeShadows(copies, sources);
+        const finished = await run('docker', [
+            ...['compose', '-p', 'deploy-django'],
+            ...files.flatMap((file) => ['-f', (0,external_node_path_.join)(copies, file)]),
+            ...['config', '--no-interpolate', '--no-path-resolution', '--no-normalize'],
+        ], { env: bareEnvironment(env), cwd: (0,external_node_path_.join)(copies, external_node_path_.posix.dirname(files[0] ?? '')) });
+        const only = [...sources.values()].map(({ source }) => source);
+        if (finished.code !== 0)
+            throw refused(finished.stderr, copies, only);
+        const named = files.map((file) => sources.get(file)?.source.document.get('name')).findLast((name) => name);
+        return toProject(files, textOf(named), unshadow((0,dist/* parse */.qg)(finished.stdout), entries), only);
+    }
+    finally {
+        await (0,promises_.rm)(copies, { recursive: true, force: true });
+    }
+}
+/** The typed project of a merged model; checks what Compose leaves unchecked when it does not normalize. */
+function toProject(files, name, merged, sources = []) {
+    const { name: _, ...model } = valuesOf(merged);
+    const services = new Map(Object.entries(valuesOf(model['services'])).map(([key, values]) => [key, readService(key, valuesOf(values))]));
+    checkServices(services, files[0] ?? '', sources);
+    return { files, folder: external_node_path_.posix.dirname(files[0] ?? ''), name, model, services };
+}
+function checkServices(services, file, sources) {
+    if (services.size === 0) {
+        throw new errors/* DeployError */.sH('compose-invalid', {
+            what: `${file} has no services`,
+            fix: 'name the Compose file that starts the site: compose-files: <path>',
+            annotation: { file },
+        });
+    }
+    for (const service of services.values()) {
+        const annotation = nearest(sources, ['services', service.name], file);
+        const stranger = service.dependsOn.find(({ service: name }) => !services.has(name));
+        if (stranger) {
+            throw new errors/* DeployError */.sH('compose-invalid', {
+                what: `Service ${service.name} depends on ${stranger.service}, which does not exist`,
+                fix: `correct depends_on of ${service.name}, or add the file that has ${stranger.service} to compose-files`,
+                annotation,
+            });
+        }
+        const cut = strings(service.values).find((text) => !isWhole(text));
+        if (cut !== undefined) {
+            throw new errors/* DeployError */.sH('compose-invalid', {
+                what: `Service ${service.name} has a \${…} that cannot be read`,
+                seen: cut,
+                why: 'the closing brace is missing, or a colon inside the braces split a short form',
+                fix: 'close the brace, or use the long form (source:, target:) of this entry',
+                annotation,
+            });
+        }
+    }
+}
+function strings(value) {
+    if (typeof value === 'string')
+        return [value];
+    if (Array.isArray(value))
+        return value.flatMap(strings);
+    return isValues(value) ? Object.values(value).flatMap(strings) : [];
+}
+/** Nothing of the runner's own settings may decide what the project is. */
+function bareEnvironment(env) {
+    return Object.fromEntries(Object.entries(env).filter(([name]) => /^(PATH|HOME|DOCKER_\w+)$/.test(name)));
+}
+async function readText(workspace, path) {
+    if (path.startsWith('..'))
+        return undefined;
+    try {
+        return await (0,promises_.readFile)((0,external_node_path_.join)(workspace, path), 'utf8');
+    }
+    catch {
+        // Compose says better than we could what it misses.
+        return undefined;
+    }
+}
+function refused(stderr, copies, sources) {
+    const lines = stderr.split('\n').filter((line) => line !== '' && !line.includes('level=warning'));
+    const seen = lines.join('\n').replaceAll(`${copies}/`, '').trim();
+    const [, path] = /\b((?:services|volumes|networks|configs|secrets)\.[\w.-]+)/.exec(seen) ?? [];
+    const named = sources.filter((source) => seen.includes(source.path));
+    const [first] = sources;
+    return new errors/* DeployError */.sH('compose-invalid', {
+        what: 'Docker Compose does not accept the Compose file',
+        seen,
+        fix: `mend it until this succeeds: docker compose -f ${first?.path ?? 'compose.yaml'} config --no-interpolate`,
+        annotation: nearest(named.length > 0 ? named : sources, path?.split('.') ?? [], first?.path),
+    });
+}
+/** The deepest place that any of the sources has for this path. */
+function nearest(sources, path, file) {
+    const has = sources.find((source) => source.document.hasIn(path.slice(0, 2)));
+    return has ? placeOf(has, path) : file === undefined ? undefined : { file };
+}
+
+;// CONCATENATED MODULE: ./lib/compose/pin.js
+
+
+
+
+
+/** Pins the model: no build sections, images by digest, files of the repository by their content. */
+function pin(pins) {
+    const files = new Map();
+    const required = new Map();
+    const notes = new Set();
+    const { project, repository } = pins;
+    const move = (text, mount) => {
+        const known = knownPath(text);
+        const path = known && insideRepository(project.folder, known.path);
+        if (!known || path === undefined)
+            return text;
+        if (mount && isData(mount, path, repository)) {
+            if (repository.files.has(path) ||
+                membersOf(repository, path).some((file) => !external_node_path_.posix.basename(file).startsWith('.'))) {
+                notes.add(`${path} is in the repository, but looks like data of the server: it is not shipped`);
+            }
+            return text;
+        }
+        const shipped = ship(repository, path);
+        if (!shipped)
+            return text;
+        for (const file of shipped.files)
+            files.set(file.path, file);
+        return known.rebuild(`./.deploy/${shipped.path}`);
+    };
+    const services = Object.entries(valuesOf(project.model['services'])).map(([name, values]) => {
+        const envFiles = pinEnvFiles(valuesOf(values), pins, move);
+        required.set(name, envFiles.required);
+        return [name, pinService(name, valuesOf(values), pins, envFiles.entries, move)];
+    });
+    const kept = Object.entries(project.model).filter(([key]) => !key.startsWith('x-') && key !== 'version');
+    const model = {
+        ...Object.fromEntries(kept),
+        name: pins.name,
+        services: Object.fromEntries(services),
+        ...pinDefinitions('configs', project, move),
+        ...pinDefinitions('secrets', project, move),
+    };
+    return { model, files: [...files.values()], required, notes: [...notes] };
+}
+function pinService(name, values, { images }, envFiles, move) {
+    const { build: _, develop: __, ...rest } = values;
+    const image = images.get(name);
+    // The digest is all there is to pull, and the server's login lives for one pull only.
+    const { pull_policy: ___, ...unpulled } = rest;
+    return {
+        ...(image === undefined ? rest : { ...unpulled, image }),
+        ...(envFiles.length > 0 ? { env_file: envFiles } : {}),
+        ...(values['volumes'] === undefined
+            ? {}
+            : { volumes: listOf(values['volumes']).map((entry) => pinVolume(entry, move)) }),
+        ...(values['label_file'] === undefined
+            ? {}
+            : { label_file: textsOf(values['label_file']).map((path) => move(path)) }),
+    };
+}
+function pinVolume(entry, move) {
+    const mount = readMount(entry);
+    if (mount?.kind !== 'bind' || mount.source === undefined)
+        return entry;
+    const source = move(mount.source, mount);
+    return source === mount.source ? entry : withSource(entry, source);
+}
+function pinEnvFiles(values, pins, move) {
+    const required = [];
+    const entries = listOf(values['env_file']).map((entry) => {
+        const text = isValues(entry) ? textOf(entry['path']) : textOf(entry);
+        if (text === undefined)
+            return entry;
+        const known = knownPath(text);
+        const path = known && external_node_path_.posix.normalize(known.path);
+        const inside = known && insideRepository(pins.project.folder, known.path);
+        const shipped = pins.envPaths.find((candidate) => candidate === path || candidate === inside);
+        const put = (place) => (isValues(entry) ? { ...entry, path: place } : place);
+        if (known && shipped !== undefined)
+            return put(known.rebuild(`./.deploy/releases/${pins.release}/env/${shipped}`));
+        // A committed .env holds settings for developing; the server's own is also what fills the variables.
+        const moved = path === '.env' ? text : move(text);
+        if (moved !== text)
+            return put(moved);
+        const optional = isValues(entry) && entry['required'] === false;
+        if (!optional && path !== undefined && !hasVariable(text) && !path.startsWith('.deploy/')) {
+            checkPath(path.replace(/^\//, ''));
+            required.push(path);
+        }
+        return entry;
+    });
+    return { entries, required };
+}
+/** Those that a service uses: what only a build needs must not be asked for on the server. */
+function pinDefinitions(kind, project, move) {
+    const used = new Set([...project.services.values()].flatMap(({ values }) => listOf(values[kind]).map((entry) => (isValues(entry) ? textOf(entry['source']) : textOf(entry)))));
+    const all = Object.entries(valuesOf(project.model[kind])).filter(([name]) => used.has(name));
+    const pinned = all.map(([name, definition]) => {
+        const file = isValues(definition) ? textOf(definition['file']) : undefined;
+        return [name, isValues(definition) && file !== undefined ? { ...definition, file: move(file) } : definition];
+    });
+    return project.model[kind] === undefined ? {} : { [kind]: Object.fromEntries(pinned) };
+}
+function insideRepository(folder, path) {
+    if (/^[/~]/.test(path) || path === '')
+        return undefined;
+    const joined = external_node_path_.posix.join(folder, path).replace(/(.)\/$/, '$1');
+    return joined === '..' || joined.startsWith('../') || joined.startsWith('.deploy/') ? undefined : joined;
+}
+const DATA = /^(\w*data|db|database|media|uploads?|storage|backups?|logs?|volumes?)$/;
+/** What a container writes must stay where it is: a shipped file is replaced with the next change in the repository. */
+function isData({ readOnly, target }, path, repository) {
+    if (readOnly || /^\/(etc|usr|docker-entrypoint-initdb\.d)(\/|$)/.test(target))
+        return false;
+    if (repository.files.has(path))
+        return /\.(sqlite3?|db|log)$/.test(path);
+    return [path, target].some((place) => DATA.test(external_node_path_.posix.basename(place)));
+}
+
+;// CONCATENATED MODULE: ./lib/compose/release.js
+
+
+
+
+
+/** Makes the release: the whole pinned model, with every `${VARIABLE}` left for the server to fill in. */
+function makeRelease(facts) {
+    const { project, name, id, roles, images, repository } = facts;
+    const shipped = shippedEnvFiles(facts);
+    const envPaths = shipped.map(({ path }) => path);
+    const { model, files, required, notes } = pin({ project, name, release: id, images, repository, envPaths });
+    const compose = (0,dist/* stringify */.As)(model, { sortMapEntries: true, lineWidth: 0, aliasDuplicateObjects: false, version: '1.1' });
+    const active = [...roles.replaced.map(({ service }) => service), ...roles.data, ...roles.others];
+    return {
+        compose,
+        roles,
+        images,
+        env: envPaths.includes('.env') ? 'shipped' : 'server',
+        requiredEnvFiles: [...new Set(active.flatMap((service) => required.get(service) ?? []))].sort(),
+        files,
+        envFiles: shipped.map(({ path, content }) => ({ path: `env/${path}`, content: Buffer.from(content), mode: 0o600 })),
+        fingerprint: (0,external_node_crypto_.createHash)('sha256')
+            .update(compose.replaceAll(`.deploy/releases/${id}/`, '.deploy/releases/-/'))
+            .update(canonical(shipped))
+            .digest('hex'),
+        notes: [
+            ...notes,
+            ...envPaths
+                .filter((path) => path !== '.env' && !compose.includes(`/env/${path}`))
+                .map((path) => `no service names the env file ${path}`),
+        ],
+    };
+}
+/** `env-file` is another way to write `.env` in `env-files`, and wins over it. */
+function shippedEnvFiles({ envFile, envFiles }) {
+    const all = new Map(envFiles.map(({ path, content }) => [path, content]));
+    if (envFile !== undefined)
+        all.set('.env', envFile);
+    return [...all]
+        .map(([path, content]) => ({ path, content }))
+        .sort((a, b) => (a.path < b.path ? -1 : 1))
+        .map((file) => {
+        checkPath(file.path);
+        return file;
+    });
+}
+
+;// CONCATENATED MODULE: ./lib/compose/repository.js
+
+
+
+/** The tracked files of the checkout and those of `extra` (files or folders that a step made). */
+async function readRepository(workspace, extra, run) {
+    const listed = await run('git', ['-c', `safe.directory=${workspace}`, 'ls-files', '--stage', '-z'], {
+        cwd: workspace,
+    });
+    // Without git, actions/checkout unpacks an archive: everything in it is tracked.
+    const tracked = listed.code === 0 ? parseIndex(listed.stdout) : walk(workspace, '');
+    const added = extra.flatMap((path) => {
+        const found = walk(workspace, path);
+        if (found.length > 0)
+            return found;
+        throw new errors/* DeployError */.sH('input-invalid', {
+            what: `Input files names ${path}, which is not in the workspace`,
+            fix: 'correct the path, or make the file in a step before this one',
+        });
+    });
+    return { files: new Map([...tracked, ...added]), read: (path) => (0,external_node_fs_namespaceObject.readFileSync)((0,external_node_path_.join)(workspace, path)) };
+}
+/** Submodules (160000) have no content of their own in the index. */
+function parseIndex(text) {
+    return text.split('\0').flatMap((line) => {
+        const [, mode, path] = /^(\d{6}) [0-9a-f]+ \d\t([\s\S]+)$/.exec(line) ?? [];
+        return mode === undefined || path === undefined || mode === '160000' ? [] : [[path, mode === '100755']];
+    });
+}
+function walk(workspace, path) {
+    const stat = (0,external_node_fs_namespaceObject.lstatSync)((0,external_node_path_.join)(workspace, path), { throwIfNoEntry: false });
+    if (!stat)
+        return [];
+    if (!stat.isDirectory())
+        return [[path, (stat.mode & 0o111) !== 0]];
+    const names = (0,external_node_fs_namespaceObject.readdirSync)((0,external_node_path_.join)(workspace, path)).filter((name) => name !== '.git' && name !== 'node_modules');
+    return names.flatMap((name) => walk(workspace, external_node_path_.posix.join(path, name)));
+}
+
+;// CONCATENATED MODULE: ./lib/compose/role.js
+
+/** Decides for every active service whether the release replaces it, and in which order. */
+function assignRoles({ project, groups, django, services, profiles }) {
+    checkNames(project, services);
+    const active = [...project.services.values()].filter((service) => services.includes(service.name) || isActive(service, profiles));
+    const oneShots = findOneShots(active);
+    const running = active.filter(({ name }) => !oneShots.includes(name) || services.includes(name));
+    const above = (service) => dependsOnAny(project, service.name, django.services);
+    const built = new Set(groups.flatMap((group) => group.services));
+    const wanted = running.filter((service) => {
+        if (services.length > 0)
+            return services.includes(service.name);
+        return built.has(service.name) && !isBackend(service, project, django, above(service));
+    });
+    if (wanted.length === 0) {
+        throw new errors/* DeployError */.sH('compose-invalid', {
+            what: 'No service would be replaced by this release',
+            seen: `services: ${[...project.services.keys()].join(', ')}; active profiles: ${profiles.join(', ') || 'none'}`,
+            why: 'all services that are built here belong to profiles that are not active',
+            fix: 'set COMPOSE_PROFILES in the env file, or name the services: services: web',
+        });
+    }
+    const names = wanted.map(({ name }) => name);
+    const kept = inOrder(project, running.filter(({ name }) => !names.includes(name)).map(({ name }) => name));
+    const isFront = (name) => dependsOnAny(project, name, names) || isProxy(project, name, names);
+    return {
+        replaced: names
+            .map((service) => ({ level: levelOf(project, service, names), service }))
+            .sort((a, b) => a.level - b.level || (a.service < b.service ? -1 : 1)),
+        data: kept.filter((name) => !isFront(name)),
+        others: kept.filter(isFront),
+        oneShots,
+        django: djangoService(project, django, names, services),
+        fronts: running.flatMap(({ name, ports }) => ports.map((port) => ({ service: name, port }))),
+    };
+}
+/** Whether Compose would start the service by itself. */
+function isActive({ profiles }, active) {
+    return profiles.length === 0 || active.includes('*') || profiles.some((profile) => active.includes(profile));
+}
+/** Whether the service keeps something: a volume or a writable bind mount. */
+function hasOwnData({ mounts }) {
+    return mounts.some(({ kind, readOnly }) => !readOnly && (kind === 'volume' || kind === 'bind'));
+}
+/** A database that is built here: it keeps data, and stands behind the app, not in front of it. */
+function isBackend(service, project, django, above) {
+    if (django.services.includes(service.name) || above || !hasOwnData(service))
+        return false;
+    return service.ports.length === 0 || django.services.some((app) => dependsOnAny(project, app, [service.name]));
+}
+const PROXY = /nginx|traefik|caddy|haproxy|httpd|apache|envoy|proxy/;
+/** A proxy that finds the app by itself: it is published, looks like one, and no replaced service waits for it. */
+function isProxy(project, name, replaced) {
+    const service = project.services.get(name);
+    if (!service || service.ports.length === 0)
+        return false;
+    const looks = PROXY.test(service.image?.split('/').at(-1) ?? '') || PROXY.test(name);
+    return looks && !replaced.some((app) => dependsOnAny(project, app, [name]));
+}
+function findOneShots(services) {
+    const waited = services
+        .flatMap(({ dependsOn }) => dependsOn)
+        .filter(({ condition }) => condition === 'service_completed_successfully')
+        .map(({ service }) => service);
+    return [...new Set(waited)].filter((name) => services.some((service) => service.name === name)).sort();
+}
+function dependsOnAny(project, from, names, seen = new Set()) {
+    if (seen.has(from))
+        return false;
+    seen.add(from);
+    const next = project.services.get(from)?.dependsOn ?? [];
+    return next.some(({ service }) => names.includes(service) || dependsOnAny(project, service, names, seen));
+}
+/** How many replaced services stand in line before this one. */
+function levelOf(project, name, replaced, path = []) {
+    if (path.includes(name))
+        return 0;
+    const next = project.services.get(name)?.dependsOn ?? [];
+    const levels = next.map(({ service }) => levelOf(project, service, replaced, [...path, name]) + (replaced.includes(service) ? 1 : 0));
+    return Math.max(0, ...levels);
+}
+/** The names with what they depend on first. */
+function inOrder(project, names) {
+    const result = [];
+    const seen = new Set();
+    const add = (name) => {
+        if (seen.has(name))
+            return;
+        seen.add(name);
+        for (const { service } of project.services.get(name)?.dependsOn ?? [])
+            add(service);
+        if (names.includes(name))
+            result.push(name);
+    };
+    for (const name of names.toSorted())
+        add(name);
+    return result;
+}
+/** In order: named in `services`, published, asked for by another service, the group's own name. */
+function djangoService(project, django, replaced, services) {
+    const candidates = django.services.filter((name) => replaced.includes(name));
+    const isAsked = (name) => [...project.services.values()].some((other) => !django.services.includes(other.name) && other.dependsOn.some(({ service }) => service === name));
+    const found = services.find((name) => candidates.includes(name)) ??
+        candidates.find((name) => (project.services.get(name)?.ports.length ?? 0) > 0) ??
+        candidates.find(isAsked) ??
+        (candidates.includes(django.name) ? django.name : candidates[0]);
+    if (found !== undefined)
+        return found;
+    throw new errors/* DeployError */.sH('compose-invalid', {
+        what: 'No service of the Django image would be replaced',
+        seen: `the image is that of ${django.services.join(', ')}`,
+        fix: `add one of them to the input services: ${django.services.join(' ')}`,
+    });
+}
+function checkNames(project, services) {
+    const stranger = services.find((name) => !project.services.has(name));
+    if (stranger !== undefined) {
+        throw new errors/* DeployError */.sH('input-invalid', {
+            what: `Input services names ${stranger}, which the Compose file does not have`,
+            fix: `use one of: ${[...project.services.keys()].join(', ')}`,
+        });
+    }
+    const odd = [...project.services.keys()].find((name) => !/^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(name));
+    if (odd === undefined)
+        return;
+    throw new errors/* DeployError */.sH('compose-invalid', {
+        what: `Service name ${JSON.stringify(odd)} cannot be deployed`,
+        fix: 'start it with a letter or digit',
+    });
+}
+
+// EXTERNAL MODULE: ./lib/django/document.js
+var django_document = __nccwpck_require__(7614);
+// EXTERNAL MODULE: ./lib/django/plan.js
+var django_plan = __nccwpck_require__(3732);
+;// CONCATENATED MODULE: ./lib/image/commit.js
+/** The commit of the checkout, with the time that becomes the image's. A workspace without git history has no time. */
+async function readCommit(run, { sha, workspace, serverUrl, repository }) {
+    const shown = await run('git', ['-c', `safe.directory=${workspace}`, 'show', '-s', '--format=%ct', sha], {
+        cwd: workspace,
+    });
+    const time = new Date(shown.code === 0 ? Number(shown.stdout.trim()) * 1000 : 0);
+    return { sha, time, source: `${serverUrl}/${repository}` };
+}
+
+// EXTERNAL MODULE: external "node:timers/promises"
+var external_node_timers_promises_ = __nccwpck_require__(8500);
+;// CONCATENATED MODULE: ./lib/image/failure.js
+
+
+
+
+const SHOWN = 25;
+/** What buildx printed, as a failure with the target, the last lines and the place in the Dockerfile. */
+function explainBuild(output, targets, project) {
+    const lines = output.split('\n').map((line) => line.trimEnd());
+    const target = failing(lines, targets);
+    const annotation = target && placeIn(lines, target, project);
+    const at = annotation ? ` (${annotation.file} line ${annotation.line})` : '';
+    return new errors/* DeployError */.sH('build-failed', {
+        what: target ? `The image of service ${target.group.name} could not be built${at}` : 'The build failed',
+        seen: lines
+            .filter((line) => line !== '')
+            .slice(-SHOWN)
+            .join('\n'),
+        ...advice(output),
+        annotation,
+    });
+}
+function failing(lines, targets) {
+    const [only, ...others] = targets;
+    if (others.length === 0)
+        return only;
+    const text = lines.findLast((line) => /^ > \[|^ERROR: target /.test(line)) ?? '';
+    const [, step, named] = /^ > \[([^\s\]]+)|^ERROR: target ([^\s:]+):/.exec(text) ?? [];
+    return targets.find(({ name }) => name === (step ?? named));
+}
+function placeIn(lines, target, project) {
+    const found = lines.map((line) => /^(\S*[^\s/:]+):(\d+)$/.exec(line)).findLast((match) => match !== null);
+    const line = Number(found?.[2]);
+    const { build } = target.group;
+    if (!found || build['dockerfile_inline'] !== undefined)
+        return undefined;
+    const context = interpolate(textOf(build['context']) ?? '.');
+    const dockerfile = interpolate(textOf(build['dockerfile']) ?? 'Dockerfile');
+    if (context === undefined || dockerfile === undefined || /^\/|:/.test(context + dockerfile))
+        return undefined;
+    return { file: external_node_path_.posix.join(project.folder, context, dockerfile), line };
+}
+function advice(output) {
+    const [, variable] = /required variable (\w+) is missing/.exec(output) ?? [];
+    if (variable !== undefined) {
+        return {
+            why: `a build section needs ${variable}, and the step does not have it`,
+            fix: `give it to the step: env: { ${variable}: … }, or a default in the Compose file: \${${variable}:-…}`,
+        };
+    }
+    if (/no space left on device/.test(output)) {
+        return { why: 'the disk of the runner is full', fix: 'free space before this step, or make the image smaller' };
+    }
+    if (/pull access denied|insufficient_scope|401 Unauthorized/.test(output)) {
+        return { why: 'a base image is private or its name is wrong', fix: 'log in to its registry before this step' };
+    }
+    return { fix: 'run docker compose build in a fresh checkout to see the same failure' };
+}
+
+;// CONCATENATED MODULE: ./lib/image/bake.js
+
+
+
+
+
+
+
+
+/** The label that says which definition an image was built from. */
+const BAKE_LABEL = 'deploy-django.bake';
+const REVISION_LABEL = 'org.opencontainers.image.revision';
+/** Only the build sections, under working tags: an unset variable elsewhere must not stop a build. */
+function planBake({ project, groups, workspace, set, env, commit }) {
+    const variables = buildEnvironment(env, set);
+    const overrides = set.flatMap((line) => assignOverride(line, groups));
+    const folder = (0,external_node_path_.join)(workspace, project.folder);
+    const targets = groups.map((group) => toTarget(group, overrides, variables, commit));
+    const services = targets.map((target) => [target.name, toService(target, groups, folder)]);
+    const secrets = Object.entries(valuesOf(project.model['secrets'])).map(([name, secret]) => {
+        const file = textOf(valuesOf(secret)['file']);
+        return [name, file === undefined ? secret : { ...valuesOf(secret), file: local(file, folder) }];
+    });
+    const used = new Set(groups.flatMap(({ build }) => secretNames(build)));
+    const file = (0,dist/* stringify */.As)({
+        name: 'deploy-django',
+        services: Object.fromEntries(services),
+        secrets: Object.fromEntries(secrets.filter(([name]) => used.has(String(name)))),
+    }, { lineWidth: 0, aliasDuplicateObjects: false, version: '1.1' });
+    return { file, overrides, targets, commit };
+}
+/** Builds the wanted targets into the local Docker; what buildx prints goes to `onLine`. */
+async function bake(plan, wanted, options) {
+    if (wanted.length === 0)
+        return;
+    const { run, project, workspace, temp, onLine, signal } = options;
+    const folder = await (0,promises_.mkdtemp)((0,external_node_path_.join)(temp, 'bake-'));
+    try {
+        const file = (0,external_node_path_.join)(folder, 'compose.yaml');
+        await (0,promises_.writeFile)(file, plan.file);
+        const finished = await run('docker', [
+            ...['buildx', 'bake', '-f', file, '--load', '--provenance=false', '--progress', 'plain'],
+            ...plan.overrides.flatMap((override) => ['--set', override]),
+            ...wanted.map(({ name }) => name),
+        ], {
+            cwd: (0,external_node_path_.join)(workspace, project.folder),
+            env: {
+                ...buildEnvironment(options.env, plan.overrides),
+                SOURCE_DATE_EPOCH: String(Math.floor(plan.commit.time.getTime() / 1000)),
+                // The contexts are those of the repository's own Compose file; newer versions of buildx would ask about `..`.
+                BUILDX_BAKE_ENTITLEMENTS_FS: '0',
+            },
+            onLine,
+            signal,
+        });
+        if (finished.code !== 0)
+            throw explainBuild(`${finished.stdout}\n${finished.stderr}`, wanted, project);
+    }
+    finally {
+        await (0,promises_.rm)(folder, { recursive: true, force: true });
+    }
+}
+/** GitHub's own variables must not leak into tags and arguments; only its build cache needs its address and token. */
+function buildEnvironment(env, set) {
+    const cache = set.some((line) => line.includes('type=gha'));
+    const hidden = cache ? /^(GITHUB|RUNNER|INPUT|STATE)_/i : /^(GITHUB|RUNNER|INPUT|STATE|ACTIONS)_/i;
+    return Object.fromEntries(Object.entries(env).filter(([name]) => !hidden.test(name)));
+}
+function targetName(group) {
+    return group.name.replace(/[^A-Za-z0-9_-]/g, '_');
+}
+function toTarget(group, overrides, env, commit) {
+    const name = targetName(group);
+    const mine = overrides.filter((line) => line.startsWith(`${name}.`));
+    const definition = sha256(canonical([name, filled(group.build, env), mine]));
+    const labels = {
+        [REVISION_LABEL]: commit.sha,
+        'org.opencontainers.image.created': commit.time.toISOString(),
+        'org.opencontainers.image.source': commit.source,
+        [BAKE_LABEL]: definition,
+    };
+    return {
+        name,
+        group,
+        reference: `deploy-django/${name.toLowerCase()}:${definition.slice(0, 12)}-${commit.sha}`,
+        labels,
+    };
+}
+/** The definition with the values that it gets: another argument is another image. */
+function filled(value, env) {
+    if (typeof value === 'string')
+        return interpolate(value, env) ?? value;
+    if (Array.isArray(value))
+        return value.map((item) => filled(item, env));
+    if (!isValues(value))
+        return value;
+    return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, inner === null ? (env[name] ?? null) : filled(inner, env)]));
+}
+function toService(target, groups, folder) {
+    // Tags of the file would be pushed by nobody and may hold variables.
+    const { tags: _, ...build } = target.group.build;
+    const contexts = [...pairsOf(build['additional_contexts'])].map(([name, context = '']) => [
+        name,
+        toContext(context, groups, folder),
     ]);
-    return { transaction, probe };
+    return {
+        image: target.reference,
+        build: {
+            ...build,
+            context: local(textOf(build['context']) ?? '.', folder),
+            ...(contexts.length > 0 ? { additional_contexts: Object.fromEntries(contexts) } : {}),
+            labels: { ...Object.fromEntries(pairsOf(build['labels'])), ...target.labels },
+        },
+    };
+}
+function toContext(context, groups, folder) {
+    const [, service] = /^service:(.+)$/.exec(context) ?? [];
+    if (service === undefined)
+        return local(context, folder);
+    const group = groups.find(({ services }) => services.includes(service));
+    if (group)
+        return `target:${targetName(group)}`;
+    throw new errors/* DeployError */.sH('compose-invalid', {
+        what: `additional_contexts names service:${service}, which is not built`,
+        fix: 'name a service with a build: section',
+    });
+}
+/** An absolute path for a local one; addresses (https:, docker-image:, git@…) and what a variable decides stay. */
+function local(path, folder) {
+    if (hasVariable(path) || /^[a-z][a-z0-9+.-]*:|^git@|^github\.com\//i.test(path))
+        return path;
+    return (0,external_node_path_.resolve)(folder, path.replaceAll('$$', '$')).replaceAll('$', '$$$$');
+}
+function secretNames(build) {
+    return listOf(build['secrets']).flatMap((entry) => (isValues(entry) ? textsOf(entry['source']) : textsOf(entry)));
+}
+/** Overrides name services; they go to the target of the service's group. */
+function assignOverride(line, groups) {
+    const dot = line.indexOf('.');
+    const glob = line.slice(0, dot);
+    const pattern = new RegExp(`^${glob.replace(/[^\w*]/g, '\\$&').replaceAll('*', '.*')}$`);
+    const meant = groups.filter((group) => [...group.services, targetName(group)].some((name) => pattern.test(name)));
+    if (meant.length > 0)
+        return meant.map((group) => targetName(group) + line.slice(dot));
+    throw new errors/* DeployError */.sH('input-invalid', {
+        what: `Input set names ${glob}, which is not built`,
+        seen: line,
+        fix: `use one of: ${groups.flatMap(({ services }) => services).join(', ')}, or *`,
+    });
+}
+function sha256(text) {
+    return (0,external_node_crypto_.createHash)('sha256').update(text).digest('hex');
+}
+
+;// CONCATENATED MODULE: ./lib/image/inspect.js
+
+
+
+
+
+const PROBE_TIMEOUT_MS = 180_000;
+/** Finds the Django image among the finished ones and lists its migrations; no network, no mounts. */
+async function inspectImages(facts, tools) {
+    const script = facts.manage.find((word) => word.endsWith('.py'));
+    const looked = await Promise.all(facts.targets.map(async (target) => {
+        const image = await inspectImage(target.reference, tools);
+        const path = script === undefined ? undefined : external_node_path_.posix.resolve(image.workdir, script);
+        const holds = path === undefined || (await hasFile(target.reference, path, tools));
+        return { target, image, path, holds };
+    }));
+    const { target, image, path } = await choose(looked, facts, tools);
+    const result = await probe(target, facts, tools);
+    return { target, facts: image, managePath: path, ...result };
+}
+/** Working folder, command, architecture and user of an image. */
+async function inspectImage(reference, { run, env }) {
+    const finished = await run('docker', ['image', 'inspect', reference], { env });
+    if (finished.code !== 0) {
+        throw new errors/* DeployError */.sH('build-failed', { what: `The image ${reference} is not there`, seen: finished.stderr.trim() });
+    }
+    const [first] = listOf(JSON.parse(finished.stdout));
+    const image = valuesOf(first);
+    const config = valuesOf(image['Config']);
+    return {
+        id: textOf(image['Id']) ?? '',
+        workdir: textOf(config['WorkingDir']) || '/',
+        command: textsOf(config['Cmd']),
+        entrypoint: textsOf(config['Entrypoint']),
+        architecture: textOf(image['Architecture']) ?? '',
+        user: textOf(config['User']) ?? '',
+    };
+}
+async function choose(looked, facts, tools) {
+    const holders = looked.filter(({ holds }) => holds);
+    const [first] = holders;
+    if (!first)
+        throw await notFound(looked, facts, tools);
+    if (new Set(holders.map(({ image }) => image.id)).size === 1)
+        return first;
+    for (const service of facts.services) {
+        const named = holders.find(({ target }) => target.group.services.includes(service));
+        if (named)
+            return named;
+    }
+    const names = holders.map(({ target }) => target.group.services.join(', '));
+    throw new errors/* DeployError */.sH('several-manage-py', {
+        what: 'Several images hold manage.py',
+        seen: holders.map(({ path }, index) => `${names[index]}: ${path ?? facts.manage.join(' ')}`).join('\n'),
+        why: 'only one image can be asked for the migrations',
+        fix: `name the services to replace, the one that migrates first: services: ${holders.map(({ target }) => target.group.name).join(' ')}`,
+    });
+}
+/** Usual places: only to say in the error where the file is. */
+const PLACES = ['/app', '/code', '/src', '/project', '/django', '/srv/app', '/app/src', '/usr/src/app', '/home/app/web'];
+async function notFound(looked, { manage }, tools) {
+    const script = manage.find((word) => word.endsWith('.py')) ?? 'manage.py';
+    const found = [];
+    for (const { target, image } of looked) {
+        const below = ['src', 'app', 'code', 'backend', 'project', target.name].map((name) => external_node_path_.posix.join(image.workdir, name));
+        for (const folder of new Set([image.workdir, ...below, ...PLACES])) {
+            const path = external_node_path_.posix.join(folder, external_node_path_.posix.basename(script));
+            if (await hasFile(target.reference, path, tools))
+                found.push(path);
+        }
+    }
+    const [where] = found;
+    const words = manage.map((word) => (word === script && where !== undefined ? where : word));
+    return new errors/* DeployError */.sH('no-manage-py', {
+        what: 'No image that was built holds manage.py',
+        seen: looked
+            .map(({ target, image, path }) => `${target.group.name}: ${path ?? script} is not there (WORKDIR ${image.workdir})`)
+            .join('\n'),
+        why: where === undefined
+            ? 'the Dockerfile copies the code to another folder than its WORKDIR, or a .dockerignore leaves it out'
+            : `it is at ${where}`,
+        fix: where === undefined
+            ? 'say how Django commands are started: manage: python path/to/manage.py'
+            : `set manage: ${words.join(' ')}, or WORKDIR ${external_node_path_.posix.dirname(where)} in the Dockerfile`,
+    });
+}
+/** Whether the image has this file; nothing of the image is started for it. */
+async function hasFile(reference, path, { run, env }) {
+    // The command is never run: an image without one cannot become a container otherwise.
+    const created = await run('docker', ['create', '--network', 'none', reference, '/'], { env });
+    const id = created.stdout.trim();
+    if (created.code !== 0) {
+        throw new errors/* DeployError */.sH('build-failed', { what: `${reference} cannot be looked into`, seen: created.stderr.trim() });
+    }
+    try {
+        const copied = await run('docker', ['cp', `${id}:${path}`, '-'], { env });
+        if (copied.code === 0)
+            return true;
+        if (/could not find the file|no such file|not found|not a directory/i.test(copied.stderr))
+            return false;
+        throw new errors/* DeployError */.sH('internal', {
+            what: `${path} cannot be looked up in ${reference}`,
+            seen: copied.stderr.trim(),
+        });
+    }
+    finally {
+        await run('docker', ['rm', '--force', '--volumes', id], { env });
+    }
+}
+async function probe(target, facts, tools) {
+    const [python = 'python', ...words] = facts.manage;
+    const program = `exec(__import__('base64').b64decode('${Buffer.from(facts.probe).toString('base64')}'))`;
+    const inDjango = [...words, 'shell', '-v', '0', '-c', program];
+    const [given, filled] = [environmentOf(target, facts, false), environmentOf(target, facts, true)];
+    let listed = await runProbe('list', target, python, inDjango, filled, tools);
+    if (listed.kind === 'failed' && filled.size > given.size) {
+        // A stand-in can also be in the way, where a number is wanted.
+        listed = await runProbe('list', target, python, inDjango, given, tools);
+    }
+    if (listed.kind === 'done')
+        return readListed(listed.document, 'imported');
+    const read = await runProbe('static', target, python, ['-c', program], given, tools);
+    if (read.kind === 'done')
+        return readListed(read.document, 'static');
+    throw new errors/* DeployError */.sH('settings-import', {
+        what: `The migrations of service ${target.group.name} could not be listed`,
+        seen: `${facts.manage.join(' ')}: ${listed.seen}\n${python}: ${read.seen}`,
+        why: `${python} in the image is not a Python that can run, or not the one that has Django`,
+        fix: 'say how Django commands are started in the image, for example manage: /venv/bin/python manage.py',
+    });
+}
+async function runProbe(verb, target, program, args, given, { run, env, signal }) {
+    const finished = await run('docker', [
+        ...['run', '--rm', '--init', '--network', 'none', '--env', `DEPLOY_DJANGO=${verb}`],
+        // Names only: Docker takes the values from its own environment, so that none is in a list of processes.
+        ...[...given.keys()].flatMap((name) => ['--env', name]),
+        ...['--entrypoint', program, target.reference, ...args],
+    ], { env: { ...env, ...Object.fromEntries(given) }, signal, timeoutMs: PROBE_TIMEOUT_MS });
+    const document = (0,django_document/* findDocument */.$)(finished.stdout);
+    if (finished.code === 0 && document)
+        return { kind: 'done', document };
+    const error = valuesOf(document?.['error']);
+    const said = [textOf(error['message']), textOf(error['detail'])].filter((text) => text).join(' ');
+    return { kind: 'failed', seen: said || finished.stderr.trim().split('\n').slice(-3).join('\n') };
+}
+/** What the Compose file itself sets, such as DJANGO_SETTINGS_MODULE; the rest stays away or gets a stand-in. */
+function environmentOf(target, { environments }, isFilled) {
+    const given = new Map();
+    for (const [name, text] of environments.get(target.group.name) ?? []) {
+        const known = text === undefined ? undefined : interpolate(text);
+        const value = known ?? (isFilled ? standInFor(name) : undefined);
+        // These belong to the Docker client that is started here, not to the app.
+        if (value !== undefined && !/^(PATH|HOME|DOCKER_\w+|DEPLOY_DJANGO)$/.test(name))
+            given.set(name, value);
+    }
+    return given;
+}
+/** Settings that ask for a secret can be imported with any text: nothing is connected to. */
+function standInFor(name) {
+    return /(URL|DSN)$/.test(name) ? 'sqlite:///:memory:' : 'deploy-django';
+}
+function readListed(document, confidence) {
+    return {
+        migrations: listOf(document['migrations'])
+            .filter(isValues)
+            .map((migration) => ({
+            app: textOf(migration['app']) ?? '',
+            name: textOf(migration['name']) ?? '',
+            source: textOf(migration['source']) ?? '',
+        })),
+        confidence,
+        drift: textsOf(document['models_drift']),
+        django: textOf(document['django']),
+        python: textOf(document['python']),
+    };
+}
+
+;// CONCATENATED MODULE: ./lib/image/name.js
+
+
+/** Repository names of the groups once it is known which of them is Django; by group name. Others add `-<service>` to its. */
+function nameImages(groups, django, facts) {
+    const base = bareName(django, facts);
+    const names = new Map([[django.name, base]]);
+    for (const group of groups.filter(({ name }) => name !== django.name)) {
+        const own = facts.image === undefined ? ownName(group) : undefined;
+        const isTaken = own === undefined || [...names.values()].includes(own);
+        names.set(group.name, isTaken ? `${base}-${suffixOf(group.name)}` : own);
+    }
+    return names;
+}
+/**
+ * Names under which an earlier run may have pushed the group. Which group is Django is not known yet, so its own bare
+ * name comes first, then the bare name of every group with its suffix.
+ */
+function candidateNames(group, groups, facts) {
+    const bases = groups.map((each) => bareName(each, facts));
+    return [...new Set([bareName(group, facts), ...bases.map((base) => `${base}-${suffixOf(group.name)}`)])];
+}
+/** The registry that a repository name points to. */
+function registryOf(name) {
+    const [first = '', ...others] = name.split('/');
+    return others.length > 0 && (/[.:]/.test(first) || first === 'localhost') ? first : 'docker.io';
+}
+function bareName(group, { image, repository }) {
+    return image ?? ownName(group) ?? `ghcr.io/${repository.toLowerCase()}`;
+}
+/** The group's own `image:` without tag and digest. A name without a slash is a local one: nobody can push it. */
+function ownName(group) {
+    const text = group.image === undefined ? undefined : interpolate(group.image);
+    const name = text?.replace(/@.*$/, '').replace(/:[^:/]*$/, '');
+    if (name === undefined || !name.includes('/'))
+        return undefined;
+    try {
+        return (0,lib_values/* parseImage */.zZ)(name);
+    }
+    catch (error) {
+        if (error instanceof lib_values/* Unusable */.kO)
+            return undefined;
+        throw error;
+    }
+}
+function suffixOf(service) {
+    return service
+        .toLowerCase()
+        .replace(/[^a-z0-9]+/g, '-')
+        .replace(/^-|-$/g, '');
+}
+
+;// CONCATENATED MODULE: ./lib/image/registry.js
+
+
+
+
+const PAUSES = [1_000, 4_000, 10_000];
+const HUB = 'docker.io';
+/** Logs in, in a configuration folder of its own: the runner's own logins are copied, and never changed. */
+async function openRegistry(logins, { run, env, temp, pause }) {
+    const folder = await (0,promises_.mkdtemp)((0,external_node_path_.join)(temp, 'docker-config-'));
+    const close = () => (0,promises_.rm)(folder, { recursive: true, force: true });
+    try {
+        const own = (0,external_node_path_.join)(env['DOCKER_CONFIG'] ?? (0,external_node_path_.join)(env['HOME'] ?? '/', '.docker'), 'config.json');
+        await (0,promises_.writeFile)((0,external_node_path_.join)(folder, 'config.json'), copyOf(await readOwn(own), logins), { mode: 0o600 });
+        const inside = { ...env, ...(await daemonOf(run, env)), DOCKER_CONFIG: folder };
+        for (const login of logins)
+            await logIn(login, run, inside, pause);
+        return { env: inside, close };
+    }
+    catch (error) {
+        await close();
+        throw error;
+    }
+}
+/** Tries again, with growing pauses, what failed through no fault of the request. */
+async function retry(attempt, pause) {
+    for (const wait of PAUSES) {
+        const finished = await attempt();
+        if (finished.code === 0 || !isPassing(`${finished.stdout}\n${finished.stderr}`))
+            return finished;
+        await pause(wait);
+    }
+    return attempt();
+}
+/** A failure of the network or of the registry itself, which another attempt may not meet. */
+function isPassing(output) {
+    return /\b(HTTP status|status code|status):? 5\d\d\b|\b50[0-4] [A-Z]|connection (was )?reset|broken pipe|unexpected EOF|: EOF|TLS handshake timeout|i\/o timeout|timeout exceeded|context deadline exceeded|connection refused|toomanyrequests|too many requests/i.test(output);
+}
+/** The configuration folder is also where contexts live: the daemon in use is kept by its address. */
+async function daemonOf(run, env) {
+    if (env['DOCKER_HOST'])
+        return {};
+    const finished = await run('docker', ['context', 'inspect', '--format', '{{.Endpoints.docker.Host}}'], { env });
+    const host = finished.stdout.trim();
+    return finished.code === 0 && host !== '' ? { DOCKER_HOST: host } : {};
+}
+async function readOwn(path) {
+    try {
+        return await (0,promises_.readFile)(path, 'utf8');
+    }
+    catch {
+        return '{}';
+    }
+}
+function copyOf(text, logins) {
+    const config = JSON.parse(text || '{}');
+    if (!isValues(config))
+        return '{}';
+    const { currentContext: _, credsStore, credHelpers, ...rest } = config;
+    if (logins.length === 0)
+        return JSON.stringify({ ...rest, credsStore, credHelpers });
+    // A login must end in this folder, not in the store of the runner's user.
+    const helpers = isValues(credHelpers) ? Object.entries(credHelpers) : [];
+    const others = helpers.filter(([registry]) => !logins.some((login) => login.registry === registry));
+    return JSON.stringify({ ...rest, credHelpers: Object.fromEntries(others) });
+}
+async function logIn({ registry, username, password }, run, env, pause) {
+    const server = registry === HUB ? [] : [registry];
+    const attempt = () => run('docker', ['login', '--username', username, '--password-stdin', ...server], { env, stdin: password });
+    const finished = await retry(attempt, pause);
+    if (finished.code === 0)
+        return;
+    const seen = finished.stderr
+        .split('\n')
+        .filter((line) => line !== '' && !/^WARNING!|^Configure a credential|^https:\/\/docs/.test(line))
+        .join('\n')
+        .trim();
+    const refused = /unauthorized|denied|incorrect|401|403/i.test(seen);
+    throw new errors/* DeployError */.sH('registry-login-failed', {
+        what: refused ? `${registry} refused the login of ${username}` : `The login to ${registry} failed`,
+        seen,
+        why: refused ? 'the password or token is wrong, expired, or belongs to another user' : undefined,
+        fix: refused
+            ? registry === 'ghcr.io'
+                ? 'give the job permissions: packages: write, or set registry-username and registry-password'
+                : 'correct the secrets behind registry-username and registry-password'
+            : 'check the address of the registry and try again',
+    });
+}
+
+;// CONCATENATED MODULE: ./lib/image/push.js
+
+
+
+
+/**
+ * Looks under the names that an earlier run may have used for an image of this commit and definition. Found, it is
+ * pulled and gets the target's working tag, so that everything after goes the same way as with a fresh build.
+ */
+async function reuse(target, names, version, { run, registry: { env }, signal }) {
+    for (const name of names) {
+        const tagged = `${name}:${version}`;
+        const pulled = await run('docker', ['pull', '--quiet', tagged], { env, signal });
+        if (pulled.code !== 0)
+            continue;
+        const seen = await run('docker', ['image', 'inspect', '--format', '{{json .Config.Labels}}', tagged], { env });
+        const labels = seen.code === 0 ? JSON.parse(seen.stdout) : undefined;
+        const same = [REVISION_LABEL, BAKE_LABEL].every((label) => labelOf(labels, label) === target.labels[label]);
+        if (!same)
+            continue;
+        const marked = await run('docker', ['tag', tagged, target.reference], { env });
+        if (marked.code === 0)
+            return true;
+    }
+    return false;
+}
+/** Pushes every image under `name:version`, all at once; returns `name@digest` by name. */
+async function push(images, version, options) {
+    const results = await Promise.all(images.map((image) => pushOne(image, version, options)));
+    return new Map(results);
+}
+async function pushOne({ reference, name }, version, { run, registry: { env }, pause, onLine, signal }) {
+    const tagged = `${name}:${version}`;
+    const marked = await run('docker', ['tag', reference, tagged], { env, signal });
+    if (marked.code !== 0)
+        throw failed(tagged, name, marked.stderr);
+    const pushed = await retry(() => run('docker', ['push', tagged], { env, onLine, signal }), pause);
+    if (pushed.code !== 0)
+        throw failed(tagged, name, pushed.stderr || pushed.stdout);
+    const [digest] = [...pushed.stdout.matchAll(/\bdigest: (sha256:[0-9a-f]{64})\b/g)].map(([, found]) => found);
+    const known = digest ?? (await digestOf(name, tagged, run, env));
+    if (known === undefined)
+        throw failed(tagged, name, `no digest in the answer:\n${pushed.stdout}`);
+    return [name, `${name}@${known}`];
+}
+async function digestOf(name, tagged, run, env) {
+    const format = '{{range .RepoDigests}}{{println .}}{{end}}';
+    const seen = await run('docker', ['image', 'inspect', '--format', format, tagged], { env });
+    const own = seen.stdout.split('\n').filter((line) => line.startsWith(`${name}@`));
+    return own.length === 1 ? own[0]?.slice(name.length + 1) : undefined;
+}
+function labelOf(labels, name) {
+    return typeof labels === 'object' && labels !== null ? new Map(Object.entries(labels)).get(name) : undefined;
+}
+function failed(tagged, name, output) {
+    const registry = registryOf(name);
+    const denied = /denied|unauthorized|authentication required|no basic auth|insufficient_scope|forbidden/i.test(output);
+    const missing = /name unknown|repository .* not found|does not exist/i.test(output);
+    return new errors/* DeployError */.sH('push-failed', {
+        what: `${tagged} could not be pushed`,
+        seen: output.trim().split('\n').slice(-5).join('\n'),
+        why: denied
+            ? `the login may not write to ${name}, or there is none for ${registry}`
+            : missing
+                ? `${registry} has no repository ${name}`
+                : undefined,
+        fix: denied
+            ? registry === 'ghcr.io'
+                ? 'give the job permissions: packages: write, and the package write access for this repository'
+                : 'set registry-username and registry-password of a user who may push there, or another name with the input image'
+            : missing
+                ? `create the repository ${name}, or use another name with the input image`
+                : 'try again; when it stays, look at the status page of the registry',
+    });
+}
+
+;// CONCATENATED MODULE: ./lib/image/make.js
+
+
+
+
+
+
+
+/** Builds what this commit has not pushed yet, looks into the finished images, and pushes them. */
+async function makeImages(facts, tools) {
+    const { run, env, temp, signal, show, group } = tools;
+    const { groups, version } = facts;
+    if (groups.length === 0)
+        throw nothingToBuild(facts.project);
+    const registry = await openRegistry(facts.logins, { run, env, temp, pause: external_node_timers_promises_.setTimeout });
+    const access = { run, registry, pause: external_node_timers_promises_.setTimeout, signal, onLine: show };
+    try {
+        const plan = planBake({ ...facts, env });
+        const known = await Promise.all(plan.targets.map((target) => reuse(target, candidateNames(target.group, groups, facts.naming), version, access)));
+        const wanted = plan.targets.filter((_, index) => !known[index]);
+        const title = wanted.length === 0
+            ? `The images of ${version} are built already`
+            : `Bake ${wanted.map(({ name }) => name).join(', ')}`;
+        await group(title, () => bake(plan, wanted, { run, env, workspace: facts.workspace, project: facts.project, temp, onLine: show, signal }));
+        const environments = new Map([...facts.project.services.values()].map(({ name, environment }) => [name, environment]));
+        const django = await inspectImages({ ...facts, targets: plan.targets, environments }, { run, env, signal });
+        const names = nameImages(groups, django.target.group, facts.naming);
+        const named = plan.targets.map((target) => ({ target, name: names.get(target.group.name) ?? '' }));
+        const pushed = await group(`Push ${[...new Set(names.values())].join(', ')}`, () => push(named.map(({ target: { reference }, name }) => ({ reference, name })), version, access));
+        const images = named.flatMap(({ target, name }) => target.group.services.map((service) => [service, pushed.get(name) ?? '']));
+        return { images: new Map(images), django };
+    }
+    finally {
+        await registry.close();
+    }
+}
+/**
+ * The logins for the registries that the images may go to. A login that was given is for the registry that the input or
+ * the Compose file names; ghcr.io, where images without a name go, has the job's own token.
+ */
+function chooseLogins(groups, naming, given) {
+    const { username, password, actor, token } = given;
+    const names = groups.flatMap((group) => candidateNames(group, groups, naming));
+    const registries = [...new Set(names.map(registryOf))];
+    if (username !== undefined && password !== undefined) {
+        const named = registries.filter((registry) => registry !== 'ghcr.io');
+        return (named.length > 0 ? named : registries).map((registry) => ({ registry, username, password }));
+    }
+    return registries.includes('ghcr.io') && token !== undefined
+        ? [{ registry: 'ghcr.io', username: actor, password: token }]
+        : [];
+}
+function nothingToBuild(project) {
+    return new errors/* DeployError */.sH('compose-invalid', {
+        what: 'No service of the Compose file has a build section',
+        seen: `services: ${[...project.services.keys()].join(', ')}`,
+        fix: 'add `build: .` to the service of the Django app, or name the file that has it with compose-files',
+        annotation: { file: project.files[0] ?? '' },
+    });
+}
+
+// EXTERNAL MODULE: ./lib/report/log.js
+var log = __nccwpck_require__(9820);
+// EXTERNAL MODULE: ./lib/server/connection.js
+var server_connection = __nccwpck_require__(859);
+// EXTERNAL MODULE: ./lib/server/failure.js + 1 modules
+var failure = __nccwpck_require__(1376);
+// EXTERNAL MODULE: ./lib/server/follow.js
+var follow = __nccwpck_require__(9394);
+// EXTERNAL MODULE: ./lib/server/look.js
+var look = __nccwpck_require__(6524);
+// EXTERNAL MODULE: ./lib/server/release.js
+var server_release = __nccwpck_require__(9762);
+// EXTERNAL MODULE: ./lib/server/stage.js
+var stage = __nccwpck_require__(13);
+// EXTERNAL MODULE: ./lib/server/transaction.js
+var server_transaction = __nccwpck_require__(3675);
+// EXTERNAL MODULE: ./lib/commands/walk.js
+var commands_walk = __nccwpck_require__(9929);
+;// CONCATENATED MODULE: ./lib/commands/deploy.js
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+/** From the repository to a running, verified release. */
+async function deploy(inputs, context, report) {
+    const { run, runner, folder, assets, environment: env, signal } = context;
+    const { workspace } = runner;
+    const connection = await (0,server_connection/* connect */.Ng)(run, { host: inputs.host, key: inputs.sshKey, knownHosts: inputs.knownHosts }, folder, signal);
+    // The repository, then the server: what is wrong with either is said before anything is built.
+    const files = chooseFiles(inputs.composeFiles, (path) => (0,external_node_fs_namespaceObject.existsSync)((0,external_node_path_.join)(workspace, path)));
+    const project = await readProject({ workspace, files, temp: folder, run, env });
+    const named = {
+        input: inputs.project,
+        server: undefined,
+        env: inputs.envFile,
+        file: project.name,
+        repository: runner.repository,
+    };
+    const directory = inputs.directory ?? `deploy/${chooseProjectName(named)}`;
+    const server = await (0,look/* look */.Op)(connection, assets.transaction.toString(), directory);
+    (0,look/* checkServer */.i6)(server, inputs.host.user);
+    const current = (0,server_release/* currentRelease */.BX)(server);
+    const name = chooseProjectName({ ...named, server: (0,look/* fact */.fK)(current?.facts, 'project') });
+    report.project = name;
+    report.previous = report.serving = current?.version;
+    (0,core/* info */.pq)(`${name} in ${directory} on ${inputs.host.address}: ${current?.version ?? 'nothing'} serves`);
+    // The images, by digest from here on.
+    const groups = groupBuilds(project);
+    const naming = { image: inputs.image, repository: runner.repository };
+    const logins = chooseLogins(groups, naming, {
+        username: inputs.registryUsername,
+        password: inputs.registryPassword,
+        actor: runner.actor,
+        token: inputs.githubToken,
+    });
+    const made = await makeImages({
+        ...{ project, groups, workspace, naming, logins },
+        ...{ version: inputs.version, set: inputs.set, services: inputs.services, manage: inputs.manage },
+        commit: await readCommit(run, runner),
+        probe: assets.probe.toString(),
+    }, { run, env, temp: folder, signal, show: core/* info */.pq, group: log/* group */.Os });
+    report.images = Object.fromEntries(made.images);
+    (0,look/* checkArchitecture */.kN)(server, made.django.facts.architecture);
+    // The release folder, immutable from here on.
+    const repository = await readRepository(workspace, inputs.files, run);
+    checkCodeMounts(project, made.django.target.group, made.django.managePath, repository);
+    const transaction = { directory, id: (0,server_transaction/* newId */.Si)(inputs.version, runner, [...server.plans, ...server.releases.keys()]) };
+    const profiles = (envValue(inputs.envFile, 'COMPOSE_PROFILES') ?? '').split(',').filter((profile) => profile !== '');
+    const roles = assignRoles({ project, groups, django: made.django.target.group, services: inputs.services, profiles });
+    const release = makeRelease({
+        ...{ project, name, roles, repository, images: made.images },
+        ...{ id: transaction.id, envFile: inputs.envFile, envFiles: inputs.envFiles },
+    });
+    release.notes.forEach((note) => (0,core/* info */.pq)(note));
+    await (0,log/* group */.Os)(`Stage ${transaction.id}`, async () => {
+        const facts = releaseFacts(release, made, inputs, context, name);
+        const sent = [
+            ...releaseFiles(release, facts),
+            ...(0,stage/* planFiles */.jP)('plan', assets, transactionFacts(transaction.id, inputs, context)),
+        ];
+        await (0,stage/* send */.tN)(run, connection, (0,stage/* incoming */.Ri)(directory, transaction.id), sent, folder);
+        await (0,stage/* stage */.dw)(connection, directory, transaction.id, logins[0], core/* info */.pq);
+    });
+    // The plan, from the live database with the new image.
+    const found = await (0,log/* group */.Os)('Plan', () => askPlan(connection, transaction));
+    const same = !inputs.force && (0,look/* fact */.fK)(current?.facts, 'fingerprint') === release.fingerprint;
+    const plan = (0,django_plan/* planDeploy */.bJ)(found, inputs.migrate, same);
+    report.plan = showPlan(plan.steps, found);
+    if (inputs.planDigest !== undefined && inputs.planDigest !== plan.digest)
+        throw otherPlan(inputs.planDigest, plan.digest);
+    if (inputs.dryRun) {
+        report.outcome = 'planned';
+        return;
+    }
+    const http = (0,django_plan/* askHealth */.Yj)((0,commands_walk/* healthQuestion */.dT)(inputs), release.roles.fronts.map(({ service, port }) => [service, port]), found.settings);
+    await (0,commands_walk/* walk */.GG)(connection, context, transaction, { steps: plan.steps, approved: (0,django_plan/* approve */.SR)(plan.pending), http }, server, report);
+    report.outcome = plan.kind === 'unchanged' ? 'unchanged' : 'deployed';
+}
+function releaseFiles(release, facts) {
+    return [
+        { path: 'release/compose.yaml', content: release.compose, mode: 0o600 },
+        ...(0,stage/* writeFacts */.Rz)('release', facts),
+        ...release.envFiles.map((file) => ({ ...file, path: `release/${file.path}` })),
+        ...release.files,
+    ];
+}
+/** What a later rollback, or the server alone, must know about the release. */
+function releaseFacts(release, made, inputs, { runner }, name) {
+    const { roles } = release;
+    return {
+        format: ['1'],
+        version: [inputs.version],
+        project: [name],
+        run: [String(runner.runId)],
+        attempt: [String(runner.runAttempt)],
+        commit: [runner.sha],
+        url: [runner.runUrl],
+        services: roles.replaced.map(({ level, service }) => `${level} ${service}`),
+        images: roles.replaced.flatMap(({ service }) => {
+            const image = made.images.get(service);
+            return image === undefined ? [] : [`${service} ${image}`];
+        }),
+        django: [roles.django],
+        manage: inputs.manage,
+        data: roles.data,
+        others: roles.others,
+        fronts: roles.fronts.map(({ service, port }) => `${service} ${port}`),
+        env: [release.env],
+        'env-files': release.requiredEnvFiles,
+        migrations: made.django.migrations.map((migration) => `${migration.app}.${migration.name}`),
+        fingerprint: [release.fingerprint],
+    };
+}
+function transactionFacts(id, inputs, { runner }) {
+    return {
+        target: [id],
+        run: [String(runner.runId)],
+        url: [runner.runUrl],
+        force: [inputs.force ? 'yes' : 'no'],
+        'migrate-timeout': [seconds(inputs.migrateTimeout)],
+        'lock-timeout': [String(inputs.migrateLockTimeout)],
+        'health-timeout': inputs.healthTimeout === undefined ? [] : [seconds(inputs.healthTimeout)],
+        keep: [String(inputs.keepReleases)],
+    };
+}
+const seconds = (milliseconds) => String(Math.ceil(milliseconds / 1000));
+async function askPlan(connection, { directory, id }) {
+    const asked = await connection.reach([...(0,follow/* command */.G5)(directory, id, 'plan'), 'plan']);
+    const document = (0,django_document/* findDocument */.$)(asked.stdout);
+    if (!document || asked.code !== 0)
+        throw (0,failure/* explainProbe */.Kz)(asked.code, document, asked.stderr);
+    const plan = (0,django_document/* readPlan */.m3)(document);
+    const pending = plan.kind === 'live' ? plan.pending : plan.migrations;
+    (0,core/* info */.pq)(plan.kind === 'live'
+        ? `database: ${plan.database}`
+        : 'the database does not exist yet: every migration of the image will be applied');
+    (0,core/* info */.pq)(pending.length === 0 ? 'no migrations are pending' : `${pending.length} migrations are pending`);
+    if (plan.kind === 'offline')
+        return plan;
+    for (const { app, name, operations } of plan.pending) {
+        (0,core/* info */.pq)(`  ${app}.${name}`);
+        operations.forEach((operation) => (0,core/* info */.pq)(`    ${operation.text}${operation.reversible ? '' : ' (not reversible)'}`));
+    }
+    return plan;
+}
+function showPlan(steps, found) {
+    if (found.kind === 'live')
+        return { digest: found.digest, steps, pending: found.pending, unknown: found.unknown, drift: found.drift };
+    const pending = found.migrations.map(({ app, name }) => ({ app, name, operations: [] }));
+    return { digest: '', steps, pending, unknown: [], drift: [] };
+}
+function otherPlan(approved, digest) {
+    return new errors/* DeployError */.sH('plan-digest', {
+        what: 'The plan is not the one that was approved',
+        seen: `digest ${digest || 'none'}, approved ${approved}`,
+        why: 'the database or the image changed since the plan was shown',
+        fix: 'look at the plan in the job summary and approve its digest, or leave plan-digest out',
+    });
+}
+
+
+/***/ }),
+
+/***/ 8790:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   A: () => (/* binding */ followAfterCancel)
+/* harmony export */ });
+/* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3218);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(452);
+/* harmony import */ var _server_connection_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(859);
+/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(1376);
+/* harmony import */ var _state_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(7390);
+/* harmony import */ var _walk_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(9929);
+
+
+
+
+
+
+/** GitHub ends a cancelled job's post steps after five minutes. */
+const FOLLOW_LIMIT_MS = 4 * 60_000;
+/** After main: closes the connection, and follows a transaction that main could not follow to its end. */
+async function followAfterCancel(run, folder, readInputs) {
+    const transaction = (0,_state_js__WEBPACK_IMPORTED_MODULE_4__/* .followed */ .Xd)();
+    const connection = (0,_server_connection_js__WEBPACK_IMPORTED_MODULE_2__/* .reconnect */ .M6)(run, readInputs().host, folder);
+    if (transaction) {
+        (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`Following ${transaction.tid}, which goes on by itself on the server`);
+        const ending = await (0,_walk_js__WEBPACK_IMPORTED_MODULE_5__/* .watchToEnd */ .WR)(connection, { directory: transaction.directory, id: transaction.tid }, FOLLOW_LIMIT_MS);
+        const failure = (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_3__/* .explainEnding */ .TG)(ending);
+        if (failure)
+            (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .warning */ .$e)((0,_errors_js__WEBPACK_IMPORTED_MODULE_1__/* .explain */ .WE)(failure));
+        (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`The transaction ended: ${ending.word}; ${ending.serves ?? 'nothing'} serves`);
+    }
+    await connection.close();
+}
+
+
+/***/ }),
+
+/***/ 3772:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   d: () => (/* binding */ rollback)
+/* harmony export */ });
+/* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3218);
+/* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7614);
+/* harmony import */ var _django_plan_js__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(3732);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(452);
+/* harmony import */ var _report_log_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(9820);
+/* harmony import */ var _server_connection_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(859);
+/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(1376);
+/* harmony import */ var _server_follow_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(9394);
+/* harmony import */ var _server_look_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(6524);
+/* harmony import */ var _server_release_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(9762);
+/* harmony import */ var _server_stage_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(13);
+/* harmony import */ var _server_transaction_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(3675);
+/* harmony import */ var _walk_js__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(9929);
+
+
+
+
+
+
+
+
+
+
+
+
+
+/** Back to an older release, from what the server kept of it: no checkout, no build, no registry. */
+async function rollback(inputs, context, report) {
+    const { run, folder, signal, assets, runner } = context;
+    const connection = await (0,_server_connection_js__WEBPACK_IMPORTED_MODULE_4__/* .connect */ .Ng)(run, { host: inputs.host, key: inputs.sshKey, knownHosts: inputs.knownHosts }, folder, signal);
+    const { directory, server } = await findProject(connection, assets.transaction.toString(), inputs.directory);
+    (0,_server_look_js__WEBPACK_IMPORTED_MODULE_7__/* .checkServer */ .i6)(server, inputs.host.user);
+    const target = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_8__/* .chooseTarget */ .bx)(server, inputs.version);
+    report.version = target.version;
+    report.previous = report.serving = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_8__/* .versionOf */ .E4)(server, server.current);
+    report.project = target.facts.get('project')?.[0];
+    report.images = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_8__/* .imagesOf */ .IC)(target.facts);
+    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`${report.project} serves ${report.serving ?? 'nothing'}; going back to ${target.version} (${target.id})`);
+    const transaction = { directory, id: (0,_server_transaction_js__WEBPACK_IMPORTED_MODULE_10__/* .newId */ .Si)(`rollback-${target.version}`, runner, server.plans) };
+    await (0,_report_log_js__WEBPACK_IMPORTED_MODULE_3__/* .group */ .Os)(`Stage ${transaction.id}`, async () => {
+        const files = (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_9__/* .planFiles */ .jP)('plan', assets, {
+            target: [target.id],
+            run: [String(runner.runId)],
+            url: [runner.runUrl],
+            force: ['no'],
+            'migrate-timeout': ['3600'],
+            'lock-timeout': ['5000'],
+            'health-timeout': inputs.healthTimeout === undefined ? [] : [String(Math.ceil(inputs.healthTimeout / 1000))],
+            keep: ['100'],
+        });
+        await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_9__/* .send */ .tN)(run, connection, (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_9__/* .incoming */ .Ri)(directory, transaction.id), files, folder);
+        await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_9__/* .stage */ .dw)(connection, directory, transaction.id, undefined, _actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq);
+    });
+    const settings = await (0,_report_log_js__WEBPACK_IMPORTED_MODULE_3__/* .group */ .Os)(`Does ${target.version} fit the database`, () => checkFit(connection, transaction, target));
+    const plan = (0,_django_plan_js__WEBPACK_IMPORTED_MODULE_12__/* .planRollback */ .II)();
+    report.plan = { digest: plan.digest, steps: plan.steps, pending: [], unknown: [], drift: [] };
+    if (inputs.dryRun) {
+        report.outcome = 'planned';
+        return;
+    }
+    const http = (0,_django_plan_js__WEBPACK_IMPORTED_MODULE_12__/* .askHealth */ .Yj)((0,_walk_js__WEBPACK_IMPORTED_MODULE_11__/* .healthQuestion */ .dT)(inputs), (0,_server_release_js__WEBPACK_IMPORTED_MODULE_8__/* .frontsOf */ .Mj)(target.facts), settings);
+    await (0,_walk_js__WEBPACK_IMPORTED_MODULE_11__/* .walk */ .GG)(connection, context, transaction, { steps: plan.steps, approved: [], http }, server, report);
+    report.outcome = 'rolled-back';
+}
+/** The directory that was given, or the only project below `deploy/`. */
+async function findProject(connection, script, given) {
+    const server = await (0,_server_look_js__WEBPACK_IMPORTED_MODULE_7__/* .look */ .Op)(connection, script, given ?? 'deploy/-');
+    if (given !== undefined)
+        return { directory: given, server };
+    const [only, ...others] = server.projects;
+    if (only !== undefined && others.length === 0)
+        return { directory: only, server: await (0,_server_look_js__WEBPACK_IMPORTED_MODULE_7__/* .look */ .Op)(connection, script, only) };
+    throw new _errors_js__WEBPACK_IMPORTED_MODULE_2__/* .DeployError */ .sH('input-missing', {
+        what: only === undefined ? 'No project was found in deploy/ on the server' : 'Several projects are on the server',
+        seen: server.projects.join(', ') || undefined,
+        fix: 'set `directory` to the folder of the project on the server',
+    });
+}
+/** Asks the target's own code; refuses when it cannot live with the schema. Gives the settings that it saw. */
+async function checkFit(connection, { directory, id }, target) {
+    const asked = await connection.reach([...(0,_server_follow_js__WEBPACK_IMPORTED_MODULE_6__/* .command */ .G5)(directory, id, 'plan'), 'fit']);
+    const document = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_1__/* .findDocument */ .$)(asked.stdout);
+    if (document && asked.code === 20)
+        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_5__/* .explainUnfit */ .K9)(document);
+    if (!document || asked.code !== 0)
+        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_5__/* .explainProbe */ .Kz)(asked.code, document, asked.stderr);
+    const { ahead } = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_1__/* .readFitReport */ .gg)(document);
+    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(ahead.length === 0
+        ? `The database is as ${target.version} knows it.`
+        : `These migrations stay applied, ${target.version} can live with them: ${ahead.join(', ')}`);
+    return (0,_django_document_js__WEBPACK_IMPORTED_MODULE_1__/* .readSettings */ .sb)(document['settings']);
+}
+
+
+/***/ }),
+
+/***/ 9929:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   GG: () => (/* binding */ walk),
+/* harmony export */   WR: () => (/* binding */ watchToEnd),
+/* harmony export */   dT: () => (/* binding */ healthQuestion)
+/* harmony export */ });
+/* unused harmony export durations */
+/* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(7614);
+/* harmony import */ var _report_log_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(9820);
+/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(1376);
+/* harmony import */ var _server_release_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(9762);
+/* harmony import */ var _server_stage_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(13);
+/* harmony import */ var _server_transaction_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(3675);
+/* harmony import */ var _state_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(7390);
+
+
+
+
+
+
+
+/** Sends what was decided, walks it on the server, and fills the report; throws when the goal was not reached. */
+async function walk(connection, context, transaction, plan, server, report) {
+    const files = [
+        { path: 'steps', content: plan.steps.map((step) => `${step}\n`).join(''), mode: 0o600 },
+        ...(0,_server_stage_js__WEBPACK_IMPORTED_MODULE_4__/* .writeFacts */ .Rz)('.', { approved: plan.approved }),
+        ...(plan.http === undefined ? [] : [{ path: 'http.json', content: `${plan.http}\n`, mode: 0o600 }]),
+    ];
+    await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_4__/* .send */ .tN)(context.run, connection, `${transaction.directory}/.deploy/plans/${transaction.id}`, files, context.folder);
+    (0,_state_js__WEBPACK_IMPORTED_MODULE_6__/* .saveFollowed */ ._q)({ tid: transaction.id, directory: transaction.directory });
+    const ending = await (0,_report_log_js__WEBPACK_IMPORTED_MODULE_1__/* .group */ .Os)(`Transaction ${transaction.id} on the server`, () => watch((show) => (0,_server_transaction_js__WEBPACK_IMPORTED_MODULE_5__/* .transact */ .hL)(connection, transaction, show, context.signal))).catch(async (cause) => {
+        // From here `post` follows; this process has seconds to live.
+        if (context.signal.aborted)
+            await (0,_server_transaction_js__WEBPACK_IMPORTED_MODULE_5__/* .askToTurnBack */ .hH)(connection, transaction);
+        throw cause;
+    });
+    (0,_state_js__WEBPACK_IMPORTED_MODULE_6__/* .forgetFollowed */ .eY)();
+    reportEnding(ending, server, report);
+}
+/** What `post` does for a main step that was cancelled: follow to the end, for `limit` milliseconds at most. */
+async function watchToEnd(connection, transaction, limit) {
+    return await watch((show) => (0,_server_transaction_js__WEBPACK_IMPORTED_MODULE_5__/* .followToEnd */ .cm)(connection, transaction, show, AbortSignal.timeout(limit)));
+}
+/** How the health question of the inputs is put. */
+function healthQuestion(inputs) {
+    return { url: inputs.healthUrl, headers: inputs.healthHeaders, status: inputs.healthStatus };
+}
+async function watch(work) {
+    const progress = (0,_report_log_js__WEBPACK_IMPORTED_MODULE_1__/* .showProgress */ .Rh)();
+    try {
+        return await work(progress.show);
+    }
+    finally {
+        progress.stop();
+    }
+}
+function reportEnding(ending, server, report) {
+    const migrate = ending.documents.get('migrate');
+    report.applied = migrate ? (0,_django_document_js__WEBPACK_IMPORTED_MODULE_0__/* .readMigrateReport */ .OI)(migrate).applied : [];
+    report.steps = durations(ending.journal);
+    report.serving = ending.word === 'committed' ? report.version : (0,_server_release_js__WEBPACK_IMPORTED_MODULE_3__/* .versionOf */ .E4)(server, ending.serves);
+    const failure = (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_2__/* .explainEnding */ .TG)(ending);
+    if (failure)
+        throw failure;
+}
+/** Seconds between the begin and the end of each step. */
+function durations(journal) {
+    const begun = new Map();
+    return journal.flatMap((line) => {
+        const time = Date.parse(line.time);
+        if (line.state === 'begin' && !begun.has(line.step))
+            begun.set(line.step, time);
+        const start = begun.get(line.step);
+        if (start === undefined || (line.state !== 'end' && line.state !== 'fail'))
+            return [];
+        return [{ name: line.step, seconds: (time - start) / 1000 }];
+    });
+}
+
+
+/***/ }),
+
+/***/ 7614:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   $: () => (/* binding */ findDocument),
+/* harmony export */   OI: () => (/* binding */ readMigrateReport),
+/* harmony export */   Tl: () => (/* binding */ readProbeError),
+/* harmony export */   gg: () => (/* binding */ readFitReport),
+/* harmony export */   m3: () => (/* binding */ readPlan),
+/* harmony export */   sb: () => (/* binding */ readSettings),
+/* harmony export */   x$: () => (/* binding */ readHttpReport)
+/* harmony export */ });
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(452);
+
+/** The last probe document in a program's output; undefined when the probe did not get that far, or was cut off in it. */
+function findDocument(output) {
+    const line = output.split('\n').findLast((candidate) => candidate.startsWith('{"deploy-django":'));
+    if (line === undefined)
+        return undefined;
+    const parsed = parse(line);
+    if (!isRecord(parsed))
+        return undefined;
+    if (parsed['deploy-django'] !== 1) {
+        throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('internal', {
+            what: 'The probe answered in a format of another version',
+            seen: line.slice(0, 80),
+        });
+    }
+    return parsed;
+}
+function readPlan(document) {
+    const settings = readSettings(document['settings']);
+    if (document['verb'] === 'list') {
+        return { kind: 'offline', settings, migrations: records(document['migrations']).map(readMigration) };
+    }
+    const database = record(document['database']);
+    return {
+        kind: 'live',
+        settings,
+        database: [database['vendor'], database['host'], database['name']].filter((part) => part).join(' '),
+        empty: database['empty'] === true,
+        pending: records(document['pending']).map((pending) => ({
+            ...readMigration(pending),
+            atomic: pending['atomic'] !== false,
+            operations: records(pending['operations']).map((operation) => ({
+                kind: text(operation['kind']),
+                text: text(operation['text']),
+                reversible: operation['reversible'] === true,
+            })),
+        })),
+        unknown: texts(document['unknown']),
+        drift: texts(document['drift']),
+        digest: text(document['digest']),
+    };
+}
+function readMigrateReport(document) {
+    const failed = document['failed'];
+    return {
+        applied: records(document['applied']).map((applied) => ({
+            app: text(applied['app']),
+            name: text(applied['name']),
+            milliseconds: typeof applied['milliseconds'] === 'number' ? applied['milliseconds'] : 0,
+        })),
+        already: texts(document['already']),
+        failed: isRecord(failed)
+            ? { app: text(failed['app']), name: text(failed['name']), error: text(failed['error']) }
+            : undefined,
+    };
+}
+function readHttpReport(document) {
+    return {
+        url: optionalText(document['url']),
+        status: typeof document['status'] === 'number' ? document['status'] : undefined,
+        reason: optionalText(document['reason']),
+        text: text(document['text']),
+    };
+}
+function readFitReport(document) {
+    return {
+        problems: records(document['problems']).map((problem) => text(problem['text'])),
+        ahead: texts(document['ahead']),
+    };
+}
+function readProbeError(document) {
+    const error = document?.['error'];
+    if (!isRecord(error))
+        return undefined;
+    return { kind: text(error['kind']), message: text(error['message']), detail: optionalText(error['detail']) };
+}
+function parse(line) {
+    try {
+        return JSON.parse(line);
+    }
+    catch {
+        return undefined;
+    }
+}
+function readMigration(migration) {
+    return { app: text(migration['app']), name: text(migration['name']), source: text(migration['source']) };
+}
+/** The settings in a document of the probe. */
+function readSettings(found) {
+    const settings = record(found);
+    const header = settings['proxy_ssl_header'];
+    const [name, value] = Array.isArray(header) ? texts(header) : [];
+    return {
+        allowedHosts: texts(settings['allowed_hosts']),
+        sslRedirect: settings['ssl_redirect'] === true,
+        proxySslHeader: name !== undefined && value !== undefined ? [name, value] : undefined,
+    };
+}
+function isRecord(value) {
+    return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+const record = (value) => (isRecord(value) ? value : {});
+const records = (value) => (Array.isArray(value) ? value.filter(isRecord) : []);
+const text = (value) => (typeof value === 'string' ? value : '');
+const optionalText = (value) => text(value) || undefined;
+const texts = (value) => Array.isArray(value) ? value.filter((item) => typeof item === 'string') : [];
+
+
+/***/ }),
+
+/***/ 3732:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   II: () => (/* binding */ planRollback),
+/* harmony export */   SR: () => (/* binding */ approve),
+/* harmony export */   Yj: () => (/* binding */ askHealth),
+/* harmony export */   bJ: () => (/* binding */ planDeploy)
+/* harmony export */ });
+/* unused harmony export headersFor */
+const SWAP = ['swap', 'proxy', 'health', 'verify', 'commit', 'prune'];
+const LOOK_ONLY = ['recover', 'fence', 'health', 'verify'];
+/** The plan of a deploy. `same` says that the release that serves has the same images, files and settings. */
+function planDeploy(found, migrate, same) {
+    const pending = found.kind === 'live' ? found.pending : found.migrations;
+    const digest = found.kind === 'live' ? found.digest : '';
+    if (same && pending.length === 0)
+        return { kind: 'unchanged', steps: LOOK_ONLY, pending, digest };
+    const migrating = migrate === 'external' || migrate === 'none' ? [] : ['replan', 'migrate'];
+    return { kind: 'deploy', steps: ['recover', 'fence', 'data', ...migrating, ...SWAP], pending, digest };
+}
+/** The plan of a code-only rollback: the schema stays, so the old code must fit it. */
+function planRollback() {
+    return { kind: 'rollback', steps: ['recover', 'fence', 'data', 'fit', ...SWAP], pending: [], digest: '' };
+}
+/** `app.name=source`, as the probe compares what it finds with what was approved. */
+function approve(pending) {
+    return pending.map((migration) => `${migration.app}.${migration.name}=${migration.source}`);
+}
+/** The text of http.json for the probe; undefined when nobody shall ask. Given headers win over those from the settings. */
+function askHealth(question, fronts, settings) {
+    if (question.url.kind === 'none')
+        return undefined;
+    return JSON.stringify({
+        format: 1,
+        urls: question.url.kind === 'urls' ? question.url.urls : [],
+        fronts,
+        headers: { ...(settings ? without(question.headers, headersFor(settings)) : {}), ...question.headers },
+        status: question.status,
+    });
+}
+/** The headers with which a site behind a proxy answers: a Host that it allows, and https where it insists on it. */
+function headersFor(settings) {
+    const headers = {};
+    const host = settings.allowedHosts.find((name) => name !== '*');
+    if (host !== undefined && !settings.allowedHosts.includes('*'))
+        headers['Host'] = host.replace(/^\./, '');
+    if (settings.sslRedirect && settings.proxySslHeader) {
+        const [name, value] = settings.proxySslHeader;
+        headers[headerName(name)] = value;
+    }
+    return headers;
+}
+/** The headers that are not given already, in whatever case: a request with two Host headers is refused. */
+function without(given, headers) {
+    const names = Object.keys(given).map((name) => name.toLowerCase());
+    return Object.fromEntries(Object.entries(headers).filter(([name]) => !names.includes(name.toLowerCase())));
+}
+/** `HTTP_X_FORWARDED_PROTO`, as WSGI names a header, as it is sent: `X-Forwarded-Proto`. */
+function headerName(wsgi) {
+    const words = wsgi
+        .replace(/^HTTP_/, '')
+        .toLowerCase()
+        .split('_');
+    return words.map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join('-');
 }
 
 
@@ -37319,10 +39695,26 @@ function field(name, text) {
 
 __nccwpck_require__.a(__webpack_module__, async (__webpack_handle_async_dependencies__, __webpack_async_result__) => { try {
 /* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3218);
-/* harmony import */ var _assets_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7438);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(452);
-/* harmony import */ var _inputs_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(6407);
-/* harmony import */ var _state_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(2577);
+/* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(1455);
+/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6760);
+/* harmony import */ var _assets_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(122);
+/* harmony import */ var _commands_deploy_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(5520);
+/* harmony import */ var _commands_rollback_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(3772);
+/* harmony import */ var _commands_post_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(8790);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(452);
+/* harmony import */ var _inputs_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(7823);
+/* harmony import */ var _process_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(1357);
+/* harmony import */ var _report_summary_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(3394);
+/* harmony import */ var _report_report_js__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(5650);
+/* harmony import */ var _state_js__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(7390);
+
+
+
+
+
+
+
+
 
 
 
@@ -37334,28 +39726,68 @@ async function main() {
     for (const signal of ['SIGINT', 'SIGTERM']) {
         process.on(signal, () => cancelled.abort(new Error(`the runner sent ${signal}`)));
     }
-    const command = (0,_inputs_js__WEBPACK_IMPORTED_MODULE_3__/* .readCommand */ .UK)();
-    const inputs = command === 'deploy' ? (0,_inputs_js__WEBPACK_IMPORTED_MODULE_3__/* .readDeployInputs */ .Jj)() : (0,_inputs_js__WEBPACK_IMPORTED_MODULE_3__/* .readRollbackInputs */ .KA)();
-    (0,_inputs_js__WEBPACK_IMPORTED_MODULE_3__/* .secretsOf */ .Fj)(inputs).forEach((secret) => (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .setSecret */ .Pq)(secret));
-    const runner = (0,_inputs_js__WEBPACK_IMPORTED_MODULE_3__/* .readRunner */ .fY)();
-    await (0,_assets_js__WEBPACK_IMPORTED_MODULE_1__/* .readAssets */ .w)();
-    throw new _errors_js__WEBPACK_IMPORTED_MODULE_2__/* .DeployError */ .sH('internal', { what: `${command} is not there yet`, seen: runner.runUrl });
+    const runner = (0,_inputs_js__WEBPACK_IMPORTED_MODULE_8__/* .readRunner */ .fY)();
+    const folder = await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_1__.mkdtemp)((0,node_path__WEBPACK_IMPORTED_MODULE_2__.join)(runner.temp, 'dd-'));
+    (0,_state_js__WEBPACK_IMPORTED_MODULE_11__/* .saveTemporaryFolder */ .t9)(folder);
+    const context = {
+        run: _process_js__WEBPACK_IMPORTED_MODULE_9__/* .run */ .e,
+        runner,
+        assets: await (0,_assets_js__WEBPACK_IMPORTED_MODULE_3__/* .readAssets */ .w)(),
+        folder,
+        environment: (0,_inputs_js__WEBPACK_IMPORTED_MODULE_8__/* .readStepEnvironment */ .sj)(),
+        signal: cancelled.signal,
+    };
+    if ((0,_inputs_js__WEBPACK_IMPORTED_MODULE_8__/* .readCommand */ .UK)() === 'deploy') {
+        const inputs = (0,_inputs_js__WEBPACK_IMPORTED_MODULE_8__/* .readDeployInputs */ .Jj)();
+        (0,_inputs_js__WEBPACK_IMPORTED_MODULE_8__/* .secretsOf */ .Fj)(inputs).forEach((secret) => (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .setSecret */ .Pq)(secret));
+        const report = (0,_report_report_js__WEBPACK_IMPORTED_MODULE_12__/* .startReport */ .F)('deploy', inputs.host.address, inputs.version);
+        await tell(report, (0,_commands_deploy_js__WEBPACK_IMPORTED_MODULE_4__/* .deploy */ .g)(inputs, context, report));
+    }
+    else {
+        const inputs = (0,_inputs_js__WEBPACK_IMPORTED_MODULE_8__/* .readRollbackInputs */ .KA)();
+        (0,_inputs_js__WEBPACK_IMPORTED_MODULE_8__/* .secretsOf */ .Fj)(inputs).forEach((secret) => (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .setSecret */ .Pq)(secret));
+        const report = (0,_report_report_js__WEBPACK_IMPORTED_MODULE_12__/* .startReport */ .F)('rollback', inputs.host.address, inputs.version ?? 'the release before');
+        await tell(report, (0,_commands_rollback_js__WEBPACK_IMPORTED_MODULE_5__/* .rollback */ .d)(inputs, context, report));
+    }
 }
-async function post() { }
+/** Outputs and summary, whether the command succeeds or fails; then the failure goes its way. */
+async function tell(report, work) {
+    const failure = await work.then(() => undefined, (cause) => ({ cause }));
+    for (const [name, value] of Object.entries((0,_report_report_js__WEBPACK_IMPORTED_MODULE_12__/* .outputsOf */ .Y)(report)))
+        (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .setOutput */ .uH)(name, value);
+    await _actions_core__WEBPACK_IMPORTED_MODULE_0__/* .summary */ .z
+        .addRaw((0,_report_summary_js__WEBPACK_IMPORTED_MODULE_10__/* .renderSummary */ .B)(report, failure?.cause))
+        .write()
+        .catch((cause) => (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .warning */ .$e)(`The job summary could not be written: ${String(cause)}`));
+    if (failure)
+        throw failure.cause;
+    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)((0,_report_summary_js__WEBPACK_IMPORTED_MODULE_10__/* .headline */ .P)(report));
+}
+async function post() {
+    const folder = (0,_state_js__WEBPACK_IMPORTED_MODULE_11__/* .temporaryFolder */ .yy)();
+    if (folder === '')
+        return;
+    try {
+        await (0,_commands_post_js__WEBPACK_IMPORTED_MODULE_6__/* .followAfterCancel */ .A)(_process_js__WEBPACK_IMPORTED_MODULE_9__/* .run */ .e, folder, () => ((0,_inputs_js__WEBPACK_IMPORTED_MODULE_8__/* .readCommand */ .UK)() === 'deploy' ? (0,_inputs_js__WEBPACK_IMPORTED_MODULE_8__/* .readDeployInputs */ .Jj)() : (0,_inputs_js__WEBPACK_IMPORTED_MODULE_8__/* .readRollbackInputs */ .KA)()));
+    }
+    finally {
+        await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_1__.rm)(folder, { recursive: true, force: true });
+    }
+}
 /** The only place that makes the step red; one annotation for one failure. */
 function fail(failure) {
     process.exitCode = 1;
     (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .setOutput */ .uH)('outcome', 'failed');
-    const place = failure instanceof _errors_js__WEBPACK_IMPORTED_MODULE_2__/* .DeployError */ .sH ? failure.annotation : undefined;
-    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .error */ .z3)((0,_errors_js__WEBPACK_IMPORTED_MODULE_2__/* .explain */ .WE)(failure), {
-        title: `Deploy Django: ${(0,_errors_js__WEBPACK_IMPORTED_MODULE_2__/* .codeOf */ .$N)(failure)}`,
+    const place = failure instanceof _errors_js__WEBPACK_IMPORTED_MODULE_7__/* .DeployError */ .sH ? failure.annotation : undefined;
+    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .error */ .z3)((0,_errors_js__WEBPACK_IMPORTED_MODULE_7__/* .explain */ .WE)(failure), {
+        title: `Deploy Django: ${(0,_errors_js__WEBPACK_IMPORTED_MODULE_7__/* .codeOf */ .$N)(failure)}`,
         ...(place && { file: place.file }),
         ...(place?.line !== undefined && { startLine: place.line }),
         ...(place?.column !== undefined && { startColumn: place.column }),
     });
 }
-if (_state_js__WEBPACK_IMPORTED_MODULE_4__/* .isPost */ .tl)
-    await post().catch((failure) => (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .warning */ .$e)((0,_errors_js__WEBPACK_IMPORTED_MODULE_2__/* .explain */ .WE)(failure)));
+if (_state_js__WEBPACK_IMPORTED_MODULE_11__/* .isPost */ .tl)
+    await post().catch((failure) => (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .warning */ .$e)((0,_errors_js__WEBPACK_IMPORTED_MODULE_7__/* .explain */ .WE)(failure)));
 else
     await main().catch(fail);
 
@@ -37364,7 +39796,7 @@ __webpack_async_result__();
 
 /***/ }),
 
-/***/ 6407:
+/***/ 7823:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -37374,16 +39806,1967 @@ __nccwpck_require__.d(__webpack_exports__, {
   Jj: () => (/* binding */ readDeployInputs),
   KA: () => (/* binding */ readRollbackInputs),
   fY: () => (/* binding */ readRunner),
+  sj: () => (/* binding */ readStepEnvironment),
   Fj: () => (/* binding */ secretsOf)
 });
 
-// UNUSED EXPORTS: readStepEnvironment
-
 // EXTERNAL MODULE: external "node:net"
 var external_node_net_ = __nccwpck_require__(7030);
-// EXTERNAL MODULE: ./node_modules/yaml/dist/index.js
-var dist = __nccwpck_require__(8815);
-;// CONCATENATED MODULE: ./lib/values.js
+// EXTERNAL MODULE: ./lib/values.js
+var lib_values = __nccwpck_require__(6393);
+;// CONCATENATED MODULE: ./lib/login.js
+
+
+/** `user@host[:port]`; an IPv6 address stands in brackets. */
+function parseHost(text) {
+    const fix = 'write user@host or user@host:port, an IPv6 address in brackets: deploy@[2001:db8::1]:22';
+    const [, user, bracketed, name, digits] = /^([A-Za-z0-9_][A-Za-z0-9_.-]*)@(?:\[([^\]]*)\]|([^[\]:]*))(?::(\d{1,5}))?$/.exec(text) ?? [];
+    if (user === undefined)
+        throw new lib_values/* Unusable */.kO('it does not have the form user@host', fix);
+    if (bracketed !== undefined && !(0,external_node_net_.isIPv6)(bracketed))
+        throw new lib_values/* Unusable */.kO('no IPv6 address is in the brackets', fix);
+    if (name !== undefined && !/^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$/.test(name)) {
+        throw new lib_values/* Unusable */.kO('the part after @ is not a host name', fix);
+    }
+    const port = digits === undefined ? 22 : Number(digits);
+    if (port < 1 || port > 65_535)
+        throw new lib_values/* Unusable */.kO('the port is out of range', 'use a port from 1 to 65535');
+    return { user, address: bracketed ?? name ?? '', port };
+}
+/** A private SSH key without a passphrase, with the line ends OpenSSH wants. */
+function parsePrivateKey(text) {
+    const key = `${(0,lib_values/* unixLines */.cK)(text).trim()}\n`;
+    const give = 'put the whole private key file into the secret, from -----BEGIN to -----END, without a passphrase';
+    if (/^(ssh|ecdsa|sk)-\S+ /.test(key))
+        throw new lib_values/* Unusable */.kO('this is a public key', give);
+    if (key.startsWith('PuTTY')) {
+        throw new lib_values/* Unusable */.kO("this is PuTTY's own format", 'convert it: puttygen key.ppk -O private-openssh -o key');
+    }
+    const [, kind, body] = /^-----BEGIN ((?:[A-Z0-9]+ )*PRIVATE KEY)-----\n([^-]+)\n-----END \1-----\n$/.exec(key.replace(/[ \t]+$/gm, '')) ??
+        [];
+    if (kind === undefined || body === undefined) {
+        const oneLine = /^-----BEGIN .*-----END [A-Z0-9 ]+-----\n$/.test(key);
+        throw new lib_values/* Unusable */.kO(oneLine ? 'the key lost its line ends' : 'it is not a private key', give);
+    }
+    if (isEncrypted(kind, body))
+        throw new lib_values/* Unusable */.kO('the key is protected by a passphrase', give);
+    return key;
+}
+function isEncrypted(kind, body) {
+    if (kind.startsWith('ENCRYPTED') || body.includes('ENCRYPTED'))
+        return true;
+    if (!kind.startsWith('OPENSSH'))
+        return false;
+    // "openssh-key-v1", a zero byte, then the length and the name of the cipher.
+    const bytes = Buffer.from(body, 'base64');
+    return bytes.length > 23 && bytes.subarray(19, 23).toString('latin1') !== 'none';
+}
+/** Lines as `ssh-keyscan` prints them, or `SHA256:` fingerprints; comments are left out. */
+function parseKnownHosts(text) {
+    const lines = [];
+    const fingerprints = [];
+    for (const line of (0,lib_values/* nonEmptyLines */.yw)(text)) {
+        if (line.startsWith('#'))
+            continue;
+        const [, fingerprint] = /^(?:\d+ )?(SHA256:[A-Za-z0-9+/]{43})=?(?: .*)?$/.exec(line) ?? [];
+        if (fingerprint !== undefined)
+            fingerprints.push(fingerprint);
+        else if (/^(@\S+ )?\S+ (ssh|ecdsa|sk)-\S+ [A-Za-z0-9+/]+={0,2}( .*)?$/.test(line))
+            lines.push(line);
+        else {
+            throw new lib_values/* Unusable */.kO(`this line is neither a host key nor a fingerprint: ${line.slice(0, 80)}`, 'give the lines of: ssh-keyscan <host>, or fingerprints that start with SHA256:');
+        }
+    }
+    if (lines.length + fingerprints.length === 0) {
+        throw new lib_values/* Unusable */.kO('it has only comments', 'give the lines of: ssh-keyscan <host>');
+    }
+    return { lines, fingerprints };
+}
+
+;// CONCATENATED MODULE: ./lib/contract.js
+
+
+function defaultVersion(facts) {
+    return facts.refType === 'tag' ? facts.refName : `sha-${facts.sha.slice(0, 12)}`;
+}
+/** Gives a row of the table its value type. */
+function input(row) {
+    return row;
+}
+const connection = {
+    host: input({
+        description: 'the server, as `user@host` or `user@host:port`',
+        required: true,
+        parse: parseHost,
+    }),
+    'ssh-key': input({
+        description: 'private SSH key of that user, without a passphrase',
+        required: true,
+        secret: true,
+        parse: parsePrivateKey,
+    }),
+    'known-hosts': input({
+        description: 'host keys of the server: the lines of `ssh-keyscan <host>`, or `SHA256:` fingerprints',
+        required: true,
+        parse: parseKnownHosts,
+    }),
+};
+const health = {
+    'health-url': input({
+        description: 'what must answer, asked from inside the network of the app: `auto`, `none`, or addresses such as `http://proxy/healthz`, one per line',
+        default: 'auto',
+        parse: lib_values/* parseHealthUrl */.Dk,
+    }),
+    'health-headers': input({
+        description: 'headers of that request as `Name: value`, one per line',
+        otherwise: 'Host from `ALLOWED_HOSTS`, the scheme from `SECURE_PROXY_SSL_HEADER`',
+        parse: lib_values/* parseHeaders */.QG,
+    }),
+    'health-status': input({
+        description: 'statuses that count as healthy',
+        default: '2xx 3xx',
+        parse: lib_values/* wordsOf */.Z9(lib_values/* parseStatus */.i$),
+    }),
+    'health-timeout': input({
+        description: 'how long the app may take to become healthy, such as `90s`',
+        otherwise: "from the containers' own health settings",
+        parse: lib_values/* optional */.lq(lib_values/* parseDuration */.E9),
+    }),
+};
+const dryRun = input({
+    description: 'show the plan and change nothing',
+    default: 'false',
+    parse: lib_values/* parseBoolean */.yG,
+});
+/** The inputs of each command, in the order of the documentation. An input is listed only when it works. */
+const inputs = {
+    deploy: {
+        ...connection,
+        version: input({
+            description: 'name of the release and tag of its image',
+            otherwise: 'the name of the tag, else `sha-` and 12 digits of the commit',
+            parse: (text, facts) => lib_values/* parseNewVersion */.qJ(text === '' ? defaultVersion(facts) : text),
+        }),
+        'compose-files': input({
+            description: 'Compose files, one per line, in order',
+            otherwise: 'the production-looking one of the repository',
+            parse: lib_values/* linesOf */.Dx(lib_values/* parseInnerPath */.tL),
+        }),
+        project: input({
+            description: 'name of the Compose project; stable for ever',
+            otherwise: 'what the server has, `COMPOSE_PROJECT_NAME`, `name:` in the Compose file, the name of the repository',
+            parse: lib_values/* optional */.lq(lib_values/* parseProject */.XB),
+        }),
+        directory: input({
+            description: 'folder on the server, absolute or below the home folder; the same for every release',
+            otherwise: '`deploy/<project>`',
+            parse: lib_values/* optional */.lq(lib_values/* parseDirectory */.Bp),
+        }),
+        services: input({
+            description: 'services that a release replaces',
+            otherwise: 'those built here and those whose image holds manage.py',
+            parse: lib_values/* wordsOf */.Z9(lib_values/* parseService */.nO),
+        }),
+        image: input({
+            description: 'repository to push to, without a tag',
+            otherwise: "the service's `image:`, else `ghcr.io/<owner>/<repository>`",
+            parse: lib_values/* optional */.lq(lib_values/* parseImage */.zZ),
+        }),
+        set: input({
+            description: 'overrides for `docker buildx bake`, one per line, such as `*.cache-from=type=gha`',
+            parse: lib_values/* linesOf */.Dx(lib_values/* parseOverride */.qQ),
+        }),
+        'registry-username': input({
+            description: 'login for the registry',
+            otherwise: "the actor for ghcr.io, else the runner's own Docker login",
+            parse: lib_values/* optional */.lq(lib_values/* parseSecret */.o7),
+        }),
+        'registry-password': input({
+            description: 'password or token for the registry, used for the push and for one pull on the server',
+            otherwise: "`github-token` for ghcr.io, else the runner's own Docker login",
+            secret: true,
+            parse: lib_values/* optional */.lq(lib_values/* parseSecret */.o7),
+        }),
+        'github-token': input({
+            description: 'token for ghcr.io when no registry login is given; needs `packages: write`',
+            default: '${{ github.token }}',
+            secret: true,
+            parse: lib_values/* optional */.lq(lib_values/* parseSecret */.o7),
+        }),
+        'env-file': input({
+            description: 'content of `.env` for this release',
+            otherwise: 'the file on the server stays as it is',
+            secret: true,
+            parse: lib_values/* optional */.lq(lib_values/* parseContent */.Fs),
+        }),
+        'env-files': input({
+            description: 'further env files as a YAML map of path to content',
+            otherwise: 'the files on the server stay as they are',
+            secret: true,
+            parse: lib_values/* parseEnvFiles */.Io,
+        }),
+        files: input({
+            description: 'further files of the repository to ship, one per line',
+            otherwise: 'what the Compose file names from the repository',
+            parse: lib_values/* linesOf */.Dx(lib_values/* parseInnerPath */.tL),
+        }),
+        manage: input({
+            description: 'how Django commands are started in the image',
+            default: 'python manage.py',
+            parse: lib_values/* parseManage */.Tc,
+        }),
+        migrate: input({
+            description: '`auto`: choose the order by the pending migrations; `before`: before the app is replaced; `external`: the image migrates by itself, only verify; `none`',
+            default: 'auto',
+            parse: lib_values/* oneOf */.yL('auto', 'before', 'external', 'none'),
+        }),
+        'migrate-timeout': input({
+            description: 'time limit of all migrations together',
+            default: '1h',
+            parse: lib_values/* parseDuration */.E9,
+        }),
+        'migrate-lock-timeout': input({
+            description: 'how long one statement may wait for a lock of the database before it is tried again',
+            default: '5s',
+            parse: lib_values/* parseDuration */.E9,
+        }),
+        ...health,
+        'keep-releases': input({
+            description: 'how many releases stay on the server',
+            default: '5',
+            parse: lib_values/* wholeNumber */.rD(2, 100),
+        }),
+        'dry-run': dryRun,
+        'plan-digest': input({
+            description: 'deploy only if the plan still has this digest',
+            parse: lib_values/* optional */.lq(lib_values/* parseDigest */.m),
+        }),
+        force: input({
+            description: 'deploy although this release already runs, or a newer run has deployed',
+            default: 'false',
+            parse: lib_values/* parseBoolean */.yG,
+        }),
+    },
+    rollback: {
+        ...connection,
+        directory: input({
+            description: 'folder of the project on the server',
+            otherwise: 'the only one in `deploy/`',
+            parse: lib_values/* optional */.lq(lib_values/* parseDirectory */.Bp),
+        }),
+        version: input({
+            description: 'the release to go back to',
+            otherwise: 'what served before the current release was first deployed',
+            parse: lib_values/* optional */.lq(lib_values/* parseVersion */.ot),
+        }),
+        'dry-run': dryRun,
+        ...health,
+    },
+};
+/** Every output with its meaning; action.yml and the README are generated from it. */
+const outputs = {
+    outcome: '`deployed`, `unchanged` (this release already ran), `planned` (dry run), `rolled-back` (by a rollback), or `failed` whenever the step is red',
+    version: 'the version that was asked for, or that the rollback chose',
+    'previous-version': 'what served just before',
+    serving: 'what answers now, also after a failure',
+    images: 'JSON: service to `name@digest`',
+    migrations: 'JSON list: `app`, `name`, `state` (`applied` or `unapplied`), `milliseconds`',
+    plan: 'JSON: the plan as it was shown',
+    'plan-digest': 'digest over what decides in the plan, for the input `plan-digest`',
+};
+
+// EXTERNAL MODULE: ./lib/errors.js
+var errors = __nccwpck_require__(452);
+;// CONCATENATED MODULE: ./lib/inputs.js
+
+
+
+/** The hidden input by which one bundle knows which action.yml started it. */
+function readCommand(env = process.env) {
+    const text = textOf('command', env);
+    if (text === 'deploy' || text === 'rollback')
+        return text;
+    throw new errors/* DeployError */.sH('internal', {
+        what: 'The action does not know what to do',
+        seen: `input command: ${text}`,
+        fix: 'leave out the input command, it has the right value by itself',
+    });
+}
+/** Reads and checks every input of `deploy`; throws `InputErrors` with all that is wrong. */
+function readDeployInputs(env = process.env) {
+    return readAll(inputs.deploy, env, halfALogin(env));
+}
+/** Reads and checks every input of `rollback`; throws `InputErrors` with all that is wrong. */
+function readRollbackInputs(env = process.env) {
+    return readAll(inputs.rollback, env, []);
+}
+/** Reads the facts of the run, as GitHub's runner gives them to each step. */
+function readRunner(env = process.env) {
+    const fact = (name) => {
+        const text = env[name];
+        if (text)
+            return text;
+        throw new errors/* DeployError */.sH('internal', {
+            what: `The environment variable ${name} is not set`,
+            why: 'the action was not started by a GitHub Actions runner',
+            fix: 'use it as a step of a workflow',
+        });
+    };
+    const serverUrl = fact('GITHUB_SERVER_URL');
+    const repository = fact('GITHUB_REPOSITORY');
+    const runId = Number(fact('GITHUB_RUN_ID'));
+    const runAttempt = Number(env.GITHUB_RUN_ATTEMPT ?? '1');
+    return {
+        sha: fact('GITHUB_SHA'),
+        ref: fact('GITHUB_REF'),
+        refName: fact('GITHUB_REF_NAME'),
+        refType: env.GITHUB_REF_TYPE === 'tag' ? 'tag' : 'branch',
+        repository,
+        serverUrl,
+        runId,
+        runAttempt,
+        runUrl: `${serverUrl}/${repository}/actions/runs/${runId}/attempts/${runAttempt}`,
+        actor: fact('GITHUB_ACTOR'),
+        workspace: fact('GITHUB_WORKSPACE'),
+        temp: fact('RUNNER_TEMP'),
+        summaryPath: env.GITHUB_STEP_SUMMARY || undefined,
+        debug: env.RUNNER_DEBUG === '1',
+    };
+}
+/**
+ * The environment for programs that read the repository, such as Docker Compose and buildx: that of the step, as the
+ * user's own `docker compose build` would see it, without this action's inputs (secrets) and GitHub's own variables.
+ */
+function readStepEnvironment(env = process.env) {
+    return Object.fromEntries(Object.entries(env).filter(([name]) => !/^(INPUT|GITHUB|RUNNER|STATE)_/i.test(name)));
+}
+/** Every text that must not appear in a log. A mask works on single lines, so each line of a secret is listed. */
+function secretsOf(given) {
+    const envFiles = [
+        ...(given.envFile === undefined ? [] : [given.envFile]),
+        ...(given.envFiles ?? []).map((file) => file.content),
+    ];
+    const texts = [
+        ...linesOf(given.sshKey),
+        ...linesOf(given.registryPassword),
+        ...linesOf(given.githubToken),
+        ...envFiles.flatMap((content) => linesOf(content).flatMap(secretsOfEnvLine)),
+    ];
+    // A mask of a few characters would blank half of the log and protects nothing.
+    return [...new Set(texts.filter((text) => text.length >= 4))];
+}
+/** The names of settings whose values are secret, whatever these look like. */
+const secretName = /SECRET|PASS|PWD|TOKEN|KEY|CREDENTIAL|AUTH|SALT|DSN|PRIVATE/i;
+/**
+ * `DEBUG=False` is an env line too, and a mask on `False` or on the name of the database would blank half of the log (and
+ * GitHub drops outputs that contain a mask): values are masked by name, as a password in an address, or as a random text.
+ */
+function secretsOfEnvLine(line) {
+    const [, name, raw] = /^\s*(?:export\s+)?([A-Za-z_][\w.-]*)\s*[=:]\s*(.*?)\s*$/.exec(line) ?? [];
+    if (name === undefined || raw === undefined)
+        return line.trimStart().startsWith('#') ? [] : [line.trim()];
+    const text = raw.replace(/^(['"])(.*)\1$/, '$2');
+    const [, password] = /:\/\/[^\s/:@]*:([^\s@]+)@/.exec(text) ?? [];
+    const random = /^(?=.*\d)(?=.*[A-Za-z])[^\s./,]{16,}$/.test(text);
+    if (secretName.test(name) || random)
+        return [line.trim(), raw, text, ...(password ? [password] : [])];
+    return password ? [line.trim(), text, password] : [];
+}
+function linesOf(secret) {
+    return secret === undefined ? [] : secret.split('\n').filter((line) => line.trim() !== '');
+}
+function readAll(table, env, problems) {
+    const { sha, refName, refType } = readRunner(env);
+    const values = {};
+    const all = [...problems];
+    for (const [name, row] of Object.entries(table)) {
+        const text = textOf(name, env, row);
+        if (row.required && text === '') {
+            all.push(missing(name, row));
+            continue;
+        }
+        try {
+            values[camel(name)] = row.parse(text, { sha, refName, refType });
+        }
+        catch (error) {
+            if (!(error instanceof lib_values/* Unusable */.kO))
+                throw error;
+            all.push(invalid(name, row, text, error));
+        }
+    }
+    if (all.length > 0)
+        throw new errors/* InputErrors */.G(all);
+    // The one cast: the loop has put each value where Values<Table> says, which a type checker cannot follow.
+    return values;
+}
+/** An empty input counts as not given: `migrate: ${{ inputs.migrate }}` may well be empty. */
+function textOf(name, env, row) {
+    const given = env[`INPUT_${name.toUpperCase()}`] ?? '';
+    if (given.trim() === '')
+        return row?.default?.startsWith('${{') ? '' : (row?.default ?? '');
+    return row?.secret ? given : given.trim();
+}
+function camel(name) {
+    return name.replace(/-(.)/g, (_, letter) => letter.toUpperCase());
+}
+function missing(name, row) {
+    return new errors/* DeployError */.sH('input-missing', {
+        what: `Input ${name} is empty`,
+        why: row.secret ? 'the secret does not exist, or this event (a fork, Dependabot) may not read it' : undefined,
+        fix: row.secret
+            ? `add a secret and pass it: ${name}: \${{ secrets.${name.toUpperCase().replaceAll('-', '_')} }}`
+            : `set ${name}: ${row.description}`,
+    });
+}
+function invalid(name, row, text, error) {
+    return new errors/* DeployError */.sH('input-invalid', {
+        what: `Input ${name} cannot be used: ${error.why}`,
+        seen: row.secret ? undefined : text,
+        fix: error.fix,
+    });
+}
+function halfALogin(env) {
+    const given = ['registry-username', 'registry-password'].filter((name) => textOf(name, env) !== '');
+    if (given.length !== 1)
+        return [];
+    const absent = given[0] === 'registry-username' ? 'registry-password' : 'registry-username';
+    return [
+        new errors/* DeployError */.sH('input-missing', {
+            what: `Input ${given[0]} is set, but ${absent} is empty`,
+            fix: 'set both or none of them',
+        }),
+    ];
+}
+
+
+/***/ }),
+
+/***/ 1357:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+
+// EXPORTS
+__nccwpck_require__.d(__webpack_exports__, {
+  e: () => (/* binding */ run)
+});
+
+;// CONCATENATED MODULE: external "node:child_process"
+const external_node_child_process_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:child_process");
+;// CONCATENATED MODULE: external "node:os"
+const external_node_os_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:os");
+// EXTERNAL MODULE: ./lib/errors.js
+var errors = __nccwpck_require__(452);
+;// CONCATENATED MODULE: ./lib/process.js
+
+
+
+const TERM_GRACE_MS = 3_000;
+/** A background child may hold the pipes open for ever; a program that ended is not waited for longer than this. */
+const PIPE_GRACE_MS = 1_000;
+/**
+ * Runs a program with its arguments, never through a shell. Resolves whatever the exit code is; rejects when the program
+ * cannot be started, when `signal` aborts it (`aborted`) or when it runs longer than `timeoutMs` (`program-timeout`).
+ */
+function run(program, args, options = {}) {
+    const { signal, stdin, onLine, timeoutMs } = options;
+    if (signal?.aborted)
+        return Promise.reject(aborted(program, signal));
+    return new Promise((resolve, reject) => {
+        // Its own process group, so that an abort reaches what the program started as well.
+        const child = (0,external_node_child_process_namespaceObject.spawn)(program, args, {
+            cwd: options.cwd,
+            env: options.env,
+            detached: true,
+            stdio: [stdin === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+        });
+        let failure;
+        let forced;
+        let idle;
+        let exit;
+        const stop = (reason) => {
+            if (failure !== undefined)
+                return;
+            failure = reason;
+            killGroup(child, 'SIGTERM');
+            forced = setTimeout(() => killGroup(child, 'SIGKILL'), TERM_GRACE_MS);
+        };
+        const onAbort = () => stop(aborted(program, signal));
+        signal?.addEventListener('abort', onAbort, { once: true });
+        const limit = timeoutMs === undefined ? undefined : setTimeout(() => stop(timedOut(program, args, timeoutMs)), timeoutMs);
+        const read = (name) => {
+            const collected = collect(onLine && ((line) => onLine(line, name)));
+            const stream = child[name];
+            stream?.setEncoding('utf8');
+            stream?.on('data', (chunk) => {
+                idle?.refresh();
+                try {
+                    collected.add(chunk);
+                }
+                catch (error) {
+                    stop(error);
+                }
+            });
+            return collected;
+        };
+        const stdout = read('stdout');
+        const stderr = read('stderr');
+        const cleanUp = () => {
+            signal?.removeEventListener('abort', onAbort);
+            clearTimeout(limit);
+            clearTimeout(forced);
+            clearTimeout(idle);
+        };
+        child.once('error', (error) => {
+            if (child.pid !== undefined)
+                return;
+            cleanUp();
+            reject(notStarted(program, options.cwd, error));
+        });
+        child.once('exit', (code, byUs) => {
+            exit = { code, signal: byUs };
+            idle = setTimeout(() => {
+                child.stdout?.destroy();
+                child.stderr?.destroy();
+            }, PIPE_GRACE_MS);
+        });
+        child.once('close', () => {
+            if (exit === undefined)
+                return;
+            cleanUp();
+            // What ignored SIGTERM and lost its parent must not outlive the abort.
+            if (failure !== undefined)
+                killGroup(child, 'SIGKILL');
+            try {
+                stdout.end();
+                stderr.end();
+            }
+            catch (error) {
+                failure ??= error;
+            }
+            if (failure === undefined)
+                resolve({ code: exitCode(exit), stdout: stdout.text(), stderr: stderr.text() });
+            else
+                reject(failure);
+        });
+        // A program that ends without reading its input is judged by its exit code, not by EPIPE.
+        child.stdin?.on('error', () => { });
+        child.stdin?.end(stdin);
+    });
+}
+function collect(onLine) {
+    const chunks = [];
+    let rest = '';
+    return {
+        add(chunk) {
+            chunks.push(chunk);
+            if (!onLine)
+                return;
+            const lines = (rest + chunk).split('\n');
+            rest = lines.pop() ?? '';
+            for (const line of lines)
+                onLine(line.replace(/\r$/, ''));
+        },
+        end() {
+            if (onLine && rest !== '')
+                onLine(rest);
+            rest = '';
+        },
+        text: () => chunks.join(''),
+    };
+}
+function killGroup(child, signal) {
+    if (child.pid === undefined)
+        return;
+    try {
+        process.kill(-child.pid, signal);
+    }
+    catch {
+        // The group is gone already, which is what was wanted.
+    }
+}
+function exitCode(exit) {
+    if (exit.code !== null)
+        return exit.code;
+    return exit.signal === null ? 1 : 128 + external_node_os_namespaceObject.constants.signals[exit.signal];
+}
+function aborted(program, signal) {
+    return new errors/* DeployError */.sH('aborted', { what: `${program} was stopped`, cause: signal?.reason });
+}
+function timedOut(program, args, timeoutMs) {
+    return new errors/* DeployError */.sH('program-timeout', {
+        what: `${program} ${args[0] ?? ''}`.trimEnd() + ` did not end within ${timeoutMs / 1000} s and was stopped`,
+    });
+}
+function notStarted(program, cwd, error) {
+    return new errors/* DeployError */.sH('program-missing', {
+        what: `${program} could not be started`,
+        seen: error.message,
+        why: cwd === undefined ? undefined : `the program is not installed, or the folder ${cwd} does not exist`,
+        fix: `install ${program} on the runner`,
+        cause: error,
+    });
+}
+
+
+/***/ }),
+
+/***/ 9820:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   Os: () => (/* binding */ group),
+/* harmony export */   Rh: () => (/* binding */ showProgress)
+/* harmony export */ });
+/* unused harmony export harmless */
+/* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3218);
+
+const HEARTBEAT_MS = 15_000;
+/** A foldable part of the log. A failure is told after the group, where it is seen. */
+async function group(title, work) {
+    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .startGroup */ .Oh)(title);
+    const begun = Date.now();
+    try {
+        return await work();
+    }
+    finally {
+        (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`(${((Date.now() - begun) / 1000).toFixed(1)} s)`);
+        (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .endGroup */ .N4)();
+    }
+}
+/** Shows a transaction's progress, and that it lives while nothing is to be shown. Call `stop` at its end. */
+function showProgress() {
+    let step = 'starting';
+    let since = Date.now();
+    const heartbeat = setInterval(() => {
+        (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`  … ${step}, ${Math.round((Date.now() - since) / 1000)} s`);
+    }, HEARTBEAT_MS);
+    return {
+        show(progress) {
+            heartbeat.refresh();
+            if (progress.kind === 'log') {
+                (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`  ${harmless(progress.text)}`);
+                return;
+            }
+            const { line } = progress;
+            (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(harmless(`${line.time} ${[line.step, line.state, line.detail].join(' ').trim()}`));
+            step = line.step;
+            since = Date.now();
+        },
+        stop: () => clearInterval(heartbeat),
+    };
+}
+/**
+ * A line that others wrote, so that the runner shows it and does not obey it. The threat is a container that prints
+ * `::add-mask::x`, or a visitor whose address has `##[error]` in it and gets into the last lines of a log. The runner
+ * looks for the first behind any white space, for the second anywhere, and begins a line at each control character.
+ */
+function harmless(line) {
+    return line
+        .replace(/[\p{Cc}\u2028\u2029]/gu, (control) => (control === '\t' ? control : ' '))
+        .replaceAll('##[', '## [')
+        .replace(/^(\s*:):/, '$1 :');
+}
+
+
+/***/ }),
+
+/***/ 5650:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   F: () => (/* binding */ startReport),
+/* harmony export */   Y: () => (/* binding */ outputsOf)
+/* harmony export */ });
+/** A report before anything is known. */
+function startReport(command, host, version) {
+    return {
+        command,
+        outcome: 'failed',
+        version,
+        previous: undefined,
+        serving: undefined,
+        project: undefined,
+        host,
+        images: {},
+        plan: undefined,
+        applied: [],
+        steps: [],
+    };
+}
+/** The outputs of the step, also after a failure. */
+function outputsOf(report) {
+    return {
+        outcome: report.outcome,
+        version: report.version,
+        'previous-version': report.previous ?? '',
+        serving: report.serving ?? '',
+        images: JSON.stringify(report.images),
+        migrations: JSON.stringify(report.applied.map((applied) => ({ ...applied, state: 'applied' }))),
+        plan: report.plan === undefined ? '' : JSON.stringify(report.plan),
+        'plan-digest': report.plan?.digest ?? '',
+    };
+}
+
+
+/***/ }),
+
+/***/ 3394:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   B: () => (/* binding */ renderSummary),
+/* harmony export */   P: () => (/* binding */ headline)
+/* harmony export */ });
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(452);
+
+/** GitHub drops a summary above 1 MiB whole; far below that, what is long is cut. */
+const LONGEST_ERROR = 8_000;
+const MOST_MIGRATIONS = 100;
+const MOST_OPERATIONS = 30;
+const MOST_NAMES = 200;
+/** The job summary: the first line for everybody, the rest for who has to act on it. Pure. */
+function renderSummary(report, failure) {
+    return [
+        `## ${escape(headline(report))}`,
+        '',
+        ...(failure === undefined ? [] : ['```text', cut((0,_errors_js__WEBPACK_IMPORTED_MODULE_0__/* .explain */ .WE)(failure)).replaceAll('```', "'''"), '```', '']),
+        ...facts(report),
+        ...(report.plan ? renderPlan(report.plan, report) : []),
+        ...renderSteps(report),
+    ].join('\n');
+}
+/** One sentence that says what is true now. */
+function headline(report) {
+    const project = report.project ?? 'the project';
+    switch (report.outcome) {
+        case 'deployed':
+            return `✅ ${project} serves ${report.version}`;
+        case 'rolled-back':
+            return `✅ ${project} is back at ${report.version}`;
+        case 'unchanged':
+            return `✅ ${project} already served ${report.version}; nothing was changed`;
+        case 'planned':
+            return `📋 The plan for ${report.version}; nothing was changed`;
+        case 'failed':
+            return `❌ ${failed(report)}`;
+    }
+}
+function failed(report) {
+    const { serving, version } = report;
+    const project = report.project ?? 'the project';
+    if (serving === version)
+        return `the ${report.command} failed; ${project} serves ${version}`;
+    const missed = `${version} was not ${report.command === 'deploy' ? 'deployed' : 'restored'}`;
+    return serving === undefined ? missed : `${missed}; ${project} serves ${serving}`;
+}
+function facts(report) {
+    const rows = [
+        ['server', escape(report.host)],
+        ['served before', escape(report.previous ?? (report.outcome === 'failed' ? 'unknown or nothing' : 'nothing'))],
+        ['serves now', escape(report.serving ?? 'unknown or nothing')],
+        ...Object.entries(report.images).map(([service, image]) => [
+            `image of ${escape(service)}`,
+            `\`${image}\``,
+        ]),
+    ];
+    return ['| | |', '|---|---|', ...rows.map(([name, value]) => `| ${name} | ${value} |`), ''];
+}
+function renderPlan(plan, report) {
+    const times = new Map(report.applied.map((applied) => [`${applied.app}.${applied.name}`, applied.milliseconds]));
+    const rows = plan.pending.slice(0, MOST_MIGRATIONS).map(({ app, name, operations }) => {
+        const time = times.get(`${app}.${name}`);
+        const done = time === undefined ? '' : `${(time / 1000).toFixed(2)} s`;
+        const texts = operations
+            .slice(0, MOST_OPERATIONS)
+            .map((operation) => escape(operation.text) + (operation.reversible ? '' : ' **(not reversible)**'));
+        if (operations.length > texts.length)
+            texts.push(`and ${operations.length - texts.length} more`);
+        return `| ${escape(`${app}.${name}`)} | ${texts.join('<br>')} | ${done} |`;
+    });
+    const more = plan.pending.length - rows.length;
+    return [
+        rows.length === 0 ? 'No migrations are pending.' : '### Migrations',
+        '',
+        ...(rows.length === 0 ? [] : ['| migration | operations | applied in |', '|---|---|---|', ...rows, '']),
+        ...(more > 0 ? [`and ${more} more.`, ''] : []),
+        ...warn('The models changed without a migration (run makemigrations):', plan.drift),
+        ...warn('The database has migrations that this image does not know:', plan.unknown),
+    ];
+}
+function warn(text, items) {
+    if (items.length === 0)
+        return [];
+    const names = items.slice(0, MOST_NAMES).map(escape);
+    if (items.length > names.length)
+        names.push(`and ${items.length - names.length} more`);
+    return [`> ⚠️ ${text} ${names.join(', ')}`, ''];
+}
+function renderSteps(report) {
+    if (report.steps.length === 0)
+        return [];
+    const steps = report.steps.map((step) => `${step.name} ${step.seconds.toFixed(1)} s`);
+    return ['<details><summary>Steps on the server</summary>', '', steps.join(' · '), '', '</details>', ''];
+}
+function cut(text) {
+    return text.length <= LONGEST_ERROR ? text : `${text.slice(0, LONGEST_ERROR)}\n…`;
+}
+/** Markdown of a table cell: nothing that a name contains may be read as markup. */
+function escape(text) {
+    return text
+        .replace(/[&<>|\\*_[\]`~$#@!]/g, (character) => `&#${character.charCodeAt(0)};`)
+        .replace(/[\p{Cc}\u2028\u2029]/gu, ' ');
+}
+
+
+/***/ }),
+
+/***/ 859:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   JD: () => (/* binding */ isLost),
+/* harmony export */   M6: () => (/* binding */ reconnect),
+/* harmony export */   Ng: () => (/* binding */ connect)
+/* harmony export */ });
+/* harmony import */ var node_crypto__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(7598);
+/* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(1455);
+/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6760);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(452);
+
+
+
+
+/** ssh's own exit code for everything that is not the remote command's. */
+const SSH_FAILED = 255;
+/** Not `=` in front: zsh would put the path of a program in its place. */
+const PLAIN_WORD = /^[A-Za-z0-9_@%+:,./][A-Za-z0-9_@%+=:,./-]*$/;
+const OPTION_WORD = /^-[A-Za-z]+$/;
+/** The path of a socket has 103 bytes at most (macOS), and ssh first makes it under a name that is 17 bytes longer. */
+const LONGEST_SOCKET_PATH = 86;
+/**
+ * Prepares the connection in `folder` (private to this run, removed by who made it): key, known hosts and configuration in
+ * files of mode 0600. Nothing is sent before the first call.
+ */
+async function connect(run, credentials, folder, signal) {
+    const { host } = credentials;
+    const knownHosts = await pin(run, host, credentials.knownHosts, signal);
+    await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_1__.writeFile)((0,node_path__WEBPACK_IMPORTED_MODULE_2__.join)(folder, 'key'), credentials.key, { mode: 0o600 });
+    await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_1__.writeFile)((0,node_path__WEBPACK_IMPORTED_MODULE_2__.join)(folder, 'known_hosts'), knownHosts.join('\n') + '\n', { mode: 0o600 });
+    await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_1__.writeFile)((0,node_path__WEBPACK_IMPORTED_MODULE_2__.join)(folder, 'ssh_config'), configure(host, folder), { mode: 0o600 });
+    return reconnect(run, host, folder, signal);
+}
+/** A connection over what `connect` left in `folder`; `post` uses it after `main` is gone. */
+function reconnect(run, host, folder, signal) {
+    const config = ['-F', (0,node_path__WEBPACK_IMPORTED_MODULE_2__.join)(folder, 'ssh_config')];
+    const call = async (words, options = {}) => run('ssh', [...config, 'server', ...words.map(checkWord)], { signal, ...options });
+    return {
+        call,
+        async reach(words, options) {
+            const finished = await call(words, options);
+            if (finished.code === SSH_FAILED)
+                throw await explainLoss(run, host, finished.stderr);
+            return finished;
+        },
+        async close() {
+            await run('ssh', [...config, '-O', 'exit', 'server'], { timeoutMs: 5_000 }).catch(() => { });
+        },
+    };
+}
+/** True when a finished call says that the connection, not the command, failed. */
+function isLost(finished) {
+    return finished.code === SSH_FAILED;
+}
+/** The threat is a value that the login shell on the other side would read as more than one word. */
+function checkWord(word) {
+    if (PLAIN_WORD.test(word) || OPTION_WORD.test(word) || word === '-')
+        return word;
+    throw new _errors_js__WEBPACK_IMPORTED_MODULE_3__/* .DeployError */ .sH('internal', {
+        what: 'A word for the server has characters that a shell would read',
+        seen: word,
+    });
+}
+function configure(host, folder) {
+    const settings = [
+        ['HostName', host.address],
+        ['User', host.user],
+        ['Port', String(host.port)],
+        ['IdentityFile', quote((0,node_path__WEBPACK_IMPORTED_MODULE_2__.join)(folder, 'key'))],
+        ['IdentitiesOnly', 'yes'],
+        ['IdentityAgent', 'none'],
+        ['UserKnownHostsFile', quote((0,node_path__WEBPACK_IMPORTED_MODULE_2__.join)(folder, 'known_hosts'))],
+        ['GlobalKnownHostsFile', '/dev/null'],
+        ['StrictHostKeyChecking', 'yes'],
+        ['UpdateHostKeys', 'no'],
+        // One attempt with one key: servers that punish failed logins (Debian 13's PerSourcePenalties) stay calm.
+        ['BatchMode', 'yes'],
+        ['PreferredAuthentications', 'publickey'],
+        ['ConnectTimeout', '15'],
+        ['ConnectionAttempts', '1'],
+        ['ServerAliveInterval', '10'],
+        ['ServerAliveCountMax', '6'],
+        ...share((0,node_path__WEBPACK_IMPORTED_MODULE_2__.join)(folder, 's')),
+        ['RequestTTY', 'no'],
+        ['ForwardAgent', 'no'],
+        ['ClearAllForwardings', 'yes'],
+        ['LogLevel', 'ERROR'],
+    ];
+    return ['Host server', ...settings.map(([name, value]) => `  ${name} ${value}`), ''].join('\n');
+}
+/** One connection for all calls. Where the path is too long for a socket, each call logs in anew: slower, but it works. */
+function share(socket) {
+    if (Buffer.byteLength(socket) > LONGEST_SOCKET_PATH)
+        return [];
+    return [
+        ['ControlMaster', 'auto'],
+        ['ControlPath', quote(socket)],
+        ['ControlPersist', '300'],
+    ];
+}
+/** A path may have spaces, and ssh reads `%` as the begin of a token. */
+function quote(path) {
+    return `"${path.replaceAll('%', '%%')}"`;
+}
+/** Known-hosts lines as they are; `SHA256:` fingerprints are exchanged for the server's keys that match one of them. */
+async function pin(run, host, { lines, fingerprints }, signal) {
+    if (fingerprints.length === 0)
+        return lines;
+    const offered = await offeredKeys(run, host, signal);
+    if (offered.length === 0)
+        throw unreachable(host, 'no host key was offered');
+    const matching = offered.filter((key) => fingerprints.includes(key.fingerprint)).map((key) => key.line);
+    if (matching.length + lines.length === 0)
+        throw wrongHostKey(host, offered.map(describeKey));
+    return [...lines, ...matching];
+}
+const describeKey = (key) => `${key.type} ${key.fingerprint}`;
+async function offeredKeys(run, host, signal) {
+    const scan = await run('ssh-keyscan', ['-T', '10', '-p', String(host.port), '--', host.address], { signal });
+    return scan.stdout.split('\n').flatMap((line) => {
+        const [name, type, key] = line.split(' ');
+        if (!name || !type || !key || name.startsWith('#'))
+            return [];
+        const fingerprint = (0,node_crypto__WEBPACK_IMPORTED_MODULE_0__.createHash)('sha256').update(Buffer.from(key, 'base64')).digest('base64').replace(/=+$/, '');
+        return [{ line, type, fingerprint: `SHA256:${fingerprint}` }];
+    });
+}
+async function explainLoss(run, host, stderr) {
+    const seen = stderr.trim().split('\n').slice(-3).join('\n');
+    if (/Host key verification failed|REMOTE HOST IDENTIFICATION|host key is known/i.test(stderr)) {
+        return wrongHostKey(host, (await offeredKeys(run, host)).map(describeKey));
+    }
+    // ssh goes on without a key that it cannot read, so the server's refusal follows.
+    if (/error in libcrypto|invalid format|incorrect passphrase/i.test(stderr)) {
+        return new _errors_js__WEBPACK_IMPORTED_MODULE_3__/* .DeployError */ .sH('input-invalid', {
+            what: 'ssh cannot read the private key in `ssh-key`',
+            seen,
+            why: 'the key has a passphrase, or the secret was copied incompletely',
+            fix: 'make a key without passphrase (ssh-keygen -t ed25519 -N "" -f deploy-key) and store the whole file',
+        });
+    }
+    if (/Permission denied|Too many authentication failures/.test(stderr)) {
+        return new _errors_js__WEBPACK_IMPORTED_MODULE_3__/* .DeployError */ .sH('ssh-login-refused', {
+            what: `The server ${host.address} does not accept this key for ${host.user}`,
+            seen,
+            why: 'the public half is not in the ~/.ssh/authorized_keys of that user, or another user is meant',
+            fix: `on the server, as ${host.user}: append the public key (ssh-keygen -y -f KEY) to ~/.ssh/authorized_keys`,
+        });
+    }
+    return unreachable(host, seen);
+}
+function wrongHostKey(host, offered) {
+    const name = host.port === 22 ? host.address : `[${host.address}]:${host.port}`;
+    return new _errors_js__WEBPACK_IMPORTED_MODULE_3__/* .DeployError */ .sH('ssh-host-key', {
+        what: `The host key of ${name} is not one of \`known-hosts\`, so nothing was sent`,
+        seen: offered.length === 0 ? 'no host key' : `the server offers ${offered.join(', ')}`,
+        why: 'the server was reinstalled, `known-hosts` is for another host or port, or somebody stands in between',
+        fix: `compare with \`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub\` on the server; if it is the same, store the output of \`ssh-keyscan -p ${host.port} ${host.address}\` as known-hosts`,
+    });
+}
+function unreachable(host, seen) {
+    return new _errors_js__WEBPACK_IMPORTED_MODULE_3__/* .DeployError */ .sH('ssh-unreachable', {
+        what: `No SSH connection to ${host.address} port ${host.port}`,
+        seen,
+        why: 'the name, the port, or a firewall that does not let the runner in',
+        fix: 'check `host` (user@host:port) and that port in the firewall of the server',
+    });
+}
+
+
+/***/ }),
+
+/***/ 1376:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+
+// EXPORTS
+__nccwpck_require__.d(__webpack_exports__, {
+  TG: () => (/* binding */ explainEnding),
+  Kz: () => (/* binding */ explainProbe),
+  oi: () => (/* binding */ explainStage),
+  K9: () => (/* binding */ explainUnfit)
+});
+
+// EXTERNAL MODULE: ./lib/django/document.js
+var django_document = __nccwpck_require__(7614);
+// EXTERNAL MODULE: ./lib/errors.js
+var errors = __nccwpck_require__(452);
+;// CONCATENATED MODULE: ./lib/server/exit.js
+/** The exit code of a step that saw the mark of `askToTurnBack` while it waited. */
+const ABORTED = 42;
+/** What an exit code of probe.py (10-29) or transaction.sh (30 and above) means; above 100 are those of `timeout` and signals. */
+const explanations = {
+    10: {
+        code: 'plan-differs',
+        what: 'The database changed after the plan was made',
+        why: 'another deployment or a `migrate` by hand came in between',
+        fix: 'run the job again: it plans anew',
+    },
+    11: {
+        code: 'lock-busy',
+        what: 'Another process holds the migration lock of the database',
+        fix: 'wait until the other migration is done and run the job again',
+    },
+    12: {
+        code: 'database-not-up',
+        what: 'The database does not answer',
+        why: 'its container is stopped, or host and port are wrong',
+        fix: 'start it on the server (`docker compose up -d` in the directory) or mend the settings',
+    },
+    13: {
+        code: 'database-refused',
+        what: 'The database refuses the connection',
+        why: 'user, password or database name in the env file are not those of the database',
+        fix: 'mend the env file; a PostgreSQL container keeps the password it was first started with',
+    },
+    14: {
+        code: 'migration-conflict',
+        what: 'The migrations contradict each other or the database',
+        fix: 'run `python manage.py makemigrations --merge`, or repair the rows of django_migrations that are named here',
+    },
+    15: {
+        code: 'migration-failed',
+        what: 'The time for migrations ran out between two of them',
+        fix: 'raise `migrate-timeout` and deploy again; it goes on where it stopped',
+    },
+    16: {
+        code: 'transaction-died',
+        what: 'The migration never got its word to start; nothing was migrated',
+        fix: 'run the job again',
+    },
+    17: { code: 'migration-failed', what: 'A migration failed', fix: 'mend the migration and deploy again' },
+    18: {
+        code: 'settings-import',
+        what: 'Django does not start in the new image',
+        why: 'a variable that the settings need is missing, or an import fails',
+        fix: 'add the variable to the env file on the server or to `env-file`; try `manage` if manage.py is started in another way',
+    },
+    19: {
+        code: 'not-migrated',
+        what: 'The running release is not migrated as planned',
+        why: 'somebody else migrated at the same time, or the containers run other code than the image',
+        fix: 'run the job again',
+    },
+    20: {
+        code: 'rollback-unfit',
+        what: 'The old code cannot live with the database as it is now',
+        fix: 'deploy a release that mends the problem with the newer code',
+    },
+    21: {
+        code: 'health-timeout',
+        what: 'The new release did not become healthy in time',
+        fix: 'see the last lines of the containers; raise `health-timeout` when the app is only slow',
+    },
+    46: {
+        code: 'health-timeout',
+        what: 'The new release did not become healthy in time',
+        fix: 'see the last lines of the containers; raise `health-timeout` when the app is only slow',
+    },
+    30: {
+        code: 'transaction-failed',
+        what: "The project's directory on the server cannot be used",
+        why: 'it was removed since this run began, or belongs to another user',
+        fix: 'give the folder to the user of `host`, then run the job again',
+    },
+    31: {
+        code: 'server-format',
+        what: 'A newer version of this action has deployed to this directory',
+        fix: 'use the newer version in this workflow as well',
+    },
+    32: {
+        code: 'registry-login-failed',
+        what: 'The registry refused the login of the server',
+        fix: 'check registry-username and registry-password',
+    },
+    33: {
+        code: 'pull-failed',
+        what: 'The server could not pull an image',
+        why: 'the registry is not reachable from the server, the image is gone, or the disk is full',
+        fix: 'try `docker pull` with the name on the server',
+    },
+    34: {
+        code: 'env-file-missing',
+        what: 'The Compose file names an env file that is neither shipped nor on the server',
+        fix: 'put it into the directory on the server, or ship it with `env-files`',
+    },
+    35: {
+        code: 'compose-invalid',
+        what: 'Docker Compose on the server does not accept the Compose file',
+        fix: 'a required variable is set in `.env` on the server or in `env-file`',
+    },
+    36: {
+        code: 'variable-missing',
+        what: 'The Compose file uses variables that are set nowhere',
+        why: 'Compose would make them empty: empty passwords are made this way',
+        fix: 'set them in `.env` on the server or in `env-file`, or give them a default: ${NAME:-value}',
+    },
+    37: {
+        code: 'lock-busy',
+        what: 'This very transaction is already running',
+        fix: 'follow the run that started it',
+    },
+    38: {
+        code: 'server-no-docker',
+        what: 'Docker on the server went away and did not come back',
+        fix: 'start Docker on the server; the next deploy or rollback finishes what is unfinished',
+    },
+    39: {
+        code: 'recovery-failed',
+        what: 'Going back to the release before failed',
+        fix: 'mend what the lines above name, then run the job again: it finishes going back first',
+    },
+    40: {
+        code: 'recovery-failed',
+        what: 'An interrupted deployment could not be finished',
+        fix: 'look at .deploy/journal on the server; run the job again',
+    },
+    41: {
+        code: 'newer-run-deployed',
+        what: 'A newer workflow run has already deployed',
+        why: 'this run was started earlier, or is an old run that was started again',
+        fix: 'use the rollback workflow to go back, or set `force: true`',
+    },
+    [ABORTED]: {
+        code: 'aborted',
+        what: 'The job was cancelled, so the deployment turned back at its next safe point',
+        fix: 'run the job again to deploy',
+    },
+    43: { code: 'database-not-up', what: 'A data service did not become healthy', fix: 'see its last lines above' },
+    44: {
+        code: 'migration-failed',
+        what: "The migration's container disappeared, its result is unknown",
+        fix: 'look at the database, then run the job again',
+    },
+    45: {
+        code: 'container-exited',
+        what: 'A container of the new release does not stay up',
+        why: 'the program in it ends or crashes at its start',
+        fix: 'see its last lines',
+    },
+    47: {
+        code: 'container-exited',
+        what: 'A container of the new release does not stay up',
+        why: 'the program in it ends or crashes at its start',
+        fix: 'see its last lines',
+    },
+    48: {
+        code: 'container-exited',
+        what: 'A running container is not of the new image',
+        why: 'somebody else changes the containers of this project',
+        fix: 'run the job again',
+    },
+    49: {
+        code: 'transaction-died',
+        what: 'The transaction did not start on the server; nothing was changed',
+        why: 'the server is overloaded, or its disk is full',
+        fix: 'run the job again',
+    },
+    50: {
+        code: 'transaction-failed',
+        what: 'Another deployment with the same name was staged at the same time',
+        why: 'two jobs of one run deploy the same version to the same directory',
+        fix: 'run this job again',
+    },
+    64: {
+        code: 'internal',
+        what: 'The script on the server was asked for something that it does not know',
+        fix: 'run the job again with debug logging and report the log',
+    },
+    124: {
+        code: 'transaction-failed',
+        what: 'A command on the server did not end in time and was stopped',
+        why: 'Docker on the server hangs or is very busy',
+        fix: 'see the last lines; look at the server, then run the job again',
+    },
+    126: {
+        code: 'transaction-failed',
+        what: 'A program on the server or in the image may not be started',
+        fix: 'see which in the last lines; `manage` names the one that starts Django commands',
+    },
+    127: {
+        code: 'transaction-failed',
+        what: 'A program is missing on the server or in the image',
+        fix: 'see which in the last lines; `manage` names the one that starts Django commands',
+    },
+    137: {
+        code: 'transaction-failed',
+        what: 'A program on the server was killed',
+        why: 'most often its memory ran out',
+        fix: "look for `oom` in the server's `dmesg`, give it more memory or start fewer workers",
+    },
+};
+/** Exit codes whose cause stands in what was printed around them, not in one line. */
+const NEEDS_TAIL = [21, 33, 35, 43, 45, 46, 47, 124, 126, 127, 137];
+/** Whether an exit code has an explanation of its own. */
+function isKnownExit(code) {
+    return code in explanations;
+}
+/** The code and the text of the error for an exit code; `said` is the program's one line about it, `tail` its last lines. */
+function explainExit(code, said, tail, step) {
+    const known = explanations[code];
+    const all = tail.includes(said ?? '') ? tail : `${said}\n${tail}`.trim();
+    if (known)
+        return [known.code, { ...known, seen: (NEEDS_TAIL.includes(code) ? all : said) || undefined }];
+    const during = step === undefined ? '' : ` (step ${step})`;
+    return [
+        'transaction-failed',
+        {
+            what: `The server could not do a step of the deployment${during}`,
+            seen: all || undefined,
+            why: `exit code ${code}`,
+            fix: 'see the last lines; when they do not help, run the job again with debug logging',
+        },
+    ];
+}
+
+;// CONCATENATED MODULE: ./lib/server/failure.js
+
+
+
+/** A failure before the transaction: of `stage`, `plan` or `begin`. The exit codes are those of transaction.sh and probe.py. */
+function explainStage(finished) {
+    const lines = finished.stderr.trim().split('\n');
+    const tail = lines.slice(-8).join('\n');
+    return new errors/* DeployError */.sH(...explainExit(finished.code, saidIn(lines) ?? tail, tail));
+}
+/** What `die` of transaction.sh said. */
+function saidIn(lines) {
+    return lines.findLast((line) => line.startsWith('deploy-django: '))?.slice('deploy-django: '.length);
+}
+/** A probe that did not do what was asked, with what it said about it. */
+function explainProbe(code, document, stderr) {
+    // These codes are the server's own: it did not even ask.
+    if (code >= 30)
+        return explainStage({ code, stdout: '', stderr });
+    const error = (0,django_document/* readProbeError */.Tl)(document);
+    const tail = stderr.trim().split('\n').slice(-8).join('\n');
+    const seen = error ? [error.message, error.detail].filter((part) => part).join('\n') : tail;
+    if (error && !isKnownExit(code)) {
+        return new errors/* DeployError */.sH('internal', {
+            what: 'The probe, which asks Django about the migrations, failed',
+            seen,
+            why: 'it met an error that it does not know, perhaps in a version of Django or of a database that is new to it',
+            fix: 'look for the traceback above; when it is not from the app, report it',
+        });
+    }
+    // Without a document Django did not get as far as our code, whatever the exit code.
+    return new errors/* DeployError */.sH(...explainExit(document ? code : 18, seen, tail));
+}
+/** Why a transaction went back, and what to do; undefined when it reached its goal. */
+function explainEnding(ending) {
+    if (ending.word === 'committed' || ending.word === 'unchanged')
+        return undefined;
+    const reason = explainFailure(ending);
+    if (ending.word === 'back' && reason)
+        return reason;
+    const tail = ending.log.slice(-12).join('\n');
+    if (ending.journal.some((line) => line.step === 'back' && line.state === 'fail')) {
+        return new errors/* DeployError */.sH('recovery-failed', {
+            what: 'The deployment failed, and going back to the release before failed as well',
+            seen: tail,
+            why: 'Docker on the server does not do what it is asked to, or the images of the release before are gone',
+            fix: 'mend what the lines above name, then run the job again: it finishes going back first',
+            cause: reason,
+        });
+    }
+    return new errors/* DeployError */.sH('transaction-died', {
+        what: 'The deployment on the server was interrupted',
+        seen: tail,
+        why: 'the server or its Docker was stopped',
+        fix: 'run the job again: it finishes what is unfinished first',
+        cause: reason,
+    });
+}
+function explainFailure(ending) {
+    if (ending.failure === undefined)
+        return undefined;
+    if (ending.failure === 'aborted')
+        return new errors/* DeployError */.sH(...explainExit(ABORTED, undefined, ''));
+    const { step, code } = ending.failure;
+    const tail = ending.log.slice(-12).join('\n');
+    return explainReport(ending, code) ?? new errors/* DeployError */.sH(...explainExit(code, saidIn(ending.log) ?? tail, tail, step));
+}
+/** What the probe reported says more than its exit code. */
+function explainReport(ending, code) {
+    const http = ending.documents.get('http');
+    if (code === 21 && http) {
+        const report = (0,django_document/* readHttpReport */.x$)(http);
+        return new errors/* DeployError */.sH(healthCode(report.reason), {
+            what: `The new release did not become healthy: ${report.url ?? 'no address'} ${report.status === undefined ? '' : `answers ${report.status}`}`.trim(),
+            seen: report.text,
+            why: lastLines(ending),
+            fix: 'mend the app, or set `health-url`, `health-headers` and `health-status` to what a healthy answer looks like',
+        });
+    }
+    const migrate = ending.documents.get('migrate');
+    const failed = migrate && code === 17 ? (0,django_document/* readMigrateReport */.OI)(migrate).failed : undefined;
+    if (failed) {
+        return new errors/* DeployError */.sH('migration-failed', {
+            what: `Migration ${failed.app}.${failed.name} failed`,
+            seen: failed.error,
+            fix: 'mend the migration and deploy again; what was applied before it stays and is not applied twice',
+        });
+    }
+    const fit = ending.documents.get('fit');
+    if (fit && code === 20)
+        return explainUnfit(fit);
+    const asked = [...ending.documents.values()].findLast((document) => (0,django_document/* readProbeError */.Tl)(document));
+    return asked && code < 30 ? explainProbe(code, asked, '') : undefined;
+}
+/** The refusal of a rollback, with the migrations in the way by name. */
+function explainUnfit(document) {
+    const { ahead, problems } = (0,django_document/* readFitReport */.gg)(document);
+    return new errors/* DeployError */.sH('rollback-unfit', {
+        what: 'The old code cannot live with the database as it is now',
+        seen: [...problems, ...(ahead.length > 0 ? [`applied since: ${ahead.join(', ')}`] : [])].join('\n'),
+        why: 'a migration since then removed or renamed what the old code uses, or added a column that it cannot fill',
+        fix: 'deploy a release that mends the problem with the newer code, or reverse these migrations first',
+    });
+}
+function healthCode(reason) {
+    switch (reason) {
+        case 'refused':
+            return 'health-refused';
+        case 'bad-request':
+            return 'health-bad-request';
+        case 'https-redirect':
+            return 'health-https-redirect';
+        case 'server-error':
+            return 'health-server-error';
+        default:
+            return 'health-timeout';
+    }
+}
+function lastLines(ending) {
+    const lines = ending.log.filter((line) => line.startsWith('  | '));
+    return lines.length === 0 ? undefined : `the container's last lines:\n${lines.slice(-15).join('\n')}`;
+}
+
+
+/***/ }),
+
+/***/ 9394:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   G5: () => (/* binding */ command),
+/* harmony export */   e6: () => (/* binding */ follow)
+/* harmony export */ });
+/* unused harmony exports parseJournalLine, conclude */
+/* harmony import */ var node_timers_promises__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8500);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(452);
+/* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(7614);
+/* harmony import */ var _connection_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(859);
+
+
+
+
+const RECONNECT_LIMIT_MS = 10 * 60_000;
+/** ssh gives up on a connection that it cannot make, or that died, long before; a longer call was connected. */
+const ATTEMPT_LIMIT_MS = 90_000;
+const LOG_TAIL = 60;
+const realTime = {
+    now: Date.now,
+    // An abort only ends the pause: the next call says that it was an abort.
+    pause: (milliseconds, signal) => (0,node_timers_promises__WEBPACK_IMPORTED_MODULE_0__.setTimeout)(milliseconds, undefined, { ...(signal && { signal }) }).catch(() => { }),
+};
+/**
+ * Follows a transaction to its end. It runs without us: a lost connection only loses the view, so it is opened again,
+ * for ten minutes at most, and the story goes on where it stopped.
+ */
+async function follow(connection, directory, transaction, show, signal, clock = realTime) {
+    const journal = [];
+    const log = [];
+    const documents = new Map();
+    let logLines = 0;
+    let lastMark = '';
+    let over;
+    let lostSince;
+    const take = (text) => {
+        const [mark, rest] = [text.slice(0, 2), text.slice(2)];
+        if (mark === 'j ') {
+            const line = parseJournalLine(rest);
+            journal.push(line);
+            show({ kind: 'journal', line });
+        }
+        else if (mark === 'l ') {
+            logLines += 1;
+            log.push(rest);
+            if (log.length > LOG_TAIL)
+                log.shift();
+            show({ kind: 'log', text: rest });
+        }
+        else if (mark === 'r ') {
+            const document = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_2__/* .findDocument */ .$)(rest);
+            if (document && typeof document['verb'] === 'string')
+                documents.set(document['verb'], document);
+        }
+        else if (text === 'x ended' || text === 'x died')
+            over = text === 'x ended' ? 'ended' : 'died';
+        lastMark = mark;
+        lostSince = undefined;
+    };
+    const forgetLast = () => {
+        if (lastMark === 'j ')
+            journal.pop();
+        if (lastMark === 'l ') {
+            log.pop();
+            logLines -= 1;
+        }
+    };
+    while (over === undefined) {
+        const words = [...command(directory, transaction, 'follow'), String(journal.length), String(logLines)];
+        const begun = clock.now();
+        const finished = await connection.call(words, {
+            onLine: (line, stream) => {
+                if (stream === 'stdout')
+                    take(line);
+            },
+            ...(signal && { signal }),
+        });
+        if (over !== undefined)
+            break;
+        // A line that broke off with the connection is asked for again.
+        if (finished.stdout !== '' && !finished.stdout.endsWith('\n'))
+            forgetLast();
+        if (lostSince === undefined || clock.now() - begun > ATTEMPT_LIMIT_MS)
+            lostSince = clock.now();
+        if (!(0,_connection_js__WEBPACK_IMPORTED_MODULE_3__/* .isLost */ .JD)(finished) || clock.now() - lostSince > RECONNECT_LIMIT_MS) {
+            throw new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('transaction-died', {
+                what: 'The view of the deployment was lost; it goes on by itself on the server',
+                seen: finished.stderr.trim().split('\n').at(-1) || undefined,
+                why: (0,_connection_js__WEBPACK_IMPORTED_MODULE_3__/* .isLost */ .JD)(finished)
+                    ? 'the connection did not come back within ten minutes'
+                    : `the journal could not be read on the server (exit code ${finished.code})`,
+                fix: 'run the job again: it waits for the deployment, finishes what is unfinished and reports',
+            });
+        }
+        await clock.pause(1_000, signal);
+    }
+    return conclude(over, journal, documents, log);
+}
+/** The words that run a verb of the script that a transaction brought with it. */
+function command(directory, transaction, verb) {
+    return ['sh', `${directory}/.deploy/plans/${transaction}/transaction.sh`, verb, directory, transaction];
+}
+/** `<time> <step> <state> <detail…>` */
+function parseJournalLine(text) {
+    const [time = '', step = '', state = '', ...detail] = text.split(' ');
+    return { time, step, state, detail: detail.join(' ') };
+}
+/** Pure: what the journal says about the end. */
+function conclude(over, journal, documents, log) {
+    const last = journal.findLast((line) => line.step === 'end');
+    const failed = journal.find((line) => line.state === 'fail' && !NO_REASON.includes(line.step));
+    const back = journal.find((line) => line.step === 'back' && line.state === 'begin');
+    return {
+        word: over === 'died' || !last ? 'died' : readWord(last.state),
+        serves: last ? last.detail || undefined : servesMeanwhile(journal),
+        failure: failed
+            ? { step: failed.step, code: Number(failed.detail) }
+            : back?.detail === 'aborted' || (last?.state === 'back' && !back)
+                ? 'aborted'
+                : undefined,
+        journal,
+        documents,
+        log,
+    };
+}
+/** Steps that fail after the decision to go back or after the commit: they are not why a transaction missed its goal. */
+const NO_REASON = ['undo', 'back', 'prune'];
+/** What serves while nothing says how it ended; undefined between the first touch of a container and the commit. */
+function servesMeanwhile(journal) {
+    const happened = (step, state) => journal.some((line) => line.step === step && line.state === state);
+    const [target, , from] = journal[0]?.detail.split(' ') ?? [];
+    if (happened('commit', 'end'))
+        return target;
+    if (happened('swap', 'begin') && !happened('back', 'end'))
+        return undefined;
+    return from === '-' ? undefined : from || undefined;
+}
+function readWord(word) {
+    return word === 'committed' || word === 'unchanged' || word === 'back' ? word : 'died';
+}
+
+
+/***/ }),
+
+/***/ 6524:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   Op: () => (/* binding */ look),
+/* harmony export */   fK: () => (/* binding */ fact),
+/* harmony export */   i6: () => (/* binding */ checkServer),
+/* harmony export */   kN: () => (/* binding */ checkArchitecture)
+/* harmony export */ });
+/* unused harmony export parseLook */
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(452);
+
+const HEADER = 'deploy-django look 1';
+/** Asks the server, once, for everything that the decisions of a run need. `script` is transaction.sh. */
+async function look(connection, script, directory) {
+    const finished = await connection.reach(['sh', '-s', 'look', directory], { stdin: script, timeoutMs: 120_000 });
+    const server = parseLook(finished.stdout);
+    if (server)
+        return server;
+    throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('internal', {
+        what: 'The server answered, but not to our question',
+        seen: (finished.stderr || finished.stdout).trim().slice(-500),
+        why: 'the login shell of this user runs something else, or there is no `sh`',
+    });
+}
+/** Reads the answer; what a noisy login prints in front of it is passed over. Undefined when it is not whole. */
+function parseLook(text) {
+    const lines = text.split('\n');
+    const start = lines.indexOf(HEADER);
+    const end = lines.indexOf('end', start);
+    if (start < 0 || end < 0)
+        return undefined;
+    const words = lines.slice(start + 1, end).map((line) => splitOnce(line));
+    const all = (name) => words.filter(([word]) => word === name).map(([, rest]) => rest);
+    const one = (name) => all(name)[0] || undefined;
+    const [docker, architecture] = one('docker')?.split(' ') ?? [];
+    return {
+        home: one('home') ?? '',
+        docker,
+        architecture,
+        dockerError: one('docker-error'),
+        compose: one('compose'),
+        freeDisk: toNumber(one('disk')),
+        missing: all('missing'),
+        projects: all('project'),
+        format: toNumber(one('format')),
+        current: one('current'),
+        previous: one('previous'),
+        releases: new Map(all('release').map((id) => [id, factsOf(id, all('fact'))])),
+        served: all('served'),
+        plans: all('plan'),
+        open: all('open'),
+    };
+}
+function factsOf(id, lines) {
+    const facts = new Map();
+    for (const line of lines) {
+        const [of, rest] = splitOnce(line);
+        const [name, value] = splitOnce(rest);
+        if (of === id)
+            facts.set(name, [...(facts.get(name) ?? []), value]);
+    }
+    return facts;
+}
+/** The single line of a fact. */
+function fact(facts, name) {
+    return facts?.get(name)?.[0];
+}
+/** Stops, before anything is sent, on a server that cannot run a deployment. All problems of a kind in one error. */
+function checkServer(server, user) {
+    if (server.docker === undefined)
+        throw noDocker(server.dockerError, user);
+    if (server.compose === undefined || !isAtLeast(server.compose, [2, 20])) {
+        throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('server-compose-old', {
+            what: 'The server needs Docker Compose 2.20 or newer',
+            seen: server.compose ?? 'no `docker compose`',
+            fix: "install the package docker-compose-plugin of Docker's own repository on the server",
+        });
+    }
+    if (server.missing.length > 0) {
+        throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('server-no-docker', {
+            what: `The server lacks ${server.missing.join(', ')}`,
+            fix: 'install coreutils, util-linux and tar (on Alpine: apk add coreutils util-linux tar)',
+        });
+    }
+    if (server.format !== undefined && server.format > 1) {
+        throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('server-format', {
+            what: 'A newer version of this action has deployed to this directory',
+            seen: `format ${server.format}, this version knows 1`,
+            fix: 'use the newer version in this workflow as well',
+        });
+    }
+}
+/** Stops when the image would not run there. */
+function checkArchitecture(server, image) {
+    if (server.architecture === undefined || image === '' || server.architecture === image)
+        return;
+    throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('server-architecture', {
+        what: `The image is for ${image}, the server has ${server.architecture}`,
+        fix: `build for the server: set: "*.platform=linux/${server.architecture}", or run the job on such a runner`,
+    });
+}
+function noDocker(error, user) {
+    if (error === undefined) {
+        return new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('server-no-docker', {
+            what: 'Docker is not installed on the server',
+            seen: 'no `docker` program',
+            fix: 'install Docker Engine with the Compose plugin on the server',
+        });
+    }
+    if (/permission denied/i.test(error)) {
+        return new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('server-no-docker', {
+            what: `${user} may not use Docker on the server`,
+            seen: error,
+            why: `${user} is not in the group docker`,
+            fix: `on the server, as root: usermod -aG docker ${user}`,
+        });
+    }
+    return new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('server-no-docker', {
+        what: 'Docker does not answer on the server',
+        seen: error,
+        why: 'it is not running, or this user has a Docker of its own that is not',
+        fix: 'start it on the server, as root: systemctl enable --now docker',
+    });
+}
+function isAtLeast(version, wanted) {
+    const numbers = version.replace(/^v/, '').split(/[.+-]/).map(Number);
+    for (const [index, least] of wanted.entries()) {
+        const number = numbers[index] ?? 0;
+        if (number !== least)
+            return number > least;
+    }
+    return true;
+}
+function splitOnce(line) {
+    const space = line.indexOf(' ');
+    return space < 0 ? [line, ''] : [line.slice(0, space), line.slice(space + 1)];
+}
+function toNumber(text) {
+    return text === undefined || !/^\d+$/.test(text) ? undefined : Number(text);
+}
+
+
+/***/ }),
+
+/***/ 9762:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   BX: () => (/* binding */ currentRelease),
+/* harmony export */   E4: () => (/* binding */ versionOf),
+/* harmony export */   IC: () => (/* binding */ imagesOf),
+/* harmony export */   Mj: () => (/* binding */ frontsOf),
+/* harmony export */   bx: () => (/* binding */ chooseTarget)
+/* harmony export */ });
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(452);
+/* harmony import */ var _look_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6524);
+
+
+/** The release that serves; undefined before the first deploy. */
+function currentRelease(server) {
+    return server.current === undefined ? undefined : findRelease(server, server.current);
+}
+/** The version of a release id, as people know it. */
+function versionOf(server, id) {
+    return id === undefined ? undefined : (findRelease(server, id)?.version ?? id);
+}
+/**
+ * The release to go back to: the newest of the asked version that has ever served, or, without a version, what served
+ * before the current release was first deployed.
+ */
+function chooseTarget(server, version) {
+    const known = server.served.flatMap((id) => findRelease(server, id) ?? []);
+    const versions = [...new Set(known.map((release) => release.version))].join(', ') || 'none';
+    if (version !== undefined) {
+        const found = known.findLast((release) => release.version === version);
+        if (found)
+            return found;
+        throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('rollback-unknown-version', {
+            what: `No release ${version} that has served is on the server`,
+            seen: `releases that can be restored: ${versions}`,
+            why: 'it was never deployed here, or `keep-releases` let it go',
+            fix: 'choose one of these versions, or deploy the old tag again',
+        });
+    }
+    const before = server.previous === undefined ? undefined : findRelease(server, server.previous);
+    if (before)
+        return before;
+    throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('rollback-none', {
+        what: 'There is no earlier release to go back to',
+        seen: `releases that can be restored: ${versions}`,
+        why: `${versionOf(server, server.current) ?? 'the current release'} is the first one here, or what served before it is gone`,
+        fix: known.some((release) => release.id !== server.current)
+            ? 'set `version` to one of these'
+            : 'deploy the tag that you want to go back to',
+    });
+}
+/** `service port` lines as pairs. */
+function frontsOf(facts) {
+    return (facts.get('fronts') ?? []).map((line) => {
+        const [service = '', port = ''] = line.split(' ');
+        return [service, Number(port)];
+    });
+}
+/** `service name@digest` lines as a record. */
+function imagesOf(facts) {
+    return Object.fromEntries((facts.get('images') ?? []).map((line) => {
+        const [service = '', image = ''] = line.split(' ');
+        return [service, image];
+    }));
+}
+function findRelease(server, id) {
+    const facts = server.releases.get(id);
+    return facts && { id, version: (0,_look_js__WEBPACK_IMPORTED_MODULE_1__/* .fact */ .fK)(facts, 'version') ?? id, facts };
+}
+
+
+/***/ }),
+
+/***/ 13:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   Ri: () => (/* binding */ incoming),
+/* harmony export */   Rz: () => (/* binding */ writeFacts),
+/* harmony export */   dw: () => (/* binding */ stage),
+/* harmony export */   jP: () => (/* binding */ planFiles),
+/* harmony export */   qN: () => (/* binding */ begin),
+/* harmony export */   tN: () => (/* binding */ send)
+/* harmony export */ });
+/* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(1455);
+/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6760);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(452);
+/* harmony import */ var _failure_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(1376);
+/* harmony import */ var _follow_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(9394);
+
+
+
+
+
+/** The facts as files below `folder`. The server reads them line by line, so no line may hold a line end or control character. */
+function writeFacts(folder, facts) {
+    return Object.entries(facts).map(([name, lines]) => {
+        const bad = lines.find((line) => !/^[^\p{Cc}]*$/u.test(line));
+        if (bad !== undefined) {
+            throw new _errors_js__WEBPACK_IMPORTED_MODULE_2__/* .DeployError */ .sH('input-invalid', {
+                what: `A value of "${name}" has a line end or control character`,
+                seen: JSON.stringify(bad),
+                fix: 'remove it from the name in the Compose file or the input',
+            });
+        }
+        return { path: `${folder}/facts/${name}`, content: lines.map((line) => `${line}\n`).join(''), mode: 0o600 };
+    });
+}
+/** A transaction's own folder: the script that will walk it, the probe, and its facts. */
+function planFiles(folder, assets, facts) {
+    return [
+        { path: `${folder}/transaction.sh`, content: assets.transaction, mode: 0o700 },
+        { path: `${folder}/probe.py`, content: assets.probe, mode: 0o600 },
+        ...writeFacts(folder, facts),
+    ];
+}
+/** Sends the files into `destination` on the server, which is made private to the user; an archive in one call. */
+async function send(run, connection, destination, files, folder) {
+    const archive = await pack(run, files, folder);
+    const made = await connection.reach(['mkdir', '-p', '-m', '700', destination]);
+    if (made.code !== 0)
+        throw notWritten(destination, made.stderr);
+    const sent = await connection.reach(['tar', '-x', '-p', '-f', '-', '-C', destination], { stdin: archive });
+    if (sent.code !== 0)
+        throw notWritten(destination, sent.stderr);
+}
+async function pack(run, files, folder) {
+    const tree = await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.mkdtemp)((0,node_path__WEBPACK_IMPORTED_MODULE_1__.join)(folder, 'send-'));
+    try {
+        for (const file of files) {
+            const path = (0,node_path__WEBPACK_IMPORTED_MODULE_1__.join)(tree, 'tree', file.path);
+            // tar gives the folders on the server these modes as well.
+            await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.mkdir)((0,node_path__WEBPACK_IMPORTED_MODULE_1__.dirname)(path), { recursive: true, mode: 0o700 });
+            await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.writeFile)(path, file.content, { mode: 0o600 });
+            await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.chmod)(path, file.mode);
+        }
+        const archive = (0,node_path__WEBPACK_IMPORTED_MODULE_1__.join)(tree, 'archive.tar');
+        const packed = await run('tar', ['-C', (0,node_path__WEBPACK_IMPORTED_MODULE_1__.join)(tree, 'tree'), '-c', '-f', archive, '--owner=0', '--group=0', '.']);
+        if (packed.code !== 0)
+            throw new _errors_js__WEBPACK_IMPORTED_MODULE_2__/* .DeployError */ .sH('internal', { what: 'tar failed on the runner', seen: packed.stderr });
+        return await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.readFile)(archive);
+    }
+    finally {
+        await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.rm)(tree, { recursive: true, force: true });
+    }
+}
+/** Puts what was sent in place and pulls the images by digest; the site is untouched. */
+async function stage(connection, directory, transaction, login, show) {
+    const script = `${incoming(directory, transaction)}/plan/transaction.sh`;
+    const staged = await connection.reach(['sh', script, 'stage', directory, transaction], {
+        stdin: login ? `${login.registry}\n${login.username}\n${login.password}\n` : '',
+        onLine: (line, stream) => {
+            if (stream === 'stdout')
+                show(line);
+        },
+    });
+    if (staged.code !== 0)
+        throw (0,_failure_js__WEBPACK_IMPORTED_MODULE_3__/* .explainStage */ .oi)(staged);
+}
+/** Where an upload waits until `stage` puts it in place. */
+function incoming(directory, transaction) {
+    return `${directory}/.deploy/incoming/${transaction}`;
+}
+/** Starts the transaction; from here on it lives on the server. */
+async function begin(connection, directory, transaction) {
+    const begun = await connection.reach((0,_follow_js__WEBPACK_IMPORTED_MODULE_4__/* .command */ .G5)(directory, transaction, 'begin'));
+    if (begun.code !== 0)
+        throw (0,_failure_js__WEBPACK_IMPORTED_MODULE_3__/* .explainStage */ .oi)(begun);
+}
+function notWritten(destination, stderr) {
+    return new _errors_js__WEBPACK_IMPORTED_MODULE_2__/* .DeployError */ .sH('server-disk', {
+        what: `The release could not be written to ${destination} on the server`,
+        seen: stderr.trim(),
+        why: 'the disk is full, or the folder belongs to another user',
+        fix: 'free disk space, or give the folder to the user of `host`',
+    });
+}
+
+
+/***/ }),
+
+/***/ 3675:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   Si: () => (/* binding */ newId),
+/* harmony export */   cm: () => (/* binding */ followToEnd),
+/* harmony export */   hH: () => (/* binding */ askToTurnBack),
+/* harmony export */   hL: () => (/* binding */ transact)
+/* harmony export */ });
+/* harmony import */ var _follow_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(9394);
+/* harmony import */ var _stage_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(13);
+
+
+/**
+ * Starts a staged transaction and follows it to its end. When its process dies on the server, recovery is asked for at
+ * once and the ending is read again. When `signal` fires, nobody follows on; the transaction does, see `askToTurnBack`.
+ */
+async function transact(connection, transaction, show, signal) {
+    await (0,_stage_js__WEBPACK_IMPORTED_MODULE_1__/* .begin */ .qN)(connection, transaction.directory, transaction.id);
+    return await followToEnd(connection, transaction, show, signal);
+}
+/** Follows a transaction that was begun, also from `post`. */
+async function followToEnd(connection, { directory, id }, show, signal) {
+    const ending = await (0,_follow_js__WEBPACK_IMPORTED_MODULE_0__/* .follow */ .e6)(connection, directory, id, show, signal);
+    if (ending.word !== 'died')
+        return ending;
+    await connection.reach(['sh', script(directory, id), 'recover', directory], { signal });
+    return await (0,_follow_js__WEBPACK_IMPORTED_MODULE_0__/* .follow */ .e6)(connection, directory, id, () => { }, signal);
+}
+/**
+ * Leaves the mark that makes a transaction turn back at its next safe point; it never stops a running migration. It is sent
+ * after the job was cancelled, so the signal of the connection must not stop it.
+ */
+async function askToTurnBack(connection, { directory, id }) {
+    await connection.call((0,_follow_js__WEBPACK_IMPORTED_MODULE_0__/* .command */ .G5)(directory, id, 'abort'), { signal: undefined, timeoutMs: 5_000 });
+}
+function script(directory, id) {
+    return `${directory}/.deploy/plans/${id}/transaction.sh`;
+}
+/** `<what>-<run>-<attempt>`, with a number behind it when one run deploys the same version twice. */
+function newId(name, run, taken) {
+    const id = `${name}-${run.runId}-${run.runAttempt}`;
+    for (let number = 1;; number += 1) {
+        const candidate = number === 1 ? id : `${id}.${number}`;
+        if (!taken.includes(candidate))
+            return candidate;
+    }
+}
+
+
+/***/ }),
+
+/***/ 7390:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   Xd: () => (/* binding */ followed),
+/* harmony export */   _q: () => (/* binding */ saveFollowed),
+/* harmony export */   eY: () => (/* binding */ forgetFollowed),
+/* harmony export */   t9: () => (/* binding */ saveTemporaryFolder),
+/* harmony export */   tl: () => (/* binding */ isPost),
+/* harmony export */   yy: () => (/* binding */ temporaryFolder)
+/* harmony export */ });
+/* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3218);
+/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6760);
+
+
+/**
+ * Whether this process is the post step. The name of its file says so, not a mark that main leaves: a job that is cancelled
+ * before main could leave one would start its deployment in the post step.
+ */
+const isPost = (0,node_path__WEBPACK_IMPORTED_MODULE_1__.parse)(process.argv[1] ?? '').name === 'post';
+/** The folder of temporary files (keys, control socket) that post removes; empty when main made none. */
+function temporaryFolder() {
+    return (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .getState */ .Gu)('folder');
+}
+/** Leaves the folder of temporary files to post. */
+function saveTemporaryFolder(path) {
+    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .saveState */ .LZ)('folder', path);
+}
+/** The transaction that main was following when it ended, if any. */
+function followed() {
+    const [tid, directory] = [(0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .getState */ .Gu)('tid'), (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .getState */ .Gu)('directory')];
+    return tid === '' ? undefined : { tid, directory };
+}
+/** Called before a transaction is started on the server. */
+function saveFollowed(transaction) {
+    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .saveState */ .LZ)('tid', transaction.tid);
+    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .saveState */ .LZ)('directory', transaction.directory);
+}
+/** Called when the transaction has ended and was reported: nothing is left for post to follow. */
+function forgetFollowed() {
+    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .saveState */ .LZ)('tid', '');
+}
+
+
+/***/ }),
+
+/***/ 6393:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   Bp: () => (/* binding */ parseDirectory),
+/* harmony export */   Dk: () => (/* binding */ parseHealthUrl),
+/* harmony export */   Dx: () => (/* binding */ linesOf),
+/* harmony export */   E9: () => (/* binding */ parseDuration),
+/* harmony export */   Fs: () => (/* binding */ parseContent),
+/* harmony export */   Io: () => (/* binding */ parseEnvFiles),
+/* harmony export */   QG: () => (/* binding */ parseHeaders),
+/* harmony export */   Tc: () => (/* binding */ parseManage),
+/* harmony export */   XB: () => (/* binding */ parseProject),
+/* harmony export */   Z9: () => (/* binding */ wordsOf),
+/* harmony export */   cK: () => (/* binding */ unixLines),
+/* harmony export */   i$: () => (/* binding */ parseStatus),
+/* harmony export */   kO: () => (/* binding */ Unusable),
+/* harmony export */   lq: () => (/* binding */ optional),
+/* harmony export */   m: () => (/* binding */ parseDigest),
+/* harmony export */   nO: () => (/* binding */ parseService),
+/* harmony export */   o7: () => (/* binding */ parseSecret),
+/* harmony export */   ot: () => (/* binding */ parseVersion),
+/* harmony export */   qJ: () => (/* binding */ parseNewVersion),
+/* harmony export */   qQ: () => (/* binding */ parseOverride),
+/* harmony export */   rD: () => (/* binding */ wholeNumber),
+/* harmony export */   tL: () => (/* binding */ parseInnerPath),
+/* harmony export */   yG: () => (/* binding */ parseBoolean),
+/* harmony export */   yL: () => (/* binding */ oneOf),
+/* harmony export */   yw: () => (/* binding */ nonEmptyLines),
+/* harmony export */   zZ: () => (/* binding */ parseImage)
+/* harmony export */ });
+/* harmony import */ var yaml__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8815);
 
 /** Why a text cannot be used and the change that mends it. The text itself is added by who knows whether it is secret. */
 class Unusable extends Error {
@@ -37577,7 +41960,7 @@ function parseContent(text) {
 /** A YAML map of path to content. Its errors never repeat the text, which is secret. */
 function parseEnvFiles(text) {
     const fix = 'write one entry per file: a path, a colon and |, then the content on indented lines';
-    const document = (0,dist/* parseDocument */.Tp)(text);
+    const document = (0,yaml__WEBPACK_IMPORTED_MODULE_0__/* .parseDocument */ .Tp)(text);
     const [mistake] = document.errors;
     if (mistake)
         throw new Unusable(`line ${mistake.linePos?.[0].line ?? '?'} is not YAML (${mistake.code})`, fix);
@@ -37604,479 +41987,6 @@ function unixLines(text) {
     return text.replaceAll('\r\n', '\n').replaceAll('\r', '\n');
 }
 
-;// CONCATENATED MODULE: ./lib/login.js
-
-
-/** `user@host[:port]`; an IPv6 address stands in brackets. */
-function parseHost(text) {
-    const fix = 'write user@host or user@host:port, an IPv6 address in brackets: deploy@[2001:db8::1]:22';
-    const [, user, bracketed, name, digits] = /^([A-Za-z0-9_][A-Za-z0-9_.-]*)@(?:\[([^\]]*)\]|([^[\]:]*))(?::(\d{1,5}))?$/.exec(text) ?? [];
-    if (user === undefined)
-        throw new Unusable('it does not have the form user@host', fix);
-    if (bracketed !== undefined && !(0,external_node_net_.isIPv6)(bracketed))
-        throw new Unusable('no IPv6 address is in the brackets', fix);
-    if (name !== undefined && !/^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$/.test(name)) {
-        throw new Unusable('the part after @ is not a host name', fix);
-    }
-    const port = digits === undefined ? 22 : Number(digits);
-    if (port < 1 || port > 65_535)
-        throw new Unusable('the port is out of range', 'use a port from 1 to 65535');
-    return { user, address: bracketed ?? name ?? '', port };
-}
-/** A private SSH key without a passphrase, with the line ends OpenSSH wants. */
-function parsePrivateKey(text) {
-    const key = `${unixLines(text).trim()}\n`;
-    const give = 'put the whole private key file into the secret, from -----BEGIN to -----END, without a passphrase';
-    if (/^(ssh|ecdsa|sk)-\S+ /.test(key))
-        throw new Unusable('this is a public key', give);
-    if (key.startsWith('PuTTY')) {
-        throw new Unusable("this is PuTTY's own format", 'convert it: puttygen key.ppk -O private-openssh -o key');
-    }
-    const [, kind, body] = /^-----BEGIN ((?:[A-Z0-9]+ )*PRIVATE KEY)-----\n([^-]+)\n-----END \1-----\n$/.exec(key.replace(/[ \t]+$/gm, '')) ??
-        [];
-    if (kind === undefined || body === undefined) {
-        const oneLine = /^-----BEGIN .*-----END [A-Z0-9 ]+-----\n$/.test(key);
-        throw new Unusable(oneLine ? 'the key lost its line ends' : 'it is not a private key', give);
-    }
-    if (isEncrypted(kind, body))
-        throw new Unusable('the key is protected by a passphrase', give);
-    return key;
-}
-function isEncrypted(kind, body) {
-    if (kind.startsWith('ENCRYPTED') || body.includes('ENCRYPTED'))
-        return true;
-    if (!kind.startsWith('OPENSSH'))
-        return false;
-    // "openssh-key-v1", a zero byte, then the length and the name of the cipher.
-    const bytes = Buffer.from(body, 'base64');
-    return bytes.length > 23 && bytes.subarray(19, 23).toString('latin1') !== 'none';
-}
-/** Lines as `ssh-keyscan` prints them, or `SHA256:` fingerprints; comments are left out. */
-function parseKnownHosts(text) {
-    const lines = [];
-    const fingerprints = [];
-    for (const line of nonEmptyLines(text)) {
-        if (line.startsWith('#'))
-            continue;
-        const [, fingerprint] = /^(?:\d+ )?(SHA256:[A-Za-z0-9+/]{43})=?(?: .*)?$/.exec(line) ?? [];
-        if (fingerprint !== undefined)
-            fingerprints.push(fingerprint);
-        else if (/^(@\S+ )?\S+ (ssh|ecdsa|sk)-\S+ [A-Za-z0-9+/]+={0,2}( .*)?$/.test(line))
-            lines.push(line);
-        else {
-            throw new Unusable(`this line is neither a host key nor a fingerprint: ${line.slice(0, 80)}`, 'give the lines of: ssh-keyscan <host>, or fingerprints that start with SHA256:');
-        }
-    }
-    if (lines.length + fingerprints.length === 0) {
-        throw new Unusable('it has only comments', 'give the lines of: ssh-keyscan <host>');
-    }
-    return { lines, fingerprints };
-}
-
-;// CONCATENATED MODULE: ./lib/contract.js
-
-
-function defaultVersion(facts) {
-    return facts.refType === 'tag' ? facts.refName : `sha-${facts.sha.slice(0, 12)}`;
-}
-/** Gives a row of the table its value type. */
-function input(row) {
-    return row;
-}
-const connection = {
-    host: input({
-        description: 'the server, as `user@host` or `user@host:port`',
-        required: true,
-        parse: parseHost,
-    }),
-    'ssh-key': input({
-        description: 'private SSH key of that user, without a passphrase',
-        required: true,
-        secret: true,
-        parse: parsePrivateKey,
-    }),
-    'known-hosts': input({
-        description: 'host keys of the server: the lines of `ssh-keyscan <host>`, or `SHA256:` fingerprints',
-        required: true,
-        parse: parseKnownHosts,
-    }),
-};
-const health = {
-    'health-url': input({
-        description: 'what must answer, asked from inside the network of the app: `auto`, `none`, or addresses such as `http://proxy/healthz`, one per line',
-        default: 'auto',
-        parse: parseHealthUrl,
-    }),
-    'health-headers': input({
-        description: 'headers of that request as `Name: value`, one per line',
-        otherwise: 'Host from `ALLOWED_HOSTS`, the scheme from `SECURE_PROXY_SSL_HEADER`',
-        parse: parseHeaders,
-    }),
-    'health-status': input({
-        description: 'statuses that count as healthy',
-        default: '2xx 3xx',
-        parse: wordsOf(parseStatus),
-    }),
-    'health-timeout': input({
-        description: 'how long the app may take to become healthy, such as `90s`',
-        otherwise: "from the containers' own health settings",
-        parse: optional(parseDuration),
-    }),
-};
-const dryRun = input({
-    description: 'show the plan and change nothing',
-    default: 'false',
-    parse: parseBoolean,
-});
-/** The inputs of each command, in the order of the documentation. An input is listed only when it works. */
-const inputs = {
-    deploy: {
-        ...connection,
-        version: input({
-            description: 'name of the release and tag of its image',
-            otherwise: 'the name of the tag, else `sha-` and 12 digits of the commit',
-            parse: (text, facts) => parseNewVersion(text === '' ? defaultVersion(facts) : text),
-        }),
-        'compose-files': input({
-            description: 'Compose files, one per line, in order',
-            otherwise: 'the production-looking one of the repository',
-            parse: linesOf(parseInnerPath),
-        }),
-        project: input({
-            description: 'name of the Compose project; stable for ever',
-            otherwise: 'what the server has, `COMPOSE_PROJECT_NAME`, `name:` in the Compose file, the name of the repository',
-            parse: optional(parseProject),
-        }),
-        directory: input({
-            description: 'folder on the server, absolute or below the home folder; the same for every release',
-            otherwise: '`deploy/<project>`',
-            parse: optional(parseDirectory),
-        }),
-        services: input({
-            description: 'services that a release replaces',
-            otherwise: 'those built here and those whose image holds manage.py',
-            parse: wordsOf(parseService),
-        }),
-        image: input({
-            description: 'repository to push to, without a tag',
-            otherwise: "the service's `image:`, else `ghcr.io/<owner>/<repository>`",
-            parse: optional(parseImage),
-        }),
-        set: input({
-            description: 'overrides for `docker buildx bake`, one per line, such as `*.cache-from=type=gha`',
-            parse: linesOf(parseOverride),
-        }),
-        'registry-username': input({
-            description: 'login for the registry',
-            otherwise: "the actor for ghcr.io, else the runner's own Docker login",
-            parse: optional(parseSecret),
-        }),
-        'registry-password': input({
-            description: 'password or token for the registry, used for the push and for one pull on the server',
-            otherwise: "`github-token` for ghcr.io, else the runner's own Docker login",
-            secret: true,
-            parse: optional(parseSecret),
-        }),
-        'github-token': input({
-            description: 'token for ghcr.io when no registry login is given; needs `packages: write`',
-            default: '${{ github.token }}',
-            secret: true,
-            parse: optional(parseSecret),
-        }),
-        'env-file': input({
-            description: 'content of `.env` for this release',
-            otherwise: 'the file on the server stays as it is',
-            secret: true,
-            parse: optional(parseContent),
-        }),
-        'env-files': input({
-            description: 'further env files as a YAML map of path to content',
-            otherwise: 'the files on the server stay as they are',
-            secret: true,
-            parse: parseEnvFiles,
-        }),
-        files: input({
-            description: 'further files of the repository to ship, one per line',
-            otherwise: 'what the Compose file names from the repository',
-            parse: linesOf(parseInnerPath),
-        }),
-        manage: input({
-            description: 'how Django commands are started in the image',
-            default: 'python manage.py',
-            parse: parseManage,
-        }),
-        migrate: input({
-            description: '`auto`: choose the order by the pending migrations; `before`: before the app is replaced; `external`: the image migrates by itself, only verify; `none`',
-            default: 'auto',
-            parse: oneOf('auto', 'before', 'external', 'none'),
-        }),
-        'migrate-timeout': input({
-            description: 'time limit of all migrations together',
-            default: '1h',
-            parse: parseDuration,
-        }),
-        'migrate-lock-timeout': input({
-            description: 'how long one statement may wait for a lock of the database before it is tried again',
-            default: '5s',
-            parse: parseDuration,
-        }),
-        ...health,
-        'keep-releases': input({
-            description: 'how many releases stay on the server',
-            default: '5',
-            parse: wholeNumber(2, 100),
-        }),
-        'dry-run': dryRun,
-        'plan-digest': input({
-            description: 'deploy only if the plan still has this digest',
-            parse: optional(parseDigest),
-        }),
-        force: input({
-            description: 'deploy although this release already runs, or a newer run has deployed',
-            default: 'false',
-            parse: parseBoolean,
-        }),
-    },
-    rollback: {
-        ...connection,
-        directory: input({
-            description: 'folder of the project on the server',
-            otherwise: 'the only one in `deploy/`',
-            parse: optional(parseDirectory),
-        }),
-        version: input({
-            description: 'the release to go back to',
-            otherwise: 'what served before the current release was first deployed',
-            parse: optional(parseVersion),
-        }),
-        'dry-run': dryRun,
-        ...health,
-    },
-};
-/** Every output with its meaning; action.yml and the README are generated from it. */
-const outputs = {
-    outcome: '`deployed`, `unchanged` (this release already ran), `planned` (dry run), `rolled-back` (by a rollback), or `failed` whenever the step is red',
-    version: 'the version that was asked for, or that the rollback chose',
-    'previous-version': 'what served just before',
-    serving: 'what answers now, also after a failure',
-    images: 'JSON: service to `name@digest`',
-    migrations: 'JSON list: `app`, `name`, `state` (`applied` or `unapplied`), `milliseconds`',
-    plan: 'JSON: the plan as it was shown',
-    'plan-digest': 'digest over what decides in the plan, for the input `plan-digest`',
-};
-
-// EXTERNAL MODULE: ./lib/errors.js
-var errors = __nccwpck_require__(452);
-;// CONCATENATED MODULE: ./lib/inputs.js
-
-
-
-/** The hidden input by which one bundle knows which action.yml started it. */
-function readCommand(env = process.env) {
-    const text = textOf('command', env);
-    if (text === 'deploy' || text === 'rollback')
-        return text;
-    throw new errors/* DeployError */.sH('internal', {
-        what: 'The action does not know what to do',
-        seen: `input command: ${text}`,
-        fix: 'leave out the input command, it has the right value by itself',
-    });
-}
-/** Reads and checks every input of `deploy`; throws `InputErrors` with all that is wrong. */
-function readDeployInputs(env = process.env) {
-    return readAll(inputs.deploy, env, halfALogin(env));
-}
-/** Reads and checks every input of `rollback`; throws `InputErrors` with all that is wrong. */
-function readRollbackInputs(env = process.env) {
-    return readAll(inputs.rollback, env, []);
-}
-/** Reads the facts of the run, as GitHub's runner gives them to each step. */
-function readRunner(env = process.env) {
-    const fact = (name) => {
-        const text = env[name];
-        if (text)
-            return text;
-        throw new errors/* DeployError */.sH('internal', {
-            what: `The environment variable ${name} is not set`,
-            why: 'the action was not started by a GitHub Actions runner',
-            fix: 'use it as a step of a workflow',
-        });
-    };
-    const serverUrl = fact('GITHUB_SERVER_URL');
-    const repository = fact('GITHUB_REPOSITORY');
-    const runId = Number(fact('GITHUB_RUN_ID'));
-    const runAttempt = Number(env.GITHUB_RUN_ATTEMPT ?? '1');
-    return {
-        sha: fact('GITHUB_SHA'),
-        ref: fact('GITHUB_REF'),
-        refName: fact('GITHUB_REF_NAME'),
-        refType: env.GITHUB_REF_TYPE === 'tag' ? 'tag' : 'branch',
-        repository,
-        serverUrl,
-        runId,
-        runAttempt,
-        runUrl: `${serverUrl}/${repository}/actions/runs/${runId}/attempts/${runAttempt}`,
-        actor: fact('GITHUB_ACTOR'),
-        workspace: fact('GITHUB_WORKSPACE'),
-        temp: fact('RUNNER_TEMP'),
-        summaryPath: env.GITHUB_STEP_SUMMARY || undefined,
-        debug: env.RUNNER_DEBUG === '1',
-    };
-}
-/**
- * The environment for programs that read the repository, such as Docker Compose and buildx: that of the step, as the
- * user's own `docker compose build` would see it, without this action's inputs (secrets) and GitHub's own variables.
- */
-function readStepEnvironment(env = process.env) {
-    return Object.fromEntries(Object.entries(env).filter(([name]) => !/^(INPUT|GITHUB|RUNNER|STATE)_/i.test(name)));
-}
-/** Every text that must not appear in a log. A mask works on single lines, so each line of a secret is listed. */
-function secretsOf(given) {
-    const envFiles = [
-        ...(given.envFile === undefined ? [] : [given.envFile]),
-        ...(given.envFiles ?? []).map((file) => file.content),
-    ];
-    const texts = [
-        ...inputs_linesOf(given.sshKey),
-        ...inputs_linesOf(given.registryPassword),
-        ...inputs_linesOf(given.githubToken),
-        ...envFiles.flatMap((content) => inputs_linesOf(content).flatMap(secretsOfEnvLine)),
-    ];
-    // A mask of a few characters would blank half of the log and protects nothing.
-    return [...new Set(texts.filter((text) => text.length >= 4))];
-}
-/** The names of settings whose values are secret, whatever these look like. */
-const secretName = /SECRET|PASS|PWD|TOKEN|KEY|CREDENTIAL|AUTH|SALT|DSN|PRIVATE/i;
-/**
- * `DEBUG=False` is an env line too, and a mask on `False` or on the name of the database would blank half of the log (and
- * GitHub drops outputs that contain a mask): values are masked by name, as a password in an address, or as a random text.
- */
-function secretsOfEnvLine(line) {
-    const [, name, raw] = /^\s*(?:export\s+)?([A-Za-z_][\w.-]*)\s*[=:]\s*(.*?)\s*$/.exec(line) ?? [];
-    if (name === undefined || raw === undefined)
-        return line.trimStart().startsWith('#') ? [] : [line.trim()];
-    const text = raw.replace(/^(['"])(.*)\1$/, '$2');
-    const [, password] = /:\/\/[^\s/:@]*:([^\s@]+)@/.exec(text) ?? [];
-    const random = /^(?=.*\d)(?=.*[A-Za-z])[^\s./,]{16,}$/.test(text);
-    if (secretName.test(name) || random)
-        return [line.trim(), raw, text, ...(password ? [password] : [])];
-    return password ? [line.trim(), text, password] : [];
-}
-function inputs_linesOf(secret) {
-    return secret === undefined ? [] : secret.split('\n').filter((line) => line.trim() !== '');
-}
-function readAll(table, env, problems) {
-    const { sha, refName, refType } = readRunner(env);
-    const values = {};
-    const all = [...problems];
-    for (const [name, row] of Object.entries(table)) {
-        const text = textOf(name, env, row);
-        if (row.required && text === '') {
-            all.push(missing(name, row));
-            continue;
-        }
-        try {
-            values[camel(name)] = row.parse(text, { sha, refName, refType });
-        }
-        catch (error) {
-            if (!(error instanceof Unusable))
-                throw error;
-            all.push(invalid(name, row, text, error));
-        }
-    }
-    if (all.length > 0)
-        throw new errors/* InputErrors */.G(all);
-    // The one cast: the loop has put each value where Values<Table> says, which a type checker cannot follow.
-    return values;
-}
-/** An empty input counts as not given: `migrate: ${{ inputs.migrate }}` may well be empty. */
-function textOf(name, env, row) {
-    const given = env[`INPUT_${name.toUpperCase()}`] ?? '';
-    if (given.trim() === '')
-        return row?.default?.startsWith('${{') ? '' : (row?.default ?? '');
-    return row?.secret ? given : given.trim();
-}
-function camel(name) {
-    return name.replace(/-(.)/g, (_, letter) => letter.toUpperCase());
-}
-function missing(name, row) {
-    return new errors/* DeployError */.sH('input-missing', {
-        what: `Input ${name} is empty`,
-        why: row.secret ? 'the secret does not exist, or this event (a fork, Dependabot) may not read it' : undefined,
-        fix: row.secret
-            ? `add a secret and pass it: ${name}: \${{ secrets.${name.toUpperCase().replaceAll('-', '_')} }}`
-            : `set ${name}: ${row.description}`,
-    });
-}
-function invalid(name, row, text, error) {
-    return new errors/* DeployError */.sH('input-invalid', {
-        what: `Input ${name} cannot be used: ${error.why}`,
-        seen: row.secret ? undefined : text,
-        fix: error.fix,
-    });
-}
-function halfALogin(env) {
-    const given = ['registry-username', 'registry-password'].filter((name) => textOf(name, env) !== '');
-    if (given.length !== 1)
-        return [];
-    const absent = given[0] === 'registry-username' ? 'registry-password' : 'registry-username';
-    return [
-        new errors/* DeployError */.sH('input-missing', {
-            what: `Input ${given[0]} is set, but ${absent} is empty`,
-            fix: 'set both or none of them',
-        }),
-    ];
-}
-
-
-/***/ }),
-
-/***/ 2577:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-
-// EXPORTS
-__nccwpck_require__.d(__webpack_exports__, {
-  tl: () => (/* binding */ isPost)
-});
-
-// UNUSED EXPORTS: followed, forgetFollowed, saveFollowed, saveTemporaryFolder, temporaryFolder
-
-// EXTERNAL MODULE: ./node_modules/@actions/core/lib/core.js + 20 modules
-var core = __nccwpck_require__(3218);
-;// CONCATENATED MODULE: external "node:path"
-const external_node_path_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:path");
-;// CONCATENATED MODULE: ./lib/state.js
-
-
-/**
- * Whether this process is the post step. The name of its file says so, not a mark that main leaves: a job that is cancelled
- * before main could leave one would start its deployment in the post step.
- */
-const isPost = (0,external_node_path_namespaceObject.parse)(process.argv[1] ?? '').name === 'post';
-/** The folder of temporary files (keys, control socket) that post removes; empty when main made none. */
-function temporaryFolder() {
-    return getState('folder');
-}
-/** Leaves the folder of temporary files to post. */
-function saveTemporaryFolder(path) {
-    saveState('folder', path);
-}
-/** The transaction that main was following when it ended, if any. */
-function followed() {
-    const [tid, directory] = [getState('tid'), getState('directory')];
-    return tid === '' ? undefined : { tid, directory };
-}
-/** Called before a transaction is started on the server. */
-function saveFollowed(transaction) {
-    saveState('tid', transaction.tid);
-    saveState('directory', transaction.directory);
-}
-/** Called when the transaction has ended and was reported: nothing is left for post to follow. */
-function forgetFollowed() {
-    saveState('tid', '');
-}
-
 
 /***/ }),
 
@@ -38086,13 +41996,19 @@ function forgetFollowed() {
 
 // EXPORTS
 __nccwpck_require__.d(__webpack_exports__, {
+  N4: () => (/* binding */ endGroup),
   z3: () => (/* binding */ error),
+  Gu: () => (/* binding */ getState),
+  pq: () => (/* binding */ info),
+  LZ: () => (/* binding */ saveState),
   uH: () => (/* binding */ setOutput),
   Pq: () => (/* binding */ core_setSecret),
+  Oh: () => (/* binding */ startGroup),
+  z: () => (/* reexport */ summary),
   $e: () => (/* binding */ warning)
 });
 
-// UNUSED EXPORTS: ExitCode, addPath, debug, endGroup, exportVariable, getBooleanInput, getIDToken, getInput, getMultilineInput, getState, group, info, isDebug, markdownSummary, notice, platform, saveState, setCommandEcho, setFailed, startGroup, summary, toPlatformPath, toPosixPath, toWin32Path
+// UNUSED EXPORTS: ExitCode, addPath, debug, exportVariable, getBooleanInput, getIDToken, getInput, getMultilineInput, group, isDebug, markdownSummary, notice, platform, setCommandEcho, setFailed, toPlatformPath, toPosixPath, toWin32Path
 
 ;// CONCATENATED MODULE: external "os"
 const external_os_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("os");
@@ -39490,7 +43406,7 @@ const _summary = new Summary();
  * @deprecated use `core.summary`
  */
 const markdownSummary = (/* unused pure expression or super */ null && (_summary));
-const summary = (/* unused pure expression or super */ null && (_summary));
+const summary = _summary;
 //# sourceMappingURL=summary.js.map
 ;// CONCATENATED MODULE: ./node_modules/@actions/core/lib/path-utils.js
 
@@ -40952,7 +44868,7 @@ function notice(message, properties = {}) {
  * @param message info message
  */
 function info(message) {
-    process.stdout.write(message + os.EOL);
+    process.stdout.write(message + external_os_namespaceObject.EOL);
 }
 /**
  * Begin an output group.
@@ -40962,13 +44878,13 @@ function info(message) {
  * @param name The name of the output group
  */
 function startGroup(name) {
-    issue('group', name);
+    command_issue('group', name);
 }
 /**
  * End an output group.
  */
 function endGroup() {
-    issue('endgroup');
+    command_issue('endgroup');
 }
 /**
  * Wrap an asynchronous function call in a group.
@@ -41004,9 +44920,9 @@ function group(name, fn) {
 function saveState(name, value) {
     const filePath = process.env['GITHUB_STATE'] || '';
     if (filePath) {
-        return issueFileCommand('STATE', prepareKeyValueMessage(name, value));
+        return file_command_issueFileCommand('STATE', file_command_prepareKeyValueMessage(name, value));
     }
-    issueCommand('save-state', { name }, toCommandValue(value));
+    command_issueCommand('save-state', { name }, utils_toCommandValue(value));
 }
 /**
  * Gets the value of an state set by this action's main execution.

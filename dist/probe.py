@@ -94,9 +94,12 @@ def say(text):
 
 
 def say_traceback(error):
-    lines = "".join(traceback.format_exception(type(error), error, error.__traceback__)).splitlines()
-    # PostgreSQL puts the values of rows there: personal data has no place in a log.
-    say("\n".join(line for line in lines if not line.startswith(("DETAIL:", "CONTEXT:"))))
+    """The way to the error for people. Of each message only the first line: the next ones carry values of rows."""
+    text = ""
+    while error:
+        text = "".join(traceback.format_tb(error.__traceback__)) + last_line(error) + "\n" + text
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    say(text.rstrip())
 
 
 def last_line(error):
@@ -123,10 +126,11 @@ REFUSALS = (
     "authentication failed", "no password supplied", "access denied", "permission denied", "not permitted to log in",
     "unknown database", "no pg_hba.conf entry", "ssl was required", "ssl connection is required",
     "insecure transport are prohibited", "certificate verify failed", "certificate has expired",
-    "unable to open database file", "readonly database", "read-only", "not a database", "malformed",
+    "unable to open database file", "not a database", "malformed",
     "unsupported startup parameter", "must be owner", "disk full", "is too old", "or later is required",
 )
-REFUSAL_STATES = ("28", "3D", "42", "25006", "0A")  # authorization, unknown database, privilege, read only
+READ_ONLY = ("read-only transaction", "read only transaction", "readonly database")
+REFUSAL_STATES = ("28", "3D", "42", "0A")  # authorization, unknown database, privilege, not supported
 
 
 def explain_database(error):
@@ -136,11 +140,19 @@ def explain_database(error):
 
     settings = connections[DEFAULT_DB_ALIAS].settings_dict
     where = "%s at %s" % (settings.get("NAME") or "?", settings.get("HOST") or "this machine")
-    text = " ".join(str(error).split())
+    text = " ".join(str(error).split())  # a line for each address of the host
     lower = text.lower()
-    missing = "does not exist" in lower and ("database" in lower or "role" in lower)
+    missing = "does not exist" in lower and ('database "' in lower or 'role "' in lower)
     refused = missing or any(word in lower for word in REFUSALS) or sql_state(error).startswith(REFUSAL_STATES)
-    if refused or not isinstance(error, (OperationalError, InterfaceError)):
+    if any(word in lower for word in READ_ONLY):
+        return Stop(DATABASE_REFUSED, "database-read-only", "Something writes to the database %s, which takes no writes now. "
+                    "The probe only reads unless it migrates: then a module of this image writes while it is imported. "
+                    "When it migrates, DATABASES points at a replica or at a file that is read-only." % where, text)
+    if not refused and not isinstance(error, (OperationalError, InterfaceError)):
+        say_traceback(error)
+        return Stop(DATABASE_REFUSED, "database-error", "The database %s did not do what it was asked to." % where,
+                    last_line(error))
+    if refused:
         return Stop(DATABASE_REFUSED, "database-refused", "The database %s refused: check name, user, password, "
                     "rights and SSL of DATABASES in the environment of this service." % where, text)
     return Stop(DATABASE_DOWN, "database-not-up", "The database %s does not answer (yet): is its service up, "
@@ -242,9 +254,9 @@ def ask_identity(connection):
         return None  # managed databases keep it from ordinary users
 
 
-def ask(connection, question, arguments=()):
+def ask(connection, question):
     with connection.cursor() as cursor:
-        cursor.execute(question, arguments)
+        cursor.execute(question)
         return cursor.fetchone()[0]
 
 
@@ -360,63 +372,72 @@ def describe_migration(loader, migration):
 
 
 def describe_pending(survey):
-    """Each pending migration with its operations, read along the state of the models before and after each."""
-    from django.db.migrations.state import ProjectState
-
-    graph = survey.loader.graph
-    state = ProjectState(real_apps=survey.loader.unmigrated_apps)
-    pending, created, found = set(survey.pending), set(), {}
-    for key in whole_plan(graph):
-        migration = graph.nodes[key]
-        if migration in pending:
-            found[migration] = [
-                describe_operation(migration.app_label, operation, state, created) for operation in migration.operations
-            ]
-        elif key in survey.loader.applied_migrations:
-            migration.mutate_state(state, preserve=False)
+    """Each pending migration with its operations."""
+    try:
+        found = walk_operations(survey)
+    except Exception:
+        if not survey.trouble():
+            raise
+        found = {}  # an unsound history has no state of the models to walk along
     return [
-        dict(describe_migration(survey.loader, migration), atomic=bool(migration.atomic), operations=found[migration])
-        for migration in survey.pending
+        dict(describe_migration(survey.loader, each), atomic=bool(each.atomic), operations=found.get(each, []))
+        for each in survey.pending
     ]
 
 
-def whole_plan(graph):
-    keys = []
+def walk_operations(survey):
+    """{migration: operations}, each seen with the state of the models before and after it."""
+    from django.db.migrations.state import ProjectState
+
+    graph, state, created, found = survey.loader.graph, ProjectState(real_apps=survey.loader.unmigrated_apps), set(), {}
     for leaf in graph.leaf_nodes():
-        keys.extend(key for key in graph.forwards_plan(leaf) if key not in keys)
-    return keys
+        for key in graph.forwards_plan(leaf):
+            migration = graph.nodes[key]
+            if migration in found:
+                continue
+            found[migration] = []
+            if migration in survey.pending:
+                for operation in migration.operations:
+                    found[migration].append(describe_operation(migration.app_label, operation, state, created))
+            elif key in survey.loader.applied_migrations:
+                migration.mutate_state(state, preserve=False)
+    return found
 
 
 def describe_operation(app, operation, state, created):
-    """What a judgement needs. `new`: the table was made by this same plan, so no old code and no rows know it."""
-    kind, model, name = operation_kind(operation), operation_model(operation), getattr(operation, "name", None)
-    nested = getattr(operation, "database_operations", None)
-    facts = {"kind": kind, "text": operation_text(operation)}
-    if nested is not None:
+    """What a judgement needs. `new`: this same plan makes the table, so no old code and no rows know it."""
+    from django.db.migrations.operations.fields import FieldOperation
+    from django.db.migrations.operations.models import ModelOperation
+
+    facts = {"kind": kind_of(operation), "text": operation_text(operation)}
+    if hasattr(operation, "database_operations"):
         inner = state.clone()
-        facts["nested"] = [describe_operation(app, part, inner, created) for part in nested]
-    before = field_of(state, app, model, getattr(operation, "old_name", name))
+        facts["nested"] = [describe_operation(app, part, inner, created) for part in operation.database_operations]
+    model = operation.name if isinstance(operation, ModelOperation) else getattr(operation, "model_name", None)
+    key = (app, model.lower()) if model else None
+    field = operation.name if isinstance(operation, FieldOperation) else None
+    before = describe_field(state, key, field)
     operation.state_forwards(app, state)
-    after = field_of(state, app, model, getattr(operation, "new_name", name))
-    if kind == "CreateModel":
-        created.add((app, name.lower()))
-    if model:
-        facts.update(model="%s.%s" % (app, model), new=(app, model) in created)
-    if before or after:
-        facts.update(field=name or operation.new_name, before=before, after=after)
+    if facts["kind"] == "CreateModel":
+        created.add(key)
+    if key:
+        facts.update(model="%s.%s" % key, new=key in created)
+    if field:
+        after = describe_field(state, key, getattr(operation, "new_name", field))
+        facts.update(field=field, before=before, after=after)
     for reverse in ("reverse_code", "reverse_sql"):
         if hasattr(operation, reverse):
             facts["noop_reverse"] = getattr(operation, reverse) is getattr(type(operation), "noop", operation)
-    facts["reversible"] = is_reversible(operation, before)
+    facts["reversible"] = is_reversible(operation, before, facts.get("nested"))
     return facts
 
 
-def operation_kind(operation):
-    """The Django operation that it is or derives from; the full name of one that is entirely its own."""
-    for base in type(operation).__mro__:
-        if base.__module__.startswith("django.") and base.__name__ != "Operation":
+def kind_of(thing):
+    """The class of Django that it is or derives from; the full name of one that is entirely its own."""
+    for base in type(thing).__mro__:
+        if base.__module__.startswith("django.") and base.__name__ not in ("Operation", "Field"):
             return base.__name__
-    return "%s.%s" % (type(operation).__module__, type(operation).__qualname__)
+    return "%s.%s" % (type(thing).__module__, type(thing).__qualname__)
 
 
 def operation_text(operation):
@@ -426,35 +447,27 @@ def operation_text(operation):
         return type(operation).__name__
 
 
-def operation_model(operation):
-    name = getattr(operation, "model_name", None)
-    if name is None and hasattr(operation, "options") or hasattr(operation, "new_name") or hasattr(operation, "table"):
-        name = name or getattr(operation, "name", None) or getattr(operation, "new_name", None)
-    return name.lower() if isinstance(name, str) else None
-
-
-def field_of(state, app, model, name):
-    known = state.models.get((app, model)) if model else None
-    field = known.fields.get(name) if known and isinstance(name, str) else None
+def describe_field(state, model, name):
+    found = state.models.get(model) if name else None
+    field = found.fields.get(name) if found else None
     if field is None:
         return None
-    no_default = getattr(sys.modules["django.db.models.fields"], "NOT_PROVIDED")
+    from django.db.models import NOT_PROVIDED
+
     return {
-        "type": operation_kind(field), "column": field.db_column, "null": bool(field.null), "default": field.has_default(),
-        "db_default": getattr(field, "db_default", no_default) is not no_default,
-        "generated": bool(getattr(field, "generated", False)), "unique": bool(field.unique),
-        "primary_key": bool(field.primary_key), "max_length": field.max_length, "many_to_many": bool(field.many_to_many),
-        "relation": bool(field.remote_field), "db_index": bool(field.db_index),
-        "blank_text": bool(field.blank and field.empty_strings_allowed),
+        "type": kind_of(field), "column": field.db_column, "null": bool(field.null), "default": field.has_default(),
+        "db_default": getattr(field, "db_default", NOT_PROVIDED) is not NOT_PROVIDED,
+        "generated": bool(getattr(field, "generated", False)), "unique": bool(field.unique), "db_index": bool(field.db_index),
+        "primary_key": bool(field.primary_key), "max_length": field.max_length, "relation": bool(field.remote_field),
+        "many_to_many": bool(field.many_to_many), "blank_text": bool(field.blank and field.empty_strings_allowed),
     }
 
 
-def is_reversible(operation, before):
+def is_reversible(operation, before, nested):
     """`operation.reversible` is not enough: it ignores nested operations and a column that cannot be filled again."""
-    nested = getattr(operation, "database_operations", None)
     if nested is not None:
-        return all(is_reversible(part, None) for part in nested)
-    if operation_kind(operation) == "RemoveField" and before:
+        return all(part["reversible"] for part in nested)
+    if kind_of(operation) == "RemoveField" and before:
         fillable = ("null", "default", "db_default", "generated", "many_to_many", "blank_text", "primary_key")
         if not any(before[way] for way in fillable):
             return False  # NOT NULL without any default: the rows that exist have no value for it
@@ -462,7 +475,7 @@ def is_reversible(operation, before):
 
 
 def find_drift(loader):
-    """What `makemigrations` would add. Needs no database."""
+    """What `makemigrations` would add. Needs no database, and is no reason to stop."""
     from django.apps import apps
     from django.db.migrations.autodetector import MigrationAutodetector
     from django.db.migrations.questioner import MigrationQuestioner
@@ -470,8 +483,11 @@ def find_drift(loader):
 
     # The base class asks nobody; the one named NonInteractive may exit the process.
     questioner = MigrationQuestioner(defaults={"ask_initial": True}, dry_run=True)
-    detector = MigrationAutodetector(loader.project_state(), ProjectState.from_apps(apps), questioner)
-    changes = detector.changes(graph=loader.graph)
+    try:
+        detector = MigrationAutodetector(loader.project_state(), ProjectState.from_apps(apps), questioner)
+        changes = detector.changes(graph=loader.graph)
+    except Exception as error:
+        return ["?: models and migrations cannot be compared: %s" % last_line(error)]
     return [
         "%s: %s" % (app, operation_text(operation))
         for app in sorted(changes) for migration in changes[app] for operation in migration.operations
@@ -557,7 +573,8 @@ def fit(_out):
     connection = open_database()
     survey = Survey(connection)
     problems, tables = [], read_columns(connection) if connection else {}
-    for table, known in sorted(model_columns().items()):
+    wanted = {} if database_vendor() == "unknown" else model_columns()
+    for table, known in sorted(wanted.items()):
         if connection and '"' in table:  # the old trick for tables in another schema
             continue
         columns = tables.get(fold(table))
@@ -573,7 +590,7 @@ def fit(_out):
                 problems.append({"table": table, "column": column, "kind": "required", "text":
                                  "%s.%s must have a value, has no default in the database and is unknown to this code: "
                                  "every INSERT fails." % (table, column)})
-    result = {"problems": problems, "ahead": labels(survey.unknown)}
+    result = {"settings": describe_settings(), "problems": problems, "ahead": labels(survey.unknown)}
     if problems:
         raise Stop(UNFIT, "unfit", "This code does not fit the database: %s" % " ".join(
             problem["text"] for problem in problems[:3]), **result)
@@ -654,6 +671,8 @@ class Signals:
 
 
 def migrate(out):
+    if database_vendor() == "unknown":
+        return PLANNED, {"applied": [], "already": [], "foreign": [], "failed": None, "rows": []}
     signals = Signals()
     approved = dict(item.split("=", 1) for item in os.environ.get("DEPLOY_DJANGO_APPROVED", "").split())
     protect_databases("write")
@@ -681,7 +700,7 @@ def migrate(out):
 
 
 def nothing_done(survey, already):
-    return {"applied": [], "already": already, "failed": None, "rows": labels(sorted(survey.rows))}
+    return {"applied": [], "already": already, "foreign": [], "failed": None, "rows": labels(sorted(survey.rows))}
 
 
 def seconds_of(name, default):
@@ -746,8 +765,8 @@ class Turn:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
             cursor.execute("SELECT set_config(name, '0', true) FROM pg_settings "
                            "WHERE name IN ('idle_in_transaction_session_timeout', 'transaction_timeout')")
-            name = zlib.crc32(str(self.connection.settings_dict["NAME"]).encode()) & 0x7FFFFFFF
-            cursor.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", [LOCK_NAMESPACE, name])
+            # The server's own name of the database: a pooler may give it another one.
+            cursor.execute("SELECT pg_try_advisory_xact_lock(%s, hashtext(current_database()))", [LOCK_NAMESPACE])
             taken = cursor.fetchone()[0]
         if not taken:
             self.connection.rollback()
@@ -755,8 +774,7 @@ class Turn:
 
     def try_mysql(self):
         # These locks belong to the whole server, hence the name of the database; 64 characters at most.
-        name = "deploy-django:%08x" % zlib.crc32(str(self.connection.settings_dict["NAME"]).encode())
-        return ask(self.connection, "SELECT GET_LOCK(%s, 0)", [name]) == 1
+        return ask(self.connection, "SELECT GET_LOCK(CONCAT('deploy-django:', MD5(DATABASE())), 0)") == 1
 
     def end(self):
         try:
@@ -868,9 +886,14 @@ def conclude(connection, before, run, error, already):
         say_traceback(error or lost)
         raise Stop(MIGRATION_FAILED, "database-lost", "The database is gone after migrating; what was applied is as far as "
                    "this process knows.", last_line(lost), applied=run.applied, already=already, failed=run.failed, rows=None)
+    applied = [each for each in run.applied if (each["app"], each["name"]) in after.rows]
+    ours = {(each["app"], each["name"]) for each in applied}
+    planned = [(each.app_label, each.name) for each in before.pending]
+    foreign = labels(key for key in planned if key in after.rows and key not in ours)
+    if foreign:
+        say("Applied by a runner without the lock while this one waited: %s" % ", ".join(foreign))
     result = {
-        "applied": [each for each in run.applied if (each["app"], each["name"]) in after.rows],
-        "already": already, "failed": run.failed, "rows": labels(sorted(after.rows)),
+        "applied": applied, "already": already, "foreign": foreign, "failed": run.failed, "rows": labels(sorted(after.rows)),
     }
     if isinstance(error, Stop):
         error.result.update(result)
@@ -990,9 +1013,10 @@ def check_http(_out):
     if last is None:
         return PLANNED, {"url": None, "status": None, "answers": 0, "reason": "nothing-speaks-http", "text":
                          "No port of this service, and no service in front of it, speaks HTTP."}
-    result = {"url": last.url, "status": last.status, "answers": 0 if reason else 3, "reason": reason,
-              "text": explain_answer(last, reason, headers)}
-    return (UNHEALTHY if reason else PLANNED), result
+    return (UNHEALTHY if reason else PLANNED), {
+        "url": last.url, "status": last.status, "answers": 0 if reason else 3,
+        "reason": "not-http" if reason == "silent" else reason, "text": explain_answer(last, reason, headers),
+    }
 
 
 def ask_around(urls, headers):
@@ -1017,7 +1041,7 @@ def ask_three_times(url, headers, judge):
         reason = answer.reason or judge(answer)
         if reason:
             break
-    return answer, "not-http" if reason == "silent" else reason
+    return answer, reason
 
 
 def judge_any(answer):
@@ -1086,8 +1110,8 @@ def candidates(fronts):
 
 
 def listening():
-    """(address, port) of the listening sockets of this container, those for everyone first."""
-    own, found = own_sockets(), set()
+    """(address, port) of what this container's processes listen on; those for everyone first."""
+    sockets = {}
     for path in ("/proc/net/tcp", "/proc/net/tcp6"):
         try:
             with open(path) as file:
@@ -1095,24 +1119,22 @@ def listening():
         except OSError:
             continue
         for line in lines:
-            if line[3] != "0A" or (own is not None and line[9] not in own):
-                continue
             address, port = line[1].split(":")
-            text = read_address(address)
-            if text != "127.0.0.11":  # Docker's name server
-                found.add((text, int(port, 16)))
+            if line[3] == "0A" and read_address(address) != "127.0.0.11":  # Docker's name server
+                sockets[line[9]] = (read_address(address), int(port, 16))
+    # With `network_mode: host` these are all sockets of the server, and most are none of our business.
+    own, complete = own_sockets()
+    found = {sockets[inode] for inode in sockets if inode in own}
+    if not found and not complete:
+        found = set(sockets.values())
     everyone = {"0.0.0.0": "127.0.0.1", "::": "::1"}
-    names = sorted(((everyone.get(text, text), port, text not in everyone) for text, port in found),
-                   key=lambda each: (each[2], each[1], each[0]))
-    return [(address, port) for address, port, _ in names]
+    order = sorted((text not in everyone, port, everyone.get(text, text)) for text, port in found)
+    return [(address, port) for _, port, address in order]
 
 
 def own_sockets():
-    """Inodes of the sockets of the processes seen here; None when they may not be looked at.
-
-    In `network_mode: host` /proc/net/tcp shows every socket of the server, and those are none of our business.
-    """
-    inodes = set()
+    """Inodes of the sockets of the processes seen here, and whether all could be looked at."""
+    inodes, complete = set(), True
     for name in os.listdir("/proc"):
         if name.isdigit():
             try:
@@ -1121,10 +1143,10 @@ def own_sockets():
                     if link.startswith("socket:["):
                         inodes.add(link[8:-1])
             except PermissionError:
-                return None
+                complete = False
             except OSError:
                 continue  # ended meanwhile
-    return inodes
+    return inodes, complete
 
 
 def read_address(text):
@@ -1141,16 +1163,15 @@ def explain_answer(answer, reason, headers):
     """What it means and what to change."""
     host = next((value for name, value in headers.items() if name.lower() == "host"), "the name in the address")
     seen = "%s answered %s" % (answer.url, answer.status)
+    not_http = ("%s does not speak HTTP (%s). Name an address that does in `health-url`, or set `health-url: none`."
+                % (answer.url, answer.said))
     return {
         None: "%s, three times." % seen,
         "refused": "%s cannot be reached (%s). Does the server listen, on 0.0.0.0 and on this port, or did it stop while "
                    "starting? Its log says why." % (answer.url, answer.said),
         "timeout": "%s accepts connections, but does not answer within 5 s: its workers are still starting, are busy, or "
                    "wait for something. If it is no web server, set `health-url: none`." % answer.url,
-        "not-http": "%s does not speak HTTP (%s). Name an address that does in `health-url`, or set `health-url: none`."
-                    % (answer.url, answer.said),
-        "silent": "%s does not speak HTTP (%s). Name an address that does in `health-url`, or set `health-url: none`."
-                  % (answer.url, answer.said),
+        "not-http": not_http, "silent": not_http,
         "bad-request": "%s. Django says 400 when the Host header is not allowed: add %s to ALLOWED_HOSTS, or send a host "
                        "that is in it with `health-headers: \"Host: …\"`." % (seen, json.dumps(host)),
         "https-redirect": "%s, a redirect to %s: only a redirect was seen, not the app (SECURE_SSL_REDIRECT). Send the header "

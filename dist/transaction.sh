@@ -15,11 +15,15 @@ export LC_ALL=C
 format=1
 # Limits in seconds for a docker call that may hang; a migration has none, it is only ever waited for.
 call_limit=60 change_limit=900 pull_limit=1800
+# How long the daemon may be away, a data service may take to become healthy, the old containers to run again.
+away_limit=600 data_limit=180 undo_limit=60
+newline='
+'
 
 die() { # CODE TEXT…: the runner turns the code into an explanation (src/server/failure.ts)
   code=$1
   shift
-  echo "deploy-django: $*" >&2
+  printf 'deploy-django: %s\n' "$*" >&2
   exit "$code"
 }
 
@@ -29,25 +33,41 @@ enter() { # the project's directory is the working directory of everything below
 }
 
 now() {
-  case ${clock:=$(date -u +%3N)} in
-    *[!0-9]* | '') date -u +%Y-%m-%dT%H:%M:%SZ ;; # BusyBox has no fractions
-    *) date -u +%Y-%m-%dT%H:%M:%S.%3NZ ;;
+  stamp=$(date -u +%Y-%m-%dT%H:%M:%S.%3NZ)
+  case $stamp in
+    '' | *[!0-9TZ:.-]*) stamp=$(date -u +%Y-%m-%dT%H:%M:%SZ) ;; # BusyBox has no fractions
   esac
+  echo "$stamp"
 }
 
 flush() { sync "$@" 2>/dev/null || sync; }
-
+pause() { sleep "$1" 2>/dev/null || sleep 1; }
+entries() { ls "$1" 2>/dev/null || true; }
 first_word() { while read -r word _; do printf '%s\n' "$word"; done; }
 second_word() { while read -r _ word _; do printf '%s\n' "$word"; done; }
+is_listed() { case "$newline$2$newline" in *"$newline$1$newline"*) ;; *) return 1 ;; esac; }
+
+only_in() { # LIST LIST: what the first has and the second has not
+  printf '%s\n' "$1" | while read -r item; do
+    if [ -n "$item" ] && ! is_listed "$item" "$2"; then printf '%s\n' "$item"; fi
+  done
+}
+
+on() { # LIST COMMAND…: the command with the words of the list behind it; nothing when there are none
+  list=$1
+  shift
+  given=$#
+  for item in $list; do set -- "$@" "$item"; done
+  if [ "$#" -gt "$given" ]; then "$@"; fi
+}
 
 ## Facts
 
 release_fact() { cat ".deploy/releases/$1/facts/$2"; }
+release_list() { if [ -f ".deploy/releases/$1/facts/$2" ]; then cat ".deploy/releases/$1/facts/$2"; fi; }
 plan_fact() { cat ".deploy/plans/$transaction/facts/$1"; }
 read_current() { if [ -s .deploy/current ]; then cat .deploy/current; fi; }
-
-services_of() { if [ -n "$1" ]; then release_fact "$1" services | second_word; fi; }
-is_listed() { printf '%s\n' "$2" | grep -qxF -- "$1"; }
+services_of() { release_list "$1" services | second_word; }
 
 ## Docker
 
@@ -64,19 +84,30 @@ compose() { # RELEASE ARGUMENTS…
     -f ".deploy/releases/$release/compose.yaml" "$@" </dev/null
 }
 
-ask() { timeout -k 5 "$call_limit" docker "$@" </dev/null; }
+ask() { timeout -k 5 "$call_limit" docker "$@" </dev/null 8>&-; }
+docker_answers() { timeout -k 1 10 docker version --format '{{.Server.Version}}' </dev/null >/dev/null 2>&1 8>&-; }
 
-docker_answers() { ask version --format '{{.Server.Version}}' >/dev/null 2>&1; }
-
-# "ID SERVICE STATE NAME" of the project's containers, one-off ones left out.
-containers() {
-  ask ps -a --no-trunc --filter "label=com.docker.compose.project=$project" --filter label=com.docker.compose.oneoff=False \
-    --format '{{.ID}} {{.Label "com.docker.compose.service"}} {{.State}} {{.Names}}'
+# Sets `seen`: "ID SERVICE STATE NAME" of the project's containers, one-off ones left out. A silent Docker ends the step:
+# an empty list would mean that nothing is there.
+survey() {
+  seen=$(ask ps -a --no-trunc --filter "label=com.docker.compose.project=$project" --filter label=com.docker.compose.oneoff=False \
+    --format '{{.ID}} {{.Label "com.docker.compose.service"}} {{.State}} {{.Names}}')
 }
 
-ids_of() { # SERVICES (a line each) [STATE]: ids of their containers
-  containers | while read -r id service state _; do
-    if is_listed "$service" "$1" && [ "${2:-$state}" = "$state" ]; then echo "$id"; fi
+ids_of() { # SERVICES [STATE]: ids of their containers, as seen
+  printf '%s\n' "$seen" | while read -r id service state _; do
+    if [ -n "$id" ] && is_listed "$service" "$1" && [ "${2:-$state}" = "$state" ]; then echo "$id"; fi
+  done
+}
+
+running() { printf '%s\n' "$seen" | while read -r _ service state _; do if [ "$state" = running ]; then echo "$service"; fi; done; }
+
+absent() { # RELEASE LIST: services of that list that have to be started; those that run once only when they never did
+  up=$(running) existing=$(printf '%s\n' "$seen" | second_word) once=$(release_list "$1" once)
+  release_list "$1" "$2" | while read -r service; do
+    if is_listed "$service" "$up"; then continue; fi
+    if is_listed "$service" "$once" && is_listed "$service" "$existing"; then continue; fi
+    echo "$service"
   done
 }
 
@@ -85,27 +116,37 @@ ids_of() { # SERVICES (a line each) [STATE]: ids of their containers
 # The probe's text as one word without spaces: it passes through any entrypoint, needs no mount and no standard input.
 probe_word() { printf "exec(__import__('base64').b64decode('%s'))" "$(base64 <".deploy/plans/$transaction/probe.py" | tr -d '\n')"; }
 
-result_of() { grep '^{"deploy-django":' "$1" | tail -n 1 || true; }
-
-run_probe() { # RELEASE VERB NAME-OR-EMPTY COMPOSE-RUN-OPTIONS…: inside Django, in a one-off container of the release
-  release=$1 verb=$2
-  shift 2
-  set -- run --no-deps -T -e "DEPLOY_DJANGO=$verb" -e PYTHONUNBUFFERED=1 "$@"
-  { read -r program && arguments=$(cat); } <".deploy/releases/$release/facts/manage"
-  compose "$release" "$@" --entrypoint "$program" "$(release_fact "$release" django)" $arguments shell -v 0 -c "$(probe_word)"
+in_django() { # RELEASE COMMAND…: the command with the release's way to start Django and the probe behind it
+  manage=.deploy/releases/$1/facts/manage
+  shift
+  while read -r word; do set -- "$@" "$word"; done <"$manage"
+  "$@" shell -v 0 -c "$(probe_word)"
 }
 
-exec_probe() { # CONTAINER VERB: inside Django, in a running container
-  { read -r program && arguments=$(cat); } <".deploy/releases/$target/facts/manage"
-  ask exec -e "DEPLOY_DJANGO=$2" "$1" "$program" $arguments shell -v 0 -c "$(probe_word)"
+run_probe() { # RELEASE VERB COMPOSE-RUN-OPTIONS…: inside Django, in a one-off container of the release
+  image_of=$1 verb=$2
+  shift 2
+  read -r program <".deploy/releases/$image_of/facts/manage"
+  set -- "$@" -e "DEPLOY_DJANGO=$verb" -e PYTHONUNBUFFERED=1 --entrypoint "$program" "$(release_fact "$image_of" django)"
+  { read -r _ && while read -r word; do set -- "$@" "$word"; done; } <".deploy/releases/$image_of/facts/manage"
+  compose "$image_of" run --no-deps -T "$@" shell -v 0 -c "$(probe_word)"
+}
+
+report() { # NAME COMMAND…: keeps the JSON that a probe prints for the runner; the code is the probe's
+  answer=.deploy/journal/$transaction.$1.json
+  shift
+  answered=0
+  "$@" >"$answer.out" || answered=$?
+  grep '^{"deploy-django":' "$answer.out" | tail -n 1 >"$answer"
+  rm -f "$answer.out"
+  return "$answered"
 }
 
 ## Before the transaction: look, stage, plan
 
 look() { # DIRECTORY: facts for the runner, a word and its value a line
   echo "deploy-django look $format"
-  home=$(pwd -P)
-  echo "home $home"
+  echo "home $(pwd -P)"
   for tool in docker flock setsid timeout tar base64; do
     command -v "$tool" >/dev/null 2>&1 || echo "missing $tool"
   done
@@ -117,14 +158,14 @@ look() { # DIRECTORY: facts for the runner, a word and its value a line
       [ -d "$root" ] || root=/
       echo "disk $(df -Pk "$root" | { read -r _; read -r _ _ _ free _; echo "$free"; })"
     else
-      echo "docker-error $(printf '%s' "$server" | tr '\n' ' ')"
+      printf 'docker-error %s\n' "$(printf '%s' "$server" | tr '\n' ' ')"
     fi
   fi
-  set +f
-  for found in "${1%/*}"/*/.deploy; do
-    if [ -d "$found" ]; then echo "project ${found%/.deploy}"; fi
+  case $1 in */*) beside=${1%/*} ;; *) beside=. ;; esac
+  for name in $(entries "$beside"); do
+    if [ -d "$beside/$name/.deploy" ]; then echo "project $beside/$name"; fi
   done
-  if cd "$1" 2>/dev/null && [ -d .deploy ]; then look_releases; fi
+  if cd "$1" 2>/dev/null && [ -f .deploy/format ]; then look_releases; fi
   echo "end"
 }
 
@@ -133,18 +174,16 @@ look_releases() {
   current=$(read_current)
   echo "current $current"
   echo "previous $(previous_of "$current")"
-  for folder in .deploy/releases/*/; do
-    [ -d "$folder" ] || continue
-    id=$(basename "$folder")
+  served | while read -r id; do echo "served $id"; done
+  commits | while read -r _ _ _ id _; do echo "served $id"; done
+  for id in $(entries .deploy/releases); do
     echo "release $id"
-    for file in "$folder"facts/*; do
-      name=${file##*/}
-      if [ "$name" != migrations ]; then while read -r line; do echo "fact $id $name $line"; done <"$file"; fi
+    for name in $(entries ".deploy/releases/$id/facts"); do
+      if [ "$name" = migrations ]; then continue; fi
+      while IFS= read -r line; do printf 'fact %s %s %s\n' "$id" "$name" "$line"; done <".deploy/releases/$id/facts/$name"
     done
   done
-  for folder in .deploy/plans/*/; do
-    [ -d "$folder" ] || continue
-    id=$(basename "$folder")
+  for id in $(entries .deploy/plans); do
     echo "plan $id"
     if [ -f ".deploy/journal/$id" ] && ! is_ended "$id"; then echo "open $id"; fi
   done
@@ -159,17 +198,15 @@ stage() { # DIRECTORY TRANSACTION: what was uploaded to .deploy/incoming is put 
   chmod 700 .deploy
   mkdir -p .deploy/releases .deploy/plans .deploy/journal .deploy/files
   [ -f .deploy/format ] || echo "$format" >.deploy/format
-  # The release first: what it names is then safe from another transaction's prune.
-  if [ -d "$incoming/release" ]; then mv "$incoming/release" ".deploy/releases/$transaction"; fi
-  if [ -d "$incoming/files" ]; then
-    set +f
-    for folder in "$incoming"/files/*; do
-      name=${folder##*/}
-      [ -e ".deploy/files/$name" ] || mv "$folder" .deploy/files/ 2>/dev/null || [ -e ".deploy/files/$name" ]
-    done
-    set -f
+  if [ -e ".deploy/plans/$transaction" ] || { [ -d "$incoming/release" ] && [ -e ".deploy/releases/$transaction" ]; }; then
+    die 50 "transaction $transaction was staged before"
   fi
+  # The plan first: it keeps another transaction's prune away from its target. Files that are there already become young.
   mv "$incoming/plan" ".deploy/plans/$transaction"
+  for name in $(entries "$incoming/files"); do
+    if [ -d ".deploy/files/$name" ]; then touch ".deploy/files/$name"; else mv "$incoming/files/$name" ".deploy/files/$name"; fi
+  done
+  if [ -d "$incoming/release" ]; then mv "$incoming/release" ".deploy/releases/$transaction"; fi
   rm -rf "$incoming"
   pull "$(plan_fact target)"
 }
@@ -185,43 +222,36 @@ pull() { # RELEASE; "registry username password" on three lines of standard inpu
     trap 'rm -rf "$login"' EXIT
     trap 'exit 129' HUP INT TERM
     # The named context of a rootless daemon is kept in the folder that --config replaces.
-    DOCKER_HOST=$(docker context inspect --format '{{.Endpoints.docker.Host}}' 2>/dev/null) && export DOCKER_HOST
+    if socket=$(ask context inspect --format '{{.Endpoints.docker.Host}}' 2>/dev/null); then export DOCKER_HOST="$socket"; fi
     printf '%s' "$password" | timeout -k 5 "$call_limit" docker --config "$login" login -u "$username" --password-stdin "$registry" >/dev/null 2>"$login/error" ||
       die 32 "the registry $registry refused the login from this server: $(tail -n 1 "$login/error")"
   fi
-  number=0 jobs= failed=0
-  for image in $(second_word <".deploy/releases/$1/facts/images" | sort -u); do
+  number=0 jobs='' failed=0
+  for image in $(release_fact "$1" images | second_word | sort -u); do
     number=$((number + 1))
-    pull_image "$image" "$1" "$number" &
+    pull_image "$image" "deploy-django/$(release_fact "$1" project):$1.$number" &
     jobs="$jobs $!"
   done
   for job in $jobs; do wait "$job" || failed=$?; done
   return "$failed"
 }
 
-pull_image() { # IMAGE RELEASE NUMBER: the tag keeps a `docker image prune` from taking a release's image away
+pull_image() { # IMAGE TAG: the tag keeps a `docker image prune` from taking a release's image away
   if ! ask image inspect "$1" >/dev/null 2>&1; then
     echo "pulling $1"
-    timeout -k 5 "$pull_limit" docker ${login:+--config "$login"} pull -q "$1" </dev/null || die 33 "this server could not pull $1"
+    timeout -k 5 "$pull_limit" docker ${login:+--config "$login"} pull -q "$1" </dev/null >/dev/null || die 33 "this server could not pull $1"
   fi
-  ask tag "$1" "deploy-django/$(release_fact "$2" project):$2.$3"
+  ask tag "$1" "$2"
 }
 
 check_settings() { # RELEASE: what the compose file wants from this server is here
-  while read -r file; do
+  release_list "$1" env-files | while IFS= read -r file; do
     [ -e "$file" ] || die 34 "$file"
-  done <".deploy/releases/$1/facts/env-files"
-  answer=$(compose "$1" config -q 2>&1) || die 35 "$answer"
+  done
+  answer=$(compose "$1" config -q 2>&1) || die 35 "$(printf '%s\n' "$answer" | grep -v level=warning | tr '\n' ' ')"
   # A variable that is set nowhere would become an empty string: empty passwords are made this way.
   unset_names=$(printf '%s\n' "$answer" | sed -n 's/.*The \\*"\([A-Za-z0-9_]*\)\\*" variable is not set.*/\1/p' | sort -u | tr '\n' ' ')
   [ -z "$unset_names" ] || die 36 "$unset_names"
-}
-
-absent_data() { # RELEASE: data services without a running container
-  running=$(containers | while read -r _ service state _; do if [ "$state" = running ]; then echo "$service"; fi; done)
-  release_fact "$1" data | while read -r service; do
-    is_listed "$service" "$running" || echo "$service"
-  done
 }
 
 plan() { # DIRECTORY TRANSACTION VERB: the probe's answer of the target's image; nothing is changed
@@ -229,17 +259,16 @@ plan() { # DIRECTORY TRANSACTION VERB: the probe's answer of the target's image;
   transaction=$2 target=$(plan_fact target)
   project=$(release_fact "$target" project)
   check_settings "$target"
-  if [ -z "$(read_current)" ] && [ -n "$(absent_data "$target")" ]; then
-    echo '{"deploy-django": 1, "verb": "plan", "offline": true}'
-  else
-    run_probe "$target" "$3" --rm
-  fi
+  survey
+  # Before the first deploy there is no database to ask.
+  if [ -z "$(read_current)" ] && [ -n "$(absent "$target" data)" ]; then set -- "$1" "$2" list; fi
+  run_probe "$target" "$3" --rm
 }
 
 ## Journal
 
 journal() { # STEP STATE DETAIL…: on disk before the deed that it announces
-  echo "$(now) $*" >>".deploy/journal/$transaction"
+  printf '%s %s\n' "$(now)" "$*" >>".deploy/journal/$transaction"
   flush ".deploy/journal/$transaction"
 }
 
@@ -247,12 +276,27 @@ happened() { grep -q "^[^ ]* $1 $2" ".deploy/journal/$transaction"; }
 is_ended() { grep -q '^[^ ]* end ' ".deploy/journal/$1"; }
 is_aborted() { [ -f ".deploy/journal/$transaction.abort" ]; }
 
-previous_of() { # RELEASE: what served before RELEASE was committed for the first time
-  if [ -n "$1" ] && [ -d .deploy/journal ]; then
-    grep -rhE "^[^ ]* commit begin $1 after " .deploy/journal | sort | head -n 1 | while read -r _ _ _ _ _ before; do
-      if [ "$before" != - ]; then echo "$before"; fi
-    done
+# Whether its engine lives. The lock is shared: it only holds back an engine that is just about to start.
+is_alive() { [ -e ".deploy/plans/$1/alive" ] && ! flock -s -n ".deploy/plans/$1/alive" true; }
+
+commits() { # "TIME commit begin RELEASE after RELEASE-BEFORE", the oldest first; ids end in a digit, other files do not
+  if [ -d .deploy/journal ]; then find .deploy/journal -name '*[0-9]' -exec grep -h '^[^ ]* commit begin ' {} + | sort; fi
+}
+
+served() { # ids of the releases that were committed, the latest last
+  if [ -d .deploy/journal ]; then
+    grep -rhE '^[^ ]* commit begin [^ ]+ after ' .deploy/journal | sort -r | while read -r _ _ _ id _; do echo "$id"; done |
+      awk '!seen[$0]++ { ids[++n] = $0 } END { while (n) print ids[n--] }'
   fi
+}
+
+previous_of() { # RELEASE: what served before RELEASE was committed for the first time, if it is still here
+  commits | while read -r _ _ _ id _ before; do
+    if [ "$id" = "$1" ]; then
+      if [ -d ".deploy/releases/$before" ]; then echo "$before"; fi
+      break
+    fi
+  done
 }
 
 ## Engine: lock, walk, back, recover
@@ -269,84 +313,109 @@ begin() { # DIRECTORY TRANSACTION: starts the engine, which outlives this sessio
   done
 }
 
-pause() { sleep "$1" 2>/dev/null || sleep 1; }
-
 engine() { # DIRECTORY TRANSACTION
   enter "$1"
   transaction=$2
-  # Descriptor 8 says that this engine lives; its children do not have it. Descriptor 9 is the project's lock; they all
-  # inherit that one, so an orphan that still changes the server must end before anybody else begins.
-  exec 8>>".deploy/plans/$transaction/alive" 9>>.deploy/lock
-  flock -n 8 || die 37 "transaction $transaction is already running"
-  echo "transaction $transaction"
   trap '' HUP
-  while ! flock -n 9; do
-    if is_aborted; then
-      journal begin "$transaction" "$(plan_fact target)" from "$(read_current)"
-      journal end back "$(read_current)"
-      exit 0
-    fi
-    if [ "${holder:-}" != "$(cat .deploy/lock)" ]; then
+  # Descriptor 8 says that this engine lives; its children do not have it.
+  exec 8>>".deploy/plans/$transaction/alive"
+  tries=0
+  until flock -n 8; do
+    tries=$((tries + 1))
+    [ "$tries" -lt 20 ] || die 37 "transaction $transaction is already running"
+    pause 0.05
+  done
+  echo "transaction $transaction"
+  opening="begin $transaction $(plan_fact target) from"
+  take_lock "$transaction $(plan_fact url)" || {
+    serving=$(read_current)
+    # In one breath: whoever has the lock must not find this transaction open.
+    printf '%s\n' "$(now) $opening ${serving:--}" "$(now) end back $serving" >>".deploy/journal/$transaction"
+    exit 0
+  }
+  if [ ! -f ".deploy/journal/$transaction" ]; then
+    serving=$(read_current)
+    journal "$opening" "${serving:--}"
+    walk
+  elif ! is_ended "$transaction"; then
+    resume "$directory" "$transaction"
+  fi
+}
+
+# Descriptor 9 is the project's lock. Every child inherits it, so an orphan that still changes the server must end before
+# anybody else begins.
+take_lock() { # NAME: waits, and says for whom; fails when this transaction is aborted meanwhile
+  exec 9>>.deploy/lock
+  holder=
+  until flock -n 9; do
+    if is_aborted; then return 1; fi
+    if [ "$holder" != "$(cat .deploy/lock)" ]; then
       holder=$(cat .deploy/lock)
       echo "waiting for the lock, held by $holder"
     fi
     pause 0.2
   done
-  echo "$transaction $(plan_fact url)" >.deploy/lock
-  from=$(read_current)
-  journal begin "$transaction" "$(plan_fact target)" from "${from:--}"
-  walk
+  echo "$1" >.deploy/lock
 }
 
 walk() { # the steps that are not done yet, to the end or back
   while read -r step <&3; do
     if happened "$step" end; then continue; fi
     if is_aborted && ! happened verify end; then back aborted; return; fi
-    # Once `verify` has ended there is no way back but a rollback: what is left is tried again by whoever comes next.
-    attempt "$step" || { code=$?; if happened commit begin; then finish_late "$step" "$code"; else back "$step" "$code"; fi; return; }
+    result=0
+    attempt "$step" || result=$?
+    if [ "$result" -eq 0 ]; then continue; fi
+    # A release that is committed stays so, whatever its prune says. Once `verify` has ended there is no way back but a
+    # rollback: what is left is tried again by whoever comes next.
+    if happened commit end; then break; fi
+    if happened verify end; then exit "$result"; fi
+    back "$step" "$result"
+    return
   done 3<".deploy/plans/$transaction/steps"
-  finish
-}
-
-finish() {
   if happened commit end; then journal end committed "$(read_current)"; else journal end unchanged "$(read_current)"; fi
 }
 
-finish_late() { # STEP CODE: a release that is committed stays so, whatever its prune says
-  if happened commit end; then journal end committed "$(read_current)"; else exit "$2"; fi
-}
-
-attempt() { # STEP: as a process of its own; again when it failed because the daemon was away
-  journal "$1" begin $(announce "$1")
-  code=0
-  sh "$0" step "$directory" "$transaction" "$1" 3<&- 8>&- || code=$?
-  if [ "$code" -ne 0 ] && ! docker_answers; then
+attempt() { # STEP: again when it failed because the daemon was away; what is unknown is no failure
+  deadline=
+  while :; do
+    result=0
+    perform "$1" || result=$?
+    if [ "$result" -eq 0 ] || docker_answers; then break; fi
     echo "docker does not answer: waiting for it"
-    tries=0
-    until docker_answers; do
-      tries=$((tries + 1))
-      [ "$tries" -lt 600 ] || { journal "$1" fail 38; return 38; }
-      pause 1
-    done
-    code=0
-    journal "$1" begin again $(announce "$1")
-    sh "$0" step "$directory" "$transaction" "$1" 3<&- 8>&- || code=$?
-  fi
-  if [ "$code" -eq 0 ]; then journal "$1" end; else journal "$1" fail "$code"; fi
-  return "$code"
+    deadline=${deadline:-$(($(date +%s) + away_limit))}
+    until docker_answers || [ "$(date +%s)" -ge "$deadline" ]; do pause 0.2; done
+    if [ "$(date +%s)" -ge "$deadline" ]; then result=38; break; fi
+  done
+  if [ "$result" -eq 0 ]; then journal "$1" end; else journal "$1" fail "$result"; fi
+  return "$result"
 }
 
-announce() { # STEP: what its undo must know is written before the deed
+perform() { # STEP: as a process of its own
+  note=$(announce "$1") && journal "$1" "begin${note:+ $note}" &&
+    sh ".deploy/plans/$transaction/transaction.sh" step "$directory" "$transaction" "$1" 3<&- 8>&-
+}
+
+announce() { # STEP: what its undo must know, which is on disk before the deed
+  target=$(plan_fact target)
+  current=$(read_current)
   case $1 in
-    swap) project=$(release_fact "$(plan_fact target)" project) && counts ;;
-    commit) current=$(read_current) && echo "$(plan_fact target)" after "${current:--}" ;;
+    swap)
+      project=$(release_fact "$target" project)
+      survey
+      count_running
+      ;;
+    commit) echo "$target after ${current:--}" ;;
   esac
 }
 
 back() { # REASON…: to the release that serves
   happened back begin || journal back begin "$@"
   if happened swap begin || happened migrate begin || happened replan begin; then
-    attempt undo || { journal back fail; exit 39; }
+    attempt undo || {
+      journal back fail
+      echo "going back failed: the next deploy, rollback or recovery tries again"
+      exit 39
+    }
   fi
   journal back end
   journal end back "$(read_current)"
@@ -356,6 +425,8 @@ resume() { # DIRECTORY TRANSACTION: finishes what died, under the caller's lock
   enter "$1"
   transaction=$2
   echo "finishing transaction $transaction, which was interrupted"
+  # A power loss may have torn the last line.
+  if [ -n "$(tail -c 1 ".deploy/journal/$transaction")" ]; then echo >>".deploy/journal/$transaction"; fi
   if happened back begin; then back
   elif happened verify end; then walk
   else back interrupted; fi
@@ -363,21 +434,23 @@ resume() { # DIRECTORY TRANSACTION: finishes what died, under the caller's lock
 
 recover() { # DIRECTORY: by itself, when no transaction follows
   enter "$1"
-  exec 9>>.deploy/lock
-  flock 9
+  transaction=
+  take_lock recovery
   recover_all
 }
 
-recover_all() {
-  set +f
-  for file in .deploy/journal/*; do
-    id=${file##*/}
-    case $id in *.log | *.abort | *.json | "${transaction:-}" | '*') continue ;; esac
-    if is_ended "$id"; then continue; fi
-    [ -f ".deploy/plans/$id/transaction.sh" ] || die 40 "transaction $id was interrupted and its plan is gone"
-    sh ".deploy/plans/$id/transaction.sh" resume "$directory" "$id" 3<&- || die 40 "transaction $id could not be finished"
+recover_all() { # [replace]: a way back that cannot be finished does not hold up a release that replaces both sides
+  for id in $(entries .deploy/journal); do
+    case $id in *[0-9]) ;; *) continue ;; esac
+    if [ "$id" = "$transaction" ] || is_ended "$id" || is_alive "$id"; then continue; fi
+    script=.deploy/plans/$id/transaction.sh
+    if [ -f "$script" ] && sh "$script" resume "$directory" "$id" 3<&-; then continue; fi
+    if [ "${1:-}" != replace ] || ! docker_answers || ! grep -q '^[^ ]* back begin' ".deploy/journal/$id"; then
+      die 40 "transaction $id was interrupted and could not be finished"
+    fi
+    echo "warning: transaction $id could not go back; this one replaces what it left"
+    (transaction=$id && journal end failed "$(read_current)")
   done
-  set -f
 }
 
 ## Steps
@@ -392,11 +465,12 @@ step() { # DIRECTORY TRANSACTION STEP
   "step_$3"
 }
 
-step_recover() { recover_all; }
+step_recover() { recover_all replace; }
 
 step_fence() {
-  if [ "$(plan_fact force)" != yes ] && [ -s .deploy/transaction ]; then
-    last=$(cat .deploy/transaction)
+  if [ ! -w . ] || [ ! -w .deploy ]; then die 30 "no permission to write in $directory"; fi
+  last=$(cat .deploy/transaction 2>/dev/null) || last=
+  if [ -f ".deploy/plans/$last/facts/run" ] && [ "$(plan_fact force)" != yes ]; then
     served=$(cat ".deploy/plans/$last/facts/run")
     if [ "$(plan_fact run)" -lt "$served" ]; then die 41 "run $(plan_fact run) is older than run $served, which deployed last"; fi
   fi
@@ -404,37 +478,37 @@ step_fence() {
 }
 
 step_data() {
-  absent=$(absent_data "$target")
-  if [ -z "$absent" ]; then return; fi
-  compose "$target" up -d --no-deps --no-recreate $absent
-  until_healthy "$absent" 180
+  survey
+  starting=$(absent "$target" data)
+  on "$starting" compose "$target" up -d --no-deps --no-recreate
+  survey
+  until_healthy "$(ids_of "$starting")"
 }
 
-until_healthy() { # SERVICES SECONDS: those with a health check of their own
-  waited=0
-  for id in $(ids_of "$1"); do
-    until docker_health "$id"; do
-      is_aborted && die 42 "aborted while waiting for a data service"
+until_healthy() { # CONTAINERS: those with a health check of their own succeed in it, the others run or ran to their end
+  until=$(($(date +%s) + data_limit))
+  for id in $1; do
+    until docker_health "$id" || [ "$(ask inspect -f '{{.State.Status}} {{.State.ExitCode}}' "$id")" = "exited 0" ]; do
+      if is_aborted; then die 42 "aborted while waiting for a data service"; fi
+      [ "$(date +%s)" -lt "$until" ] || { show_last_lines "$id"; die 43 "a data service did not become healthy in $data_limit s"; }
       pause 0.2
-      waited=$((waited + 1))
-      [ "$waited" -lt $(($2 * 5)) ] || { show_last_lines "$id"; die 43 "a data service did not become healthy in $2 s"; }
     done
   done
 }
 
 docker_health() { # CONTAINER: its health command succeeds, whenever Docker's own interval is; without one, it runs
-  ask inspect -f '{{.State.Running}}' "$1" | grep -qx true || return 1
-  check=$(ask inspect -f '{{with .Config.Healthcheck}}{{range .Test}}{{println .}}{{end}}{{end}}' "$1")
-  command=$(printf '%s\n' "$check" | sed 1d)
-  case $check in
-    CMD-SHELL*) ask exec "$1" /bin/sh -c "$command" >/dev/null 2>&1 ;;
-    CMD*)
-      # One argument a line.
-      IFS='
-'
-      set -- "$1" $command
-      unset IFS
-      ask exec "$@" >/dev/null 2>&1
+  asked=$1 separator=$(printf '\037')
+  answer=$(ask inspect -f '{{.State.Running}}{{"\x1f"}}{{with .Config.Healthcheck}}{{range .Test}}{{.}}{{"\x1f"}}{{end}}{{end}}' "$asked") || return 1
+  set --
+  IFS=$separator
+  for word in $answer; do set -- "$@" "$word"; done
+  unset IFS
+  [ "$1" = true ] || return 1
+  case ${2:-} in
+    CMD-SHELL) ask exec "$asked" /bin/sh -c "$3" >/dev/null 2>&1 ;;
+    CMD)
+      shift 2
+      ask exec "$asked" "$@" >/dev/null 2>&1
       ;;
   esac
 }
@@ -447,224 +521,252 @@ show_last_lines() { # CONTAINER
 # The migration container starts here, plans again under the database's lock and waits for the word to go, so that one
 # start of Django serves replan, migrate and the check after it.
 step_replan() {
-  ask rm -f "$migration" >/dev/null 2>&1 || true
+  settle_migration
   run_probe "$target" migrate -d --name "$migration" --label "deploy-django.transaction=$transaction" \
     -e "DEPLOY_DJANGO_APPROVED=$(plan_fact approved | tr '\n' ' ')" -e "DEPLOY_DJANGO_TIMEOUT=$(plan_fact migrate-timeout)" \
-    -e "DEPLOY_DJANGO_LOCK_TIMEOUT=$(plan_fact lock-timeout)" -e DEPLOY_DJANGO_LOCK_WAIT=600
+    -e "DEPLOY_DJANGO_LOCK_TIMEOUT=$(plan_fact lock-timeout)" -e DEPLOY_DJANGO_LOCK_WAIT=600 >/dev/null
   while :; do
     state=$(ask inspect -f '{{.State.Status}} {{.State.ExitCode}}' "$migration")
     case $state in
-      'exited '* | 'dead '*) collect; return "${state#* }" ;;
+      'exited 0') return ;; # nothing was pending
+      'exited '* | 'dead '*)
+        show_last_lines "$migration"
+        report migrate ask logs "$migration" 2>/dev/null
+        return "${state#* }"
+        ;;
     esac
-    if ask logs "$migration" 2>/dev/null | grep -q '^deploy-django: replanned'; then return 0; fi
+    if ask logs "$migration" 2>/dev/null | grep -q '^deploy-django: replanned'; then return; fi
+    if is_aborted; then die 42 "aborted before the migration began"; fi
     pause 0.05
   done
 }
 
 step_migrate() {
-  ask kill -s USR1 "$migration" >/dev/null 2>&1 || true # it ended by itself when nothing was pending
+  # The word to go. Without a pending migration it ended by itself; a Docker that is away is asked again.
+  tries=0
+  until ask kill -s USR1 "$migration" >/dev/null 2>&1 || [ "$(ask inspect -f '{{.State.Running}}' "$migration" 2>/dev/null)" = false ]; do
+    tries=$((tries + 1))
+    [ "$tries" -lt 600 ] || break
+    pause 0.2
+  done
   await_migration
 }
 
 await_migration() { # its container's exit code is the result, nothing else; it is never killed
-  timeout "$change_limit" docker logs -f --since 0s "$migration" 2>&1 >/dev/null </dev/null 9>&- &
-  until code=$(timeout 600 docker wait "$migration" </dev/null); do
+  docker logs -f "$migration" 2>&1 >/dev/null </dev/null 9>&- &
+  until result=$(timeout -k 5 600 docker wait "$migration" </dev/null); do
     if docker_answers && ! ask inspect "$migration" >/dev/null 2>&1; then die 44 "the migration's container is gone"; fi
-    pause 0.5
+    pause 0.2
   done
-  collect
-  return "$code"
+  report migrate ask logs "$migration" 2>/dev/null
+  return "$result"
 }
 
-collect() { # the migration's own report
-  report migrate migration_output || true
+# A migration container that never got its word to go has done nothing and is removed; another one is awaited.
+settle_migration() {
+  found=$(ask ps -a --filter "name=^$migration\$" --format '{{.ID}} {{.Label "deploy-django.transaction"}}')
+  if [ -z "$found" ]; then return; fi
+  owner=.deploy/journal/${found#* }
+  if [ ! -f "$owner" ] || grep -q '^[^ ]* migrate begin' "$owner"; then (await_migration) || true; fi
+  ask rm -f "${found%% *}" >/dev/null
 }
 
-migration_output() { ask logs "$migration" 2>/dev/null; }
+count_running() { # "SERVICE=N": how many containers of each service run now
+  up=$(running)
+  { services_of "$target"; release_list "$target" others; services_of "$current"; } | sort -u | while read -r service; do
+    echo "$service=$(printf '%s\n' "$up" | grep -cxF -- "$service")"
+  done | tr '\n' ' ' | sed 's/ $//'
+}
 
-counts() { # "SERVICE=N": how many run now, where it is more than one
-  running=$(containers | while read -r _ service state _; do if [ "$state" = running ]; then echo "$service"; fi; done)
-  services_of "$(plan_fact target)" | while read -r service; do
-    count=$(printf '%s\n' "$running" | grep -cxF -- "$service") || true
-    if [ "$count" -gt 1 ]; then printf '%s=%s ' "$service" "$count"; fi
-  done
+counted() { # what count_running said when the swap began, a line each
+  sed -n 's/^[^ ]* swap begin *//p' ".deploy/journal/$transaction" | head -n 1 | tr ' ' '\n'
 }
 
 bring_up() { # RELEASE OPTIONS…: its services, level by level, as many of each as ran when the swap began
   bringing=$1
   shift
-  levels=$(release_fact "$bringing" services | first_word | sort -un)
-  counted=$(sed -n 's/^[^ ]* swap begin\( again\)\{0,1\} *//p' ".deploy/journal/$transaction" | head -n 1)
-  for level in $levels; do
-    names=$(release_fact "$bringing" services | while read -r at service; do if [ "$at" = "$level" ]; then echo "$service"; fi; done)
-    scales=
-    for count in $counted; do
-      if is_listed "${count%=*}" "$names"; then scales="$scales --scale $count"; fi
-    done
-    compose "$bringing" up -d --no-deps --no-build --pull never "$@" $scales $names
+  listed=$(release_fact "$bringing" services)
+  for level in $(printf '%s\n' "$listed" | first_word | sort -un); do
+    names=$(printf '%s\n' "$listed" | while read -r at service; do if [ "$at" = "$level" ]; then echo "$service"; fi; done)
+    scales=$(counted | while IFS='=' read -r service count; do
+      if [ "${count:-0}" -gt 1 ] && is_listed "$service" "$names"; then echo "--scale $service=$count"; fi
+    done)
+    on "$scales $names" compose "$bringing" up -d --no-deps --no-build --pull never "$@"
   done
 }
 
 remove_leftovers() { # an interrupted recreate leaves `<12 hex>_name`, and every later one would fail on it
-  known=$(services_of "$target"; services_of "$current")
-  containers | while read -r id service _ name; do
-    case $name in
-      [0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]_*)
-        if is_listed "$service" "$known"; then ask rm -f "$id" >/dev/null; fi
-        ;;
-    esac
-  done
-}
-
-only_in() { # SERVICES OTHERS: what the first list has and the second has not
-  printf '%s\n' "$1" | while read -r service; do
-    if [ -n "$service" ] && ! is_listed "$service" "$2"; then echo "$service"; fi
-  done
+  known=$(services_of "$target" && services_of "$current")
+  hex='[0-9a-f][0-9a-f][0-9a-f][0-9a-f]'
+  leftovers=$(printf '%s\n' "$seen" | while read -r id service _ name; do
+    if is_listed "$service" "$known"; then echo "$id $name"; fi
+  done | sed -n "s/^\([^ ]*\) $hex$hex${hex}_.*/\1/p")
+  on "$leftovers" ask rm -f >/dev/null
 }
 
 step_swap() {
+  began=$(date +%s)
+  survey
   remove_leftovers
   bring_up "$target" --force-recreate
-  others=$(absent_data "$target"; absent_others "$target")
-  if [ -n "$others" ]; then compose "$target" up -d --no-deps --no-recreate $others; fi
-  retired=$(ids_of "$(only_in "$(services_of "$current")" "$(services_of "$target")")" running)
-  if [ -n "$retired" ]; then timeout -k 10 "$change_limit" docker stop $retired </dev/null; fi
-}
-
-absent_others() { # RELEASE: services that stand behind the app, such as a proxy that is not built here
-  existing=$(containers | second_word)
-  release_fact "$1" others | while read -r service; do
-    is_listed "$service" "$existing" || echo "$service"
+  survey
+  # Services that stand behind the app, such as a proxy that is not built here.
+  on "$(absent "$target" others)" compose "$target" up -d --no-deps --no-recreate
+  on "$(ids_of "$(only_in "$(services_of "$current")" "$(services_of "$target")")" running)" timeout -k 10 "$change_limit" docker stop >/dev/null
+  ask events --since "$began" --until 0s --filter event=die --filter "label=com.docker.compose.project=$project" \
+    --format '{{.Actor.Attributes.exitCode}} {{.Actor.Attributes.name}}' | sort -u | while read -r result name; do
+    if [ "$result" = 137 ]; then echo "warning: $name did not end by itself when it was asked to, Docker killed it"; fi
   done
 }
 
 # nginx looks its upstream's name up once, when it reads its configuration.
 step_proxy() {
-  for id in $(ids_of "$(only_in "$(containers | second_word)" "$(release_fact "$target" django)")" running); do
+  survey
+  not_proxies=$(release_fact "$target" django && release_list "$target" data)
+  for id in $(ids_of "$(only_in "$(running)" "$not_proxies")" running); do
     if ask top "$id" 2>/dev/null | grep -q 'nginx: master'; then
-      ask exec "$id" nginx -s reload || echo "nginx in $id did not reload"
+      ask exec "$id" nginx -s reload || echo "warning: nginx in $id did not reload"
     fi
   done
 }
 
-inspect_app() { # "SERVICE STATE EXIT RESTARTS POLICY STARTED IMAGE ID" of the release's containers
-  ids=$(ids_of "$(services_of "$target")")
+# Sets `app`: "SERVICE STATE EXIT RESTARTS POLICY STARTED IMAGE ID" of a release's containers, a line each.
+inspect_release() { # RELEASE
+  survey
+  ids=$(ids_of "$(services_of "$1")")
   [ -n "$ids" ] || die 45 "no container of the release exists"
-  ask inspect -f '{{index .Config.Labels "com.docker.compose.service"}} {{.State.Status}} {{.State.ExitCode}} {{.RestartCount}} {{.HostConfig.RestartPolicy.Name}} {{.State.StartedAt}} {{.Image}} {{.Id}}' $ids
+  app=$(on "$ids" ask inspect -f '{{index .Config.Labels "com.docker.compose.service"}} {{.State.Status}} {{.State.ExitCode}} {{.RestartCount}} {{or .HostConfig.RestartPolicy.Name "no"}} {{.State.StartedAt}} {{.Image}} {{.Id}}')
 }
 
+is_finished() { [ "$1 $2 $3" = "exited 0 no" ]; } # STATE EXIT POLICY: a container that has run to its end, as it should
+
 step_health() {
+  inspect_release "$target"
   limit=$(plan_fact health-timeout)
   deadline=$(($(date +%s) + ${limit:-$(health_limit)}))
-  quiet_since=
+  quiet_since='' firm_since='' warned=''
   while :; do
-    is_aborted && die 42 "aborted while waiting for health"
-    states=$(inspect_app)
-    notice_crashes "$states"
-    if app_is_healthy "$states" && [ "$(inspect_app)" = "$states" ]; then break; fi
-    [ "$(date +%s)" -lt "$deadline" ] || { show_unhealthy "$states"; die "${http:-46}" "not healthy in time"; }
+    if is_aborted; then die 42 "aborted while waiting for health"; fi
+    before=$app http=46
+    notice_crashes
+    if app_is_healthy && inspect_release "$target" && [ "$app" = "$before" ]; then return; fi
+    if is_firm || [ "$(date +%s)" -ge "$deadline" ]; then
+      show_unhealthy
+      die "$http" "not healthy in time"
+    fi
     pause 0.1
+    inspect_release "$target"
   done
+}
+
+# A release that has answered the same refusal for ten seconds will not mend itself; 502 to 504 are a proxy's "not yet".
+is_firm() {
+  answer=.deploy/journal/$transaction.health.json
+  if ! grep -qsE '"reason": "(bad-request|https-redirect|status|server-error)"' "$answer" || grep -qE '"status": 50[234]' "$answer"; then
+    firm_since=
+    return 1
+  fi
+  firm_since=${firm_since:-$(date +%s)}
+  [ "$(date +%s)" -ge $((firm_since + 10)) ]
 }
 
 health_limit() { # start period + interval x retries of the slowest check, at least 60 s
-  ask inspect -f '{{with .Config.Healthcheck}}{{.StartPeriod.Nanoseconds}} {{.Interval.Nanoseconds}} {{.Retries}}{{end}}' $(ids_of "$(services_of "$target")") |
-    { longest=60
-      while read -r start interval retries; do
-        if [ -n "$start" ]; then
-          seconds=$(((start + (interval ? interval : 30000000000) * (retries ? retries : 3)) / 1000000000))
-          if [ "$seconds" -gt "$longest" ]; then longest=$seconds; fi
-        fi
-      done
-      echo "$longest"; }
+  on "$ids" ask inspect -f '{{with .Config.Healthcheck}}{{.StartPeriod.Nanoseconds}} {{.Interval.Nanoseconds}} {{.Retries}}{{end}}' | {
+    longest=60
+    while read -r start interval retries; do
+      if [ -z "$start" ]; then continue; fi
+      seconds=$(((start + (interval ? interval : 30000000000) * (retries ? retries : 3)) / 1000000000))
+      if [ "$seconds" -gt "$longest" ]; then longest=$seconds; fi
+    done
+    echo "$longest"
+  }
 }
 
-notice_crashes() { # STATES
-  printf '%s\n' "$1" | while read -r service state exit restarts policy _ _ id; do
-    if [ "$state" = exited ] && [ "$exit" = 0 ] && [ "$policy" = no ]; then continue; fi
-    if [ "$restarts" -ge 3 ] || { [ "$state" = exited ] && [ "$policy" = no ]; } || [ "$state" = dead ]; then
+notice_crashes() {
+  while read -r service state exit restarts policy _ _ id; do
+    if is_finished "$state" "$exit" "$policy"; then continue; fi
+    if [ "$restarts" -ge 3 ] || [ "$state" = dead ] || [ "$state $policy" = "exited no" ]; then
       show_last_lines "$id"
       die 47 "$service exit=$exit restarts=$restarts"
     fi
-  done
+  done <<END
+$app
+END
 }
 
-app_is_healthy() { # STATES
-  http=
-  printf '%s\n' "$1" | while read -r service state exit _ policy _ image id; do
-    if [ "$state" = exited ] && [ "$exit" = 0 ] && [ "$policy" = no ]; then continue; fi
-    [ "$state" = running ] || exit 1
-    docker_health "$id" || inherits_check "$service" "$image" "$id" || exit 1
-  done || return 1
-  ask_http "$1" || { http=$?; return 1; }
+app_is_healthy() {
+  asker=
+  while read -r service state exit _ policy _ image id; do
+    if is_finished "$state" "$exit" "$policy"; then continue; fi
+    [ "$state" = running ] || return 1
+    docker_health "$id" || inherits_check "$service" "$image" "$id" || return 1
+    if [ "$service" = "$(release_fact "$target" django)" ]; then asker=$id; fi
+  done <<END
+$app
+END
+  ask_http
 }
 
 # A worker has the web image's HEALTHCHECK without meaning it.
 inherits_check() { # SERVICE IMAGE CONTAINER
-  if [ "$1" = "$(release_fact "$target" django)" ] || release_fact "$target" fronts | first_word | grep -qxF -- "$1"; then return 1; fi
+  if [ "$1" = "$(release_fact "$target" django)" ] || is_listed "$1" "$(release_list "$target" fronts | first_word)"; then return 1; fi
   [ "$(ask image inspect -f '{{json .Config.Healthcheck}}' "$2")" = "$(ask inspect -f '{{json .Config.Healthcheck}}' "$3")" ] || return 1
-  echo "warning: $1 has the health check of its image, which does not succeed there"
+  if ! is_listed "$1" "$warned"; then echo "warning: $1 has the health check of its image, which does not succeed there"; fi
+  warned=$warned$newline$1
 }
 
-ask_http() { # STATES: by the app's own Python from inside its network
-  if [ ! -f ".deploy/plans/$transaction/http.json" ]; then return 0; fi
-  django=$(release_fact "$target" django)
-  asker=$(printf '%s\n' "$1" | while read -r service state _ _ _ _ _ id; do
-    if [ "$service" = "$django" ] && [ "$state" = running ]; then echo "$id"; fi
-  done | head -n 1)
-  [ -n "$asker" ] || return 46
+ask_http() { # by the app's own Python from inside its network; sets `http`
+  if [ ! -f ".deploy/plans/$transaction/http.json" ]; then return; fi
+  [ -n "$asker" ] || return 1
   read -r python <".deploy/releases/$target/facts/manage"
-  answer=.deploy/journal/$transaction.health.json
-  code=0
-  timeout -k 5 "$call_limit" docker exec -i -e DEPLOY_DJANGO=http "$asker" "$python" -c "$(probe_word)" \
-    <".deploy/plans/$transaction/http.json" >"$answer" 2>/dev/null || code=$?
-  if [ "$code" -ne 0 ]; then return "$code"; fi
-  if ! grep -q '"nothing-speaks-http"' "$answer"; then return 0; fi
+  http=0
+  report http exec_http || http=$?
+  if [ "$http" -ne 0 ]; then return 1; fi
+  if ! grep -q '"nothing-speaks-http"' ".deploy/journal/$transaction.http.json"; then return; fi
   # Nothing to ask: it has to run quietly for ten seconds.
+  http=46
   quiet_since=${quiet_since:-$(date +%s)}
-  [ "$(date +%s)" -ge $((quiet_since + 10)) ] || return 46
+  [ "$(date +%s)" -ge $((quiet_since + 10)) ]
 }
 
-show_unhealthy() { # STATES
-  printf '%s\n' "$1" | while read -r service state _ restarts _ _ _ id; do
+exec_http() {
+  timeout -k 5 "$call_limit" docker exec -i -e DEPLOY_DJANGO=http "$asker" "$python" -c "$(probe_word)" \
+    <".deploy/plans/$transaction/http.json" 2>/dev/null
+}
+
+show_unhealthy() {
+  printf '%s\n' "$app" | while read -r service state _ restarts _ _ _ id; do
     echo "$service is $state, $restarts restarts"
     show_last_lines "$id"
   done
 }
 
-step_verify() {
-  expected=
-  while read -r service image; do
-    expected="$expected$service $(ask image inspect -f '{{.Id}}' "$image")
-"
-  done <".deploy/releases/$target/facts/images"
-  inspect_app | while read -r service state exit _ policy _ image id; do
-    if ! printf '%s' "$expected" | grep -qxF -- "$service $image"; then die 48 "$service runs $image, not the release's image"; fi
-    if [ "$state" != running ] && ! { [ "$state" = exited ] && [ "$exit" = 0 ] && [ "$policy" = no ]; }; then die 47 "$service exit=$exit"; fi
-  done
-  id=$(ids_of "$(release_fact "$target" django)" running | head -n 1)
-  [ -n "$id" ] || die 45 "no container of the release runs Django"
-  report verify exec_probe "$id" verify
+check_containers() { # RELEASE SERVICES: each of these services is there, of the release's image, and runs
+  inspect_release "$1"
+  expected=$(release_fact "$1" images | while read -r service image; do
+    image_id=$(ask image inspect -f '{{.Id}}' "$image")
+    echo "$service $image_id"
+  done)
+  missing=$(only_in "$2" "$(printf '%s\n' "$app" | first_word)" | tr '\n' ' ')
+  [ -z "$missing" ] || die 45 "no container of $missing"
+  while read -r service state exit _ policy _ image id; do
+    if ! is_listed "$service" "$2"; then continue; fi
+    is_listed "$service $image" "$expected" || die 48 "$service runs $image, not the release's image"
+    [ "$state" = running ] || is_finished "$state" "$exit" "$policy" || { show_last_lines "$id"; die 47 "$service is $state exit=$exit"; }
+  done <<END
+$app
+END
 }
 
-report() { # NAME COMMAND…: keeps the JSON that a probe prints for the runner; the code is the probe's
-  answer=.deploy/journal/$transaction.$1.json
-  shift
-  code=0
-  "$@" >"$answer.out" || code=$?
-  result_of "$answer.out" >"$answer"
-  rm -f "$answer.out"
-  return "$code"
+step_verify() {
+  check_containers "$target" "$(services_of "$target")"
+  id=$(ids_of "$(release_fact "$target" django)" running | head -n 1)
+  [ -n "$id" ] || die 45 "no container of the release runs Django"
+  report verify in_django "$target" ask exec -e DEPLOY_DJANGO=verify "$id"
 }
 
 step_fit() { # the target's models on the database as it is now
   report fit run_probe "$target" fit --rm
-}
-
-place() { # FILE NAME: a copy under the stable name, whole or not at all
-  cp "$1" "$2.new"
-  flush "$2.new"
-  mv "$2.new" "$2"
 }
 
 step_commit() {
@@ -675,76 +777,97 @@ step_commit() {
   flush .deploy/transaction.new .deploy/current.new
   mv .deploy/transaction.new .deploy/transaction
   mv .deploy/current.new .deploy/current
-  flush
+  flush . .deploy
+}
+
+place() { # FILE NAME: a copy under the stable name, whole or not at all
+  cp "$1" "$2.new"
+  flush "$2.new"
+  mv "$2.new" "$2"
 }
 
 step_prune() {
   ask rm -f "$migration" >/dev/null 2>&1 || true
-  retired=$(ids_of "$(only_in "$(services_of "$(previous_of "$target")")" "$(services_of "$target")")")
-  if [ -n "$retired" ]; then ask rm -f $retired >/dev/null; fi
-  prune_releases "$(plan_fact keep)"
+  read -r _ _ _ _ _ from <".deploy/journal/$transaction"
+  survey
+  on "$(ids_of "$(only_in "$(services_of "$from")" "$(services_of "$target")")")" ask rm -f >/dev/null
+  kept=$(echo "$target"; previous_of "$target"; recent "$(plan_fact keep)"; awaited)
+  for id in $(only_in "$(entries .deploy/releases)" "$kept"); do remove_release "$id"; done
+  for id in $(entries .deploy/plans); do
+    if [ "$id" != "$transaction" ] && [ ! -d ".deploy/releases/$(cat ".deploy/plans/$id/facts/target")" ]; then rm -rf ".deploy/plans/$id"; fi
+  done
+  for name in $(cd .deploy && find files incoming -mindepth 1 -maxdepth 1 -mtime +0 2>/dev/null); do
+    [ "${name%%/*}" = files ] && grep -rqF --include=compose.yaml -- "${name#files/}" .deploy/releases || rm -rf ".deploy/$name"
+  done
 }
 
-prune_releases() { # NUMBER: keeps that many, and always what serves and its way back
-  kept=$(printf '%s\n' "$target" "$(previous_of "$target")"
-    grep -rhE '^[^ ]* commit begin ' .deploy/journal | sort -r | while read -r _ _ _ id _; do echo "$id"; done | awk '!seen[$0]++' | head -n "$1")
-  set +f
-  for folder in .deploy/releases/*/; do
-    id=$(basename "$folder")
-    if is_listed "$id" "$kept"; then continue; fi
-    # A release that nobody began yet may be another run's, which is on its way.
-    if [ ! -f ".deploy/journal/$id" ] && [ -z "$(find "$folder" -maxdepth 0 -mtime +0)" ]; then continue; fi
-    images=$(second_word <"$folder/facts/images" | sort -u)
-    rm -rf "$folder"
-    for image in $images; do
-      if ! grep -qF -- "$image" .deploy/releases/*/facts/images; then ask rmi "$image" >/dev/null 2>&1 || true; fi
+recent() { # NUMBER: the releases that were committed last
+  commits | sort -r | {
+    recently='' left=$1
+    while [ "$left" -gt 0 ] && read -r _ _ _ id _; do
+      if is_listed "$id" "$recently"; then continue; fi
+      recently=$recently$newline$id left=$((left - 1))
+      echo "$id"
     done
-    for tag in $(ask image ls --format '{{.Repository}}:{{.Tag}}' --filter "reference=deploy-django/$project:$id.*"); do
-      ask rmi "$tag" >/dev/null 2>&1 || echo "kept $tag: something uses it"
-    done
-  done
-  for folder in .deploy/files/*/; do
-    [ -d "$folder" ] || continue
-    grep -qF -- "$(basename "$folder")" .deploy/releases/*/compose.yaml || rm -rf "$folder"
-  done
-  set -f
+  }
 }
 
-# Going back: what a migration did is awaited, what the swap did is taken back.
+awaited() { # the targets of other runs that are on their way: staged less than a day ago and not ended
+  for id in $(cd .deploy/plans && find . -mindepth 1 -maxdepth 1 -mtime -1); do
+    id=${id#./}
+    if [ ! -f ".deploy/journal/$id" ] || ! is_ended "$id"; then cat ".deploy/plans/$id/facts/target"; fi
+  done
+}
+
+remove_release() { # RELEASE, its tags, and images that no other release has
+  images=$(release_list "$1" images | second_word | sort -u)
+  rm -rf ".deploy/releases/$1"
+  for image in $images; do
+    grep -rqF -- "$image" .deploy/releases || ask rmi "$image" >/dev/null 2>&1 || true
+  done
+  for tag in $(ask image ls --format '{{.Repository}}:{{.Tag}}' --filter "reference=deploy-django/$project:$1.*"); do
+    ask rmi "$tag" >/dev/null 2>&1 || echo "kept $tag: something uses it"
+  done
+}
+
+# Going back: what a migration did is awaited, what the swap did is taken back, and what ran before runs again.
 step_undo() {
-  if ask inspect "$migration" >/dev/null 2>&1; then
-    if happened migrate begin; then await_migration || true; fi # without the word to go it has done nothing
-    ask rm -f "$migration" >/dev/null
-  fi
-  if ! happened swap begin; then return 0; fi
+  settle_migration
+  if ! happened swap begin; then return; fi
+  survey
   remove_leftovers
+  survey
+  stopped=$(counted | sed -n 's/=0$//p')
   made=$(only_in "$(services_of "$target")" "$(services_of "$current")")
-  extra=$(ids_of "$made")
-  if [ -n "$extra" ]; then ask rm -f $extra >/dev/null; fi
-  if [ -n "$current" ]; then
-    bring_up "$current"
-    step_proxy
-  fi
+  if [ -z "$current" ]; then made="$made$newline$(release_list "$target" others | while read -r service; do is_listed "$service" "$stopped" && echo "$service"; done)"; fi
+  on "$(ids_of "$made")" ask rm -f >/dev/null
+  if [ -z "$current" ]; then return; fi
+  bring_up "$current"
+  step_proxy
+  until=$(($(date +%s) + undo_limit))
+  until trouble=$(check_containers "$current" "$(only_in "$(services_of "$current")" "$stopped")" 2>&1); do
+    [ "$(date +%s)" -lt "$until" ] || { printf '%s\n' "$trouble"; exit 45; }
+    pause 0.2
+  done
 }
 
-## After and beside the transaction
+## Beside the transaction
 
 follow() { # DIRECTORY TRANSACTION JOURNAL-LINES LOG-LINES: what comes after those lines, until the end ("x …")
   enter "$1"
   transaction=$2 seen_journal=$3 seen_log=$4
   while :; do
     # Asked before reading: then nothing that was written can be missed.
-    if flock -n ".deploy/plans/$transaction/alive" true; then over=yes; else over=; fi
+    if is_alive "$transaction"; then over=; else over=yes; fi
     show_new j ".deploy/journal/$transaction" "$seen_journal"
     seen_journal=$total
     show_new l ".deploy/journal/$transaction.log" "$seen_log"
     seen_log=$total
     if [ -n "$over" ]; then break; fi
-    pause 0.05
+    pause 0.1
   done
-  set +f
-  for file in ".deploy/journal/$transaction".*.json; do
-    if [ -s "$file" ]; then sed 's/^/r /' "$file"; fi
+  for name in $(entries .deploy/journal); do
+    case $name in "$transaction".*.json) sed 's/^/r /' ".deploy/journal/$name" ;; esac
   done
   if [ -f ".deploy/journal/$transaction" ] && is_ended "$transaction"; then echo "x ended"; else echo "x died"; fi
 }
@@ -768,4 +891,3 @@ case $verb in
   look | stage | plan | begin | engine | resume | recover | step | follow | abort) "$verb" "$@" ;;
   *) die 64 "unknown verb $verb" ;;
 esac
-exit 0
