@@ -63,10 +63,11 @@ on() { # LIST COMMAND…: the command with the words of the list behind it; noth
 
 ## Facts
 
-release_fact() { cat ".deploy/releases/$1/facts/$2"; }
-release_list() { if [ -f ".deploy/releases/$1/facts/$2" ]; then cat ".deploy/releases/$1/facts/$2"; fi; }
-plan_fact() { cat ".deploy/plans/$transaction/facts/$1"; }
-read_current() { if [ -s .deploy/current ]; then cat .deploy/current; fi; }
+show() { while IFS= read -r line; do printf '%s\n' "$line"; done <"$1"; } # a short file, without starting a program
+release_fact() { show ".deploy/releases/$1/facts/$2"; }
+release_list() { if [ -f ".deploy/releases/$1/facts/$2" ]; then release_fact "$1" "$2"; fi; }
+plan_fact() { show ".deploy/plans/$transaction/facts/$1"; }
+read_current() { if [ -s .deploy/current ]; then show .deploy/current; fi; }
 services_of() { release_list "$1" services | second_word; }
 
 ## Docker
@@ -174,7 +175,6 @@ look_releases() {
   current=$(read_current)
   echo "current $current"
   echo "previous $(previous_of "$current")"
-  served | while read -r id; do echo "served $id"; done
   commits | while read -r _ _ _ id _; do echo "served $id"; done
   for id in $(entries .deploy/releases); do
     echo "release $id"
@@ -281,13 +281,6 @@ is_alive() { [ -e ".deploy/plans/$1/alive" ] && ! flock -s -n ".deploy/plans/$1/
 
 commits() { # "TIME commit begin RELEASE after RELEASE-BEFORE", the oldest first; ids end in a digit, other files do not
   if [ -d .deploy/journal ]; then find .deploy/journal -name '*[0-9]' -exec grep -h '^[^ ]* commit begin ' {} + | sort; fi
-}
-
-served() { # ids of the releases that were committed, the latest last
-  if [ -d .deploy/journal ]; then
-    grep -rhE '^[^ ]* commit begin [^ ]+ after ' .deploy/journal | sort -r | while read -r _ _ _ id _; do echo "$id"; done |
-      awk '!seen[$0]++ { ids[++n] = $0 } END { while (n) print ids[n--] }'
-  fi
 }
 
 previous_of() { # RELEASE: what served before RELEASE was committed for the first time, if it is still here
@@ -480,6 +473,7 @@ step_fence() {
 step_data() {
   survey
   starting=$(absent "$target" data)
+  if [ -z "$starting" ]; then return; fi
   on "$starting" compose "$target" up -d --no-deps --no-recreate
   survey
   until_healthy "$(ids_of "$starting")"
@@ -609,7 +603,6 @@ step_swap() {
   survey
   remove_leftovers
   bring_up "$target" --force-recreate
-  survey
   # Services that stand behind the app, such as a proxy that is not built here.
   on "$(absent "$target" others)" compose "$target" up -d --no-deps --no-recreate
   on "$(ids_of "$(only_in "$(services_of "$current")" "$(services_of "$target")")" running)" timeout -k 10 "$change_limit" docker stop >/dev/null
@@ -622,7 +615,11 @@ step_swap() {
 # nginx looks its upstream's name up once, when it reads its configuration.
 step_proxy() {
   survey
-  not_proxies=$(release_fact "$target" django && release_list "$target" data)
+  django=$(release_fact "$target" django)
+  image=$(release_fact "$target" images | sed -n "s/^$django //p")
+  not_proxies=$(release_list "$target" data && release_fact "$target" images | while read -r service of; do
+    if [ "$of" = "$image" ]; then echo "$service"; fi
+  done)
   for id in $(ids_of "$(only_in "$(running)" "$not_proxies")" running); do
     if ask top "$id" 2>/dev/null | grep -q 'nginx: master'; then
       ask exec "$id" nginx -s reload || echo "warning: nginx in $id did not reload"
@@ -635,6 +632,10 @@ inspect_release() { # RELEASE
   survey
   ids=$(ids_of "$(services_of "$1")")
   [ -n "$ids" ] || die 45 "no container of the release exists"
+  look_again
+}
+
+look_again() {
   app=$(on "$ids" ask inspect -f '{{index .Config.Labels "com.docker.compose.service"}} {{.State.Status}} {{.State.ExitCode}} {{.RestartCount}} {{or .HostConfig.RestartPolicy.Name "no"}} {{.State.StartedAt}} {{.Image}} {{.Id}}')
 }
 
@@ -642,14 +643,16 @@ is_finished() { [ "$1 $2 $3" = "exited 0 no" ]; } # STATE EXIT POLICY: a contain
 
 step_health() {
   inspect_release "$target"
-  limit=$(plan_fact health-timeout)
-  deadline=$(($(date +%s) + ${limit:-$(health_limit)}))
-  quiet_since='' firm_since='' warned=''
+  deadline='' quiet_since='' firm_since='' warned=''
   while :; do
     if is_aborted; then die 42 "aborted while waiting for health"; fi
     before=$app http=46
     notice_crashes
-    if app_is_healthy && inspect_release "$target" && [ "$app" = "$before" ]; then return; fi
+    if app_is_healthy && look_again && [ "$app" = "$before" ]; then return; fi
+    if [ -z "$deadline" ]; then
+      limit=$(plan_fact health-timeout)
+      deadline=$(($(date +%s) + ${limit:-$(health_limit)}))
+    fi
     if is_firm || [ "$(date +%s)" -ge "$deadline" ]; then
       show_unhealthy
       die "$http" "not healthy in time"
@@ -661,7 +664,7 @@ step_health() {
 
 # A release that has answered the same refusal for ten seconds will not mend itself; 502 to 504 are a proxy's "not yet".
 is_firm() {
-  answer=.deploy/journal/$transaction.health.json
+  answer=.deploy/journal/$transaction.http.json
   if ! grep -qsE '"reason": "(bad-request|https-redirect|status|server-error)"' "$answer" || grep -qE '"status": 50[234]' "$answer"; then
     firm_since=
     return 1
@@ -743,15 +746,13 @@ show_unhealthy() {
 
 check_containers() { # RELEASE SERVICES: each of these services is there, of the release's image, and runs
   inspect_release "$1"
-  expected=$(release_fact "$1" images | while read -r service image; do
-    image_id=$(ask image inspect -f '{{.Id}}' "$image")
-    echo "$service $image_id"
-  done)
+  images=$(release_fact "$1" images | second_word | sort -u)
+  image_ids=$(on "$images" ask image inspect -f '{{.Id}}')
   missing=$(only_in "$2" "$(printf '%s\n' "$app" | first_word)" | tr '\n' ' ')
   [ -z "$missing" ] || die 45 "no container of $missing"
   while read -r service state exit _ policy _ image id; do
     if ! is_listed "$service" "$2"; then continue; fi
-    is_listed "$service $image" "$expected" || die 48 "$service runs $image, not the release's image"
+    is_listed "$image" "$image_ids" || die 48 "$service runs $image, not the release's image"
     [ "$state" = running ] || is_finished "$state" "$exit" "$policy" || { show_last_lines "$id"; die 47 "$service is $state exit=$exit"; }
   done <<END
 $app
@@ -789,15 +790,18 @@ place() { # FILE NAME: a copy under the stable name, whole or not at all
 step_prune() {
   ask rm -f "$migration" >/dev/null 2>&1 || true
   read -r _ _ _ _ _ from <".deploy/journal/$transaction"
-  survey
-  on "$(ids_of "$(only_in "$(services_of "$from")" "$(services_of "$target")")")" ask rm -f >/dev/null
+  retired=$(only_in "$(services_of "$from")" "$(services_of "$target")")
+  if [ -n "$retired" ]; then
+    survey
+    on "$(ids_of "$retired")" ask rm -f >/dev/null
+  fi
   kept=$(echo "$target"; previous_of "$target"; recent "$(plan_fact keep)"; awaited)
   for id in $(only_in "$(entries .deploy/releases)" "$kept"); do remove_release "$id"; done
   for id in $(entries .deploy/plans); do
     if [ "$id" != "$transaction" ] && [ ! -d ".deploy/releases/$(cat ".deploy/plans/$id/facts/target")" ]; then rm -rf ".deploy/plans/$id"; fi
   done
   for name in $(cd .deploy && find files incoming -mindepth 1 -maxdepth 1 -mtime +0 2>/dev/null); do
-    [ "${name%%/*}" = files ] && grep -rqF --include=compose.yaml -- "${name#files/}" .deploy/releases || rm -rf ".deploy/$name"
+    if [ "${name%%/*}" = incoming ] || ! grep -rqF -- "${name#files/}/" .deploy/releases; then rm -rf ".deploy/$name"; fi
   done
 }
 
