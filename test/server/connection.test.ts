@@ -74,6 +74,17 @@ describe('the words of a call', () => {
     expect(argv).toEqual([])
   })
 
+  test('no character that some shell reads is let through, wherever it stands', async () => {
+    const { run, argv } = stand({})
+    const connection = reconnect(run, host, folder)
+    for (const character of ' \t\n\r\0\'"`$;&|<>(){}[]~*?\\#!^é\u00a0\u2028') {
+      for (const word of [character, `${character}a`, `a${character}`, `a${character}b`, `-${character}`]) {
+        await expect(connection.call(['x', word])).rejects.toMatchObject({ code: 'internal', seen: word })
+      }
+    }
+    expect(argv).toEqual([])
+  })
+
   test('whatever word is let through, a shell reads it as that one word', async () => {
     const seed = Date.now() % 1_000_000
     const characters = [...Array(128).keys(), 0xe4, 0x2028].map((code) => String.fromCodePoint(code))
