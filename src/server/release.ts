@@ -9,9 +9,9 @@ export function currentRelease(server: Server): KeptRelease | undefined {
   return server.current === undefined ? undefined : findRelease(server, server.current)
 }
 
-/** The version of a release id, as people know it. */
+/** The version of a release id, as people know it; another run may have made the release after we looked. */
 export function versionOf(server: Server, id: string | undefined): string | undefined {
-  return id === undefined ? undefined : (findRelease(server, id)?.version ?? id)
+  return id === undefined ? undefined : (findRelease(server, id)?.version ?? id.replace(/-\d+-\d+(\.\d+)?$/, ''))
 }
 
 /**
