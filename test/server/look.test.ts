@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
 import { DeployError } from '../../src/errors.ts'
-import { checkServer, fact, look, parseLook, type Server } from '../../src/server/look.ts'
+import { checkArchitecture, checkServer, fact, look, parseLook, type Server } from '../../src/server/look.ts'
 import { FakeServer } from './fake-server.ts'
 
 const answer = `deploy-django look 1
@@ -193,5 +193,31 @@ describe('checkServer', () => {
 
   test('leaves a directory alone that a newer version has deployed to', () => {
     expect(failureOf({ format: 2 })).toMatchObject({ code: 'server-format', seen: 'format 2, this version knows 1' })
+  })
+})
+
+describe('checkArchitecture', () => {
+  const on = (architecture: string | undefined): Server => ({ ...(whole as Server), architecture })
+
+  test.each([
+    ['amd64', 'amd64'],
+    ['arm64', 'arm64'],
+    [undefined, 'amd64'],
+    ['arm64', ''],
+  ])('a server of %s runs an image for %s', (server, image) => {
+    expect(() => checkArchitecture(on(server), image)).not.toThrow()
+  })
+
+  test.each([
+    ['arm64', 'amd64'],
+    ['amd64', 'arm64'],
+  ])('a server of %s does not run an image for %s', (server, image) => {
+    expect(() => checkArchitecture(on(server), image)).toThrow(
+      expect.objectContaining({
+        code: 'server-architecture',
+        what: `The image is for ${image}, the server has ${server}`,
+        fix: expect.stringContaining(`linux/${server}`),
+      }),
+    )
   })
 })
