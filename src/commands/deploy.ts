@@ -15,7 +15,7 @@ import { approve, askHealth, planDeploy } from '../django/plan.ts'
 import { DeployError } from '../errors.ts'
 import { readCommit } from '../image/commit.ts'
 import { chooseLogins, makeImages, type Made } from '../image/make.ts'
-import { group } from '../report/log.ts'
+import { group, show } from '../report/log.ts'
 import type { Report, ShownPlan } from '../report/report.ts'
 import { connect, type Connection } from '../server/connection.ts'
 import { explainProbe } from '../server/failure.ts'
@@ -73,7 +73,7 @@ export async function deploy(inputs: DeployInputs, context: Context, report: Rep
       commit: await readCommit(run, runner),
       probe: assets.probe.toString(),
     },
-    { run, env, temp: folder, signal, show: info, group },
+    { run, env, temp: folder, signal, show, group },
   )
   report.images = Object.fromEntries(made.images)
   checkArchitecture(server, made.django.facts.architecture)
@@ -96,7 +96,7 @@ export async function deploy(inputs: DeployInputs, context: Context, report: Rep
       ...planFiles('plan', assets, transactionFacts(transaction.id, inputs, context)),
     ]
     await send(run, connection, incoming(directory, transaction.id), sent, folder)
-    await stage(connection, directory, transaction.id, logins[0], info)
+    await stage(connection, directory, transaction.id, logins, show)
   })
 
   // The plan, from the live database with the new image.
@@ -154,10 +154,7 @@ function releaseFacts(
     commit: [runner.sha],
     url: [runner.runUrl],
     services: roles.replaced.map(({ level, service }) => `${level} ${service}`),
-    images: roles.replaced.flatMap(({ service }) => {
-      const image = made.images.get(service)
-      return image === undefined ? [] : [`${service} ${image}`]
-    }),
+    images: [...made.images].map(([service, image]) => `${service} ${image}`),
     django: [roles.django],
     manage: inputs.manage,
     data: roles.data,

@@ -3,7 +3,7 @@ import { findDocument, readFitReport, readSettings } from '../django/document.ts
 import { askHealth, planRollback } from '../django/plan.ts'
 import { DeployError } from '../errors.ts'
 import type { RollbackInputs } from '../contract.ts'
-import { group } from '../report/log.ts'
+import { group, show } from '../report/log.ts'
 import type { Report } from '../report/report.ts'
 import { connect, type Connection } from '../server/connection.ts'
 import { explainProbe, explainUnfit } from '../server/failure.ts'
@@ -47,7 +47,7 @@ export async function rollback(inputs: RollbackInputs, context: Context, report:
       keep: ['100'],
     })
     await send(run, connection, incoming(directory, transaction.id), files, folder)
-    await stage(connection, directory, transaction.id, undefined, info)
+    await stage(connection, directory, transaction.id, [], show)
   })
 
   const settings = await group(`Does ${target.version} fit the database`, () =>

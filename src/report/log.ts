@@ -15,6 +15,11 @@ export async function group<T>(title: string, work: () => Promise<T>): Promise<T
   }
 }
 
+/** A line that a program printed. */
+export function show(line: string): void {
+  info(harmless(line))
+}
+
 /** Shows a transaction's progress, and that it lives while nothing is to be shown. Call `stop` at its end. */
 export function showProgress(): { show: (progress: Progress) => void; stop: () => void } {
   let step = 'starting'

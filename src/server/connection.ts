@@ -55,10 +55,13 @@ export function reconnect(run: Run, host: Host, folder: string, signal?: AbortSi
       if (finished.code === SSH_FAILED) throw await explainLoss(run, host, finished.stderr)
       return finished
     },
-    async close() {
-      await run('ssh', [...config, '-O', 'exit', 'server'], { timeoutMs: 5_000 }).catch(() => {})
-    },
+    close: () => disconnect(run, folder),
   }
+}
+
+/** Ends the connection that was kept in `folder`, if there is one. */
+export async function disconnect(run: Run, folder: string): Promise<void> {
+  await run('ssh', ['-F', join(folder, 'ssh_config'), '-O', 'exit', 'server'], { timeoutMs: 5_000 }).catch(() => {})
 }
 
 /** True when a finished call says that the connection, not the command, failed. */

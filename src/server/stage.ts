@@ -79,12 +79,12 @@ export async function stage(
   connection: Connection,
   directory: string,
   transaction: string,
-  login: RegistryLogin | undefined,
+  logins: readonly RegistryLogin[],
   show: (line: string) => void,
 ): Promise<void> {
   const script = `${incoming(directory, transaction)}/plan/transaction.sh`
   const staged = await connection.reach(['sh', script, 'stage', directory, transaction], {
-    stdin: login ? `${login.registry}\n${login.username}\n${login.password}\n` : '',
+    stdin: logins.map(({ registry, username, password }) => `${registry}\n${username}\n${password}\n`).join(''),
     onLine: (line, stream) => {
       if (stream === 'stdout') show(line)
     },

@@ -211,21 +211,13 @@ stage() { # DIRECTORY TRANSACTION: what was uploaded to .deploy/incoming is put 
   pull "$(plan_fact target)"
 }
 
-pull() { # RELEASE; "registry username password" on three lines of standard input, or nothing
+pull() { # RELEASE; on standard input three lines for each login: registry, username, password
   login=
-  if read -r registry && read -r username && read -r password; then
-    # In memory where the server has it: the login lives for this pull and never reaches a disk.
-    for memory in "${XDG_RUNTIME_DIR:-}" /dev/shm "$directory/.deploy"; do
-      if [ -n "$memory" ] && [ -w "$memory" ]; then break; fi
-    done
-    login=$(mktemp -d "$memory/deploy-django.XXXXXX")
-    trap 'rm -rf "$login"' EXIT
-    trap 'exit 129' HUP INT TERM
-    # The named context of a rootless daemon is kept in the folder that --config replaces.
-    if socket=$(ask context inspect --format '{{.Endpoints.docker.Host}}' 2>/dev/null); then export DOCKER_HOST="$socket"; fi
+  while read -r registry && read -r username && read -r password; do
+    if [ -z "$login" ]; then make_login; fi
     printf '%s' "$password" | timeout -k 5 "$call_limit" docker --config "$login" login -u "$username" --password-stdin "$registry" >/dev/null 2>"$login/error" ||
       die 32 "the registry $registry refused the login from this server: $(tail -n 1 "$login/error")"
-  fi
+  done
   number=0 jobs='' failed=0
   for image in $(release_fact "$1" images | second_word | sort -u); do
     number=$((number + 1))
@@ -234,6 +226,17 @@ pull() { # RELEASE; "registry username password" on three lines of standard inpu
   done
   for job in $jobs; do wait "$job" || failed=$?; done
   return "$failed"
+}
+
+make_login() { # a folder for logins that live for this pull: in memory, where the server has it, so they reach no disk
+  for memory in "${XDG_RUNTIME_DIR:-}" /dev/shm "$directory/.deploy"; do
+    if [ -n "$memory" ] && [ -w "$memory" ]; then break; fi
+  done
+  login=$(mktemp -d "$memory/deploy-django.XXXXXX")
+  trap 'rm -rf "$login"' EXIT
+  trap 'exit 129' HUP INT TERM
+  # The named context of a rootless daemon is kept in the folder that --config replaces.
+  if socket=$(ask context inspect --format '{{.Endpoints.docker.Host}}' 2>/dev/null); then export DOCKER_HOST="$socket"; fi
 }
 
 pull_image() { # IMAGE TAG: the tag keeps a `docker image prune` from taking a release's image away
@@ -272,8 +275,15 @@ journal() { # STEP STATE DETAIL…: on disk before the deed that it announces
   flush ".deploy/journal/$transaction"
 }
 
-happened() { grep -q "^[^ ]* $1 $2" ".deploy/journal/$transaction"; }
-is_ended() { grep -q '^[^ ]* end ' ".deploy/journal/$1"; }
+says() { # TRANSACTION STEP [STATE]: one of its lines is about that
+  while read -r _ said state _; do
+    if [ "$said" = "$2" ] && [ "${3:-$state}" = "$state" ]; then return; fi
+  done <".deploy/journal/$1"
+  return 1
+}
+
+happened() { says "$transaction" "$1" "$2"; }
+is_ended() { says "$1" end; }
 is_aborted() { [ -f ".deploy/journal/$transaction.abort" ]; }
 
 # Whether its engine lives. The lock is shared: it only holds back an engine that is just about to start.
@@ -392,11 +402,8 @@ announce() { # STEP: what its undo must know, which is on disk before the deed
   target=$(plan_fact target)
   current=$(read_current)
   case $1 in
-    swap)
-      project=$(release_fact "$target" project)
-      survey
-      count_running
-      ;;
+    # In here `set -e` has no say.
+    swap) project=$(release_fact "$target" project) && survey && count_running ;;
     commit) echo "$target after ${current:--}" ;;
   esac
 }
@@ -438,7 +445,7 @@ recover_all() { # [replace]: a way back that cannot be finished does not hold up
     if [ "$id" = "$transaction" ] || is_ended "$id" || is_alive "$id"; then continue; fi
     script=.deploy/plans/$id/transaction.sh
     if [ -f "$script" ] && sh "$script" resume "$directory" "$id" 3<&-; then continue; fi
-    if [ "${1:-}" != replace ] || ! docker_answers || ! grep -q '^[^ ]* back begin' ".deploy/journal/$id"; then
+    if [ "${1:-}" != replace ] || ! docker_answers || ! says "$id" back begin; then
       die 40 "transaction $id was interrupted and could not be finished"
     fi
     echo "warning: transaction $id could not go back; this one replaces what it left"
@@ -558,12 +565,13 @@ await_migration() { # its container's exit code is the result, nothing else; it 
 
 # A migration container that never got its word to go has done nothing and is removed; another one is awaited.
 settle_migration() {
-  found=$(ask ps -a --filter "name=^$migration\$" --format '{{.ID}} {{.Label "deploy-django.transaction"}}')
+  found=$(migration_container)
   if [ -z "$found" ]; then return; fi
-  owner=.deploy/journal/${found#* }
-  if [ ! -f "$owner" ] || grep -q '^[^ ]* migrate begin' "$owner"; then (await_migration) || true; fi
+  if [ ! -f ".deploy/journal/${found#* }" ] || says "${found#* }" migrate begin; then (await_migration) || true; fi
   ask rm -f "${found%% *}" >/dev/null
 }
+
+migration_container() { ask ps -a --no-trunc --filter "name=^$migration\$" --format '{{.ID}} {{.Label "deploy-django.transaction"}}'; }
 
 count_running() { # "SERVICE=N": how many containers of each service run now
   up=$(running)
@@ -788,7 +796,8 @@ place() { # FILE NAME: a copy under the stable name, whole or not at all
 }
 
 step_prune() {
-  ask rm -f "$migration" >/dev/null 2>&1 || true
+  found=$(migration_container)
+  on "${found%% *}" ask rm -f >/dev/null
   read -r _ _ _ _ _ from <".deploy/journal/$transaction"
   retired=$(only_in "$(services_of "$from")" "$(services_of "$target")")
   if [ -n "$retired" ]; then
@@ -842,10 +851,13 @@ step_undo() {
   remove_leftovers
   survey
   stopped=$(counted | sed -n 's/=0$//p')
-  made=$(only_in "$(services_of "$target")" "$(services_of "$current")")
-  if [ -z "$current" ]; then made="$made$newline$(release_list "$target" others | while read -r service; do is_listed "$service" "$stopped" && echo "$service"; done)"; fi
-  on "$(ids_of "$made")" ask rm -f >/dev/null
-  if [ -z "$current" ]; then return; fi
+  on "$(ids_of "$(only_in "$(services_of "$target")" "$(services_of "$current")")")" ask rm -f >/dev/null
+  if [ -z "$current" ]; then
+    # A proxy that this first deploy brought is of no use alone, and would stand in the way of a corrected one.
+    ran=$(counted | sed -n 's/=[1-9][0-9]*$//p')
+    on "$(ids_of "$(only_in "$(release_list "$target" others)" "$ran")")" ask rm -f >/dev/null
+    return
+  fi
   bring_up "$current"
   step_proxy
   until=$(($(date +%s) + undo_limit))

@@ -112,9 +112,10 @@ describe('chooseTarget', () => {
   })
 })
 
-test('versionOf gives the version of a release, and the id of one that is gone', () => {
+test('versionOf gives the version of a release, also of one that came after the look', () => {
   expect(versionOf(three, 'v2-2-1')).toBe('v2')
-  expect(versionOf(three, 'v0-0-1')).toBe('v0-0-1')
+  expect(versionOf(three, 'v0-0-1')).toBe('v0')
+  expect(versionOf(three, 'v0-0-1.2')).toBe('v0')
   expect(versionOf(three, undefined)).toBeUndefined()
 })
 

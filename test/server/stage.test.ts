@@ -159,7 +159,7 @@ describe('stage', () => {
   test('gives the login on standard input only, and shows what the server tells', async () => {
     const server = new FakeServer({ stdout: 'pulling a\npulling b\n', stderr: 'warning\n' })
     const shown: string[] = []
-    await stage(server, 'deploy/todo', 'v1-1-1', login, (line) => shown.push(line))
+    await stage(server, 'deploy/todo', 'v1-1-1', [login], (line) => shown.push(line))
     const script = 'deploy/todo/.deploy/incoming/v1-1-1/plan/transaction.sh'
     expect(server.asked).toEqual([`sh ${script} stage deploy/todo v1-1-1`])
     expect(server.calls[0]?.options.stdin).toBe('ghcr.io\nocto\ntok en$\n')
@@ -168,7 +168,7 @@ describe('stage', () => {
 
   test('gives nothing where no login is needed', async () => {
     const server = new FakeServer({})
-    await stage(server, 'deploy/todo', 'v1-1-1', undefined, () => {})
+    await stage(server, 'deploy/todo', 'v1-1-1', [], () => {})
     expect(server.calls[0]?.options.stdin).toBe('')
   })
 
@@ -177,7 +177,7 @@ describe('stage', () => {
       code: 32,
       stderr: 'deploy-django: the registry ghcr.io refused the login: denied\n',
     })
-    const failed = stage(server, 'deploy/todo', 'v1-1-1', login, () => {})
+    const failed = stage(server, 'deploy/todo', 'v1-1-1', [login], () => {})
     await expect(failed).rejects.toMatchObject({
       code: 'registry-login-failed',
       seen: expect.stringContaining('denied'),
