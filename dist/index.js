@@ -39008,7 +39008,7 @@ async function deploy(inputs, context, report) {
         ...{ version: inputs.version, set: inputs.set, services: inputs.services, manage: inputs.manage },
         commit: await readCommit(run, runner),
         probe: assets.probe.toString(),
-    }, { run, env, temp: folder, signal, show: core/* info */.pq, group: log/* group */.Os });
+    }, { run, env, temp: folder, signal, show: log/* show */.WU, group: log/* group */.Os });
     report.images = Object.fromEntries(made.images);
     (0,look/* checkArchitecture */.kN)(server, made.django.facts.architecture);
     // The release folder, immutable from here on.
@@ -39029,7 +39029,7 @@ async function deploy(inputs, context, report) {
             ...(0,stage/* planFiles */.jP)('plan', assets, transactionFacts(transaction.id, inputs, context)),
         ];
         await (0,stage/* send */.tN)(run, connection, (0,stage/* incoming */.Ri)(directory, transaction.id), sent, folder);
-        await (0,stage/* stage */.dw)(connection, directory, transaction.id, logins[0], core/* info */.pq);
+        await (0,stage/* stage */.dw)(connection, directory, transaction.id, logins, log/* show */.WU);
     });
     // The plan, from the live database with the new image.
     const found = await (0,log/* group */.Os)('Plan', () => askPlan(connection, transaction));
@@ -39066,10 +39066,7 @@ function releaseFacts(release, made, inputs, { runner }, name) {
         commit: [runner.sha],
         url: [runner.runUrl],
         services: roles.replaced.map(({ level, service }) => `${level} ${service}`),
-        images: roles.replaced.flatMap(({ service }) => {
-            const image = made.images.get(service);
-            return image === undefined ? [] : [`${service} ${image}`];
-        }),
+        images: [...made.images].map(([service, image]) => `${service} ${image}`),
         django: [roles.django],
         manage: inputs.manage,
         data: roles.data,
@@ -39151,19 +39148,24 @@ function otherPlan(approved, digest) {
 
 /** GitHub ends a cancelled job's post steps after five minutes. */
 const FOLLOW_LIMIT_MS = 4 * 60_000;
-/** After main: closes the connection, and follows a transaction that main could not follow to its end. */
+/** Follows a transaction that main could not follow to its end, and closes the connection that main left. */
 async function followAfterCancel(run, folder, readInputs) {
     const transaction = (0,_state_js__WEBPACK_IMPORTED_MODULE_4__/* .followed */ .Xd)();
-    const connection = (0,_server_connection_js__WEBPACK_IMPORTED_MODULE_2__/* .reconnect */ .M6)(run, readInputs().host, folder);
-    if (transaction) {
-        (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`Following ${transaction.tid}, which goes on by itself on the server`);
-        const ending = await (0,_walk_js__WEBPACK_IMPORTED_MODULE_5__/* .watchToEnd */ .WR)(connection, { directory: transaction.directory, id: transaction.tid }, FOLLOW_LIMIT_MS);
-        const failure = (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_3__/* .explainEnding */ .TG)(ending);
-        if (failure)
-            (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .warning */ .$e)((0,_errors_js__WEBPACK_IMPORTED_MODULE_1__/* .explain */ .WE)(failure));
-        (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`The transaction ended: ${ending.word}; ${ending.serves ?? 'nothing'} serves`);
+    try {
+        if (transaction)
+            await report((0,_server_connection_js__WEBPACK_IMPORTED_MODULE_2__/* .reconnect */ .M6)(run, readInputs().host, folder), transaction);
     }
-    await connection.close();
+    finally {
+        await (0,_server_connection_js__WEBPACK_IMPORTED_MODULE_2__/* .disconnect */ .Zf)(run, folder);
+    }
+}
+async function report(connection, { tid, directory }) {
+    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`Following ${tid}, which goes on by itself on the server`);
+    const ending = await (0,_walk_js__WEBPACK_IMPORTED_MODULE_5__/* .watchToEnd */ .WR)(connection, { directory, id: tid }, FOLLOW_LIMIT_MS);
+    const failure = (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_3__/* .explainEnding */ .TG)(ending);
+    if (failure)
+        (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .warning */ .$e)((0,_errors_js__WEBPACK_IMPORTED_MODULE_1__/* .explain */ .WE)(failure));
+    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`The transaction ended: ${ending.word}; ${ending.serves ?? 'nothing'} serves`);
 }
 
 
@@ -39226,7 +39228,7 @@ async function rollback(inputs, context, report) {
             keep: ['100'],
         });
         await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_9__/* .send */ .tN)(run, connection, (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_9__/* .incoming */ .Ri)(directory, transaction.id), files, folder);
-        await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_9__/* .stage */ .dw)(connection, directory, transaction.id, undefined, _actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq);
+        await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_9__/* .stage */ .dw)(connection, directory, transaction.id, [], _report_log_js__WEBPACK_IMPORTED_MODULE_3__/* .show */ .WU);
     });
     const settings = await (0,_report_log_js__WEBPACK_IMPORTED_MODULE_3__/* .group */ .Os)(`Does ${target.version} fit the database`, () => checkFit(connection, transaction, target));
     const plan = (0,_django_plan_js__WEBPACK_IMPORTED_MODULE_12__/* .planRollback */ .II)();
@@ -40415,7 +40417,8 @@ function notStarted(program, cwd, error) {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
 /* harmony export */   Os: () => (/* binding */ group),
-/* harmony export */   Rh: () => (/* binding */ showProgress)
+/* harmony export */   Rh: () => (/* binding */ showProgress),
+/* harmony export */   WU: () => (/* binding */ show)
 /* harmony export */ });
 /* unused harmony export harmless */
 /* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3218);
@@ -40432,6 +40435,10 @@ async function group(title, work) {
         (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`(${((Date.now() - begun) / 1000).toFixed(1)} s)`);
         (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .endGroup */ .N4)();
     }
+}
+/** A line that a program printed. */
+function show(line) {
+    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(harmless(line));
 }
 /** Shows a transaction's progress, and that it lives while nothing is to be shown. Call `stop` at its end. */
 function showProgress() {
@@ -40626,7 +40633,8 @@ function escape(text) {
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
 /* harmony export */   JD: () => (/* binding */ isLost),
 /* harmony export */   M6: () => (/* binding */ reconnect),
-/* harmony export */   Ng: () => (/* binding */ connect)
+/* harmony export */   Ng: () => (/* binding */ connect),
+/* harmony export */   Zf: () => (/* binding */ disconnect)
 /* harmony export */ });
 /* harmony import */ var node_crypto__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(7598);
 /* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(1455);
@@ -40667,10 +40675,12 @@ function reconnect(run, host, folder, signal) {
                 throw await explainLoss(run, host, finished.stderr);
             return finished;
         },
-        async close() {
-            await run('ssh', [...config, '-O', 'exit', 'server'], { timeoutMs: 5_000 }).catch(() => { });
-        },
+        close: () => disconnect(run, folder),
     };
+}
+/** Ends the connection that was kept in `folder`, if there is one. */
+async function disconnect(run, folder) {
+    await run('ssh', ['-F', (0,node_path__WEBPACK_IMPORTED_MODULE_2__.join)(folder, 'ssh_config'), '-O', 'exit', 'server'], { timeoutMs: 5_000 }).catch(() => { });
 }
 /** True when a finished call says that the connection, not the command, failed. */
 function isLost(finished) {
@@ -41473,9 +41483,9 @@ function toNumber(text) {
 function currentRelease(server) {
     return server.current === undefined ? undefined : findRelease(server, server.current);
 }
-/** The version of a release id, as people know it. */
+/** The version of a release id, as people know it; another run may have made the release after we looked. */
 function versionOf(server, id) {
-    return id === undefined ? undefined : (findRelease(server, id)?.version ?? id);
+    return id === undefined ? undefined : (findRelease(server, id)?.version ?? id.replace(/-\d+-\d+(\.\d+)?$/, ''));
 }
 /**
  * The release to go back to: the newest of the asked version that has ever served, or, without a version, what served
@@ -41603,10 +41613,10 @@ async function pack(run, files, folder) {
     }
 }
 /** Puts what was sent in place and pulls the images by digest; the site is untouched. */
-async function stage(connection, directory, transaction, login, show) {
+async function stage(connection, directory, transaction, logins, show) {
     const script = `${incoming(directory, transaction)}/plan/transaction.sh`;
     const staged = await connection.reach(['sh', script, 'stage', directory, transaction], {
-        stdin: login ? `${login.registry}\n${login.username}\n${login.password}\n` : '',
+        stdin: logins.map(({ registry, username, password }) => `${registry}\n${username}\n${password}\n`).join(''),
         onLine: (line, stream) => {
             if (stream === 'stdout')
                 show(line);

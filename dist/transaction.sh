@@ -63,10 +63,11 @@ on() { # LIST COMMAND…: the command with the words of the list behind it; noth
 
 ## Facts
 
-release_fact() { cat ".deploy/releases/$1/facts/$2"; }
-release_list() { if [ -f ".deploy/releases/$1/facts/$2" ]; then cat ".deploy/releases/$1/facts/$2"; fi; }
-plan_fact() { cat ".deploy/plans/$transaction/facts/$1"; }
-read_current() { if [ -s .deploy/current ]; then cat .deploy/current; fi; }
+show() { while IFS= read -r line; do printf '%s\n' "$line"; done <"$1"; } # a short file, without starting a program
+release_fact() { show ".deploy/releases/$1/facts/$2"; }
+release_list() { if [ -f ".deploy/releases/$1/facts/$2" ]; then release_fact "$1" "$2"; fi; }
+plan_fact() { show ".deploy/plans/$transaction/facts/$1"; }
+read_current() { if [ -s .deploy/current ]; then show .deploy/current; fi; }
 services_of() { release_list "$1" services | second_word; }
 
 ## Docker
@@ -174,7 +175,6 @@ look_releases() {
   current=$(read_current)
   echo "current $current"
   echo "previous $(previous_of "$current")"
-  served | while read -r id; do echo "served $id"; done
   commits | while read -r _ _ _ id _; do echo "served $id"; done
   for id in $(entries .deploy/releases); do
     echo "release $id"
@@ -211,21 +211,13 @@ stage() { # DIRECTORY TRANSACTION: what was uploaded to .deploy/incoming is put 
   pull "$(plan_fact target)"
 }
 
-pull() { # RELEASE; "registry username password" on three lines of standard input, or nothing
+pull() { # RELEASE; on standard input three lines for each login: registry, username, password
   login=
-  if read -r registry && read -r username && read -r password; then
-    # In memory where the server has it: the login lives for this pull and never reaches a disk.
-    for memory in "${XDG_RUNTIME_DIR:-}" /dev/shm "$directory/.deploy"; do
-      if [ -n "$memory" ] && [ -w "$memory" ]; then break; fi
-    done
-    login=$(mktemp -d "$memory/deploy-django.XXXXXX")
-    trap 'rm -rf "$login"' EXIT
-    trap 'exit 129' HUP INT TERM
-    # The named context of a rootless daemon is kept in the folder that --config replaces.
-    if socket=$(ask context inspect --format '{{.Endpoints.docker.Host}}' 2>/dev/null); then export DOCKER_HOST="$socket"; fi
+  while read -r registry && read -r username && read -r password; do
+    if [ -z "$login" ]; then make_login; fi
     printf '%s' "$password" | timeout -k 5 "$call_limit" docker --config "$login" login -u "$username" --password-stdin "$registry" >/dev/null 2>"$login/error" ||
       die 32 "the registry $registry refused the login from this server: $(tail -n 1 "$login/error")"
-  fi
+  done
   number=0 jobs='' failed=0
   for image in $(release_fact "$1" images | second_word | sort -u); do
     number=$((number + 1))
@@ -234,6 +226,17 @@ pull() { # RELEASE; "registry username password" on three lines of standard inpu
   done
   for job in $jobs; do wait "$job" || failed=$?; done
   return "$failed"
+}
+
+make_login() { # a folder for logins that live for this pull: in memory, where the server has it, so they reach no disk
+  for memory in "${XDG_RUNTIME_DIR:-}" /dev/shm "$directory/.deploy"; do
+    if [ -n "$memory" ] && [ -w "$memory" ]; then break; fi
+  done
+  login=$(mktemp -d "$memory/deploy-django.XXXXXX")
+  trap 'rm -rf "$login"' EXIT
+  trap 'exit 129' HUP INT TERM
+  # The named context of a rootless daemon is kept in the folder that --config replaces.
+  if socket=$(ask context inspect --format '{{.Endpoints.docker.Host}}' 2>/dev/null); then export DOCKER_HOST="$socket"; fi
 }
 
 pull_image() { # IMAGE TAG: the tag keeps a `docker image prune` from taking a release's image away
@@ -272,8 +275,15 @@ journal() { # STEP STATE DETAIL…: on disk before the deed that it announces
   flush ".deploy/journal/$transaction"
 }
 
-happened() { grep -q "^[^ ]* $1 $2" ".deploy/journal/$transaction"; }
-is_ended() { grep -q '^[^ ]* end ' ".deploy/journal/$1"; }
+says() { # TRANSACTION STEP [STATE]: one of its lines is about that
+  while read -r _ said state _; do
+    if [ "$said" = "$2" ] && [ "${3:-$state}" = "$state" ]; then return; fi
+  done <".deploy/journal/$1"
+  return 1
+}
+
+happened() { says "$transaction" "$1" "$2"; }
+is_ended() { says "$1" end; }
 is_aborted() { [ -f ".deploy/journal/$transaction.abort" ]; }
 
 # Whether its engine lives. The lock is shared: it only holds back an engine that is just about to start.
@@ -281,13 +291,6 @@ is_alive() { [ -e ".deploy/plans/$1/alive" ] && ! flock -s -n ".deploy/plans/$1/
 
 commits() { # "TIME commit begin RELEASE after RELEASE-BEFORE", the oldest first; ids end in a digit, other files do not
   if [ -d .deploy/journal ]; then find .deploy/journal -name '*[0-9]' -exec grep -h '^[^ ]* commit begin ' {} + | sort; fi
-}
-
-served() { # ids of the releases that were committed, the latest last
-  if [ -d .deploy/journal ]; then
-    grep -rhE '^[^ ]* commit begin [^ ]+ after ' .deploy/journal | sort -r | while read -r _ _ _ id _; do echo "$id"; done |
-      awk '!seen[$0]++ { ids[++n] = $0 } END { while (n) print ids[n--] }'
-  fi
 }
 
 previous_of() { # RELEASE: what served before RELEASE was committed for the first time, if it is still here
@@ -399,11 +402,8 @@ announce() { # STEP: what its undo must know, which is on disk before the deed
   target=$(plan_fact target)
   current=$(read_current)
   case $1 in
-    swap)
-      project=$(release_fact "$target" project)
-      survey
-      count_running
-      ;;
+    # In here `set -e` has no say.
+    swap) project=$(release_fact "$target" project) && survey && count_running ;;
     commit) echo "$target after ${current:--}" ;;
   esac
 }
@@ -445,7 +445,7 @@ recover_all() { # [replace]: a way back that cannot be finished does not hold up
     if [ "$id" = "$transaction" ] || is_ended "$id" || is_alive "$id"; then continue; fi
     script=.deploy/plans/$id/transaction.sh
     if [ -f "$script" ] && sh "$script" resume "$directory" "$id" 3<&-; then continue; fi
-    if [ "${1:-}" != replace ] || ! docker_answers || ! grep -q '^[^ ]* back begin' ".deploy/journal/$id"; then
+    if [ "${1:-}" != replace ] || ! docker_answers || ! says "$id" back begin; then
       die 40 "transaction $id was interrupted and could not be finished"
     fi
     echo "warning: transaction $id could not go back; this one replaces what it left"
@@ -480,6 +480,7 @@ step_fence() {
 step_data() {
   survey
   starting=$(absent "$target" data)
+  if [ -z "$starting" ]; then return; fi
   on "$starting" compose "$target" up -d --no-deps --no-recreate
   survey
   until_healthy "$(ids_of "$starting")"
@@ -564,12 +565,13 @@ await_migration() { # its container's exit code is the result, nothing else; it 
 
 # A migration container that never got its word to go has done nothing and is removed; another one is awaited.
 settle_migration() {
-  found=$(ask ps -a --filter "name=^$migration\$" --format '{{.ID}} {{.Label "deploy-django.transaction"}}')
+  found=$(migration_container)
   if [ -z "$found" ]; then return; fi
-  owner=.deploy/journal/${found#* }
-  if [ ! -f "$owner" ] || grep -q '^[^ ]* migrate begin' "$owner"; then (await_migration) || true; fi
+  if [ ! -f ".deploy/journal/${found#* }" ] || says "${found#* }" migrate begin; then (await_migration) || true; fi
   ask rm -f "${found%% *}" >/dev/null
 }
+
+migration_container() { ask ps -a --no-trunc --filter "name=^$migration\$" --format '{{.ID}} {{.Label "deploy-django.transaction"}}'; }
 
 count_running() { # "SERVICE=N": how many containers of each service run now
   up=$(running)
@@ -609,7 +611,6 @@ step_swap() {
   survey
   remove_leftovers
   bring_up "$target" --force-recreate
-  survey
   # Services that stand behind the app, such as a proxy that is not built here.
   on "$(absent "$target" others)" compose "$target" up -d --no-deps --no-recreate
   on "$(ids_of "$(only_in "$(services_of "$current")" "$(services_of "$target")")" running)" timeout -k 10 "$change_limit" docker stop >/dev/null
@@ -622,7 +623,11 @@ step_swap() {
 # nginx looks its upstream's name up once, when it reads its configuration.
 step_proxy() {
   survey
-  not_proxies=$(release_fact "$target" django && release_list "$target" data)
+  django=$(release_fact "$target" django)
+  image=$(release_fact "$target" images | sed -n "s/^$django //p")
+  not_proxies=$(release_list "$target" data && release_fact "$target" images | while read -r service of; do
+    if [ "$of" = "$image" ]; then echo "$service"; fi
+  done)
   for id in $(ids_of "$(only_in "$(running)" "$not_proxies")" running); do
     if ask top "$id" 2>/dev/null | grep -q 'nginx: master'; then
       ask exec "$id" nginx -s reload || echo "warning: nginx in $id did not reload"
@@ -635,6 +640,10 @@ inspect_release() { # RELEASE
   survey
   ids=$(ids_of "$(services_of "$1")")
   [ -n "$ids" ] || die 45 "no container of the release exists"
+  look_again
+}
+
+look_again() {
   app=$(on "$ids" ask inspect -f '{{index .Config.Labels "com.docker.compose.service"}} {{.State.Status}} {{.State.ExitCode}} {{.RestartCount}} {{or .HostConfig.RestartPolicy.Name "no"}} {{.State.StartedAt}} {{.Image}} {{.Id}}')
 }
 
@@ -642,14 +651,16 @@ is_finished() { [ "$1 $2 $3" = "exited 0 no" ]; } # STATE EXIT POLICY: a contain
 
 step_health() {
   inspect_release "$target"
-  limit=$(plan_fact health-timeout)
-  deadline=$(($(date +%s) + ${limit:-$(health_limit)}))
-  quiet_since='' firm_since='' warned=''
+  deadline='' quiet_since='' firm_since='' warned=''
   while :; do
     if is_aborted; then die 42 "aborted while waiting for health"; fi
     before=$app http=46
     notice_crashes
-    if app_is_healthy && inspect_release "$target" && [ "$app" = "$before" ]; then return; fi
+    if app_is_healthy && look_again && [ "$app" = "$before" ]; then return; fi
+    if [ -z "$deadline" ]; then
+      limit=$(plan_fact health-timeout)
+      deadline=$(($(date +%s) + ${limit:-$(health_limit)}))
+    fi
     if is_firm || [ "$(date +%s)" -ge "$deadline" ]; then
       show_unhealthy
       die "$http" "not healthy in time"
@@ -661,7 +672,7 @@ step_health() {
 
 # A release that has answered the same refusal for ten seconds will not mend itself; 502 to 504 are a proxy's "not yet".
 is_firm() {
-  answer=.deploy/journal/$transaction.health.json
+  answer=.deploy/journal/$transaction.http.json
   if ! grep -qsE '"reason": "(bad-request|https-redirect|status|server-error)"' "$answer" || grep -qE '"status": 50[234]' "$answer"; then
     firm_since=
     return 1
@@ -743,15 +754,13 @@ show_unhealthy() {
 
 check_containers() { # RELEASE SERVICES: each of these services is there, of the release's image, and runs
   inspect_release "$1"
-  expected=$(release_fact "$1" images | while read -r service image; do
-    image_id=$(ask image inspect -f '{{.Id}}' "$image")
-    echo "$service $image_id"
-  done)
+  images=$(release_fact "$1" images | second_word | sort -u)
+  image_ids=$(on "$images" ask image inspect -f '{{.Id}}')
   missing=$(only_in "$2" "$(printf '%s\n' "$app" | first_word)" | tr '\n' ' ')
   [ -z "$missing" ] || die 45 "no container of $missing"
   while read -r service state exit _ policy _ image id; do
     if ! is_listed "$service" "$2"; then continue; fi
-    is_listed "$service $image" "$expected" || die 48 "$service runs $image, not the release's image"
+    is_listed "$image" "$image_ids" || die 48 "$service runs $image, not the release's image"
     [ "$state" = running ] || is_finished "$state" "$exit" "$policy" || { show_last_lines "$id"; die 47 "$service is $state exit=$exit"; }
   done <<END
 $app
@@ -787,17 +796,21 @@ place() { # FILE NAME: a copy under the stable name, whole or not at all
 }
 
 step_prune() {
-  ask rm -f "$migration" >/dev/null 2>&1 || true
+  found=$(migration_container)
+  on "${found%% *}" ask rm -f >/dev/null
   read -r _ _ _ _ _ from <".deploy/journal/$transaction"
-  survey
-  on "$(ids_of "$(only_in "$(services_of "$from")" "$(services_of "$target")")")" ask rm -f >/dev/null
+  retired=$(only_in "$(services_of "$from")" "$(services_of "$target")")
+  if [ -n "$retired" ]; then
+    survey
+    on "$(ids_of "$retired")" ask rm -f >/dev/null
+  fi
   kept=$(echo "$target"; previous_of "$target"; recent "$(plan_fact keep)"; awaited)
   for id in $(only_in "$(entries .deploy/releases)" "$kept"); do remove_release "$id"; done
   for id in $(entries .deploy/plans); do
     if [ "$id" != "$transaction" ] && [ ! -d ".deploy/releases/$(cat ".deploy/plans/$id/facts/target")" ]; then rm -rf ".deploy/plans/$id"; fi
   done
   for name in $(cd .deploy && find files incoming -mindepth 1 -maxdepth 1 -mtime +0 2>/dev/null); do
-    [ "${name%%/*}" = files ] && grep -rqF --include=compose.yaml -- "${name#files/}" .deploy/releases || rm -rf ".deploy/$name"
+    if [ "${name%%/*}" = incoming ] || ! grep -rqF -- "${name#files/}/" .deploy/releases; then rm -rf ".deploy/$name"; fi
   done
 }
 
@@ -838,10 +851,13 @@ step_undo() {
   remove_leftovers
   survey
   stopped=$(counted | sed -n 's/=0$//p')
-  made=$(only_in "$(services_of "$target")" "$(services_of "$current")")
-  if [ -z "$current" ]; then made="$made$newline$(release_list "$target" others | while read -r service; do is_listed "$service" "$stopped" && echo "$service"; done)"; fi
-  on "$(ids_of "$made")" ask rm -f >/dev/null
-  if [ -z "$current" ]; then return; fi
+  on "$(ids_of "$(only_in "$(services_of "$target")" "$(services_of "$current")")")" ask rm -f >/dev/null
+  if [ -z "$current" ]; then
+    # A proxy that this first deploy brought is of no use alone, and would stand in the way of a corrected one.
+    ran=$(counted | sed -n 's/=[1-9][0-9]*$//p')
+    on "$(ids_of "$(only_in "$(release_list "$target" others)" "$ran")")" ask rm -f >/dev/null
+    return
+  fi
   bring_up "$current"
   step_proxy
   until=$(($(date +%s) + undo_limit))
