@@ -1,0 +1,272 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { join } from 'node:path'
+import { arm, characterOf, disarm, forEach, takePictures, type Picture, type Walk } from '../transaction/death.ts'
+import {
+  call,
+  changeState,
+  copyWorld,
+  deployOf,
+  endOf,
+  engine,
+  findFaults,
+  makeWorld,
+  removeWorld,
+  rollbackTo,
+  stage,
+  stateOf,
+  stopDocker,
+  storyOf,
+  transact,
+  type Staged,
+  type World,
+} from '../transaction/world.ts'
+
+// Every way to die in a transaction, on a stand-in for Docker whose state is a folder. A picture is a copy of everything on
+// the server at one point: recovering from it is recovering from a power cut there. Where processes outlive the engine, they
+// are really killed and really survive.
+
+const ROWS = ['core.0001', 'core.0002', 'core.0003']
+const v1 = deployOf('v1', 1, ROWS.slice(0, 1))
+const v2 = deployOf('v2', 2, ROWS)
+const sick = deployOf('v2', 2, ROWS, { 'x-health': 'bad' })
+const v3 = deployOf('v3', 3, ROWS)
+const rollback = rollbackTo(v1.id, 4)
+
+let bare: World
+let served: World
+let points = 0
+
+beforeAll(async () => {
+  bare = await makeWorld()
+  for (const staged of [v1, v2]) expect(await stage(bare, staged)).toMatchObject({ code: 0 })
+  served = await makeWorld()
+  expect(await transact(served, v1)).toBe(`committed ${v1.id}`)
+  for (const staged of [v3, rollback]) expect(await stage(served, staged)).toMatchObject({ code: 0 })
+})
+
+afterAll(async () => {
+  await Promise.all([bare, served].map(removeWorld))
+  stopDocker()
+  process.stdout.write(`death: ${points} points of death, silence and abort were tried\n`)
+})
+
+/** A copy of `from`, for one try. */
+async function inCopy(from: { root: string }, work: (world: World) => Promise<void>): Promise<void> {
+  const world = await copyWorld(from)
+  try {
+    await disarm(world)
+    await work(world)
+  } finally {
+    await removeWorld(world)
+  }
+}
+
+async function withStaged(from: World, staged: Staged, work: (world: World) => Promise<void>): Promise<void> {
+  await inCopy(from, async (world) => {
+    expect(await stage(world, staged)).toMatchObject({ code: 0 })
+    await work(world)
+  })
+}
+
+async function demand(
+  place: string,
+  world: World,
+  release: string | undefined,
+  rows?: readonly string[],
+): Promise<void> {
+  const faults = await findFaults(world, release)
+  const applied = (await stateOf(world)).rows
+  const right = rows ?? ROWS.slice(0, applied.length)
+  if (applied.join() !== right.join()) faults.push(`rows are ${applied.join()}`)
+  if (faults.length > 0) throw new Error(`${place}: ${faults.join('; ')}`)
+}
+
+/** The side to which a server has to come that died here: forward once the release was verified, else back. */
+async function sideOf(world: World, dead: Staged, before: string | undefined): Promise<string | undefined> {
+  return (await storyOf(world, dead.id)).includes('verify end') ? (dead.target ?? dead.id) : before
+}
+
+async function recover(place: string, world: World, dead: Staged, before: string | undefined): Promise<void> {
+  const side = await sideOf(world, dead, before)
+  const recovered = await call(world, 'recover')
+  if (recovered.code !== 0)
+    throw new Error(`${place}: recover ended with ${recovered.code}: ${recovered.stdout}${recovered.stderr}`)
+  await demand(place, world, side)
+}
+
+async function goOn(place: string, world: World, next: Staged): Promise<void> {
+  const ran = await engine(world, next.id)
+  const end = await endOf(world, next.id)
+  const serves = next.target ?? next.id
+  if (end !== `committed ${serves}`) throw new Error(`${place}, then ${next.id}: ${end}\n${ran.stdout}${ran.stderr}`)
+  await demand(`${place}, then ${next.id}`, world, serves)
+}
+
+/** Recovers from every picture; from each server that comes out in another way than those before, life goes on. */
+async function recoverFromAll(
+  pictures: readonly Picture[],
+  dead: Staged,
+  before: string | undefined,
+  next: readonly Staged[] = [],
+): Promise<number> {
+  const known = new Set<string>()
+  await forEach(pictures, (picture) =>
+    inCopy(picture, async (world) => {
+      const place = `${dead.id} at ${picture.number} (${picture.place})`
+      await recover(place, world, dead, before)
+      const character = await characterOf(world)
+      if (known.has(character)) return
+      known.add(character)
+      for (const staged of next) await goOn(place, world, staged)
+    }),
+  )
+  return known.size
+}
+
+/** When the machine goes down as well, Docker starts again what has a policy, but the migration is over. Only pictures with one. */
+async function cutPower(pictures: readonly Picture[]): Promise<Picture[]> {
+  const changed: Picture[] = []
+  for (const picture of pictures) {
+    await changeState(picture, ({ containers }) => {
+      const migration = containers.find((container) => container.oneoff === 'True' && container.state === 'running')
+      if (!migration) return
+      Object.assign(migration, { state: 'exited', exit: 255 })
+      changed.push(picture)
+    })
+  }
+  return changed
+}
+
+describe('everything dies at once', () => {
+  test('in a deploy over an older release, and the next deploy and a rollback succeed', async () => {
+    await withStaged(served, v2, async (world) => {
+      const walk = await takePictures(world, () => engine(world, v2.id))
+      await demand('undisturbed', world, v2.id, ROWS)
+      points += walk.places.length
+      expect(walk.pictures.length).toBeGreaterThan(40)
+      expect(await recoverFromAll(walk.pictures, v2, v1.id, [v3, rollback])).toBeGreaterThan(4)
+
+      const cut = await cutPower(walk.pictures)
+      points += cut.length
+      expect(cut.length).toBeGreaterThan(4)
+      await recoverFromAll(cut, v2, v1.id)
+    })
+  })
+
+  test('in a first deploy: no app, or all of it', async () => {
+    await inCopy(bare, async (world) => {
+      const walk = await takePictures(world, () => engine(world, v1.id))
+      await demand('undisturbed', world, v1.id, ROWS.slice(0, 1))
+      points += walk.places.length
+      expect(await recoverFromAll(walk.pictures, v1, undefined, [v2])).toBeGreaterThan(4)
+    })
+  })
+
+  test('in a rollback', async () => {
+    await withStaged(served, v2, async (world) => {
+      await engine(world, v2.id)
+      const walk = await takePictures(world, () => engine(world, rollback.id))
+      await demand('undisturbed', world, v1.id, ROWS)
+      points += walk.places.length
+      await recoverFromAll(walk.pictures, rollback, v2.id)
+    })
+  })
+
+  test('in a deploy that is not healthy, and while it goes back', async () => {
+    await withStaged(served, sick, async (world) => {
+      const walk = await takePictures(world, () => engine(world, sick.id))
+      expect(await endOf(world, sick.id)).toBe(`back ${v1.id}`)
+      await demand('undisturbed', world, v1.id, ROWS)
+      points += walk.places.length
+      await recoverFromAll(walk.pictures, sick, v1.id)
+    })
+  })
+
+  test('in a recovery', async () => {
+    await withStaged(served, v2, async (world) => {
+      const { pictures } = await takePictures(world, () => engine(world, v2.id))
+      const deaths = [
+        'removed the old one: compose todo up never web',
+        'the migration went on',
+        'started one: compose todo up never worker',
+      ]
+      for (const death of deaths) {
+        const first = pictures.find((picture) => picture.place.includes(death))
+        if (!first) throw new Error(`nobody passed ${death}`)
+        await inCopy(first, async (dead) => {
+          const walk = await takePictures(dead, () => call(dead, 'recover'))
+          points += walk.places.length
+          await recoverFromAll(walk.pictures, v2, v1.id)
+        })
+      }
+    })
+  })
+})
+
+/** The points of an undisturbed deploy of v2, for the tests that walk it again and again. */
+let walked: Promise<readonly string[]> | undefined
+function placesOfDeploy(): Promise<readonly string[]> {
+  walked ??= (async () => {
+    let places: readonly string[] = []
+    await withStaged(served, v2, async (world) => {
+      places = (await takePictures(world, () => engine(world, v2.id))).places
+    })
+    return places
+  })()
+  return walked
+}
+
+async function atEvery(
+  wanted: RegExp,
+  work: (world: World, at: number, place: string) => Promise<void>,
+): Promise<void> {
+  const all = [...(await placesOfDeploy()).entries()].map(([index, place]) => ({ at: index + 1, place }))
+  const chosen = all.filter(({ place }) => wanted.test(place))
+  expect(chosen.length).toBeGreaterThan(20)
+  points += chosen.length
+  await withStaged(served, v2, (template) =>
+    forEach(chosen, ({ at, place }) => inCopy(template, (world) => work(world, at, `${place} (${at})`))),
+  )
+}
+
+describe('the engine and its step are killed', () => {
+  test('and the docker call they waited for goes on alone: whoever comes next waits for it', async () => {
+    await atEvery(/^(before|amid)(?!.*: (sync|mv))/, async (world, at, place) => {
+      await arm(world, { mode: 'kill', at, orphan: true })
+      expect((await engine(world, v2.id)).code).not.toBe(0)
+      await disarm(world)
+      if (at % 2 === 0) return recover(place, world, v2, v1.id)
+      const side = await sideOf(world, v2, v1.id)
+      await goOn(place, world, v3)
+      expect(await endOf(world, v2.id)).toBe(side === v1.id ? `back ${v1.id}` : `committed ${v2.id}`)
+    })
+  })
+
+  test('together with the call', async () => {
+    await atEvery(/^(after|.*: sync)/, async (world, at, place) => {
+      await arm(world, { mode: 'kill', at, orphan: false })
+      expect((await engine(world, v2.id)).code).not.toBe(0)
+      await disarm(world)
+      await recover(place, world, v2, v1.id)
+    })
+  })
+})
+
+test('Docker is away for a while at every call: one side or the other, whole', async () => {
+  await atEvery(/^(before|amid)(?!.*: (sync|mv))/, async (world, at, place) => {
+    await arm(world, { mode: 'away', at, calls: at % 3 === 0 ? 1 : 3 })
+    const ran = await engine(world, v2.id)
+    await disarm(world)
+    const end = await endOf(world, v2.id)
+    if (!/^(committed v2|back v1)/.test(end)) throw new Error(`${place}: ${end}\n${ran.stdout}${ran.stderr}`)
+    await demand(place, world, end.split(' ')[1])
+  })
+})
+
+test('an abort at every line of the journal: back, or too late to turn', async () => {
+  await atEvery(/: sync/, async (world, at, place) => {
+    await arm(world, { mode: 'touch', at, file: join(world.directory, '.deploy/journal', `${v2.id}.abort`) })
+    await engine(world, v2.id)
+    await demand(place, world, await sideOf(world, v2, v1.id))
+  })
+})

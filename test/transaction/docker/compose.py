@@ -1,0 +1,146 @@
+"""`docker compose`: config, up and run.
+
+`up` recreates in the steps of Compose v2, each of them persisted: new container `<12 hex>_name`, old one stopped, removed,
+new one renamed; when all are there, they are started. A compose file is JSON here. What a service is like stands in its
+entry: x-migrations (rows that its code knows), x-fails (the one that does not apply), x-unfit (rows that its code cannot
+live with), x-health (bad), x-check (its health command), x-exits (a code), x-port-taken, x-stubborn, x-nginx,
+x-variables and x-required (names that its text uses).
+"""
+import json
+import sys
+
+from state import create, fail, find, pending, start, stop
+
+
+def obey(call, words):
+    options = {}
+    while words[0].startswith("-"):
+        options[words[0]] = words[1]
+        words = words[2:]
+    if words[0] == "version":
+        return print("2.26.1")
+    with open(options["-f"]) as file:
+        services = json.load(file)["services"]
+    if words[0] == "config":
+        return config(services, options["--env-file"])
+    if "--no-deps" not in words:
+        fail("stand-in: without --no-deps Compose may touch the database", 99)
+    return {"up": up, "run": run}[words[0]](call, options["-p"], services, words[1:])
+
+
+def config(services, env_file):
+    with open(env_file) as file:
+        known = [line.split("=")[0] for line in file]
+    wanted = {kind: [name for spec in services.values() for name in spec.get(kind, []) if name not in known] for kind in ("x-variables", "x-required")}
+    for name in wanted["x-variables"]:
+        sys.stderr.write('time="T" level=warning msg="The \\"%s\\" variable is not set. Defaulting to a blank string."\n' % name)
+    for name in wanted["x-required"]:
+        fail("error while interpolating services.web.image: required variable %s is missing a value" % name, 15)
+
+
+def up(call, project, services, words):
+    flags, scale, names, words = set(), {}, [], list(words)
+    while words:
+        word = words.pop(0)
+        if word == "--scale":
+            name, count = words.pop(0).split("=")
+            scale[name] = int(count)
+        elif word == "--pull":
+            flags.add("--pull=" + words.pop(0))
+        elif word.startswith("-"):
+            flags.add(word)
+        else:
+            names.append(word)
+    if not names:
+        fail("stand-in: up without names is everything, the database included", 99)
+    for name in names:
+        converge(call, project, name, services[name], scale.get(name, services[name].get("scale", 1)), flags)
+    with call.state as facts:
+        resting = [each["id"] for each in containers_of(facts, project, names) if each["state"] != "running"]
+    for identity in resting:
+        with call.state as facts:
+            start(facts, find(facts, identity))
+        call.point("amid, started one")
+
+
+def containers_of(facts, project, services):
+    found = [each for each in facts["containers"] if (each["project"], each["oneoff"]) == (project, "False") and each["service"] in services]
+    return sorted(found, key=lambda each: each["number"])
+
+
+def converge(call, project, name, spec, count, flags):
+    """As many containers of this configuration as wanted; none is started yet."""
+    with call.state as facts:
+        if spec["image"] not in facts["images"]:
+            if "--pull=never" in flags or spec["image"] not in facts["registry"]:
+                fail("Error response from daemon: No such image: " + spec["image"])
+            facts["images"][spec["image"]] = facts["registry"][spec["image"]]
+        existing = containers_of(facts, project, [name])
+        new = {"project": project, "service": name, "oneoff": "False", "spec": spec, "hash": json.dumps(spec), "image": facts["images"][spec["image"]]}
+    for old in existing[count:]:
+        with call.state as facts:
+            facts["containers"].remove(find(facts, old["id"]))
+        call.point("amid, removed one too many")
+    for old in existing[:count]:
+        if "--force-recreate" in flags or "--no-recreate" not in flags and old["hash"] != new["hash"]:
+            recreate(call, old, "%s-%s-%d" % (project, name, old["number"]), dict(new, number=old["number"]))
+    taken = [each["number"] for each in existing[:count]]
+    for number in [number for number in range(1, 99) if number not in taken][:count - len(taken)]:
+        with call.state as facts:
+            create(facts, name="%s-%s-%d" % (project, name, number), **dict(new, number=number))
+        call.point("amid, created one")
+
+
+def recreate(call, old, name, new):
+    with call.state as facts:
+        identity = create(facts, name="%s_%s" % (old["id"][:12], name), **new)
+    call.point("amid, created the new one")
+    with call.state as facts:
+        stop(facts, find(facts, old["id"]))
+    call.point("amid, stopped the old one")
+    with call.state as facts:
+        facts["containers"].remove(find(facts, old["id"]))
+    call.point("amid, removed the old one")
+    with call.state as facts:
+        find(facts, identity)["name"] = name
+    call.point("amid, renamed the new one")
+
+
+def run(call, project, services, words):
+    environment, options, words = {}, {}, list(words)
+    while words[0].startswith("-"):
+        word = words.pop(0)
+        if word == "-e":
+            name, value = words.pop(0).split("=", 1)
+            environment[name] = value
+        else:
+            options[word] = words.pop(0) if word in ("--name", "--label", "--entrypoint") else True
+    name, verb = words[0], environment["DEPLOY_DJANGO"]
+    spec = services[name]
+    started = [options["--entrypoint"]] + words[1:-1]
+    if started != ["python", "manage.py", "shell", "-v", "0", "-c"] or "b64decode" not in words[-1]:
+        fail("stand-in: the probe is started in another way: %s" % started, 99)
+    if verb != "migrate":
+        with call.state as facts:
+            return probe(facts, spec, verb)
+    with call.state as facts:
+        approved = [each.split("=")[0] for each in environment["DEPLOY_DJANGO_APPROVED"].split()]
+        identity = create(
+            facts, name=options["--name"], project=project, service=name, oneoff="True", number=1, spec=spec, hash="",
+            image=facts["images"][spec["image"]], labels=dict([options["--label"].split("=")]),
+            probe={"phase": "start", "approved": approved, "applied": []})
+    call.point("amid, created the migration")
+    with call.state as facts:
+        start(facts, find(facts, identity))
+    return print(identity)
+
+
+def probe(facts, spec, verb):
+    """The verbs of the probe that run in a container of their own and only look."""
+    result = {"deploy-django": 1, "verb": verb, "pending": pending(facts, spec)}
+    if verb == "fit":
+        known = spec.get("x-migrations", [])
+        result["problems"] = [{"text": row} for row in spec.get("x-unfit", []) if row in facts["rows"]]
+        result["ahead"] = [row for row in facts["rows"] if row not in known]
+    print("a line that settings print\n" + json.dumps(result))
+    raise SystemExit(20 if result.get("problems") else 0)

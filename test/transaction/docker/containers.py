@@ -1,0 +1,182 @@
+"""`docker` without compose: the commands that transaction.sh uses, with the templates that it uses."""
+import json
+import os
+
+from state import advance, end, fail, find, pending, stop
+
+CHECK = '{{with .Config.Healthcheck}}{{range .Test}}{{.}}{{"\\x1f"}}{{end}}{{end}}'
+TIMES = "{{with .Config.Healthcheck}}{{.StartPeriod.Nanoseconds}} {{.Interval.Nanoseconds}} {{.Retries}}{{end}}"
+SIMPLE = {
+    "version {{.Server.Version}}": "27.0.0", "version {{.Server.Version}} {{.Server.Arch}}": "27.0.0 amd64",
+    "info {{.DockerRootDir}}": "/", "context {{.Endpoints.docker.Host}}": "unix:///var/run/docker.sock",
+}
+
+
+def obey(call, verb, words, folder):
+    if verb == "wait":
+        return wait(call, words[0])
+    with call.state as facts:
+        advance(facts)
+        if "%s %s" % (verb, words[-1]) in SIMPLE:
+            return print(SIMPLE["%s %s" % (verb, words[-1])])
+        if verb == "pull":
+            return pull(facts, words[-1], folder)
+        if verb == "login":
+            return login(call, words, folder)
+        if verb == "exec":
+            return execute(call, facts, words)
+        return VERBS[verb](facts, words)
+
+
+def option(words, name):
+    return words[words.index(name) + 1] if name in words else None
+
+
+def render(template, container):
+    spec = container["spec"]
+    values = {
+        "{{.ID}}": container["id"], "{{.Id}}": container["id"], "{{.Names}}": container["name"], "{{.Name}}": "/" + container["name"],
+        '{{.Label "com.docker.compose.service"}}': container["service"], '{{index .Config.Labels "com.docker.compose.service"}}': container["service"],
+        '{{.Label "deploy-django.transaction"}}': container["labels"].get("deploy-django.transaction", ""),
+        "{{.State}}": container["state"], "{{.State.Status}}": container["state"], "{{.State.ExitCode}}": str(container["exit"]),
+        "{{.State.Running}}": json.dumps(container["state"] == "running"), "{{.RestartCount}}": str(container["restarts"]),
+        '{{or .HostConfig.RestartPolicy.Name "no"}}': spec.get("restart", "no"), "{{.State.StartedAt}}": str(container["started"]),
+        "{{.Image}}": container["image"], "{{json .Config.Healthcheck}}": json.dumps(spec.get("x-check", [])), '{{"\\x1f"}}': "\x1f",
+        CHECK: "".join(word + "\x1f" for word in spec.get("x-check", [])), TIMES: "1000000000 500000000 3" if "x-check" in spec else "",
+    }
+    for each in sorted(values, key=len, reverse=True):
+        template = template.replace(each, values[each])
+    if "{{" in template:
+        fail("stand-in: unknown template " + template, 99)
+    return template
+
+
+def ps(facts, words):
+    filters = [word[6:] if word.startswith("label=") else word for index, word in enumerate(words) if words[index - 1] == "--filter"]
+    for each in facts["containers"]:
+        true = ["com.docker.compose.project=" + each["project"], "com.docker.compose.oneoff=" + each["oneoff"], "name=^%s$" % each["name"]]
+        if set(filters) <= set(true):
+            print(render(option(words, "--format"), each))
+
+
+def inspect(facts, words):
+    for each in words[2:] if words[0] == "-f" else words:
+        print(render(words[1] if words[0] == "-f" else "{{.Id}}", find(facts, each)))
+
+
+def execute(call, facts, words):
+    words, environment = [word for word in words if word != "-i"], None
+    if words[0] == "-e":
+        environment, words = words[1], words[2:]
+    container, words = find(facts, words[0]), words[1:]
+    spec = container["spec"]
+    if container["state"] != "running":
+        fail("Error response from daemon: container %s is not running" % container["id"])
+    if environment == "DEPLOY_DJANGO=verify":
+        rows = pending(facts, spec)
+        print(json.dumps({"deploy-django": 1, "verb": "verify", "pending": rows}))
+        raise SystemExit(19 if rows else 0)
+    if environment == "DEPLOY_DJANGO=http":
+        healthy = json.loads(call.stdin)["format"] == 1 and spec.get("x-health") != "bad"
+        url = None if spec.get("x-health") == "silent" else "http://127.0.0.1:8000/"
+        print(json.dumps({"deploy-django": 1, "verb": "http", "url": url, "status": 200 if healthy else 500, "reason": None if url else "nothing-speaks-http"}))
+        raise SystemExit(0 if healthy else 21)
+    if words == ["nginx", "-s", "reload"]:
+        facts["reloads"] += 1
+        return
+    check = spec["x-check"]
+    if words != (check[1:] if check[0] == "CMD" else ["/bin/sh", "-c", check[1]]):
+        fail("stand-in: unknown command in the container %s" % words, 99)
+    if spec.get("x-health") == "bad":
+        raise SystemExit(1)
+
+
+def wait(call, name):
+    while True:
+        with call.state as facts:
+            advance(facts)
+            container = find(facts, name)
+            if container["state"] != "running":
+                return print(container["exit"])
+            if container["probe"]["phase"] == "wait":
+                end(container, 16, error={"kind": "no-go"})  # its two minutes are over at once
+        call.point("amid, the migration went on")
+
+
+def kill(facts, words):
+    container = find(facts, words[-1])
+    if container["state"] != "running":
+        fail("Error response from daemon: container %s is not running" % words[-1])
+    if words[:2] != ["-s", "USR1"]:
+        fail("stand-in: nothing is ever killed", 99)
+    container["probe"]["phase"] = "go"
+
+
+def remove(facts, words):
+    gone = [each for each in facts["containers"] if each["name"] in words or each["id"] in words]
+    if any(each["probe"] and each["probe"]["phase"] == "go" and each["state"] == "running" for each in gone):
+        fail("stand-in: a migration is never killed", 99)
+    facts["removed"] += [each["name"] for each in gone]
+    facts["containers"] = [each for each in facts["containers"] if each not in gone]
+
+
+def pull(facts, image, folder):
+    if image.startswith("private/") and not (folder and os.path.exists(folder + "/config.json")):
+        fail("Error response from daemon: pull access denied for " + image)
+    if image not in facts["registry"]:
+        fail("Error response from daemon: manifest unknown")
+    facts["images"][image] = facts["registry"][image]
+
+
+def login(call, words, folder):
+    if call.stdin != "right":
+        fail("WARNING: something else\nError response from daemon: unauthorized: incorrect username or password")
+    with open(folder + "/config.json", "w") as file:
+        file.write(option(words, "-u"))
+
+
+def image(facts, words):
+    if words[0] == "ls":
+        pattern = option(words, "--filter")[len("reference="):-1]
+        print("".join(each + "\n" for each in facts["images"] if each.startswith(pattern)), end="")
+        return
+    names = words[3:] if words[1] == "-f" else words[1:]
+    for name in names:
+        if name not in facts["images"]:
+            fail("Error response from daemon: No such image: " + name)
+        check = json.dumps(facts["checks"].get(name, []))
+        print({None: "[]", "{{.Id}}": facts["images"][name], "{{json .Config.Healthcheck}}": check}[option(words, "-f")])
+
+
+def tag(facts, words):
+    facts["images"][words[1]] = facts["images"][words[0]]
+
+
+def untag(facts, words):
+    if facts["images"].pop(words[0], None) is None:
+        fail("Error: No such image: " + words[0])
+
+
+def logs(facts, words):
+    print("".join(line + "\n" for line in find(facts, words[-1])["logs"]), end="")
+
+
+def top(facts, words):
+    print("PID COMMAND\n1 " + ("nginx: master process" if find(facts, words[0])["spec"].get("x-nginx") else "python"))
+
+
+def stop_all(facts, words):
+    for each in words:
+        stop(facts, find(facts, each))
+
+
+def events(facts, words):
+    for time, code, name in facts["events"]:
+        if time >= int(option(words, "--since")):
+            print(code, name)
+
+
+VERBS = {
+    "ps": ps, "inspect": inspect, "kill": kill, "rm": remove, "image": image, "tag": tag, "rmi": untag, "logs": logs, "top": top,
+    "stop": stop_all, "events": events,
+}

@@ -1,0 +1,145 @@
+"""A stand-in for Docker: `python3 server.py SOCKET` answers the calls that transaction.sh makes, and no others.
+
+client.pl is what stands on PATH as `docker`; it passes its words on. Each call is a process of its own here, which works on
+the folder of its world: WORLD/docker/state is all there is, so a copy of it is the whole truth at that moment.
+What happens at the points before, amid and after a call is said by WORLD/docker/points, when it is there.
+"""
+import contextlib
+import fcntl
+import io
+import json
+import os
+import signal
+import socket
+import struct
+import sys
+import threading
+import time
+
+import compose
+import containers
+from state import State, fail
+
+
+class Call:
+    """One call: whose it is, on which world, and what it is given."""
+
+    def __init__(self, world, pid, words, stdin):
+        self.world, self.pid, self.words, self.stdin = world, pid, words, stdin
+        self.state = State(world + "/docker/state")
+
+    def point(self, place):
+        """Counts; at the point that is asked for, somebody dies, Docker goes away, a picture is taken or a file made."""
+        folder = self.world + "/docker"
+        if not os.path.exists(folder + "/points"):
+            return
+        with open(folder + "/points") as file:
+            orders = json.load(file)
+        with open(folder + "/passed", "a+") as passed:
+            fcntl.flock(passed, fcntl.LOCK_EX)
+            passed.seek(0)
+            number = len(passed.readlines()) + 1
+            passed.write("%s: %s\n" % (place, describe(self.words)))
+        if orders["mode"] == "picture":
+            shot = "%s/%04d" % (orders["album"], number)
+            os.mkdir(shot)
+            os.waitpid(os.posix_spawnp("cp", ["cp", "-a", self.world + "/site", folder, shot], os.environ), 0)
+        elif orders["mode"] == "kill" and number == orders["at"]:
+            self.kill_callers(orders["orphan"])
+        elif orders["mode"] == "touch" and number == orders["at"]:
+            open(orders["file"], "a").close()
+        elif orders["mode"] == "away" and orders["at"] <= number < orders["at"] + orders["calls"]:
+            fail("Cannot connect to the Docker daemon. Is the docker daemon running?")
+
+    def kill_callers(self, orphan):
+        """SIGKILL for the engine and its step; the call itself goes on alone, an orphan, or dies with them."""
+        pid, line = self.pid, []
+        while pid > 1:
+            with open("/proc/%d/cmdline" % pid) as file:
+                command = file.read()
+            if "transaction.sh" in command:
+                line.append(pid)
+            elif not orphan and pid != os.getpid():
+                line.append(pid) if command.startswith("timeout") or pid == self.pid else None
+            with open("/proc/%d/stat" % pid) as file:
+                pid = int(file.read().rsplit(")", 1)[1].split()[1])
+        for each in reversed(line):
+            os.kill(each, signal.SIGKILL)
+        if not orphan:
+            os._exit(0)
+        time.sleep(0.05)  # long enough for a successor that does not wait for the lock to get in
+
+
+def describe(words):
+    """A call in a few words: without values, templates and paths."""
+    plain = [word for word in words if word[0] not in "-{/." and "=" not in word and len(word) < 30]
+    return " ".join(plain[:8])
+
+
+def answer(call):
+    """Does what the words say; gives the exit code and both outputs."""
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            obey(call)
+        except SystemExit as stop:
+            code = stop.code or 0
+    return struct.pack(">II", code, len(out.getvalue().encode())) + out.getvalue().encode() + err.getvalue().encode()
+
+
+def obey(call):
+    verb, words = call.words[0], call.words[1:]
+    if verb in ("mv", "sync"):
+        return call.point("before")
+    if verb == "logs" and "-f" in words:  # only a view, beside the story
+        return None
+    folder = None
+    if verb == "--config":
+        folder, verb, words = words[0], words[1], words[2:]
+    call.point("before")
+    try:
+        if verb == "compose":
+            compose.obey(call, words)
+        else:
+            containers.obey(call, verb, words, folder)
+    except SystemExit as stop:
+        if stop.code:
+            raise
+    return call.point("after")
+
+
+def serve(connection):
+    with connection:
+        asked = b""
+        while True:
+            part = connection.recv(65536)
+            if not part:
+                break
+            asked += part
+        head, _, stdin = asked.partition(b"\0\0")
+        world, pid, *words = head.decode().split("\0")
+        with contextlib.suppress(FileNotFoundError):
+            os.chdir(os.readlink("/proc/%s/cwd" % pid))
+        connection.sendall(answer(Call(world, int(pid), [word[1:] for word in words], stdin.decode())))
+
+
+def main():
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(sys.argv[1])
+    listener.listen(64)
+    # It ends with whoever started it.
+    threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
+    print("ready", flush=True)
+    while True:
+        connection = listener.accept()[0]
+        if os.fork() == 0:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            listener.close()
+            with contextlib.suppress(BrokenPipeError):
+                serve(connection)
+            os._exit(0)
+        connection.close()
+
+
+main()
