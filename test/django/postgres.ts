@@ -1,6 +1,6 @@
-import { spawn } from 'node:child_process'
+import { spawn, type ChildProcess } from 'node:child_process'
 import { chmod, mkdtemp, readdir, rm } from 'node:fs/promises'
-import { createServer, type AddressInfo } from 'node:net'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { run } from '../../src/process.ts'
@@ -51,6 +51,7 @@ export async function startPostgres(): Promise<Postgres> {
     (await must(psql, '-XqAt', '-v', 'ON_ERROR_STOP=1', '-d', database, '-c', statement))
       .split('\n')
       .filter((row) => row !== '')
+  const holders: ChildProcess[] = []
   return {
     env,
     query,
@@ -63,6 +64,7 @@ export async function startPostgres(): Promise<Postgres> {
         env: { ...process.env, ...env },
         stdio: ['pipe', 'pipe', 'inherit'],
       })
+      holders.push(child)
       const ended = new Promise<void>((resolve) => child.on('close', () => resolve()))
       const held = new Promise<void>((resolve) =>
         child.stdout.on('data', (text) => /held/.test(String(text)) && resolve()),
@@ -72,6 +74,7 @@ export async function startPostgres(): Promise<Postgres> {
       return { release: () => (child.stdin.end('COMMIT;\n'), ended) }
     },
     stop: async () => {
+      for (const child of holders) child.kill()
       await serve(join(programs, 'pg_ctl'), '-w', '-m', 'immediate', '-D', data, 'stop')
       await rm(folder, { recursive: true })
     },
@@ -92,8 +95,8 @@ export function freePort(): Promise<number> {
   const server = createServer()
   return new Promise((resolve) =>
     server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as AddressInfo
-      server.close(() => resolve(port))
+      const address = server.address()
+      server.close(() => resolve(typeof address === 'object' && address ? address.port : 0))
     }),
   )
 }

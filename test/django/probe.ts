@@ -97,13 +97,14 @@ function readResult(stdout: string): Result {
   return line === undefined ? {} : (JSON.parse(line) as Result)
 }
 
-/** A copy of the test project with these files changed; gone with the process' temporary folder of the test. */
-export async function makeProject(files: Readonly<Record<string, string>> = {}): Promise<string> {
+/** A copy of the test project with these files changed, or removed where null stands for the text. */
+export async function makeProject(files: Readonly<Record<string, string | null>> = {}): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'probe-project-'))
   await cp(join(root, 'test/django/project'), folder, { recursive: true })
   for (const [name, text] of Object.entries(files)) {
     await mkdir(dirname(join(folder, name)), { recursive: true })
-    await writeFile(join(folder, name), text)
+    if (text === null) await rm(join(folder, name))
+    else await writeFile(join(folder, name), text)
   }
   made.push(folder)
   return folder

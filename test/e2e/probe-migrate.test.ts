@@ -68,6 +68,12 @@ describe.each(several)('Django %s', (django) => {
     const migrated = await start('migrate', project, { django, env: world.env(old) }).ended
     expect([migrated.code, migrated.result['applied']]).toEqual([0, []])
     expect(await rowsOf(old)).toEqual(['0001_initial', '0002_note', '0001_squashed'])
+    const replaced = { 'shop/migrations/0001_initial.py': null, 'shop/migrations/0002_note.py': null }
+    const later = await makeProject({ 'shop/migrations/0001_squashed.py': squash, ...replaced })
+    expect(await probe('plan', later, { django, env: world.env(old) })).toMatchObject({
+      code: 0,
+      result: { pending: [], unknown: [] },
+    })
     // The code before the squash does not find that row strange enough to stop.
     expect((await probe('verify', world.plain, { django, env: world.env(old) })).result).toMatchObject({
       pending: [],
