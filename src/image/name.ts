@@ -1,5 +1,5 @@
 import type { BuildGroup } from '../compose/group.ts'
-import { interpolate } from '../compose/variable.ts'
+import { interpolate, splitOutside } from '../compose/variable.ts'
 import { parseImage, Unusable } from '../values.ts'
 
 /** What decides the names of images. */
@@ -51,7 +51,8 @@ function bareName(group: BuildGroup, { image, repository }: NamingFacts): string
 
 /** The group's own `image:` without tag and digest. A name without a slash is a local one: nobody can push it. */
 function ownName(group: BuildGroup): string | undefined {
-  const text = group.image === undefined ? undefined : interpolate(group.image)
+  // The tag goes first: it may be a variable that only the server knows, and the version takes its place.
+  const text = group.image === undefined ? undefined : interpolate(withoutTag(group.image))
   const name = text?.replace(/@.*$/, '').replace(/:[^:/]*$/, '')
   if (name === undefined || !name.includes('/')) return undefined
   try {
@@ -60,6 +61,12 @@ function ownName(group: BuildGroup): string | undefined {
     if (error instanceof Unusable) return undefined
     throw error
   }
+}
+
+function withoutTag(image: string): string {
+  const parts = splitOutside(image, ':')
+  const hasTag = parts.length > 1 && splitOutside(parts.at(-1) ?? '', '/').length === 1
+  return hasTag ? parts.slice(0, -1).join(':') : image
 }
 
 function suffixOf(service: string): string {

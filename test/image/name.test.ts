@@ -36,6 +36,11 @@ describe('names of images', () => {
       two('${IMAGE}:${T}', ''),
       { web: 'ghcr.io/owner/site', 'the.proxy': 'ghcr.io/owner/site-the-proxy' },
     ],
+    [
+      'a tag that only the server knows',
+      two('r.io:5/me/app:${TAG}', '${R:-r.io}/nginx:${TAG:?}'),
+      { web: 'r.io:5/me/app', 'the.proxy': 'r.io/nginx' },
+    ],
     ['a local name', two('site_web', ''), { web: 'ghcr.io/owner/site', 'the.proxy': 'ghcr.io/owner/site-the-proxy' }],
     ['one repository, two tags', two('me/app:web', 'me/app:proxy'), { web: 'me/app', 'the.proxy': 'me/app-the-proxy' }],
     ['a digest', two(`me/app@sha256:${'a'.repeat(64)}`, 'me/x'), { web: 'me/app', 'the.proxy': 'me/x' }],
