@@ -1,9 +1,11 @@
 """Settings that print, as many do. Which database is used comes from the environment."""
+import atexit
 import os
 import sys
 
 print("settings: loaded")
 sys.stdout.write("settings: a line without an end")
+atexit.register(print, "settings: the last word")
 
 SECRET_KEY = "not a secret"
 ALLOWED_HOSTS = ["shop.example.com", ".example.org"]
