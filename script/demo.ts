@@ -1,0 +1,144 @@
+/** The demo: a site is deployed, upgraded, saved from a broken release, and rolled back; each run says what is true now. */
+import { randomBytes } from 'node:crypto'
+import { setTimeout as pause } from 'node:timers/promises'
+import { runAction, type ActionRun } from '../test/run-action.ts'
+import { makeProject } from '../test/world/project.ts'
+import { openWorld } from '../test/world/world.ts'
+
+const name = 'todo'
+const port = 8129
+const site = `http://127.0.0.1:${port}/`
+
+/** A run of the action that the demo shows, and how it has to end. */
+type Act = {
+  title: string
+  /** What will happen. */
+  headline: string
+  start: (onLine: (line: string) => void) => Promise<ActionRun>
+  outcome: string
+  serves: string
+}
+
+try {
+  await demonstrate()
+  console.log(`\nThe site stays open; script/demo --stop takes it away.\n${site}`)
+} catch (error) {
+  console.error(`\ndemo: ${error instanceof Error ? error.message : String(error)}`)
+  console.error('What is there stays for a look; script/demo --stop takes it away.')
+  process.exitCode = 1
+}
+
+async function demonstrate(): Promise<void> {
+  console.log('\n=== the world: a registry and a server, made of containers')
+  const world = await openWorld()
+  const server = await world.server('alpha')
+  // A site that an earlier demo left open begins anew, with an empty database.
+  await server.remove(name)
+  await using project = await makeProject('todo')
+
+  const secret = (): string => randomBytes(18).toString('hex')
+  const env = `SECRET_KEY=${secret()}\nALLOWED_HOSTS=127.0.0.1\nPORT=${port}\n`
+  const database = `DB_NAME=todo\nDB_USER=todo\nDB_PASS=${secret()}\n`
+  const connection = { host: server.host, 'ssh-key': server.key, 'known-hosts': server.knownHosts }
+
+  /** As the push of the version's tag does. */
+  const deploy =
+    (version: string): Act['start'] =>
+    async (onLine) => {
+      if (version !== 'v1') await project.upgrade(version)
+      return await runAction({
+        action: 'action.yml',
+        cwd: project.workspace,
+        onLine,
+        inputs: {
+          ...connection,
+          project: name,
+          image: `${world.registry.host}/${name}`,
+          'registry-username': world.registry.username,
+          'registry-password': world.registry.password,
+          'env-file': env + database,
+        },
+        env: {
+          GITHUB_SHA: project.sha,
+          GITHUB_REF: `refs/tags/${version}`,
+          GITHUB_REF_NAME: version,
+          GITHUB_REF_TYPE: 'tag',
+        },
+      })
+    }
+  /** As the workflow for it does: without the repository and without the registry. */
+  const rollback: Act['start'] = (onLine) =>
+    runAction({
+      action: 'rollback/action.yml',
+      cwd: '/',
+      onLine,
+      inputs: { ...connection, directory: `deploy/${name}` },
+    })
+
+  await play({
+    title: 'deploy v1',
+    headline: 'the first deploy: build, push, start the database, migrate, start the app',
+    start: deploy('v1'),
+    outcome: 'deployed',
+    serves: 'v1',
+  })
+  await play({
+    title: 'deploy v2',
+    headline: 'an upgrade: its migration adds a column, then the app is replaced',
+    start: deploy('v2'),
+    outcome: 'deployed',
+    serves: 'v2',
+  })
+  await play({
+    title: 'deploy v3',
+    headline: 'a broken release, it answers 500: this run has to fail and to go back to v2 by itself',
+    start: deploy('v3'),
+    outcome: 'failed',
+    serves: 'v2',
+  })
+  await play({
+    title: 'rollback',
+    headline: 'to v1, which the server has kept; its code can live with the new column',
+    start: rollback,
+    outcome: 'rolled-back',
+    serves: 'v1',
+  })
+}
+
+/** Says what will happen, shows the run, says what is true now, and throws when that is not what had to be. */
+async function play({ title, headline, start, outcome, serves }: Act): Promise<void> {
+  console.log(`\n=== ${title}: ${headline}\n`)
+  const run = await start((text) => show(title, text))
+  const seen = `outcome ${run.outputs['outcome']}, ${await ask(serves)}`
+  console.log(`\n--- ${title}: ${seen} (${(run.milliseconds / 1000).toFixed(1)} s)`)
+  const wanted = `outcome ${outcome}, ${answering(200, serves)}`
+  if (seen !== wanted) throw new Error(`${title} had to end with: ${wanted}\n      but ended with: ${seen}`)
+}
+
+/** A line of the run's log, and groups as GitHub's page would fold them. */
+function show(title: string, text: string): void {
+  for (const line of text.split('\n')) {
+    const [, command, rest = ''] = /^##\[(\w+)\](.*)$/.exec(line) ?? []
+    if (command === 'endgroup' || line.trim() === '') continue
+    const shown =
+      command === undefined ? `  ${line}` : command === 'group' ? `> ${rest}` : `${command.toUpperCase()} ${rest}`
+    console.log(`${title} | ${shown}`)
+  }
+}
+
+/** What the site answers. It has ten seconds to do so from the release: one that was brought back has to start. */
+async function ask(release: string): Promise<string> {
+  let seen = ''
+  for (let tries = 0; tries < 100 && seen !== answering(200, release); tries += 1) {
+    if (tries > 0) await pause(100)
+    seen = await fetch(site, { signal: AbortSignal.timeout(5_000) }).then(
+      (answer) => answering(answer.status, answer.headers.get('x-release')),
+      () => `${site} does not answer`,
+    )
+  }
+  return seen
+}
+
+function answering(status: number, release: string | null): string {
+  return `${site} answers ${status} from release ${release ?? 'unknown'}`
+}
