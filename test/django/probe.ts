@@ -16,10 +16,9 @@ export const djangos: readonly string[] = existsSync(environments)
   : []
 if (djangos.length === 0) throw new Error('There is no Django in .tools/django: run test/django/ready')
 
-/** Those that a test runs on which depends on the version: the ends and the usual one, or each with DJANGO=all. */
+/** Those on which the tests run that depend on the version: the oldest and the newest, or each with DJANGO=all. */
 export const several = djangos.filter(
-  (version, place) =>
-    process.env['DJANGO'] === 'all' || place === 0 || place === djangos.length - 1 || version === '5.2',
+  (_, place) => process.env['DJANGO'] === 'all' || place === 0 || place === djangos.length - 1,
 )
 
 /** The one that most tests use. */
