@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
-import { runAction, type ActionOptions, type ActionRun } from './run-action.ts'
+import { runAction, type ActionOptions, type ActionRun, type Annotation } from './run-action.ts'
 import { makeProject, type Project } from './world/project.ts'
 import type { Server } from './world/server.ts'
 import { openWorld } from './world/world.ts'
@@ -18,6 +18,8 @@ export type Story = AsyncDisposable & {
   env: Record<string, string>
   /** Commits a version of the example; `deploy` does it by itself. */
   checkout(version: string): Promise<void>
+  /** Commits files of the repository as a version of this story's own, for `deploy`; later ones keep the files. */
+  change(version: string, files?: Readonly<Record<string, string>>): Promise<void>
   /** Deploys a version of the example, as the push of its tag does. */
   deploy(version: string, more?: Partial<ActionOptions>): Promise<ActionRun>
   /** Rolls back, as the workflow_dispatch does. */
@@ -32,6 +34,63 @@ export type Story = AsyncDisposable & {
   migrations(): Promise<string[]>
   /** "service image state" of the project's containers, sorted; ids with `withIds`. */
   containers(withIds?: boolean): Promise<string[]>
+  /** The journal of the last transaction that began, without times. */
+  journal(): Promise<string[]>
+}
+
+/** A migration of the example that waits for `giveWord`, a minute at most; the database is not changed by it. */
+export function patientMigration(name: string, after: string): Record<string, string> {
+  const text = `import pathlib, sys, time
+from django.db import migrations
+
+def wait(apps, schema_editor):
+    print('${name} waits', file=sys.stderr, flush=True)
+    end = time.monotonic() + 60
+    while not pathlib.Path('/tmp/go').exists():
+        if time.monotonic() > end:
+            raise RuntimeError('nobody gave the word')
+        time.sleep(0.05)
+
+class Migration(migrations.Migration):
+    dependencies = [('core', '${after}')]
+    operations = [migrations.RunPython(wait, migrations.RunPython.noop)]
+`
+  return { [`src/core/migrations/${name}.py`]: text }
+}
+
+/** Lets the migration, or an app that waits in the same way, go on. */
+export async function giveWord({ server, name }: Story, container: 'migrate' | 'project-1'): Promise<void> {
+  await server.docker('exec', `${name}-${container}`, 'touch', '/tmp/go')
+}
+
+/** The titles of a step's annotations: the codes of its failures. */
+export function codes(run: { annotations: readonly Annotation[] }): (string | undefined)[] {
+  return run.annotations.map(({ properties }) => properties['title'])
+}
+
+/** Does something as soon as a line of main matches, while the action runs on. */
+export async function meanwhile(
+  start: (options: Partial<ActionOptions>) => Promise<ActionRun>,
+  at: RegExp,
+  deed: () => Promise<void>,
+): Promise<ActionRun> {
+  const { promise: line, resolve: reached } = Promise.withResolvers<void>()
+  const running = start({ onLine: (text) => at.test(text) && reached() })
+  const missed = running.then((run) => assert.fail(`no line matched ${at}:\n${run.log}`))
+  // It is only of interest until the line was reached.
+  missed.catch(() => {})
+  await Promise.race([line, missed])
+  const [run] = await Promise.all([running, deed()])
+  return run
+}
+
+/** Asks until it is so. */
+export async function until(what: string, isSo: () => Promise<boolean>, seconds = 60): Promise<void> {
+  const end = Date.now() + seconds * 1000
+  while (!(await isSo())) {
+    if (Date.now() > end) assert.fail(`not within ${seconds} s: ${what}`)
+    await pause(100)
+  }
 }
 
 /** Starts a story with an example at its first version. */
@@ -68,6 +127,11 @@ export async function tell(example: string, on: 'alpha' | 'beta' | Server = 'alp
     async checkout(version) {
       if (version === at) return
       await project.upgrade(version)
+      at = version
+    },
+    async change(version, files = {}) {
+      for (const [path, text] of Object.entries(files)) await project.write(path, text)
+      await project.write('src/VERSION', `${version}\n`)
       at = version
     },
     async deploy(version, more = {}) {
@@ -175,6 +239,12 @@ export async function tell(example: string, on: 'alpha' | 'beta' | Server = 'alp
         .split('\n')
         .filter((line) => line !== '')
         .sort()
+    },
+    async journal() {
+      const script = `cd "$1/.deploy/journal" && last=$(head -qn 1 *[0-9] | sort | tail -n 1 | cut -d ' ' -f 3)
+        cut -d ' ' -f 2- "$last"`
+      const read = await server.exec(['sh', '-c', script, 'journal', `deploy/${name}`])
+      return read.stdout.split('\n').filter((line) => line !== '')
     },
     async [Symbol.asyncDispose]() {
       await server.remove(name, `deploy/${name}`, port)
