@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto'
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
-import { journals, storyOf, type World } from './world.ts'
+import { journals, storyOf } from './journal.ts'
+import type { World } from './world.ts'
 
 /** What the stand-in shall do when its points are passed: take pictures, kill its callers, be away for some calls, make a file. */
 export type Orders =
@@ -20,6 +21,8 @@ export async function arm(world: World, orders: Orders): Promise<void> {
   await writeFile(join(world.root, 'docker/passed'), '')
   for (const tool of ['mv', 'sync']) {
     const script = `#!/bin/sh\ndocker ${tool} "$@" || exit\nexec /bin/${tool} "$@"\n`
+    // Never through a link: behind it is the machine's own tool.
+    await rm(join(world.root, 'bin', tool), { force: true })
     await writeFile(join(world.root, 'bin', tool), script, { mode: 0o755 })
   }
 }

@@ -31,7 +31,8 @@ def obey(call, words):
 def config(services, env_file):
     with open(env_file) as file:
         known = [line.split("=")[0] for line in file]
-    wanted = {kind: [name for spec in services.values() for name in spec.get(kind, []) if name not in known] for kind in ("x-variables", "x-required")}
+    wanted = {kind: [name.strip("${}") for spec in services.values() for name in spec.get(kind, []) if name.strip("${}") not in known]
+              for kind in ("x-variables", "x-required")}
     for name in wanted["x-variables"]:
         sys.stderr.write('time="T" level=warning msg="The \\"%s\\" variable is not set. Defaulting to a blank string."\n' % name)
     for name in wanted["x-required"]:

@@ -50,7 +50,8 @@ def find(facts, name):
 
 
 def start(facts, container):
-    spec = container["spec"]
+    # A one-off container has neither ports nor a program that was not asked for.
+    spec = container["spec"] if container["oneoff"] == "False" else {}
     if container["state"] == "running":
         return
     if spec.get("x-port-taken"):

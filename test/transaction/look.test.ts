@@ -1,0 +1,118 @@
+import { afterAll, describe, expect, jest, test } from '@jest/globals'
+import { appendFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { run } from '../../src/process.ts'
+import { parseLook, type Server } from '../../src/server/look.ts'
+import { arm } from './death.ts'
+import { deployOf, rollbackTo, stage } from './staged.ts'
+import { makeWorld, removeWorld, SCRIPT, SHELLS, stopDocker, type World } from './world.ts'
+
+jest.setTimeout(60_000)
+const worlds: World[] = []
+afterAll(async () => {
+  await Promise.all(worlds.map(removeWorld))
+  stopDocker()
+})
+
+async function newWorld(shell: 'dash' | 'busybox'): Promise<World> {
+  const world = await makeWorld(shell)
+  worlds.push(world)
+  return world
+}
+
+/** As the runner does it: the script comes on standard input, the directory is relative to the home folder. */
+async function look(world: World): Promise<Server | undefined> {
+  const cwd = join(world.root, 'site')
+  const stdin = await readFile(SCRIPT, 'utf8')
+  const said = await run('sh', ['-s', 'look', 'todo'], { env: world.env, cwd, stdin })
+  expect(said).toMatchObject({ code: 0, stderr: '' })
+  return parseLook(`a greeting of the login shell\n${said.stdout}`)
+}
+
+/** Writes what a transaction that committed leaves. */
+async function served(world: World, id: string, release: string, before: string): Promise<void> {
+  const time = new Date().toISOString()
+  const lines = [
+    `begin ${id} ${release} from ${before}`,
+    `commit begin ${release} after ${before}`,
+    `end committed ${release}`,
+  ]
+  await writeFile(join(world.directory, '.deploy/journal', id), lines.map((line) => `${time} ${line}\n`).join(''))
+  // An app may print anything.
+  await writeFile(join(world.directory, '.deploy/journal', `${id}.log`), `${time} commit begin v0-0-1 after v0-0-0\n`)
+  await writeFile(join(world.directory, '.deploy/current'), `${release}\n`)
+}
+
+describe.each(SHELLS)('look under %s', (shell) => {
+  test('a server on which nothing is', async () => {
+    const world = await newWorld(shell)
+    await rm(world.directory, { recursive: true })
+    expect(await look(world)).toMatchObject({
+      home: join(world.root, 'site'),
+      docker: '27.0.0',
+      architecture: 'amd64',
+      dockerError: undefined,
+      compose: '2.26.1',
+      freeDisk: expect.any(Number),
+      missing: [],
+      projects: [],
+      format: undefined,
+      current: undefined,
+      whole: false,
+      previous: undefined,
+      releases: new Map(),
+      served: [],
+      plans: [],
+      open: [],
+    })
+  })
+
+  test('what served, what is kept, what is open; facts as they are', async () => {
+    const world = await newWorld(shell)
+    const v1 = deployOf('v1', 1, ['core.0001'])
+    const v2 = deployOf('v2', 2, ['core.0001'])
+    const odd = { ...v1, releaseFacts: { ...v1.releaseFacts, 'env-files': ['a\\nb', ' c  d '] } }
+    for (const file of ['a\\nb', ' c  d ']) await writeFile(join(world.directory, file), '')
+    expect(await stage(world, odd)).toMatchObject({ code: 0 })
+    expect(await stage(world, v2)).toMatchObject({ code: 0 })
+    await served(world, 'v1-1-1', 'v1-1-1', '-')
+    await served(world, 'v2-2-1', 'v2-2-1', 'v1-1-1')
+    const before = await look(world)
+    expect(before).toMatchObject({ format: 1, current: 'v2-2-1', previous: 'v1-1-1', open: [] })
+    expect(before?.projects).toEqual(['./todo'])
+    expect(before?.releases.get('v1-1-1')?.get('env-files')).toEqual(['a\\nb', ' c  d '])
+    expect(before?.releases.get('v2-2-1')?.get('images')).toEqual([
+      'web registry/app@sha256:v2',
+      'worker registry/app@sha256:v2',
+    ])
+    expect(before?.releases.get('v2-2-1')?.has('migrations')).toBe(false)
+
+    expect(await stage(world, rollbackTo('v1-1-1', 3))).toMatchObject({ code: 0 })
+    await served(world, 'rollback-v1-3-1', 'v1-1-1', 'v2-2-1')
+    await mkdir(join(world.directory, '.deploy/plans/v9-9-1'))
+    await appendFile(
+      join(world.directory, '.deploy/journal/v9-9-1'),
+      'T begin v9-9-1 v9-9-1 from v1-1-1\nT swap begin\n',
+    )
+    const after = await look(world)
+    // What served before v1 was first deployed is nothing, although v2 served just now.
+    expect(after).toMatchObject({ current: 'v1-1-1', previous: undefined, open: ['v9-9-1'] })
+    expect(after?.served).toEqual(['v1-1-1', 'v2-2-1', 'v1-1-1'])
+    expect(after?.plans).toEqual(['rollback-v1-3-1', 'v1-1-1', 'v2-2-1', 'v9-9-1'])
+  })
+
+  test('a Docker that does not answer is told with its words', async () => {
+    const world = await newWorld(shell)
+    await arm(world, { mode: 'away', at: 1, calls: 9 })
+    expect(await look(world)).toMatchObject({
+      docker: undefined,
+      dockerError: 'Cannot connect to the Docker daemon. Is the docker daemon running?',
+    })
+  })
+
+  test('tools that are missing are named', async () => {
+    const world = await newWorld('busybox')
+    for (const tool of ['flock', 'base64']) await rm(join(world.root, 'bin', tool))
+    expect(await look(world)).toMatchObject({ missing: ['flock', 'base64'] })
+  })
+})

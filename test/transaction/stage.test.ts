@@ -1,0 +1,171 @@
+import { afterAll, describe, expect, jest, test } from '@jest/globals'
+import { mkdir, readdir, readFile, stat, utimes, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Finished } from '../../src/process.ts'
+import { call, changeState, makeWorld, removeWorld, SHELLS, stateOf, stopDocker, type World } from './world.ts'
+import { deployOf, stage, type Staged } from './staged.ts'
+
+jest.setTimeout(60_000)
+const worlds: World[] = []
+afterAll(async () => {
+  await Promise.all(worlds.map(removeWorld))
+  stopDocker()
+})
+
+const v1 = deployOf('v1', 1, ['core.0001'])
+const secret = { ...v1, releaseFacts: { ...v1.releaseFacts, images: ['web private/app@sha256:v1'] } }
+
+describe.each(SHELLS)('under %s', (shell) => {
+  async function newWorld(): Promise<World> {
+    const world = await makeWorld(shell)
+    worlds.push(world)
+    world.env['XDG_RUNTIME_DIR'] = join(world.root, 'run')
+    await mkdir(join(world.root, 'run'))
+    return world
+  }
+
+  describe('stage', () => {
+    test('puts release, files and plan in place and pulls by digest, with a tag against pruning', async () => {
+      const world = await newWorld()
+      const kept = join(world.directory, '.deploy/files/aa')
+      await mkdir(kept, { recursive: true })
+      await writeFile(join(kept, 'nginx.conf'), 'the same content')
+      await utimes(kept, 1, 1)
+      const files = { 'aa/nginx.conf': 'the same content', 'bb/start.sh': 'echo' }
+      expect(await stage(world, { ...v1, files, env: 'A=1\n' })).toEqual({
+        code: 0,
+        stdout: 'pulling registry/app@sha256:v1\n',
+        stderr: '',
+      })
+      const deploy = join(world.directory, '.deploy')
+      expect(await readdir(join(deploy, 'releases/v1-1-1'))).toEqual(['compose.yaml', 'env', 'facts'])
+      expect(await readdir(join(deploy, 'plans/v1-1-1'))).toEqual([
+        'facts',
+        'http.json',
+        'probe.py',
+        'steps',
+        'transaction.sh',
+      ])
+      expect(await readFile(join(deploy, 'files/bb/start.sh'), 'utf8')).toBe('echo')
+      expect(await readdir(kept)).toEqual(['nginx.conf'])
+      // It counts as new again, so that a prune that runs at the same time leaves it.
+      expect((await stat(kept)).mtimeMs).toBeGreaterThan(Date.now() - 60_000)
+      expect(await readdir(join(deploy, 'incoming'))).toEqual([])
+      expect(await readFile(join(deploy, 'format'), 'utf8')).toBe('1\n')
+      expect((await stat(deploy)).mode & 0o777).toBe(0o700)
+      expect((await stateOf(world)).images).toMatchObject({ 'deploy-django/todo:v1-1-1.1': 'sha256:v1' })
+
+      expect(await stage(world, v1)).toMatchObject({ code: 50 })
+    })
+
+    test('an image that is here already is not pulled', async () => {
+      const world = await newWorld()
+      await changeState(world, ({ images }) => (images['registry/app@sha256:v1'] = 'sha256:v1'))
+      expect(await stage(world, v1)).toMatchObject({ code: 0, stdout: '' })
+    })
+
+    test('an image that cannot be had ends with 33 and is named', async () => {
+      const world = await newWorld()
+      await changeState(world, ({ registry }) => delete registry['registry/app@sha256:v1'])
+      const staged = await stage(world, v1)
+      expect(staged.code).toBe(33)
+      expect(staged.stderr).toContain('deploy-django: this server could not pull registry/app@sha256:v1')
+      expect(staged.stderr).toContain('manifest unknown')
+    })
+
+    test('a login lives in memory, for the pull only', async () => {
+      const world = await newWorld()
+      await changeState(world, ({ registry }) => (registry['private/app@sha256:v1'] = 'sha256:v1'))
+      expect(await stage(world, secret, 'other.registry\nme\nright\nprivate\nme\nright\n')).toMatchObject({ code: 0 })
+      expect(await readdir(join(world.root, 'run'))).toEqual([])
+      expect(await readdir(world.root)).not.toContain('.docker')
+    })
+
+    test('a login that is refused ends with 32 and the reason', async () => {
+      const world = await newWorld()
+      expect(await stage(world, secret, 'private\nme\nwrong\n')).toMatchObject({
+        code: 32,
+        stderr:
+          'deploy-django: the registry private refused the login from this server: ' +
+          'Error response from daemon: unauthorized: incorrect username or password\n',
+      })
+      expect(await readdir(join(world.root, 'run'))).toEqual([])
+    })
+
+    test('a format from the future ends with 31, before anything is moved', async () => {
+      const world = await newWorld()
+      await mkdir(join(world.directory, '.deploy'), { recursive: true })
+      await writeFile(join(world.directory, '.deploy/format'), '2\n')
+      expect(await stage(world, v1)).toMatchObject({ code: 31 })
+      expect(await readdir(join(world.directory, '.deploy'))).toEqual(['format', 'incoming'])
+    })
+  })
+
+  describe('plan', () => {
+    async function planOf(world: World, staged: Staged, verb = 'plan'): Promise<Finished> {
+      expect(await stage(world, staged)).toMatchObject({ code: 0 })
+      return call(world, 'plan', [staged.id, verb])
+    }
+    const wanting = (wants: object): Staged => deployOf('v1', 1, ['core.0001'], wants)
+
+    test('asks the image alone before the first deploy, the database when there is one', async () => {
+      const world = await newWorld()
+      const first = await planOf(world, v1)
+      expect(first).toMatchObject({ code: 0 })
+      expect(first.stdout).toContain('{"deploy-django": 1, "verb": "list"')
+      expect((await stateOf(world)).containers).toEqual([])
+      await writeFile(join(world.directory, '.deploy/current'), `${v1.id}\n`)
+      await changeState(world, (state) => state.rows.push('core.0001'))
+      const second = await planOf(world, deployOf('v3', 3, ['core.0001', 'core.0002']))
+      expect(second.stdout).toContain('{"deploy-django": 1, "verb": "plan", "pending": ["core.0002"]}')
+      expect((await call(world, 'plan', ['v3-3-1', 'fit'])).stdout).toContain('"verb": "fit"')
+    })
+
+    test('an env file that is nowhere ends with 34', async () => {
+      const staged = { ...v1, releaseFacts: { ...v1.releaseFacts, 'env-files': ['.env', 'with space/.env.db'] } }
+      const world = await newWorld()
+      await writeFile(join(world.directory, '.env'), '')
+      expect(await planOf(world, staged)).toMatchObject({ code: 34, stderr: 'deploy-django: with space/.env.db\n' })
+    })
+
+    test('what Compose refuses ends with 35, on one line and without its warnings', async () => {
+      const world = await newWorld()
+      const planned = await planOf(world, wanting({ 'x-required': ['${TAG}'], 'x-variables': ['${OTHER}'] }))
+      expect(planned).toMatchObject({ code: 35 })
+      expect(planned.stderr).toMatch(/^deploy-django: error while .* required variable TAG is missing a value \n$/)
+    })
+
+    test('variables that are set nowhere end with 36; the env that came with the release is read before the own one', async () => {
+      const world = await newWorld()
+      await writeFile(join(world.directory, '.env'), 'A=1\n')
+      const wants = wanting({ 'x-variables': ['${A}', '${B}', '${C}'] })
+      expect(await planOf(world, wants)).toMatchObject({ code: 36, stderr: 'deploy-django: B C \n' })
+      const other = await newWorld()
+      await writeFile(join(other.directory, '.env'), 'A=1\n')
+      expect(await planOf(other, { ...wants, env: 'B=1\nC=1\n' })).toMatchObject({
+        code: 36,
+        stderr: 'deploy-django: A \n',
+      })
+    })
+
+    test('a dollar sign in a value of an env file ends with 51; what stands behind it may be a secret and is not shown', async () => {
+      const world = await newWorld()
+      const planned = await planOf(world, wanting({ 'x-variables': ['secret'] }))
+      expect(planned).toMatchObject({ code: 51, stderr: 'deploy-django: a value in an env file has a dollar sign\n' })
+    })
+
+    test('what is not deployed yet, on a server where Docker is silent, is no answer', async () => {
+      const world = await newWorld()
+      expect(await stage(world, v1)).toMatchObject({ code: 0 })
+      await writeFile(join(world.root, 'docker/points'), JSON.stringify({ mode: 'away', at: 3, calls: 9 }))
+      expect((await call(world, 'plan', [v1.id, 'plan'])).code).not.toBe(0)
+    })
+  })
+})
+
+test('a directory that is not there ends with 30', async () => {
+  const world = await makeWorld()
+  worlds.push(world)
+  expect(await call({ ...world, directory: '/nowhere' }, 'abort', ['x'])).toMatchObject({ code: 30 })
+  expect(await call(world, 'destroy')).toMatchObject({ code: 64 })
+})
