@@ -119,6 +119,14 @@ describe('auto', () => {
     ])
   })
 
+  test('a published port that nobody listens on yet is no silence: the app is still starting', async () => {
+    const fronts = [['localhost', 8000]] as const
+    expect(seen(await ask('', { fronts }))).toEqual([21, null, 'refused', 'http://localhost:8000/'])
+    expect(seen(await ask('9000=200', { fronts }))).toEqual([0, 200, null, 'http://127.0.0.1:9000/'])
+    // A front in another network has no name here: it says nothing about the app.
+    expect((await ask('', { fronts: [['no-such-service.invalid', 80]] })).result['reason']).toBe('nothing-speaks-http')
+  })
+
   test('ports of other containers and of the server are not asked', async () => {
     const other = ['unshare', '--pid', '--fork', '--mount-proc', '--']
     expect(seen(await ask('8000=500', {}, other))).toEqual([0, null, 'nothing-speaks-http', null])
