@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { info } from '@actions/core'
+import { info, warning } from '@actions/core'
 import { checkCodeMounts } from '../compose/code.ts'
 import { chooseFiles } from '../compose/files.ts'
 import { groupBuilds } from '../compose/group.ts'
@@ -10,7 +10,7 @@ import { makeRelease, type Release } from '../compose/release.ts'
 import { readRepository } from '../compose/repository.ts'
 import { assignRoles } from '../compose/role.ts'
 import type { DeployInputs } from '../contract.ts'
-import { findDocument, readPlan, type LivePlan, type OfflinePlan } from '../django/document.ts'
+import { findDocument, readPlan, type LivePlan, type Migration, type OfflinePlan } from '../django/document.ts'
 import { approve, askHealth, planDeploy } from '../django/plan.ts'
 import { DeployError } from '../errors.ts'
 import { readCommit } from '../image/commit.ts'
@@ -101,9 +101,10 @@ export async function deploy(inputs: DeployInputs, context: Context, report: Rep
 
   // The plan, from the live database with the new image.
   const found = await group('Plan', () => askPlan(connection, transaction))
-  const same = !inputs.force && fact(current?.facts, 'fingerprint') === release.fingerprint
+  const same = !inputs.force && server.whole && fact(current?.facts, 'fingerprint') === release.fingerprint
   const plan = planDeploy(found, inputs.migrate, same)
   report.plan = showPlan(plan.steps, found)
+  if (inputs.migrate === 'none' && plan.pending.length > 0) warning(unapplied(plan.pending))
   if (inputs.planDigest !== undefined && inputs.planDigest !== plan.digest)
     throw otherPlan(inputs.planDigest, plan.digest)
   if (inputs.dryRun) {
@@ -157,6 +158,7 @@ function releaseFacts(
     images: [...made.images].map(([service, image]) => `${service} ${image}`),
     django: [roles.django],
     manage: inputs.manage,
+    migrate: [inputs.migrate],
     data: roles.data,
     others: roles.others,
     fronts: roles.fronts.map(({ service, port }) => `${service} ${port}`),
@@ -210,6 +212,11 @@ function showPlan(steps: readonly string[], found: LivePlan | OfflinePlan): Show
     return { digest: found.digest, steps, pending: found.pending, unknown: found.unknown, drift: found.drift }
   const pending = found.migrations.map(({ app, name }) => ({ app, name, operations: [] }))
   return { digest: '', steps, pending, unknown: [], drift: [] }
+}
+
+function unapplied(pending: readonly Migration[]): string {
+  const names = pending.map(({ app, name }) => `${app}.${name}`)
+  return `Nobody applies the pending migrations (\`migrate: none\`): ${names.join(', ')}`
 }
 
 function otherPlan(approved: string, digest: string): DeployError {

@@ -37,7 +37,8 @@ export function planDeploy(
 ): Plan {
   const pending = found.kind === 'live' ? found.pending : found.migrations
   const digest = found.kind === 'live' ? found.digest : ''
-  if (same && pending.length === 0) return { kind: 'unchanged', steps: LOOK_ONLY, pending, digest }
+  if (same && (pending.length === 0 || migrate === 'none'))
+    return { kind: 'unchanged', steps: LOOK_ONLY, pending, digest }
   const migrating: Step[] = migrate === 'external' || migrate === 'none' ? [] : ['replan', 'migrate']
   return { kind: 'deploy', steps: ['recover', 'fence', 'data', ...migrating, ...SWAP], pending, digest }
 }

@@ -103,7 +103,7 @@ const explanations: Readonly<Record<number, Explanation>> = {
   35: {
     code: 'compose-invalid',
     what: 'Docker Compose on the server does not accept the Compose file',
-    fix: 'a required variable is set in `.env` on the server or in `env-file`',
+    fix: 'mend the line that is named; a variable is set in `.env` on the server or in `env-file`',
   },
   36: {
     code: 'variable-missing',
@@ -177,6 +177,12 @@ const explanations: Readonly<Record<number, Explanation>> = {
     what: 'Another deployment with the same name was staged at the same time',
     why: 'two jobs of one run deploy the same version to the same directory',
     fix: 'run this job again',
+  },
+  51: {
+    code: 'variable-missing',
+    what: 'A value in an env file has a `$`, which Compose reads as the begin of a variable',
+    why: 'what stands behind the `$` would be lost: keys and passwords are cut this way',
+    fix: "put the value in single quotes, as in SECRET_KEY='ab$cd', in `.env` on the server or in `env-file`",
   },
   64: {
     code: 'internal',

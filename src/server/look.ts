@@ -19,6 +19,8 @@ export type Server = {
   projects: readonly string[]
   format: number | undefined
   current: string | undefined
+  /** Whether all containers of the current release run. */
+  whole: boolean
   previous: string | undefined
   releases: ReadonlyMap<string, Facts>
   /** Ids of releases that were committed, in the order of their last commit. */
@@ -63,6 +65,7 @@ export function parseLook(text: string): Server | undefined {
     projects: all('project'),
     format: toNumber(one('format')),
     current: one('current'),
+    whole: one('whole') === 'yes',
     previous: one('previous'),
     releases: new Map(all('release').map((id) => [id, factsOf(id, all('fact'))])),
     served: all('served'),

@@ -11,7 +11,6 @@
 set -euf
 umask 077
 export LC_ALL=C
-unset CDPATH
 
 format=1
 # Limits in seconds for a docker call that may hang; a migration has none, it is only ever waited for.
@@ -64,7 +63,7 @@ on() { # LIST COMMAND…: the command with the words of the list behind it; noth
 
 ## Facts
 
-show() { while IFS= read -r line || [ -n "$line" ]; do printf '%s\n' "$line"; done <"$1"; } # without starting a program
+show() { while IFS= read -r line; do printf '%s\n' "$line"; done <"$1"; } # a short file, without starting a program
 release_fact() { show ".deploy/releases/$1/facts/$2"; }
 release_list() { if [ -f ".deploy/releases/$1/facts/$2" ]; then release_fact "$1" "$2"; fi; }
 plan_fact() { show ".deploy/plans/$transaction/facts/$1"; }
@@ -465,12 +464,11 @@ recover_all() { # [replace]: a way back that cannot be finished does not hold up
     if [ "$id" = "$transaction" ] || is_ended "$id" || is_alive "$id"; then continue; fi
     script=.deploy/plans/$id/transaction.sh
     if [ -f "$script" ] && sh "$script" resume "$directory" "$id" 3<&-; then continue; fi
-    if [ "${1:-}" = replace ] && docker_answers && { [ ! -f "$script" ] || says "$id" back begin; }; then
-      echo "warning: transaction $id could not go back; this one replaces what it left"
-      (transaction=$id && journal end failed "$(read_current)")
-    else
+    if [ "${1:-}" != replace ] || ! docker_answers || ! says "$id" back begin; then
       die 40 "transaction $id was interrupted and could not be finished"
     fi
+    echo "warning: transaction $id could not go back; this one replaces what it left"
+    (transaction=$id && journal end failed "$(read_current)")
   done
 }
 
@@ -682,6 +680,7 @@ step_health() {
   while :; do
     if is_aborted; then die 42 "aborted while waiting for health"; fi
     before=$app http=46
+    notice_crashes
     if app_is_healthy && look_again && [ "$app" = "$before" ]; then return; fi
     if [ -z "$deadline" ]; then
       limit=$(plan_fact health-timeout)
@@ -719,20 +718,29 @@ health_limit() { # start period + interval x retries of the slowest check, at le
   }
 }
 
-app_is_healthy() {
-  asker='' healthy=yes
-  while read -r service state exit restarts policy _ image id; do
+notice_crashes() {
+  while read -r service state exit restarts policy _ _ id; do
     if is_finished "$state" "$exit" "$policy"; then continue; fi
     if [ "$restarts" -ge 3 ] || [ "$state" = dead ] || [ "$state $policy" = "exited no" ]; then
       show_last_lines "$id"
       die 47 "$service exit=$exit restarts=$restarts"
     fi
-    if [ "$state" != running ] || { ! docker_health "$id" && ! inherits_check "$service" "$image" "$id"; }; then healthy=no; fi
+  done <<END
+$app
+END
+}
+
+app_is_healthy() {
+  asker=
+  while read -r service state exit _ policy _ image id; do
+    if is_finished "$state" "$exit" "$policy"; then continue; fi
+    [ "$state" = running ] || return 1
+    docker_health "$id" || inherits_check "$service" "$image" "$id" || return 1
     if [ "$service" = "$(release_fact "$target" django)" ]; then asker=$id; fi
   done <<END
 $app
 END
-  [ "$healthy" = yes ] && ask_http
+  ask_http
 }
 
 # A worker has the web image's HEALTHCHECK without meaning it.
@@ -790,25 +798,37 @@ END
 
 step_verify() {
   check_containers "$target" "$(services_of "$target")"
-  check_others
+  beside=$(look_others)
   id=$(ids_of "$(release_fact "$target" django)" running | head -n 1)
   [ -n "$id" ] || die 45 "no container of the release runs Django"
   verified=0
   report verify in_django "$target" ask exec -e DEPLOY_DJANGO=verify "$id" || verified=$?
   if [ "$verified" -eq 19 ] && [ "$(release_list "$target" migrate)" = none ]; then
     echo "warning: migrations are pending, and nobody applies them (migrate: none)"
-    return
+    verified=0
   fi
-  return "$verified"
+  [ "$verified" -eq 0 ] || return "$verified"
+  if [ -n "$beside" ]; then check_others "$beside"; fi
 }
 
-check_others() { # a proxy that is not built here came along in the swap: without it nobody reaches the app
-  on "$(ids_of "$(release_list "$target" others)")" ask inspect -f '{{.State.Status}} {{.State.ExitCode}} {{or .HostConfig.RestartPolicy.Name "no"}} {{.Id}} {{.Name}}' |
-    while read -r state exit policy id name; do
+look_others() { on "$(ids_of "$(release_list "$target" others)")" ask inspect -f '{{.Id}} {{.State.StartedAt}} {{.State.Status}} {{.State.ExitCode}} {{or .HostConfig.RestartPolicy.Name "no"}}'; }
+
+check_others() { # AS-SEEN: a proxy that is not built here came along in the swap; without it nobody reaches the app
+  until=$(($(date +%s) + 20))
+  while :; do
+    beside=$(look_others)
+    down=$(printf '%s\n' "$beside" | while read -r id _ state exit policy; do
       if [ "$state" = running ] || is_finished "$state" "$exit" "$policy"; then continue; fi
-      show_last_lines "$id"
-      die 47 "${name#/} is $state exit=$exit"
-    done
+      echo "$id"
+    done)
+    if [ "$beside" = "$1" ] && [ -z "$down" ]; then return; fi
+    if [ "$(date +%s)" -ge "$until" ]; then
+      for id in ${down:-$(printf '%s\n' "$beside" | first_word)}; do show_last_lines "$id"; done
+      die 47 "a service in front of the app does not stay up"
+    fi
+    set -- "$beside"
+    pause 1
+  done
 }
 
 step_fit() { # the target's models on the database as it is now
@@ -844,12 +864,7 @@ step_prune() {
   kept=$(echo "$target"; previous_of "$target"; recent "$(plan_fact keep)"; awaited)
   for id in $(only_in "$(entries .deploy/releases)" "$kept"); do remove_release "$id"; done
   for id in $(entries .deploy/plans); do
-    if [ -d ".deploy/releases/$(cat ".deploy/plans/$id/facts/target")" ]; then continue; fi
-    rm -rf ".deploy/plans/$id"
-    # The journal itself stays: it knows what served when.
-    for name in $(entries .deploy/journal); do
-      case $name in "$id".log | "$id".abort | "$id".*.json) rm -f ".deploy/journal/$name" ;; esac
-    done
+    if [ "$id" != "$transaction" ] && [ ! -d ".deploy/releases/$(cat ".deploy/plans/$id/facts/target")" ]; then rm -rf ".deploy/plans/$id"; fi
   done
   for name in $(cd .deploy && find files incoming -mindepth 1 -maxdepth 1 -mtime +0 2>/dev/null); do
     if [ "${name%%/*}" = incoming ] || ! grep -rqF -- "${name#files/}/" .deploy/releases; then rm -rf ".deploy/$name"; fi

@@ -36,6 +36,14 @@ describe('planDeploy', () => {
     ['a first deploy', offline, 'auto', false, 'deploy', migrating],
     ['the release that runs already', live(), 'auto', true, 'unchanged', ['recover', 'fence', 'health', 'verify']],
     ['the same for who does not migrate', live(), 'none', true, 'unchanged', ['recover', 'fence', 'health', 'verify']],
+    [
+      'the same, although something is pending that nobody applies',
+      live(due),
+      'none',
+      true,
+      'unchanged',
+      ['recover', 'fence', 'health', 'verify'],
+    ],
     ['the same code on a database that lacks a migration', live(due), 'auto', true, 'deploy', migrating],
   ])('%s', (_, found, migrate, same, kind, steps) => {
     expect(planDeploy(found, migrate, same)).toMatchObject({ kind, steps })

@@ -12,6 +12,7 @@ project /home/deploy/deploy/shop
 project /home/deploy/deploy/todo
 format 1
 current v2-18-1
+whole yes
 previous v1-17-1
 release v1-17-1
 fact v1-17-1 version v1
@@ -45,6 +46,7 @@ describe('parseLook', () => {
       projects: ['/home/deploy/deploy/shop', '/home/deploy/deploy/todo'],
       format: 1,
       current: 'v2-18-1',
+      whole: true,
       previous: 'v1-17-1',
       releases: new Map([
         [
@@ -74,13 +76,19 @@ describe('parseLook', () => {
     expect(parseLook('deploy-django look 1\nhome /root\nmissing docker\nmissing flock\nend\n')).toEqual({
       ...{ home: '/root', docker: undefined, architecture: undefined, dockerError: undefined, compose: undefined },
       ...{ freeDisk: undefined, missing: ['docker', 'flock'], projects: [], format: undefined, current: undefined },
-      ...{ previous: undefined, releases: new Map(), served: [], plans: [], open: [] },
+      ...{ whole: false, previous: undefined, releases: new Map(), served: [], plans: [], open: [] },
     })
   })
 
   test('takes an empty value for none, and what is no number for unknown', () => {
     const server = parseLook('deploy-django look 1\nhome /root\ndisk ?\nformat \ncurrent \nprevious \nend\n')
-    expect(server).toMatchObject({ freeDisk: undefined, format: undefined, current: undefined, previous: undefined })
+    expect(server).toMatchObject({
+      freeDisk: undefined,
+      format: undefined,
+      current: undefined,
+      whole: false,
+      previous: undefined,
+    })
   })
 
   test.each(['Welcome!\nend\nhome /elsewhere\n', 'deploy-django look\n', '\n\n'])(
