@@ -11,6 +11,7 @@
 set -euf
 umask 077
 export LC_ALL=C
+unset CDPATH
 
 format=1
 # Limits in seconds for a docker call that may hang; a migration has none, it is only ever waited for.
@@ -63,7 +64,7 @@ on() { # LIST COMMAND…: the command with the words of the list behind it; noth
 
 ## Facts
 
-show() { while IFS= read -r line; do printf '%s\n' "$line"; done <"$1"; } # a short file, without starting a program
+show() { while IFS= read -r line || [ -n "$line" ]; do printf '%s\n' "$line"; done <"$1"; } # without starting a program
 release_fact() { show ".deploy/releases/$1/facts/$2"; }
 release_list() { if [ -f ".deploy/releases/$1/facts/$2" ]; then release_fact "$1" "$2"; fi; }
 plan_fact() { show ".deploy/plans/$transaction/facts/$1"; }
@@ -464,11 +465,12 @@ recover_all() { # [replace]: a way back that cannot be finished does not hold up
     if [ "$id" = "$transaction" ] || is_ended "$id" || is_alive "$id"; then continue; fi
     script=.deploy/plans/$id/transaction.sh
     if [ -f "$script" ] && sh "$script" resume "$directory" "$id" 3<&-; then continue; fi
-    if [ "${1:-}" != replace ] || ! docker_answers || ! says "$id" back begin; then
+    if [ "${1:-}" = replace ] && docker_answers && { [ ! -f "$script" ] || says "$id" back begin; }; then
+      echo "warning: transaction $id could not go back; this one replaces what it left"
+      (transaction=$id && journal end failed "$(read_current)")
+    else
       die 40 "transaction $id was interrupted and could not be finished"
     fi
-    echo "warning: transaction $id could not go back; this one replaces what it left"
-    (transaction=$id && journal end failed "$(read_current)")
   done
 }
 
@@ -680,7 +682,6 @@ step_health() {
   while :; do
     if is_aborted; then die 42 "aborted while waiting for health"; fi
     before=$app http=46
-    notice_crashes
     if app_is_healthy && look_again && [ "$app" = "$before" ]; then return; fi
     if [ -z "$deadline" ]; then
       limit=$(plan_fact health-timeout)
@@ -718,29 +719,20 @@ health_limit() { # start period + interval x retries of the slowest check, at le
   }
 }
 
-notice_crashes() {
-  while read -r service state exit restarts policy _ _ id; do
+app_is_healthy() {
+  asker='' healthy=yes
+  while read -r service state exit restarts policy _ image id; do
     if is_finished "$state" "$exit" "$policy"; then continue; fi
     if [ "$restarts" -ge 3 ] || [ "$state" = dead ] || [ "$state $policy" = "exited no" ]; then
       show_last_lines "$id"
       die 47 "$service exit=$exit restarts=$restarts"
     fi
-  done <<END
-$app
-END
-}
-
-app_is_healthy() {
-  asker=
-  while read -r service state exit _ policy _ image id; do
-    if is_finished "$state" "$exit" "$policy"; then continue; fi
-    [ "$state" = running ] || return 1
-    docker_health "$id" || inherits_check "$service" "$image" "$id" || return 1
+    if [ "$state" != running ] || { ! docker_health "$id" && ! inherits_check "$service" "$image" "$id"; }; then healthy=no; fi
     if [ "$service" = "$(release_fact "$target" django)" ]; then asker=$id; fi
   done <<END
 $app
 END
-  ask_http
+  [ "$healthy" = yes ] && ask_http
 }
 
 # A worker has the web image's HEALTHCHECK without meaning it.
@@ -864,7 +856,12 @@ step_prune() {
   kept=$(echo "$target"; previous_of "$target"; recent "$(plan_fact keep)"; awaited)
   for id in $(only_in "$(entries .deploy/releases)" "$kept"); do remove_release "$id"; done
   for id in $(entries .deploy/plans); do
-    if [ "$id" != "$transaction" ] && [ ! -d ".deploy/releases/$(cat ".deploy/plans/$id/facts/target")" ]; then rm -rf ".deploy/plans/$id"; fi
+    if [ -d ".deploy/releases/$(cat ".deploy/plans/$id/facts/target")" ]; then continue; fi
+    rm -rf ".deploy/plans/$id"
+    # The journal itself stays: it knows what served when.
+    for name in $(entries .deploy/journal); do
+      case $name in "$id".log | "$id".abort | "$id".*.json) rm -f ".deploy/journal/$name" ;; esac
+    done
   done
   for name in $(cd .deploy && find files incoming -mindepth 1 -maxdepth 1 -mtime +0 2>/dev/null); do
     if [ "${name%%/*}" = incoming ] || ! grep -rqF -- "${name#files/}/" .deploy/releases; then rm -rf ".deploy/$name"; fi
