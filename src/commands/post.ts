@@ -23,7 +23,12 @@ export async function followAfterCancel(run: Run, folder: string, readInputs: ()
 async function report(connection: Connection, { tid, directory }: Followed): Promise<void> {
   info(`Following ${tid}, which goes on by itself on the server`)
   const ending = await watchToEnd(connection, { directory, id: tid }, FOLLOW_LIMIT_MS)
+  if (ending.journal.length === 0) {
+    info('The transaction had not begun; nothing was changed')
+    return
+  }
   const failure = explainEnding(ending)
   if (failure) warning(explain(failure))
-  info(`The transaction ended: ${ending.word}; ${ending.serves ?? 'nothing'} serves`)
+  const serves = ending.serves ?? (ending.word === 'died' ? 'nobody knows what' : 'nothing')
+  info(`The transaction ended: ${ending.word}; ${serves} serves`)
 }

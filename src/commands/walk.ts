@@ -1,5 +1,6 @@
 import { readMigrateReport } from '../django/document.ts'
 import type { HealthQuestion, Plan } from '../django/plan.ts'
+import { DeployError } from '../errors.ts'
 import { group, showProgress } from '../report/log.ts'
 import type { Report } from '../report/report.ts'
 import type { Connection } from '../server/connection.ts'
@@ -31,12 +32,25 @@ export async function walk(
   const ending = await group(`Transaction ${transaction.id} on the server`, () =>
     watch((show) => transact(connection, transaction, show, context.signal)),
   ).catch(async (cause: unknown) => {
+    // It goes on without us, and which release will answer is not known.
+    report.serving = undefined
     // From here `post` follows; this process has seconds to live.
-    if (context.signal.aborted) await askToTurnBack(connection, transaction)
+    if (context.signal.aborted) throw cancelled(await askToTurnBack(connection, transaction), cause)
     throw cause
   })
   forgetFollowed()
   reportEnding(ending, server, report)
+}
+
+function cancelled(asked: boolean, cause: unknown): DeployError {
+  return new DeployError('aborted', {
+    what: 'The job was cancelled while the deployment ran on the server',
+    why: asked
+      ? 'it turns back at its next safe point, never in a running migration'
+      : 'the server could not be asked to turn back, so the deployment goes on to its end',
+    fix: 'see at the end of the post step what serves; run the job again to deploy',
+    cause,
+  })
 }
 
 /** What `post` does for a main step that was cancelled: follow to the end, for `limit` milliseconds at most. */

@@ -34,10 +34,13 @@ export async function followToEnd(
 
 /**
  * Leaves the mark that makes a transaction turn back at its next safe point; it never stops a running migration. It is sent
- * after the job was cancelled, so the signal of the connection must not stop it.
+ * after the job was cancelled, so the signal of the connection must not stop it. False when the mark could not be left.
  */
-export async function askToTurnBack(connection: Connection, { directory, id }: Transaction): Promise<void> {
-  await connection.call(command(directory, id, 'abort'), { signal: undefined, timeoutMs: 5_000 })
+export async function askToTurnBack(connection: Connection, { directory, id }: Transaction): Promise<boolean> {
+  return await connection.call(command(directory, id, 'abort'), { signal: undefined, timeoutMs: 5_000 }).then(
+    (finished) => finished.code === 0,
+    () => false,
+  )
 }
 
 function script(directory: string, id: string): string {

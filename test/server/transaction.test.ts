@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals'
+import { DeployError } from '../../src/errors.ts'
 import { run, type Run } from '../../src/process.ts'
 import { reconnect } from '../../src/server/connection.ts'
 import { askToTurnBack, followToEnd, newId, transact } from '../../src/server/transaction.ts'
@@ -60,8 +61,16 @@ test('the wish to turn back is sent although the job, and with it the connection
   }
   const connection = reconnect(stood, { user: 'u', address: 'h', port: 22 }, '/x', AbortSignal.abort())
   await expect(connection.call(['true'])).rejects.toMatchObject({ code: 'aborted' })
-  await askToTurnBack(connection, transaction)
+  expect(await askToTurnBack(connection, transaction)).toBe(true)
   expect(argv.at(-1)?.slice(3).join(' ')).toBe(`${script} abort deploy/todo v2-2-1`)
+})
+
+test('a wish that does not arrive is no failure of its own', async () => {
+  const late = (): never => {
+    throw new DeployError('program-timeout', { what: 'ssh did not end within 5 s and was stopped' })
+  }
+  expect(await askToTurnBack(new FakeServer({ code: 255 }), transaction)).toBe(false)
+  expect(await askToTurnBack(new FakeServer(late), transaction)).toBe(false)
 })
 
 describe('newId', () => {
