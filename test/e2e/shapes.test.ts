@@ -1,0 +1,128 @@
+import { expect, test } from '@jest/globals'
+import { DOCKERFILE, makeShape, migration, project } from '../shape.ts'
+
+const titles = (run: { annotations: { properties: Record<string, string> }[] }): (string | undefined)[] =>
+  run.annotations.map(({ properties }) => properties['title'])
+
+const ALONE = `services:
+  web:
+    build: .
+    image: @REGISTRY@/@NAME@/site:\${TAG}
+    container_name: @NAME@_web
+    restart: unless-stopped
+    env_file: .env
+    ports: ["@PORT@:8000"]
+    volumes: ["data:/data"]
+    healthcheck:
+      test: ["CMD", "python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8000/')"]
+      interval: 60s
+  worker:
+    image: @REGISTRY@/@NAME@/site:\${TAG}
+    command: python -c "import signal; signal.pause()"
+    init: true
+    env_file: .env
+    volumes: ["data:/data"]
+volumes:
+  data:
+`
+
+test('one published service and its worker, without proxy or database service, under an image with a variable tag', async () => {
+  await using shape = await makeShape({ ...project('v1'), Dockerfile: DOCKERFILE, 'docker-compose.yml': ALONE })
+  const inputs = { image: '', 'env-file': 'SECRET_KEY=only-for-this-test-1\n' }
+  const first = await shape.deploy('v1', inputs)
+  expect(first.annotations).toEqual([])
+  expect(first.outputs).toMatchObject({ outcome: 'deployed', serving: 'v1' })
+  expect(JSON.parse(first.outputs['images'] ?? '')).toEqual({
+    web: expect.stringContaining(`/${shape.name}/site@sha256:`),
+    worker: expect.stringContaining(`/${shape.name}/site@sha256:`),
+  })
+  await shape.write(project('v2'))
+  expect((await shape.deploy('v2', inputs)).outputs).toMatchObject({ outcome: 'deployed', serving: 'v2' })
+  expect(await shape.containers()).toEqual(['web running', 'worker running'])
+  expect((await shape.ask()).text).toBe('v2 with 0 notes')
+  // Deployed once more it is the same release: not what a rollback goes to.
+  expect((await shape.deploy('v2', { ...inputs, force: 'true' })).outputs['outcome']).toBe('deployed')
+  expect((await shape.rollback()).outputs).toMatchObject({ outcome: 'rolled-back', version: 'v1', serving: 'v1' })
+  expect((await shape.ask()).text).toBe('v1 with 0 notes')
+})
+
+const BASE = `services:
+  app:
+    build: { context: .., dockerfile: docker/Dockerfile }
+    env_file: ../.env
+    volumes: ["../data:/data"]
+    depends_on:
+      init: { condition: service_completed_successfully }
+  init:
+    build: { context: .., dockerfile: docker/Dockerfile }
+    command: python manage.py check
+    env_file: ../.env
+`
+const PRODUCTION = `services:
+  app: { restart: always }
+  nginx:
+    image: nginx:1-alpine
+    restart: always
+    ports: ["@PORT@:80"]
+    volumes: ["../nginx/site.conf:/etc/nginx/conf.d/default.conf:ro"]
+    depends_on: [app]
+`
+const nginx = (name: string): string =>
+  `server { listen 80; add_header X-Proxy ${name}; location / { proxy_pass http://app:8000; } }\n`
+
+test('two Compose files in a folder, a one-shot, a proxy that is not built, settings that only the server has', async () => {
+  await using shape = await makeShape({
+    ...project('v1'),
+    ...{ 'docker/Dockerfile': DOCKERFILE, 'docker/base.yml': BASE, 'docker/production.yml': PRODUCTION },
+    'nginx/site.conf': nginx('one'),
+  })
+  const folder = `deploy/${shape.name}`
+  const directory = `${folder}/docker`
+  const inputs = { 'compose-files': 'docker/base.yml\ndocker/production.yml', directory }
+  const keep = async (line: string): Promise<void> => {
+    const put = ['sh', '-c', 'mkdir -p "$1" && cat >"$1/.env"', 'put', folder]
+    expect(await shape.server.exec(put, { stdin: `${line}\n` })).toMatchObject({ code: 0 })
+  }
+
+  const without = await shape.deploy('v1', inputs)
+  expect(titles(without)).toEqual(['Deploy Django: env-file-missing'])
+  await keep('SECRET_KEY=cut$offhere')
+  const cut = await shape.deploy('v1', inputs)
+  expect(titles(cut)).toEqual(['Deploy Django: variable-missing'])
+  expect(cut.annotations[0]?.message).toContain('single quotes')
+  expect(cut.raw).not.toContain('offhere')
+  await keep('SECRET_KEY="never closed')
+  const unclosed = await shape.deploy('v1', inputs)
+  expect(titles(unclosed)).toEqual(['Deploy Django: compose-invalid'])
+  expect(unclosed.raw).not.toContain('never closed')
+  await keep("SECRET_KEY='not$cut'")
+  expect((await shape.deploy('v1', inputs)).outputs).toMatchObject({ outcome: 'deployed', serving: 'v1' })
+  expect(await shape.ask()).toEqual({ text: 'v1 with 0 notes', proxy: 'one' })
+
+  // The proxy takes its changed configuration along, and back.
+  await shape.write({ ...project('v2'), 'nginx/site.conf': nginx('two') })
+  expect((await shape.deploy('v2', inputs)).outputs).toMatchObject({ outcome: 'deployed', serving: 'v2' })
+  expect(await shape.ask()).toEqual({ text: 'v2 with 0 notes', proxy: 'two' })
+  await shape.write({ 'nginx/site.conf': 'no configuration\n' })
+  const broken = await shape.deploy('v3', inputs)
+  expect(titles(broken)).toEqual(['Deploy Django: container-exited'])
+  expect(broken.outputs['serving']).toBe('v2')
+  expect(await shape.ask()).toEqual({ text: 'v2 with 0 notes', proxy: 'two' })
+
+  // The same release is deployed again when it does not run.
+  await shape.write({ 'nginx/site.conf': nginx('two') })
+  expect((await shape.deploy('v4', inputs)).outputs['outcome']).toBe('deployed')
+  const app = ['--filter', `label=com.docker.compose.project=${shape.name}`]
+  const ids = await shape.server.docker('ps', '-q', ...app, '--filter', 'label=com.docker.compose.service=app')
+  await shape.server.docker('stop', ids)
+  expect((await shape.deploy('v4', inputs)).outputs).toMatchObject({ outcome: 'deployed', serving: 'v4' })
+  expect((await shape.ask()).text).toBe('v2 with 0 notes')
+
+  // Nobody migrates: what is pending is told.
+  await shape.write({ 'notes/migrations/0003_more.py': migration('0002_extra', 'migrations.RunSQL("SELECT 1", "")') })
+  const none = { ...inputs, migrate: 'none' }
+  const pending = await shape.deploy('v5', none)
+  expect(pending.annotations).toMatchObject([{ kind: 'warning', message: expect.stringContaining('notes.0003_more') }])
+  expect(pending.outputs).toMatchObject({ outcome: 'deployed', serving: 'v5' })
+  expect((await shape.deploy('v5', none)).outputs['outcome']).toBe('unchanged')
+})
