@@ -38680,7 +38680,8 @@ function bareName(group, { image, repository }) {
 }
 /** The group's own `image:` without tag and digest. A name without a slash is a local one: nobody can push it. */
 function ownName(group) {
-    const text = group.image === undefined ? undefined : interpolate(group.image);
+    // The tag goes first: it may be a variable that only the server knows, and the version takes its place.
+    const text = group.image === undefined ? undefined : interpolate(withoutTag(group.image));
     const name = text?.replace(/@.*$/, '').replace(/:[^:/]*$/, '');
     if (name === undefined || !name.includes('/'))
         return undefined;
@@ -38692,6 +38693,11 @@ function ownName(group) {
             return undefined;
         throw error;
     }
+}
+function withoutTag(image) {
+    const parts = splitOutside(image, ':');
+    const hasTag = parts.length > 1 && splitOutside(parts.at(-1) ?? '', '/').length === 1;
+    return hasTag ? parts.slice(0, -1).join(':') : image;
 }
 function suffixOf(service) {
     return service
@@ -39033,9 +39039,11 @@ async function deploy(inputs, context, report) {
     });
     // The plan, from the live database with the new image.
     const found = await (0,log/* group */.Os)('Plan', () => askPlan(connection, transaction));
-    const same = !inputs.force && (0,look/* fact */.fK)(current?.facts, 'fingerprint') === release.fingerprint;
+    const same = !inputs.force && server.whole && (0,look/* fact */.fK)(current?.facts, 'fingerprint') === release.fingerprint;
     const plan = (0,django_plan/* planDeploy */.bJ)(found, inputs.migrate, same);
     report.plan = showPlan(plan.steps, found);
+    if (inputs.migrate === 'none' && plan.pending.length > 0)
+        (0,core/* warning */.$e)(unapplied(plan.pending));
     if (inputs.planDigest !== undefined && inputs.planDigest !== plan.digest)
         throw otherPlan(inputs.planDigest, plan.digest);
     if (inputs.dryRun) {
@@ -39069,6 +39077,7 @@ function releaseFacts(release, made, inputs, { runner }, name) {
         images: [...made.images].map(([service, image]) => `${service} ${image}`),
         django: [roles.django],
         manage: inputs.manage,
+        migrate: [inputs.migrate],
         data: roles.data,
         others: roles.others,
         fronts: roles.fronts.map(({ service, port }) => `${service} ${port}`),
@@ -39116,6 +39125,10 @@ function showPlan(steps, found) {
     const pending = found.migrations.map(({ app, name }) => ({ app, name, operations: [] }));
     return { digest: '', steps, pending, unknown: [], drift: [] };
 }
+function unapplied(pending) {
+    const names = pending.map(({ app, name }) => `${app}.${name}`);
+    return `Nobody applies the pending migrations (\`migrate: none\`): ${names.join(', ')}`;
+}
 function otherPlan(approved, digest) {
     return new errors/* DeployError */.sH('plan-digest', {
         what: 'The plan is not the one that was approved',
@@ -39162,10 +39175,15 @@ async function followAfterCancel(run, folder, readInputs) {
 async function report(connection, { tid, directory }) {
     (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`Following ${tid}, which goes on by itself on the server`);
     const ending = await (0,_walk_js__WEBPACK_IMPORTED_MODULE_5__/* .watchToEnd */ .WR)(connection, { directory, id: tid }, FOLLOW_LIMIT_MS);
+    if (ending.journal.length === 0) {
+        (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)('The transaction had not begun; nothing was changed');
+        return;
+    }
     const failure = (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_3__/* .explainEnding */ .TG)(ending);
     if (failure)
         (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .warning */ .$e)((0,_errors_js__WEBPACK_IMPORTED_MODULE_1__/* .explain */ .WE)(failure));
-    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`The transaction ended: ${ending.word}; ${ending.serves ?? 'nothing'} serves`);
+    const serves = ending.serves ?? (ending.word === 'died' ? 'nobody knows what' : 'nothing');
+    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`The transaction ended: ${ending.word}; ${serves} serves`);
 }
 
 
@@ -39283,12 +39301,14 @@ async function checkFit(connection, { directory, id }, target) {
 /* harmony export */ });
 /* unused harmony export durations */
 /* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(7614);
-/* harmony import */ var _report_log_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(9820);
-/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(1376);
-/* harmony import */ var _server_release_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(9762);
-/* harmony import */ var _server_stage_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(13);
-/* harmony import */ var _server_transaction_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(3675);
-/* harmony import */ var _state_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(7390);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(452);
+/* harmony import */ var _report_log_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(9820);
+/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(1376);
+/* harmony import */ var _server_release_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(9762);
+/* harmony import */ var _server_stage_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(13);
+/* harmony import */ var _server_transaction_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(3675);
+/* harmony import */ var _state_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(7390);
+
 
 
 
@@ -39300,30 +39320,42 @@ async function checkFit(connection, { directory, id }, target) {
 async function walk(connection, context, transaction, plan, server, report) {
     const files = [
         { path: 'steps', content: plan.steps.map((step) => `${step}\n`).join(''), mode: 0o600 },
-        ...(0,_server_stage_js__WEBPACK_IMPORTED_MODULE_4__/* .writeFacts */ .Rz)('.', { approved: plan.approved }),
+        ...(0,_server_stage_js__WEBPACK_IMPORTED_MODULE_5__/* .writeFacts */ .Rz)('.', { approved: plan.approved }),
         ...(plan.http === undefined ? [] : [{ path: 'http.json', content: `${plan.http}\n`, mode: 0o600 }]),
     ];
-    await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_4__/* .send */ .tN)(context.run, connection, `${transaction.directory}/.deploy/plans/${transaction.id}`, files, context.folder);
-    (0,_state_js__WEBPACK_IMPORTED_MODULE_6__/* .saveFollowed */ ._q)({ tid: transaction.id, directory: transaction.directory });
-    const ending = await (0,_report_log_js__WEBPACK_IMPORTED_MODULE_1__/* .group */ .Os)(`Transaction ${transaction.id} on the server`, () => watch((show) => (0,_server_transaction_js__WEBPACK_IMPORTED_MODULE_5__/* .transact */ .hL)(connection, transaction, show, context.signal))).catch(async (cause) => {
+    await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_5__/* .send */ .tN)(context.run, connection, `${transaction.directory}/.deploy/plans/${transaction.id}`, files, context.folder);
+    (0,_state_js__WEBPACK_IMPORTED_MODULE_7__/* .saveFollowed */ ._q)({ tid: transaction.id, directory: transaction.directory });
+    const ending = await (0,_report_log_js__WEBPACK_IMPORTED_MODULE_2__/* .group */ .Os)(`Transaction ${transaction.id} on the server`, () => watch((show) => (0,_server_transaction_js__WEBPACK_IMPORTED_MODULE_6__/* .transact */ .hL)(connection, transaction, show, context.signal))).catch(async (cause) => {
+        // It goes on without us, and which release will answer is not known.
+        report.serving = undefined;
         // From here `post` follows; this process has seconds to live.
         if (context.signal.aborted)
-            await (0,_server_transaction_js__WEBPACK_IMPORTED_MODULE_5__/* .askToTurnBack */ .hH)(connection, transaction);
+            throw cancelled(await (0,_server_transaction_js__WEBPACK_IMPORTED_MODULE_6__/* .askToTurnBack */ .hH)(connection, transaction), cause);
         throw cause;
     });
-    (0,_state_js__WEBPACK_IMPORTED_MODULE_6__/* .forgetFollowed */ .eY)();
+    (0,_state_js__WEBPACK_IMPORTED_MODULE_7__/* .forgetFollowed */ .eY)();
     reportEnding(ending, server, report);
+}
+function cancelled(asked, cause) {
+    return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('aborted', {
+        what: 'The job was cancelled while the deployment ran on the server',
+        why: asked
+            ? 'it turns back at its next safe point, never in a running migration'
+            : 'the server could not be asked to turn back, so the deployment goes on to its end',
+        fix: 'see at the end of the post step what serves; run the job again to deploy',
+        cause,
+    });
 }
 /** What `post` does for a main step that was cancelled: follow to the end, for `limit` milliseconds at most. */
 async function watchToEnd(connection, transaction, limit) {
-    return await watch((show) => (0,_server_transaction_js__WEBPACK_IMPORTED_MODULE_5__/* .followToEnd */ .cm)(connection, transaction, show, AbortSignal.timeout(limit)));
+    return await watch((show) => (0,_server_transaction_js__WEBPACK_IMPORTED_MODULE_6__/* .followToEnd */ .cm)(connection, transaction, show, AbortSignal.timeout(limit)));
 }
 /** How the health question of the inputs is put. */
 function healthQuestion(inputs) {
     return { url: inputs.healthUrl, headers: inputs.healthHeaders, status: inputs.healthStatus };
 }
 async function watch(work) {
-    const progress = (0,_report_log_js__WEBPACK_IMPORTED_MODULE_1__/* .showProgress */ .Rh)();
+    const progress = (0,_report_log_js__WEBPACK_IMPORTED_MODULE_2__/* .showProgress */ .Rh)();
     try {
         return await work(progress.show);
     }
@@ -39335,8 +39367,8 @@ function reportEnding(ending, server, report) {
     const migrate = ending.documents.get('migrate');
     report.applied = migrate ? (0,_django_document_js__WEBPACK_IMPORTED_MODULE_0__/* .readMigrateReport */ .OI)(migrate).applied : [];
     report.steps = durations(ending.journal);
-    report.serving = ending.word === 'committed' ? report.version : (0,_server_release_js__WEBPACK_IMPORTED_MODULE_3__/* .versionOf */ .E4)(server, ending.serves);
-    const failure = (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_2__/* .explainEnding */ .TG)(ending);
+    report.serving = ending.word === 'committed' ? report.version : (0,_server_release_js__WEBPACK_IMPORTED_MODULE_4__/* .versionOf */ .E4)(server, ending.serves);
+    const failure = (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_3__/* .explainEnding */ .TG)(ending);
     if (failure)
         throw failure;
 }
@@ -39496,7 +39528,7 @@ const LOOK_ONLY = ['recover', 'fence', 'health', 'verify'];
 function planDeploy(found, migrate, same) {
     const pending = found.kind === 'live' ? found.pending : found.migrations;
     const digest = found.kind === 'live' ? found.digest : '';
-    if (same && pending.length === 0)
+    if (same && (pending.length === 0 || migrate === 'none'))
         return { kind: 'unchanged', steps: LOOK_ONLY, pending, digest };
     const migrating = migrate === 'external' || migrate === 'none' ? [] : ['replan', 'migrate'];
     return { kind: 'deploy', steps: ['recover', 'fence', 'data', ...migrating, ...SWAP], pending, digest };
@@ -40921,7 +40953,7 @@ const explanations = {
     35: {
         code: 'compose-invalid',
         what: 'Docker Compose on the server does not accept the Compose file',
-        fix: 'a required variable is set in `.env` on the server or in `env-file`',
+        fix: 'mend the line that is named; a variable is set in `.env` on the server or in `env-file`',
     },
     36: {
         code: 'variable-missing',
@@ -40995,6 +41027,12 @@ const explanations = {
         what: 'Another deployment with the same name was staged at the same time',
         why: 'two jobs of one run deploy the same version to the same directory',
         fix: 'run this job again',
+    },
+    51: {
+        code: 'variable-missing',
+        what: 'A value in an env file has a `$`, which Compose reads as the begin of a variable',
+        why: 'what stands behind the `$` would be lost: keys and passwords are cut this way',
+        fix: "put the value in single quotes, as in SECRET_KEY='ab$cd', in `.env` on the server or in `env-file`",
     },
     64: {
         code: 'internal',
@@ -41367,6 +41405,7 @@ function parseLook(text) {
         projects: all('project'),
         format: toNumber(one('format')),
         current: one('current'),
+        whole: one('whole') === 'yes',
         previous: one('previous'),
         releases: new Map(all('release').map((id) => [id, factsOf(id, all('fact'))])),
         served: all('served'),
@@ -41678,10 +41717,10 @@ async function followToEnd(connection, { directory, id }, show, signal) {
 }
 /**
  * Leaves the mark that makes a transaction turn back at its next safe point; it never stops a running migration. It is sent
- * after the job was cancelled, so the signal of the connection must not stop it.
+ * after the job was cancelled, so the signal of the connection must not stop it. False when the mark could not be left.
  */
 async function askToTurnBack(connection, { directory, id }) {
-    await connection.call((0,_follow_js__WEBPACK_IMPORTED_MODULE_0__/* .command */ .G5)(directory, id, 'abort'), { signal: undefined, timeoutMs: 5_000 });
+    return await connection.call((0,_follow_js__WEBPACK_IMPORTED_MODULE_0__/* .command */ .G5)(directory, id, 'abort'), { signal: undefined, timeoutMs: 5_000 }).then((finished) => finished.code === 0, () => false);
 }
 function script(directory, id) {
     return `${directory}/.deploy/plans/${id}/transaction.sh`;

@@ -995,8 +995,9 @@ def literal(body, name):
 class Answer:
     """One request: a status, or why there is none."""
 
-    def __init__(self, url, status=None, reason=None, location="", said=""):
+    def __init__(self, url, status=None, reason=None, location="", said="", closed=False):
         self.url, self.status, self.reason, self.location, self.said = url, status, reason, location, said
+        self.closed = closed  # the host is there, the port is not
 
 
 def check_http(_out):
@@ -1021,16 +1022,19 @@ def check_http(_out):
 
 def ask_around(urls, headers):
     """The first that speaks HTTP decides; one that only redirects to https leaves the word to the next."""
-    undecided = None
+    undecided = closed = None
     for url in urls:
         answer = request(url, headers)
+        if answer.closed:
+            closed = answer  # a published port that nobody listens on yet
         if answer.reason in ("refused", "not-http"):
             continue
         if answer.reason or judge_any(answer) == "https-redirect":
             undecided = undecided or answer
             continue
         return ask_three_times(url, headers, judge_any)
-    return undecided, undecided and (undecided.reason or judge_any(undecided))
+    last = undecided or closed
+    return last, last and (last.reason or judge_any(last))
 
 
 def ask_three_times(url, headers, judge):
@@ -1094,7 +1098,7 @@ def request(url, headers):
     except (ConnectionResetError, BrokenPipeError):
         return Answer(url, reason="silent", said="it closed the connection without a word")
     except OSError as error:
-        return Answer(url, reason="refused", said=str(error))
+        return Answer(url, reason="refused", said=str(error), closed=isinstance(error, ConnectionRefusedError))
     finally:
         connection.close()
 

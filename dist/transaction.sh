@@ -11,6 +11,7 @@
 set -euf
 umask 077
 export LC_ALL=C
+unset CDPATH
 
 format=1
 # Limits in seconds for a docker call that may hang; a migration has none, it is only ever waited for.
@@ -63,7 +64,7 @@ on() { # LIST COMMAND…: the command with the words of the list behind it; noth
 
 ## Facts
 
-show() { while IFS= read -r line; do printf '%s\n' "$line"; done <"$1"; } # a short file, without starting a program
+show() { while IFS= read -r line || [ -n "$line" ]; do printf '%s\n' "$line"; done <"$1"; } # without starting a program
 release_fact() { show ".deploy/releases/$1/facts/$2"; }
 release_list() { if [ -f ".deploy/releases/$1/facts/$2" ]; then release_fact "$1" "$2"; fi; }
 plan_fact() { show ".deploy/plans/$transaction/facts/$1"; }
@@ -170,10 +171,15 @@ look() { # DIRECTORY: facts for the runner, a word and its value a line
   echo "end"
 }
 
+is_whole() { # RELEASE: all of its containers run
+  project=$(release_fact "$1" project) && (check_containers "$1" "$(services_of "$1")") >/dev/null 2>&1
+}
+
 look_releases() {
   echo "format $(cat .deploy/format)"
   current=$(read_current)
   echo "current $current"
+  if [ -n "$current" ] && is_whole "$current"; then echo "whole yes"; fi
   echo "previous $(previous_of "$current")"
   commits | while read -r _ _ _ id _; do echo "served $id"; done
   for id in $(entries .deploy/releases); do
@@ -251,10 +257,18 @@ check_settings() { # RELEASE: what the compose file wants from this server is he
   release_list "$1" env-files | while IFS= read -r file; do
     [ -e "$file" ] || die 34 "$file"
   done
-  answer=$(compose "$1" config -q 2>&1) || die 35 "$(printf '%s\n' "$answer" | grep -v level=warning | tr '\n' ' ')"
+  # Of an env file that it cannot read, Compose shows values.
+  answer=$(compose "$1" config -q 2>&1) ||
+    die 35 "$(printf '%s\n' "$answer" | grep -v level=warning | sed 's/\(unterminated quoted value\|in variable name\) .*/\1/' | tr '\n' ' ')"
   # A variable that is set nowhere would become an empty string: empty passwords are made this way.
-  unset_names=$(printf '%s\n' "$answer" | sed -n 's/.*The \\*"\([A-Za-z0-9_]*\)\\*" variable is not set.*/\1/p' | sort -u | tr '\n' ' ')
-  [ -z "$unset_names" ] || die 36 "$unset_names"
+  unset_names=$(printf '%s\n' "$answer" | sed -n 's/.*The \\*"\([A-Za-z0-9_]*\)\\*" variable is not set.*/\1/p' | sort -u)
+  if [ -z "$unset_names" ]; then return; fi
+  asked=$(for name in $unset_names; do
+    if grep -qE "[$][{]?$name([^A-Za-z0-9_]|\$)" ".deploy/releases/$1/compose.yaml"; then printf '%s ' "$name"; fi
+  done)
+  [ -z "$asked" ] || die 36 "$asked"
+  # The others are no variables but what stands behind a `$` in a value of an env file, so they are not shown.
+  die 51 "a value in an env file has a dollar sign"
 }
 
 plan() { # DIRECTORY TRANSACTION VERB: the probe's answer of the target's image; nothing is changed
@@ -296,10 +310,16 @@ commits() { # "TIME commit begin RELEASE after RELEASE-BEFORE", the oldest first
 previous_of() { # RELEASE: what served before RELEASE was committed for the first time, if it is still here
   commits | while read -r _ _ _ id _ before; do
     if [ "$id" = "$1" ]; then
-      if [ -d ".deploy/releases/$before" ]; then echo "$before"; fi
+      if is_once_more "$1" "$before"; then (previous_of "$before")
+      elif [ -d ".deploy/releases/$before" ]; then echo "$before"; fi
       break
     fi
   done
+}
+
+is_once_more() { # RELEASE RELEASE-BEFORE: they differ in nothing but their id, so the one is no way back from the other
+  [ "$1" != "$2" ] && [ -s ".deploy/releases/$1/facts/fingerprint" ] &&
+    [ "$(release_list "$1" fingerprint)" = "$(release_list "$2" fingerprint)" ]
 }
 
 ## Engine: lock, walk, back, recover
@@ -445,11 +465,12 @@ recover_all() { # [replace]: a way back that cannot be finished does not hold up
     if [ "$id" = "$transaction" ] || is_ended "$id" || is_alive "$id"; then continue; fi
     script=.deploy/plans/$id/transaction.sh
     if [ -f "$script" ] && sh "$script" resume "$directory" "$id" 3<&-; then continue; fi
-    if [ "${1:-}" != replace ] || ! docker_answers || ! says "$id" back begin; then
+    if [ "${1:-}" = replace ] && docker_answers && { [ ! -f "$script" ] || says "$id" back begin; }; then
+      echo "warning: transaction $id could not go back; this one replaces what it left"
+      (transaction=$id && journal end failed "$(read_current)")
+    else
       die 40 "transaction $id was interrupted and could not be finished"
     fi
-    echo "warning: transaction $id could not go back; this one replaces what it left"
-    (transaction=$id && journal end failed "$(read_current)")
   done
 }
 
@@ -590,15 +611,22 @@ bring_up() { # RELEASE OPTIONS…: its services, level by level, as many of each
   listed=$(release_fact "$bringing" services)
   for level in $(printf '%s\n' "$listed" | first_word | sort -un); do
     names=$(printf '%s\n' "$listed" | while read -r at service; do if [ "$at" = "$level" ]; then echo "$service"; fi; done)
-    scales=$(counted | while IFS='=' read -r service count; do
-      if [ "${count:-0}" -gt 1 ] && is_listed "$service" "$names"; then echo "--scale $service=$count"; fi
-    done)
-    on "$scales $names" compose "$bringing" up -d --no-deps --no-build --pull never "$@"
+    on "$(scales_of "$names") $names" compose "$bringing" up -d --no-deps --no-build --pull never "$@"
+  done
+}
+
+bring_others() { # RELEASE SERVICES: what stands in front of the app, such as a proxy that is not built here; only what changed
+  on "$(scales_of "$2") $2" compose "$1" up -d --no-deps --no-build
+}
+
+scales_of() { # SERVICES: options for as many of each as ran when the swap began
+  counted | while IFS='=' read -r service count; do
+    if [ "${count:-0}" -gt 1 ] && is_listed "$service" "$1"; then echo "--scale $service=$count"; fi
   done
 }
 
 remove_leftovers() { # an interrupted recreate leaves `<12 hex>_name`, and every later one would fail on it
-  known=$(services_of "$target" && services_of "$current")
+  known=$(services_of "$target" && services_of "$current" && release_list "$target" others)
   hex='[0-9a-f][0-9a-f][0-9a-f][0-9a-f]'
   leftovers=$(printf '%s\n' "$seen" | while read -r id service _ name; do
     if is_listed "$service" "$known"; then echo "$id $name"; fi
@@ -611,8 +639,7 @@ step_swap() {
   survey
   remove_leftovers
   bring_up "$target" --force-recreate
-  # Services that stand behind the app, such as a proxy that is not built here.
-  on "$(absent "$target" others)" compose "$target" up -d --no-deps --no-recreate
+  bring_others "$target" "$(release_list "$target" others)"
   on "$(ids_of "$(only_in "$(services_of "$current")" "$(services_of "$target")")" running)" timeout -k 10 "$change_limit" docker stop >/dev/null
   ask events --since "$began" --until 0s --filter event=die --filter "label=com.docker.compose.project=$project" \
     --format '{{.Actor.Attributes.exitCode}} {{.Actor.Attributes.name}}' | sort -u | while read -r result name; do
@@ -647,7 +674,7 @@ look_again() {
   app=$(on "$ids" ask inspect -f '{{index .Config.Labels "com.docker.compose.service"}} {{.State.Status}} {{.State.ExitCode}} {{.RestartCount}} {{or .HostConfig.RestartPolicy.Name "no"}} {{.State.StartedAt}} {{.Image}} {{.Id}}')
 }
 
-is_finished() { [ "$1 $2 $3" = "exited 0 no" ]; } # STATE EXIT POLICY: a container that has run to its end, as it should
+is_finished() { [ "$1 $2" = "exited 0" ] && is_listed "$3" "no${newline}on-failure"; } # STATE EXIT POLICY: a container that has run to its end, as it should
 
 step_health() {
   inspect_release "$target"
@@ -655,7 +682,6 @@ step_health() {
   while :; do
     if is_aborted; then die 42 "aborted while waiting for health"; fi
     before=$app http=46
-    notice_crashes
     if app_is_healthy && look_again && [ "$app" = "$before" ]; then return; fi
     if [ -z "$deadline" ]; then
       limit=$(plan_fact health-timeout)
@@ -693,29 +719,20 @@ health_limit() { # start period + interval x retries of the slowest check, at le
   }
 }
 
-notice_crashes() {
-  while read -r service state exit restarts policy _ _ id; do
+app_is_healthy() {
+  asker='' healthy=yes
+  while read -r service state exit restarts policy _ image id; do
     if is_finished "$state" "$exit" "$policy"; then continue; fi
     if [ "$restarts" -ge 3 ] || [ "$state" = dead ] || [ "$state $policy" = "exited no" ]; then
       show_last_lines "$id"
       die 47 "$service exit=$exit restarts=$restarts"
     fi
-  done <<END
-$app
-END
-}
-
-app_is_healthy() {
-  asker=
-  while read -r service state exit _ policy _ image id; do
-    if is_finished "$state" "$exit" "$policy"; then continue; fi
-    [ "$state" = running ] || return 1
-    docker_health "$id" || inherits_check "$service" "$image" "$id" || return 1
+    if [ "$state" != running ] || { ! docker_health "$id" && ! inherits_check "$service" "$image" "$id"; }; then healthy=no; fi
     if [ "$service" = "$(release_fact "$target" django)" ]; then asker=$id; fi
   done <<END
 $app
 END
-  ask_http
+  [ "$healthy" = yes ] && ask_http
 }
 
 # A worker has the web image's HEALTHCHECK without meaning it.
@@ -741,8 +758,12 @@ ask_http() { # by the app's own Python from inside its network; sets `http`
 }
 
 exec_http() {
-  timeout -k 5 "$call_limit" docker exec -i -e DEPLOY_DJANGO=http "$asker" "$python" -c "$(probe_word)" \
-    <".deploy/plans/$transaction/http.json" 2>/dev/null
+  set -- timeout -k 5 "$call_limit" docker exec -i -e DEPLOY_DJANGO=http "$asker"
+  case ${python##*/} in
+    python* | pypy*) set -- "$@" "$python" -c "$(probe_word)" ;;
+    *) set -- in_django "$target" "$@" ;; # `uv run manage.py` names no Python
+  esac
+  "$@" <".deploy/plans/$transaction/http.json" 2>/dev/null
 }
 
 show_unhealthy() {
@@ -769,9 +790,37 @@ END
 
 step_verify() {
   check_containers "$target" "$(services_of "$target")"
+  beside=$(look_others)
   id=$(ids_of "$(release_fact "$target" django)" running | head -n 1)
   [ -n "$id" ] || die 45 "no container of the release runs Django"
-  report verify in_django "$target" ask exec -e DEPLOY_DJANGO=verify "$id"
+  verified=0
+  report verify in_django "$target" ask exec -e DEPLOY_DJANGO=verify "$id" || verified=$?
+  if [ "$verified" -eq 19 ] && [ "$(release_list "$target" migrate)" = none ]; then
+    echo "warning: migrations are pending, and nobody applies them (migrate: none)"
+    verified=0
+  fi
+  [ "$verified" -eq 0 ] || return "$verified"
+  if [ -n "$beside" ]; then check_others "$beside"; fi
+}
+
+look_others() { on "$(ids_of "$(release_list "$target" others)")" ask inspect -f '{{.Id}} {{.State.StartedAt}} {{.State.Status}} {{.State.ExitCode}} {{or .HostConfig.RestartPolicy.Name "no"}}'; }
+
+check_others() { # AS-SEEN: a proxy that is not built here came along in the swap; without it nobody reaches the app
+  until=$(($(date +%s) + 20))
+  while :; do
+    beside=$(look_others)
+    down=$(printf '%s\n' "$beside" | while read -r id _ state exit policy; do
+      if [ "$state" = running ] || is_finished "$state" "$exit" "$policy"; then continue; fi
+      echo "$id"
+    done)
+    if [ "$beside" = "$1" ] && [ -z "$down" ]; then return; fi
+    if [ "$(date +%s)" -ge "$until" ]; then
+      for id in ${down:-$(printf '%s\n' "$beside" | first_word)}; do show_last_lines "$id"; done
+      die 47 "a service in front of the app does not stay up"
+    fi
+    set -- "$beside"
+    pause 1
+  done
 }
 
 step_fit() { # the target's models on the database as it is now
@@ -807,7 +856,12 @@ step_prune() {
   kept=$(echo "$target"; previous_of "$target"; recent "$(plan_fact keep)"; awaited)
   for id in $(only_in "$(entries .deploy/releases)" "$kept"); do remove_release "$id"; done
   for id in $(entries .deploy/plans); do
-    if [ "$id" != "$transaction" ] && [ ! -d ".deploy/releases/$(cat ".deploy/plans/$id/facts/target")" ]; then rm -rf ".deploy/plans/$id"; fi
+    if [ -d ".deploy/releases/$(cat ".deploy/plans/$id/facts/target")" ]; then continue; fi
+    rm -rf ".deploy/plans/$id"
+    # The journal itself stays: it knows what served when.
+    for name in $(entries .deploy/journal); do
+      case $name in "$id".log | "$id".abort | "$id".*.json) rm -f ".deploy/journal/$name" ;; esac
+    done
   done
   for name in $(cd .deploy && find files incoming -mindepth 1 -maxdepth 1 -mtime +0 2>/dev/null); do
     if [ "${name%%/*}" = incoming ] || ! grep -rqF -- "${name#files/}/" .deploy/releases; then rm -rf ".deploy/$name"; fi
@@ -859,6 +913,7 @@ step_undo() {
     return
   fi
   bring_up "$current"
+  bring_others "$current" "$(only_in "$(release_list "$current" others)" "$stopped")"
   step_proxy
   until=$(($(date +%s) + undo_limit))
   until trouble=$(check_containers "$current" "$(only_in "$(services_of "$current")" "$stopped")" 2>&1); do
