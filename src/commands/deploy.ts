@@ -38,7 +38,7 @@ export async function deploy(inputs: DeployInputs, context: Context, report: Rep
     signal,
   )
 
-  // The repository, then the server: what is wrong with either is said before anything is built.
+  // The repository, then the server: nothing is built for a server that cannot take it.
   const files = chooseFiles(inputs.composeFiles, (path) => existsSync(join(workspace, path)))
   const project = await readProject({ workspace, files, temp: folder, run, env })
   const named = {

@@ -67,8 +67,9 @@ function explainFailure(ending: Ending): DeployError | undefined {
   if (ending.failure === undefined) return undefined
   if (ending.failure === 'aborted') return new DeployError(...explainExit(ABORTED, undefined, ''))
   const { step, code } = ending.failure
-  const tail = ending.log.slice(-12).join('\n')
-  return explainReport(ending, code) ?? new DeployError(...explainExit(code, saidIn(ending.log) ?? tail, tail, step))
+  const log = beforeGoingBack(ending.log)
+  const tail = log.slice(-12).join('\n')
+  return explainReport(ending, code) ?? new DeployError(...explainExit(code, saidIn(log) ?? tail, tail, step))
 }
 
 /** What the probe reported says more than its exit code. */
@@ -125,6 +126,12 @@ function healthCode(reason: string | undefined): Code {
 }
 
 function lastLines(ending: Ending): string | undefined {
-  const lines = ending.log.filter((line) => line.startsWith('  | '))
+  const lines = beforeGoingBack(ending.log).filter((line) => line.startsWith('  | '))
   return lines.length === 0 ? undefined : `the container's last lines:\n${lines.slice(-15).join('\n')}`
+}
+
+/** What was said until the decision to go back: what the undo says is not why. */
+function beforeGoingBack(log: readonly string[]): readonly string[] {
+  const decision = log.findIndex((line) => line.startsWith('going back: '))
+  return decision < 0 ? log : log.slice(0, decision)
 }

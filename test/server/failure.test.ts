@@ -202,6 +202,11 @@ describe('explainEnding', () => {
     expect(failure?.fix ?? failure?.why).toBeTruthy()
   })
 
+  test('what the undo says is not why a step failed', () => {
+    const log = ['no such port', 'going back: swap 1', ...Array.from({ length: 12 }, () => 'Container Recreate')]
+    expect(failing('swap', 1, log)?.seen).toBe('no such port')
+  })
+
   test('a step that Docker refused is named, with the last lines', () => {
     expect(failing('swap', 1, ['a', 'Error: port is already allocated'])).toMatchObject({
       what: 'The server could not do a step of the deployment (step swap)',
