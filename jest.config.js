@@ -6,4 +6,6 @@ export default {
   testPathIgnorePatterns: ['<rootDir>/test/e2e/'],
   extensionsToTreatAsEsm: ['.ts'],
   transform: { '\\.ts$': '<rootDir>/test/strip-types.js' },
+  // A test starts programs; on a busy machine these take their time.
+  testTimeout: 60_000,
 }
