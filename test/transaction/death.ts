@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
+import { run } from '../../src/process.ts'
 import { journals, storyOf } from './journal.ts'
 import type { World } from './world.ts'
 
@@ -13,7 +14,7 @@ export type Orders =
   | { mode: 'touch'; at: number; file: string }
 
 /** The server as it was at one point: a power cut there leaves exactly this. */
-export type Picture = { number: number; place: string; root: string }
+export type Picture = { number: number; place: string; root: string; directory: string }
 
 /** Gives the stand-in its orders; `mv` and `sync`, around which the journal and `current` change, count as points as well. */
 export async function arm(world: World, orders: Orders): Promise<void> {
@@ -29,6 +30,13 @@ export async function arm(world: World, orders: Orders): Promise<void> {
 
 export async function disarm(world: { root: string }): Promise<void> {
   await rm(join(world.root, 'docker/points'), { force: true })
+}
+
+/** Lets an orphan go on, after a look at the lock: true when it is held. */
+export async function releaseOrphan(world: World): Promise<boolean> {
+  const lock = await run('flock', ['-n', join(world.directory, '.deploy/lock'), 'true'])
+  await writeFile(join(world.root, 'docker/go'), '')
+  return lock.code !== 0
 }
 
 /** The places that were passed, in order; the number of a point is its place in this list, from 1. */
@@ -52,7 +60,7 @@ export async function takePictures(world: World, walk: () => Promise<unknown>): 
     const root = join(album, String(index + 1).padStart(4, '0'))
     await disarm({ root })
     const seen = await hashOf(root)
-    if (seen !== last) pictures.push({ number: index + 1, place, root })
+    if (seen !== last) pictures.push({ number: index + 1, place, root, directory: join(root, 'site/todo') })
     last = seen
   }
   return { places, pictures }

@@ -3,22 +3,25 @@ import { join } from 'node:path'
 import { run } from '../../src/process.ts'
 import { stateOf, type World } from './world.ts'
 
-export async function journalOf(world: World, id: string): Promise<string[]> {
+/** A server, or a picture of one. */
+type Place = Pick<World, 'directory'>
+
+export async function journalOf(world: Place, id: string): Promise<string[]> {
   const text = await readFile(join(world.directory, '.deploy/journal', id), 'utf8').catch(() => '')
   return text.split('\n').filter((line) => line !== '')
 }
 
 /** The journal without its times. */
-export async function storyOf(world: World, id: string): Promise<string[]> {
+export async function storyOf(world: Place, id: string): Promise<string[]> {
   return (await journalOf(world, id)).map((line) => line.slice(line.indexOf(' ') + 1))
 }
 
-export async function endOf(world: World, id: string): Promise<string> {
+export async function endOf(world: Place, id: string): Promise<string> {
   const last = (await storyOf(world, id)).at(-1) ?? 'no journal'
   return last.startsWith('end ') ? last.slice(4) : `open: ${last}`
 }
 
-export async function readCurrent(world: World): Promise<string> {
+export async function readCurrent(world: Place): Promise<string> {
   return (await readFile(join(world.directory, '.deploy/current'), 'utf8').catch(() => '')).trim()
 }
 
@@ -59,6 +62,6 @@ export async function findFaults(world: World, release: string | undefined): Pro
 }
 
 /** The ids of the transactions that have begun. */
-export async function journals(world: World): Promise<string[]> {
+export async function journals(world: Place): Promise<string[]> {
   return (await readdir(join(world.directory, '.deploy/journal'))).filter((name) => /\d$/.test(name)).sort()
 }

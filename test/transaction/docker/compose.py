@@ -9,7 +9,7 @@ x-variables and x-required (names that its text uses).
 import json
 import sys
 
-from state import create, fail, find, pending, start, stop
+from state import create, demand_free, fail, find, pending, start, stop
 
 
 def obey(call, words):
@@ -78,13 +78,20 @@ def converge(call, project, name, spec, count, flags):
             facts["images"][spec["image"]] = facts["registry"][spec["image"]]
         existing = containers_of(facts, project, [name])
         new = {"project": project, "service": name, "oneoff": "False", "spec": spec, "hash": json.dumps(spec), "image": facts["images"][spec["image"]]}
+    # Those that differ come first, and it is the last ones that are too many: with a leftover, that is the running one.
+    outdated = [old for old in existing if "--force-recreate" in flags or "--no-recreate" not in flags and old["hash"] != new["hash"]]
+    existing.sort(key=lambda each: each not in outdated)
+    with call.state as facts:
+        for old in outdated:
+            demand_free(facts, interim(old, project))
     for old in existing[count:]:
         with call.state as facts:
+            stop(facts, find(facts, old["id"]))
             facts["containers"].remove(find(facts, old["id"]))
         call.point("amid, removed one too many")
     for old in existing[:count]:
-        if "--force-recreate" in flags or "--no-recreate" not in flags and old["hash"] != new["hash"]:
-            recreate(call, old, "%s-%s-%d" % (project, name, old["number"]), dict(new, number=old["number"]))
+        if old in outdated:
+            recreate(call, old, project, dict(new, number=old["number"]))
     taken = [each["number"] for each in existing[:count]]
     for number in [number for number in range(1, 99) if number not in taken][:count - len(taken)]:
         with call.state as facts:
@@ -92,9 +99,13 @@ def converge(call, project, name, spec, count, flags):
         call.point("amid, created one")
 
 
-def recreate(call, old, name, new):
+def interim(old, project):
+    return "%s_%s-%s-%d" % (old["id"][:12], project, old["service"], old["number"])
+
+
+def recreate(call, old, project, new):
     with call.state as facts:
-        identity = create(facts, name="%s_%s" % (old["id"][:12], name), **new)
+        identity = create(facts, name=interim(old, project), **new)
     call.point("amid, created the new one")
     with call.state as facts:
         stop(facts, find(facts, old["id"]))
@@ -103,7 +114,7 @@ def recreate(call, old, name, new):
         facts["containers"].remove(find(facts, old["id"]))
     call.point("amid, removed the old one")
     with call.state as facts:
-        find(facts, identity)["name"] = name
+        find(facts, identity)["name"] = interim(old, project)[13:]
     call.point("amid, renamed the new one")
 
 

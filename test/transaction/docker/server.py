@@ -52,22 +52,29 @@ class Call:
             fail("Cannot connect to the Docker daemon. Is the docker daemon running?")
 
     def kill_callers(self, orphan):
-        """SIGKILL for the engine and its step; the call itself goes on alone, an orphan, or dies with them."""
-        pid, line = self.pid, []
-        while pid > 1:
-            with open("/proc/%d/cmdline" % pid) as file:
-                command = file.read()
-            if "transaction.sh" in command:
-                line.append(pid)
-            elif not orphan and pid != os.getpid():
-                line.append(pid) if command.startswith("timeout") or pid == self.pid else None
-            with open("/proc/%d/stat" % pid) as file:
-                pid = int(file.read().rsplit(")", 1)[1].split()[1])
-        for each in reversed(line):
-            os.kill(each, signal.SIGKILL)
+        """SIGKILL for the engine and its step; the call goes on alone, an orphan, when it is let go; or it dies with them."""
+        line = ancestors(self.pid)
+        scripts = [pid for pid, command in line if "transaction.sh" in command and self.world in command]
+        between = [pid for pid, _ in line[:[pid for pid, _ in line].index(scripts[-1])] if pid not in scripts]
+        for pid in reversed(scripts if orphan else scripts + between):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         if not orphan:
             os._exit(0)
-        time.sleep(0.05)  # long enough for a successor that does not wait for the lock to get in
+        for _ in range(1000):
+            if os.path.exists(self.world + "/docker/go"):
+                return
+            time.sleep(0.01)
+
+
+def ancestors(pid):
+    """A process and those it came from, with their command lines."""
+    line = []
+    while pid > 1:
+        with open("/proc/%d/cmdline" % pid) as command, open("/proc/%d/stat" % pid) as stat:
+            line.append((pid, command.read()))
+            pid = int(stat.read().rsplit(")", 1)[1].split()[1])
+    return line
 
 
 def describe(words):

@@ -32,9 +32,13 @@ class State:
         self.lock.close()
 
 
+def demand_free(facts, name):
+    if any(each["name"] == name for each in facts["containers"]):
+        fail('Error response from daemon: Conflict. The container name "/%s" is already in use' % name)
+
+
 def create(facts, **container):
-    if any(each["name"] == container["name"] for each in facts["containers"]):
-        fail('Conflict. The container name "/%s" is already in use' % container["name"])
+    demand_free(facts, container["name"])
     facts["created"] += 1
     identity = "%012x%052x" % (facts["created"] * 0x9E3779B97F % 2**48, facts["created"])
     new = {"id": identity, "state": "created", "exit": 0, "restarts": 0, "started": 0, "labels": {}, "logs": [], "probe": None}
