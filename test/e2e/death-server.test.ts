@@ -22,7 +22,7 @@ async function at({ server, name }: Story, moment: string, deed: string): Promis
   const script = `name=$1 since=$(date +%s) current=$(cat "/home/deploy/deploy/$1/.deploy/current")
     cd /home/deploy
     ${moment} && ${deed}`
-  const done = await server.exec(['timeout', '120', 'sh', '-s', name], { stdin: script, as: 'root' })
+  const done = await server.exec(['timeout', '240', 'sh', '-s', name], { stdin: script, as: 'root' })
   expect(done).toMatchObject({ code: 0, stderr: '' })
 }
 
