@@ -38982,7 +38982,7 @@ async function deploy(inputs, context, report) {
     const { run, runner, folder, assets, environment: env, signal } = context;
     const { workspace } = runner;
     const connection = await (0,server_connection/* connect */.Ng)(run, { host: inputs.host, key: inputs.sshKey, knownHosts: inputs.knownHosts }, folder, signal);
-    // The repository, then the server: what is wrong with either is said before anything is built.
+    // The repository, then the server: nothing is built for a server that cannot take it.
     const files = chooseFiles(inputs.composeFiles, (path) => (0,external_node_fs_namespaceObject.existsSync)((0,external_node_path_.join)(workspace, path)));
     const project = await readProject({ workspace, files, temp: folder, run, env });
     const named = {
@@ -41150,8 +41150,9 @@ function explainFailure(ending) {
     if (ending.failure === 'aborted')
         return new errors/* DeployError */.sH(...explainExit(ABORTED, undefined, ''));
     const { step, code } = ending.failure;
-    const tail = ending.log.slice(-12).join('\n');
-    return explainReport(ending, code) ?? new errors/* DeployError */.sH(...explainExit(code, saidIn(ending.log) ?? tail, tail, step));
+    const log = beforeGoingBack(ending.log);
+    const tail = log.slice(-12).join('\n');
+    return explainReport(ending, code) ?? new errors/* DeployError */.sH(...explainExit(code, saidIn(log) ?? tail, tail, step));
 }
 /** What the probe reported says more than its exit code. */
 function explainReport(ending, code) {
@@ -41205,8 +41206,13 @@ function healthCode(reason) {
     }
 }
 function lastLines(ending) {
-    const lines = ending.log.filter((line) => line.startsWith('  | '));
+    const lines = beforeGoingBack(ending.log).filter((line) => line.startsWith('  | '));
     return lines.length === 0 ? undefined : `the container's last lines:\n${lines.slice(-15).join('\n')}`;
+}
+/** What was said until the decision to go back: what the undo says is not why. */
+function beforeGoingBack(log) {
+    const decision = log.findIndex((line) => line.startsWith('going back: '));
+    return decision < 0 ? log : log.slice(0, decision);
 }
 
 
