@@ -91,7 +91,7 @@ async function goOn(place: string, world: World, next: Staged): Promise<void> {
   const ran = await engine(world, next.id)
   const end = await endOf(world, next.id)
   const serves = next.target ?? next.id
-  if (end !== `committed ${serves}`) throw new Error(`${place}, then ${next.id}: ${end}\n${ran.stdout}${ran.stderr}`)
+  if (end !== `committed ${serves}`) throw new Error(`${place}, then ${next.id}: ${end}\n${ran.log}`)
   await demand(`${place}, then ${next.id}`, world, serves)
 }
 
@@ -256,9 +256,9 @@ async function atEvery(
 }
 
 describe('the engine and its step are killed', () => {
-  test('and the docker call they waited for goes on alone: whoever comes next waits for it', async () => {
+  test('and the docker call, or the whole step, goes on alone: whoever comes next waits for it', async () => {
     await atEvery(isCall, async (world, at, place) => {
-      await arm(world, { mode: 'kill', at, orphan: true })
+      await arm(world, { mode: 'kill', at, spare: at % 5 === 0 ? 'step' : 'call' })
       expect((await engine(world, v2.id)).code).not.toBe(0)
       await disarm(world)
       if (!(await releaseOrphan(world))) throw new Error(`${place}: the lock is free while the call goes on`)
@@ -274,7 +274,7 @@ describe('the engine and its step are killed', () => {
     await atEvery(
       (_, at) => at % 3 === 0,
       async (world, at, place) => {
-        await arm(world, { mode: 'kill', at, orphan: false })
+        await arm(world, { mode: 'kill', at, spare: 'nothing' })
         expect((await engine(world, v2.id)).code).not.toBe(0)
         await disarm(world)
         await recover(place, world, v2, v1.id)
@@ -292,7 +292,7 @@ test('Docker is away for a while at every call: one side or the other, whole', a
     const ran = await engine(world, v2.id)
     await disarm(world)
     const end = await endOf(world, v2.id)
-    if (!/^(committed v2|back v1)/.test(end)) throw new Error(`${place}: ${end}\n${ran.stdout}${ran.stderr}`)
+    if (!/^(committed v2|back v1)/.test(end)) throw new Error(`${place}: ${end}\n${ran.log}`)
     // What a prune could not remove is the next one's.
     if ((await storyOf(world, v2.id)).some((line) => line.startsWith('prune fail')))
       await call(world, 'step', [v2.id, 'prune'])

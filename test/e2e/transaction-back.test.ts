@@ -110,7 +110,7 @@ describe('what fails after the swap goes back', () => {
       'the program crashes again and again (47)',
       v2With({ 'x-exits': 1 }),
       'health fail 47',
-      /it does not stay up\n.*web exit=1 restarts=5/,
+      /it does not stay up\n[^]*web exit=1 restarts=5/,
     ],
     ['Docker cannot start it', v2With({ 'x-port-taken': true }), 'swap fail 1', /port is already allocated/],
     [

@@ -102,7 +102,7 @@ describe.each(SHELLS)('under %s', (shell) => {
     while ((await storyOf(world, v2.id)).length < 2) await new Promise((resolve) => setTimeout(resolve, 5))
     const second = await engine(world, v3.id)
     await first
-    expect(second.stdout).toContain('waiting for the lock, held by v2-2-1 https://ci/v2-2-1\n')
+    expect(second.log).toContain('waiting for the lock, held by v2-2-1 https://ci/v2-2-1\n')
     expect([await endOf(world, v2.id), await endOf(world, v3.id)]).toEqual(['committed v2-2-1', 'committed v3-3-1'])
     expect(await findFaults(world, 'v3-3-1')).toEqual([])
     expect((await stateOf(world)).rows).toEqual(ROWS)

@@ -6,10 +6,10 @@ import { run } from '../../src/process.ts'
 import { journals, storyOf } from './journal.ts'
 import type { World } from './world.ts'
 
-/** What the stand-in shall do when its points are passed: take pictures, kill its callers, be away for some calls, make a file. */
+/** What the stand-in shall do when its points are passed: take pictures, kill its callers but for what is spared, be away for some calls, make a file. */
 export type Orders =
   | { mode: 'picture'; album: string }
-  | { mode: 'kill'; at: number; orphan: boolean }
+  | { mode: 'kill'; at: number; spare: 'nothing' | 'call' | 'step' }
   | { mode: 'away'; at: number; calls: number }
   | { mode: 'touch'; at: number; file: string }
 

@@ -38,8 +38,7 @@ async function deployFirst(shell: Shell): Promise<World> {
 /** Stages and walks; what the engine printed. */
 export async function logOf(world: World, staged: Staged): Promise<string> {
   expect(await stage(world, staged)).toMatchObject({ code: 0 })
-  const ran = await engine(world, staged.id)
-  return ran.stdout + ran.stderr
+  return (await engine(world, staged.id)).log
 }
 
 /** Every container with its state. */

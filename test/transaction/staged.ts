@@ -117,10 +117,13 @@ export async function stage(world: World, staged: Staged, stdin = ''): Promise<F
   return run('sh', [script, 'stage', world.directory, staged.id], { env: world.env, stdin })
 }
 
-/** The engine in the foreground, as `begin` starts it in the background. */
-export function engine(world: World, id: string): Promise<Finished> {
-  const script = join('.deploy/plans', id, 'transaction.sh')
-  return run('sh', [script, 'engine', world.directory, id], { env: world.env, cwd: world.directory, timeoutMs: 60_000 })
+/** The engine as `begin` starts it, but in the foreground: its exit code and its log. */
+export async function engine(world: World, id: string): Promise<{ code: number; log: string }> {
+  // Into a file: an orphan of an engine that was killed would hold a pipe open.
+  const start = 'exec sh ".deploy/plans/$2/transaction.sh" engine "$1" "$2" >>".deploy/journal/$2.log" 2>&1'
+  const options = { env: world.env, cwd: world.directory, timeoutMs: 60_000 }
+  const { code } = await run('sh', ['-c', start, 'sh', world.directory, id], options)
+  return { code, log: await readFile(join(world.directory, '.deploy/journal', `${id}.log`), 'utf8') }
 }
 
 /** Stages and walks a transaction to its end; gives the last word of its journal, e.g. `committed v2-2-1`. */

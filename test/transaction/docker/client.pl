@@ -8,6 +8,7 @@ socket(S, 1, 1, 0) && connect(S, pack('S a108', 1, $server)) or die "stand-in: $
 syswrite S, $_ or die "stand-in: $!\n" for join("\0", $world, $$, map { "=$_" } @ARGV) . "\0\0$input";
 shutdown(S, 1);
 my $reply = do { local $/; <S> };
+die "stand-in: no answer\n" if length($reply) < 8;
 my ($code, $length) = unpack('NN', $reply);
 print STDOUT substr($reply, 8, $length);
 print STDERR substr($reply, 8 + $length);

@@ -19,18 +19,16 @@ def obey(call, words):
         words = words[2:]
     if words[0] == "version":
         return print("2.26.1")
-    with open(options["-f"]) as file:
-        services = json.load(file)["services"]
+    services = json.loads(call.read(options["-f"]))["services"]
     if words[0] == "config":
-        return config(services, options["--env-file"])
+        return config(services, call.read(options["--env-file"]))
     if "--no-deps" not in words:
         fail("stand-in: without --no-deps Compose may touch the database", 99)
     return {"up": up, "run": run}[words[0]](call, options["-p"], services, words[1:])
 
 
-def config(services, env_file):
-    with open(env_file) as file:
-        known = [line.split("=")[0] for line in file]
+def config(services, variables):
+    known = [line.split("=")[0] for line in variables.split("\n")]
     wanted = {kind: [name.strip("${}") for spec in services.values() for name in spec.get(kind, []) if name.strip("${}") not in known]
               for kind in ("x-variables", "x-required")}
     for name in wanted["x-variables"]:

@@ -1,7 +1,7 @@
 """A stand-in for Docker: `python3 server.py SOCKET` answers the calls that transaction.sh makes, and no others.
 
-client.pl is what stands on PATH as `docker`; it passes its words on. Each call is a process of its own here, which works on
-the folder of its world: WORLD/docker/state is all there is, so a copy of it is the whole truth at that moment.
+client.pl is what stands on PATH as `docker`; it passes its words on. Each call is a thread here, which works on the folder
+of its world: WORLD/docker/state is all there is, so a copy of it is the whole truth at that moment.
 What happens at the points before, amid and after a call is said by WORLD/docker/points, when it is there.
 """
 import contextlib
@@ -15,6 +15,7 @@ import struct
 import sys
 import threading
 import time
+import traceback
 
 import compose
 import containers
@@ -27,6 +28,11 @@ class Call:
     def __init__(self, world, pid, words, stdin):
         self.world, self.pid, self.words, self.stdin = world, pid, words, stdin
         self.state = State(world + "/docker/state")
+
+    def read(self, path):
+        """A file that the caller names, relative to where it stands."""
+        with open(os.path.join(os.readlink("/proc/%d/cwd" % self.pid), path)) as file:
+            return file.read()
 
     def point(self, place):
         """Counts; at the point that is asked for, somebody dies, Docker goes away, a picture is taken or a file made."""
@@ -45,26 +51,45 @@ class Call:
             os.mkdir(shot)
             os.waitpid(os.posix_spawnp("cp", ["cp", "-a", self.world + "/site", folder, shot], os.environ), 0)
         elif orders["mode"] == "kill" and number == orders["at"]:
-            self.kill_callers(orders["orphan"])
+            self.kill_callers(orders["spare"])
         elif orders["mode"] == "touch" and number == orders["at"]:
             open(orders["file"], "a").close()
         elif orders["mode"] == "away" and orders["at"] <= number < orders["at"] + orders["calls"]:
             fail("Cannot connect to the Docker daemon. Is the docker daemon running?")
 
-    def kill_callers(self, orphan):
-        """SIGKILL for the engine and its step; the call goes on alone, an orphan, when it is let go; or it dies with them."""
+    def kill_callers(self, spare):
+        """SIGKILL for the engine, its step and this call; what is spared goes on alone, an orphan, when it is let go."""
         line = ancestors(self.pid)
         scripts = [pid for pid, command in line if "transaction.sh" in command and self.world in command]
         between = [pid for pid, _ in line[:[pid for pid, _ in line].index(scripts[-1])] if pid not in scripts]
-        for pid in reversed(scripts if orphan else scripts + between):
+        for pid in {"nothing": scripts[::-1] + between, "call": scripts[::-1], "step": scripts[-1:]}[spare]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        if not orphan:
-            os._exit(0)
+        if spare == "nothing":
+            raise Dead
         for _ in range(1000):
             if os.path.exists(self.world + "/docker/go"):
                 return
             time.sleep(0.01)
+
+
+class Dead(BaseException):
+    """The call died and has no answer."""
+
+
+class Output(io.TextIOBase):
+    """Stands for sys.stdout or sys.stderr: what a thread prints belongs to its call."""
+
+    texts = threading.local()
+
+    def __init__(self, name):
+        self.name = name
+
+    def write(self, text):
+        setattr(self.texts, self.name, getattr(self.texts, self.name, "") + text)
+
+    def take(self):
+        return getattr(self.texts, self.name, "").encode()
 
 
 def ancestors(pid):
@@ -85,13 +110,13 @@ def describe(words):
 
 def answer(call):
     """Does what the words say; gives the exit code and both outputs."""
-    out, err, code = io.StringIO(), io.StringIO(), 0
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        try:
-            obey(call)
-        except SystemExit as stop:
-            code = stop.code or 0
-    return struct.pack(">II", code, len(out.getvalue().encode())) + out.getvalue().encode() + err.getvalue().encode()
+    code = 0
+    try:
+        obey(call)
+    except SystemExit as stop:
+        code = stop.code or 0
+    out, err = sys.stdout.take(), sys.stderr.take()
+    return struct.pack(">II", code, len(out)) + out + err
 
 
 def obey(call):
@@ -125,28 +150,22 @@ def serve(connection):
             asked += part
         head, _, stdin = asked.partition(b"\0\0")
         world, pid, *words = head.decode().split("\0")
-        with contextlib.suppress(FileNotFoundError):
-            os.chdir(os.readlink("/proc/%s/cwd" % pid))
-        connection.sendall(answer(Call(world, int(pid), [word[1:] for word in words], stdin.decode())))
+        # Whoever asked may be dead by now.
+        with contextlib.suppress(Dead, BrokenPipeError):
+            connection.sendall(answer(Call(world, int(pid), [word[1:] for word in words], stdin.decode())))
 
 
 def main():
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(sys.argv[1])
     listener.listen(64)
     # It ends with whoever started it.
     threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
     os.write(1, b"ready\n")
+    threading.excepthook = lambda failure: traceback.print_exception(failure.exc_value, file=sys.__stderr__)
+    sys.stdout, sys.stderr = Output("out"), Output("err")
     while True:
-        connection = listener.accept()[0]
-        if os.fork() == 0:
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            listener.close()
-            with contextlib.suppress(BrokenPipeError):
-                serve(connection)
-            os._exit(0)
-        connection.close()
+        threading.Thread(target=serve, args=[listener.accept()[0]], daemon=True).start()
 
 
 main()
