@@ -16,21 +16,32 @@ export type Figures = {
 const MOST_OUTAGE = 1.1
 const MOST_MORE_MS = 3_000
 
-/** Medians of both, how they compare, and the goals; a table in Markdown. */
+/** Medians of both with their range, how they compare, and the goals; a table in Markdown. */
 export function showComparison(bare: readonly Figures[], ours: readonly Figures[]): string {
+  const row = (title: string, read: (figures: Figures) => number): string[] => {
+    const [theirs, own] = [bare.map(read), ours.map(read)]
+    return [title, range(theirs), range(own), (median(own) / median(theirs)).toFixed(2)]
+  }
   const of = (read: (figures: Figures) => number): [number, number] => [median(bare.map(read)), median(ours.map(read))]
   const outage = of(({ outage }) => outage.sum)
   const wall = of(({ wall }) => wall)
-  const server = [wall[0], median(ours.map(({ wall, parts }) => wall - runnerPart(parts)))] as const
   const started = of((figures) => figures.started)
   return table(
-    ['median', 'plain recipe', 'Deploy Django', 'ratio', 'goal', ''],
+    ['median (range)', 'plain recipe', 'Deploy Django', 'ratio', 'goal', ''],
     [
-      ['outage, all gaps', ...timed(outage), `at most ${MOST_OUTAGE}`, kept(outage[1] <= outage[0] * MOST_OUTAGE)],
-      ['outage, longest gap', ...timed(of(({ outage }) => outage.longest)), '', ''],
-      ['wall', ...timed(wall), `at most + ${MOST_MORE_MS / 1000} s`, kept(wall[1] <= wall[0] + MOST_MORE_MS)],
-      ['wall without the part before the upload', ...timed(server), '', ''],
-      ['new release answers after', ...timed(of(({ serves }) => serves)), '', ''],
+      [
+        ...row('outage, all gaps', ({ outage }) => outage.sum),
+        `at most ${MOST_OUTAGE}`,
+        kept(outage[1] <= outage[0] * MOST_OUTAGE),
+      ],
+      [...row('outage, longest gap', ({ outage }) => outage.longest), '', ''],
+      [
+        ...row('wall', ({ wall }) => wall),
+        `at most + ${MOST_MORE_MS / 1000} s`,
+        kept(wall[1] <= wall[0] + MOST_MORE_MS),
+      ],
+      [...row('wall from the upload on', ({ wall, parts }) => wall - runnerPart(parts)), '', ''],
+      [...row('new release answers after', ({ serves }) => serves), '', ''],
       ['containers started on the server', String(started[0]), String(started[1]), '', '', ''],
     ],
   )
@@ -55,8 +66,8 @@ export function median(values: readonly number[]): number {
   return middle.reduce((sum, value) => sum + value, 0) / middle.length
 }
 
-function timed([bare, ours]: readonly [number, number]): [string, string, string] {
-  return [seconds(bare), seconds(ours), (ours / bare).toFixed(2)]
+function range(values: readonly number[]): string {
+  return `${seconds(median(values))} (${seconds(Math.min(...values))} to ${seconds(Math.max(...values))})`
 }
 
 const seconds = (milliseconds: number): string => `${(milliseconds / 1000).toFixed(2)} s`
