@@ -37176,13 +37176,32 @@ exports.visitAsync = visitAsync;
 /* harmony export */ });
 /* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(1455);
 
-/** Reads transaction.sh and probe.py; the bundler copies both beside the bundle and mends the two addresses. */
+/** The parts of the script that walks a transaction on the server: one file when it is sent, one noun a file here. */
+const parts = [
+    __nccwpck_require__.ab + "head.sh",
+    __nccwpck_require__.ab + "word.sh",
+    __nccwpck_require__.ab + "docker.sh",
+    __nccwpck_require__.ab + "probe.sh",
+    __nccwpck_require__.ab + "look.sh",
+    __nccwpck_require__.ab + "stage.sh",
+    __nccwpck_require__.ab + "journal.sh",
+    __nccwpck_require__.ab + "engine.sh",
+    __nccwpck_require__.ab + "ready.sh",
+    __nccwpck_require__.ab + "migrate.sh",
+    __nccwpck_require__.ab + "swap.sh",
+    __nccwpck_require__.ab + "health.sh",
+    __nccwpck_require__.ab + "verify.sh",
+    __nccwpck_require__.ab + "commit.sh",
+    __nccwpck_require__.ab + "follow.sh",
+    __nccwpck_require__.ab + "main.sh",
+];
+/** Reads the script and the probe; the bundler copies the files beside the bundle and mends their addresses. */
 async function readAssets() {
-    const [transaction, probe] = await Promise.all([
-        (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.readFile)(__nccwpck_require__.ab + "transaction.sh"),
+    const [probe, transaction] = await Promise.all([
         (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.readFile)(__nccwpck_require__.ab + "probe.py"),
+        Promise.all(parts.map((part) => (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.readFile)(part))),
     ]);
-    return { transaction, probe };
+    return { transaction: Buffer.concat(transaction), probe };
 }
 
 

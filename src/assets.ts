@@ -1,13 +1,33 @@
 import { readFile } from 'node:fs/promises'
 
-/** What is sent to the server and run in the container, exactly as in the repository. */
+/** What is sent to the server and run in the container. */
 export type Assets = { transaction: Buffer; probe: Buffer }
 
-/** Reads transaction.sh and probe.py; the bundler copies both beside the bundle and mends the two addresses. */
+/** The parts of the script that walks a transaction on the server: one file when it is sent, one noun a file here. */
+const parts = [
+  new URL('./server/transaction/head.sh', import.meta.url),
+  new URL('./server/transaction/word.sh', import.meta.url),
+  new URL('./server/transaction/docker.sh', import.meta.url),
+  new URL('./server/transaction/probe.sh', import.meta.url),
+  new URL('./server/transaction/look.sh', import.meta.url),
+  new URL('./server/transaction/stage.sh', import.meta.url),
+  new URL('./server/transaction/journal.sh', import.meta.url),
+  new URL('./server/transaction/engine.sh', import.meta.url),
+  new URL('./server/transaction/ready.sh', import.meta.url),
+  new URL('./server/transaction/migrate.sh', import.meta.url),
+  new URL('./server/transaction/swap.sh', import.meta.url),
+  new URL('./server/transaction/health.sh', import.meta.url),
+  new URL('./server/transaction/verify.sh', import.meta.url),
+  new URL('./server/transaction/commit.sh', import.meta.url),
+  new URL('./server/transaction/follow.sh', import.meta.url),
+  new URL('./server/transaction/main.sh', import.meta.url),
+]
+
+/** Reads the script and the probe; the bundler copies the files beside the bundle and mends their addresses. */
 export async function readAssets(): Promise<Assets> {
-  const [transaction, probe] = await Promise.all([
-    readFile(new URL('./server/transaction.sh', import.meta.url)),
+  const [probe, transaction] = await Promise.all([
     readFile(new URL('./django/probe.py', import.meta.url)),
+    Promise.all(parts.map((part) => readFile(part))),
   ])
-  return { transaction, probe }
+  return { transaction: Buffer.concat(transaction), probe }
 }

@@ -1,18 +1,25 @@
 import { describe, expect, test } from '@jest/globals'
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { tmpdir } from 'node:os'
+import { basename } from 'node:path'
+import { readAssets } from '../src/assets.ts'
 import { runAction } from './run-action.ts'
 
 const bytes = (path: string): Buffer => readFileSync(fileURLToPath(new URL(`../${path}`, import.meta.url)))
 
 /** `npm run build` mends these when they fail. */
 describe('dist', () => {
-  test.each([
-    ['dist/transaction.sh', 'src/server/transaction.sh'],
-    ['dist/probe.py', 'src/django/probe.py'],
-  ])('%s is %s, byte for byte', (copy, original) => {
-    expect(bytes(copy).equals(bytes(original))).toBe(true)
+  const parts = readdirSync(fileURLToPath(new URL('../src/server/transaction', import.meta.url)))
+  const copied = [...parts.map((part) => `server/transaction/${part}`), 'django/probe.py']
+  test.each(copied)('has src/%s, byte for byte', (path) => {
+    expect(bytes(`dist/${basename(path)}`).equals(bytes(`src/${path}`))).toBe(true)
+  })
+
+  test('every part of the script is sent', async () => {
+    const { transaction } = await readAssets()
+    const sent = parts.filter((part) => transaction.includes(bytes(`src/server/transaction/${part}`)))
+    expect(sent).toEqual(parts)
   })
 
   test.each(['action.yml', 'rollback/action.yml'])(

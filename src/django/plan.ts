@@ -1,7 +1,7 @@
 import type { HealthUrl } from '../values.ts'
 import type { LivePlan, Migration, OfflinePlan, Settings } from './document.ts'
 
-/** A step of a transaction: a function `step_<name>` of src/server/transaction.sh. */
+/** A step of a transaction: a function `step_<name>` of src/server/transaction/. */
 export type Step =
   | 'recover'
   | 'fence'

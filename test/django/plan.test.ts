@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals'
-import { readFileSync } from 'node:fs'
+import { readAssets } from '../../src/assets.ts'
 import type { LivePlan, Migration, OfflinePlan, Pending, Settings } from '../../src/django/document.ts'
 import { approve, askHealth, headersFor, planDeploy, planRollback, type Step } from '../../src/django/plan.ts'
 
@@ -80,8 +80,8 @@ describe('every plan', () => {
     if (steps.includes('swap')) expect(before(steps, 'swap', 'health')).toBe(true)
   })
 
-  test('is made of steps that the server knows', () => {
-    const script = readFileSync(new URL('../../src/server/transaction.sh', import.meta.url), 'utf8')
+  test('is made of steps that the server knows', async () => {
+    const script = (await readAssets()).transaction.toString()
     const known = [...script.matchAll(/^step_(\w+)\(\)/gm)].map(([, name]) => name)
     expect(known).toEqual(
       expect.arrayContaining([...new Set([...plans, planRollback()].flatMap(({ steps }) => steps))]),

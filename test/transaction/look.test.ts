@@ -1,11 +1,11 @@
 import { afterAll, describe, expect, jest, test } from '@jest/globals'
-import { appendFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { appendFile, mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { run } from '../../src/process.ts'
 import { parseLook, type Server } from '../../src/server/look.ts'
 import { arm } from './death.ts'
 import { deployOf, rollbackTo, stage } from './staged.ts'
-import { makeWorld, removeWorld, SCRIPT, SHELLS, stopDocker, type World } from './world.ts'
+import { makeWorld, removeWorld, script, SHELLS, stopDocker, type World } from './world.ts'
 
 jest.setTimeout(60_000)
 const worlds: World[] = []
@@ -23,7 +23,7 @@ async function newWorld(shell: 'dash' | 'busybox'): Promise<World> {
 /** As the runner does it: the script comes on standard input, the directory is relative to the home folder. */
 async function look(world: World): Promise<Server | undefined> {
   const cwd = join(world.root, 'site')
-  const stdin = await readFile(SCRIPT, 'utf8')
+  const stdin = script.toString()
   const said = await run('sh', ['-s', 'look', 'todo'], { env: world.env, cwd, stdin })
   expect(said).toMatchObject({ code: 0, stderr: '' })
   return parseLook(`a greeting of the login shell\n${said.stdout}`)

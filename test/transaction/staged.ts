@@ -2,7 +2,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { run, type Finished } from '../../src/process.ts'
 import { endOf } from './journal.ts'
-import { imageOf, SCRIPT, type Service, type World } from './world.ts'
+import { imageOf, script, type Service, type World } from './world.ts'
 
 /** What a test stages: a release (or, with `target`, only a plan for one that is there). */
 export type Staged = {
@@ -92,7 +92,7 @@ export async function upload(world: World, staged: Staged): Promise<void> {
   if (staged.services) await write('release/compose.yaml', JSON.stringify({ services: staged.services }))
   if (staged.env !== undefined) await write('release/env/.env', staged.env)
   for (const [path, content] of Object.entries(staged.files ?? {})) await write(`files/${path}`, content)
-  await write('plan/transaction.sh', await readFile(SCRIPT, 'utf8'))
+  await write('plan/transaction.sh', script.toString())
   await write('plan/probe.py', 'print("the stand-in answers for the probe")\n')
   await write('plan/steps', lines(staged.steps))
   if (staged.http !== false) await write('plan/http.json', '{"format":1,"urls":[]}')

@@ -4,6 +4,7 @@ import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { readAssets } from '../../src/assets.ts'
 import { run, type Finished } from '../../src/process.ts'
 
 /** A server of its own: a project directory, and the stand-in for Docker on PATH. */
@@ -38,7 +39,8 @@ export type State = {
 /** The image of a version of the app. */
 export const imageOf = (version: string): string => `registry/app@sha256:${version}`
 
-export const SCRIPT = fileURLToPath(new URL('../../src/server/transaction.sh', import.meta.url))
+/** The script as it is sent. */
+export const script = (await readAssets()).transaction
 const SERVER = fileURLToPath(new URL('./docker/server.py', import.meta.url))
 const CLIENT = fileURLToPath(new URL('./docker/client.pl', import.meta.url))
 /** A world is small and is flushed often. */
@@ -66,6 +68,7 @@ export async function copyWorld(from: { root: string }, shell: Shell = 'dash'): 
 async function furnish(root: string, shell: Shell): Promise<World> {
   const bin = join(root, 'bin')
   await mkdir(bin)
+  await writeFile(join(root, 'transaction.sh'), script)
   const client = (await readFile(CLIENT, 'utf8')).replace('@SERVER@', await startDocker()).replace('@WORLD@', root)
   await writeFile(join(bin, 'docker'), client, { mode: 0o755 })
   const directory = join(root, 'site/todo')
@@ -110,7 +113,8 @@ export const removeWorld = (world: World): Promise<void> => rm(world.root, { rec
 
 /** The shells at hand. */
 export const SHELLS: readonly Shell[] = existsSync('/bin/busybox') ? ['dash', 'busybox'] : ['dash']
-if (SHELLS.length < 2) process.stdout.write('There is no /bin/busybox (apt-get install busybox), so it is not tested.\n')
+if (SHELLS.length < 2)
+  process.stdout.write('There is no /bin/busybox (apt-get install busybox), so it is not tested.\n')
 
 export function stopDocker(): void {
   docker?.stop()
@@ -146,5 +150,6 @@ export async function changeState(world: { root: string }, change: (state: State
 
 /** Runs a verb of the script in the repository, as the runner would. */
 export function call(world: World, verb: string, words: readonly string[] = [], stdin = ''): Promise<Finished> {
-  return run('sh', [SCRIPT, verb, world.directory, ...words], { env: world.env, stdin, timeoutMs: 60_000 })
+  const options = { env: world.env, stdin, timeoutMs: 60_000 }
+  return run('sh', [join(world.root, 'transaction.sh'), verb, world.directory, ...words], options)
 }

@@ -1,0 +1,75 @@
+# shellcheck shell=sh
+## Docker: every call to it, and what its containers are doing.
+
+# One door to Compose: a clean environment, so that nothing of the login shell gets into a container, and every file named.
+compose() { # RELEASE ARGUMENTS…
+  release=$1
+  shift
+  if [ -f ".deploy/releases/$release/env/.env" ]; then variables=.deploy/releases/$release/env/.env
+  elif [ -f .env ]; then variables=.env
+  else variables=/dev/null; fi
+  env -i PATH="$PATH" HOME="$HOME" ${DOCKER_HOST:+"DOCKER_HOST=$DOCKER_HOST"} ${DOCKER_CONTEXT:+"DOCKER_CONTEXT=$DOCKER_CONTEXT"} \
+    ${XDG_RUNTIME_DIR:+"XDG_RUNTIME_DIR=$XDG_RUNTIME_DIR"} timeout -k 10 "$change_limit" \
+    docker compose --project-directory "$directory" -p "$(release_fact "$release" project)" --env-file "$variables" \
+    -f ".deploy/releases/$release/compose.yaml" "$@" </dev/null
+}
+
+ask() { timeout -k 5 "$call_limit" docker "$@" </dev/null 8>&-; }
+docker_answers() { timeout -k 1 10 docker version --format '{{.Server.Version}}' </dev/null >/dev/null 2>&1 8>&-; }
+
+# Sets `seen`: "ID SERVICE STATE NAME" of the project's containers, one-off ones left out. A silent Docker ends the step:
+# an empty list would mean that nothing is there.
+survey() {
+  seen=$(ask ps -a --no-trunc --filter "label=com.docker.compose.project=$project" --filter label=com.docker.compose.oneoff=False \
+    --format '{{.ID}} {{.Label "com.docker.compose.service"}} {{.State}} {{.Names}}')
+}
+
+ids_of() { # SERVICES [STATE]: ids of their containers, as seen
+  printf '%s\n' "$seen" | while read -r id service state _; do
+    if [ -n "$id" ] && is_listed "$service" "$1" && [ "${2:-$state}" = "$state" ]; then echo "$id"; fi
+  done
+}
+
+running() { printf '%s\n' "$seen" | while read -r _ service state _; do if [ "$state" = running ]; then echo "$service"; fi; done; }
+
+absent() { # RELEASE LIST: services of that list that have to be started; those that run once only when they never did
+  up=$(running) existing=$(printf '%s\n' "$seen" | second_word) once=$(release_list "$1" once)
+  release_list "$1" "$2" | while read -r service; do
+    if is_listed "$service" "$up"; then continue; fi
+    if is_listed "$service" "$once" && is_listed "$service" "$existing"; then continue; fi
+    echo "$service"
+  done
+}
+
+until_healthy() { # CONTAINERS: those with a health check of their own succeed in it, the others run or ran to their end
+  until=$(($(date +%s) + data_limit))
+  for id in $1; do
+    until docker_health "$id" || [ "$(ask inspect -f '{{.State.Status}} {{.State.ExitCode}}' "$id")" = "exited 0" ]; do
+      if is_aborted; then die 42 "aborted while waiting for a data service"; fi
+      [ "$(date +%s)" -lt "$until" ] || { show_last_lines "$id"; die 43 "a data service did not become healthy in $data_limit s"; }
+      pause 0.2
+    done
+  done
+}
+
+docker_health() { # CONTAINER: its health command succeeds, whenever Docker's own interval is; without one, it runs
+  asked=$1 separator=$(printf '\037')
+  answer=$(ask inspect -f '{{.State.Running}}{{"\x1f"}}{{with .Config.Healthcheck}}{{range .Test}}{{.}}{{"\x1f"}}{{end}}{{end}}' "$asked") || return 1
+  set --
+  IFS=$separator
+  for word in $answer; do set -- "$@" "$word"; done
+  unset IFS
+  [ "$1" = true ] || return 1
+  case ${2:-} in
+    CMD-SHELL) ask exec "$asked" /bin/sh -c "$3" >/dev/null 2>&1 ;;
+    CMD)
+      shift 2
+      ask exec "$asked" "$@" >/dev/null 2>&1
+      ;;
+  esac
+}
+
+show_last_lines() { # CONTAINER
+  echo "last lines of $(ask inspect -f '{{.Name}}' "$1"):"
+  ask logs --tail 30 "$1" 2>&1 | sed 's/^/  | /'
+}

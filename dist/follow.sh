@@ -1,0 +1,34 @@
+# shellcheck shell=sh
+## Beside the transaction: follow, abort.
+
+follow() { # DIRECTORY TRANSACTION JOURNAL-LINES LOG-LINES: what comes after those lines, until the end ("x …")
+  enter "$1"
+  transaction=$2 seen_journal=$3 seen_log=$4
+  while :; do
+    # Asked before reading: then nothing that was written can be missed.
+    if is_alive "$transaction"; then over=; else over=yes; fi
+    show_new j ".deploy/journal/$transaction" "$seen_journal"
+    seen_journal=$total
+    show_new l ".deploy/journal/$transaction.log" "$seen_log"
+    seen_log=$total
+    if [ -n "$over" ]; then break; fi
+    pause 0.1
+  done
+  for name in $(entries .deploy/journal); do
+    case $name in "$transaction".*.json) sed 's/^/r /' ".deploy/journal/$name" ;; esac
+  done
+  if [ -f ".deploy/journal/$transaction" ] && is_ended "$transaction"; then echo "x ended"; else echo "x died"; fi
+}
+
+show_new() { # MARK FILE SEEN: sets `total`
+  total=$3
+  if [ -f "$2" ]; then
+    total=$(wc -l <"$2")
+    if [ "$total" -gt "$3" ]; then sed -n "$(($3 + 1)),${total}s/^/$1 /p" "$2"; fi
+  fi
+}
+
+abort() { # DIRECTORY TRANSACTION: turns back at the next safe point, never in a running migration
+  enter "$1"
+  : >".deploy/journal/$2.abort"
+}

@@ -1,0 +1,113 @@
+# shellcheck shell=sh
+## Step health.
+
+# Sets `app`: "SERVICE STATE EXIT RESTARTS POLICY STARTED IMAGE ID" of a release's containers, a line each.
+inspect_release() { # RELEASE
+  survey
+  ids=$(ids_of "$(services_of "$1")")
+  [ -n "$ids" ] || die 45 "no container of the release exists"
+  look_again
+}
+
+look_again() {
+  app=$(on "$ids" ask inspect -f '{{index .Config.Labels "com.docker.compose.service"}} {{.State.Status}} {{.State.ExitCode}} {{.RestartCount}} {{or .HostConfig.RestartPolicy.Name "no"}} {{.State.StartedAt}} {{.Image}} {{.Id}}')
+}
+
+is_finished() { [ "$1 $2" = "exited 0" ] && is_listed "$3" "no${newline}on-failure"; } # STATE EXIT POLICY: a container that has run to its end, as it should
+
+step_health() {
+  inspect_release "$target"
+  deadline='' quiet_since='' firm_since='' warned=''
+  while :; do
+    if is_aborted; then die 42 "aborted while waiting for health"; fi
+    before=$app http=46
+    if app_is_healthy && look_again && [ "$app" = "$before" ]; then return; fi
+    if [ -z "$deadline" ]; then
+      limit=$(plan_fact health-timeout)
+      deadline=$(($(date +%s) + ${limit:-$(health_limit)}))
+    fi
+    if is_firm || [ "$(date +%s)" -ge "$deadline" ]; then
+      show_unhealthy
+      die "$http" "not healthy in time"
+    fi
+    pause 0.1
+    inspect_release "$target"
+  done
+}
+
+# A release that has answered the same refusal for ten seconds will not mend itself; 502 to 504 are a proxy's "not yet".
+is_firm() {
+  answer=.deploy/journal/$transaction.http.json
+  if ! grep -qsE '"reason": "(bad-request|https-redirect|status|server-error)"' "$answer" || grep -qE '"status": 50[234]' "$answer"; then
+    firm_since=
+    return 1
+  fi
+  firm_since=${firm_since:-$(date +%s)}
+  [ "$(date +%s)" -ge $((firm_since + 10)) ]
+}
+
+health_limit() { # start period + interval x retries of the slowest check, at least 60 s
+  on "$ids" ask inspect -f '{{with .Config.Healthcheck}}{{.StartPeriod.Nanoseconds}} {{.Interval.Nanoseconds}} {{.Retries}}{{end}}' | {
+    longest=60
+    while read -r start interval retries; do
+      if [ -z "$start" ]; then continue; fi
+      seconds=$(((start + (interval ? interval : 30000000000) * (retries ? retries : 3)) / 1000000000))
+      if [ "$seconds" -gt "$longest" ]; then longest=$seconds; fi
+    done
+    echo "$longest"
+  }
+}
+
+app_is_healthy() {
+  asker='' healthy=yes
+  while read -r service state exit restarts policy _ image id; do
+    if is_finished "$state" "$exit" "$policy"; then continue; fi
+    if [ "$restarts" -ge 3 ] || [ "$state" = dead ] || [ "$state $policy" = "exited no" ]; then
+      show_last_lines "$id"
+      die 47 "$service exit=$exit restarts=$restarts"
+    fi
+    if [ "$state" != running ] || { ! docker_health "$id" && ! inherits_check "$service" "$image" "$id"; }; then healthy=no; fi
+    if [ "$service" = "$(release_fact "$target" django)" ]; then asker=$id; fi
+  done <<END
+$app
+END
+  [ "$healthy" = yes ] && ask_http
+}
+
+# A worker has the web image's HEALTHCHECK without meaning it.
+inherits_check() { # SERVICE IMAGE CONTAINER
+  if [ "$1" = "$(release_fact "$target" django)" ] || is_listed "$1" "$(release_list "$target" fronts | first_word)"; then return 1; fi
+  [ "$(ask image inspect -f '{{json .Config.Healthcheck}}' "$2")" = "$(ask inspect -f '{{json .Config.Healthcheck}}' "$3")" ] || return 1
+  if ! is_listed "$1" "$warned"; then echo "warning: $1 has the health check of its image, which does not succeed there"; fi
+  warned=$warned$newline$1
+}
+
+ask_http() { # by the app's own Python from inside its network; sets `http`
+  if [ ! -f ".deploy/plans/$transaction/http.json" ]; then return; fi
+  [ -n "$asker" ] || return 1
+  read -r python <".deploy/releases/$target/facts/manage"
+  http=0
+  report http exec_http || http=$?
+  if [ "$http" -ne 0 ]; then return 1; fi
+  if ! grep -q '"nothing-speaks-http"' ".deploy/journal/$transaction.http.json"; then return; fi
+  # Nothing to ask: it has to run quietly for ten seconds.
+  http=46
+  quiet_since=${quiet_since:-$(date +%s)}
+  [ "$(date +%s)" -ge $((quiet_since + 10)) ]
+}
+
+exec_http() {
+  set -- timeout -k 5 "$call_limit" docker exec -i -e DEPLOY_DJANGO=http "$asker"
+  case ${python##*/} in
+    python* | pypy*) set -- "$@" "$python" -c "$(probe_word)" ;;
+    *) set -- in_django "$target" "$@" ;; # `uv run manage.py` names no Python
+  esac
+  "$@" <".deploy/plans/$transaction/http.json" 2>/dev/null
+}
+
+show_unhealthy() {
+  printf '%s\n' "$app" | while read -r service state _ restarts _ _ _ id; do
+    echo "$service is $state, $restarts restarts"
+    show_last_lines "$id"
+  done
+}

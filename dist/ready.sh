@@ -1,0 +1,23 @@
+# shellcheck shell=sh
+## Steps that make ready: recover, fence, data.
+
+step_recover() { recover_all replace; }
+
+step_fence() {
+  if [ ! -w . ] || [ ! -w .deploy ]; then die 30 "no permission to write in $directory"; fi
+  last=$(cat .deploy/transaction 2>/dev/null) || last=
+  if [ -f ".deploy/plans/$last/facts/run" ] && [ "$(plan_fact force)" != yes ]; then
+    served=$(cat ".deploy/plans/$last/facts/run")
+    if [ "$(plan_fact run)" -lt "$served" ]; then die 41 "run $(plan_fact run) is older than run $served, which deployed last"; fi
+  fi
+  check_settings "$target"
+}
+
+step_data() {
+  survey
+  starting=$(absent "$target" data)
+  if [ -z "$starting" ]; then return; fi
+  on "$starting" compose "$target" up -d --no-deps --no-recreate
+  survey
+  until_healthy "$(ids_of "$starting")"
+}

@@ -1,0 +1,89 @@
+# shellcheck shell=sh
+## Stage and plan: what comes before a transaction; the site is untouched.
+
+stage() { # DIRECTORY TRANSACTION: what was uploaded to .deploy/incoming is put in place, the target's images are pulled
+  enter "$1"
+  transaction=$2 incoming=.deploy/incoming/$2
+  if [ -f .deploy/format ] && [ "$(cat .deploy/format)" -gt "$format" ]; then
+    die 31 "this server's files have format $(cat .deploy/format), this version knows $format"
+  fi
+  chmod 700 .deploy
+  mkdir -p .deploy/releases .deploy/plans .deploy/journal .deploy/files
+  [ -f .deploy/format ] || echo "$format" >.deploy/format
+  if [ -e ".deploy/plans/$transaction" ] || { [ -d "$incoming/release" ] && [ -e ".deploy/releases/$transaction" ]; }; then
+    die 50 "transaction $transaction was staged before"
+  fi
+  # The plan first: it keeps another transaction's prune away from its target. Files that are there already become young.
+  mv "$incoming/plan" ".deploy/plans/$transaction"
+  for name in $(entries "$incoming/files"); do
+    if [ -d ".deploy/files/$name" ]; then touch ".deploy/files/$name"; else mv "$incoming/files/$name" ".deploy/files/$name"; fi
+  done
+  if [ -d "$incoming/release" ]; then mv "$incoming/release" ".deploy/releases/$transaction"; fi
+  rm -rf "$incoming"
+  pull "$(plan_fact target)"
+}
+
+pull() { # RELEASE; on standard input three lines for each login: registry, username, password
+  login=
+  while read -r registry && read -r username && read -r password; do
+    if [ -z "$login" ]; then make_login; fi
+    printf '%s' "$password" | timeout -k 5 "$call_limit" docker --config "$login" login -u "$username" --password-stdin "$registry" >/dev/null 2>"$login/error" ||
+      die 32 "the registry $registry refused the login from this server: $(tail -n 1 "$login/error")"
+  done
+  number=0 jobs='' failed=0
+  for image in $(release_fact "$1" images | second_word | sort -u); do
+    number=$((number + 1))
+    pull_image "$image" "deploy-django/$(release_fact "$1" project):$1.$number" &
+    jobs="$jobs $!"
+  done
+  for job in $jobs; do wait "$job" || failed=$?; done
+  return "$failed"
+}
+
+make_login() { # a folder for logins that live for this pull: in memory, where the server has it, so they reach no disk
+  for memory in "${XDG_RUNTIME_DIR:-}" /dev/shm "$directory/.deploy"; do
+    if [ -n "$memory" ] && [ -w "$memory" ]; then break; fi
+  done
+  login=$(mktemp -d "$memory/deploy-django.XXXXXX")
+  trap 'rm -rf "$login"' EXIT
+  trap 'exit 129' HUP INT TERM
+  # The named context of a rootless daemon is kept in the folder that --config replaces.
+  if socket=$(ask context inspect --format '{{.Endpoints.docker.Host}}' 2>/dev/null); then export DOCKER_HOST="$socket"; fi
+}
+
+pull_image() { # IMAGE TAG: the tag keeps a `docker image prune` from taking a release's image away
+  if ! ask image inspect "$1" >/dev/null 2>&1; then
+    echo "pulling $1"
+    timeout -k 5 "$pull_limit" docker ${login:+--config "$login"} pull -q "$1" </dev/null >/dev/null || die 33 "this server could not pull $1"
+  fi
+  ask tag "$1" "$2"
+}
+
+check_settings() { # RELEASE: what the compose file wants from this server is here
+  release_list "$1" env-files | while IFS= read -r file; do
+    [ -e "$file" ] || die 34 "$file"
+  done
+  # Of an env file that it cannot read, Compose shows values.
+  answer=$(compose "$1" config -q 2>&1) ||
+    die 35 "$(printf '%s\n' "$answer" | grep -v level=warning | sed 's/\(unterminated quoted value\|in variable name\) .*/\1/' | tr '\n' ' ')"
+  # A variable that is set nowhere would become an empty string: empty passwords are made this way.
+  unset_names=$(printf '%s\n' "$answer" | sed -n 's/.*The \\*"\([A-Za-z0-9_]*\)\\*" variable is not set.*/\1/p' | sort -u)
+  if [ -z "$unset_names" ]; then return; fi
+  asked=$(for name in $unset_names; do
+    if grep -qE "[$][{]?$name([^A-Za-z0-9_]|\$)" ".deploy/releases/$1/compose.yaml"; then printf '%s ' "$name"; fi
+  done)
+  [ -z "$asked" ] || die 36 "$asked"
+  # The others are no variables but what stands behind a `$` in a value of an env file, so they are not shown.
+  die 51 "a value in an env file has a dollar sign"
+}
+
+plan() { # DIRECTORY TRANSACTION VERB: the probe's answer of the target's image; nothing is changed
+  enter "$1"
+  transaction=$2 target=$(plan_fact target)
+  project=$(release_fact "$target" project)
+  check_settings "$target"
+  survey
+  # Before the first deploy there is no database to ask.
+  if [ -z "$(read_current)" ] && [ -n "$(absent "$target" data)" ]; then set -- "$1" "$2" list; fi
+  run_probe "$target" "$3" --rm
+}

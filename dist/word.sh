@@ -1,0 +1,50 @@
+# shellcheck shell=sh
+## Words of the script: what a step says and reads. Facts are files, read line by line.
+
+die() { # CODE TEXT…: the runner turns the code into an explanation (src/server/failure.ts)
+  code=$1
+  shift
+  printf 'deploy-django: %s\n' "$*" >&2
+  exit "$code"
+}
+
+enter() { # the project's directory is the working directory of everything below
+  cd "$1" 2>/dev/null || die 30 "no directory $1"
+  directory=$(pwd -P)
+}
+
+now() {
+  stamp=$(date -u +%Y-%m-%dT%H:%M:%S.%3NZ)
+  case $stamp in
+    '' | *[!0-9TZ:.-]*) stamp=$(date -u +%Y-%m-%dT%H:%M:%SZ) ;; # BusyBox has no fractions
+  esac
+  echo "$stamp"
+}
+
+flush() { sync "$@" 2>/dev/null || sync; }
+pause() { sleep "$1" 2>/dev/null || sleep 1; }
+entries() { ls "$1" 2>/dev/null || true; }
+first_word() { while read -r word _; do printf '%s\n' "$word"; done; }
+second_word() { while read -r _ word _; do printf '%s\n' "$word"; done; }
+is_listed() { case "$newline$2$newline" in *"$newline$1$newline"*) ;; *) return 1 ;; esac; }
+
+only_in() { # LIST LIST: what the first has and the second has not
+  printf '%s\n' "$1" | while read -r item; do
+    if [ -n "$item" ] && ! is_listed "$item" "$2"; then printf '%s\n' "$item"; fi
+  done
+}
+
+on() { # LIST COMMAND…: the command with the words of the list behind it; nothing when there are none
+  list=$1
+  shift
+  given=$#
+  for item in $list; do set -- "$@" "$item"; done
+  if [ "$#" -gt "$given" ]; then "$@"; fi
+}
+
+show() { while IFS= read -r line || [ -n "$line" ]; do printf '%s\n' "$line"; done <"$1"; } # without starting a program
+release_fact() { show ".deploy/releases/$1/facts/$2"; }
+release_list() { if [ -f ".deploy/releases/$1/facts/$2" ]; then release_fact "$1" "$2"; fi; }
+plan_fact() { show ".deploy/plans/$transaction/facts/$1"; }
+read_current() { if [ -s .deploy/current ]; then show .deploy/current; fi; }
+services_of() { release_list "$1" services | second_word; }

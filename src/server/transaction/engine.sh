@@ -1,0 +1,163 @@
+# shellcheck shell=sh
+## Engine: lock, walk, back, recover.
+
+begin() { # DIRECTORY TRANSACTION: starts the engine, which outlives this session
+  enter "$1"
+  log=.deploy/journal/$2.log
+  setsid sh ".deploy/plans/$2/transaction.sh" engine "$directory" "$2" </dev/null >>"$log" 2>&1 &
+  tries=0
+  until [ -s "$log" ]; do
+    tries=$((tries + 1))
+    [ "$tries" -lt 500 ] || die 49 "the transaction did not start"
+    pause 0.02
+  done
+}
+
+engine() { # DIRECTORY TRANSACTION
+  enter "$1"
+  transaction=$2
+  trap '' HUP
+  # Descriptor 8 says that this engine lives; its children do not have it.
+  exec 8>>".deploy/plans/$transaction/alive"
+  tries=0
+  until flock -n 8; do
+    tries=$((tries + 1))
+    [ "$tries" -lt 20 ] || die 37 "transaction $transaction is already running"
+    pause 0.05
+  done
+  echo "transaction $transaction"
+  opening="begin $transaction $(plan_fact target) from"
+  take_lock "$transaction $(plan_fact url)" || {
+    serving=$(read_current)
+    # In one breath: whoever has the lock must not find this transaction open.
+    printf '%s\n' "$(now) $opening ${serving:--}" "$(now) end back $serving" >>".deploy/journal/$transaction"
+    exit 0
+  }
+  if [ ! -f ".deploy/journal/$transaction" ]; then
+    serving=$(read_current)
+    journal "$opening" "${serving:--}"
+    walk
+  elif ! is_ended "$transaction"; then
+    resume "$directory" "$transaction"
+  fi
+}
+
+# Descriptor 9 is the project's lock. Every child inherits it, so an orphan that still changes the server must end before
+# anybody else begins.
+take_lock() { # NAME: waits, and says for whom; fails when this transaction is aborted meanwhile
+  exec 9>>.deploy/lock
+  holder=
+  until flock -n 9; do
+    if is_aborted; then return 1; fi
+    if [ "$holder" != "$(cat .deploy/lock)" ]; then
+      holder=$(cat .deploy/lock)
+      echo "waiting for the lock, held by $holder"
+    fi
+    pause 0.2
+  done
+  echo "$1" >.deploy/lock
+}
+
+walk() { # the steps that are not done yet, to the end or back
+  while read -r step <&3; do
+    if happened "$step" end; then continue; fi
+    if is_aborted && ! happened verify end; then back aborted; return; fi
+    result=0
+    attempt "$step" || result=$?
+    if [ "$result" -eq 0 ]; then continue; fi
+    # A release that is committed stays so, whatever its prune says. Once `verify` has ended there is no way back but a
+    # rollback: what is left is tried again by whoever comes next.
+    if happened commit end; then break; fi
+    if happened verify end; then exit "$result"; fi
+    back "$step" "$result"
+    return
+  done 3<".deploy/plans/$transaction/steps"
+  if happened commit end; then journal end committed "$(read_current)"; else journal end unchanged "$(read_current)"; fi
+}
+
+attempt() { # STEP: again when it failed because the daemon was away; what is unknown is no failure
+  deadline=
+  while :; do
+    result=0
+    perform "$1" || result=$?
+    if [ "$result" -eq 0 ] || docker_answers; then break; fi
+    echo "docker does not answer: waiting for it"
+    deadline=${deadline:-$(($(date +%s) + away_limit))}
+    until docker_answers || [ "$(date +%s)" -ge "$deadline" ]; do pause 0.2; done
+    if [ "$(date +%s)" -ge "$deadline" ]; then result=38; break; fi
+  done
+  if [ "$result" -eq 0 ]; then journal "$1" end; else journal "$1" fail "$result"; fi
+  return "$result"
+}
+
+perform() { # STEP: as a process of its own
+  note=$(announce "$1") && journal "$1" "begin${note:+ $note}" &&
+    sh ".deploy/plans/$transaction/transaction.sh" step "$directory" "$transaction" "$1" 3<&- 8>&-
+}
+
+announce() { # STEP: what its undo must know, which is on disk before the deed
+  target=$(plan_fact target)
+  current=$(read_current)
+  case $1 in
+    # In here `set -e` has no say.
+    swap) project=$(release_fact "$target" project) && survey && count_running ;;
+    commit) echo "$target after ${current:--}" ;;
+  esac
+}
+
+back() { # REASON…: to the release that serves
+  happened back begin || journal back begin "$@"
+  echo "going back: $*"
+  if happened swap begin || happened migrate begin || happened replan begin; then
+    attempt undo || {
+      journal back fail
+      echo "going back failed: the next deploy, rollback or recovery tries again"
+      exit 39
+    }
+  fi
+  journal back end
+  journal end back "$(read_current)"
+}
+
+resume() { # DIRECTORY TRANSACTION: finishes what died, under the caller's lock
+  enter "$1"
+  transaction=$2
+  echo "finishing transaction $transaction, which was interrupted"
+  # A power loss may have torn the last line.
+  if [ -n "$(tail -c 1 ".deploy/journal/$transaction")" ]; then echo >>".deploy/journal/$transaction"; fi
+  if happened back begin; then back
+  elif happened verify end; then walk
+  else back interrupted; fi
+}
+
+recover() { # DIRECTORY: by itself, when no transaction follows
+  enter "$1"
+  transaction=
+  take_lock recovery
+  recover_all
+}
+
+recover_all() { # [replace]: a way back that cannot be finished does not hold up a release that replaces both sides
+  for id in $(entries .deploy/journal); do
+    case $id in *[0-9]) ;; *) continue ;; esac
+    if [ "$id" = "$transaction" ] || is_ended "$id" || is_alive "$id"; then continue; fi
+    script=.deploy/plans/$id/transaction.sh
+    if [ -f "$script" ] && sh "$script" resume "$directory" "$id" 3<&-; then continue; fi
+    if [ "${1:-}" = replace ] && docker_answers && { [ ! -f "$script" ] || says "$id" back begin; }; then
+      echo "warning: transaction $id could not go back; this one replaces what it left"
+      (transaction=$id && journal end failed "$(read_current)")
+    else
+      die 40 "transaction $id was interrupted and could not be finished"
+    fi
+  done
+}
+
+step() { # DIRECTORY TRANSACTION STEP
+  enter "$1"
+  transaction=$2
+  target=$(plan_fact target)
+  project=$(release_fact "$target" project)
+  current=$(read_current)
+  migration=$project-migrate
+  "step_$3"
+}

@@ -1,0 +1,51 @@
+# shellcheck shell=sh
+## Look: what is on the server, for the runner to decide by.
+
+look() { # DIRECTORY: facts for the runner, a word and its value a line
+  echo "deploy-django look $format"
+  echo "home $(pwd -P)"
+  for tool in docker flock setsid timeout tar base64; do
+    command -v "$tool" >/dev/null 2>&1 || echo "missing $tool"
+  done
+  if command -v docker >/dev/null 2>&1; then
+    if server=$(ask version --format '{{.Server.Version}} {{.Server.Arch}}' 2>&1); then
+      echo "docker $server"
+      if compose_version=$(ask compose version --short 2>/dev/null); then echo "compose $compose_version"; fi
+      root=$(ask info --format '{{.DockerRootDir}}' 2>/dev/null) || root=/
+      [ -d "$root" ] || root=/
+      echo "disk $(df -Pk "$root" | { read -r _; read -r _ _ _ free _; echo "$free"; })"
+    else
+      printf 'docker-error %s\n' "$(printf '%s' "$server" | tr '\n' ' ')"
+    fi
+  fi
+  case $1 in */*) beside=${1%/*} ;; *) beside=. ;; esac
+  for name in $(entries "$beside"); do
+    if [ -d "$beside/$name/.deploy" ]; then echo "project $beside/$name"; fi
+  done
+  if cd "$1" 2>/dev/null && [ -f .deploy/format ]; then look_releases; fi
+  echo "end"
+}
+
+is_whole() { # RELEASE: all of its containers run
+  project=$(release_fact "$1" project) && (check_containers "$1" "$(services_of "$1")") >/dev/null 2>&1
+}
+
+look_releases() {
+  echo "format $(cat .deploy/format)"
+  current=$(read_current)
+  echo "current $current"
+  if [ -n "$current" ] && is_whole "$current"; then echo "whole yes"; fi
+  echo "previous $(previous_of "$current")"
+  commits | while read -r _ _ _ id _; do echo "served $id"; done
+  for id in $(entries .deploy/releases); do
+    echo "release $id"
+    for name in $(entries ".deploy/releases/$id/facts"); do
+      if [ "$name" = migrations ]; then continue; fi
+      while IFS= read -r line; do printf 'fact %s %s %s\n' "$id" "$name" "$line"; done <".deploy/releases/$id/facts/$name"
+    done
+  done
+  for id in $(entries .deploy/plans); do
+    echo "plan $id"
+    if [ -f ".deploy/journal/$id" ] && ! is_ended "$id"; then echo "open $id"; fi
+  done
+}

@@ -1,0 +1,56 @@
+# shellcheck shell=sh
+## Steps verify and fit.
+
+check_containers() { # RELEASE SERVICES: each of these services is there, of the release's image, and runs
+  inspect_release "$1"
+  images=$(release_fact "$1" images | second_word | sort -u)
+  image_ids=$(on "$images" ask image inspect -f '{{.Id}}')
+  missing=$(only_in "$2" "$(printf '%s\n' "$app" | first_word)" | tr '\n' ' ')
+  [ -z "$missing" ] || die 45 "no container of $missing"
+  while read -r service state exit _ policy _ image id; do
+    if ! is_listed "$service" "$2"; then continue; fi
+    is_listed "$image" "$image_ids" || die 48 "$service runs $image, not the release's image"
+    [ "$state" = running ] || is_finished "$state" "$exit" "$policy" || { show_last_lines "$id"; die 47 "$service is $state exit=$exit"; }
+  done <<END
+$app
+END
+}
+
+step_verify() {
+  check_containers "$target" "$(services_of "$target")"
+  beside=$(look_others)
+  id=$(ids_of "$(release_fact "$target" django)" running | head -n 1)
+  [ -n "$id" ] || die 45 "no container of the release runs Django"
+  verified=0
+  report verify in_django "$target" ask exec -e DEPLOY_DJANGO=verify "$id" || verified=$?
+  if [ "$verified" -eq 19 ] && [ "$(release_list "$target" migrate)" = none ]; then
+    echo "warning: migrations are pending, and nobody applies them (migrate: none)"
+    verified=0
+  fi
+  [ "$verified" -eq 0 ] || return "$verified"
+  if [ -n "$beside" ]; then check_others "$beside"; fi
+}
+
+look_others() { on "$(ids_of "$(release_list "$target" others)")" ask inspect -f '{{.Id}} {{.State.StartedAt}} {{.State.Status}} {{.State.ExitCode}} {{or .HostConfig.RestartPolicy.Name "no"}}'; }
+
+check_others() { # AS-SEEN: a proxy that is not built here came along in the swap; without it nobody reaches the app
+  until=$(($(date +%s) + 20))
+  while :; do
+    beside=$(look_others)
+    down=$(printf '%s\n' "$beside" | while read -r id _ state exit policy; do
+      if [ "$state" = running ] || is_finished "$state" "$exit" "$policy"; then continue; fi
+      echo "$id"
+    done)
+    if [ "$beside" = "$1" ] && [ -z "$down" ]; then return; fi
+    if [ "$(date +%s)" -ge "$until" ]; then
+      for id in ${down:-$(printf '%s\n' "$beside" | first_word)}; do show_last_lines "$id"; done
+      die 47 "a service in front of the app does not stay up"
+    fi
+    set -- "$beside"
+    pause 1
+  done
+}
+
+step_fit() { # the target's models on the database as it is now
+  report fit run_probe "$target" fit --rm
+}
