@@ -270,9 +270,9 @@ describe('the engine and its step are killed', () => {
   })
 
   test('together with the call', async () => {
-    // What this leaves is what the pictures show; so every sixth point is enough.
+    // What this leaves is what the pictures show; so every fifth point is enough.
     await atEvery(
-      (_, at) => at % 6 === 0,
+      (_, at) => at % 5 === 0,
       async (world, at, place) => {
         await arm(world, { mode: 'kill', at, spare: 'nothing' })
         expect((await engine(world, v2.id)).code).not.toBe(0)
