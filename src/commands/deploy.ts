@@ -40,7 +40,11 @@ export async function deploy(inputs: DeployInputs, context: Context, report: Rep
 
   // The repository, then the server: nothing is built for a server that cannot take it.
   const files = chooseFiles(inputs.composeFiles, (path) => existsSync(join(workspace, path)))
-  const project = await readProject({ workspace, files, temp: folder, run, env })
+  const [project] = await Promise.all([
+    readProject({ workspace, files, temp: folder, run, env }),
+    // Only the handshake, which takes as long.
+    connection.reach(['true']),
+  ])
   const named = {
     input: inputs.project,
     server: undefined,

@@ -39,7 +39,9 @@ export function planDeploy(
   const digest = found.kind === 'live' ? found.digest : ''
   if (same && (pending.length === 0 || migrate === 'none'))
     return { kind: 'unchanged', steps: LOOK_ONLY, pending, digest }
-  const migrating: Step[] = migrate === 'external' || migrate === 'none' ? [] : ['replan', 'migrate']
+  // Without a pending migration `verify` sees whether anybody changed that meanwhile, with one start of Django less.
+  const ours = pending.length > 0 && (migrate === 'auto' || migrate === 'before')
+  const migrating: Step[] = ours ? ['replan', 'migrate'] : []
   return { kind: 'deploy', steps: ['recover', 'fence', 'data', ...migrating, ...SWAP], pending, digest }
 }
 

@@ -20,11 +20,15 @@ export type ImageFacts = {
 export type ImageMigration = { app: string; name: string; source: string }
 
 /** The Django image of a release. */
-export type Inspected = {
+export type DjangoImage = {
   target: Target
   facts: ImageFacts
   /** Absolute path of manage.py in the image; undefined when the manage words name no file. */
   managePath: string | undefined
+}
+
+/** What Django says inside that image. */
+export type Listed = {
   migrations: readonly ImageMigration[]
   /** `static`: the settings cannot be imported without the server's environment, the files were read instead. */
   confidence: 'imported' | 'static'
@@ -34,7 +38,7 @@ export type Inspected = {
   python: string | undefined
 }
 
-/** What `inspectImages` needs. `services` is the input; its first service decides between several images. */
+/** What is needed to look into images. `services` is the input; its first service decides between several images. */
 export type InspectFacts = {
   targets: readonly Target[]
   services: readonly string[]
@@ -48,8 +52,8 @@ type Tools = { run: Run; env: NodeJS.ProcessEnv; signal?: AbortSignal | undefine
 
 const PROBE_TIMEOUT_MS = 180_000
 
-/** Finds the Django image among the finished ones and lists its migrations; no network, no mounts. */
-export async function inspectImages(facts: InspectFacts, tools: Tools): Promise<Inspected> {
+/** Finds the Django image among the finished ones; nothing of an image is started for it. */
+export async function findDjango(facts: InspectFacts, tools: Tools): Promise<DjangoImage> {
   const script = facts.manage.find((word) => word.endsWith('.py'))
   const looked = await Promise.all(
     facts.targets.map(async (target) => {
@@ -60,8 +64,7 @@ export async function inspectImages(facts: InspectFacts, tools: Tools): Promise<
     }),
   )
   const { target, image, path } = await choose(looked, facts, tools)
-  const result = await probe(target, facts, tools)
-  return { target, facts: image, managePath: path, ...result }
+  return { target, facts: image, managePath: path }
 }
 
 /** Working folder, command, architecture and user of an image. */
@@ -159,9 +162,8 @@ async function hasFile(reference: string, path: string, { run, env }: Tools): Pr
   }
 }
 
-type Listed = Omit<Inspected, 'target' | 'facts' | 'managePath'>
-
-async function probe(target: Target, facts: InspectFacts, tools: Tools): Promise<Listed> {
+/** Lists the migrations of the Django image; no network, no mounts. */
+export async function listMigrations(target: Target, facts: InspectFacts, tools: Tools): Promise<Listed> {
   const [python = 'python', ...words] = facts.manage
   const program = `exec(__import__('base64').b64decode('${Buffer.from(facts.probe).toString('base64')}'))`
   const inDjango = [...words, 'shell', '-v', '0', '-c', program]

@@ -4,7 +4,7 @@ import type { Project } from '../compose/project.ts'
 import { DeployError } from '../errors.ts'
 import type { Run } from '../process.ts'
 import { bake, planBake, type Commit } from './bake.ts'
-import { inspectImages, type Inspected } from './inspect.ts'
+import { findDjango, listMigrations, type DjangoImage, type Listed } from './inspect.ts'
 import { candidateNames, nameImages, registryOf, type NamingFacts } from './name.ts'
 import { push, reuse } from './push.ts'
 import { openRegistry, type Login } from './registry.ts'
@@ -13,7 +13,7 @@ import { openRegistry, type Login } from './registry.ts'
 export type Made = {
   /** Service to `name@digest`, for every service that is built here. */
   images: ReadonlyMap<string, string>
-  django: Inspected
+  django: DjangoImage & Listed
 }
 
 /** What `makeImages` needs. */
@@ -63,7 +63,11 @@ export async function makeImages(facts: MakeFacts, tools: Tools): Promise<Made> 
     const environments = new Map(
       [...facts.project.services.values()].map(({ name, environment }) => [name, environment]),
     )
-    const django = await inspectImages({ ...facts, targets: plan.targets, environments }, { run, env, signal })
+    const looking = { ...facts, targets: plan.targets, environments }
+    const django = await findDjango(looking, { run, env, signal })
+    // Django needs seconds to start, which a push takes as well.
+    const listing = listMigrations(django.target, looking, { run, env, signal })
+    listing.catch(() => {})
     const names = nameImages(groups, django.target.group, facts.naming)
     const named = plan.targets.map((target) => ({ target, name: names.get(target.group.name) ?? '' }))
     const pushed = await group(`Push ${[...new Set(names.values())].join(', ')}`, () =>
@@ -76,7 +80,7 @@ export async function makeImages(facts: MakeFacts, tools: Tools): Promise<Made> 
     const images = named.flatMap(({ target, name }) =>
       target.group.services.map((service): [string, string] => [service, pushed.get(name) ?? '']),
     )
-    return { images: new Map(images), django }
+    return { images: new Map(images), django: { ...django, ...(await listing) } }
   } finally {
     await registry.close()
   }

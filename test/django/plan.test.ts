@@ -29,7 +29,7 @@ describe('planDeploy', () => {
 
   test.each<Case>([
     ['new code and a migration', live(due), 'auto', false, 'deploy', migrating],
-    ['new code alone still asks under the lock', live(), 'auto', false, 'deploy', migrating],
+    ['new code alone is only verified', live(), 'auto', false, 'deploy', [...start, ...swap]],
     ['before is what auto does', live(due), 'before', false, 'deploy', migrating],
     ['an image that migrates by itself', live(due), 'external', false, 'deploy', [...start, ...swap]],
     ['nobody migrates', live(due), 'none', false, 'deploy', [...start, ...swap]],

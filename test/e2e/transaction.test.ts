@@ -79,7 +79,7 @@ describe.each(SHELLS)('under %s', (shell) => {
       told('r')
         .map((line) => (JSON.parse(line) as { verb: string }).verb)
         .sort(),
-    ).toEqual(['http', 'migrate', 'verify'])
+    ).toEqual(['http', 'migrate'])
     expect(all.at(-1)).toBe('x ended')
 
     const journal = told('j')

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals'
 import { groupBuilds } from '../../src/compose/group.ts'
 import { planBake } from '../../src/image/bake.ts'
-import { inspectImages } from '../../src/image/inspect.ts'
+import { findDjango, listMigrations } from '../../src/image/inspect.ts'
 import { projectOf } from '../compose/model.ts'
 import { fakeDocker, type Call } from './fake.ts'
 
@@ -75,7 +75,12 @@ function inspect({
     probe: 'print(1)',
     environments: new Map([['web', new Map(Object.entries(environment))]]),
   }
-  return { result: inspectImages(facts, { run: docker.run, env: { PATH: '/bin' } }), calls: docker.calls }
+  const tools = { run: docker.run, env: { PATH: '/bin' } }
+  const result = findDjango(facts, tools).then(async (django) => ({
+    ...django,
+    ...(await listMigrations(django.target, facts, tools)),
+  }))
+  return { result, calls: docker.calls }
 }
 
 const nothing = { web: [], job: [], proxy: [] }
