@@ -1,13 +1,11 @@
 import { describe, expect, test } from '@jest/globals'
-import { readdirSync, readFileSync } from 'node:fs'
+import { readAssets } from '../../src/assets.ts'
 import { codes, explain, type DeployError } from '../../src/errors.ts'
 import { findDocument } from '../../src/django/document.ts'
 import { isKnownExit } from '../../src/server/exit.ts'
 import { explainEnding, explainProbe, explainStage } from '../../src/server/failure.ts'
 import { conclude, parseJournalLine, type Ending } from '../../src/server/follow.ts'
 
-const src = new URL('../../src/', import.meta.url)
-const read = (file: string): string => readFileSync(new URL(file, src), 'utf8')
 const numbers = (text: string, pattern: RegExp): number[] =>
   [...new Set([...text.matchAll(pattern)].map((match) => Number(match[1])))].sort((a, b) => a - b)
 
@@ -18,14 +16,12 @@ const document = (facts: object): NonNullable<ReturnType<typeof findDocument>> =
 }
 const stage = (code: number, stderr = ''): DeployError => explainStage({ code, stdout: '', stderr })
 
+const { transaction, probe } = await readAssets()
+
 describe('every exit code has an explanation', () => {
-  const shell = readdirSync(new URL('server/', src)).filter((file) => file.endsWith('.sh'))
-  const ours = numbers(
-    shell.map((file) => read(`server/${file}`)).join('\n'),
-    /(?:\b(?:die|exit|return) |\b(?:result|http|code)=)([3-9]\d)\b/g,
-  )
+  const ours = numbers(transaction.toString(), /(?:\b(?:die|exit|return) |\b(?:result|http|code)=)([3-9]\d)\b/g)
   // `A, B, C = 10, 11, 12` and `A = 1`, in capitals at the start of a line.
-  const assigned = read('django/probe.py').matchAll(/^[A-Z_]+(?:, [A-Z_]+)* = (\d+(?:, \d+)*)$/gm)
+  const assigned = probe.toString().matchAll(/^[A-Z_]+(?:, [A-Z_]+)* = (\d+(?:, \d+)*)$/gm)
   const probes = [...assigned].flatMap(([, values = '']) => values.split(', ').map(Number)).filter((code) => code >= 10)
 
   test('the sources are read', () => {
