@@ -43,6 +43,11 @@ const connection = {
     required: true,
     parse: parseKnownHosts,
   }),
+  'jump-host': input({
+    description:
+      'a bastion in front of the server, in the form of `host`, with the same key; `known-hosts` then holds the host keys of both',
+    parse: value.optional(parseHost),
+  }),
 }
 
 const health = {

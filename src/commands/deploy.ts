@@ -31,12 +31,7 @@ import { healthQuestion, walk } from './walk.ts'
 export async function deploy(inputs: DeployInputs, context: Context, report: Report): Promise<void> {
   const { run, runner, folder, assets, environment: env, signal } = context
   const { workspace } = runner
-  const connection = await connect(
-    run,
-    { host: inputs.host, key: inputs.sshKey, knownHosts: inputs.knownHosts },
-    folder,
-    signal,
-  )
+  const connection = await connect(run, inputs, folder, signal)
 
   // The repository, then the server: nothing is built for a server that cannot take it.
   const files = chooseFiles(inputs.composeFiles, (path) => existsSync(join(workspace, path)))

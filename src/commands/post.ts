@@ -1,9 +1,9 @@
 import { info, warning } from '@actions/core'
 import { explain } from '../errors.ts'
-import type { Host } from '../login.ts'
 import type { Run } from '../process.ts'
 import { disconnect, reconnect, type Connection } from '../server/connection.ts'
 import { explainEnding } from '../server/failure.ts'
+import type { Route } from '../server/ssh-config.ts'
 import { followed, type Followed } from '../state.ts'
 import { watchToEnd } from './walk.ts'
 
@@ -11,10 +11,10 @@ import { watchToEnd } from './walk.ts'
 const FOLLOW_LIMIT_MS = 4 * 60_000
 
 /** Follows a transaction that main could not follow to its end, and closes the connection that main left. */
-export async function followAfterCancel(run: Run, folder: string, readInputs: () => { host: Host }): Promise<void> {
+export async function followAfterCancel(run: Run, folder: string, readInputs: () => Route): Promise<void> {
   const transaction = followed()
   try {
-    if (transaction) await report(reconnect(run, readInputs().host, folder), transaction)
+    if (transaction) await report(reconnect(run, readInputs(), folder), transaction)
   } finally {
     await disconnect(run, folder)
   }

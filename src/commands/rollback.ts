@@ -18,12 +18,7 @@ import { healthQuestion, walk } from './walk.ts'
 /** Back to an older release, from what the server kept of it: no checkout, no build, no registry. */
 export async function rollback(inputs: RollbackInputs, context: Context, report: Report): Promise<void> {
   const { run, folder, signal, assets, runner } = context
-  const connection = await connect(
-    run,
-    { host: inputs.host, key: inputs.sshKey, knownHosts: inputs.knownHosts },
-    folder,
-    signal,
-  )
+  const connection = await connect(run, inputs, folder, signal)
 
   const { directory, server } = await findProject(connection, assets.transaction.toString(), inputs.directory)
   checkServer(server, inputs.host.user)

@@ -1,12 +1,13 @@
-import { createHash } from 'node:crypto'
-import { writeFile } from 'node:fs/promises'
+import { appendFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DeployError } from '../errors.ts'
 import type { Host, KnownHosts } from '../login.ts'
 import type { Finished, Run, RunOptions } from '../process.ts'
+import { seeHostKeys, wrongHostKey, type Ssh } from './host-key.ts'
+import { canShare, configureSsh, hopsOf, serverOf, type Hop, type Route } from './ssh-config.ts'
 
-/** What is needed to log in; the key is a secret. */
-export type Credentials = { host: Host; key: string; knownHosts: KnownHosts }
+/** What is needed to log in, by the names of the inputs; the key is a secret. */
+export type Credentials = Route & { sshKey: string; knownHosts: KnownHosts }
 
 /** One multiplexed SSH connection: every call costs a channel, not a handshake. */
 export type Connection = {
@@ -22,12 +23,10 @@ const SSH_FAILED = 255
 /** Not `=` in front: zsh would put the path of a program in its place. */
 const PLAIN_WORD = /^[A-Za-z0-9_@%+:,./][A-Za-z0-9_@%+=:,./-]*$/
 const OPTION_WORD = /^-[A-Za-z]+$/
-/** The path of a socket has 103 bytes at most (macOS), and ssh first makes it under a name that is 17 bytes longer. */
-const LONGEST_SOCKET_PATH = 86
 
 /**
  * Prepares the connection in `folder` (private to this run, removed by who made it): key, known hosts and configuration in
- * files of mode 0600. Nothing is sent before the first call.
+ * files of mode 0600. Nobody logs in to the server before the first call; for fingerprints it is asked for its keys.
  */
 export async function connect(
   run: Run,
@@ -35,33 +34,44 @@ export async function connect(
   folder: string,
   signal?: AbortSignal,
 ): Promise<Connection> {
-  const { host } = credentials
-  const knownHosts = await pin(run, host, credentials.knownHosts, signal)
-  await writeFile(join(folder, 'key'), credentials.key, { mode: 0o600 })
-  await writeFile(join(folder, 'known_hosts'), knownHosts.join('\n') + '\n', { mode: 0o600 })
-  await writeFile(join(folder, 'ssh_config'), configure(host, folder), { mode: 0o600 })
-  return reconnect(run, host, folder, signal)
+  const { knownHosts, sshKey } = credentials
+  await writeFile(join(folder, 'key'), sshKey, { mode: 0o600 })
+  await writeFile(join(folder, 'known_hosts'), knownHosts.lines.map((line) => `${line}\n`).join(''), { mode: 0o600 })
+  await writeFile(join(folder, 'ssh_config'), configureSsh(credentials, folder), { mode: 0o600 })
+  const ssh = sshIn(run, folder, signal)
+  for (const hop of hopsOf(credentials)) {
+    if (knownHosts.fingerprints.length > 0) await pin(ssh, hop, knownHosts, folder)
+    // By itself, as ssh does not show what a bastion on its way says.
+    if (hop.name === 'jump' && canShare(folder)) await pass(ssh, hop, folder)
+  }
+  return reconnect(run, credentials, folder, signal)
 }
 
 /** A connection over what `connect` left in `folder`; `post` uses it after `main` is gone. */
-export function reconnect(run: Run, host: Host, folder: string, signal?: AbortSignal): Connection {
-  const config = ['-F', join(folder, 'ssh_config')]
+export function reconnect(run: Run, route: Route, folder: string, signal?: AbortSignal): Connection {
   const call: Connection['call'] = async (words, options = {}) =>
-    run('ssh', [...config, 'server', ...words.map(checkWord)], { signal, ...options })
+    sshIn(run, folder, signal, options)(['server', ...words.map(checkWord)])
   return {
     call,
     async reach(words, options) {
       const finished = await call(words, options)
-      if (finished.code === SSH_FAILED) throw await explainLoss(run, host, finished.stderr)
+      if (finished.code === SSH_FAILED)
+        throw await explainLoss(sshIn(run, folder), serverOf(route), folder, finished.stderr)
       return finished
     },
     close: () => disconnect(run, folder),
   }
 }
 
-/** Ends the connection that was kept in `folder`, if there is one. */
+/** Ends the connections that were kept in `folder`, if there are any. */
 export async function disconnect(run: Run, folder: string): Promise<void> {
-  await run('ssh', ['-F', join(folder, 'ssh_config'), '-O', 'exit', 'server'], { timeoutMs: 5_000 }).catch(() => {})
+  const ssh = sshIn(run, folder, undefined, { timeoutMs: 5_000 })
+  for (const name of ['server', 'jump']) await ssh(['-O', 'exit', name]).catch(() => {})
+}
+
+/** The configuration is named from inside its folder: for a bastion ssh hands that name to a shell, as it stands. */
+function sshIn(run: Run, folder: string, signal?: AbortSignal, options: RunOptions = {}): Ssh {
+  return (args) => run('ssh', ['-F', 'ssh_config', ...args], { signal, ...options, cwd: folder })
 }
 
 /** True when a finished call says that the connection, not the command, failed. */
@@ -78,82 +88,26 @@ function checkWord(word: string): string {
   })
 }
 
-function configure(host: Host, folder: string): string {
-  const settings = [
-    ['HostName', host.address],
-    ['User', host.user],
-    ['Port', String(host.port)],
-    ['IdentityFile', quote(join(folder, 'key'))],
-    ['IdentitiesOnly', 'yes'],
-    ['IdentityAgent', 'none'],
-    ['UserKnownHostsFile', quote(join(folder, 'known_hosts'))],
-    ['GlobalKnownHostsFile', '/dev/null'],
-    ['StrictHostKeyChecking', 'yes'],
-    ['UpdateHostKeys', 'no'],
-    // One attempt with one key: servers that punish failed logins (Debian 13's PerSourcePenalties) stay calm.
-    ['BatchMode', 'yes'],
-    ['PreferredAuthentications', 'publickey'],
-    ['ConnectTimeout', '15'],
-    ['ConnectionAttempts', '1'],
-    ['ServerAliveInterval', '10'],
-    ['ServerAliveCountMax', '6'],
-    ...share(join(folder, 's')),
-    ['RequestTTY', 'no'],
-    ['ForwardAgent', 'no'],
-    ['ClearAllForwardings', 'yes'],
-    ['LogLevel', 'ERROR'],
-  ]
-  return ['Host server', ...settings.map(([name, value]) => `  ${name} ${value}`), ''].join('\n')
+/** `SHA256:` fingerprints are exchanged for the keys of the host that match one of them. */
+async function pin(ssh: Ssh, hop: Hop, { lines, fingerprints }: KnownHosts, folder: string): Promise<void> {
+  const { keys, said } = await seeHostKeys(ssh, hop, folder)
+  if (keys.length === 0) throw await explainLoss(ssh, hop, folder, said)
+  const matching = keys.filter((key) => fingerprints.includes(key.fingerprint))
+  if (matching.length + lines.length === 0) throw wrongHostKey(hop, keys)
+  await appendFile(join(folder, 'known_hosts'), matching.map((key) => `${key.line}\n`).join(''))
 }
 
-/** One connection for all calls. Where the path is too long for a socket, each call logs in anew: slower, but it works. */
-function share(socket: string): [string, string][] {
-  if (Buffer.byteLength(socket) > LONGEST_SOCKET_PATH) return []
-  return [
-    ['ControlMaster', 'auto'],
-    ['ControlPath', quote(socket)],
-    ['ControlPersist', '300'],
-  ]
+/** Logs in to the bastion; the way to the server leads through this connection. */
+async function pass(ssh: Ssh, jump: Hop, folder: string): Promise<void> {
+  const { code, stderr } = await ssh(['-fN', jump.name])
+  if (code !== 0) throw await explainLoss(ssh, jump, folder, stderr)
 }
 
-/** A path may have spaces, and ssh reads `%` as the begin of a token. */
-function quote(path: string): string {
-  return `"${path.replaceAll('%', '%%')}"`
-}
-
-/** Known-hosts lines as they are; `SHA256:` fingerprints are exchanged for the server's keys that match one of them. */
-async function pin(
-  run: Run,
-  host: Host,
-  { lines, fingerprints }: KnownHosts,
-  signal: AbortSignal | undefined,
-): Promise<readonly string[]> {
-  if (fingerprints.length === 0) return lines
-  const offered = await offeredKeys(run, host, signal)
-  if (offered.length === 0) throw unreachable(host, 'no host key was offered')
-  const matching = offered.filter((key) => fingerprints.includes(key.fingerprint)).map((key) => key.line)
-  if (matching.length + lines.length === 0) throw wrongHostKey(host, offered.map(describeKey))
-  return [...lines, ...matching]
-}
-
-type OfferedKey = { line: string; type: string; fingerprint: string }
-
-const describeKey = (key: OfferedKey): string => `${key.type} ${key.fingerprint}`
-
-async function offeredKeys(run: Run, host: Host, signal?: AbortSignal): Promise<OfferedKey[]> {
-  const scan = await run('ssh-keyscan', ['-T', '10', '-p', String(host.port), '--', host.address], { signal })
-  return scan.stdout.split('\n').flatMap((line) => {
-    const [name, type, key] = line.split(' ')
-    if (!name || !type || !key || name.startsWith('#')) return []
-    const fingerprint = createHash('sha256').update(Buffer.from(key, 'base64')).digest('base64').replace(/=+$/, '')
-    return [{ line, type, fingerprint: `SHA256:${fingerprint}` }]
-  })
-}
-
-async function explainLoss(run: Run, host: Host, stderr: string): Promise<DeployError> {
+async function explainLoss(ssh: Ssh, hop: Hop, folder: string, stderr: string): Promise<DeployError> {
+  const { host } = hop
   const seen = stderr.trim().split('\n').slice(-3).join('\n')
   if (/Host key verification failed|REMOTE HOST IDENTIFICATION|host key is known/i.test(stderr)) {
-    return wrongHostKey(host, (await offeredKeys(run, host)).map(describeKey))
+    return wrongHostKey(hop, (await seeHostKeys(ssh, hop, folder)).keys)
   }
   // ssh goes on without a key that it cannot read, so the server's refusal follows.
   if (/error in libcrypto|invalid format|incorrect passphrase/i.test(stderr)) {
@@ -166,30 +120,27 @@ async function explainLoss(run: Run, host: Host, stderr: string): Promise<Deploy
   }
   if (/Permission denied|Too many authentication failures/.test(stderr)) {
     return new DeployError('ssh-login-refused', {
-      what: `The server ${host.address} does not accept this key for ${host.user}`,
+      what: `The ${hop.name === 'jump' ? 'bastion' : 'server'} ${host.address} does not accept this key for ${host.user}`,
       seen,
       why: 'the public half is not in the ~/.ssh/authorized_keys of that user, or another user is meant',
-      fix: `on the server, as ${host.user}: append the public key (ssh-keygen -y -f KEY) to ~/.ssh/authorized_keys`,
+      fix: `on that host, as ${host.user}: append the public key (ssh-keygen -y -f KEY) to ~/.ssh/authorized_keys`,
     })
   }
-  return unreachable(host, seen)
-}
-
-function wrongHostKey(host: Host, offered: readonly string[]): DeployError {
-  const name = host.port === 22 ? host.address : `[${host.address}]:${host.port}`
-  return new DeployError('ssh-host-key', {
-    what: `The host key of ${name} is not one of \`known-hosts\`, so nothing was sent`,
-    seen: offered.length === 0 ? 'no host key' : `the server offers ${offered.join(', ')}`,
-    why: 'the server was reinstalled, `known-hosts` is for another host or port, or somebody stands in between',
-    fix: `compare with \`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub\` on the server; if it is the same, store the output of \`ssh-keyscan -p ${host.port} ${host.address}\` as known-hosts`,
-  })
-}
-
-function unreachable(host: Host, seen: string): DeployError {
+  if (hop.through) return unreachableBehind(hop.through, host, seen)
   return new DeployError('ssh-unreachable', {
     what: `No SSH connection to ${host.address} port ${host.port}`,
     seen,
     why: 'the name, the port, or a firewall that does not let the runner in',
-    fix: 'check `host` (user@host:port) and that port in the firewall of the server',
+    fix: `check \`${hop.name === 'jump' ? 'jump-host' : 'host'}\` (user@host:port) and that port in the firewall of that host`,
+  })
+}
+
+/** ssh keeps to itself what a bastion says about a connection that it does not make. */
+function unreachableBehind(bastion: Host, host: Host, seen: string): DeployError {
+  return new DeployError('ssh-unreachable', {
+    what: `No SSH connection through ${bastion.address} to ${host.address} port ${host.port}`,
+    seen,
+    why: 'the name or the port as the bastion sees it, a firewall between them, or `AllowTcpForwarding no` on the bastion',
+    fix: `try it on the bastion: ssh-keyscan -p ${host.port} ${host.address}`,
   })
 }

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
-import { mkdir, mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DeployError, explain } from '../../src/errors.ts'
@@ -9,6 +9,7 @@ import { connect, isLost, reconnect } from '../../src/server/connection.ts'
 
 const key = '-----BEGIN OPENSSH PRIVATE KEY-----\nc2VjcmV0LWtleS10ZXh0\n-----END OPENSSH PRIVATE KEY-----\n'
 const host: Host = { user: 'deploy', address: 'example.org', port: 22 }
+const route = { host, jumpHost: undefined }
 
 let folder: string
 beforeEach(async () => {
@@ -61,13 +62,13 @@ describe('the words of a call', () => {
 
   test.each(good)('%j goes to the server as it is', async (word) => {
     const { run, argv } = stand({})
-    await reconnect(run, host, folder).call(['x', word])
-    expect(argv).toEqual([['ssh', '-F', join(folder, 'ssh_config'), 'server', 'x', word]])
+    await reconnect(run, route, folder).call(['x', word])
+    expect(argv).toEqual([['ssh', '-F', 'ssh_config', 'server', 'x', word]])
   })
 
   test.each(bad)('%j is refused before anything is started', async (word) => {
     const { run, argv } = stand({})
-    expect(await failureOf(reconnect(run, host, folder).call(['x', word]))).toMatchObject({
+    expect(await failureOf(reconnect(run, route, folder).call(['x', word]))).toMatchObject({
       code: 'internal',
       seen: word,
     })
@@ -76,7 +77,7 @@ describe('the words of a call', () => {
 
   test('no character that some shell reads is let through, wherever it stands', async () => {
     const { run, argv } = stand({})
-    const connection = reconnect(run, host, folder)
+    const connection = reconnect(run, route, folder)
     for (const character of ' \t\n\r\0\'"`$;&|<>(){}[]~*?\\#!^é\u00a0\u2028') {
       for (const word of [character, `${character}a`, `a${character}`, `a${character}b`, `-${character}`]) {
         await expect(connection.call(['x', word])).rejects.toMatchObject({ code: 'internal', seen: word })
@@ -94,7 +95,7 @@ describe('the words of a call', () => {
       return Math.floor((state / 2_147_483_648) * limit)
     }
     const { run: stood, argv } = stand({})
-    const connection = reconnect(stood, host, folder)
+    const connection = reconnect(stood, route, folder)
     for (let count = 0; count < 5_000; count += 1) {
       const word = Array.from({ length: 1 + random(4) }, () => characters[random(characters.length)]).join('')
       try {
@@ -112,7 +113,7 @@ describe('the words of a call', () => {
 
 /** The settings as ssh itself reads them. */
 async function settingsOf(of: Host, place: string, names: KnownHosts = lines): Promise<Map<string, string>> {
-  await connect(stand({}).run, { host: of, key, knownHosts: names }, place)
+  await connect(stand({}).run, { ...route, host: of, sshKey: key, knownHosts: names }, place)
   const read = await run('ssh', ['-G', '-F', join(place, 'ssh_config'), 'server'])
   expect(read).toMatchObject({ code: 0, stderr: '' })
   return new Map(read.stdout.split('\n').map((line) => [line.split(' ')[0] ?? '', line.split(' ').slice(1).join(' ')]))
@@ -172,7 +173,7 @@ describe('the configuration', () => {
   })
 
   test('and the key are readable by their owner alone, and nothing else is left', async () => {
-    await connect(stand({}).run, { host, key, knownHosts: lines }, folder)
+    await connect(stand({}).run, { ...route, sshKey: key, knownHosts: lines }, folder)
     const files = (await readdir(folder)).sort()
     expect(files).toEqual(['key', 'known_hosts', 'ssh_config'])
     for (const file of files) expect((await stat(join(folder, file))).mode & 0o777).toBe(0o600)
@@ -199,49 +200,61 @@ describe('fingerprints', () => {
   })
   const other: Host = { ...host, port: 2222 }
   const noFingerprint = `SHA256:${'A'.repeat(43)}`
-  const scanned = (...keys: HostKey[]): string =>
-    ['# example.org:2222 SSH-2.0-OpenSSH_9.2', 'garbage', '', ...keys.map((each) => each.line), ''].join('\n')
-  const known = async (names: KnownHosts, stdout: string): Promise<{ pinned: string; argv: string[][] }> => {
-    const { run: stood, argv } = stand({ 'ssh-keyscan': { stdout } })
-    await connect(stood, { host: other, key, knownHosts: names }, folder)
+  /** Connects to a host that offers these keys, one of a kind in each handshake, or none and these words. */
+  const known = async (
+    names: KnownHosts,
+    offered: HostKey[],
+    said = '',
+  ): Promise<{ pinned: string; argv: string[][] }> => {
+    const { run: stood, argv } = stand({ ssh: { code: 255, stderr: said } })
+    const kinds = [...offered]
+    const offering: Run = async (program, args, options) => {
+      const key = args.at(-2) === 'server' ? kinds.shift() : undefined
+      if (key) await writeFile(join(options?.cwd ?? '', 'offered'), `# a comment\ngarbage\n\n${key.line}\n`)
+      return await stood(program, args, options)
+    }
+    await connect(offering, { ...route, host: other, sshKey: key, knownHosts: names }, folder)
     return { pinned: await readFile(join(folder, 'known_hosts'), 'utf8'), argv }
   }
 
-  test('are exchanged for the keys that match, and for no other', async () => {
-    const { pinned, argv } = await known(
-      { lines: [], fingerprints: [noFingerprint, second.fingerprint] },
-      scanned(first, second),
-    )
+  test('are exchanged for the keys that match, and for no other; nobody logs in for it', async () => {
+    const { pinned, argv } = await known({ lines: [], fingerprints: [noFingerprint, second.fingerprint] }, [
+      first,
+      second,
+    ])
     expect(pinned).toBe(`${second.line}\n`)
-    expect(argv).toEqual([['ssh-keyscan', '-T', '10', '-p', '2222', '--', 'example.org']])
+    expect(argv.length).toBeGreaterThan(1)
+    for (const words of argv) expect(words.join(' ')).toContain('-o PreferredAuthentications=none')
+    expect(await readdir(folder)).not.toContain('offered')
   })
 
   test('of several keys trust each of them', async () => {
-    const { pinned } = await known(
-      { lines: [], fingerprints: [first.fingerprint, second.fingerprint] },
-      scanned(first, second),
-    )
+    const { pinned } = await known({ lines: [], fingerprints: [first.fingerprint, second.fingerprint] }, [
+      first,
+      second,
+    ])
     expect(pinned).toBe(`${first.line}\n${second.line}\n`)
   })
 
-  test('that match nothing stop before the key is written', async () => {
-    const failure = await failureOf(known({ lines: [], fingerprints: [noFingerprint] }, scanned(first, second)))
+  test('that match nothing stop, with those that are offered', async () => {
+    const failure = await failureOf(known({ lines: [], fingerprints: [noFingerprint] }, [first, second]))
     expect(failure.code).toBe('ssh-host-key')
     expect(failure.seen).toBe(
       `the server offers ${first.type} ${first.fingerprint}, ${second.type} ${second.fingerprint}`,
     )
     expect(failure.fix).toContain('ssh-keyscan -p 2222 example.org')
-    expect(await readdir(folder)).not.toContain('key')
   })
 
   test('that match nothing leave the given lines', async () => {
-    const { pinned } = await known({ lines: lines.lines, fingerprints: [noFingerprint] }, scanned(first))
+    const { pinned } = await known({ lines: lines.lines, fingerprints: [noFingerprint] }, [first])
     expect(pinned).toBe(`${lines.lines[0]}\n`)
   })
 
-  test('of a server that does not answer mean that it cannot be reached', async () => {
-    const failure = await failureOf(known({ lines: [], fingerprints: [noFingerprint] }, ''))
+  test('of a server that does not answer mean that it cannot be reached, and it is asked once', async () => {
+    const said = 'ssh: connect to host example.org port 2222: Connection refused\n'
+    const failure = await failureOf(known({ lines: [], fingerprints: [noFingerprint] }, [], said))
     expect(failure).toMatchObject({ code: 'ssh-unreachable', what: 'No SSH connection to example.org port 2222' })
+    expect(failure.seen).toContain('Connection refused')
   })
 })
 
@@ -275,7 +288,7 @@ describe('what ssh says', () => {
     ['', 'ssh-unreachable', '`host`'],
   ])('%j is explained as %s', async (stderr, code, fix) => {
     const { run } = stand({ ssh: { code: 255, stderr } })
-    const failure = await failureOf(reconnect(run, host, folder).reach(['true']))
+    const failure = await failureOf(reconnect(run, route, folder).reach(['true']))
     expect(failure.code).toBe(code)
     expect(failure.what).toMatch(/example\.org|ssh-key/)
     expect(failure.why).toBeTruthy()
@@ -284,12 +297,12 @@ describe('what ssh says', () => {
 
   test('is not judged when the command itself failed', async () => {
     const { run } = stand({ ssh: { code: 12, stderr: 'Permission denied' } })
-    expect(await reconnect(run, host, folder).reach(['true'])).toMatchObject({ code: 12 })
+    expect(await reconnect(run, route, folder).reach(['true'])).toMatchObject({ code: 12 })
   })
 
   test('is left to who follows, with `call`', async () => {
     const { run } = stand({ ssh: { code: 255, stderr: 'gone' } })
-    const finished = await reconnect(run, host, folder).call(['true'])
+    const finished = await reconnect(run, route, folder).call(['true'])
     expect(isLost(finished)).toBe(true)
     expect(isLost({ ...finished, code: 1 })).toBe(false)
   })
@@ -297,21 +310,23 @@ describe('what ssh says', () => {
 
 test('the key is in no argument and in no error', async () => {
   const told: string[] = []
-  const { run: stood, argv } = stand({ ssh: { code: 255, stderr: 'Permission denied' }, 'ssh-keyscan': { stdout: '' } })
+  const { run: stood, argv } = stand({ ssh: { code: 255, stderr: 'Permission denied' } })
   const names = { lines: lines.lines, fingerprints: [] }
-  const connection = await connect(stood, { host, key, knownHosts: names }, folder)
+  const connection = await connect(stood, { ...route, sshKey: key, knownHosts: names }, folder)
   told.push(explain(await failureOf(connection.reach(['sh', '-s'], { stdin: 'x' }))))
   told.push(
     explain(
-      await failureOf(connect(stood, { host, key, knownHosts: { lines: [], fingerprints: ['SHA256:x'] } }, folder)),
+      await failureOf(
+        connect(stood, { ...route, sshKey: key, knownHosts: { lines: [], fingerprints: ['SHA256:x'] } }, folder),
+      ),
     ),
   )
   await connection.close()
-  expect(argv.map(([program]) => program)).toEqual(['ssh', 'ssh-keyscan', 'ssh'])
+  expect(argv.map(([program]) => program)).toEqual(['ssh', 'ssh', 'ssh', 'ssh'])
   expect(JSON.stringify([told, argv])).not.toMatch(/c2VjcmV0|PRIVATE KEY/)
 })
 
 test('closing never fails', async () => {
   const broken: Run = () => Promise.reject(new DeployError('program-timeout', { what: 'ssh did not end' }))
-  await expect(reconnect(broken, host, folder).close()).resolves.toBeUndefined()
+  await expect(reconnect(broken, route, folder).close()).resolves.toBeUndefined()
 })

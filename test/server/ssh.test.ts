@@ -1,20 +1,19 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer, type AddressInfo } from 'node:net'
-import { tmpdir, userInfo } from 'node:os'
+import { networkInterfaces, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DeployError, explain } from '../../src/errors.ts'
-import { parseKnownHosts, type Host } from '../../src/login.ts'
+import { parseHost, parseKnownHosts, type Host } from '../../src/login.ts'
 import { run, type Run } from '../../src/process.ts'
 import { connect, reconnect, type Connection } from '../../src/server/connection.ts'
+import { freePort, noSshd, startSshd, type Sshd } from './sshd.ts'
 
-const sshd = ['/usr/sbin/sshd', '/usr/local/sbin/sshd', '/usr/bin/sshd'].find((path) => existsSync(path))
-const suite = sshd === undefined ? describe.skip : describe
+const suite = noSshd === '' ? describe : describe.skip
 
-suite(`a real sshd${sshd === undefined ? ' (skipped: none on this machine; install openssh-server)' : ''}`, () => {
-  const control = new AbortController()
-  const log: string[] = []
+suite(`a real sshd${noSshd}`, () => {
   const argv: string[][] = []
   const told: string[] = []
   const watched: Run = (program, args, options) => {
@@ -22,62 +21,35 @@ suite(`a real sshd${sshd === undefined ? ' (skipped: none on this machine; insta
     return run(program, args, options)
   }
   let folder: string
-  let host: Host
-  let served: Promise<unknown>
+  let server: Sshd
+  let bastion: Sshd
 
   beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'sshd-'))
-    for (const name of ['host', 'other-host', 'user', 'other-user']) {
-      await run('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', name, '-f', join(folder, name)])
-    }
-    host = { user: userInfo().username, address: '127.0.0.1', port: await freePort() }
-    // sshd wants it when root starts it; a service file would make it.
-    if (userInfo().uid === 0) await mkdir('/run/sshd', { recursive: true })
-    const settings = [
-      `Port ${host.port}`,
-      'ListenAddress 127.0.0.1',
-      `HostKey ${join(folder, 'host')}`,
-      `AuthorizedKeysFile ${join(folder, 'user.pub')}`,
-      ...['StrictModes no', 'UsePAM no', 'PasswordAuthentication no', 'PermitRootLogin prohibit-password'],
-      ...['KbdInteractiveAuthentication no', 'PidFile none', 'LogLevel VERBOSE'],
-      // Else bash reads the ~/.bashrc of whoever runs this test.
-      'SetEnv SHLVL=2',
-    ]
-    await writeFile(join(folder, 'sshd_config'), settings.join('\n') + '\n')
-    await new Promise<void>((resolve, reject) => {
-      const onLine = (line: string): void => {
-        log.push(line)
-        if (line.startsWith('Server listening on')) resolve()
-      }
-      const args = ['-D', '-e', '-f', join(folder, 'sshd_config')]
-      served = run(sshd ?? '', args, { signal: control.signal, onLine }).then(
-        () => reject(new Error(`sshd ended: ${log.join('\n')}`)),
-        () => {},
-      )
-    })
+    // ssh hands this path to a shell when there is a bastion.
+    folder = await mkdtemp(join(tmpdir(), 'a $(b) 50% '))
+    const banner = join(folder, 'banner')
+    await writeFile(banner, 'Host key verification failed. Permission denied. Authorized use only.\n')
+    server = await startSshd('127.0.0.1', [`Banner "${banner}"`])
+    bastion = await startSshd('127.0.0.1', [`AuthorizedKeysFile ${server.keys}`, 'PermitTTY no'])
   })
 
   afterAll(async () => {
-    control.abort()
-    await served
+    await server[Symbol.asyncDispose]()
+    await bastion[Symbol.asyncDispose]()
     await rm(folder, { recursive: true })
   })
 
-  const known = async (name = 'host', port = host.port): Promise<string> =>
-    `[127.0.0.1]:${port} ${await readFile(join(folder, `${name}.pub`), 'utf8')}`
-  const open = async (given: { key?: string; knownHosts?: string; host?: Host }): Promise<Connection> =>
-    connect(
-      watched,
-      {
-        host: given.host ?? host,
-        key: given.key ?? (await readFile(join(folder, 'user'), 'utf8')),
-        knownHosts: parseKnownHosts(given.knownHosts ?? (await known())),
-      },
-      await mkdtemp(join(folder, 'c-')),
-    )
-  const failureOf = async (given: Parameters<typeof open>[0]): Promise<DeployError> => {
+  type Given = { key?: string; knownHosts?: string; host?: Host; jumpHost?: Host; folder?: string }
+  const open = async (given: Given): Promise<Connection> => {
+    const { host = server.host, jumpHost, key: sshKey = server.key, knownHosts = server.known() } = given
+    const place = given.folder ?? (await mkdtemp(join(folder, 'c ')))
+    return connect(watched, { host, jumpHost, sshKey, knownHosts: parseKnownHosts(knownHosts) }, place)
+  }
+  const failureOf = async (given: Given, prepare?: (place: string) => Promise<void>): Promise<DeployError> => {
+    const place = await mkdtemp(join(folder, 'c '))
     try {
-      const connection = await open(given)
+      const connection = await open({ ...given, folder: place })
+      await prepare?.(place)
       await connection.reach(['true'])
       await connection.close()
     } catch (error) {
@@ -87,13 +59,11 @@ suite(`a real sshd${sshd === undefined ? ' (skipped: none on this machine; insta
     }
     throw new Error('the connection was made')
   }
-  const logins = (): number => log.filter((line) => line.startsWith('Accepted publickey')).length
 
   test('is logged in to once for many calls, also from a later process, until it is closed', async () => {
-    const before = logins()
-    const place = await mkdtemp(join(folder, 'c-'))
-    const key = await readFile(join(folder, 'user'), 'utf8')
-    const connection = await connect(watched, { host, key, knownHosts: parseKnownHosts(await known()) }, place)
+    const before = server.logins()
+    const place = await mkdtemp(join(folder, 'c '))
+    const connection = await open({ folder: place })
     expect(
       await connection.reach(['sh', '-s', 'a', 'b/../c'], { stdin: 'echo "$# $1 $2"; echo no >&2; exit 3' }),
     ).toEqual({
@@ -103,9 +73,10 @@ suite(`a real sshd${sshd === undefined ? ' (skipped: none on this machine; insta
     })
     const lines: string[] = []
     const onLine = (line: string, stream: string): void => void lines.push(`${stream} ${line}`)
-    await Promise.all([connection.call(['echo', 'one'], { onLine }), reconnect(watched, host, place).call(['true'])])
+    const route = { host: server.host, jumpHost: undefined }
+    await Promise.all([connection.call(['echo', 'one'], { onLine }), reconnect(watched, route, place).call(['true'])])
     expect(lines).toEqual(['stdout one'])
-    expect(logins() - before).toBe(1)
+    expect(server.logins() - before).toBe(1)
 
     const check = (): ReturnType<Run> => run('ssh', ['-F', join(place, 'ssh_config'), '-O', 'check', 'server'])
     expect(await check()).toMatchObject({ code: 0 })
@@ -115,24 +86,22 @@ suite(`a real sshd${sshd === undefined ? ' (skipped: none on this machine; insta
   })
 
   test('is trusted by a fingerprint', async () => {
-    const shown = await run('ssh-keygen', ['-l', '-f', join(folder, 'host.pub')])
-    const connection = await open({ knownHosts: shown.stdout.split(' ')[1] ?? '' })
+    const connection = await open({ knownHosts: server.fingerprint })
     expect(await connection.reach(['true'])).toMatchObject({ code: 0 })
     await connection.close()
   })
 
   test('whose key has changed gets nothing, not even a login', async () => {
-    const before = logins()
-    const failure = await failureOf({ knownHosts: await known('other-host') })
-    const offered = await run('ssh-keygen', ['-l', '-f', join(folder, 'host.pub')])
+    const before = server.logins()
+    const failure = await failureOf({ knownHosts: bastion.known(server.host.port) })
     expect(failure.code).toBe('ssh-host-key')
-    expect(failure.seen).toBe(`the server offers ssh-ed25519 ${offered.stdout.split(' ')[1]}`)
-    expect(failure.fix).toContain(`ssh-keyscan -p ${host.port} 127.0.0.1`)
-    expect(logins()).toBe(before)
+    expect(failure.seen).toBe(`the server offers ssh-ed25519 ${server.fingerprint}`)
+    expect(failure.fix).toContain(`ssh-keyscan -p ${server.host.port} 127.0.0.1`)
+    expect(server.logins()).toBe(before)
   })
 
   test('whose key is known for another port only is not trusted', async () => {
-    expect(await failureOf({ knownHosts: await known('host', 22) })).toMatchObject({ code: 'ssh-host-key' })
+    expect(await failureOf({ knownHosts: server.known(22) })).toMatchObject({ code: 'ssh-host-key' })
   })
 
   test('that has none of the fingerprints is not trusted', async () => {
@@ -140,25 +109,37 @@ suite(`a real sshd${sshd === undefined ? ' (skipped: none on this machine; insta
   })
 
   test('behind a port where nobody listens cannot be reached', async () => {
-    const port = await freePort()
-    const failure = await failureOf({ host: { ...host, port }, knownHosts: await known('host', port) })
-    expect(failure).toMatchObject({ code: 'ssh-unreachable', what: `No SSH connection to 127.0.0.1 port ${port}` })
+    const host = { ...server.host, port: await freePort() }
+    const failure = await failureOf({ host, knownHosts: server.known(host.port) })
+    expect(failure).toMatchObject({ code: 'ssh-unreachable', what: `No SSH connection to 127.0.0.1 port ${host.port}` })
     expect(failure.seen).toContain('Connection refused')
-    const pinned = await failureOf({ host: { ...host, port }, knownHosts: `SHA256:${'A'.repeat(43)}` })
-    expect(pinned).toMatchObject({ code: 'ssh-unreachable' })
+    const pinned = await failureOf({ host, knownHosts: `SHA256:${'A'.repeat(43)}` })
+    expect(pinned).toMatchObject({ code: 'ssh-unreachable', seen: expect.stringContaining('Connection refused') })
   })
 
-  test('refuses a key that it does not know', async () => {
-    const key = await readFile(join(folder, 'other-user'), 'utf8')
-    const failure = await failureOf({ key })
+  test('that takes the connection and then says nothing is not waited for', async () => {
+    const silent = createServer().listen(0, '127.0.0.1')
+    await once(silent, 'listening')
+    const host = { ...server.host, port: (silent.address() as AddressInfo).port }
+    const failure = await failureOf({ host, knownHosts: server.known(host.port) }, async (place) => {
+      const config = await readFile(join(place, 'ssh_config'), 'utf8')
+      await writeFile(join(place, 'ssh_config'), config.replace('ConnectTimeout 15', 'ConnectTimeout 1'))
+    })
+    silent.close()
+    expect(failure).toMatchObject({ code: 'ssh-unreachable', seen: expect.stringContaining('timed out') })
+  })
+
+  test('refuses a key that it does not know, and is asked once', async () => {
+    const before = server.connections()
+    const failure = await failureOf({ key: server.otherKey })
     expect(failure).toMatchObject({ code: 'ssh-login-refused' })
     expect(failure.seen).toContain('Permission denied (publickey)')
-    expect(failure.fix).toContain(`as ${host.user}`)
+    expect(failure.fix).toContain(`as ${server.host.user}`)
+    expect(server.connections() - before).toBe(1)
   })
 
   test('is not blamed for a key that ssh cannot read', async () => {
-    const whole = await readFile(join(folder, 'user'), 'utf8')
-    const failure = await failureOf({ key: whole.replace(/\n.{20}/, '\n') })
+    const failure = await failureOf({ key: server.key.replace(/\n.{20}/, '\n') })
     expect(failure).toMatchObject({ code: 'input-invalid', what: 'ssh cannot read the private key in `ssh-key`' })
   })
 
@@ -173,22 +154,100 @@ suite(`a real sshd${sshd === undefined ? ' (skipped: none on this machine; insta
     await connection.close()
   })
 
-  test('never sees a key in an argument, and nobody sees one in an error', async () => {
+  const hasIPv6 = Object.values(networkInterfaces()).some((all) => all?.some(({ address }) => address === '::1'))
+  const onIPv6 = hasIPv6 ? test : test.skip
+  onIPv6(`listens on IPv6${hasIPv6 ? '' : ' (skipped: this machine has no ::1)'}`, async () => {
+    await using other = await startSshd('::1')
+    const host = parseHost(`${other.host.user}@[::1]:${other.host.port}`)
+    for (const knownHosts of [other.known(), other.fingerprint]) {
+      const connection = await open({ host, key: other.key, knownHosts })
+      expect(await connection.reach(['true'])).toMatchObject({ code: 0 })
+      await connection.close()
+    }
+    const failure = await failureOf({ host, key: other.key, knownHosts: server.fingerprint })
+    expect(failure).toMatchObject({ code: 'ssh-host-key', what: expect.stringContaining(`[::1]:${host.port}`) })
+  })
+
+  describe('behind a bastion', () => {
+    const both = (): string => `${bastion.known()}\n${server.known()}`
+    const through = (given: Given = {}): Given => ({ jumpHost: bastion.host, knownHosts: both(), ...given })
+
+    test('is reached with the same key over one login at each of them', async () => {
+      const before = [bastion.logins(), server.logins()]
+      const connection = await open(through())
+      expect(await connection.reach(['sh', '-s', 'a'], { stdin: 'echo "$1"' })).toMatchObject({
+        code: 0,
+        stdout: 'a\n',
+      })
+      expect(await connection.reach(['true'])).toMatchObject({ code: 0 })
+      await connection.close()
+      expect([bastion.logins(), server.logins()]).toEqual(before.map((count) => count + 1))
+    })
+
+    test('is trusted by fingerprints of both', async () => {
+      const connection = await open(through({ knownHosts: `${bastion.fingerprint}\n${server.fingerprint}` }))
+      expect(await connection.reach(['true'])).toMatchObject({ code: 0 })
+      await connection.close()
+    })
+
+    test.each([
+      ['bastion', (): string => server.known()],
+      ['server', (): string => bastion.known()],
+      ['bastion', (): string => server.fingerprint],
+      ['server', (): string => bastion.fingerprint],
+    ])('is not sent anything when the key of the %s is not known', async (name, knownHosts) => {
+      const before = [bastion.logins(), server.logins()]
+      const of = name === 'bastion' ? bastion : server
+      const failure = await failureOf(through({ knownHosts: knownHosts() }))
+      expect(failure).toMatchObject({
+        code: 'ssh-host-key',
+        what: expect.stringContaining(`[127.0.0.1]:${of.host.port} `),
+        seen: `the ${name} offers ssh-ed25519 ${of.fingerprint}`,
+      })
+      expect(server.logins()).toBe(before[1])
+      if (name === 'bastion') expect(bastion.logins()).toBe(before[0])
+    })
+
+    test('is not blamed for what the bastion does', async () => {
+      const before = bastion.connections()
+      const refused = await failureOf(through({ key: server.otherKey }))
+      expect(refused).toMatchObject({
+        code: 'ssh-login-refused',
+        what: expect.stringContaining('The bastion 127.0.0.1'),
+      })
+      expect(bastion.connections() - before).toBe(1)
+      const port = await freePort()
+      const absent = await failureOf(through({ jumpHost: { ...bastion.host, port } }))
+      expect(absent).toMatchObject({ code: 'ssh-unreachable', what: `No SSH connection to 127.0.0.1 port ${port}` })
+      expect(absent.fix).toContain('`jump-host`')
+    })
+
+    test('that cannot be reached from there is named', async () => {
+      const port = await freePort()
+      const failure = await failureOf(through({ host: { ...server.host, port } }))
+      expect(failure).toMatchObject({
+        code: 'ssh-unreachable',
+        what: `No SSH connection through 127.0.0.1 to 127.0.0.1 port ${port}`,
+      })
+    })
+
+    test('refuses the login by itself', async () => {
+      await using other = await startSshd()
+      const failure = await failureOf(through({ host: other.host, knownHosts: `${bastion.known()}\n${other.known()}` }))
+      expect(failure).toMatchObject({
+        code: 'ssh-login-refused',
+        what: expect.stringContaining('The server 127.0.0.1'),
+      })
+    })
+  })
+
+  test('never sees a key in an argument, and nobody sees one in an error', () => {
     expect(argv.length).toBeGreaterThan(10)
-    expect(told.length).toBeGreaterThan(5)
-    for (const name of ['user', 'other-user']) {
-      const secret = (await readFile(join(folder, name), 'utf8')).split('\n')[2] ?? ''
+    expect(told.length).toBeGreaterThan(10)
+    for (const key of [server.key, server.otherKey]) {
+      const secret = key.split('\n')[2] ?? ''
       expect(secret.length).toBeGreaterThan(20)
-      expect(JSON.stringify([told, argv, log])).not.toContain(secret)
+      expect(JSON.stringify([told, argv, server.log, bastion.log])).not.toContain(secret)
     }
   })
 })
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as AddressInfo
-      server.close(() => resolve(port))
-    })
-  })
-}

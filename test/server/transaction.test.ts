@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals'
+import { tmpdir } from 'node:os'
 import { DeployError } from '../../src/errors.ts'
 import { run, type Run } from '../../src/process.ts'
 import { reconnect } from '../../src/server/connection.ts'
@@ -59,7 +60,8 @@ test('the wish to turn back is sent although the job, and with it the connection
     argv.push(args)
     return await run(process.execPath, ['-e', ''], options)
   }
-  const connection = reconnect(stood, { user: 'u', address: 'h', port: 22 }, '/x', AbortSignal.abort())
+  const route = { host: { user: 'u', address: 'h', port: 22 }, jumpHost: undefined }
+  const connection = reconnect(stood, route, tmpdir(), AbortSignal.abort())
   await expect(connection.call(['true'])).rejects.toMatchObject({ code: 'aborted' })
   expect(await askToTurnBack(connection, transaction)).toBe(true)
   expect(argv.at(-1)?.slice(3).join(' ')).toBe(`${script} abort deploy/todo v2-2-1`)

@@ -1,0 +1,71 @@
+import { createHash } from 'node:crypto'
+import { readFile, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { DeployError } from '../errors.ts'
+import type { Finished } from '../process.ts'
+import type { Hop } from './ssh-config.ts'
+
+/** Starts ssh in the folder of its files. */
+export type Ssh = (args: readonly string[]) => Promise<Finished>
+
+/** A host key as a line of known_hosts, with its fingerprint. */
+export type HostKey = { line: string; type: string; fingerprint: string }
+
+/** What ssh asks a host for; a host that has none of them is too old to be spoken to. */
+const ALGORITHMS = [
+  'ssh-ed25519',
+  'ecdsa-sha2-nistp256,ecdsa-sha2-nistp384,ecdsa-sha2-nistp521',
+  'rsa-sha2-512,rsa-sha2-256',
+]
+
+/**
+ * The keys that a host offers, one of each kind, and what ssh said last. No login is tried. It is ssh that looks, as
+ * ssh-keyscan knows no way through a bastion.
+ */
+export async function seeHostKeys(ssh: Ssh, hop: Hop, folder: string): Promise<{ keys: HostKey[]; said: string }> {
+  const keys: HostKey[] = []
+  let said = ''
+  for (const algorithms of ALGORITHMS) {
+    const options = {
+      HostKeyAlgorithms: algorithms,
+      StrictHostKeyChecking: 'accept-new',
+      UserKnownHostsFile: 'offered',
+      HashKnownHosts: 'no',
+      PreferredAuthentications: 'none',
+      ControlPath: 'none',
+    }
+    const words = Object.entries(options).flatMap(([name, value]) => ['-o', `${name}=${value}`])
+    said = (await ssh([...words, hop.name, 'true'])).stderr
+    const offered = await readFile(join(folder, 'offered'), 'utf8').catch(() => '')
+    await rm(join(folder, 'offered'), { force: true })
+    keys.push(...readHostKeys(offered))
+    // A host that nobody reaches is not asked again.
+    if (offered === '' && !/no matching host key type/i.test(said)) break
+  }
+  return { keys, said }
+}
+
+/** Lines of known_hosts with their fingerprints. */
+export function readHostKeys(text: string): HostKey[] {
+  return text.split('\n').flatMap((line) => {
+    const [name, type, key] = line.split(' ')
+    if (!name || !type || !key || name.startsWith('#')) return []
+    const digest = createHash('sha256').update(Buffer.from(key, 'base64')).digest('base64')
+    return [{ line, type, fingerprint: `SHA256:${digest.replace(/=+$/, '')}` }]
+  })
+}
+
+/** The refusal of a host that shows none of the known keys; nothing was sent to it. */
+export function wrongHostKey({ name, host }: Hop, offered: readonly HostKey[]): DeployError {
+  const known = host.port === 22 ? host.address : `[${host.address}]:${host.port}`
+  const scan = `\`ssh-keyscan -p ${host.port} ${host.address}\``
+  return new DeployError('ssh-host-key', {
+    what: `The host key of ${known} is not one of \`known-hosts\`, so nothing was sent`,
+    seen:
+      offered.length === 0
+        ? 'no host key'
+        : `the ${name === 'jump' ? 'bastion' : 'server'} offers ${offered.map((key) => `${key.type} ${key.fingerprint}`).join(', ')}`,
+    why: 'it was reinstalled, `known-hosts` is for another host or port, or somebody stands in between',
+    fix: `compare with \`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub\` on that host; if it is the same, add the output of ${scan} to known-hosts`,
+  })
+}
