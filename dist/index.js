@@ -38958,8 +38958,8 @@ function nothingToBuild(project) {
 
 // EXTERNAL MODULE: ./lib/report/log.js
 var log = __nccwpck_require__(3129);
-// EXTERNAL MODULE: ./lib/server/connection.js
-var server_connection = __nccwpck_require__(9220);
+// EXTERNAL MODULE: ./lib/server/connection.js + 2 modules
+var server_connection = __nccwpck_require__(6496);
 // EXTERNAL MODULE: ./lib/server/failure.js + 1 modules
 var failure = __nccwpck_require__(2820);
 // EXTERNAL MODULE: ./lib/server/follow.js
@@ -39004,7 +39004,7 @@ var commands_walk = __nccwpck_require__(4886);
 async function deploy(inputs, context, report) {
     const { run, runner, folder, assets, environment: env, signal } = context;
     const { workspace } = runner;
-    const connection = await (0,server_connection/* connect */.Ng)(run, { host: inputs.host, key: inputs.sshKey, knownHosts: inputs.knownHosts }, folder, signal);
+    const connection = await (0,server_connection/* connect */.Ng)(run, inputs, folder, signal);
     // The repository, then the server: nothing is built for a server that cannot take it.
     const files = chooseFiles(inputs.composeFiles, (path) => (0,external_node_fs_namespaceObject.existsSync)((0,external_node_path_.join)(workspace, path)));
     const [project] = await Promise.all([
@@ -39176,7 +39176,7 @@ function otherPlan(approved, digest) {
 /* harmony export */ });
 /* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(1800);
 /* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(2409);
-/* harmony import */ var _server_connection_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(9220);
+/* harmony import */ var _server_connection_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6496);
 /* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(2820);
 /* harmony import */ var _state_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(9609);
 /* harmony import */ var _walk_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(4886);
@@ -39193,7 +39193,7 @@ async function followAfterCancel(run, folder, readInputs) {
     const transaction = (0,_state_js__WEBPACK_IMPORTED_MODULE_4__/* .followed */ .Xd)();
     try {
         if (transaction)
-            await report((0,_server_connection_js__WEBPACK_IMPORTED_MODULE_2__/* .reconnect */ .M6)(run, readInputs().host, folder), transaction);
+            await report((0,_server_connection_js__WEBPACK_IMPORTED_MODULE_2__/* .reconnect */ .M6)(run, readInputs(), folder), transaction);
     }
     finally {
         await (0,_server_connection_js__WEBPACK_IMPORTED_MODULE_2__/* .disconnect */ .Zf)(run, folder);
@@ -39227,7 +39227,7 @@ async function report(connection, { tid, directory }) {
 /* harmony import */ var _django_plan_js__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(7307);
 /* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(2409);
 /* harmony import */ var _report_log_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(3129);
-/* harmony import */ var _server_connection_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(9220);
+/* harmony import */ var _server_connection_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(6496);
 /* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(2820);
 /* harmony import */ var _server_follow_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(7997);
 /* harmony import */ var _server_look_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(2939);
@@ -39251,7 +39251,7 @@ async function report(connection, { tid, directory }) {
 /** Back to an older release, from what the server kept of it: no checkout, no build, no registry. */
 async function rollback(inputs, context, report) {
     const { run, folder, signal, assets, runner } = context;
-    const connection = await (0,_server_connection_js__WEBPACK_IMPORTED_MODULE_4__/* .connect */ .Ng)(run, { host: inputs.host, key: inputs.sshKey, knownHosts: inputs.knownHosts }, folder, signal);
+    const connection = await (0,_server_connection_js__WEBPACK_IMPORTED_MODULE_4__/* .connect */ .Ng)(run, inputs, folder, signal);
     const { directory, server } = await findProject(connection, assets.transaction.toString(), inputs.directory);
     (0,_server_look_js__WEBPACK_IMPORTED_MODULE_7__/* .checkServer */ .i6)(server, inputs.host.user);
     const target = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_8__/* .chooseTarget */ .bx)(server, inputs.version);
@@ -39973,6 +39973,10 @@ const connection = {
         required: true,
         parse: parseKnownHosts,
     }),
+    'jump-host': input({
+        description: 'a bastion in front of the server, in the form of `host`, with the same key; `known-hosts` then holds the host keys of both',
+        parse: lib_values/* optional */.lq(parseHost),
+    }),
 };
 const health = {
     'health-url': input({
@@ -40688,83 +40692,111 @@ function escape(text) {
 
 /***/ }),
 
-/***/ 9220:
+/***/ 6496:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   JD: () => (/* binding */ isLost),
-/* harmony export */   M6: () => (/* binding */ reconnect),
-/* harmony export */   Ng: () => (/* binding */ connect),
-/* harmony export */   Zf: () => (/* binding */ disconnect)
-/* harmony export */ });
-/* harmony import */ var node_crypto__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(7598);
-/* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(1455);
-/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6760);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(2409);
+
+// EXPORTS
+__nccwpck_require__.d(__webpack_exports__, {
+  Ng: () => (/* binding */ connect),
+  Zf: () => (/* binding */ disconnect),
+  JD: () => (/* binding */ isLost),
+  M6: () => (/* binding */ reconnect)
+});
+
+// EXTERNAL MODULE: external "node:fs/promises"
+var promises_ = __nccwpck_require__(1455);
+// EXTERNAL MODULE: external "node:path"
+var external_node_path_ = __nccwpck_require__(6760);
+// EXTERNAL MODULE: ./lib/errors.js
+var errors = __nccwpck_require__(2409);
+// EXTERNAL MODULE: external "node:crypto"
+var external_node_crypto_ = __nccwpck_require__(7598);
+;// CONCATENATED MODULE: ./lib/server/host-key.js
 
 
 
 
-/** ssh's own exit code for everything that is not the remote command's. */
-const SSH_FAILED = 255;
-/** Not `=` in front: zsh would put the path of a program in its place. */
-const PLAIN_WORD = /^[A-Za-z0-9_@%+:,./][A-Za-z0-9_@%+=:,./-]*$/;
-const OPTION_WORD = /^-[A-Za-z]+$/;
-/** The path of a socket has 103 bytes at most (macOS), and ssh first makes it under a name that is 17 bytes longer. */
-const LONGEST_SOCKET_PATH = 86;
+/** What ssh asks a host for; a host that has none of them is too old to be spoken to. */
+const ALGORITHMS = [
+    'ssh-ed25519',
+    'ecdsa-sha2-nistp256,ecdsa-sha2-nistp384,ecdsa-sha2-nistp521',
+    'rsa-sha2-512,rsa-sha2-256',
+];
 /**
- * Prepares the connection in `folder` (private to this run, removed by who made it): key, known hosts and configuration in
- * files of mode 0600. Nothing is sent before the first call.
+ * The keys that a host offers, one of each kind, and what ssh said last. No login is tried. It is ssh that looks, as
+ * ssh-keyscan knows no way through a bastion.
  */
-async function connect(run, credentials, folder, signal) {
-    const { host } = credentials;
-    const knownHosts = await pin(run, host, credentials.knownHosts, signal);
-    await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_1__.writeFile)((0,node_path__WEBPACK_IMPORTED_MODULE_2__.join)(folder, 'key'), credentials.key, { mode: 0o600 });
-    await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_1__.writeFile)((0,node_path__WEBPACK_IMPORTED_MODULE_2__.join)(folder, 'known_hosts'), knownHosts.join('\n') + '\n', { mode: 0o600 });
-    await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_1__.writeFile)((0,node_path__WEBPACK_IMPORTED_MODULE_2__.join)(folder, 'ssh_config'), configure(host, folder), { mode: 0o600 });
-    return reconnect(run, host, folder, signal);
+async function seeHostKeys(ssh, hop, folder) {
+    const keys = [];
+    let said = '';
+    for (const algorithms of ALGORITHMS) {
+        const options = {
+            HostKeyAlgorithms: algorithms,
+            StrictHostKeyChecking: 'accept-new',
+            UserKnownHostsFile: 'offered',
+            HashKnownHosts: 'no',
+            PreferredAuthentications: 'none',
+            ControlPath: 'none',
+        };
+        const words = Object.entries(options).flatMap(([name, value]) => ['-o', `${name}=${value}`]);
+        said = (await ssh([...words, hop.name, 'true'])).stderr;
+        const offered = await (0,promises_.readFile)((0,external_node_path_.join)(folder, 'offered'), 'utf8').catch(() => '');
+        await (0,promises_.rm)((0,external_node_path_.join)(folder, 'offered'), { force: true });
+        keys.push(...readHostKeys(offered));
+        // A host that nobody reaches is not asked again.
+        if (offered === '' && !/no matching host key type/i.test(said))
+            break;
+    }
+    return { keys, said };
 }
-/** A connection over what `connect` left in `folder`; `post` uses it after `main` is gone. */
-function reconnect(run, host, folder, signal) {
-    const config = ['-F', (0,node_path__WEBPACK_IMPORTED_MODULE_2__.join)(folder, 'ssh_config')];
-    const call = async (words, options = {}) => run('ssh', [...config, 'server', ...words.map(checkWord)], { signal, ...options });
-    return {
-        call,
-        async reach(words, options) {
-            const finished = await call(words, options);
-            if (finished.code === SSH_FAILED)
-                throw await explainLoss(run, host, finished.stderr);
-            return finished;
-        },
-        close: () => disconnect(run, folder),
-    };
-}
-/** Ends the connection that was kept in `folder`, if there is one. */
-async function disconnect(run, folder) {
-    await run('ssh', ['-F', (0,node_path__WEBPACK_IMPORTED_MODULE_2__.join)(folder, 'ssh_config'), '-O', 'exit', 'server'], { timeoutMs: 5_000 }).catch(() => { });
-}
-/** True when a finished call says that the connection, not the command, failed. */
-function isLost(finished) {
-    return finished.code === SSH_FAILED;
-}
-/** The threat is a value that the login shell on the other side would read as more than one word. */
-function checkWord(word) {
-    if (PLAIN_WORD.test(word) || OPTION_WORD.test(word) || word === '-')
-        return word;
-    throw new _errors_js__WEBPACK_IMPORTED_MODULE_3__/* .DeployError */ .sH('internal', {
-        what: 'A word for the server has characters that a shell would read',
-        seen: word,
+/** Lines of known_hosts with their fingerprints. */
+function readHostKeys(text) {
+    return text.split('\n').flatMap((line) => {
+        const [name, type, key] = line.split(' ');
+        if (!name || !type || !key || name.startsWith('#'))
+            return [];
+        const digest = (0,external_node_crypto_.createHash)('sha256').update(Buffer.from(key, 'base64')).digest('base64');
+        return [{ line, type, fingerprint: `SHA256:${digest.replace(/=+$/, '')}` }];
     });
 }
-function configure(host, folder) {
-    const settings = [
-        ['HostName', host.address],
-        ['User', host.user],
-        ['Port', String(host.port)],
-        ['IdentityFile', quote((0,node_path__WEBPACK_IMPORTED_MODULE_2__.join)(folder, 'key'))],
+/** The refusal of a host that shows none of the known keys; nothing was sent to it. */
+function wrongHostKey({ name, host }, offered) {
+    const known = host.port === 22 ? host.address : `[${host.address}]:${host.port}`;
+    const scan = `\`ssh-keyscan -p ${host.port} ${host.address}\``;
+    return new errors/* DeployError */.sH('ssh-host-key', {
+        what: `The host key of ${known} is not one of \`known-hosts\`, so nothing was sent`,
+        seen: offered.length === 0
+            ? 'no host key'
+            : `the ${name === 'jump' ? 'bastion' : 'server'} offers ${offered.map((key) => `${key.type} ${key.fingerprint}`).join(', ')}`,
+        why: 'it was reinstalled, `known-hosts` is for another host or port, or somebody stands in between',
+        fix: `compare with \`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub\` on that host; if it is the same, add the output of ${scan} to known-hosts`,
+    });
+}
+
+;// CONCATENATED MODULE: ./lib/server/ssh-config.js
+
+/** The end of the way. */
+function serverOf({ host, jumpHost }) {
+    return { name: 'server', host, through: jumpHost };
+}
+/** The hosts in the order in which they are reached. */
+function hopsOf(route) {
+    return [...(route.jumpHost ? [{ name: 'jump', host: route.jumpHost }] : []), serverOf(route)];
+}
+/** The path of a socket has 103 bytes at most (macOS), and ssh first makes it under a name that is 17 bytes longer. */
+const LONGEST_SOCKET_PATH = 86;
+/** Whether calls can share one connection in `folder`. Where they cannot, each call logs in anew: slower, but it works. */
+function canShare(folder) {
+    return Buffer.byteLength(socketIn(folder, 'server')) <= LONGEST_SOCKET_PATH;
+}
+/** ssh's configuration for a run: the same key and known hosts for each host on the way, and nobody else's settings. */
+function configureSsh(route, folder) {
+    const common = [
+        ['IdentityFile', quote((0,external_node_path_.join)(folder, 'key'))],
         ['IdentitiesOnly', 'yes'],
         ['IdentityAgent', 'none'],
-        ['UserKnownHostsFile', quote((0,node_path__WEBPACK_IMPORTED_MODULE_2__.join)(folder, 'known_hosts'))],
+        ['UserKnownHostsFile', quote((0,external_node_path_.join)(folder, 'known_hosts'))],
         ['GlobalKnownHostsFile', '/dev/null'],
         ['StrictHostKeyChecking', 'yes'],
         ['UpdateHostKeys', 'no'],
@@ -40775,59 +40807,132 @@ function configure(host, folder) {
         ['ConnectionAttempts', '1'],
         ['ServerAliveInterval', '10'],
         ['ServerAliveCountMax', '6'],
-        ...share((0,node_path__WEBPACK_IMPORTED_MODULE_2__.join)(folder, 's')),
+        ...(canShare(folder)
+            ? [
+                ['ControlMaster', 'auto'],
+                ['ControlPersist', '300'],
+            ]
+            : []),
         ['RequestTTY', 'no'],
         ['ForwardAgent', 'no'],
         ['ClearAllForwardings', 'yes'],
         ['LogLevel', 'ERROR'],
     ];
-    return ['Host server', ...settings.map(([name, value]) => `  ${name} ${value}`), ''].join('\n');
-}
-/** One connection for all calls. Where the path is too long for a socket, each call logs in anew: slower, but it works. */
-function share(socket) {
-    if (Buffer.byteLength(socket) > LONGEST_SOCKET_PATH)
-        return [];
     return [
-        ['ControlMaster', 'auto'],
-        ['ControlPath', quote(socket)],
-        ['ControlPersist', '300'],
+        ...hopsOf(route).flatMap((hop) => [`Host ${hop.name}`, ...configureHop(hop, folder).map(indent)]),
+        'Host *',
+        ...common.map(indent),
+        '',
+    ].join('\n');
+}
+function configureHop({ name, host, through }, folder) {
+    return [
+        ['HostName', host.address],
+        ['User', host.user],
+        ['Port', String(host.port)],
+        ...(canShare(folder) ? [['ControlPath', quote(socketIn(folder, name))]] : []),
+        ...(through ? [['ProxyJump', 'jump']] : []),
     ];
 }
+const socketIn = (folder, name) => (0,external_node_path_.join)(folder, name.slice(0, 1));
+const indent = (setting) => `  ${setting.join(' ')}`;
 /** A path may have spaces, and ssh reads `%` as the begin of a token. */
 function quote(path) {
     return `"${path.replaceAll('%', '%%')}"`;
 }
-/** Known-hosts lines as they are; `SHA256:` fingerprints are exchanged for the server's keys that match one of them. */
-async function pin(run, host, { lines, fingerprints }, signal) {
-    if (fingerprints.length === 0)
-        return lines;
-    const offered = await offeredKeys(run, host, signal);
-    if (offered.length === 0)
-        throw unreachable(host, 'no host key was offered');
-    const matching = offered.filter((key) => fingerprints.includes(key.fingerprint)).map((key) => key.line);
-    if (matching.length + lines.length === 0)
-        throw wrongHostKey(host, offered.map(describeKey));
-    return [...lines, ...matching];
+
+;// CONCATENATED MODULE: ./lib/server/connection.js
+
+
+
+
+
+/** ssh's own exit code for everything that is not the remote command's. */
+const SSH_FAILED = 255;
+/** Not `=` in front: zsh would put the path of a program in its place. */
+const PLAIN_WORD = /^[A-Za-z0-9_@%+:,./][A-Za-z0-9_@%+=:,./-]*$/;
+const OPTION_WORD = /^-[A-Za-z]+$/;
+/**
+ * Prepares the connection in `folder` (private to this run, removed by who made it): key, known hosts and configuration in
+ * files of mode 0600. Nobody logs in to the server before the first call; for fingerprints it is asked for its keys.
+ */
+async function connect(run, credentials, folder, signal) {
+    const { knownHosts, sshKey } = credentials;
+    await (0,promises_.writeFile)((0,external_node_path_.join)(folder, 'key'), sshKey, { mode: 0o600 });
+    await (0,promises_.writeFile)((0,external_node_path_.join)(folder, 'known_hosts'), knownHosts.lines.map((line) => `${line}\n`).join(''), { mode: 0o600 });
+    await (0,promises_.writeFile)((0,external_node_path_.join)(folder, 'ssh_config'), configureSsh(credentials, folder), { mode: 0o600 });
+    const ssh = sshIn(run, folder, signal);
+    for (const hop of hopsOf(credentials)) {
+        if (knownHosts.fingerprints.length > 0)
+            await pin(ssh, hop, knownHosts, folder);
+        // By itself, as ssh does not show what a bastion on its way says.
+        if (hop.name === 'jump' && canShare(folder))
+            await pass(ssh, hop, folder);
+    }
+    return reconnect(run, credentials, folder, signal);
 }
-const describeKey = (key) => `${key.type} ${key.fingerprint}`;
-async function offeredKeys(run, host, signal) {
-    const scan = await run('ssh-keyscan', ['-T', '10', '-p', String(host.port), '--', host.address], { signal });
-    return scan.stdout.split('\n').flatMap((line) => {
-        const [name, type, key] = line.split(' ');
-        if (!name || !type || !key || name.startsWith('#'))
-            return [];
-        const fingerprint = (0,node_crypto__WEBPACK_IMPORTED_MODULE_0__.createHash)('sha256').update(Buffer.from(key, 'base64')).digest('base64').replace(/=+$/, '');
-        return [{ line, type, fingerprint: `SHA256:${fingerprint}` }];
+/** A connection over what `connect` left in `folder`; `post` uses it after `main` is gone. */
+function reconnect(run, route, folder, signal) {
+    const call = async (words, options = {}) => sshIn(run, folder, signal, options)(['server', ...words.map(checkWord)]);
+    return {
+        call,
+        async reach(words, options) {
+            const finished = await call(words, options);
+            if (finished.code === SSH_FAILED)
+                throw await explainLoss(sshIn(run, folder), serverOf(route), folder, finished.stderr);
+            return finished;
+        },
+        close: () => disconnect(run, folder),
+    };
+}
+/** Ends the connections that were kept in `folder`, if there are any. */
+async function disconnect(run, folder) {
+    const ssh = sshIn(run, folder, undefined, { timeoutMs: 5_000 });
+    for (const name of ['server', 'jump'])
+        await ssh(['-O', 'exit', name]).catch(() => { });
+}
+/** The configuration is named from inside its folder: for a bastion ssh hands that name to a shell, as it stands. */
+function sshIn(run, folder, signal, options = {}) {
+    return (args) => run('ssh', ['-F', 'ssh_config', ...args], { signal, ...options, cwd: folder });
+}
+/** True when a finished call says that the connection, not the command, failed. */
+function isLost(finished) {
+    return finished.code === SSH_FAILED;
+}
+/** The threat is a value that the login shell on the other side would read as more than one word. */
+function checkWord(word) {
+    if (PLAIN_WORD.test(word) || OPTION_WORD.test(word) || word === '-')
+        return word;
+    throw new errors/* DeployError */.sH('internal', {
+        what: 'A word for the server has characters that a shell would read',
+        seen: word,
     });
 }
-async function explainLoss(run, host, stderr) {
+/** `SHA256:` fingerprints are exchanged for the keys of the host that match one of them. */
+async function pin(ssh, hop, { lines, fingerprints }, folder) {
+    const { keys, said } = await seeHostKeys(ssh, hop, folder);
+    if (keys.length === 0)
+        throw await explainLoss(ssh, hop, folder, said);
+    const matching = keys.filter((key) => fingerprints.includes(key.fingerprint));
+    if (matching.length + lines.length === 0)
+        throw wrongHostKey(hop, keys);
+    await (0,promises_.appendFile)((0,external_node_path_.join)(folder, 'known_hosts'), matching.map((key) => `${key.line}\n`).join(''));
+}
+/** Logs in to the bastion; the way to the server leads through this connection. */
+async function pass(ssh, jump, folder) {
+    const { code, stderr } = await ssh(['-fN', jump.name]);
+    if (code !== 0)
+        throw await explainLoss(ssh, jump, folder, stderr);
+}
+async function explainLoss(ssh, hop, folder, stderr) {
+    const { host } = hop;
     const seen = stderr.trim().split('\n').slice(-3).join('\n');
     if (/Host key verification failed|REMOTE HOST IDENTIFICATION|host key is known/i.test(stderr)) {
-        return wrongHostKey(host, (await offeredKeys(run, host)).map(describeKey));
+        return wrongHostKey(hop, (await seeHostKeys(ssh, hop, folder)).keys);
     }
     // ssh goes on without a key that it cannot read, so the server's refusal follows.
     if (/error in libcrypto|invalid format|incorrect passphrase/i.test(stderr)) {
-        return new _errors_js__WEBPACK_IMPORTED_MODULE_3__/* .DeployError */ .sH('input-invalid', {
+        return new errors/* DeployError */.sH('input-invalid', {
             what: 'ssh cannot read the private key in `ssh-key`',
             seen,
             why: 'the key has a passphrase, or the secret was copied incompletely',
@@ -40835,30 +40940,29 @@ async function explainLoss(run, host, stderr) {
         });
     }
     if (/Permission denied|Too many authentication failures/.test(stderr)) {
-        return new _errors_js__WEBPACK_IMPORTED_MODULE_3__/* .DeployError */ .sH('ssh-login-refused', {
-            what: `The server ${host.address} does not accept this key for ${host.user}`,
+        return new errors/* DeployError */.sH('ssh-login-refused', {
+            what: `The ${hop.name === 'jump' ? 'bastion' : 'server'} ${host.address} does not accept this key for ${host.user}`,
             seen,
             why: 'the public half is not in the ~/.ssh/authorized_keys of that user, or another user is meant',
-            fix: `on the server, as ${host.user}: append the public key (ssh-keygen -y -f KEY) to ~/.ssh/authorized_keys`,
+            fix: `on that host, as ${host.user}: append the public key (ssh-keygen -y -f KEY) to ~/.ssh/authorized_keys`,
         });
     }
-    return unreachable(host, seen);
-}
-function wrongHostKey(host, offered) {
-    const name = host.port === 22 ? host.address : `[${host.address}]:${host.port}`;
-    return new _errors_js__WEBPACK_IMPORTED_MODULE_3__/* .DeployError */ .sH('ssh-host-key', {
-        what: `The host key of ${name} is not one of \`known-hosts\`, so nothing was sent`,
-        seen: offered.length === 0 ? 'no host key' : `the server offers ${offered.join(', ')}`,
-        why: 'the server was reinstalled, `known-hosts` is for another host or port, or somebody stands in between',
-        fix: `compare with \`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub\` on the server; if it is the same, store the output of \`ssh-keyscan -p ${host.port} ${host.address}\` as known-hosts`,
-    });
-}
-function unreachable(host, seen) {
-    return new _errors_js__WEBPACK_IMPORTED_MODULE_3__/* .DeployError */ .sH('ssh-unreachable', {
+    if (hop.through)
+        return unreachableBehind(hop.through, host, seen);
+    return new errors/* DeployError */.sH('ssh-unreachable', {
         what: `No SSH connection to ${host.address} port ${host.port}`,
         seen,
         why: 'the name, the port, or a firewall that does not let the runner in',
-        fix: 'check `host` (user@host:port) and that port in the firewall of the server',
+        fix: `check \`${hop.name === 'jump' ? 'jump-host' : 'host'}\` (user@host:port) and that port in the firewall of that host`,
+    });
+}
+/** ssh keeps to itself what a bastion says about a connection that it does not make. */
+function unreachableBehind(bastion, host, seen) {
+    return new errors/* DeployError */.sH('ssh-unreachable', {
+        what: `No SSH connection through ${bastion.address} to ${host.address} port ${host.port}`,
+        seen,
+        why: 'the name or the port as the bastion sees it, a firewall between them, or `AllowTcpForwarding no` on the bastion',
+        fix: `try it on the bastion: ssh-keyscan -p ${host.port} ${host.address}`,
     });
 }
 
@@ -41258,7 +41362,7 @@ function beforeGoingBack(log) {
 /* harmony import */ var node_timers_promises__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8500);
 /* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(2409);
 /* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(1617);
-/* harmony import */ var _connection_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(9220);
+/* harmony import */ var _connection_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(6496);
 
 
 
