@@ -37207,7 +37207,7 @@ async function readAssets() {
 
 /***/ }),
 
-/***/ 5339:
+/***/ 9797:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -37216,12 +37216,10 @@ __nccwpck_require__.d(__webpack_exports__, {
   g: () => (/* binding */ deploy)
 });
 
-;// CONCATENATED MODULE: external "node:fs"
-const external_node_fs_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:fs");
-// EXTERNAL MODULE: external "node:path"
-var external_node_path_ = __nccwpck_require__(6760);
 // EXTERNAL MODULE: ../../main/node_modules/@actions/core/lib/core.js + 20 modules
 var core = __nccwpck_require__(1800);
+// EXTERNAL MODULE: external "node:path"
+var external_node_path_ = __nccwpck_require__(6760);
 // EXTERNAL MODULE: ./lib/errors.js
 var errors = __nccwpck_require__(2409);
 // EXTERNAL MODULE: ../../main/node_modules/yaml/dist/index.js
@@ -37359,6 +37357,31 @@ function interpolate(text, env = {}) {
         }
     }
     return result;
+}
+/** The variables without which the text cannot be filled in; one with a default is not among them. */
+function missingIn(text, isSet) {
+    const missing = [];
+    const plain = text.replaceAll('$$', '');
+    for (let at = plain.indexOf('$'); at >= 0; at = plain.indexOf('$', at + 1)) {
+        const end = plain[at + 1] === '{' ? endOf(plain, at) : undefined;
+        const [, bare] = /^\$([A-Za-z_][A-Za-z0-9_]*)/.exec(plain.slice(at)) ?? [];
+        const expression = end === undefined ? bare && parse(bare) : parse(plain.slice(at + 2, end - 1));
+        if (!expression)
+            continue;
+        missing.push(...missingOf(expression, isSet));
+        at = (end ?? at + 1) - 1;
+    }
+    return missing;
+}
+function missingOf({ name, operator, operand }, isSet) {
+    switch (operator.replace(':', '')) {
+        case '-':
+            return isSet(name) ? [] : missingIn(operand, isSet);
+        case '+':
+            return isSet(name) ? missingIn(operand, isSet) : [];
+        default:
+            return isSet(name) ? [] : [name];
+    }
 }
 function evaluate(body, env) {
     const expression = parse(body);
@@ -37515,124 +37538,129 @@ function hidesCode(mount, folder, managePath, repository) {
     return membersOf(repository, external_node_path_.posix.join(folder, source).replace(/(.)\/$/, '$1')).some((member) => /(^|\/)(manage\.py|migrations\/[^/]+\.py)$/.test(member));
 }
 
-;// CONCATENATED MODULE: ./lib/compose/files.js
+;// CONCATENATED MODULE: ./lib/compose/env-file.js
 
 
-/** Names of one rank: a folder with two of them leaves open which one is meant. */
-const RANKS = [
-    ['compose.production', 'docker-compose.production', 'compose.prod', 'docker-compose.prod', 'docker-compose-deploy'],
-    ['compose', 'docker-compose'],
-];
-const FOLDERS = ['', 'docker'];
-/** The names that are looked for, in order: each list is one rank. */
-const ranks = FOLDERS.flatMap((folder) => RANKS.map((stems) => stems.flatMap((stem) => ['yaml', 'yml'].map((end) => external_node_path_.posix.join(folder, `${stem}.${end}`)))));
-/** The Compose files of a deployment: those that were given, else the production-looking one. Paths inside the repository. */
-function chooseFiles(given, exists) {
-    if (given.length > 0)
-        return checkGiven(given, exists);
-    for (const names of ranks) {
-        const [first, ...others] = names.filter(exists);
-        if (first === undefined)
-            continue;
-        if (others.length === 0)
-            return [first];
-        throw new errors/* DeployError */.sH('compose-file-ambiguous', {
-            what: 'Several Compose files could be the production one',
-            seen: [first, ...others].join('\n'),
-            fix: `name the right one: compose-files: ${first}`,
-        });
-    }
-    throw new errors/* DeployError */.sH('compose-file-missing', {
-        what: 'No Compose file was found in the repository',
-        seen: `none of ${ranks.flat().join(', ')}`,
-        why: 'it has another name or folder, or the job has no actions/checkout step',
-        fix: 'name it, for example: compose-files: deploy/compose.yaml',
-    });
-}
-function checkGiven(given, exists) {
-    const missing = given.filter((path) => !exists(path));
-    if (missing.length === 0)
-        return given;
-    throw new errors/* DeployError */.sH('compose-file-missing', {
-        what: `Compose file ${missing.join(', ')} is not in the repository`,
-        seen: `compose-files: ${given.join(' ')}`,
-        why: 'the path is relative to the root of the repository, or the job has no actions/checkout step',
-        fix: 'correct the input compose-files',
-    });
-}
-
-;// CONCATENATED MODULE: ./lib/compose/group.js
 
 
-/** The images that the project builds: an identical build section, or the `image:` of a built service, joins services. */
-function groupBuilds(project) {
-    const groups = [];
-    const built = [...project.services.values()].filter((service) => service.build);
-    const images = new Set(built.map((service) => service.image).filter((image) => image !== undefined));
-    for (const service of project.services.values()) {
-        const byImage = service.image !== undefined && images.has(service.image);
-        if (!service.build && !byImage)
-            continue;
-        const keys = [
-            ...(service.build ? [`build ${definition(service.build)}`] : []),
-            ...(byImage ? [`image ${service.image}`] : []),
-        ];
-        const joined = groups.filter((group) => keys.some((key) => group.keys.has(key)));
-        const [first, ...others] = joined.length > 0 ? joined : [{ services: [], keys: new Set() }];
-        if (!first)
-            continue;
-        if (joined.length === 0)
-            groups.push(first);
-        for (const other of others) {
-            groups.splice(groups.indexOf(other), 1);
-            first.services.push(...other.services);
-            for (const key of other.keys)
-                first.keys.add(key);
-        }
-        first.services.push(service);
-        for (const key of keys)
-            first.keys.add(key);
-    }
-    return groups.map(({ services }) => toGroup(services)).sort((a, b) => (a.name < b.name ? -1 : 1));
-}
-function definition(build) {
-    const context = build['context'];
-    const plain = typeof context === 'string' ? context.replace(/^\.\/(?=.)/, '').replace(/(.)\/+$/, '$1') : context;
-    const dockerfile = build['dockerfile'] ?? 'Dockerfile';
-    return canonical({ ...build, context: plain, dockerfile });
-}
-function toGroup(services) {
-    const sorted = services.toSorted((a, b) => (a.name < b.name ? -1 : 1));
-    const built = sorted.filter((service) => service.build);
-    const primary = built.find((service) => service.ports.length > 0) ?? built[0];
-    const [build, other] = new Map(built.map(({ build = {} }) => [definition(build), build])).values();
-    if (!primary || !build)
-        throw new errors/* DeployError */.sH('internal', { what: 'A build group without a build' });
-    if (other) {
-        const names = built.map(({ name }) => name).join(', ');
-        throw new errors/* DeployError */.sH('compose-invalid', {
-            what: `The services ${names} build different images of one name`,
-            seen: built.find(({ image }) => image !== undefined)?.image,
-            why: 'the image that is built last would replace the other',
-            fix: `give each its own image:, or make their build: sections the same`,
-        });
-    }
-    return {
-        name: primary.name,
-        services: sorted.map(({ name }) => name),
-        build,
-        image: primary.image ?? sorted.find(({ image }) => image !== undefined)?.image,
+const NAME = /[^\S\n]*(?:export[^\S\n]+)?(?!export\b)([A-Za-z_][\w.-]*)[^\S\n]*[=:]([^\S\n]*)/y;
+const NOTHING = /[^\S\n]*(?:#[^\n]*)?(?:\n|$)/y;
+const SINGLE = /'([^']*)'/y;
+const DOUBLE = /"((?:\\[^]|[^"\\])*)"/y;
+const LINE = /[^\n]*/y;
+/** What every version of Compose makes of a backslash in double quotes. */
+const ESCAPES = { n: '\n', r: '\r', '"': '"', '\\': '\\', $: '$$' };
+const IN_SINGLE_QUOTES = "put the value in single quotes, as in SECRET_KEY='ab$cd'";
+/** Reads an env file as Compose does; `known` are settings that its values may refer to besides those above them. */
+function readEnvFile(text, known = new Map()) {
+    const values = new Map();
+    const misread = [];
+    let at = 0;
+    const take = (pattern) => {
+        pattern.lastIndex = at;
+        const found = pattern.exec(text);
+        if (found)
+            at = pattern.lastIndex;
+        return found ?? undefined;
     };
+    while (at < text.length) {
+        if (take(NOTHING))
+            continue;
+        const line = text.slice(0, at).split('\n').length;
+        const refuse = (why, fix) => void misread.push({ line, why, fix });
+        const [, name, space = ''] = take(NAME) ?? [];
+        const value = name === undefined ? undefined : readValue(take, text[at], space, refuse);
+        if (name === undefined)
+            refuse('it does not have the form NAME=value', 'write NAME=value, or # before a remark');
+        else if (value !== undefined)
+            values.set(name, fill(value, new Map([...known, ...values]), refuse));
+        if (misread.at(-1)?.line === line)
+            take(LINE);
+    }
+    return { values, misread };
+}
+/** The value with its quotes and escapes undone, in which `$$` stands for a dollar sign and `$` for a variable. */
+function readValue(take, quote, space, refuse) {
+    if (quote !== "'" && quote !== '"')
+        return readPlain(take(LINE)?.[0] ?? '', space, refuse);
+    const [, inside] = take(quote === "'" ? SINGLE : DOUBLE) ?? [];
+    if (inside === undefined) {
+        refuse('a quote is opened and never closed', 'close it, or put the other kind of quotes around the value');
+        take(/[^]*/y);
+    }
+    else if (quote === "'" && inside.endsWith('\\')) {
+        refuse('Compose takes a quote behind a backslash as a part of the value', 'use double quotes, and \\\\ for a backslash');
+    }
+    else if (quote === '"' && /\\[^nr"\\$]/.test(inside.replaceAll('\\\\', ''))) {
+        refuse('versions of Compose read this backslash in double quotes differently', IN_SINGLE_QUOTES);
+    }
+    else if (!take(NOTHING)) {
+        refuse('text stands behind the closing quote', 'put other quotes around the whole value, or # before a remark');
+    }
+    else if (quote === "'") {
+        return inside.replaceAll('$', '$$$$');
+    }
+    else {
+        refuseDoubled(inside.replace(/\\[^]/g, ''), refuse);
+        return inside.replace(/\\([^])|\$(?![A-Za-z_{])/g, (_, escaped) => escaped === undefined ? '$$' : (ESCAPES[escaped] ?? escaped));
+    }
+    return undefined;
+}
+function readPlain(line, space, refuse) {
+    if (/\t#/.test(line) || (space !== '' && line.startsWith('#'))) {
+        refuse('Compose does not take this # as the begin of a remark', 'put quotes around the value, or a space before the #');
+    }
+    const value = line.replace(/ +#.*$/, '').trimEnd();
+    refuseDoubled(value, refuse);
+    return value.replace(/\$(?![A-Za-z_{])/g, '$$$$');
+}
+/** Nobody can tell whether the file was written for Compose or holds what a generator of passwords gave. */
+function refuseDoubled(text, refuse) {
+    if (text.includes('$$'))
+        refuse('Compose makes one dollar sign of two', IN_SINGLE_QUOTES);
+}
+/** The value with its variables filled in. One in braces that is not known here may be known on the server. */
+function fill(value, known, refuse) {
+    const text = value.replaceAll('$$', '\0');
+    const isLost = [...text.matchAll(/\$([A-Za-z_]\w*)/g)].some(([, name = '']) => !known.has(name));
+    const isBroken = !isWhole(text) || /\$\{(?![A-Za-z_]\w*(:?[-?+]|\}))/.test(text);
+    if (isLost || isBroken) {
+        refuse('a dollar sign begins a variable for Compose, and what stands behind it would be lost', IN_SINGLE_QUOTES);
+    }
+    return interpolate(value, Object.fromEntries(known)) ?? '';
+}
+/** Stops for shipped env files that Compose would read differently from who wrote them; `format: raw` is read as it is. */
+function checkEnvFiles({ folder, services }, files) {
+    const raw = [...services.values()]
+        .flatMap(({ values }) => listOf(values['env_file']).filter(isValues))
+        .filter((entry) => entry['format'] === 'raw')
+        .flatMap((entry) => [textOf(entry['path']) ?? '', external_node_path_.posix.join(folder, textOf(entry['path']) ?? '')])
+        .map((path) => external_node_path_.posix.normalize(path));
+    const known = readEnvFile(files.find(({ path }) => path === '.env')?.content ?? '').values;
+    const checked = files.filter(({ path }) => path === '.env' || !raw.includes(path));
+    (0,errors/* checkAll */.K7)(...checked.map((file) => () => checkEnvFile(file, file.path === '.env' ? new Map() : known)));
+}
+function checkEnvFile({ path, content }, known) {
+    const { misread } = readEnvFile(content, known);
+    if (misread.length === 0)
+        return;
+    const lines = misread.map(({ line }) => line);
+    throw new errors/* DeployError */.sH('input-invalid', {
+        what: `The env file ${path} would not arrive as it is written: line ${[...new Set(lines)].join(', ')}`,
+        why: misread.map(({ line, why }) => `line ${line}: ${why}`).join('\n'),
+        fix: [...new Set(misread.map(({ fix }) => fix))].join('\n'),
+    });
 }
 
-// EXTERNAL MODULE: ./lib/values.js
-var lib_values = __nccwpck_require__(6216);
 ;// CONCATENATED MODULE: ./lib/compose/name.js
 
 
 /** The name of the Compose project. It must never change: Compose finds volumes and containers by it. */
 function chooseProjectName({ input, server, env, file, repository }) {
-    const given = input ?? server ?? envValue(env, 'COMPOSE_PROJECT_NAME') ?? (file && interpolate(file));
+    const given = input ??
+        server ??
+        (readEnvFile(env ?? '').values.get('COMPOSE_PROJECT_NAME') || undefined) ??
+        (file && interpolate(file));
     if (given !== undefined && given !== '' && /^[a-z0-9][a-z0-9_-]*$/.test(given))
         return given;
     return sanitise(given || (repository.split('/').at(-1) ?? repository));
@@ -37643,282 +37671,6 @@ function sanitise(text) {
         .toLowerCase()
         .replace(/[^a-z0-9_-]/g, '')
         .replace(/^[_-]+/, '') || 'app');
-}
-/** The value of a setting in the text of an env file; later lines win. */
-function envValue(text, name) {
-    const values = (0,lib_values/* nonEmptyLines */.yw)(text ?? '').map((line) => {
-        const [, key, value] = /^(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(.*)$/.exec(line) ?? [];
-        if (key !== name || value === undefined)
-            return undefined;
-        const [, , quoted] = /^(['"])(.*?)\1/.exec(value) ?? [];
-        return quoted ?? value.replace(/\s+#.*$/, '').trim();
-    });
-    return values.findLast((value) => value !== undefined && value !== '');
-}
-
-// EXTERNAL MODULE: external "node:fs/promises"
-var promises_ = __nccwpck_require__(1455);
-;// CONCATENATED MODULE: ./lib/compose/service.js
-
-
-
-/** Reads a service of the model that `docker compose config --no-interpolate` printed. */
-function readService(name, values) {
-    return {
-        name,
-        values,
-        image: textOf(values['image']),
-        build: typeof values['build'] === 'string' ? { context: values['build'] } : buildOf(values['build']),
-        dependsOn: readDependencies(values),
-        ports: [...new Set(listOf(values['ports']).flatMap(readPort))],
-        mounts: listOf(values['volumes'])
-            .map(readMount)
-            .filter((mount) => mount !== undefined),
-        envFiles: listOf(values['env_file']).flatMap(readEnvFile),
-        environment: pairsOf(values['environment']),
-        profiles: textsOf(values['profiles']),
-    };
-}
-function buildOf(build) {
-    return isValues(build) ? { context: '.', ...build } : undefined;
-}
-function readDependencies(values) {
-    const named = isValues(values['depends_on'])
-        ? Object.entries(values['depends_on']).map(([service, entry]) => ({
-            service,
-            condition: textOf(valuesOf(entry)['condition']) ?? 'service_started',
-        }))
-        : textsOf(values['depends_on']).map((service) => ({ service, condition: 'service_started' }));
-    const shared = ['network_mode', 'ipc', 'pid'].flatMap((key) => {
-        const [kind, service] = (textOf(values[key]) ?? '').split(':');
-        return kind === 'service' && service ? [service] : [];
-    });
-    const linked = textsOf(values['links']).map((link) => link.split(':')[0] ?? link);
-    const lent = textsOf(values['volumes_from'])
-        .filter((entry) => !entry.startsWith('container:'))
-        .map((entry) => entry.split(':')[0] ?? entry);
-    const names = new Set(named.map(({ service }) => service));
-    const implied = [...new Set([...shared, ...linked, ...lent])].filter((service) => !names.has(service));
-    return [...named, ...implied.map((service) => ({ service, condition: 'service_started' }))];
-}
-/** The container's side of a published port; the first of a range. */
-function readPort(entry) {
-    if (isValues(entry))
-        return entry['published'] === undefined ? [] : toPort(textOf(entry['target']) ?? '');
-    const text = textOf(entry);
-    if (text === undefined)
-        return [];
-    const parts = splitOutside(text.replace(/\[[^\]]*\]:/, ''), ':');
-    // A port without a colon gets some free port of the server: nobody is meant to find it.
-    return parts.length < 2 ? [] : toPort(parts.at(-1) ?? '');
-}
-function toPort(text) {
-    const [, digits] = /^(\d{1,5})(?:-\d+)?(?:\/tcp)?$/.exec(interpolate(text) ?? '') ?? [];
-    return digits === undefined ? [] : [Number(digits)];
-}
-function readEnvFile(entry) {
-    if (typeof entry === 'string')
-        return [{ path: entry, required: true }];
-    const path = isValues(entry) ? textOf(entry['path']) : undefined;
-    return path === undefined ? [] : [{ path, required: valuesOf(entry)['required'] !== false }];
-}
-
-;// CONCATENATED MODULE: ./lib/compose/shadow.js
-
-
-
-
-
-
-const MARK = '/deploy-django-volume/';
-/** The text of a Compose file with each short volume that has variables replaced by a plain one. */
-function shadow(source, text) {
-    const entries = new Map();
-    const cuts = [];
-    (0,dist/* visit */.YR)(source.document, {
-        Scalar(key, node, path) {
-            if (typeof key !== 'number' || typeof node.value !== 'string' || !node.range || path.length === 0)
-                return;
-            const word = wordFor(node.value);
-            if (word === undefined)
-                return;
-            entries.set(word.source, node.value);
-            cuts.push({ from: node.range[0], to: node.range[1], word: JSON.stringify(`${word.source}:${word.target}`) });
-        },
-    });
-    let result = text;
-    for (const cut of cuts.reverse())
-        result = result.slice(0, cut.from) + cut.word + result.slice(cut.to);
-    return { text: result, entries };
-}
-function wordFor(text) {
-    const [source = '', target = ''] = splitOutside(text, ':');
-    if (!hasVariable(text) || !/^[\w./~-]*\$|^[\w./~-]+$/.test(source))
-        return undefined;
-    if (!target.startsWith('/') && !/^\$\{\w+:?-\//.test(target))
-        return undefined;
-    // Two files that mount something at the same place override each other by the target.
-    return { source: MARK + hash(text), target: hasVariable(target) ? MARK + hash(target) : target };
-}
-function hash(text) {
-    return (0,external_node_crypto_.createHash)('sha256').update(text).digest('hex').slice(0, 32);
-}
-/** Puts the entries back into what Compose made of the copies. */
-function unshadow(value, entries) {
-    if (typeof value === 'string')
-        return value.startsWith(MARK) ? (entries.get(value.split(':')[0] ?? '') ?? value) : value;
-    if (Array.isArray(value))
-        return value.map((item) => unshadow(item, entries));
-    if (!isValues(value))
-        return value;
-    const original = entries.get(textOf(value['source']) ?? '');
-    if (original !== undefined)
-        return original;
-    return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, unshadow(inner, entries)]));
-}
-/** The given Compose files and those they name by `include` and `extends`, as far as they are in the repository. */
-async function readSources(files, read) {
-    const found = new Map();
-    const folder = external_node_path_.posix.dirname(files[0] ?? '');
-    const waiting = [...files];
-    for (let path = waiting.shift(); path !== undefined; path = waiting.shift()) {
-        if (found.has(path))
-            continue;
-        const text = await read(path);
-        if (text === undefined)
-            continue;
-        const source = parseSource(path, text);
-        found.set(path, { source, text });
-        const names = namesIn(valuesOf(source.document.toJS()));
-        waiting.push(...names.flatMap((name) => [external_node_path_.posix.dirname(path), folder].map((base) => external_node_path_.posix.join(base, name))));
-    }
-    return found;
-}
-function namesIn(model) {
-    const includes = listOf(model['include']).flatMap((entry) => isValues(entry) ? textsOf(entry['path']) : textsOf(entry));
-    const extended = Object.values(valuesOf(model['services'])).map((service) => textOf(valuesOf(valuesOf(service)['extends'])['file']));
-    return [...includes, ...extended.filter((name) => name !== undefined)].filter((name) => !name.startsWith('/') && !name.includes('://') && !hasVariable(name));
-}
-/** Writes the copies below `folder`, each at its place in the repository; returns the entries to put back. */
-async function writeShadows(folder, sources) {
-    const all = new Map();
-    for (const [path, { source, text }] of sources) {
-        const copy = shadow(source, text);
-        for (const [word, entry] of copy.entries)
-            all.set(word, entry);
-        await (0,promises_.mkdir)((0,external_node_path_.dirname)((0,external_node_path_.join)(folder, path)), { recursive: true });
-        await (0,promises_.writeFile)((0,external_node_path_.join)(folder, path), copy.text);
-    }
-    return all;
-}
-
-;// CONCATENATED MODULE: ./lib/compose/project.js
-
-
-
-
-
-
-
-
-
-/** Reads the project as Compose merges it; needs no variable, no env file and no secret. */
-async function readProject({ workspace, files, temp, run, env }) {
-    const sources = await readSources(files, (path) => readText(workspace, path));
-    const copies = await (0,promises_.mkdtemp)((0,external_node_path_.join)(temp, 'compose-'));
-    try {
-        const entries = await writeShadows(copies, sources);
-        const finished = await run('docker', [
-            ...['compose', '-p', 'deploy-django'],
-            ...files.flatMap((file) => ['-f', (0,external_node_path_.join)(copies, file)]),
-            ...['config', '--no-interpolate', '--no-path-resolution', '--no-normalize'],
-        ], { env: bareEnvironment(env), cwd: (0,external_node_path_.join)(copies, external_node_path_.posix.dirname(files[0] ?? '')) });
-        const only = [...sources.values()].map(({ source }) => source);
-        if (finished.code !== 0)
-            throw refused(finished.stderr, copies, only);
-        const named = files.map((file) => sources.get(file)?.source.document.get('name')).findLast((name) => name);
-        return toProject(files, textOf(named), unshadow((0,dist/* parse */.qg)(finished.stdout), entries), only);
-    }
-    finally {
-        await (0,promises_.rm)(copies, { recursive: true, force: true });
-    }
-}
-/** The typed project of a merged model; checks what Compose leaves unchecked when it does not normalize. */
-function toProject(files, name, merged, sources = []) {
-    const { name: _, ...model } = valuesOf(merged);
-    const services = new Map(Object.entries(valuesOf(model['services'])).map(([key, values]) => [key, readService(key, valuesOf(values))]));
-    checkServices(services, files[0] ?? '', sources);
-    return { files, folder: external_node_path_.posix.dirname(files[0] ?? ''), name, model, services };
-}
-function checkServices(services, file, sources) {
-    if (services.size === 0) {
-        throw new errors/* DeployError */.sH('compose-invalid', {
-            what: `${file} has no services`,
-            fix: 'name the Compose file that starts the site: compose-files: <path>',
-            annotation: { file },
-        });
-    }
-    for (const service of services.values()) {
-        const annotation = nearest(sources, ['services', service.name], file);
-        const stranger = service.dependsOn.find(({ service: name }) => !services.has(name));
-        if (stranger) {
-            throw new errors/* DeployError */.sH('compose-invalid', {
-                what: `Service ${service.name} depends on ${stranger.service}, which does not exist`,
-                fix: `correct depends_on of ${service.name}, or add the file that has ${stranger.service} to compose-files`,
-                annotation,
-            });
-        }
-        const cut = strings(service.values).find((text) => !isWhole(text));
-        if (cut !== undefined) {
-            throw new errors/* DeployError */.sH('compose-invalid', {
-                what: `Service ${service.name} has a \${…} that cannot be read`,
-                seen: cut,
-                why: 'the closing brace is missing, or a colon inside the braces split a short form',
-                fix: 'close the brace, or use the long form (source:, target:) of this entry',
-                annotation,
-            });
-        }
-    }
-}
-function strings(value) {
-    if (typeof value === 'string')
-        return [value];
-    if (Array.isArray(value))
-        return value.flatMap(strings);
-    return isValues(value) ? Object.values(value).flatMap(strings) : [];
-}
-/** Nothing of the runner's own settings may decide what the project is. */
-function bareEnvironment(env) {
-    return Object.fromEntries(Object.entries(env).filter(([name]) => /^(PATH|HOME|DOCKER_\w+)$/.test(name)));
-}
-async function readText(workspace, path) {
-    if (path.startsWith('..'))
-        return undefined;
-    try {
-        return await (0,promises_.readFile)((0,external_node_path_.join)(workspace, path), 'utf8');
-    }
-    catch {
-        // Compose says better than we could what it misses.
-        return undefined;
-    }
-}
-function refused(stderr, copies, sources) {
-    const lines = stderr.split('\n').filter((line) => line !== '' && !line.includes('level=warning'));
-    const seen = lines.join('\n').replaceAll(`${copies}/`, '').trim();
-    const [, path] = /\b((?:services|volumes|networks|configs|secrets)\.[\w.-]+)/.exec(seen) ?? [];
-    const named = sources.filter((source) => seen.includes(source.path));
-    const [first] = sources;
-    return new errors/* DeployError */.sH('compose-invalid', {
-        what: 'Docker Compose does not accept the Compose file',
-        seen,
-        fix: `mend it until this succeeds: docker compose -f ${first?.path ?? 'compose.yaml'} config --no-interpolate`,
-        annotation: nearest(named.length > 0 ? named : sources, path?.split('.') ?? [], first?.path),
-    });
-}
-/** The deepest place that any of the sources has for this path. */
-function nearest(sources, path, file) {
-    const has = sources.find((source) => source.document.hasIn(path.slice(0, 2)));
-    return has ? placeOf(has, path) : file === undefined ? undefined : { file };
 }
 
 ;// CONCATENATED MODULE: ./lib/compose/pin.js
@@ -37967,13 +37719,16 @@ function pin(pins) {
     };
     return { model, files: [...files.values()], required, notes: [...notes] };
 }
-function pinService(name, values, { images }, envFiles, move) {
+function pinService(name, values, { images, profiles }, envFiles, move) {
     const { build: _, develop: __, ...rest } = values;
     const image = images.get(name);
     // The digest is all there is to pull, and the server's login lives for one pull only.
     const { pull_policy: ___, ...unpulled } = rest;
     return {
         ...(image === undefined ? rest : { ...unpulled, image }),
+        ...(textsOf(values['profiles']).some((profile) => ['*', profile].some((one) => profiles.includes(one)))
+            ? { profiles: undefined }
+            : {}),
         ...(envFiles.length > 0 ? { env_file: envFiles } : {}),
         ...(values['volumes'] === undefined
             ? {}
@@ -38042,6 +37797,70 @@ function isData({ readOnly, target }, path, repository) {
     return [path, target].some((place) => DATA.test(external_node_path_.posix.basename(place)));
 }
 
+;// CONCATENATED MODULE: ./lib/compose/need.js
+
+
+
+
+
+/** Compose has a value for these by itself. */
+const GIVEN = ['PATH', 'HOME', 'COMPOSE_PROJECT_NAME', 'DOCKER_HOST', 'DOCKER_CONTEXT', 'XDG_RUNTIME_DIR'];
+/** Finds what the server must have, before anything is built. */
+function findNeeds({ project, repository, shipped }) {
+    const images = new Map([...project.services.values()].filter(({ build }) => build).map(({ name }) => [name, 'built']));
+    const envPaths = shipped.map(({ path }) => path);
+    const { model, required } = pin({ project, name: 'any', release: 'any', images, repository, envPaths, profiles: [] });
+    const settings = shipped.find(({ path }) => path === '.env');
+    const own = settings ? [...readEnvFile(settings.content).values.keys()] : [];
+    const missing = textsIn(model).flatMap((text) => missingIn(text, (name) => [...GIVEN, ...own].includes(name)));
+    return {
+        envFiles: required,
+        variables: [...new Set(missing)].sort(),
+    };
+}
+/**
+ * The env files that the server can be asked about; others are only missed when the plan is made. Above a directory that
+ * is not there yet nothing can be looked up.
+ */
+function askable({ envFiles }) {
+    const all = [...new Set([...envFiles.values()].flat())];
+    return all.filter((path) => /^[A-Za-z0-9_.\/][A-Za-z0-9_.@+\/-]*$/.test(path) && !path.startsWith('../'));
+}
+/** Stops when the server does not have what the active services need. */
+function checkNeeds(needs, active, has, { files }) {
+    const annotation = { file: files[0] ?? '' };
+    const wanted = active.flatMap((service) => needs.envFiles.get(service) ?? []);
+    const absent = askable(needs).filter((path) => wanted.includes(path) && !has.files.includes(path));
+    const unset = needs.variables.filter((name) => !has.settings.includes(name));
+    (0,errors/* checkAll */.K7)(() => {
+        if (absent.length === 0)
+            return;
+        throw new errors/* DeployError */.sH('env-file-missing', {
+            what: 'The Compose file names env files that are neither shipped nor on the server',
+            seen: absent.join('\n'),
+            fix: 'put them into the directory on the server, or ship them with `env-file` (.env) and `env-files`',
+            annotation,
+        });
+    }, () => {
+        if (unset.length === 0)
+            return;
+        throw new errors/* DeployError */.sH('variable-missing', {
+            what: 'The Compose file uses variables that are set nowhere',
+            seen: unset.join(' '),
+            why: 'Compose would make them empty: empty passwords are made this way',
+            fix: 'set them in `.env` on the server or in `env-file`, or give them a default: ${NAME:-value}',
+            annotation,
+        });
+    });
+}
+function textsIn(value) {
+    if (typeof value === 'string')
+        return [value];
+    if (Array.isArray(value))
+        return value.flatMap(textsIn);
+    return isValues(value) ? Object.values(value).flatMap(textsIn) : [];
+}
+
 ;// CONCATENATED MODULE: ./lib/compose/release.js
 
 
@@ -38053,7 +37872,15 @@ function makeRelease(facts) {
     const { project, name, id, roles, images, repository } = facts;
     const shipped = shippedEnvFiles(facts);
     const envPaths = shipped.map(({ path }) => path);
-    const { model, files, required, notes } = pin({ project, name, release: id, images, repository, envPaths });
+    const { model, files, required, notes } = pin({
+        project,
+        name,
+        release: id,
+        images,
+        repository,
+        envPaths,
+        profiles: facts.profiles,
+    });
     const compose = (0,dist/* stringify */.As)(model, { sortMapEntries: true, lineWidth: 0, aliasDuplicateObjects: false, version: '1.1' });
     const active = [...roles.replaced.map(({ service }) => service), ...roles.data, ...roles.others];
     return {
@@ -38090,51 +37917,11 @@ function shippedEnvFiles({ envFile, envFiles }) {
     });
 }
 
-;// CONCATENATED MODULE: ./lib/compose/repository.js
-
-
-
-/** The tracked files of the checkout and those of `extra` (files or folders that a step made). */
-async function readRepository(workspace, extra, run) {
-    const listed = await run('git', ['-c', `safe.directory=${workspace}`, 'ls-files', '--stage', '-z'], {
-        cwd: workspace,
-    });
-    // Without git, actions/checkout unpacks an archive: everything in it is tracked.
-    const tracked = listed.code === 0 ? parseIndex(listed.stdout) : walk(workspace, '');
-    const added = extra.flatMap((path) => {
-        const found = walk(workspace, path);
-        if (found.length > 0)
-            return found;
-        throw new errors/* DeployError */.sH('input-invalid', {
-            what: `Input files names ${path}, which is not in the workspace`,
-            fix: 'correct the path, or make the file in a step before this one',
-        });
-    });
-    return { files: new Map([...tracked, ...added]), read: (path) => (0,external_node_fs_namespaceObject.readFileSync)((0,external_node_path_.join)(workspace, path)) };
-}
-/** Submodules (160000) have no content of their own in the index. */
-function parseIndex(text) {
-    return text.split('\0').flatMap((line) => {
-        const [, mode, path] = /^(\d{6}) [0-9a-f]+ \d\t([\s\S]+)$/.exec(line) ?? [];
-        return mode === undefined || path === undefined || mode === '160000' ? [] : [[path, mode === '100755']];
-    });
-}
-function walk(workspace, path) {
-    const stat = (0,external_node_fs_namespaceObject.lstatSync)((0,external_node_path_.join)(workspace, path), { throwIfNoEntry: false });
-    if (!stat)
-        return [];
-    if (!stat.isDirectory())
-        return [[path, (stat.mode & 0o111) !== 0]];
-    const names = (0,external_node_fs_namespaceObject.readdirSync)((0,external_node_path_.join)(workspace, path)).filter((name) => name !== '.git' && name !== 'node_modules');
-    return names.flatMap((name) => walk(workspace, external_node_path_.posix.join(path, name)));
-}
-
 ;// CONCATENATED MODULE: ./lib/compose/role.js
 
 /** Decides for every active service whether the release replaces it, and in which order. */
 function assignRoles({ project, groups, django, services, profiles }) {
-    checkNames(project, services);
-    const active = [...project.services.values()].filter((service) => services.includes(service.name) || isActive(service, profiles));
+    const active = activeServices(project, services, profiles);
     const oneShots = findOneShots(active);
     const running = active.filter(({ name }) => !oneShots.includes(name) || services.includes(name));
     const above = (service) => dependsOnAny(project, service.name, django.services);
@@ -38144,14 +37931,6 @@ function assignRoles({ project, groups, django, services, profiles }) {
             return services.includes(service.name);
         return built.has(service.name) && !isBackend(service, project, django, above(service));
     });
-    if (wanted.length === 0) {
-        throw new errors/* DeployError */.sH('compose-invalid', {
-            what: 'No service would be replaced by this release',
-            seen: `services: ${[...project.services.keys()].join(', ')}; active profiles: ${profiles.join(', ') || 'none'}`,
-            why: 'all services that are built here belong to profiles that are not active',
-            fix: 'set COMPOSE_PROFILES in the env file, or name the services: services: web',
-        });
-    }
     const names = wanted.map(({ name }) => name);
     const kept = inOrder(project, running.filter(({ name }) => !names.includes(name)).map(({ name }) => name));
     const isFront = (name) => dependsOnAny(project, name, names) || isProxy(project, name, names);
@@ -38165,6 +37944,28 @@ function assignRoles({ project, groups, django, services, profiles }) {
         django: djangoService(project, django, names, services),
         fronts: running.flatMap(({ name, ports }) => ports.map((port) => ({ service: name, port }))),
     };
+}
+/** The services that the input names, and those that Compose would start by itself. */
+function activeServices(project, services, profiles) {
+    return [...project.services.values()].filter((service) => services.includes(service.name) || isActive(service, profiles));
+}
+/** The active profiles: those of the input, else those that the env file names. */
+function chooseProfiles(given, settings) {
+    return given.length > 0 ? given : (settings ?? '').split(',').filter((profile) => profile !== '');
+}
+/** Stops when no service that is built here is active: the release would replace nothing. */
+function checkProfiles(project, groups, services, profiles) {
+    const built = groups.flatMap((group) => group.services);
+    if (activeServices(project, services, profiles).some(({ name }) => built.includes(name)))
+        return;
+    const known = built.flatMap((name) => project.services.get(name)?.profiles ?? []);
+    throw new errors/* DeployError */.sH('compose-invalid', {
+        what: 'No service would be replaced by this release',
+        seen: `active profiles: ${profiles.join(', ') || 'none'}; profiles of the services that are built here: ${known.join(', ') || 'none'}`,
+        why: 'all services that are built here belong to profiles that are not active',
+        fix: `set profiles: ${known[0] ?? '<name>'}, or COMPOSE_PROFILES in .env, or name the services: services: ${built[0]}`,
+        annotation: { file: project.files[0] ?? '' },
+    });
 }
 /** Whether Compose would start the service by itself. */
 function isActive({ profiles }, active) {
@@ -38244,7 +38045,8 @@ function djangoService(project, django, replaced, services) {
         fix: `add one of them to the input services: ${django.services.join(' ')}`,
     });
 }
-function checkNames(project, services) {
+/** Stops for names that the Compose file does not have, and for those that the server could not keep. */
+function checkServices(project, services) {
     const stranger = services.find((name) => !project.services.has(name));
     if (stranger !== undefined) {
         throw new errors/* DeployError */.sH('input-invalid', {
@@ -38276,7 +38078,9 @@ async function readCommit(run, { sha, workspace, serverUrl, repository }) {
 }
 
 // EXTERNAL MODULE: external "node:timers/promises"
-var external_node_timers_promises_ = __nccwpck_require__(8500);
+var promises_ = __nccwpck_require__(8500);
+// EXTERNAL MODULE: external "node:fs/promises"
+var external_node_fs_promises_ = __nccwpck_require__(1455);
 ;// CONCATENATED MODULE: ./lib/image/failure.js
 
 
@@ -38372,10 +38176,10 @@ async function bake(plan, wanted, options) {
     if (wanted.length === 0)
         return;
     const { run, project, workspace, temp, onLine, signal } = options;
-    const folder = await (0,promises_.mkdtemp)((0,external_node_path_.join)(temp, 'bake-'));
+    const folder = await (0,external_node_fs_promises_.mkdtemp)((0,external_node_path_.join)(temp, 'bake-'));
     try {
         const file = (0,external_node_path_.join)(folder, 'compose.yaml');
-        await (0,promises_.writeFile)(file, plan.file);
+        await (0,external_node_fs_promises_.writeFile)(file, plan.file);
         const finished = await run('docker', [
             ...['buildx', 'bake', '-f', file, '--load', '--provenance=false', '--progress', 'plain'],
             ...plan.overrides.flatMap((override) => ['--set', override]),
@@ -38395,7 +38199,7 @@ async function bake(plan, wanted, options) {
             throw explainBuild(`${finished.stdout}\n${finished.stderr}`, wanted, project);
     }
     finally {
-        await (0,promises_.rm)(folder, { recursive: true, force: true });
+        await (0,external_node_fs_promises_.rm)(folder, { recursive: true, force: true });
     }
 }
 /** GitHub's own variables must not leak into tags and arguments; only its build cache needs its address and token. */
@@ -38667,15 +38471,54 @@ function readListed(document, confidence) {
     };
 }
 
+// EXTERNAL MODULE: ./lib/values.js
+var values = __nccwpck_require__(6216);
 ;// CONCATENATED MODULE: ./lib/image/name.js
 
 
+
+/** Stops when the Compose file names an image that cannot be known or pushed: it must not silently go somewhere else. */
+function checkImageNames(groups, facts) {
+    if (facts.image !== undefined)
+        return;
+    (0,errors/* checkAll */.K7)(...groups.map((group) => () => checkImageName(group, facts.settings)));
+}
+function checkImageName({ name, image }, settings) {
+    const written = image === undefined ? undefined : withoutTag(image);
+    if (written === undefined)
+        return;
+    const [missing] = missingIn(written, (variable) => settings[variable] !== undefined);
+    if (missing !== undefined) {
+        throw new errors/* DeployError */.sH('variable-missing', {
+            what: `The name of the image of service ${name} needs ${missing}, which is not set`,
+            seen: `image: ${image}`,
+            why: 'the image is pushed before the server, which may know it, is asked',
+            fix: `give ${missing} to the step (env:) or in env-file, write the name out, or set the input image`,
+        });
+    }
+    const text = interpolate(written, settings) ?? written;
+    // A local name: nobody can push it, and it is not used.
+    if (!text.includes('/'))
+        return;
+    try {
+        (0,values/* parseImage */.zZ)(text.replace(/@.*$/, '').replace(/:[^:/]*$/, ''));
+    }
+    catch (error) {
+        if (!(error instanceof values/* Unusable */.kO))
+            throw error;
+        throw new errors/* DeployError */.sH('compose-invalid', {
+            what: `The image of service ${name} cannot be pushed under its name: ${error.why}`,
+            seen: `image: ${image}`,
+            fix: `${error.fix}, or set the input image`,
+        });
+    }
+}
 /** Repository names of the groups once it is known which of them is Django; by group name. Others add `-<service>` to its. */
 function nameImages(groups, django, facts) {
     const base = bareName(django, facts);
     const names = new Map([[django.name, base]]);
     for (const group of groups.filter(({ name }) => name !== django.name)) {
-        const own = facts.image === undefined ? ownName(group) : undefined;
+        const own = facts.image === undefined ? ownName(group, facts.settings) : undefined;
         const isTaken = own === undefined || [...names.values()].includes(own);
         names.set(group.name, isTaken ? `${base}-${suffixOf(group.name)}` : own);
     }
@@ -38694,24 +38537,15 @@ function registryOf(name) {
     const [first = '', ...others] = name.split('/');
     return others.length > 0 && (/[.:]/.test(first) || first === 'localhost') ? first : 'docker.io';
 }
-function bareName(group, { image, repository }) {
-    return image ?? ownName(group) ?? `ghcr.io/${repository.toLowerCase()}`;
+function bareName(group, { image, repository, settings }) {
+    return image ?? ownName(group, settings) ?? `ghcr.io/${repository.toLowerCase()}`;
 }
 /** The group's own `image:` without tag and digest. A name without a slash is a local one: nobody can push it. */
-function ownName(group) {
+function ownName(group, settings) {
     // The tag goes first: it may be a variable that only the server knows, and the version takes its place.
-    const text = group.image === undefined ? undefined : interpolate(withoutTag(group.image));
+    const text = group.image === undefined ? undefined : interpolate(withoutTag(group.image), settings);
     const name = text?.replace(/@.*$/, '').replace(/:[^:/]*$/, '');
-    if (name === undefined || !name.includes('/'))
-        return undefined;
-    try {
-        return (0,lib_values/* parseImage */.zZ)(name);
-    }
-    catch (error) {
-        if (error instanceof lib_values/* Unusable */.kO)
-            return undefined;
-        throw error;
-    }
+    return name?.includes('/') ? name : undefined;
 }
 function withoutTag(image) {
     const parts = splitOutside(image, ':');
@@ -38734,11 +38568,11 @@ const PAUSES = [1_000, 4_000, 10_000];
 const HUB = 'docker.io';
 /** Logs in, in a configuration folder of its own: the runner's own logins are copied, and never changed. */
 async function openRegistry(logins, { run, env, temp, pause }) {
-    const folder = await (0,promises_.mkdtemp)((0,external_node_path_.join)(temp, 'docker-config-'));
-    const close = () => (0,promises_.rm)(folder, { recursive: true, force: true });
+    const folder = await (0,external_node_fs_promises_.mkdtemp)((0,external_node_path_.join)(temp, 'docker-config-'));
+    const close = () => (0,external_node_fs_promises_.rm)(folder, { recursive: true, force: true });
     try {
         const own = (0,external_node_path_.join)(env['DOCKER_CONFIG'] ?? (0,external_node_path_.join)(env['HOME'] ?? '/', '.docker'), 'config.json');
-        await (0,promises_.writeFile)((0,external_node_path_.join)(folder, 'config.json'), copyOf(await readOwn(own), logins), { mode: 0o600 });
+        await (0,external_node_fs_promises_.writeFile)((0,external_node_path_.join)(folder, 'config.json'), copyOf(await readOwn(own), logins), { mode: 0o600 });
         const inside = { ...env, ...(await daemonOf(run, env)), DOCKER_CONFIG: folder };
         for (const login of logins)
             await logIn(login, run, inside, pause);
@@ -38773,7 +38607,7 @@ async function daemonOf(run, env) {
 }
 async function readOwn(path) {
     try {
-        return await (0,promises_.readFile)(path, 'utf8');
+        return await (0,external_node_fs_promises_.readFile)(path, 'utf8');
     }
     catch {
         return '{}';
@@ -38903,10 +38737,8 @@ function failed(tagged, name, output) {
 async function makeImages(facts, tools) {
     const { run, env, temp, signal, show, group } = tools;
     const { groups, version } = facts;
-    if (groups.length === 0)
-        throw nothingToBuild(facts.project);
-    const registry = await openRegistry(facts.logins, { run, env, temp, pause: external_node_timers_promises_.setTimeout });
-    const access = { run, registry, pause: external_node_timers_promises_.setTimeout, signal, onLine: show };
+    const registry = await openRegistry(facts.logins, { run, env, temp, pause: promises_.setTimeout });
+    const access = { run, registry, pause: promises_.setTimeout, signal, onLine: show };
     try {
         const plan = planBake({ ...facts, env });
         const known = await Promise.all(plan.targets.map((target) => reuse(target, candidateNames(target.group, groups, facts.naming), version, access)));
@@ -38947,10 +38779,14 @@ function chooseLogins(groups, naming, given) {
         ? [{ registry: 'ghcr.io', username: actor, password: token }]
         : [];
 }
-function nothingToBuild(project) {
-    return new errors/* DeployError */.sH('compose-invalid', {
+/** Stops when there is nothing to build: a release is made of this commit, and a ready image does not say of which it is. */
+function checkBuilds(project, groups) {
+    if (groups.length > 0)
+        return;
+    throw new errors/* DeployError */.sH('compose-invalid', {
         what: 'No service of the Compose file has a build section',
-        seen: `services: ${[...project.services.keys()].join(', ')}`,
+        seen: [...project.services.values()].map(({ name, image }) => `${name}: image: ${image}`).join('\n'),
+        why: 'only images that are built here, from this commit, are deployed; those of a registry are left as they are',
         fix: 'add `build: .` to the service of the Django app, or name the file that has it with compose-files',
         annotation: { file: project.files[0] ?? '' },
     });
@@ -38972,6 +38808,457 @@ var server_release = __nccwpck_require__(1931);
 var stage = __nccwpck_require__(3448);
 // EXTERNAL MODULE: ./lib/server/transaction.js
 var server_transaction = __nccwpck_require__(1522);
+;// CONCATENATED MODULE: external "node:fs"
+const external_node_fs_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:fs");
+;// CONCATENATED MODULE: ./lib/compose/files.js
+
+
+/** Names of one rank: a folder with two of them leaves open which one is meant. */
+const RANKS = [
+    ['compose.production', 'docker-compose.production', 'compose.prod', 'docker-compose.prod', 'docker-compose-deploy'],
+    ['compose', 'docker-compose'],
+];
+const FOLDERS = ['', 'docker'];
+/** The names that are looked for, in order: each list is one rank. */
+const ranks = FOLDERS.flatMap((folder) => RANKS.map((stems) => stems.flatMap((stem) => ['yaml', 'yml'].map((end) => external_node_path_.posix.join(folder, `${stem}.${end}`)))));
+/** The Compose files of a deployment: those that were given, else the production-looking one. Paths inside the repository. */
+function chooseFiles(given, exists) {
+    if (given.length > 0)
+        return checkGiven(given, exists);
+    for (const names of ranks) {
+        const [first, ...others] = names.filter(exists);
+        if (first === undefined)
+            continue;
+        if (others.length === 0)
+            return [first];
+        throw new errors/* DeployError */.sH('compose-file-ambiguous', {
+            what: 'Several Compose files could be the production one',
+            seen: [first, ...others].join('\n'),
+            fix: `name the right one: compose-files: ${first}`,
+        });
+    }
+    throw new errors/* DeployError */.sH('compose-file-missing', {
+        what: 'No Compose file was found in the repository',
+        seen: `none of ${ranks.flat().join(', ')}`,
+        why: 'it has another name or folder, or the job has no actions/checkout step',
+        fix: 'name it, for example: compose-files: deploy/compose.yaml',
+    });
+}
+function checkGiven(given, exists) {
+    const missing = given.filter((path) => !exists(path));
+    if (missing.length === 0)
+        return given;
+    throw new errors/* DeployError */.sH('compose-file-missing', {
+        what: `Compose file ${missing.join(', ')} is not in the repository`,
+        seen: `compose-files: ${given.join(' ')}`,
+        why: 'the path is relative to the root of the repository, or the job has no actions/checkout step',
+        fix: 'correct the input compose-files',
+    });
+}
+
+;// CONCATENATED MODULE: ./lib/compose/group.js
+
+
+/** The images that the project builds: an identical build section, or the `image:` of a built service, joins services. */
+function groupBuilds(project) {
+    const groups = [];
+    const built = [...project.services.values()].filter((service) => service.build);
+    const images = new Set(built.map((service) => service.image).filter((image) => image !== undefined));
+    for (const service of project.services.values()) {
+        const byImage = service.image !== undefined && images.has(service.image);
+        if (!service.build && !byImage)
+            continue;
+        const keys = [
+            ...(service.build ? [`build ${definition(service.build)}`] : []),
+            ...(byImage ? [`image ${service.image}`] : []),
+        ];
+        const joined = groups.filter((group) => keys.some((key) => group.keys.has(key)));
+        const [first, ...others] = joined.length > 0 ? joined : [{ services: [], keys: new Set() }];
+        if (!first)
+            continue;
+        if (joined.length === 0)
+            groups.push(first);
+        for (const other of others) {
+            groups.splice(groups.indexOf(other), 1);
+            first.services.push(...other.services);
+            for (const key of other.keys)
+                first.keys.add(key);
+        }
+        first.services.push(service);
+        for (const key of keys)
+            first.keys.add(key);
+    }
+    return groups.map(({ services }) => toGroup(services)).sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+function definition(build) {
+    const context = build['context'];
+    const plain = typeof context === 'string' ? context.replace(/^\.\/(?=.)/, '').replace(/(.)\/+$/, '$1') : context;
+    const dockerfile = build['dockerfile'] ?? 'Dockerfile';
+    return canonical({ ...build, context: plain, dockerfile });
+}
+function toGroup(services) {
+    const sorted = services.toSorted((a, b) => (a.name < b.name ? -1 : 1));
+    const built = sorted.filter((service) => service.build);
+    const primary = built.find((service) => service.ports.length > 0) ?? built[0];
+    const [build, other] = new Map(built.map(({ build = {} }) => [definition(build), build])).values();
+    if (!primary || !build)
+        throw new errors/* DeployError */.sH('internal', { what: 'A build group without a build' });
+    if (other) {
+        const names = built.map(({ name }) => name).join(', ');
+        throw new errors/* DeployError */.sH('compose-invalid', {
+            what: `The services ${names} build different images of one name`,
+            seen: built.find(({ image }) => image !== undefined)?.image,
+            why: 'the image that is built last would replace the other',
+            fix: `give each its own image:, or make their build: sections the same`,
+        });
+    }
+    return {
+        name: primary.name,
+        services: sorted.map(({ name }) => name),
+        build,
+        image: primary.image ?? sorted.find(({ image }) => image !== undefined)?.image,
+    };
+}
+
+;// CONCATENATED MODULE: ./lib/compose/service.js
+
+
+
+/** Reads a service of the model that `docker compose config --no-interpolate` printed. */
+function readService(name, values) {
+    return {
+        name,
+        values,
+        image: textOf(values['image']),
+        build: typeof values['build'] === 'string' ? { context: values['build'] } : buildOf(values['build']),
+        dependsOn: readDependencies(values),
+        ports: [...new Set(listOf(values['ports']).flatMap(readPort))],
+        mounts: listOf(values['volumes'])
+            .map(readMount)
+            .filter((mount) => mount !== undefined),
+        envFiles: listOf(values['env_file']).flatMap(service_readEnvFile),
+        environment: pairsOf(values['environment']),
+        profiles: textsOf(values['profiles']),
+    };
+}
+function buildOf(build) {
+    return isValues(build) ? { context: '.', ...build } : undefined;
+}
+function readDependencies(values) {
+    const named = isValues(values['depends_on'])
+        ? Object.entries(values['depends_on']).map(([service, entry]) => ({
+            service,
+            condition: textOf(valuesOf(entry)['condition']) ?? 'service_started',
+        }))
+        : textsOf(values['depends_on']).map((service) => ({ service, condition: 'service_started' }));
+    const shared = ['network_mode', 'ipc', 'pid'].flatMap((key) => {
+        const [kind, service] = (textOf(values[key]) ?? '').split(':');
+        return kind === 'service' && service ? [service] : [];
+    });
+    const linked = textsOf(values['links']).map((link) => link.split(':')[0] ?? link);
+    const lent = textsOf(values['volumes_from'])
+        .filter((entry) => !entry.startsWith('container:'))
+        .map((entry) => entry.split(':')[0] ?? entry);
+    const names = new Set(named.map(({ service }) => service));
+    const implied = [...new Set([...shared, ...linked, ...lent])].filter((service) => !names.has(service));
+    return [...named, ...implied.map((service) => ({ service, condition: 'service_started' }))];
+}
+/** The container's side of a published port; the first of a range. */
+function readPort(entry) {
+    if (isValues(entry))
+        return entry['published'] === undefined ? [] : toPort(textOf(entry['target']) ?? '');
+    const text = textOf(entry);
+    if (text === undefined)
+        return [];
+    const parts = splitOutside(text.replace(/\[[^\]]*\]:/, ''), ':');
+    // A port without a colon gets some free port of the server: nobody is meant to find it.
+    return parts.length < 2 ? [] : toPort(parts.at(-1) ?? '');
+}
+function toPort(text) {
+    const [, digits] = /^(\d{1,5})(?:-\d+)?(?:\/tcp)?$/.exec(interpolate(text) ?? '') ?? [];
+    return digits === undefined ? [] : [Number(digits)];
+}
+function service_readEnvFile(entry) {
+    if (typeof entry === 'string')
+        return [{ path: entry, required: true }];
+    const path = isValues(entry) ? textOf(entry['path']) : undefined;
+    return path === undefined ? [] : [{ path, required: valuesOf(entry)['required'] !== false }];
+}
+
+;// CONCATENATED MODULE: ./lib/compose/shadow.js
+
+
+
+
+
+
+const MARK = '/deploy-django-volume/';
+/** The text of a Compose file with each short volume that has variables replaced by a plain one. */
+function shadow(source, text) {
+    const entries = new Map();
+    const cuts = [];
+    (0,dist/* visit */.YR)(source.document, {
+        Scalar(key, node, path) {
+            if (typeof key !== 'number' || typeof node.value !== 'string' || !node.range || path.length === 0)
+                return;
+            const word = wordFor(node.value);
+            if (word === undefined)
+                return;
+            entries.set(word.source, node.value);
+            cuts.push({ from: node.range[0], to: node.range[1], word: JSON.stringify(`${word.source}:${word.target}`) });
+        },
+    });
+    let result = text;
+    for (const cut of cuts.reverse())
+        result = result.slice(0, cut.from) + cut.word + result.slice(cut.to);
+    return { text: result, entries };
+}
+function wordFor(text) {
+    const [source = '', target = ''] = splitOutside(text, ':');
+    if (!hasVariable(text) || !/^[\w./~-]*\$|^[\w./~-]+$/.test(source))
+        return undefined;
+    if (!target.startsWith('/') && !/^\$\{\w+:?-\//.test(target))
+        return undefined;
+    // Two files that mount something at the same place override each other by the target.
+    return { source: MARK + hash(text), target: hasVariable(target) ? MARK + hash(target) : target };
+}
+function hash(text) {
+    return (0,external_node_crypto_.createHash)('sha256').update(text).digest('hex').slice(0, 32);
+}
+/** Puts the entries back into what Compose made of the copies. */
+function unshadow(value, entries) {
+    if (typeof value === 'string')
+        return value.startsWith(MARK) ? (entries.get(value.split(':')[0] ?? '') ?? value) : value;
+    if (Array.isArray(value))
+        return value.map((item) => unshadow(item, entries));
+    if (!isValues(value))
+        return value;
+    const original = entries.get(textOf(value['source']) ?? '');
+    if (original !== undefined)
+        return original;
+    return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, unshadow(inner, entries)]));
+}
+/** The given Compose files and those they name by `include` and `extends`, as far as they are in the repository. */
+async function readSources(files, read) {
+    const found = new Map();
+    const folder = external_node_path_.posix.dirname(files[0] ?? '');
+    const waiting = [...files];
+    for (let path = waiting.shift(); path !== undefined; path = waiting.shift()) {
+        if (found.has(path))
+            continue;
+        const text = await read(path);
+        if (text === undefined)
+            continue;
+        const source = parseSource(path, text);
+        found.set(path, { source, text });
+        const names = namesIn(valuesOf(source.document.toJS()));
+        waiting.push(...names.flatMap((name) => [external_node_path_.posix.dirname(path), folder].map((base) => external_node_path_.posix.join(base, name))));
+    }
+    return found;
+}
+function namesIn(model) {
+    const includes = listOf(model['include']).flatMap((entry) => isValues(entry) ? textsOf(entry['path']) : textsOf(entry));
+    const extended = Object.values(valuesOf(model['services'])).map((service) => textOf(valuesOf(valuesOf(service)['extends'])['file']));
+    return [...includes, ...extended.filter((name) => name !== undefined)].filter((name) => !name.startsWith('/') && !name.includes('://') && !hasVariable(name));
+}
+/** Writes the copies below `folder`, each at its place in the repository; returns the entries to put back. */
+async function writeShadows(folder, sources) {
+    const all = new Map();
+    for (const [path, { source, text }] of sources) {
+        const copy = shadow(source, text);
+        for (const [word, entry] of copy.entries)
+            all.set(word, entry);
+        await (0,external_node_fs_promises_.mkdir)((0,external_node_path_.dirname)((0,external_node_path_.join)(folder, path)), { recursive: true });
+        await (0,external_node_fs_promises_.writeFile)((0,external_node_path_.join)(folder, path), copy.text);
+    }
+    return all;
+}
+
+;// CONCATENATED MODULE: ./lib/compose/project.js
+
+
+
+
+
+
+
+
+
+/** Reads the project as Compose merges it; needs no variable, no env file and no secret. */
+async function readProject({ workspace, files, temp, run, env }) {
+    const sources = await readSources(files, (path) => readText(workspace, path));
+    const copies = await (0,external_node_fs_promises_.mkdtemp)((0,external_node_path_.join)(temp, 'compose-'));
+    try {
+        const entries = await writeShadows(copies, sources);
+        const finished = await run('docker', [
+            ...['compose', '-p', 'deploy-django'],
+            ...files.flatMap((file) => ['-f', (0,external_node_path_.join)(copies, file)]),
+            ...['config', '--no-interpolate', '--no-path-resolution', '--no-normalize'],
+        ], { env: bareEnvironment(env), cwd: (0,external_node_path_.join)(copies, external_node_path_.posix.dirname(files[0] ?? '')) });
+        const only = [...sources.values()].map(({ source }) => source);
+        if (finished.code !== 0)
+            throw refused(finished.stderr, copies, only);
+        const named = files.map((file) => sources.get(file)?.source.document.get('name')).findLast((name) => name);
+        return toProject(files, textOf(named), unshadow((0,dist/* parse */.qg)(finished.stdout), entries), only);
+    }
+    finally {
+        await (0,external_node_fs_promises_.rm)(copies, { recursive: true, force: true });
+    }
+}
+/** The typed project of a merged model; checks what Compose leaves unchecked when it does not normalize. */
+function toProject(files, name, merged, sources = []) {
+    const { name: _, ...model } = valuesOf(merged);
+    const services = new Map(Object.entries(valuesOf(model['services'])).map(([key, values]) => [key, readService(key, valuesOf(values))]));
+    project_checkServices(services, files[0] ?? '', sources);
+    return { files, folder: external_node_path_.posix.dirname(files[0] ?? ''), name, model, services };
+}
+function project_checkServices(services, file, sources) {
+    if (services.size === 0) {
+        throw new errors/* DeployError */.sH('compose-invalid', {
+            what: `${file} has no services`,
+            fix: 'name the Compose file that starts the site: compose-files: <path>',
+            annotation: { file },
+        });
+    }
+    for (const service of services.values()) {
+        const annotation = nearest(sources, ['services', service.name], file);
+        const stranger = service.dependsOn.find(({ service: name }) => !services.has(name));
+        if (stranger) {
+            throw new errors/* DeployError */.sH('compose-invalid', {
+                what: `Service ${service.name} depends on ${stranger.service}, which does not exist`,
+                fix: `correct depends_on of ${service.name}, or add the file that has ${stranger.service} to compose-files`,
+                annotation,
+            });
+        }
+        const cut = strings(service.values).find((text) => !isWhole(text));
+        if (cut !== undefined) {
+            throw new errors/* DeployError */.sH('compose-invalid', {
+                what: `Service ${service.name} has a \${…} that cannot be read`,
+                seen: cut,
+                why: 'the closing brace is missing, or a colon inside the braces split a short form',
+                fix: 'close the brace, or use the long form (source:, target:) of this entry',
+                annotation,
+            });
+        }
+    }
+}
+function strings(value) {
+    if (typeof value === 'string')
+        return [value];
+    if (Array.isArray(value))
+        return value.flatMap(strings);
+    return isValues(value) ? Object.values(value).flatMap(strings) : [];
+}
+/** Nothing of the runner's own settings may decide what the project is. */
+function bareEnvironment(env) {
+    return Object.fromEntries(Object.entries(env).filter(([name]) => /^(PATH|HOME|DOCKER_\w+)$/.test(name)));
+}
+async function readText(workspace, path) {
+    if (path.startsWith('..'))
+        return undefined;
+    try {
+        return await (0,external_node_fs_promises_.readFile)((0,external_node_path_.join)(workspace, path), 'utf8');
+    }
+    catch {
+        // Compose says better than we could what it misses.
+        return undefined;
+    }
+}
+function refused(stderr, copies, sources) {
+    const lines = stderr.split('\n').filter((line) => line !== '' && !line.includes('level=warning'));
+    const seen = lines.join('\n').replaceAll(`${copies}/`, '').trim();
+    const [, path] = /\b((?:services|volumes|networks|configs|secrets)\.[\w.-]+)/.exec(seen) ?? [];
+    const named = sources.filter((source) => seen.includes(source.path));
+    const [first] = sources;
+    return new errors/* DeployError */.sH('compose-invalid', {
+        what: 'Docker Compose does not accept the Compose file',
+        seen,
+        fix: `mend it until this succeeds: docker compose -f ${first?.path ?? 'compose.yaml'} config --no-interpolate`,
+        annotation: nearest(named.length > 0 ? named : sources, path?.split('.') ?? [], first?.path),
+    });
+}
+/** The deepest place that any of the sources has for this path. */
+function nearest(sources, path, file) {
+    const has = sources.find((source) => source.document.hasIn(path.slice(0, 2)));
+    return has ? placeOf(has, path) : file === undefined ? undefined : { file };
+}
+
+;// CONCATENATED MODULE: ./lib/compose/repository.js
+
+
+
+/** The tracked files of the checkout and those of `extra` (files or folders that a step made). */
+async function readRepository(workspace, extra, run) {
+    const listed = await run('git', ['-c', `safe.directory=${workspace}`, 'ls-files', '--stage', '-z'], {
+        cwd: workspace,
+    });
+    // Without git, actions/checkout unpacks an archive: everything in it is tracked.
+    const tracked = listed.code === 0 ? parseIndex(listed.stdout) : walk(workspace, '');
+    const added = extra.flatMap((path) => {
+        const found = walk(workspace, path);
+        if (found.length > 0)
+            return found;
+        throw new errors/* DeployError */.sH('input-invalid', {
+            what: `Input files names ${path}, which is not in the workspace`,
+            fix: 'correct the path, or make the file in a step before this one',
+        });
+    });
+    return { files: new Map([...tracked, ...added]), read: (path) => (0,external_node_fs_namespaceObject.readFileSync)((0,external_node_path_.join)(workspace, path)) };
+}
+/** Submodules (160000) have no content of their own in the index. */
+function parseIndex(text) {
+    return text.split('\0').flatMap((line) => {
+        const [, mode, path] = /^(\d{6}) [0-9a-f]+ \d\t([\s\S]+)$/.exec(line) ?? [];
+        return mode === undefined || path === undefined || mode === '160000' ? [] : [[path, mode === '100755']];
+    });
+}
+function walk(workspace, path) {
+    const stat = (0,external_node_fs_namespaceObject.lstatSync)((0,external_node_path_.join)(workspace, path), { throwIfNoEntry: false });
+    if (!stat)
+        return [];
+    if (!stat.isDirectory())
+        return [[path, (stat.mode & 0o111) !== 0]];
+    const names = (0,external_node_fs_namespaceObject.readdirSync)((0,external_node_path_.join)(workspace, path)).filter((name) => name !== '.git' && name !== 'node_modules');
+    return names.flatMap((name) => walk(workspace, external_node_path_.posix.join(path, name)));
+}
+
+;// CONCATENATED MODULE: ./lib/commands/checkout.js
+
+
+
+
+
+
+
+
+
+
+
+
+
+/** Reads the checkout, and stops for all that is wrong in it at once: the server need not be asked for that. */
+async function readCheckout(inputs, context) {
+    const { run, runner, folder, environment } = context;
+    const { workspace } = runner;
+    const files = chooseFiles(inputs.composeFiles, (path) => (0,external_node_fs_namespaceObject.existsSync)((0,external_node_path_.join)(workspace, path)));
+    const [project, repository] = await Promise.all([
+        readProject({ workspace, files, temp: folder, run, env: environment }),
+        readRepository(workspace, inputs.files, run),
+    ]);
+    const groups = groupBuilds(project);
+    const envFiles = shippedEnvFiles(inputs);
+    const own = envFiles.find(({ path }) => path === '.env');
+    const settings = own && readEnvFile(own.content).values;
+    const naming = {
+        image: inputs.image,
+        repository: runner.repository,
+        // As for Compose, the environment of the step wins.
+        settings: { ...Object.fromEntries(settings ?? []), ...environment },
+    };
+    (0,errors/* checkAll */.K7)(() => checkBuilds(project, groups), () => checkServices(project, inputs.services), () => checkImageNames(groups, naming), () => checkEnvFiles(project, envFiles));
+    return { project, groups, repository, naming, settings, needs: findNeeds({ project, repository, shipped: envFiles }) };
+}
+
 // EXTERNAL MODULE: ./lib/commands/walk.js
 var commands_walk = __nccwpck_require__(4886);
 ;// CONCATENATED MODULE: ./lib/commands/deploy.js
@@ -38996,19 +39283,13 @@ var commands_walk = __nccwpck_require__(4886);
 
 
 
-
-
-
-
 /** From the repository to a running, verified release. */
 async function deploy(inputs, context, report) {
     const { run, runner, folder, assets, environment: env, signal } = context;
-    const { workspace } = runner;
     const connection = await (0,server_connection/* connect */.Ng)(run, inputs, folder, signal);
     // The repository, then the server: nothing is built for a server that cannot take it.
-    const files = chooseFiles(inputs.composeFiles, (path) => (0,external_node_fs_namespaceObject.existsSync)((0,external_node_path_.join)(workspace, path)));
-    const [project] = await Promise.all([
-        readProject({ workspace, files, temp: folder, run, env }),
+    const [{ project, groups, repository, naming, settings, needs }] = await Promise.all([
+        readCheckout(inputs, context),
         // Only the handshake, which takes as long.
         connection.reach(['true']),
     ]);
@@ -39020,16 +39301,17 @@ async function deploy(inputs, context, report) {
         repository: runner.repository,
     };
     const directory = inputs.directory ?? `deploy/${chooseProjectName(named)}`;
-    const server = await (0,look/* look */.Op)(connection, assets.transaction.toString(), directory);
+    const server = await (0,look/* look */.Op)(connection, assets.transaction.toString(), directory, askable(needs));
     (0,look/* checkServer */.i6)(server, inputs.host.user);
     const current = (0,server_release/* currentRelease */.BX)(server);
     const name = chooseProjectName({ ...named, server: (0,look/* fact */.fK)(current?.facts, 'project') });
     report.project = name;
     report.previous = report.serving = current?.version;
     (0,core/* info */.pq)(`${name} in ${directory} on ${inputs.host.address}: ${current?.version ?? 'nothing'} serves`);
+    const profiles = chooseProfiles(inputs.profiles, settings ? settings.get('COMPOSE_PROFILES') : server.profiles);
+    const active = activeServices(project, inputs.services, profiles).map((service) => service.name);
+    (0,errors/* checkAll */.K7)(() => checkProfiles(project, groups, inputs.services, profiles), () => checkNeeds(needs, active, { files: server.files, settings: settings ? [] : server.settings }, project));
     // The images, by digest from here on.
-    const groups = groupBuilds(project);
-    const naming = { image: inputs.image, repository: runner.repository };
     const logins = chooseLogins(groups, naming, {
         username: inputs.registryUsername,
         password: inputs.registryPassword,
@@ -39037,7 +39319,7 @@ async function deploy(inputs, context, report) {
         token: inputs.githubToken,
     });
     const made = await makeImages({
-        ...{ project, groups, workspace, naming, logins },
+        ...{ project, groups, naming, logins, workspace: runner.workspace },
         ...{ version: inputs.version, set: inputs.set, services: inputs.services, manage: inputs.manage },
         commit: await readCommit(run, runner),
         probe: assets.probe.toString(),
@@ -39045,14 +39327,12 @@ async function deploy(inputs, context, report) {
     report.images = Object.fromEntries(made.images);
     (0,look/* checkArchitecture */.kN)(server, made.django.facts.architecture);
     // The release folder, immutable from here on.
-    const repository = await readRepository(workspace, inputs.files, run);
     checkCodeMounts(project, made.django.target.group, made.django.managePath, repository);
     const transaction = { directory, id: (0,server_transaction/* newId */.Si)(inputs.version, runner, [...server.plans, ...server.releases.keys()]) };
-    const profiles = (envValue(inputs.envFile, 'COMPOSE_PROFILES') ?? '').split(',').filter((profile) => profile !== '');
     const roles = assignRoles({ project, groups, django: made.django.target.group, services: inputs.services, profiles });
     const release = makeRelease({
         ...{ project, name, roles, repository, images: made.images },
-        ...{ id: transaction.id, envFile: inputs.envFile, envFiles: inputs.envFiles },
+        ...{ id: transaction.id, envFile: inputs.envFile, envFiles: inputs.envFiles, profiles: inputs.profiles },
     });
     release.notes.forEach((note) => (0,core/* info */.pq)(note));
     await (0,log/* group */.Os)(`Stage ${transaction.id}`, async () => {
@@ -39616,8 +39896,9 @@ function headerName(wsgi) {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
 /* harmony export */   $N: () => (/* binding */ codeOf),
-/* harmony export */   G: () => (/* binding */ InputErrors),
+/* harmony export */   K7: () => (/* binding */ checkAll),
 /* harmony export */   WE: () => (/* binding */ explain),
+/* harmony export */   Zw: () => (/* binding */ Problems),
 /* harmony export */   sH: () => (/* binding */ DeployError)
 /* harmony export */ });
 /* unused harmony export codes */
@@ -39690,30 +39971,49 @@ class DeployError extends Error {
         this.annotation = problem.annotation;
     }
 }
-/** All problems of the inputs at once, so that nobody has to find them one run at a time. */
-class InputErrors extends Error {
-    name = 'InputErrors';
+/** Several problems at once, so that nobody has to find them one run at a time. */
+class Problems extends Error {
+    name = 'Problems';
     problems;
     constructor(problems) {
         super(problems.map((problem) => problem.what).join('; '));
         this.problems = problems;
     }
 }
+/** Makes every check, and throws what all of them found. */
+function checkAll(...checks) {
+    const problems = checks.flatMap((check) => {
+        try {
+            check();
+            return [];
+        }
+        catch (error) {
+            if (error instanceof Problems)
+                return error.problems;
+            if (error instanceof DeployError)
+                return [error];
+            throw error;
+        }
+    });
+    const [first, ...others] = problems;
+    if (first)
+        throw others.length > 0 ? new Problems(problems) : first;
+}
 /** The code under which a failure is reported. */
 function codeOf(error) {
     if (error instanceof DeployError)
         return error.code;
-    if (error instanceof InputErrors)
+    if (error instanceof Problems)
         return error.problems[0]?.code ?? 'input-invalid';
     return 'internal';
 }
 /** The failure as text for the log: code, what, seen, why, fix, and the causes below it. */
 function explain(error) {
-    if (error instanceof InputErrors) {
+    if (error instanceof Problems) {
         const [only, ...others] = error.problems;
         if (only && others.length === 0)
             return explain(only);
-        return [`${error.problems.length} inputs need a change:`, ...error.problems.map(explain)].join('\n');
+        return [`${error.problems.length} things need a change:`, ...error.problems.map(explain)].join('\n');
     }
     if (error instanceof DeployError) {
         return [`${error.what} [${error.code}]`, ...details(error), ...causes(error.cause)].join('\n');
@@ -39761,7 +40061,7 @@ __nccwpck_require__.a(__webpack_module__, async (__webpack_handle_async_dependen
 /* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(1455);
 /* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6760);
 /* harmony import */ var _assets_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(159);
-/* harmony import */ var _commands_deploy_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(5339);
+/* harmony import */ var _commands_deploy_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(9797);
 /* harmony import */ var _commands_rollback_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(3911);
 /* harmony import */ var _commands_post_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(6217);
 /* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(2409);
@@ -39883,6 +40183,9 @@ var lib_values = __nccwpck_require__(6216);
 /** `user@host[:port]`; an IPv6 address stands in brackets. */
 function parseHost(text) {
     const fix = 'write user@host or user@host:port, an IPv6 address in brackets: deploy@[2001:db8::1]:22';
+    if (/@.*[\s,;].*@/s.test(text)) {
+        throw new lib_values/* Unusable */.kO('it names several servers', 'deploy to one server a step, such as with a matrix of the job');
+    }
     const [, user, bracketed, name, digits] = /^([A-Za-z0-9_][A-Za-z0-9_.-]*)@(?:\[([^\]]*)\]|([^[\]:]*))(?::(\d{1,5}))?$/.exec(text) ?? [];
     if (user === undefined)
         throw new lib_values/* Unusable */.kO('it does not have the form user@host', fix);
@@ -40029,6 +40332,11 @@ const inputs = {
             otherwise: '`deploy/<project>`',
             parse: lib_values/* optional */.lq(lib_values/* parseDirectory */.Bp),
         }),
+        profiles: input({
+            description: 'Compose profiles that are active',
+            otherwise: '`COMPOSE_PROFILES` of the env file',
+            parse: lib_values/* wordsOf */.Z9(lib_values/* parseProfile */.jZ),
+        }),
         services: input({
             description: 'services that a release replaces',
             otherwise: 'those built here and those whose image holds manage.py',
@@ -40159,11 +40467,11 @@ function readCommand(env = process.env) {
         fix: 'leave out the input command, it has the right value by itself',
     });
 }
-/** Reads and checks every input of `deploy`; throws `InputErrors` with all that is wrong. */
+/** Reads and checks every input of `deploy`; throws `Problems` with all that is wrong. */
 function readDeployInputs(env = process.env) {
     return readAll(inputs.deploy, env, halfALogin(env));
 }
-/** Reads and checks every input of `rollback`; throws `InputErrors` with all that is wrong. */
+/** Reads and checks every input of `rollback`; throws `Problems` with all that is wrong. */
 function readRollbackInputs(env = process.env) {
     return readAll(inputs.rollback, env, []);
 }
@@ -40262,7 +40570,7 @@ function readAll(table, env, problems) {
         }
     }
     if (all.length > 0)
-        throw new errors/* InputErrors */.G(all);
+        throw new errors/* Problems */.Zw(all);
     // The one cast: the loop has put each value where Values<Table> says, which a type checker cannot follow.
     return values;
 }
@@ -41510,9 +41818,12 @@ function readWord(word) {
 /* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(2409);
 
 const HEADER = 'deploy-django look 1';
-/** Asks the server, once, for everything that the decisions of a run need. `script` is transaction.sh. */
-async function look(connection, script, directory) {
-    const finished = await connection.reach(['sh', '-s', 'look', directory], { stdin: script, timeoutMs: 120_000 });
+/** Asks the server, once, for everything that the decisions of a run need. `script` is transaction.sh, `files` may be there. */
+async function look(connection, script, directory, files = []) {
+    const finished = await connection.reach(['sh', '-s', 'look', directory, ...files], {
+        stdin: script,
+        timeoutMs: 120_000,
+    });
     const server = parseLook(finished.stdout);
     if (server)
         return server;
@@ -41542,6 +41853,9 @@ function parseLook(text) {
         freeDisk: toNumber(one('disk')),
         missing: all('missing'),
         projects: all('project'),
+        files: all('file'),
+        settings: all('setting'),
+        profiles: one('profiles'),
         format: toNumber(one('format')),
         current: one('current'),
         whole: one('whole') === 'yes',
@@ -41939,6 +42253,7 @@ function forgetFollowed() {
 /* harmony export */   Z9: () => (/* binding */ wordsOf),
 /* harmony export */   cK: () => (/* binding */ unixLines),
 /* harmony export */   i$: () => (/* binding */ parseStatus),
+/* harmony export */   jZ: () => (/* binding */ parseProfile),
 /* harmony export */   kO: () => (/* binding */ Unusable),
 /* harmony export */   lq: () => (/* binding */ optional),
 /* harmony export */   m: () => (/* binding */ parseDigest),
@@ -42021,9 +42336,15 @@ function parseDuration(text) {
 /** A name of a release, usable as an image tag and as a folder. */
 function parseVersion(text) {
     if (!/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/.test(text)) {
-        throw new Unusable('a version is an image tag and a folder name', 'use up to 128 letters, digits, dots, dashes and underscores, not starting with a dot or a dash');
+        throw new Unusable(`a version is an image tag and a folder name, and ${JSON.stringify(text.slice(0, 140))} cannot be one`, `set version: ${proposeVersion(text)} (up to 128 letters, digits, dots, dashes and underscores, not starting with a dot or a dash)`);
     }
     return text;
+}
+function proposeVersion(text) {
+    return (text
+        .replace(/[^A-Za-z0-9_.]+/g, '-')
+        .replace(/^[.-]+|-+$/g, '')
+        .slice(0, 128) || 'v1');
 }
 /** A version for something new; some names belong to what the server makes itself. */
 function parseNewVersion(text) {
@@ -42044,6 +42365,13 @@ function parseProject(text) {
 function parseService(text) {
     if (!/^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(text)) {
         throw new Unusable(`${text} is not a service name`, 'use the names below services: in the Compose file');
+    }
+    return text;
+}
+/** A Compose profile; `*` is all of them. */
+function parseProfile(text) {
+    if (text !== '*' && !/^[A-Za-z0-9][A-Za-z0-9_.-]*$/.test(text)) {
+        throw new Unusable(`${text} is not the name of a profile`, 'use the names below profiles: in the Compose file, or *');
     }
     return text;
 }
@@ -42077,7 +42405,7 @@ function parseImage(text) {
         throw new Unusable('image names have no capitals', `use ${text.toLowerCase()}`);
     }
     const part = '[a-z0-9]+(?:(?:\\.|_|__|-+)[a-z0-9]+)*';
-    if (!new RegExp(`^(?:[a-z0-9.-]+(?::\\d+)?/)?${part}(?:/${part})*$`).test(text)) {
+    if (!new RegExp(`^(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::\\d+)?/)?${part}(?:/${part})*$`).test(text)) {
         throw new Unusable('it is not the name of an image repository', 'use a name such as ghcr.io/owner/repository');
     }
     return text;

@@ -104,6 +104,11 @@ export const inputs = {
       otherwise: '`deploy/<project>`',
       parse: value.optional(value.parseDirectory),
     }),
+    profiles: input({
+      description: 'Compose profiles that are active',
+      otherwise: '`COMPOSE_PROFILES` of the env file',
+      parse: value.wordsOf(value.parseProfile),
+    }),
     services: input({
       description: 'services that a release replaces',
       otherwise: 'those built here and those whose image holds manage.py',

@@ -90,9 +90,9 @@ export class DeployError extends Error {
   }
 }
 
-/** All problems of the inputs at once, so that nobody has to find them one run at a time. */
-export class InputErrors extends Error {
-  override readonly name = 'InputErrors'
+/** Several problems at once, so that nobody has to find them one run at a time. */
+export class Problems extends Error {
+  override readonly name = 'Problems'
   readonly problems: readonly DeployError[]
 
   constructor(problems: readonly DeployError[]) {
@@ -101,19 +101,35 @@ export class InputErrors extends Error {
   }
 }
 
+/** Makes every check, and throws what all of them found. */
+export function checkAll(...checks: readonly (() => void)[]): void {
+  const problems = checks.flatMap((check) => {
+    try {
+      check()
+      return []
+    } catch (error) {
+      if (error instanceof Problems) return error.problems
+      if (error instanceof DeployError) return [error]
+      throw error
+    }
+  })
+  const [first, ...others] = problems
+  if (first) throw others.length > 0 ? new Problems(problems) : first
+}
+
 /** The code under which a failure is reported. */
 export function codeOf(error: unknown): Code {
   if (error instanceof DeployError) return error.code
-  if (error instanceof InputErrors) return error.problems[0]?.code ?? 'input-invalid'
+  if (error instanceof Problems) return error.problems[0]?.code ?? 'input-invalid'
   return 'internal'
 }
 
 /** The failure as text for the log: code, what, seen, why, fix, and the causes below it. */
 export function explain(error: unknown): string {
-  if (error instanceof InputErrors) {
+  if (error instanceof Problems) {
     const [only, ...others] = error.problems
     if (only && others.length === 0) return explain(only)
-    return [`${error.problems.length} inputs need a change:`, ...error.problems.map(explain)].join('\n')
+    return [`${error.problems.length} things need a change:`, ...error.problems.map(explain)].join('\n')
   }
   if (error instanceof DeployError) {
     return [`${error.what} [${error.code}]`, ...details(error), ...causes(error.cause)].join('\n')

@@ -1,5 +1,5 @@
 import { inputs, type Command, type DeployInputs, type Input, type RollbackInputs, type Values } from './contract.ts'
-import { DeployError, InputErrors } from './errors.ts'
+import { DeployError, Problems } from './errors.ts'
 import { Unusable } from './values.ts'
 
 /** What GitHub says about the run. */
@@ -36,12 +36,12 @@ export function readCommand(env: NodeJS.ProcessEnv = process.env): Command {
   })
 }
 
-/** Reads and checks every input of `deploy`; throws `InputErrors` with all that is wrong. */
+/** Reads and checks every input of `deploy`; throws `Problems` with all that is wrong. */
 export function readDeployInputs(env: NodeJS.ProcessEnv = process.env): DeployInputs {
   return readAll(inputs.deploy, env, halfALogin(env))
 }
 
-/** Reads and checks every input of `rollback`; throws `InputErrors` with all that is wrong. */
+/** Reads and checks every input of `rollback`; throws `Problems` with all that is wrong. */
 export function readRollbackInputs(env: NodeJS.ProcessEnv = process.env): RollbackInputs {
   return readAll(inputs.rollback, env, [])
 }
@@ -150,7 +150,7 @@ function readAll<Table extends Readonly<Record<string, Input<unknown>>>>(
       all.push(invalid(name, row, text, error))
     }
   }
-  if (all.length > 0) throw new InputErrors(all)
+  if (all.length > 0) throw new Problems(all)
   // The one cast: the loop has put each value where Values<Table> says, which a type checker cannot follow.
   return values as Values<Table>
 }

@@ -10,6 +10,9 @@ export type KnownHosts = { lines: readonly string[]; fingerprints: readonly stri
 /** `user@host[:port]`; an IPv6 address stands in brackets. */
 export function parseHost(text: string): Host {
   const fix = 'write user@host or user@host:port, an IPv6 address in brackets: deploy@[2001:db8::1]:22'
+  if (/@.*[\s,;].*@/s.test(text)) {
+    throw new Unusable('it names several servers', 'deploy to one server a step, such as with a matrix of the job')
+  }
   const [, user, bracketed, name, digits] =
     /^([A-Za-z0-9_][A-Za-z0-9_.-]*)@(?:\[([^\]]*)\]|([^[\]:]*))(?::(\d{1,5}))?$/.exec(text) ?? []
   if (user === undefined) throw new Unusable('it does not have the form user@host', fix)

@@ -79,11 +79,20 @@ export function parseDuration(text: string): number {
 export function parseVersion(text: string): string {
   if (!/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/.test(text)) {
     throw new Unusable(
-      'a version is an image tag and a folder name',
-      'use up to 128 letters, digits, dots, dashes and underscores, not starting with a dot or a dash',
+      `a version is an image tag and a folder name, and ${JSON.stringify(text.slice(0, 140))} cannot be one`,
+      `set version: ${proposeVersion(text)} (up to 128 letters, digits, dots, dashes and underscores, not starting with a dot or a dash)`,
     )
   }
   return text
+}
+
+function proposeVersion(text: string): string {
+  return (
+    text
+      .replace(/[^A-Za-z0-9_.]+/g, '-')
+      .replace(/^[.-]+|-+$/g, '')
+      .slice(0, 128) || 'v1'
+  )
 }
 
 /** A version for something new; some names belong to what the server makes itself. */
@@ -110,6 +119,17 @@ export function parseProject(text: string): string {
 export function parseService(text: string): string {
   if (!/^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(text)) {
     throw new Unusable(`${text} is not a service name`, 'use the names below services: in the Compose file')
+  }
+  return text
+}
+
+/** A Compose profile; `*` is all of them. */
+export function parseProfile(text: string): string {
+  if (text !== '*' && !/^[A-Za-z0-9][A-Za-z0-9_.-]*$/.test(text)) {
+    throw new Unusable(
+      `${text} is not the name of a profile`,
+      'use the names below profiles: in the Compose file, or *',
+    )
   }
   return text
 }
@@ -148,7 +168,7 @@ export function parseImage(text: string): string {
     throw new Unusable('image names have no capitals', `use ${text.toLowerCase()}`)
   }
   const part = '[a-z0-9]+(?:(?:\\.|_|__|-+)[a-z0-9]+)*'
-  if (!new RegExp(`^(?:[a-z0-9.-]+(?::\\d+)?/)?${part}(?:/${part})*$`).test(text)) {
+  if (!new RegExp(`^(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::\\d+)?/)?${part}(?:/${part})*$`).test(text)) {
     throw new Unusable('it is not the name of an image repository', 'use a name such as ghcr.io/owner/repository')
   }
   return text

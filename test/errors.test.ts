@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals'
-import { codeOf, DeployError, explain, InputErrors } from '../src/errors.ts'
+import { checkAll, codeOf, DeployError, explain, Problems } from '../src/errors.ts'
 
 describe('explain', () => {
   test('prints code, what, seen, why and fix, with long values indented below their names', () => {
@@ -38,12 +38,12 @@ describe('explain', () => {
   })
 
   test('lists all problems of the inputs', () => {
-    const error = new InputErrors([
+    const error = new Problems([
       new DeployError('input-missing', { what: 'Input host is empty', fix: 'set host' }),
       new DeployError('input-invalid', { what: 'Input migrate is wrong', seen: 'sometimes' }),
     ])
     expect(explain(error).split('\n')).toEqual([
-      '2 inputs need a change:',
+      '2 things need a change:',
       'Input host is empty [input-missing]',
       '  fix:   set host',
       'Input migrate is wrong [input-invalid]',
@@ -61,9 +61,23 @@ describe('explain', () => {
   })
 })
 
+test('all checks are made, and what they find is thrown at once', () => {
+  const fail = (what: string) => (): void => {
+    throw new DeployError('compose-invalid', { what, annotation: { file: 'compose.yaml', line: 3 } })
+  }
+  expect(() => checkAll(() => undefined)).not.toThrow()
+  expect(() => checkAll(fail('a'), () => undefined)).toThrow(expect.objectContaining({ what: 'a' }))
+  expect(() => checkAll(fail('a'), () => checkAll(fail('b'), fail('c')))).toThrow('a; b; c')
+  expect(() =>
+    checkAll(fail('a'), () => {
+      throw new TypeError('x')
+    }),
+  ).toThrow(TypeError)
+})
+
 test('codeOf names the code of any failure', () => {
   expect(codeOf(new DeployError('lock-busy', { what: 'busy' }))).toBe('lock-busy')
-  expect(codeOf(new InputErrors([new DeployError('input-missing', { what: 'host' })]))).toBe('input-missing')
+  expect(codeOf(new Problems([new DeployError('input-missing', { what: 'host' })]))).toBe('input-missing')
   expect(codeOf(new Error('?'))).toBe('internal')
 })
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
 import { generateKeyPairSync } from 'node:crypto'
-import { InputErrors, explain } from '../src/errors.ts'
+import { Problems, explain } from '../src/errors.ts'
 import {
   readCommand,
   readDeployInputs,
@@ -40,7 +40,7 @@ function problems(given: Given, facts: Given = {}): string[] {
   try {
     readDeployInputs({ ...env({ ...connection, ...given }), ...facts })
   } catch (error) {
-    if (error instanceof InputErrors) return error.problems.map(explain)
+    if (error instanceof Problems) return error.problems.map(explain)
     throw error
   }
   return []
@@ -61,6 +61,7 @@ describe('deploy', () => {
       composeFiles: [],
       project: undefined,
       directory: undefined,
+      profiles: [],
       services: [],
       image: undefined,
       set: [],
@@ -99,7 +100,7 @@ describe('deploy', () => {
       readDeployInputs(env({ host: 'example.org', migrate: 'sometimes', 'dry-run': 'yes' }))
     } catch (error) {
       expect(explain(error).split('\n')).toEqual([
-        '5 inputs need a change:',
+        '5 things need a change:',
         'Input host cannot be used: it does not have the form user@host [input-invalid]',
         '  seen:  example.org',
         '  fix:   write user@host or user@host:port, an IPv6 address in brackets: deploy@[2001:db8::1]:22',
@@ -145,7 +146,16 @@ describe('host', () => {
     'deploy@example.org:ssh',
     'deploy@exa mple.org',
     'ssh://deploy@example.org',
+    'deploy@example.org\n-oProxyCommand=x',
+    'deploy@example.org;id',
+    '$(id)@example.org',
+    "deploy@'example.org'",
   ])('%s is refused', (text) => expect(problem({ host: text })).toMatch(/^Input host cannot be used/))
+
+  test.each(['deploy@a.org deploy@b.org', 'deploy@a.org,deploy@b.org', 'deploy@a.org\ndeploy@b.org'])(
+    'two of them (%j) are told apart from a typing error',
+    (text) => expect(problem({ host: text })).toContain('it names several servers'),
+  )
 })
 
 describe('ssh-key', () => {
@@ -223,13 +233,38 @@ describe('version', () => {
 
   test('a tag that is no image tag is refused', () => {
     const facts = { GITHUB_REF_TYPE: 'tag', GITHUB_REF_NAME: 'release/1.4' }
-    expect(problem({}, facts)).toContain('a version is an image tag and a folder name')
+    expect(problem({}, facts)).toContain('"release/1.4" cannot be one')
+    expect(problem({}, facts)).toContain('set version: release-1.4 ')
   })
 
-  test.each(['-v1', '.v1', 'a b', 'a/b', '../x', 'x'.repeat(129), 'ü', 'rollback-1', 'adopted-1'])(
-    '%s is refused',
-    (text) => expect(problem({ version: text })).toMatch(/^Input version cannot be used/),
-  )
+  test.each([
+    ['v1/x', 'v1-x'],
+    ['1.0+x', '1.0-x'],
+    ['-v1', 'v1'],
+    ['..', 'v1'],
+    ['v 1;$(id)', 'v-1-id'],
+  ])('%s is refused, and %s proposed', (text, proposed) => {
+    expect(problem({ version: text })).toContain(`set version: ${proposed} (`)
+  })
+
+  test.each([
+    '-v1',
+    '.v1',
+    'a b',
+    'a/b',
+    '../x',
+    'x'.repeat(129),
+    'ü',
+    'rollback-1',
+    'adopted-1',
+    "v'1",
+    'v"1',
+    'v;1',
+    'v$(id)',
+    'a\nb',
+    '..',
+    'v1`',
+  ])('%s is refused', (text) => expect(problem({ version: text })).toMatch(/^Input version cannot be used/))
 
   test('a rollback may go to an adopted release', () => {
     expect(readRollbackInputs(env({ ...connection, version: 'adopted-20261121' })).version).toBe('adopted-20261121')
@@ -244,6 +279,7 @@ describe('names and paths', () => {
         project: 'todo_1-a',
         directory: '~/deploy/todo/',
         services: 'web, worker\nbeat',
+        profiles: 'prod, *',
         image: 'registry.example.org:5000/Team/todo'.toLowerCase(),
         'compose-files': 'compose.yaml\n./docker//compose.prod.yml\n',
         files: 'nginx/default.conf',
@@ -254,6 +290,7 @@ describe('names and paths', () => {
       project: 'todo_1-a',
       directory: 'deploy/todo',
       services: ['web', 'worker', 'beat'],
+      profiles: ['prod', '*'],
       image: 'registry.example.org:5000/team/todo',
       composeFiles: ['compose.yaml', 'docker/compose.prod.yml'],
       files: ['nginx/default.conf'],
@@ -295,6 +332,34 @@ describe('names and paths', () => {
     expect(problem({ [name]: text })).toMatch(new RegExp(`^Input ${name} cannot be used`)),
   )
 
+  /** What nobody names a thing, unless by mistake or with a plan. */
+  const nasty = ['a b', "a'b", 'a"b', 'a;b', 'a$(id)', 'a`id`', 'a\\b', 'a\tb', '-a', '..', '../a', 'a|b', 'a>b', 'a&b']
+  const names = ['project', 'version', 'image', 'directory', 'profiles', 'services'] as const
+  // These take several words.
+  const isTaken = (name: string, text: string): boolean =>
+    ['profiles', 'services'].includes(name) && /^a\sb$/.test(text)
+
+  test.each(names.flatMap((name) => nasty.filter((text) => !isTaken(name, text)).map((text) => [name, text] as const)))(
+    '%s: %j is refused',
+    (name, text) => expect(problem({ [name]: text })).toMatch(new RegExp(`^Input ${name} cannot be used`)),
+  )
+
+  test.each(['a\nb', '..', 'a/../../b', '-a', '/a', 'a\\b', 'a\tb'])('compose-files and files: %j', (text) => {
+    for (const name of ['compose-files', 'files']) {
+      // Two lines are two paths.
+      if (text === 'a\nb') expect(problems({ [name]: text })).toEqual([])
+      else expect(problem({ [name]: text })).toMatch(new RegExp(`^Input ${name} cannot be used`))
+    }
+  })
+
+  test('a file may have a name that a shell would trip over: it never meets one', () => {
+    const odd = ["it's.yaml", 'a b.yaml', '$(id).yaml', 'a;b.yaml', 'a"b.yaml']
+    expect(deploy({ 'compose-files': odd.join('\n'), files: odd.join('\n') })).toMatchObject({
+      composeFiles: odd,
+      files: odd,
+    })
+  })
+
   test('the fix of a tagged or capital image is the name itself', () => {
     expect(problem({ image: 'localhost:5000/todo:v1' })).toContain('use localhost:5000/todo;')
     expect(problem({ image: 'ghcr.io/Octo/Todo' })).toContain('use ghcr.io/octo/todo')
@@ -334,11 +399,13 @@ describe('times, numbers, statuses, addresses', () => {
     ['migrate-timeout', '0s'],
     ['migrate-timeout', '25h'],
     ['migrate-timeout', '1.5h'],
-    ['migrate-timeout', '-1s'],
+    ...['-1s', '5 m', '5min', '1h30m', 'fivem', '90S', '1e3s', 's'].map((text) => ['migrate-timeout', text]),
+    ['health-timeout', '60'],
+    ['migrate-lock-timeout', '5sec'],
     ['keep-releases', '1'],
     ['keep-releases', '101'],
     ['keep-releases', 'five'],
-    ['keep-releases', '1e1'],
+    ...['1e1', '5.0', '+5', '0x5', '5,', '-3'].map((text) => ['keep-releases', text]),
     ['health-status', '600'],
     ['health-status', 'ok'],
     ['health-headers', 'Host example.org'],
@@ -346,7 +413,10 @@ describe('times, numbers, statuses, addresses', () => {
     ['health-url', 'http://user:pass@proxy/'],
     ['health-url', 'file:///etc/passwd'],
     ['plan-digest', 'abc'],
-    ['force', 'True'],
+    ...['True', 'yes', '1', 'on', 'ture', 'true false', 'y'].map((text) => ['force', text]),
+    ['dry-run', 'flase'],
+    ['migrate', 'Auto'],
+    ['migrate', 'befor'],
   ])('%s: %s is refused', (name, text) =>
     expect(problem({ [name]: text })).toMatch(new RegExp(`^Input ${name} cannot be used`)),
   )

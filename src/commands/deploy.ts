@@ -1,18 +1,13 @@
-import { existsSync } from 'node:fs'
-import { join } from 'node:path'
 import { info, warning } from '@actions/core'
 import { checkCodeMounts } from '../compose/code.ts'
-import { chooseFiles } from '../compose/files.ts'
-import { groupBuilds } from '../compose/group.ts'
-import { chooseProjectName, envValue } from '../compose/name.ts'
-import { readProject } from '../compose/project.ts'
+import { chooseProjectName } from '../compose/name.ts'
+import { askable, checkNeeds } from '../compose/need.ts'
 import { makeRelease, type Release } from '../compose/release.ts'
-import { readRepository } from '../compose/repository.ts'
-import { assignRoles } from '../compose/role.ts'
+import { activeServices, assignRoles, checkProfiles, chooseProfiles } from '../compose/role.ts'
 import type { DeployInputs } from '../contract.ts'
 import { findDocument, readPlan, type LivePlan, type Migration, type OfflinePlan } from '../django/document.ts'
 import { approve, askHealth, planDeploy } from '../django/plan.ts'
-import { DeployError } from '../errors.ts'
+import { checkAll, DeployError } from '../errors.ts'
 import { readCommit } from '../image/commit.ts'
 import { chooseLogins, makeImages, type Made } from '../image/make.ts'
 import { group, show } from '../report/log.ts'
@@ -24,19 +19,18 @@ import { checkArchitecture, checkServer, fact, look } from '../server/look.ts'
 import { currentRelease } from '../server/release.ts'
 import { incoming, planFiles, send, stage, writeFacts, type FactLines, type SentFile } from '../server/stage.ts'
 import { newId } from '../server/transaction.ts'
+import { readCheckout } from './checkout.ts'
 import type { Context } from './context.ts'
 import { healthQuestion, walk } from './walk.ts'
 
 /** From the repository to a running, verified release. */
 export async function deploy(inputs: DeployInputs, context: Context, report: Report): Promise<void> {
   const { run, runner, folder, assets, environment: env, signal } = context
-  const { workspace } = runner
   const connection = await connect(run, inputs, folder, signal)
 
   // The repository, then the server: nothing is built for a server that cannot take it.
-  const files = chooseFiles(inputs.composeFiles, (path) => existsSync(join(workspace, path)))
-  const [project] = await Promise.all([
-    readProject({ workspace, files, temp: folder, run, env }),
+  const [{ project, groups, repository, naming, settings, needs }] = await Promise.all([
+    readCheckout(inputs, context),
     // Only the handshake, which takes as long.
     connection.reach(['true']),
   ])
@@ -48,7 +42,7 @@ export async function deploy(inputs: DeployInputs, context: Context, report: Rep
     repository: runner.repository,
   }
   const directory = inputs.directory ?? `deploy/${chooseProjectName(named)}`
-  const server = await look(connection, assets.transaction.toString(), directory)
+  const server = await look(connection, assets.transaction.toString(), directory, askable(needs))
   checkServer(server, inputs.host.user)
   const current = currentRelease(server)
   const name = chooseProjectName({ ...named, server: fact(current?.facts, 'project') })
@@ -56,9 +50,14 @@ export async function deploy(inputs: DeployInputs, context: Context, report: Rep
   report.previous = report.serving = current?.version
   info(`${name} in ${directory} on ${inputs.host.address}: ${current?.version ?? 'nothing'} serves`)
 
+  const profiles = chooseProfiles(inputs.profiles, settings ? settings.get('COMPOSE_PROFILES') : server.profiles)
+  const active = activeServices(project, inputs.services, profiles).map((service) => service.name)
+  checkAll(
+    () => checkProfiles(project, groups, inputs.services, profiles),
+    () => checkNeeds(needs, active, { files: server.files, settings: settings ? [] : server.settings }, project),
+  )
+
   // The images, by digest from here on.
-  const groups = groupBuilds(project)
-  const naming = { image: inputs.image, repository: runner.repository }
   const logins = chooseLogins(groups, naming, {
     username: inputs.registryUsername,
     password: inputs.registryPassword,
@@ -67,7 +66,7 @@ export async function deploy(inputs: DeployInputs, context: Context, report: Rep
   })
   const made = await makeImages(
     {
-      ...{ project, groups, workspace, naming, logins },
+      ...{ project, groups, naming, logins, workspace: runner.workspace },
       ...{ version: inputs.version, set: inputs.set, services: inputs.services, manage: inputs.manage },
       commit: await readCommit(run, runner),
       probe: assets.probe.toString(),
@@ -78,14 +77,12 @@ export async function deploy(inputs: DeployInputs, context: Context, report: Rep
   checkArchitecture(server, made.django.facts.architecture)
 
   // The release folder, immutable from here on.
-  const repository = await readRepository(workspace, inputs.files, run)
   checkCodeMounts(project, made.django.target.group, made.django.managePath, repository)
   const transaction = { directory, id: newId(inputs.version, runner, [...server.plans, ...server.releases.keys()]) }
-  const profiles = (envValue(inputs.envFile, 'COMPOSE_PROFILES') ?? '').split(',').filter((profile) => profile !== '')
   const roles = assignRoles({ project, groups, django: made.django.target.group, services: inputs.services, profiles })
   const release = makeRelease({
     ...{ project, name, roles, repository, images: made.images },
-    ...{ id: transaction.id, envFile: inputs.envFile, envFiles: inputs.envFiles },
+    ...{ id: transaction.id, envFile: inputs.envFile, envFiles: inputs.envFiles, profiles: inputs.profiles },
   })
   release.notes.forEach((note) => info(note))
   await group(`Stage ${transaction.id}`, async () => {

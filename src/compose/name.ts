@@ -1,4 +1,4 @@
-import { nonEmptyLines } from '../values.ts'
+import { readEnvFile } from './env-file.ts'
 import { interpolate } from './variable.ts'
 
 /** What may decide the project's name, the strongest first. */
@@ -16,7 +16,11 @@ export type NameSources = {
 
 /** The name of the Compose project. It must never change: Compose finds volumes and containers by it. */
 export function chooseProjectName({ input, server, env, file, repository }: NameSources): string {
-  const given = input ?? server ?? envValue(env, 'COMPOSE_PROJECT_NAME') ?? (file && interpolate(file))
+  const given =
+    input ??
+    server ??
+    (readEnvFile(env ?? '').values.get('COMPOSE_PROJECT_NAME') || undefined) ??
+    (file && interpolate(file))
   if (given !== undefined && given !== '' && /^[a-z0-9][a-z0-9_-]*$/.test(given)) return given
   return sanitise(given || (repository.split('/').at(-1) ?? repository))
 }
@@ -29,15 +33,4 @@ function sanitise(text: string): string {
       .replace(/[^a-z0-9_-]/g, '')
       .replace(/^[_-]+/, '') || 'app'
   )
-}
-
-/** The value of a setting in the text of an env file; later lines win. */
-export function envValue(text: string | undefined, name: string): string | undefined {
-  const values = nonEmptyLines(text ?? '').map((line) => {
-    const [, key, value] = /^(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(.*)$/.exec(line) ?? []
-    if (key !== name || value === undefined) return undefined
-    const [, , quoted] = /^(['"])(.*?)\1/.exec(value) ?? []
-    return quoted ?? value.replace(/\s+#.*$/, '').trim()
-  })
-  return values.findLast((value) => value !== undefined && value !== '')
 }

@@ -15,6 +15,8 @@ export type Pins = {
   repository: Repository
   /** Paths of the env files that are shipped, as they lie below `env/` of the release. */
   envPaths: readonly string[]
+  /** Those of the input: their services belong to the release, whatever the server's own settings say. */
+  profiles: readonly string[]
 }
 
 /** The pinned model, what it needs on the server, and what a person should know. */
@@ -70,13 +72,22 @@ export function pin(pins: Pins): Pinned {
 
 type Move = (text: string, mount?: Mount) => string
 
-function pinService(name: string, values: Values, { images }: Pins, envFiles: readonly unknown[], move: Move): Values {
+function pinService(
+  name: string,
+  values: Values,
+  { images, profiles }: Pins,
+  envFiles: readonly unknown[],
+  move: Move,
+): Values {
   const { build: _, develop: __, ...rest } = values
   const image = images.get(name)
   // The digest is all there is to pull, and the server's login lives for one pull only.
   const { pull_policy: ___, ...unpulled } = rest
   return {
     ...(image === undefined ? rest : { ...unpulled, image }),
+    ...(textsOf(values['profiles']).some((profile) => ['*', profile].some((one) => profiles.includes(one)))
+      ? { profiles: undefined }
+      : {}),
     ...(envFiles.length > 0 ? { env_file: envFiles } : {}),
     ...(values['volumes'] === undefined
       ? {}

@@ -22,6 +22,8 @@ export type ReleaseFacts = {
   /** Content of `.env`. */
   envFile: string | undefined
   envFiles: readonly EnvFile[]
+  /** Those of the input. */
+  profiles: readonly string[]
 }
 
 /** A release, ready to be staged. */
@@ -47,7 +49,15 @@ export function makeRelease(facts: ReleaseFacts): Release {
   const { project, name, id, roles, images, repository } = facts
   const shipped = shippedEnvFiles(facts)
   const envPaths = shipped.map(({ path }) => path)
-  const { model, files, required, notes } = pin({ project, name, release: id, images, repository, envPaths })
+  const { model, files, required, notes } = pin({
+    project,
+    name,
+    release: id,
+    images,
+    repository,
+    envPaths,
+    profiles: facts.profiles,
+  })
   const compose = stringify(model, { sortMapEntries: true, lineWidth: 0, aliasDuplicateObjects: false, version: '1.1' })
   const active = [...roles.replaced.map(({ service }) => service), ...roles.data, ...roles.others]
   return {
@@ -72,7 +82,7 @@ export function makeRelease(facts: ReleaseFacts): Release {
 }
 
 /** `env-file` is another way to write `.env` in `env-files`, and wins over it. */
-function shippedEnvFiles({ envFile, envFiles }: ReleaseFacts): readonly EnvFile[] {
+export function shippedEnvFiles({ envFile, envFiles }: Pick<ReleaseFacts, 'envFile' | 'envFiles'>): readonly EnvFile[] {
   const all = new Map(envFiles.map(({ path, content }) => [path, content]))
   if (envFile !== undefined) all.set('.env', envFile)
   return [...all]

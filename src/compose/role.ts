@@ -29,10 +29,7 @@ export type RoleFacts = {
 
 /** Decides for every active service whether the release replaces it, and in which order. */
 export function assignRoles({ project, groups, django, services, profiles }: RoleFacts): Roles {
-  checkNames(project, services)
-  const active = [...project.services.values()].filter(
-    (service) => services.includes(service.name) || isActive(service, profiles),
-  )
+  const active = activeServices(project, services, profiles)
   const oneShots = findOneShots(active)
   const running = active.filter(({ name }) => !oneShots.includes(name) || services.includes(name))
   const above = (service: Service): boolean => dependsOnAny(project, service.name, django.services)
@@ -41,14 +38,6 @@ export function assignRoles({ project, groups, django, services, profiles }: Rol
     if (services.length > 0) return services.includes(service.name)
     return built.has(service.name) && !isBackend(service, project, django, above(service))
   })
-  if (wanted.length === 0) {
-    throw new DeployError('compose-invalid', {
-      what: 'No service would be replaced by this release',
-      seen: `services: ${[...project.services.keys()].join(', ')}; active profiles: ${profiles.join(', ') || 'none'}`,
-      why: 'all services that are built here belong to profiles that are not active',
-      fix: 'set COMPOSE_PROFILES in the env file, or name the services: services: web',
-    })
-  }
   const names = wanted.map(({ name }) => name)
   const kept = inOrder(
     project,
@@ -65,6 +54,41 @@ export function assignRoles({ project, groups, django, services, profiles }: Rol
     django: djangoService(project, django, names, services),
     fronts: running.flatMap(({ name, ports }) => ports.map((port) => ({ service: name, port }))),
   }
+}
+
+/** The services that the input names, and those that Compose would start by itself. */
+export function activeServices(
+  project: Project,
+  services: readonly string[],
+  profiles: readonly string[],
+): readonly Service[] {
+  return [...project.services.values()].filter(
+    (service) => services.includes(service.name) || isActive(service, profiles),
+  )
+}
+
+/** The active profiles: those of the input, else those that the env file names. */
+export function chooseProfiles(given: readonly string[], settings: string | undefined): readonly string[] {
+  return given.length > 0 ? given : (settings ?? '').split(',').filter((profile) => profile !== '')
+}
+
+/** Stops when no service that is built here is active: the release would replace nothing. */
+export function checkProfiles(
+  project: Project,
+  groups: readonly BuildGroup[],
+  services: readonly string[],
+  profiles: readonly string[],
+): void {
+  const built = groups.flatMap((group) => group.services)
+  if (activeServices(project, services, profiles).some(({ name }) => built.includes(name))) return
+  const known = built.flatMap((name) => project.services.get(name)?.profiles ?? [])
+  throw new DeployError('compose-invalid', {
+    what: 'No service would be replaced by this release',
+    seen: `active profiles: ${profiles.join(', ') || 'none'}; profiles of the services that are built here: ${known.join(', ') || 'none'}`,
+    why: 'all services that are built here belong to profiles that are not active',
+    fix: `set profiles: ${known[0] ?? '<name>'}, or COMPOSE_PROFILES in .env, or name the services: services: ${built[0]}`,
+    annotation: { file: project.files[0] ?? '' },
+  })
 }
 
 /** Whether Compose would start the service by itself. */
@@ -157,7 +181,8 @@ function djangoService(
   })
 }
 
-function checkNames(project: Project, services: readonly string[]): void {
+/** Stops for names that the Compose file does not have, and for those that the server could not keep. */
+export function checkServices(project: Project, services: readonly string[]): void {
   const stranger = services.find((name) => !project.services.has(name))
   if (stranger !== undefined) {
     throw new DeployError('input-invalid', {

@@ -59,6 +59,32 @@ export function interpolate(text: string, env: Readonly<Record<string, string | 
   return result
 }
 
+/** The variables without which the text cannot be filled in; one with a default is not among them. */
+export function missingIn(text: string, isSet: (name: string) => boolean): readonly string[] {
+  const missing: string[] = []
+  const plain = text.replaceAll('$$', '')
+  for (let at = plain.indexOf('$'); at >= 0; at = plain.indexOf('$', at + 1)) {
+    const end = plain[at + 1] === '{' ? endOf(plain, at) : undefined
+    const [, bare] = /^\$([A-Za-z_][A-Za-z0-9_]*)/.exec(plain.slice(at)) ?? []
+    const expression = end === undefined ? bare && parse(bare) : parse(plain.slice(at + 2, end - 1))
+    if (!expression) continue
+    missing.push(...missingOf(expression, isSet))
+    at = (end ?? at + 1) - 1
+  }
+  return missing
+}
+
+function missingOf({ name, operator, operand }: Expression, isSet: (name: string) => boolean): readonly string[] {
+  switch (operator.replace(':', '')) {
+    case '-':
+      return isSet(name) ? [] : missingIn(operand, isSet)
+    case '+':
+      return isSet(name) ? missingIn(operand, isSet) : []
+    default:
+      return isSet(name) ? [] : [name]
+  }
+}
+
 function evaluate(body: string, env: Readonly<Record<string, string | undefined>>): string | undefined {
   const expression = parse(body)
   if (!expression) return undefined

@@ -44,7 +44,6 @@ type Tools = {
 export async function makeImages(facts: MakeFacts, tools: Tools): Promise<Made> {
   const { run, env, temp, signal, show, group } = tools
   const { groups, version } = facts
-  if (groups.length === 0) throw nothingToBuild(facts.project)
   const registry = await openRegistry(facts.logins, { run, env, temp, pause })
   const access = { run, registry, pause, signal, onLine: show }
   try {
@@ -107,10 +106,13 @@ export function chooseLogins(
     : []
 }
 
-function nothingToBuild(project: Project): DeployError {
-  return new DeployError('compose-invalid', {
+/** Stops when there is nothing to build: a release is made of this commit, and a ready image does not say of which it is. */
+export function checkBuilds(project: Project, groups: readonly BuildGroup[]): void {
+  if (groups.length > 0) return
+  throw new DeployError('compose-invalid', {
     what: 'No service of the Compose file has a build section',
-    seen: `services: ${[...project.services.keys()].join(', ')}`,
+    seen: [...project.services.values()].map(({ name, image }) => `${name}: image: ${image}`).join('\n'),
+    why: 'only images that are built here, from this commit, are deployed; those of a registry are left as they are',
     fix: 'add `build: .` to the service of the Django app, or name the file that has it with compose-files',
     annotation: { file: project.files[0] ?? '' },
   })

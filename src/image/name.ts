@@ -1,5 +1,6 @@
 import type { BuildGroup } from '../compose/group.ts'
-import { interpolate, splitOutside } from '../compose/variable.ts'
+import { interpolate, missingIn, splitOutside } from '../compose/variable.ts'
+import { checkAll, DeployError } from '../errors.ts'
 import { parseImage, Unusable } from '../values.ts'
 
 /** What decides the names of images. */
@@ -8,6 +9,41 @@ export type NamingFacts = {
   image: string | undefined
   /** `owner/name` on GitHub. */
   repository: string
+  /** What the step and the shipped env file set: a name may use it. */
+  settings: Readonly<Record<string, string | undefined>>
+}
+
+/** Stops when the Compose file names an image that cannot be known or pushed: it must not silently go somewhere else. */
+export function checkImageNames(groups: readonly BuildGroup[], facts: NamingFacts): void {
+  if (facts.image !== undefined) return
+  checkAll(...groups.map((group) => () => checkImageName(group, facts.settings)))
+}
+
+function checkImageName({ name, image }: BuildGroup, settings: NamingFacts['settings']): void {
+  const written = image === undefined ? undefined : withoutTag(image)
+  if (written === undefined) return
+  const [missing] = missingIn(written, (variable) => settings[variable] !== undefined)
+  if (missing !== undefined) {
+    throw new DeployError('variable-missing', {
+      what: `The name of the image of service ${name} needs ${missing}, which is not set`,
+      seen: `image: ${image}`,
+      why: 'the image is pushed before the server, which may know it, is asked',
+      fix: `give ${missing} to the step (env:) or in env-file, write the name out, or set the input image`,
+    })
+  }
+  const text = interpolate(written, settings) ?? written
+  // A local name: nobody can push it, and it is not used.
+  if (!text.includes('/')) return
+  try {
+    parseImage(text.replace(/@.*$/, '').replace(/:[^:/]*$/, ''))
+  } catch (error) {
+    if (!(error instanceof Unusable)) throw error
+    throw new DeployError('compose-invalid', {
+      what: `The image of service ${name} cannot be pushed under its name: ${error.why}`,
+      seen: `image: ${image}`,
+      fix: `${error.fix}, or set the input image`,
+    })
+  }
 }
 
 /** Repository names of the groups once it is known which of them is Django; by group name. Others add `-<service>` to its. */
@@ -19,7 +55,7 @@ export function nameImages(
   const base = bareName(django, facts)
   const names = new Map([[django.name, base]])
   for (const group of groups.filter(({ name }) => name !== django.name)) {
-    const own = facts.image === undefined ? ownName(group) : undefined
+    const own = facts.image === undefined ? ownName(group, facts.settings) : undefined
     const isTaken = own === undefined || [...names.values()].includes(own)
     names.set(group.name, isTaken ? `${base}-${suffixOf(group.name)}` : own)
   }
@@ -45,22 +81,16 @@ export function registryOf(name: string): string {
   return others.length > 0 && (/[.:]/.test(first) || first === 'localhost') ? first : 'docker.io'
 }
 
-function bareName(group: BuildGroup, { image, repository }: NamingFacts): string {
-  return image ?? ownName(group) ?? `ghcr.io/${repository.toLowerCase()}`
+function bareName(group: BuildGroup, { image, repository, settings }: NamingFacts): string {
+  return image ?? ownName(group, settings) ?? `ghcr.io/${repository.toLowerCase()}`
 }
 
 /** The group's own `image:` without tag and digest. A name without a slash is a local one: nobody can push it. */
-function ownName(group: BuildGroup): string | undefined {
+function ownName(group: BuildGroup, settings: NamingFacts['settings']): string | undefined {
   // The tag goes first: it may be a variable that only the server knows, and the version takes its place.
-  const text = group.image === undefined ? undefined : interpolate(withoutTag(group.image))
+  const text = group.image === undefined ? undefined : interpolate(withoutTag(group.image), settings)
   const name = text?.replace(/@.*$/, '').replace(/:[^:/]*$/, '')
-  if (name === undefined || !name.includes('/')) return undefined
-  try {
-    return parseImage(name)
-  } catch (error) {
-    if (error instanceof Unusable) return undefined
-    throw error
-  }
+  return name?.includes('/') ? name : undefined
 }
 
 function withoutTag(image: string): string {

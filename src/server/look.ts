@@ -17,6 +17,11 @@ export type Server = {
   missing: readonly string[]
   /** Directories beside this one that hold a project of ours. */
   projects: readonly string[]
+  /** Those of the files that were asked for. */
+  files: readonly string[]
+  /** The names that the directory's own `.env` sets, and the profiles that it makes active. */
+  settings: readonly string[]
+  profiles: string | undefined
   format: number | undefined
   current: string | undefined
   /** Whether all containers of the current release run. */
@@ -32,9 +37,17 @@ export type Server = {
 
 const HEADER = 'deploy-django look 1'
 
-/** Asks the server, once, for everything that the decisions of a run need. `script` is transaction.sh. */
-export async function look(connection: Connection, script: string, directory: string): Promise<Server> {
-  const finished = await connection.reach(['sh', '-s', 'look', directory], { stdin: script, timeoutMs: 120_000 })
+/** Asks the server, once, for everything that the decisions of a run need. `script` is transaction.sh, `files` may be there. */
+export async function look(
+  connection: Connection,
+  script: string,
+  directory: string,
+  files: readonly string[] = [],
+): Promise<Server> {
+  const finished = await connection.reach(['sh', '-s', 'look', directory, ...files], {
+    stdin: script,
+    timeoutMs: 120_000,
+  })
   const server = parseLook(finished.stdout)
   if (server) return server
   throw new DeployError('internal', {
@@ -63,6 +76,9 @@ export function parseLook(text: string): Server | undefined {
     freeDisk: toNumber(one('disk')),
     missing: all('missing'),
     projects: all('project'),
+    files: all('file'),
+    settings: all('setting'),
+    profiles: one('profiles'),
     format: toNumber(one('format')),
     current: one('current'),
     whole: one('whole') === 'yes',

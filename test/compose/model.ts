@@ -28,20 +28,24 @@ type Options = {
   id?: string
   envFile?: string
   envFiles?: { path: string; content: string }[]
+  profiles?: string[]
 }
 
 /** The release of a project whose built services all run one pushed image. */
 export function release(
   text: string,
-  { files = {}, file, id = 'v1-1-1', envFile, envFiles = [] }: Options = {},
+  { files = {}, file, id = 'v1-1-1', envFile, envFiles = [], profiles = [] }: Options = {},
 ): Release {
   const project = projectOf(text, file)
   const groups = groupBuilds(project)
   const [django] = groups
   if (!django) throw new Error('nothing is built')
-  const roles = assignRoles({ project, groups, django, services: [], profiles: [] })
+  const roles = assignRoles({ project, groups, django, services: [], profiles })
   const images = new Map(groups.flatMap(({ services }) => services.map((name) => [name, `ghcr.io/o/r@${DIGEST}`])))
-  return makeRelease({ project, name: 'shop', id, roles, images, repository: repositoryOf(files), envFile, envFiles })
+  return makeRelease({
+    ...{ project, name: 'shop', id, roles, images, repository: repositoryOf(files) },
+    ...{ envFile, envFiles, profiles },
+  })
 }
 
 export const modelOf = (made: Release) => valuesOf(parse(made.compose))

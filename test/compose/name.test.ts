@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals'
-import { chooseProjectName, envValue } from '../../src/compose/name.ts'
+import { chooseProjectName } from '../../src/compose/name.ts'
 
 const none = { input: undefined, server: undefined, env: undefined, file: undefined, repository: 'owner/My.Site' }
 
@@ -17,17 +17,4 @@ describe('the name of the project', () => {
   ])('%j gives %s', (facts, name) => {
     expect(chooseProjectName({ ...none, ...facts })).toBe(name)
   })
-})
-
-test.each([
-  ['A=1\nA=2', '2'],
-  ['export A=x', 'x'],
-  ["A='x y' # note", 'x y'],
-  ['A="q"', 'q'],
-  ['A=x # note', 'x'],
-  ['#A=x', undefined],
-  ['A=', undefined],
-  ['AB=x', undefined],
-])('%j has A as %s', (text, value) => {
-  expect(envValue(text, 'A')).toBe(value)
 })

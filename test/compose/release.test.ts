@@ -98,6 +98,7 @@ describe('the same again', () => {
         repository: repositoryOf(files),
         envFile: 'A=1\n',
         envFiles: [],
+        profiles: [],
       })
       expect(again.compose).toBe(first.compose)
       expect(again.files).toEqual([])
@@ -240,4 +241,14 @@ describe('Docker Compose itself', () => {
     expect(services['db']).toMatchObject({ image: 'postgres:17', environment: { P: '1234', Q: 'a$$b' } })
     expect(services['web']).toMatchObject({ ports: [{ published: '1234', target: 8000 }] })
   })
+})
+
+test('a service of a profile that the input makes active belongs to the release, whatever the server sets', () => {
+  const text = `services:
+  web: {build: {context: .}, profiles: [prod]}
+  worker: {build: {context: .}, profiles: [jobs]}`
+  const made = release(text, { profiles: ['prod'] })
+  expect(serviceOf(made, 'web')['profiles']).toBeUndefined()
+  expect(serviceOf(made, 'worker')['profiles']).toEqual(['jobs'])
+  expect(made.roles.replaced.map(({ service }) => service)).toEqual(['web'])
 })

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
 import { groupBuilds } from '../../src/compose/group.ts'
-import { assignRoles, type Roles } from '../../src/compose/role.ts'
+import { assignRoles, checkProfiles, checkServices, chooseProfiles, type Roles } from '../../src/compose/role.ts'
 import { projectOf } from './model.ts'
 
 function roles(text: string, django: string, services: string[] = [], profiles: string[] = []): Roles {
@@ -56,7 +56,7 @@ describe('the input services', () => {
     expect(replaced(roles(shop, 'web', ['tool']))).toEqual(['0 tool'])
   })
   test('must exist', () => {
-    expect(() => roles(shop, 'web', ['app'])).toThrow('Input services names app')
+    expect(() => checkServices(projectOf(shop), ['app'])).toThrow('Input services names app')
   })
   test('must name one of the Django image', () => {
     expect(() => roles(shop, 'web', ['proxy'])).toThrow('No service of the Django image')
@@ -70,7 +70,23 @@ describe('profiles', () => {
     expect(replaced(roles(text, 'web', [], ['*']))).toEqual(['0 web', '0 worker'])
   })
   test('none of them active is an error, not an empty deployment', () => {
-    expect(() => roles(text, 'web')).toThrow('No service would be replaced')
+    const project = projectOf(text)
+    const check = (services: string[], profiles: string[]) => (): void =>
+      checkProfiles(project, groupBuilds(project), services, profiles)
+    expect(check([], ['prud'])).toThrow(
+      expect.objectContaining({
+        code: 'compose-invalid',
+        seen: 'active profiles: prud; profiles of the services that are built here: prod, jobs',
+        fix: expect.stringContaining('set profiles: prod'),
+        annotation: { file: 'compose.yaml' },
+      }),
+    )
+    for (const fine of [check([], ['prod']), check([], ['*']), check(['web'], [])]) expect(fine).not.toThrow()
+  })
+  test('are those of the input, else those of the env file', () => {
+    expect(chooseProfiles(['a'], 'b')).toEqual(['a'])
+    expect(chooseProfiles([], 'b,c')).toEqual(['b', 'c'])
+    expect(chooseProfiles([], undefined)).toEqual([])
   })
 })
 
@@ -100,5 +116,8 @@ test('levels go through services that are not replaced', () => {
 })
 
 test('names that a shell would read differently are refused', () => {
-  expect(() => roles('services: {-x: {build: .}}', '-x')).toThrow('cannot be deployed')
+  for (const name of ['-x', 'a b', 'a;b', '$(id)', "a'b", '../x', 'a\\nb']) {
+    const check = (): void => checkServices(projectOf(JSON.stringify({ services: { [name]: { build: '.' } } })), [])
+    expect(check).toThrow('cannot be deployed')
+  }
 })

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals'
-import { hasVariable, interpolate, isWhole, knownPath, splitOutside } from '../../src/compose/variable.ts'
+import { hasVariable, interpolate, isWhole, knownPath, missingIn, splitOutside } from '../../src/compose/variable.ts'
 
 describe('variables filled in', () => {
   const env = { A: 'a', EMPTY: '' }
@@ -22,6 +22,17 @@ describe('variables filled in', () => {
   test.each(['${B}', '$B', '${B:?needed}', '${EMPTY:?needed}', '${A', '${}', '$'])('%s has no value', (text) => {
     expect(interpolate(text, env)).toBeUndefined()
   })
+})
+
+test.each([
+  ['$A/${B}:${C:?needed}-${D?}', ['A', 'B', 'C', 'D']],
+  ['${A:-b}/${A-b}', []],
+  ['${A:-${B:-$C}}', ['C']],
+  ['${SET:-${B}}/${SET:+$D}/${A:+$D}', ['D']],
+  ['$$A $${B} $SET ${SET} 5$ $(id)', []],
+  ['${A', []],
+])('%s needs %j', (text, names) => {
+  expect(missingIn(text, (name) => name === 'SET')).toEqual(names)
 })
 
 test.each([

@@ -62,8 +62,9 @@ describe('a failure is red, named, and leaves the old release', () => {
     const { DB_PASS: _, ...env } = story.env
     story.env = env
     const run = await story.deploy('v1')
-    expect(codes(run)).toEqual(['Deploy Django: compose-invalid'])
+    expect(codes(run)).toEqual(['Deploy Django: variable-missing'])
     expect(run.annotations[0]?.message).toContain('DB_PASS')
+    expect(run.log).not.toContain('Bake')
     expect(await story.containers()).toEqual([])
   })
 })

@@ -11,7 +11,7 @@ const given: Given = { ...none, username: 'me', password: 'secret', token: 'toke
 function logins(web: string | undefined, proxy: string | undefined, facts: Given, image?: string) {
   const services = { web: { build: '.', image: web }, proxy: { build: './proxy', image: proxy } }
   const groups = groupBuilds(projectOf(JSON.stringify({ services })))
-  return chooseLogins(groups, { image, repository: 'o/r' }, facts).map(
+  return chooseLogins(groups, { image, repository: 'o/r', settings: {} }, facts).map(
     ({ registry, username, password }) => `${username}:${password}@${registry}`,
   )
 }

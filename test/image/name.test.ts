@@ -1,13 +1,14 @@
 import { describe, expect, test } from '@jest/globals'
 import { groupBuilds } from '../../src/compose/group.ts'
-import { candidateNames, nameImages, registryOf } from '../../src/image/name.ts'
+import { candidateNames, checkImageNames, nameImages, registryOf } from '../../src/image/name.ts'
+import { Problems } from '../../src/errors.ts'
 import { projectOf } from '../compose/model.ts'
 
 function names(text: string, django: string, image?: string): Record<string, string> {
   const groups = groupBuilds(projectOf(text))
   const group = groups.find(({ name }) => name === django)
   if (!group) throw new Error(`no group ${django}`)
-  const facts = { image, repository: 'Owner/Site' }
+  const facts = { image, repository: 'Owner/Site', settings: {} }
   const named = nameImages(groups, group, facts)
   // What is chosen must be among what a later run looks for.
   for (const each of groups) expect(candidateNames(each, groups, facts)).toContain(named.get(each.name))
@@ -30,11 +31,6 @@ describe('names of images', () => {
       'variables with defaults',
       two('${R:-r.io}/app:${T:-1}', ''),
       { web: 'r.io/app', 'the.proxy': 'r.io/app-the-proxy' },
-    ],
-    [
-      'variables without',
-      two('${IMAGE}:${T}', ''),
-      { web: 'ghcr.io/owner/site', 'the.proxy': 'ghcr.io/owner/site-the-proxy' },
     ],
     [
       'a tag that only the server knows',
@@ -64,4 +60,42 @@ test.each([
   ['app', 'docker.io'],
 ])('%s is at %s', (name, registry) => {
   expect(registryOf(name)).toBe(registry)
+})
+
+describe('an image: that cannot be the name to push to', () => {
+  const check =
+    (web: string, settings = {}, image?: string) =>
+    (): void =>
+      checkImageNames(groupBuilds(projectOf(two(web, ''))), { image, repository: 'o/r', settings })
+
+  test.each([
+    ['${REGISTRY}/app:${TAG}', 'variable-missing', 'REGISTRY'],
+    ['${IMAGE}', 'variable-missing', 'IMAGE'],
+    ['r.io/${TEAM:?}/app', 'variable-missing', 'TEAM'],
+    ['r.io/Team/app', 'compose-invalid', 'no capitals'],
+    ['r.io//app', 'compose-invalid', 'not the name'],
+    ['r.io/a b', 'compose-invalid', 'not the name'],
+    ['r.io/$(id)', 'compose-invalid', 'not the name'],
+  ])('%s is %s', (web, code, what) => {
+    expect(check(web)).toThrow(expect.objectContaining({ code, what: expect.stringContaining(what) }))
+    expect(check(web, {}, 'r.io/app')).not.toThrow()
+  })
+
+  test.each([['${REGISTRY}/app:${TAG}'], ['${REGISTRY:-r.io}/app'], ['Todo_Web:1'], ['r.io:5/me/app:${TAG:?}']])(
+    '%s is fine once its variables are set',
+    (web) => expect(check(web, { REGISTRY: 'r.io' })).not.toThrow(),
+  )
+
+  test('all of them are told at once', () => {
+    const groups = groupBuilds(projectOf(two('${A}/web', '${B}/proxy')))
+    expect(() => checkImageNames(groups, { image: undefined, repository: 'o/r', settings: {} })).toThrow(Problems)
+  })
+
+  test('what the step sets is used', () => {
+    const groups = groupBuilds(projectOf(two('${REGISTRY}/app:${TAG}', '')))
+    const [proxy, web] = groups
+    if (!proxy || !web) throw new Error('no groups')
+    const facts = { image: undefined, repository: 'o/r', settings: { REGISTRY: 'r.io:5' } }
+    expect(Object.fromEntries(nameImages(groups, web, facts))).toMatchObject({ web: 'r.io:5/app' })
+  })
 })

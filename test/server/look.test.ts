@@ -10,6 +10,11 @@ compose 2.26.1-4
 disk 41943040
 project /home/deploy/deploy/shop
 project /home/deploy/deploy/todo
+file .env
+file ../shared.env
+setting SECRET_KEY
+setting PORT
+profiles prod,jobs
 format 1
 current v2-18-1
 whole yes
@@ -44,6 +49,9 @@ describe('parseLook', () => {
       freeDisk: 41_943_040,
       missing: [],
       projects: ['/home/deploy/deploy/shop', '/home/deploy/deploy/todo'],
+      files: ['.env', '../shared.env'],
+      settings: ['SECRET_KEY', 'PORT'],
+      profiles: 'prod,jobs',
       format: 1,
       current: 'v2-18-1',
       whole: true,
@@ -76,6 +84,7 @@ describe('parseLook', () => {
     expect(parseLook('deploy-django look 1\nhome /root\nmissing docker\nmissing flock\nend\n')).toEqual({
       ...{ home: '/root', docker: undefined, architecture: undefined, dockerError: undefined, compose: undefined },
       ...{ freeDisk: undefined, missing: ['docker', 'flock'], projects: [], format: undefined, current: undefined },
+      ...{ files: [], settings: [], profiles: undefined },
       ...{ whole: false, previous: undefined, releases: new Map(), served: [], plans: [], open: [] },
     })
   })

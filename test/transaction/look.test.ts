@@ -21,10 +21,10 @@ async function newWorld(shell: 'dash' | 'busybox'): Promise<World> {
 }
 
 /** As the runner does it: the script comes on standard input, the directory is relative to the home folder. */
-async function look(world: World): Promise<Server | undefined> {
+async function look(world: World, ...files: readonly string[]): Promise<Server | undefined> {
   const cwd = join(world.root, 'site')
   const stdin = script.toString()
-  const said = await run('sh', ['-s', 'look', 'todo'], { env: world.env, cwd, stdin })
+  const said = await run('sh', ['-s', 'look', 'todo', ...files], { env: world.env, cwd, stdin })
   expect(said).toMatchObject({ code: 0, stderr: '' })
   return parseLook(`a greeting of the login shell\n${said.stdout}`)
 }
@@ -56,6 +56,9 @@ describe.each(SHELLS)('look under %s', (shell) => {
       freeDisk: expect.any(Number),
       missing: [],
       projects: [],
+      files: [],
+      settings: [],
+      profiles: undefined,
       format: undefined,
       current: undefined,
       whole: false,
@@ -65,6 +68,28 @@ describe.each(SHELLS)('look under %s', (shell) => {
       plans: [],
       open: [],
     })
+  })
+
+  test('which env files are there, which names .env sets, and none of its values but the profiles', async () => {
+    const world = await newWorld(shell)
+    const lines = [
+      '# NOT=1',
+      'SECRET_KEY=hunter2',
+      '  export DB_PASS = "hunter2"',
+      'A.B=1',
+      'COLON: x',
+      'COMPOSE_PROFILES="prod,jobs"',
+    ]
+    await writeFile(join(world.directory, '.env'), lines.map((line) => `${line}\n`).join(''))
+    await mkdir(join(world.directory, 'conf'))
+    await writeFile(join(world.directory, 'conf/prod.env'), '')
+    const seen = await look(world, '.env', 'conf/prod.env', 'db.env', '../shared.env')
+    expect(seen).toMatchObject({
+      files: ['.env', 'conf/prod.env'],
+      settings: ['SECRET_KEY', 'DB_PASS', 'COLON', 'COMPOSE_PROFILES'],
+      profiles: 'prod,jobs',
+    })
+    expect(JSON.stringify(seen)).not.toContain('hunter2')
   })
 
   test('what served, what is kept, what is open; facts as they are', async () => {

@@ -1,7 +1,7 @@
 # shellcheck shell=sh
 ## Look: what is on the server, for the runner to decide by.
 
-look() { # DIRECTORY: facts for the runner, a word and its value a line
+look() { # DIRECTORY [FILE…]: facts for the runner, a word and its value a line
   echo "deploy-django look $format"
   echo "home $(pwd -P)"
   for tool in docker flock setsid timeout tar base64; do
@@ -22,8 +22,21 @@ look() { # DIRECTORY: facts for the runner, a word and its value a line
   for name in $(entries "$beside"); do
     if [ -d "$beside/$name/.deploy" ]; then echo "project $beside/$name"; fi
   done
-  if cd "$1" 2>/dev/null && [ -f .deploy/format ]; then look_releases; fi
+  if cd "$1" 2>/dev/null; then
+    shift
+    look_settings "$@"
+    if [ -f .deploy/format ]; then look_releases; fi
+  fi
   echo "end"
+}
+
+look_settings() { # [FILE…]: which of the files are here, and which names .env sets; of its values only the profiles
+  for file; do
+    if [ -e "$file" ]; then echo "file $file"; fi
+  done
+  if [ ! -r .env ]; then return; fi
+  sed -n 's/^[[:space:]]*\(export[[:space:]]\{1,\}\)\{0,1\}\([A-Za-z_][A-Za-z0-9_]*\)[[:space:]]*[=:].*/setting \2/p' .env
+  sed -n "s/^[[:space:]]*COMPOSE_PROFILES=[\"']\{0,1\}\([A-Za-z0-9_.,*-]*\).*/profiles \1/p" .env | tail -n 1
 }
 
 is_whole() { # RELEASE: all of its containers run

@@ -1,0 +1,55 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { checkEnvFiles, readEnvFile } from '../compose/env-file.ts'
+import { chooseFiles } from '../compose/files.ts'
+import { groupBuilds, type BuildGroup } from '../compose/group.ts'
+import { findNeeds, type Needs } from '../compose/need.ts'
+import { readProject, type Project } from '../compose/project.ts'
+import { shippedEnvFiles } from '../compose/release.ts'
+import { readRepository, type Repository } from '../compose/repository.ts'
+import { checkServices } from '../compose/role.ts'
+import type { DeployInputs } from '../contract.ts'
+import { checkAll } from '../errors.ts'
+import { checkBuilds } from '../image/make.ts'
+import { checkImageNames, type NamingFacts } from '../image/name.ts'
+import type { Context } from './context.ts'
+
+/** What the checkout and the inputs say about the deployment. */
+export type Checkout = {
+  project: Project
+  groups: readonly BuildGroup[]
+  repository: Repository
+  naming: NamingFacts
+  /** What the server must have. */
+  needs: Needs
+  /** What the shipped `.env` sets; undefined when it is the server's own. */
+  settings: ReadonlyMap<string, string> | undefined
+}
+
+/** Reads the checkout, and stops for all that is wrong in it at once: the server need not be asked for that. */
+export async function readCheckout(inputs: DeployInputs, context: Context): Promise<Checkout> {
+  const { run, runner, folder, environment } = context
+  const { workspace } = runner
+  const files = chooseFiles(inputs.composeFiles, (path) => existsSync(join(workspace, path)))
+  const [project, repository] = await Promise.all([
+    readProject({ workspace, files, temp: folder, run, env: environment }),
+    readRepository(workspace, inputs.files, run),
+  ])
+  const groups = groupBuilds(project)
+  const envFiles = shippedEnvFiles(inputs)
+  const own = envFiles.find(({ path }) => path === '.env')
+  const settings = own && readEnvFile(own.content).values
+  const naming: NamingFacts = {
+    image: inputs.image,
+    repository: runner.repository,
+    // As for Compose, the environment of the step wins.
+    settings: { ...Object.fromEntries(settings ?? []), ...environment },
+  }
+  checkAll(
+    () => checkBuilds(project, groups),
+    () => checkServices(project, inputs.services),
+    () => checkImageNames(groups, naming),
+    () => checkEnvFiles(project, envFiles),
+  )
+  return { project, groups, repository, naming, settings, needs: findNeeds({ project, repository, shipped: envFiles }) }
+}

@@ -1,0 +1,90 @@
+import { checkAll, DeployError } from '../errors.ts'
+import type { EnvFile } from '../values.ts'
+import { isValues } from './document.ts'
+import { readEnvFile } from './env-file.ts'
+import { pin } from './pin.ts'
+import type { Project } from './project.ts'
+import type { Repository } from './repository.ts'
+import { missingIn } from './variable.ts'
+
+/** What a release does not bring along, so that the server must have it. */
+export type Needs = {
+  /** Env files by service, relative to the directory. */
+  envFiles: ReadonlyMap<string, readonly string[]>
+  /** Variables without a default. */
+  variables: readonly string[]
+}
+
+/** What decides the needs. */
+export type NeedFacts = {
+  project: Project
+  repository: Repository
+  /** The env files that are shipped. */
+  shipped: readonly EnvFile[]
+}
+
+/** Compose has a value for these by itself. */
+const GIVEN = ['PATH', 'HOME', 'COMPOSE_PROJECT_NAME', 'DOCKER_HOST', 'DOCKER_CONTEXT', 'XDG_RUNTIME_DIR']
+
+/** Finds what the server must have, before anything is built. */
+export function findNeeds({ project, repository, shipped }: NeedFacts): Needs {
+  const images = new Map([...project.services.values()].filter(({ build }) => build).map(({ name }) => [name, 'built']))
+  const envPaths = shipped.map(({ path }) => path)
+  const { model, required } = pin({ project, name: 'any', release: 'any', images, repository, envPaths, profiles: [] })
+  const settings = shipped.find(({ path }) => path === '.env')
+  const own = settings ? [...readEnvFile(settings.content).values.keys()] : []
+  const missing = textsIn(model).flatMap((text) => missingIn(text, (name) => [...GIVEN, ...own].includes(name)))
+  return {
+    envFiles: required,
+    variables: [...new Set(missing)].sort(),
+  }
+}
+
+/**
+ * The env files that the server can be asked about; others are only missed when the plan is made. Above a directory that
+ * is not there yet nothing can be looked up.
+ */
+export function askable({ envFiles }: Needs): readonly string[] {
+  const all = [...new Set([...envFiles.values()].flat())]
+  return all.filter((path) => /^[A-Za-z0-9_.\/][A-Za-z0-9_.@+\/-]*$/.test(path) && !path.startsWith('../'))
+}
+
+/** Stops when the server does not have what the active services need. */
+export function checkNeeds(
+  needs: Needs,
+  active: readonly string[],
+  has: { files: readonly string[]; settings: readonly string[] },
+  { files }: Project,
+): void {
+  const annotation = { file: files[0] ?? '' }
+  const wanted = active.flatMap((service) => needs.envFiles.get(service) ?? [])
+  const absent = askable(needs).filter((path) => wanted.includes(path) && !has.files.includes(path))
+  const unset = needs.variables.filter((name) => !has.settings.includes(name))
+  checkAll(
+    () => {
+      if (absent.length === 0) return
+      throw new DeployError('env-file-missing', {
+        what: 'The Compose file names env files that are neither shipped nor on the server',
+        seen: absent.join('\n'),
+        fix: 'put them into the directory on the server, or ship them with `env-file` (.env) and `env-files`',
+        annotation,
+      })
+    },
+    () => {
+      if (unset.length === 0) return
+      throw new DeployError('variable-missing', {
+        what: 'The Compose file uses variables that are set nowhere',
+        seen: unset.join(' '),
+        why: 'Compose would make them empty: empty passwords are made this way',
+        fix: 'set them in `.env` on the server or in `env-file`, or give them a default: ${NAME:-value}',
+        annotation,
+      })
+    },
+  )
+}
+
+function textsIn(value: unknown): readonly string[] {
+  if (typeof value === 'string') return [value]
+  if (Array.isArray(value)) return value.flatMap(textsIn)
+  return isValues(value) ? Object.values(value).flatMap(textsIn) : []
+}

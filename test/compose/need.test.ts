@@ -1,0 +1,55 @@
+import { describe, expect, test } from '@jest/globals'
+import { askable, checkNeeds, findNeeds, type Needs } from '../../src/compose/need.ts'
+import { Problems } from '../../src/errors.ts'
+import { projectOf, repositoryOf } from './model.ts'
+
+const text = `
+services:
+  web:
+    build: {context: ., args: {A: "\${BUILT}"}}
+    image: "\${REGISTRY}/app:\${TAG}"
+    env_file: [.env, conf/prod.env, ../shared.env, {path: maybe.env, required: false}]
+    environment: {SECRET_KEY: "\${SECRET_KEY:?}", HOST: "$HOST", DEBUG: "\${DEBUG:-0}", HOME: "$HOME"}
+  db: {image: "postgres:\${PG}", env_file: [db.env, /efs/b.env]}
+  tool: {image: x, profiles: [tools], env_file: "tool s.env"}
+x-not: "\${NOT}"
+`
+const project = projectOf(text)
+const needs = (shipped: Record<string, string> = {}): Needs =>
+  findNeeds({
+    project,
+    repository: repositoryOf({ 'conf/prod.env': 'A=1', '.env': 'HOST=x' }),
+    shipped: Object.entries(shipped).map(([path, content]) => ({ path, content })),
+  })
+const all = ['web', 'db', 'tool']
+
+describe('what the server must have', () => {
+  test('is what neither the repository nor the inputs bring, without what only the build needs', () => {
+    expect(needs().variables).toEqual(['HOST', 'PG', 'SECRET_KEY'])
+    expect(needs().envFiles.get('web')).toEqual(['.env', '../shared.env'])
+    expect(askable(needs())).toEqual(['.env', 'db.env', '/efs/b.env'])
+  })
+
+  test('is less when the env file is shipped', () => {
+    const shipped = needs({ '.env': 'HOST=x\nPG=17\nSECRET_KEY=', 'db.env': '' })
+    expect(shipped.variables).toEqual([])
+    expect(askable(shipped)).toEqual(['/efs/b.env'])
+  })
+
+  test('is missed all at once, by name', () => {
+    const check = (active: string[], files: string[], settings: string[]) => (): void =>
+      checkNeeds(needs(), active, { files, settings }, project)
+    expect(check(all, [], [])).toThrow(Problems)
+    expect(check(all, ['.env', 'db.env'], ['HOST', 'PG', 'SECRET_KEY'])).toThrow(
+      expect.objectContaining({
+        code: 'env-file-missing',
+        seen: '/efs/b.env',
+        annotation: { file: 'compose.yaml' },
+      }),
+    )
+    expect(check(all, ['.env', 'db.env', '/efs/b.env'], ['PG'])).toThrow(
+      expect.objectContaining({ code: 'variable-missing', seen: 'HOST SECRET_KEY' }),
+    )
+    expect(check(['db'], ['db.env', '/efs/b.env'], ['HOST', 'PG', 'SECRET_KEY'])).not.toThrow()
+  })
+})
