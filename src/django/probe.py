@@ -1010,7 +1010,10 @@ def check_http(_out):
             if reason:
                 break
     else:
-        last, reason = ask_around(candidates(order.get("fronts", [])), headers)
+        outside, inside = candidates(order.get("fronts", []))
+        last, reason = ask_around(outside, headers)
+        if last is None:
+            last, reason = ask_around(inside, headers)
     if last is None:
         return PLANNED, {"url": None, "status": None, "answers": 0, "reason": "nothing-speaks-http", "text":
                          "No port of this service, and no service in front of it, speaks HTTP."}
@@ -1104,13 +1107,20 @@ def request(url, headers):
 
 
 def candidates(fronts):
-    urls = []
+    """Where others reach this container or a service in front of it; then what listens for this container alone.
+
+    An app that listens on 127.0.0.1 answers here and to nobody else, so it only counts where no front can be asked: the
+    front may share this network.
+    """
+    outside, inside = [], []
     for address, port in listening():
-        urls.append("http://%s:%d/" % ("[%s]" % address if ":" in address else address, port))
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)
+        url = "http://%s:%d/" % ("[%s]" % host if ":" in host else host, port)
+        (inside if address == "::1" or address.startswith("127.") else outside).append(url)
     for service, port in fronts:
         scheme = "https" if int(port) in (443, 8443) else "http"
-        urls.append("%s://%s:%d/" % (scheme, service, int(port)))
-    return urls
+        outside.append("%s://%s:%d/" % (scheme, service, int(port)))
+    return outside, inside
 
 
 def listening():
@@ -1131,9 +1141,7 @@ def listening():
     found = {sockets[inode] for inode in sockets if inode in own}
     if not found and not complete:
         found = set(sockets.values())
-    everyone = {"0.0.0.0": "127.0.0.1", "::": "::1"}
-    order = sorted((text not in everyone, port, everyone.get(text, text)) for text, port in found)
-    return [(address, port) for _, port, address in order]
+    return sorted(found, key=lambda each: (each[0] not in ("0.0.0.0", "::"), each[1]))
 
 
 def own_sockets():

@@ -127,6 +127,17 @@ describe('auto', () => {
     expect((await ask('', { fronts: [['no-such-service.invalid', 80]] })).result['reason']).toBe('nothing-speaks-http')
   })
 
+  test('a port for this container alone does not help a service in front', async () => {
+    const fronts = [['127.0.0.3', 8000]] as const
+    const outcome = await ask('127.0.0.1:8000=200', { fronts })
+    expect(seen(outcome)).toEqual([21, null, 'refused', 'http://127.0.0.3:8000/'])
+    expect(outcome.result['text']).toContain('on 0.0.0.0')
+    // A front without a name here may share this network; the server's own proxy is none that we know of.
+    for (const strange of [[['no-such-service.invalid', 80]] as const, []]) {
+      expect(seen(await ask('127.0.0.1:8000=200', { fronts: strange }))).toEqual([0, 200, null, `${local}/`])
+    }
+  })
+
   test('ports of other containers and of the server are not asked', async () => {
     const other = ['unshare', '--pid', '--fork', '--mount-proc', '--']
     expect(seen(await ask('8000=500', {}, other))).toEqual([0, null, 'nothing-speaks-http', null])
