@@ -23,6 +23,7 @@ export const codes = {
   'env-file-missing': 'the Compose file names an env file that is neither shipped nor on the server',
   'database-not-up': 'the database does not answer yet',
   'database-refused': 'the database refuses the connection',
+  'database-not-kept': 'the database is a file inside the container',
   'settings-import': 'the Django settings or apps cannot be imported',
   'migration-conflict': 'the migrations contradict each other or the database',
   'migration-failed': 'a migration failed',

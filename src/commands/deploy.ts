@@ -98,7 +98,7 @@ export async function deploy(inputs: DeployInputs, context: Context, report: Rep
   // The plan, from the live database with the new image.
   const found = await group('Plan', () => askPlan(connection, transaction))
   const same = !inputs.force && server.whole && fact(current?.facts, 'fingerprint') === release.fingerprint
-  const plan = planDeploy(found, inputs.migrate, same)
+  const plan = planDeploy(found, inputs.migrate, same, release.roles.jobs)
   report.plan = showPlan(plan.steps, found)
   if (inputs.migrate === 'none' && plan.pending.length > 0) warning(unapplied(plan.pending))
   if (inputs.planDigest !== undefined && inputs.planDigest !== plan.digest)
@@ -156,6 +156,8 @@ function releaseFacts(
     manage: inputs.manage,
     migrate: [inputs.migrate],
     data: roles.data,
+    once: roles.once,
+    jobs: roles.jobs,
     others: roles.others,
     fronts: roles.fronts.map(({ service, port }) => `${service} ${port}`),
     env: [release.env],
@@ -207,7 +209,7 @@ function showPlan(steps: readonly string[], found: LivePlan | OfflinePlan): Show
   if (found.kind === 'live')
     return { digest: found.digest, steps, pending: found.pending, unknown: found.unknown, drift: found.drift }
   const pending = found.migrations.map(({ app, name }) => ({ app, name, operations: [] }))
-  return { digest: '', steps, pending, unknown: [], drift: [] }
+  return { digest: found.digest, steps, pending, unknown: [], drift: [] }
 }
 
 function unapplied(pending: readonly Migration[]): string {
@@ -218,7 +220,7 @@ function unapplied(pending: readonly Migration[]): string {
 function otherPlan(approved: string, digest: string): DeployError {
   return new DeployError('plan-digest', {
     what: 'The plan is not the one that was approved',
-    seen: `digest ${digest || 'none'}, approved ${approved}`,
+    seen: `digest ${digest}, approved ${approved}`,
     why: 'the database or the image changed since the plan was shown',
     fix: 'look at the plan in the job summary and approve its digest, or leave plan-digest out',
   })

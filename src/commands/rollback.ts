@@ -48,7 +48,7 @@ export async function rollback(inputs: RollbackInputs, context: Context, report:
   const settings = await group(`Does ${target.version} fit the database`, () =>
     checkFit(connection, transaction, target),
   )
-  const plan = planRollback()
+  const plan = planRollback(target.facts.get('jobs') ?? [])
   report.plan = { digest: plan.digest, steps: plan.steps, pending: [], unknown: [], drift: [] }
   if (inputs.dryRun) {
     report.outcome = 'planned'

@@ -11,8 +11,10 @@ export type Roles = {
   data: readonly string[]
   /** Not replaced and in front of the app. */
   others: readonly string[]
-  /** Run once and end: never started by a deployment. */
-  oneShots: readonly string[]
+  /** Those of `data` that run to their end, and only once in the life of the project. */
+  once: readonly string[]
+  /** Run to their end for each release, before the app: what others wait for, out of the release's own images. */
+  jobs: readonly string[]
   /** The service whose container is asked about Django. */
   django: string
   fronts: readonly { service: string; port: number }[]
@@ -30,10 +32,14 @@ export type RoleFacts = {
 /** Decides for every active service whether the release replaces it, and in which order. */
 export function assignRoles({ project, groups, django, services, profiles }: RoleFacts): Roles {
   const active = activeServices(project, services, profiles)
-  const oneShots = findOneShots(active)
-  const running = active.filter(({ name }) => !oneShots.includes(name) || services.includes(name))
-  const above = (service: Service): boolean => dependsOnAny(project, service.name, django.services)
   const built = new Set(groups.flatMap((group) => group.services))
+  const oneShots = findOneShots(active).filter((name) => !services.includes(name))
+  const jobs = inOrder(
+    project,
+    oneShots.filter((name) => built.has(name)),
+  )
+  const running = active.filter(({ name }) => !jobs.includes(name))
+  const above = (service: Service): boolean => dependsOnAny(project, service.name, django.services)
   const wanted = running.filter((service) => {
     if (services.length > 0) return services.includes(service.name)
     return built.has(service.name) && !isBackend(service, project, django, above(service))
@@ -50,7 +56,8 @@ export function assignRoles({ project, groups, django, services, profiles }: Rol
       .sort((a, b) => a.level - b.level || (a.service < b.service ? -1 : 1)),
     data: kept.filter((name) => !isFront(name)),
     others: kept.filter(isFront),
-    oneShots,
+    once: oneShots.filter((name) => !built.has(name)),
+    jobs,
     django: djangoService(project, django, names, services),
     fronts: running.flatMap(({ name, ports }) => ports.map((port) => ({ service: name, port }))),
   }

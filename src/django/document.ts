@@ -30,7 +30,7 @@ export type LivePlan = {
 }
 
 /** The database's service does not run yet: everything in the image will be applied. */
-export type OfflinePlan = { kind: 'offline'; settings: Settings; migrations: readonly Migration[] }
+export type OfflinePlan = { kind: 'offline'; settings: Settings; migrations: readonly Migration[]; digest: string }
 
 /** A migration that this transaction applied. */
 export type Applied = { app: string; name: string; milliseconds: number }
@@ -76,7 +76,8 @@ export function findDocument(output: string): Json | undefined {
 export function readPlan(document: Json): LivePlan | OfflinePlan {
   const settings = readSettings(document['settings'])
   if (document['verb'] === 'list') {
-    return { kind: 'offline', settings, migrations: records(document['migrations']).map(readMigration) }
+    const migrations = records(document['migrations']).map(readMigration)
+    return { kind: 'offline', settings, migrations, digest: text(document['digest']) }
   }
   const database = record(document['database'])
   return {

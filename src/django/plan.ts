@@ -9,6 +9,7 @@ export type Step =
   | 'replan'
   | 'migrate'
   | 'fit'
+  | 'jobs'
   | 'swap'
   | 'proxy'
   | 'health'
@@ -22,7 +23,7 @@ export type Plan = {
   steps: readonly Step[]
   /** What the database lacks. */
   pending: readonly Migration[]
-  /** Identifies what was decided; empty where there was no database to ask. */
+  /** Identifies what was decided; empty for a rollback, where nothing is. */
   digest: string
 }
 
@@ -34,20 +35,32 @@ export function planDeploy(
   found: LivePlan | OfflinePlan,
   migrate: 'auto' | 'before' | 'external' | 'none',
   same: boolean,
+  jobs: readonly string[],
 ): Plan {
   const pending = found.kind === 'live' ? found.pending : found.migrations
-  const digest = found.kind === 'live' ? found.digest : ''
+  const { digest } = found
   if (same && (pending.length === 0 || migrate === 'none'))
     return { kind: 'unchanged', steps: LOOK_ONLY, pending, digest }
   // Without a pending migration `verify` sees whether anybody changed that meanwhile, with one start of Django less.
   const ours = pending.length > 0 && (migrate === 'auto' || migrate === 'before')
   const migrating: Step[] = ours ? ['replan', 'migrate'] : []
-  return { kind: 'deploy', steps: ['recover', 'fence', 'data', ...migrating, ...SWAP], pending, digest }
+  return {
+    kind: 'deploy',
+    steps: ['recover', 'fence', 'data', ...migrating, ...running(jobs), ...SWAP],
+    pending,
+    digest,
+  }
 }
 
 /** The plan of a code-only rollback: the schema stays, so the old code must fit it. */
-export function planRollback(): Plan {
-  return { kind: 'rollback', steps: ['recover', 'fence', 'data', 'fit', ...SWAP], pending: [], digest: '' }
+export function planRollback(jobs: readonly string[]): Plan {
+  const steps: Step[] = ['recover', 'fence', 'data', 'fit', ...running(jobs), ...SWAP]
+  return { kind: 'rollback', steps, pending: [], digest: '' }
+}
+
+/** Services that run to their end before the app, such as one that collects the static files. */
+function running(jobs: readonly string[]): Step[] {
+  return jobs.length > 0 ? ['jobs'] : []
 }
 
 /** `app.name=source`, as the probe compares what it finds with what was approved. */

@@ -68,6 +68,12 @@ const explanations: Readonly<Record<number, Explanation>> = {
     what: 'The new release did not become healthy in time',
     fix: 'see the last lines of the containers; raise `health-timeout` when the app is only slow',
   },
+  22: {
+    code: 'database-not-kept',
+    what: 'The database would be lost with each release',
+    why: 'a variable such as DATABASE_URL is missing, so that the settings fall back to SQLite, or its file is in no volume',
+    fix: 'set the variable in the env file, or mount a volume where the file is; `migrate: none` for a site without a database',
+  },
   46: {
     code: 'health-timeout',
     what: 'The new release did not become healthy in time',

@@ -33,13 +33,16 @@ describe('a whole shop', () => {
     expect(replaced(all)).toEqual(['0 web', '1 proxy', '1 worker'])
   })
   test('what the app needs starts before it, in order', () => {
-    expect(all.data).toEqual(['network', 'db', 'redis'])
+    expect(all.data).toEqual(['network', 'db', 'setup', 'redis'])
   })
   test('what stands in front of it comes after', () => {
     expect(all.others).toEqual(['edge', 'traefik'])
   })
-  test('one-shots are never started', () => {
-    expect(all.oneShots).toEqual(['setup'])
+  test('what others wait for to end runs once, or for each release when it is built here', () => {
+    expect(all).toMatchObject({ jobs: [], once: ['setup'] })
+    const built = roles(shop.replace(/setup: \{image: [^,}]*/, 'setup: {build: .'), 'web')
+    expect(built).toMatchObject({ jobs: ['setup'], once: [], data: ['network', 'db', 'redis'] })
+    expect(replaced(built)).toEqual(replaced(all))
   })
   test('the probed service and the published ports', () => {
     expect(all.django).toBe('web')

@@ -92,8 +92,9 @@ describe('readPlan', () => {
 
   test('of an image without a database', () => {
     const migrations = [{ app: 'todo', name: '0001_initial', source: 'ab', replaces: [] }]
-    expect(readPlan(document({ verb: 'list', settings, migrations }))).toMatchObject({
+    expect(readPlan(document({ verb: 'list', settings, migrations, digest: 'cd' }))).toMatchObject({
       kind: 'offline',
+      digest: 'cd',
       settings: { sslRedirect: true },
       migrations: [{ app: 'todo', name: '0001_initial', source: 'ab' }],
     })

@@ -18,7 +18,7 @@ const live = (...pending: Pending[]): LivePlan => ({
   },
 })
 const initial: Migration = { app: 'todo', name: '0001_initial', source: 'cd' }
-const offline: OfflinePlan = { kind: 'offline', settings, migrations: [initial] }
+const offline: OfflinePlan = { kind: 'offline', settings, migrations: [initial], digest: 'ee' }
 
 const start = ['recover', 'fence', 'data']
 const swap = ['swap', 'proxy', 'health', 'verify', 'commit', 'prune']
@@ -46,33 +46,35 @@ describe('planDeploy', () => {
     ],
     ['the same code on a database that lacks a migration', live(due), 'auto', true, 'deploy', migrating],
   ])('%s', (_, found, migrate, same, kind, steps) => {
-    expect(planDeploy(found, migrate, same)).toMatchObject({ kind, steps })
+    expect(planDeploy(found, migrate, same, [])).toMatchObject({ kind, steps })
   })
 
   test('names what is pending, and what identifies the plan', () => {
-    expect(planDeploy(live(due), 'auto', false)).toMatchObject({ pending: [due], digest: 'dd' })
-    expect(planDeploy(offline, 'auto', false)).toMatchObject({ pending: [initial], digest: '' })
+    expect(planDeploy(live(due), 'auto', false, [])).toMatchObject({ pending: [due], digest: 'dd' })
+    expect(planDeploy(offline, 'auto', false, [])).toMatchObject({ pending: [initial], digest: 'ee' })
   })
 })
 
 test('planRollback asks whether the old code fits, and never migrates', () => {
-  expect(planRollback()).toEqual({ kind: 'rollback', steps: [...start, 'fit', ...swap], pending: [], digest: '' })
+  expect(planRollback([])).toEqual({ kind: 'rollback', steps: [...start, 'fit', ...swap], pending: [], digest: '' })
 })
 
 describe('every plan', () => {
   const plans = [live(due), live(), offline].flatMap((found) =>
     (['auto', 'before', 'external', 'none'] as const).flatMap((migrate) =>
-      [true, false].map((same) => planDeploy(found, migrate, same)),
+      [true, false].map((same) => planDeploy(found, migrate, same, [])),
     ),
   )
   const before = (steps: readonly Step[], first: Step, second: Step): boolean =>
     !steps.includes(second) || (steps.includes(first) && steps.indexOf(first) < steps.indexOf(second))
 
-  test.each([...plans, planRollback()])('%# keeps the order that safety needs', ({ steps }) => {
+  test.each([...plans, planRollback(['static'])])('%# keeps the order that safety needs', ({ steps }) => {
     expect(new Set(steps).size).toBe(steps.length)
     expect(steps.slice(0, 2)).toEqual(['recover', 'fence'])
     expect(before(steps, 'replan', 'migrate')).toBe(true)
     if (steps.includes('migrate')) expect(before(steps, 'migrate', 'swap')).toBe(true)
+    if (steps.includes('jobs')) expect(before(steps, 'jobs', 'swap')).toBe(true)
+    if (steps.includes('jobs') && steps.includes('migrate')) expect(before(steps, 'migrate', 'jobs')).toBe(true)
     if (steps.includes('fit')) expect(before(steps, 'fit', 'swap')).toBe(true)
     expect(before(steps, 'health', 'verify')).toBe(true)
     expect(before(steps, 'verify', 'commit')).toBe(true)
@@ -84,7 +86,7 @@ describe('every plan', () => {
     const script = (await readAssets()).transaction.toString()
     const known = [...script.matchAll(/^step_(\w+)\(\)/gm)].map(([, name]) => name)
     expect(known).toEqual(
-      expect.arrayContaining([...new Set([...plans, planRollback()].flatMap(({ steps }) => steps))]),
+      expect.arrayContaining([...new Set([...plans, planRollback(['static'])].flatMap(({ steps }) => steps))]),
     )
   })
 })

@@ -161,6 +161,9 @@ describe('plan', () => {
     )
     expect(same.result['digest']).toBe(first.result['digest'])
     expect(other.result['digest']).not.toBe(first.result['digest'])
+    const project = await makeProject({ 'shop/migrations/0003_many.py': text })
+    const image = await probe('plan', project, { env: { ...world.env('base'), DEPLOY_DJANGO_IMAGES: 'app@sha256:1' } })
+    expect(image.result['digest']).not.toBe(first.result['digest'])
   })
 
   test('a database that is ahead of this image is no error: its migrations are unknown', async () => {

@@ -3,8 +3,8 @@ import { appendFile, readdir, readFile, stat, utimes, writeFile } from 'node:fs/
 import { join } from 'node:path'
 import { arm, disarm, placesOf } from '../transaction/death.ts'
 import { endOf, findFaults, journalOf, readCurrent, storyOf } from '../transaction/journal.ts'
-import { adopt, bare, logOf, removeAll, ROWS, serving, v1, v2, v2With } from '../transaction/serving.ts'
-import { deployOf, engine, rollbackTo, stage, transact } from '../transaction/staged.ts'
+import { adopt, bare, logOf, namesOf, removeAll, ROWS, serving, v1, v2, v2With } from '../transaction/serving.ts'
+import { DEPLOY, deployOf, engine, REPLACE, rollbackTo, stage, transact, type Staged } from '../transaction/staged.ts'
 import { call, changeState, copyWorld, imageOf, SHELLS, stateOf } from '../transaction/world.ts'
 
 // The engine and its steps on a stand-in for Docker: what is written, who waits for whom, what is kept.
@@ -64,6 +64,58 @@ describe.each(SHELLS)('under %s', (shell) => {
     expect((await storyOf(world, rollback.id))[0]).toBe('begin rollback-v1-3-1 v1-1-1 from v2-2-1')
     expect(await findFaults(world, 'v1-1-1')).toEqual([])
     expect((await stateOf(world)).rows).toEqual(ROWS)
+  })
+
+  test('an entrypoint that makes the settings is found out, and used from then on', async () => {
+    const world = await serving(shell)
+    const made = v2With({ 'x-entrypoint': true })
+    expect(await stage(world, made)).toMatchObject({ code: 0 })
+    for (const verb of ['list', 'plan']) {
+      expect(await call(world, 'plan', [made.id, verb])).toMatchObject({ code: 0, stdout: expect.stringMatching(verb) })
+    }
+    expect((await engine(world, made.id)).code).toBe(0)
+    expect(await findFaults(world, made.id)).toEqual([])
+    expect((await stateOf(world)).rows).toEqual(ROWS)
+
+    // The next has nothing to migrate; Django is asked afterwards.
+    const next = { ...deployOf('v3', 3, ROWS, { 'x-entrypoint': true }), steps: REPLACE }
+    expect(await transact(world, next)).toBe('committed v3-3-1')
+    expect(await transact(world, rollbackTo(made.id, 4))).toBe('committed v2-2-1')
+  })
+
+  test('a migration that finds out itself that the settings need the entrypoint', async () => {
+    const world = await bare(shell)
+    const made = deployOf('v1', 1, ROWS, { 'x-entrypoint': true })
+    expect(await transact(world, made)).toBe('committed v1-1-1')
+    expect(await findFaults(world, made.id)).toEqual([])
+    expect((await stateOf(world)).rows).toEqual(ROWS)
+  })
+
+  test('a job of the release runs before the app is replaced, and must succeed', async () => {
+    const world = await serving(shell)
+    const withJob = (version: string, run: number, exit: number): Staged => {
+      const deploy = deployOf(version, run, ROWS)
+      const services = { ...deploy.services, static: { image: imageOf(version), 'x-exits': exit } }
+      const releaseFacts = {
+        ...deploy.releaseFacts,
+        jobs: ['static'],
+        images: [...(deploy.releaseFacts?.['images'] ?? []), `static ${imageOf(version)}`],
+      }
+      return {
+        ...deploy,
+        services,
+        releaseFacts,
+        steps: DEPLOY.flatMap((step) => (step === 'swap' ? ['jobs', step] : [step])),
+      }
+    }
+    const good = withJob('v2', 2, 0)
+    expect(await transact(world, good)).toBe('committed v2-2-1')
+    expect(await namesOf(world)).toContain('todo-static-1 exited')
+    const bad = withJob('v3', 3, 1)
+    expect(await logOf(world, bad)).toContain('static is exited 1')
+    expect(await storyOf(world, bad.id)).toContain('jobs fail 47')
+    expect(await endOf(world, bad.id)).toBe('back v2-2-1')
+    expect(await findFaults(world, good.id)).toEqual([])
   })
 
   test('what was read once is not told again, and the end is told', async () => {

@@ -18,6 +18,8 @@ export type Staged = {
 }
 
 export const DEPLOY = 'recover fence data replan migrate swap proxy health verify commit prune'.split(' ')
+/** A deploy without a pending migration. */
+export const REPLACE = DEPLOY.filter((step) => step !== 'replan' && step !== 'migrate')
 export const ROLLBACK = 'recover fence data fit swap proxy health verify commit prune'.split(' ')
 
 /** The services of a version: an app, a worker that depends on it, a database and a proxy that are not built here. */

@@ -127,26 +127,34 @@ def run(call, project, services, words):
             options[word] = words.pop(0) if word in ("--name", "--label", "--entrypoint") else True
     name, verb = words[0], environment["DEPLOY_DJANGO"]
     spec = services[name]
-    started = [options["--entrypoint"]] + words[1:-1]
+    through = "--entrypoint" not in options
+    started = words[1:-1] if through else [options["--entrypoint"]] + words[1:-1]
     if started != ["python", "manage.py", "shell", "-v", "0", "-c"] or "b64decode" not in words[-1]:
         fail("stand-in: the probe is started in another way: %s" % started, 99)
+    # An entrypoint makes the settings; while only looking it must not write.
+    lost = bool(spec.get("x-entrypoint")) and not through and "DATABASE_URL" not in environment
     if verb != "migrate":
+        if through and "read_only=on" not in environment.get("PGOPTIONS", ""):
+            fail("stand-in: an entrypoint may write", 99)
         with call.state as facts:
-            return probe(facts, spec, verb)
+            return probe(facts, spec, verb, lost)
     with call.state as facts:
         approved = [each.split("=")[0] for each in environment["DEPLOY_DJANGO_APPROVED"].split()]
         identity = create(
             facts, name=options["--name"], project=project, service=name, oneoff="True", number=1, spec=spec, hash="",
             image=facts["images"][spec["image"]], labels=dict([options["--label"].split("=")]),
-            probe={"phase": "start", "approved": approved, "applied": []})
+            probe={"phase": "lost" if lost else "start", "now": "DEPLOY_DJANGO_GO" in environment, "approved": approved, "applied": []})
     call.point("amid, created the migration")
     with call.state as facts:
         start(facts, find(facts, identity))
     return print(identity)
 
 
-def probe(facts, spec, verb):
+def probe(facts, spec, verb, lost):
     """The verbs of the probe that run in a container of their own and only look."""
+    if lost:
+        print(json.dumps({"deploy-django": 1, "verb": verb, "error": {"kind": "not-importable", "message": "no DATABASE_URL"}}))
+        raise SystemExit(18)
     result = {"deploy-django": 1, "verb": verb, "pending": pending(facts, spec)}
     if verb == "fit":
         known = spec.get("x-migrations", [])

@@ -66,13 +66,15 @@ def inspect(facts, words):
 
 def execute(call, facts, words):
     words, environment = [word for word in words if word != "-i"], None
-    if words[0] == "-e":
-        environment, words = words[1], words[2:]
+    while words[0] == "-e":
+        environment, words = environment or words[1], words[2:]
     container, words = find(facts, words[0]), words[1:]
     spec = container["spec"]
     if container["state"] != "running":
         fail("Error response from daemon: container %s is not running" % container["id"])
     if environment == "DEPLOY_DJANGO=verify":
+        if spec.get("x-entrypoint"):
+            raise SystemExit(18)  # what it set is not there
         rows = pending(facts, spec)
         print(json.dumps({"deploy-django": 1, "verb": "verify", "pending": rows}))
         raise SystemExit(19 if rows else 0)

@@ -84,8 +84,12 @@ def advance(facts):
         if not probe or container["state"] != "running":
             continue
         rows = pending(facts, container["spec"])
-        if probe["phase"] == "start" and not set(rows) <= set(probe["approved"]):
+        if probe["phase"] == "lost":
+            end(container, 18, error={"kind": "not-importable", "message": "no DATABASE_URL"})
+        elif probe["phase"] == "start" and not set(rows) <= set(probe["approved"]):
             end(container, 10, error={"kind": "plan-differs", "message": "pending, but not approved: %s" % rows})
+        elif probe["phase"] == "start" and rows and probe["now"]:
+            probe["phase"] = "go"
         elif probe["phase"] == "start" and rows:
             container["logs"].append("deploy-django: replanned")
             probe["phase"] = "wait"
