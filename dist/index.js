@@ -37922,10 +37922,11 @@ function shippedEnvFiles({ envFile, envFiles }) {
 /** Decides for every active service whether the release replaces it, and in which order. */
 function assignRoles({ project, groups, django, services, profiles }) {
     const active = activeServices(project, services, profiles);
-    const oneShots = findOneShots(active);
-    const running = active.filter(({ name }) => !oneShots.includes(name) || services.includes(name));
-    const above = (service) => dependsOnAny(project, service.name, django.services);
     const built = new Set(groups.flatMap((group) => group.services));
+    const oneShots = findOneShots(active).filter((name) => !services.includes(name));
+    const jobs = inOrder(project, oneShots.filter((name) => built.has(name)));
+    const running = active.filter(({ name }) => !jobs.includes(name));
+    const above = (service) => dependsOnAny(project, service.name, django.services);
     const wanted = running.filter((service) => {
         if (services.length > 0)
             return services.includes(service.name);
@@ -37940,7 +37941,8 @@ function assignRoles({ project, groups, django, services, profiles }) {
             .sort((a, b) => a.level - b.level || (a.service < b.service ? -1 : 1)),
         data: kept.filter((name) => !isFront(name)),
         others: kept.filter(isFront),
-        oneShots,
+        once: oneShots.filter((name) => !built.has(name)),
+        jobs,
         django: djangoService(project, django, names, services),
         fronts: running.flatMap(({ name, ports }) => ports.map((port) => ({ service: name, port }))),
     };
@@ -39347,7 +39349,7 @@ async function deploy(inputs, context, report) {
     // The plan, from the live database with the new image.
     const found = await (0,log/* group */.Os)('Plan', () => askPlan(connection, transaction));
     const same = !inputs.force && server.whole && (0,look/* fact */.fK)(current?.facts, 'fingerprint') === release.fingerprint;
-    const plan = (0,django_plan/* planDeploy */.bJ)(found, inputs.migrate, same);
+    const plan = (0,django_plan/* planDeploy */.bJ)(found, inputs.migrate, same, release.roles.jobs);
     report.plan = showPlan(plan.steps, found);
     if (inputs.migrate === 'none' && plan.pending.length > 0)
         (0,core/* warning */.$e)(unapplied(plan.pending));
@@ -39386,6 +39388,8 @@ function releaseFacts(release, made, inputs, { runner }, name) {
         manage: inputs.manage,
         migrate: [inputs.migrate],
         data: roles.data,
+        once: roles.once,
+        jobs: roles.jobs,
         others: roles.others,
         fronts: roles.fronts.map(({ service, port }) => `${service} ${port}`),
         env: [release.env],
@@ -39430,7 +39434,7 @@ function showPlan(steps, found) {
     if (found.kind === 'live')
         return { digest: found.digest, steps, pending: found.pending, unknown: found.unknown, drift: found.drift };
     const pending = found.migrations.map(({ app, name }) => ({ app, name, operations: [] }));
-    return { digest: '', steps, pending, unknown: [], drift: [] };
+    return { digest: found.digest, steps, pending, unknown: [], drift: [] };
 }
 function unapplied(pending) {
     const names = pending.map(({ app, name }) => `${app}.${name}`);
@@ -39439,7 +39443,7 @@ function unapplied(pending) {
 function otherPlan(approved, digest) {
     return new errors/* DeployError */.sH('plan-digest', {
         what: 'The plan is not the one that was approved',
-        seen: `digest ${digest || 'none'}, approved ${approved}`,
+        seen: `digest ${digest}, approved ${approved}`,
         why: 'the database or the image changed since the plan was shown',
         fix: 'look at the plan in the job summary and approve its digest, or leave plan-digest out',
     });
@@ -39556,7 +39560,7 @@ async function rollback(inputs, context, report) {
         await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_9__/* .stage */ .dw)(connection, directory, transaction.id, [], _report_log_js__WEBPACK_IMPORTED_MODULE_3__/* .show */ .WU);
     });
     const settings = await (0,_report_log_js__WEBPACK_IMPORTED_MODULE_3__/* .group */ .Os)(`Does ${target.version} fit the database`, () => checkFit(connection, transaction, target));
-    const plan = (0,_django_plan_js__WEBPACK_IMPORTED_MODULE_12__/* .planRollback */ .II)();
+    const plan = (0,_django_plan_js__WEBPACK_IMPORTED_MODULE_12__/* .planRollback */ .II)(target.facts.get('jobs') ?? []);
     report.plan = { digest: plan.digest, steps: plan.steps, pending: [], unknown: [], drift: [] };
     if (inputs.dryRun) {
         report.outcome = 'planned';
@@ -39729,7 +39733,8 @@ function findDocument(output) {
 function readPlan(document) {
     const settings = readSettings(document['settings']);
     if (document['verb'] === 'list') {
-        return { kind: 'offline', settings, migrations: records(document['migrations']).map(readMigration) };
+        const migrations = records(document['migrations']).map(readMigration);
+        return { kind: 'offline', settings, migrations, digest: text(document['digest']) };
     }
     const database = record(document['database']);
     return {
@@ -39832,19 +39837,29 @@ const texts = (value) => Array.isArray(value) ? value.filter((item) => typeof it
 const SWAP = ['swap', 'proxy', 'health', 'verify', 'commit', 'prune'];
 const LOOK_ONLY = ['recover', 'fence', 'health', 'verify'];
 /** The plan of a deploy. `same` says that the release that serves has the same images, files and settings. */
-function planDeploy(found, migrate, same) {
+function planDeploy(found, migrate, same, jobs) {
     const pending = found.kind === 'live' ? found.pending : found.migrations;
-    const digest = found.kind === 'live' ? found.digest : '';
+    const { digest } = found;
     if (same && (pending.length === 0 || migrate === 'none'))
         return { kind: 'unchanged', steps: LOOK_ONLY, pending, digest };
     // Without a pending migration `verify` sees whether anybody changed that meanwhile, with one start of Django less.
     const ours = pending.length > 0 && (migrate === 'auto' || migrate === 'before');
     const migrating = ours ? ['replan', 'migrate'] : [];
-    return { kind: 'deploy', steps: ['recover', 'fence', 'data', ...migrating, ...SWAP], pending, digest };
+    return {
+        kind: 'deploy',
+        steps: ['recover', 'fence', 'data', ...migrating, ...running(jobs), ...SWAP],
+        pending,
+        digest,
+    };
 }
 /** The plan of a code-only rollback: the schema stays, so the old code must fit it. */
-function planRollback() {
-    return { kind: 'rollback', steps: ['recover', 'fence', 'data', 'fit', ...SWAP], pending: [], digest: '' };
+function planRollback(jobs) {
+    const steps = ['recover', 'fence', 'data', 'fit', ...running(jobs), ...SWAP];
+    return { kind: 'rollback', steps, pending: [], digest: '' };
+}
+/** Services that run to their end before the app, such as one that collects the static files. */
+function running(jobs) {
+    return jobs.length > 0 ? ['jobs'] : [];
 }
 /** `app.name=source`, as the probe compares what it finds with what was approved. */
 function approve(pending) {
@@ -39927,6 +39942,7 @@ const codes = {
     'env-file-missing': 'the Compose file names an env file that is neither shipped nor on the server',
     'database-not-up': 'the database does not answer yet',
     'database-refused': 'the database refuses the connection',
+    'database-not-kept': 'the database is a file inside the container',
     'settings-import': 'the Django settings or apps cannot be imported',
     'migration-conflict': 'the migrations contradict each other or the database',
     'migration-failed': 'a migration failed',
@@ -41358,6 +41374,12 @@ const explanations = {
         code: 'health-timeout',
         what: 'The new release did not become healthy in time',
         fix: 'see the last lines of the containers; raise `health-timeout` when the app is only slow',
+    },
+    22: {
+        code: 'database-not-kept',
+        what: 'The database would be lost with each release',
+        why: 'a variable such as DATABASE_URL is missing, so that the settings fall back to SQLite, or its file is in no volume',
+        fix: 'set the variable in the env file, or mount a volume where the file is; `migrate: none` for a site without a database',
     },
     46: {
         code: 'health-timeout',

@@ -1,17 +1,22 @@
 # shellcheck shell=sh
-## Steps replan and migrate.
+## Steps replan, migrate and jobs.
 
 # The migration container starts here, plans again under the database's lock and waits for the word to go, so that one
 # start of Django serves replan, migrate and the check after it.
 step_replan() {
   settle_migration
-  run_probe "$target" migrate -d --name "$migration" --label "deploy-django.transaction=$transaction" \
-    -e "DEPLOY_DJANGO_APPROVED=$(plan_fact approved | tr '\n' ' ')" -e "DEPLOY_DJANGO_TIMEOUT=$(plan_fact migrate-timeout)" \
-    -e "DEPLOY_DJANGO_LOCK_TIMEOUT=$(plan_fact lock-timeout)" -e DEPLOY_DJANGO_LOCK_WAIT=600 >/dev/null
+  if ! hears_go; then return; fi
+  start_migration
   while :; do
     state=$(ask inspect -f '{{.State.Status}} {{.State.ExitCode}}' "$migration")
     case $state in
       'exited 0') return ;; # nothing was pending
+      'exited 18' | 'exited 22') # the plan was made before there was a database
+        if needs_entrypoint; then return "${state#* }"; fi
+        : >".deploy/plans/$transaction/entrypoint"
+        settle_migration
+        return
+        ;;
       'exited '* | 'dead '*)
         show_last_lines "$migration"
         report migrate ask logs "$migration" 2>/dev/null
@@ -24,7 +29,28 @@ step_replan() {
   done
 }
 
+start_migration() { # COMPOSE-RUN-OPTIONS…
+  run_probe "$target" migrate -d --name "$migration" --label "deploy-django.transaction=$transaction" \
+    -e "DEPLOY_DJANGO_APPROVED=$(plan_fact approved | tr '\n' ' ')" -e "DEPLOY_DJANGO_TIMEOUT=$(plan_fact migrate-timeout)" \
+    -e "DEPLOY_DJANGO_LOCK_TIMEOUT=$(plan_fact lock-timeout)" -e DEPLOY_DJANGO_LOCK_WAIT=600 "$@" >/dev/null
+}
+
+# A signal reaches Django when it is the container's first process. Behind an entrypoint or `uv run` it may not be: then
+# plan and migration are one step, which nobody can stop in between.
+hears_go() {
+  if needs_entrypoint; then return 1; fi
+  read -r program <".deploy/releases/$target/facts/manage"
+  case ${program##*/} in python* | pypy*) ;; *) return 1 ;; esac
+}
+
 step_migrate() {
+  if ! hears_go; then
+    # A container that Docker's death kept from its start has no result.
+    case $(ask inspect -f '{{.State.Status}} {{.State.ExitCode}}' "$migration" 2>/dev/null) in created*) ask rm -f "$migration" >/dev/null ;; esac
+    if [ -z "$(migration_container)" ]; then start_migration -e DEPLOY_DJANGO_GO=yes; fi
+    await_migration
+    return
+  fi
   # The word to go. Without a pending migration it ended by itself; a Docker that is away is asked again.
   tries=0
   until ask kill -s USR1 "$migration" >/dev/null 2>&1 || [ "$(ask inspect -f '{{.State.Running}}' "$migration" 2>/dev/null)" = false ]; do
@@ -54,3 +80,36 @@ settle_migration() {
 }
 
 migration_container() { ask ps -a --no-trunc --filter "name=^$migration\$" --format '{{.ID}} {{.Label "deploy-django.transaction"}}'; }
+
+# Services of the release that run to their end before the app that waits for them. Who knows what they do: none is ever
+# stopped, not even by an attempt that found Docker away.
+step_jobs() {
+  for job in $(release_list "$target" jobs); do
+    survey
+    await_end "$(ids_of "$job" running)"
+    compose "$target" up -d --no-deps --no-build --pull never --force-recreate "$job"
+    survey
+    await_end "$(ids_of "$job")"
+    for id in $(ids_of "$job"); do
+      result=$(ask inspect -f '{{.State.Status}} {{.State.ExitCode}}' "$id")
+      if [ "$result" != "exited 0" ]; then
+        show_last_lines "$id"
+        die 47 "$job is $result"
+      fi
+    done
+  done
+}
+
+remove_jobs() { # what they did stays, as what a migration did
+  if ! happened jobs begin; then return; fi
+  survey
+  ended=$(ids_of "$(release_list "$target" jobs)")
+  await_end "$ended"
+  on "$ended" ask rm -f >/dev/null
+}
+
+await_end() { # CONTAINERS
+  for id in $1; do
+    while [ "$(ask inspect -f '{{.State.Running}}' "$id")" = true ]; do timeout -k 5 600 docker wait "$id" </dev/null >/dev/null || pause 0.2; done
+  done
+}

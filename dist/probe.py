@@ -26,6 +26,7 @@ from contextlib import contextmanager
 
 PLANNED, PLAN_DIFFERS, LOCK_BUSY, DATABASE_DOWN, DATABASE_REFUSED, UNSOUND = 0, 10, 11, 12, 13, 14
 OUT_OF_TIME, NO_GO, MIGRATION_FAILED, NOT_IMPORTABLE, NOT_MIGRATED, UNFIT, UNHEALTHY = 15, 16, 17, 18, 19, 20, 21
+NOT_KEPT = 22
 UNEXPECTED = 1
 
 ALIAS = "default"
@@ -208,6 +209,7 @@ def open_database():
     from django.db import connections
 
     connection = connections[ALIAS]
+    check_kept(connection)
     if connection.vendor == "unknown" or (connection.vendor == "sqlite" and not sqlite_file_exists(connection)):
         return None  # SQLite would make the file
     connection.ensure_connection()
@@ -215,8 +217,40 @@ def open_database():
 
 
 def sqlite_file_exists(connection):
+    path = sqlite_path(connection)
+    return path is None or os.path.exists(path)
+
+
+def sqlite_path(connection):
+    """None for a database in memory."""
     name = str(connection.settings_dict["NAME"])
-    return ":memory:" in name or "mode=memory" in name or os.path.exists(name.split("?")[0].replace("file:", "", 1))
+    if ":memory:" in name or "mode=memory" in name:
+        return None
+    return os.path.abspath(name.split("?")[0].replace("file:", "", 1))
+
+
+def check_kept(connection):
+    """Settings without their environment often fall back to a SQLite file, which would go with its container."""
+    if os.environ.get("DEPLOY_DJANGO_KEEP") != "yes" or connection.vendor != "sqlite":
+        return
+    path = sqlite_path(connection)
+    if path is None or not is_mounted(os.path.dirname(path)):
+        raise Stop(NOT_KEPT, "not-kept", "The database is SQLite %s: its rows would be lost with the container."
+                   % ("in memory" if path is None else "at %s, which is in no volume" % path))
+
+
+def is_mounted(folder):
+    """Whether it lies in something that was mounted into this container and outlives it."""
+    mounts = {}
+    with open("/proc/self/mountinfo") as file:
+        for line in file:
+            words = line.split()
+            point = words[4].encode().decode("unicode_escape")  # a space is \\040
+            mounts[point] = words[words.index("-") + 1]
+    folder = os.path.realpath(folder)
+    while folder not in mounts:
+        folder = os.path.dirname(folder)
+    return folder != "/" and mounts[folder] != "tmpfs"
 
 
 def describe_database(connection, rows):
@@ -513,7 +547,10 @@ def list_migrations(_out):
     protect_databases("nothing")
     loader = load_offline()
     found = [describe_migration(loader, loader.disk_migrations[key]) for key in sorted(loader.disk_migrations)]
-    return PLANNED, dict(versions(), settings=describe_settings(), migrations=found, models_drift=find_drift(loader))
+    return PLANNED, dict(
+        versions(), settings=describe_settings(), migrations=found, models_drift=find_drift(loader),
+        digest=plan_digest(found, [], []),
+    )
 
 
 def plan(_out):
@@ -521,19 +558,24 @@ def plan(_out):
     connection = open_database()
     survey = Survey(connection)
     pending = describe_pending(survey)
-    decides = {
-        "pending": [["%s.%s" % (each["app"], each["name"]), each["source"]] for each in pending],
-        "applied": labels(sorted(survey.rows)), "unknown": labels(survey.unknown),
-    }
-    canonical = json.dumps(decides, sort_keys=True, separators=(",", ":"))
     result = dict(
         versions(), settings=describe_settings(), database=describe_database(connection, survey.rows), pending=pending,
-        drift=find_drift(load_offline()), digest=digest(canonical.encode()), **survey.facts()
+        drift=find_drift(load_offline()), digest=plan_digest(pending, labels(sorted(survey.rows)), labels(survey.unknown)),
+        **survey.facts()
     )
     trouble = survey.trouble()
     if trouble:
         raise Stop(UNSOUND, *trouble, **result)
     return PLANNED, result
+
+
+def plan_digest(pending, applied, unknown):
+    """Identifies what decides a deployment; the images are those of the release, which the caller knows."""
+    decides = {
+        "images": sorted(os.environ.get("DEPLOY_DJANGO_IMAGES", "").split()), "applied": applied, "unknown": unknown,
+        "pending": [["%s.%s" % (each["app"], each["name"]), each["source"]] for each in pending],
+    }
+    return digest(json.dumps(decides, sort_keys=True, separators=(",", ":")).encode())
 
 
 def describe_settings():
@@ -673,7 +715,10 @@ class Signals:
 def migrate(out):
     if database_vendor() == "unknown":
         return PLANNED, {"applied": [], "already": [], "foreign": [], "failed": None, "rows": []}
+    from django.db import connections
+
     signals = Signals()
+    check_kept(connections[ALIAS])
     approved = dict(item.split("=", 1) for item in os.environ.get("DEPLOY_DJANGO_APPROVED", "").split())
     protect_databases("write")
     with take_turn(signals) as (connection, before):
@@ -689,7 +734,7 @@ def migrate(out):
         if different:
             raise Stop(PLAN_DIFFERS, "plan-differs", "Pending, but not approved in this form: %s. Somebody changed the "
                        "database or the image after the plan was made." % ", ".join(different), **nothing_done(before, already))
-        if pending:
+        if pending and os.environ.get("DEPLOY_DJANGO_GO") != "yes":
             tell(out, "deploy-django: replanned")
             signals.wait(seconds_of("GO_WAIT", 120), go=True)
             if signals.stopped or not signals.go:
@@ -1010,7 +1055,10 @@ def check_http(_out):
             if reason:
                 break
     else:
-        last, reason = ask_around(candidates(order.get("fronts", [])), headers)
+        outside, inside = candidates(order.get("fronts", []))
+        last, reason = ask_around(outside, headers)
+        if last is None:
+            last, reason = ask_around(inside, headers)
     if last is None:
         return PLANNED, {"url": None, "status": None, "answers": 0, "reason": "nothing-speaks-http", "text":
                          "No port of this service, and no service in front of it, speaks HTTP."}
@@ -1104,13 +1152,20 @@ def request(url, headers):
 
 
 def candidates(fronts):
-    urls = []
+    """Where others reach this container or a service in front of it; then what listens for this container alone.
+
+    An app that listens on 127.0.0.1 answers here and to nobody else, so it only counts where no front can be asked: the
+    front may share this network.
+    """
+    outside, inside = [], []
     for address, port in listening():
-        urls.append("http://%s:%d/" % ("[%s]" % address if ":" in address else address, port))
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)
+        url = "http://%s:%d/" % ("[%s]" % host if ":" in host else host, port)
+        (inside if address == "::1" or address.startswith("127.") else outside).append(url)
     for service, port in fronts:
         scheme = "https" if int(port) in (443, 8443) else "http"
-        urls.append("%s://%s:%d/" % (scheme, service, int(port)))
-    return urls
+        outside.append("%s://%s:%d/" % (scheme, service, int(port)))
+    return outside, inside
 
 
 def listening():
@@ -1131,9 +1186,7 @@ def listening():
     found = {sockets[inode] for inode in sockets if inode in own}
     if not found and not complete:
         found = set(sockets.values())
-    everyone = {"0.0.0.0": "127.0.0.1", "::": "::1"}
-    order = sorted((text not in everyone, port, everyone.get(text, text)) for text, port in found)
-    return [(address, port) for _, port, address in order]
+    return sorted(found, key=lambda each: (each[0] not in ("0.0.0.0", "::"), each[1]))
 
 
 def own_sockets():

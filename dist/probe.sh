@@ -12,13 +12,54 @@ in_django() { # RELEASE COMMAND…: the command with the release's way to start 
 }
 
 run_probe() { # RELEASE VERB COMPOSE-RUN-OPTIONS…: inside Django, in a one-off container of the release
-  image_of=$1 verb=$2
+  image_of=$1 asks=$2
+  set -- "$@" -e "DEPLOY_DJANGO=$2" -e "DEPLOY_DJANGO_KEEP=$(keeps "$1")" -e PYTHONUNBUFFERED=1
   shift 2
-  read -r program <".deploy/releases/$image_of/facts/manage"
-  set -- "$@" -e "DEPLOY_DJANGO=$verb" -e PYTHONUNBUFFERED=1 --entrypoint "$program" "$(release_fact "$image_of" django)"
-  { read -r _ && while read -r word; do set -- "$@" "$word"; done; } <".deploy/releases/$image_of/facts/manage"
+  manage=.deploy/releases/$image_of/facts/manage skipped=yes
+  if ! needs_entrypoint; then
+    read -r program <"$manage"
+    set -- "$@" --entrypoint "$program"
+    skipped=
+  elif [ "$asks" != migrate ]; then
+    set -- "$@" -e 'PGOPTIONS=-c default_transaction_read_only=on'
+  fi
+  set -- "$@" "$(release_fact "$image_of" django)"
+  while read -r word; do
+    if [ -n "$skipped" ]; then set -- "$@" "$word"; fi
+    skipped=yes
+  done <"$manage"
   compose "$image_of" run --no-deps -T "$@" shell -v 0 -c "$(probe_word)"
 }
+
+# Whether the database has to outlive the containers; with `migrate: none` it is none of our business.
+keeps() { if [ "$(release_list "$1" migrate)" = none ]; then echo no; else echo yes; fi; } # RELEASE
+
+# Some entrypoints make the settings (DATABASE_URL out of its parts), others migrate. So an image is asked without its
+# entrypoint first. When Django does not start so, or only on a SQLite file in the container, it is asked once more with
+# it, and PostgreSQL takes no writes meanwhile. Whoever starts Django later in this transaction does it the same way.
+ask_django() { # RELEASE VERB COMPOSE-RUN-OPTIONS…
+  asked=0 again=0
+  run_probe "$@" --rm || asked=$?
+  if ! lacks_entrypoint "$asked"; then return "$asked"; fi
+  if [ "$2" = list ]; then
+    # Of a database that does not run yet, for which the entrypoint would wait.
+    run_probe "$@" --rm -e DATABASE_URL=sqlite://:memory: || again=$?
+  else
+    : >".deploy/plans/$transaction/entrypoint"
+    change_limit=120 # an entrypoint may wait for something that does not come
+    run_probe "$@" --rm || again=$?
+    rm ".deploy/plans/$transaction/entrypoint"
+  fi
+  case $again in
+    18 | 22) return "$asked" ;;
+    0 | 1[0-9] | 2[0-9]) : >".deploy/plans/$transaction/entrypoint" ;;
+    *) return "$asked" ;;
+  esac
+  return "$again"
+}
+
+lacks_entrypoint() { ! needs_entrypoint && { [ "$1" -eq 18 ] || [ "$1" -eq 22 ]; }; } # EXIT-CODE
+needs_entrypoint() { [ -e ".deploy/plans/$transaction/entrypoint" ]; }
 
 report() { # NAME COMMAND…: keeps the JSON that a probe prints for the runner; the code is the probe's
   answer=.deploy/journal/$transaction.$1.json

@@ -85,5 +85,5 @@ plan() { # DIRECTORY TRANSACTION VERB: the probe's answer of the target's image;
   survey
   # Before the first deploy there is no database to ask.
   if [ -z "$(read_current)" ] && [ -n "$(absent "$target" data)" ]; then set -- "$1" "$2" list; fi
-  run_probe "$target" "$3" --rm
+  ask_django "$target" "$3" -e "DEPLOY_DJANGO_IMAGES=$(release_fact "$target" images | second_word | tr '\n' ' ')"
 }

@@ -72,6 +72,7 @@ step_proxy() {
 # Going back: what a migration did is awaited, what the swap did is taken back, and what ran before runs again.
 step_undo() {
   settle_migration
+  remove_jobs
   if ! happened swap begin; then return; fi
   survey
   remove_leftovers

@@ -27,8 +27,18 @@ step_verify() {
 verify_migrations() {
   id=$(ids_of "$(release_fact "$target" django)" running | head -n 1)
   [ -n "$id" ] || die 45 "no container of the release runs Django"
-  verified=0
-  report verify in_django "$target" ask exec -e DEPLOY_DJANGO=verify "$id" || verified=$?
+  verified=18
+  if ! needs_entrypoint; then
+    verified=0
+    report verify in_django "$target" ask exec -e DEPLOY_DJANGO=verify -e "DEPLOY_DJANGO_KEEP=$(keeps "$target")" "$id" || verified=$?
+  fi
+  # What an entrypoint has set is not there for `exec`.
+  case $verified in
+    18 | 22)
+      verified=0
+      report verify ask_django "$target" verify || verified=$?
+      ;;
+  esac
   if [ "$verified" -eq 19 ] && [ "$(release_list "$target" migrate)" = none ]; then
     echo "warning: migrations are pending, and nobody applies them (migrate: none)"
     verified=0
@@ -57,5 +67,5 @@ check_others() { # AS-SEEN: a proxy that is not built here came along in the swa
 }
 
 step_fit() { # the target's models on the database as it is now
-  report fit run_probe "$target" fit --rm
+  report fit ask_django "$target" fit
 }
