@@ -1,5 +1,6 @@
 import { inputs, type Command, type DeployInputs, type Input, type RollbackInputs, type Values } from './contract.ts'
 import { DeployError, Problems } from './errors.ts'
+import { secretsIn } from './secret.ts'
 import { Unusable } from './values.ts'
 
 /** What GitHub says about the run. */
@@ -94,35 +95,10 @@ type Secrets = {
 
 /** Every text that must not appear in a log. A mask works on single lines, so each line of a secret is listed. */
 export function secretsOf(given: Secrets): string[] {
-  const envFiles = [
-    ...(given.envFile === undefined ? [] : [given.envFile]),
-    ...(given.envFiles ?? []).map((file) => file.content),
-  ]
-  const texts = [
-    ...linesOf(given.sshKey),
-    ...linesOf(given.registryPassword),
-    ...linesOf(given.githubToken),
-    ...envFiles.flatMap((content) => linesOf(content).flatMap(secretsOfEnvLine)),
-  ]
+  const envFiles = [given.envFile ?? '', ...(given.envFiles ?? []).map((file) => file.content)]
+  const texts = [given.sshKey, given.registryPassword, given.githubToken].flatMap(linesOf)
   // A mask of a few characters would blank half of the log and protects nothing.
-  return [...new Set(texts.filter((text) => text.length >= 4))]
-}
-
-/** The names of settings whose values are secret, whatever these look like. */
-const secretName = /SECRET|PASS|PWD|TOKEN|KEY|CREDENTIAL|AUTH|SALT|DSN|PRIVATE/i
-
-/**
- * `DEBUG=False` is an env line too, and a mask on `False` or on the name of the database would blank half of the log (and
- * GitHub drops outputs that contain a mask): values are masked by name, as a password in an address, or as a random text.
- */
-function secretsOfEnvLine(line: string): string[] {
-  const [, name, raw] = /^\s*(?:export\s+)?([A-Za-z_][\w.-]*)\s*[=:]\s*(.*?)\s*$/.exec(line) ?? []
-  if (name === undefined || raw === undefined) return line.trimStart().startsWith('#') ? [] : [line.trim()]
-  const text = raw.replace(/^(['"])(.*)\1$/, '$2')
-  const [, password] = /:\/\/[^\s/:@]*:([^\s@]+)@/.exec(text) ?? []
-  const random = /^(?=.*\d)(?=.*[A-Za-z])[^\s./,]{16,}$/.test(text)
-  if (secretName.test(name) || random) return [line.trim(), raw, text, ...(password ? [password] : [])]
-  return password ? [line.trim(), text, password] : []
+  return [...new Set([...texts.filter((text) => text.length >= 4), ...envFiles.flatMap(secretsIn)])]
 }
 
 function linesOf(secret: string | undefined): string[] {
