@@ -26,13 +26,14 @@ function canBeHidden(text: string): boolean {
   return text.length >= 6 && !/^[a-z]{0,11}$/.test(text)
 }
 
-/** Names and values as Compose reads them; a value with escapes also as it is written. */
+/** Names and values as they are written and as Compose reads them. */
 function assignmentsIn(content: string): { name: string; value: string }[] {
   const lines = unixLines(content).split('\n')
   const found: { name: string; value: string }[] = []
   for (let at = 0; at < lines.length; at += 1) {
     const [, name, text] = ASSIGNMENT.exec(lines[at] ?? '') ?? []
     if (name === undefined || text === undefined) continue
+    found.push({ name, value: text.trim() })
     const [quoted, single, double] = QUOTED.exec([text, ...lines.slice(at + 1)].join('\n')) ?? []
     if (quoted === undefined) {
       const value = text

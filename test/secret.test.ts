@@ -44,8 +44,8 @@ const cases: readonly Case[] = [
   {
     title: 'quotes, escapes and comments, as Compose reads them',
     env: `KEY_1="with # hash" # comment\nKEY_2=plain-1 # comment\nKEY_3="a\\"b\\\\c-1"\nKEY_4='it is1' \nKEY_5=has#hash`,
-    said: 'with # hash plain-1 # comment a"b\\c-1 it is1 has#hash',
-    shown: '*** *** # comment *** *** ***',
+    said: 'with # hash plain-1 # plain-1 # comment a"b\\c-1 it is1 has#hash',
+    shown: '*** *** # *** *** *** ***',
   },
   {
     title: 'a value of several lines, each by itself',

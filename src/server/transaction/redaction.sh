@@ -91,6 +91,7 @@ redact() { # a line at a time, from the values in `files`
         name = text
         sub("[^A-Za-z0-9_.-].*", "", name)
         text = substr(text, RLENGTH + 1)
+        take(name, text)
         quote = substr(text, 1, 1)
         if (quote == "\"" || quote == "\047") {
           value = substr(text, 2)
