@@ -1,34 +1,50 @@
 /** Writes what is made from the tables of src/contract.ts: every action.yml, and the tables of README.md. */
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 import { stringify } from 'yaml'
-import { inputs, outputs, type Command, type Input } from '../src/contract.ts'
+import { commands, inputs, type Command, type Input } from '../src/contract.ts'
+import { outputs } from '../src/outputs.ts'
 
 const root = join(import.meta.dirname, '..')
 
-type Action = { file: string; name: string; description: string; icon: string; dist: string }
+type Action = { name: string; description: string; icon: string }
 const actions: Record<Command, Action> = {
   deploy: {
-    file: 'action.yml',
     name: 'Deploy Django',
     description: 'Take a Django repository to a running, verified release on a Docker Compose server',
     icon: 'upload-cloud',
-    dist: 'dist',
   },
   rollback: {
-    file: 'rollback/action.yml',
     name: 'Deploy Django: roll back',
     description: 'Go back to an earlier release that Deploy Django has deployed',
     icon: 'rotate-ccw',
-    dist: '../dist',
+  },
+  build: {
+    name: 'Deploy Django: build',
+    description: 'Build and push the images of a Django repository, for a deploy in another job',
+    icon: 'package',
+  },
+  exec: {
+    name: 'Deploy Django: run a command',
+    description: 'Run a command in a container of a project that Deploy Django has deployed',
+    icon: 'terminal',
+  },
+  status: {
+    name: 'Deploy Django: status',
+    description: 'Report what a server serves, and change nothing',
+    icon: 'activity',
   },
 }
+
+/** The main action is that of the repository itself. */
+const folderOf = (command: Command): string => (command === 'deploy' ? '.' : command)
 
 const rows = (command: Command): [string, Input<unknown>][] => Object.entries(inputs[command])
 
 /** The text of an action.yml. */
 function actionYaml(command: Command): string {
   const action = actions[command]
+  const dist = relative(folderOf(command), 'dist')
   const given = rows(command).map(([name, row]) => [
     name,
     {
@@ -44,21 +60,22 @@ function actionYaml(command: Command): string {
     author: 'Deploy Django maintainers',
     branding: { icon: action.icon, color: 'green' },
     inputs: { ...Object.fromEntries(given), command: hidden },
-    outputs: Object.fromEntries(Object.entries(outputs).map(([name, description]) => [name, { description }])),
-    runs: { using: 'node24', main: `${action.dist}/index.js`, post: `${action.dist}/post.js` },
+    outputs: Object.fromEntries(Object.entries(outputs[command]).map(([name, description]) => [name, { description }])),
+    runs: { using: 'node24', main: `${dist}/index.js`, post: `${dist}/post.js` },
   }
   const head = '# Made by `npm run generate` from src/contract.ts: change it there.\n'
   return head + stringify(document, { lineWidth: 0, singleQuote: true })
 }
 
-/** A table of the README; the marker in README.md chooses it. */
+/** A table of the README, of a command's inputs or outputs; the marker in README.md chooses it. */
 function table(name: string): string {
-  if (name === 'outputs') {
-    const lines = Object.entries(outputs).map(([output, description]) => `| \`${output}\` | ${description} |`)
+  const command = commands.find((known) => name === known || name === `${known}-outputs`)
+  if (command === undefined) throw new Error(`README.md: there is no table ${name}`)
+  if (name !== command) {
+    const lines = Object.entries(outputs[command]).map(([output, text]) => `| \`${output}\` | ${cell(text)} |`)
     return ['| output | meaning |', '|---|---|', ...lines].join('\n')
   }
-  if (name !== 'deploy' && name !== 'rollback') throw new Error(`README.md: there is no table ${name}`)
-  const lines = rows(name).map(([input, row]) => {
+  const lines = rows(command).map(([input, row]) => {
     const value = row.default?.startsWith('${{') ? row.default.slice(3, -2).trim() : row.default
     const fallback = row.required ? '**required**' : value ? `\`${value}\`` : (row.otherwise ?? '')
     return `| \`${input}\` | ${cell(fallback)} | ${cell(row.description)} |`
@@ -76,8 +93,8 @@ function withTables(text: string): string {
   )
 }
 
-for (const command of ['deploy', 'rollback'] as const) {
-  const path = join(root, actions[command].file)
+for (const command of commands) {
+  const path = join(root, folderOf(command), 'action.yml')
   await mkdir(dirname(path), { recursive: true })
   await writeFile(path, actionYaml(command))
 }

@@ -20,6 +20,8 @@ const parts = [
   new URL('./server/transaction/verify.sh', import.meta.url),
   new URL('./server/transaction/commit.sh', import.meta.url),
   new URL('./server/transaction/follow.sh', import.meta.url),
+  new URL('./server/transaction/run.sh', import.meta.url),
+  new URL('./server/transaction/status.sh', import.meta.url),
   new URL('./server/transaction/redaction.sh', import.meta.url),
   new URL('./server/transaction/main.sh', import.meta.url),
 ]

@@ -1,3 +1,4 @@
+import { parseImages } from './images.ts'
 import { parseHost, parseKnownHosts, parsePrivateKey } from './login.ts'
 import * as value from './values.ts'
 
@@ -80,8 +81,14 @@ const dryRun = input({
   parse: value.parseBoolean,
 })
 
-/** The inputs of each command, in the order of the documentation. An input is listed only when it works. */
-export const inputs = {
+const directory = input({
+  description: 'folder of the project on the server',
+  otherwise: 'the only one in `deploy/`',
+  parse: value.optional(value.parseDirectory),
+})
+
+/** The commands that change what serves. */
+const releasing = {
   deploy: {
     ...connection,
     version: input({
@@ -118,6 +125,10 @@ export const inputs = {
       description: 'repository to push to, without a tag',
       otherwise: "the service's `image:`, else `ghcr.io/<owner>/<repository>`",
       parse: value.optional(value.parseImage),
+    }),
+    images: input({
+      description: 'output `images` of a `build` job: these images are deployed, nothing is built',
+      parse: value.optional(parseImages),
     }),
     set: input({
       description: 'overrides for `docker buildx bake`, one per line, such as `*.cache-from=type=gha`',
@@ -197,11 +208,7 @@ export const inputs = {
   },
   rollback: {
     ...connection,
-    directory: input({
-      description: 'folder of the project on the server',
-      otherwise: 'the only one in `deploy/`',
-      parse: value.optional(value.parseDirectory),
-    }),
+    directory,
     version: input({
       description: 'the release to go back to',
       otherwise: 'what served before the current release was first deployed',
@@ -212,8 +219,49 @@ export const inputs = {
   },
 }
 
+const { deploy } = releasing
+
+/** The inputs of each command, in the order of the documentation. An input is listed only when it works. */
+export const inputs = {
+  ...releasing,
+  build: {
+    version: deploy.version,
+    'compose-files': deploy['compose-files'],
+    services: deploy.services,
+    image: deploy.image,
+    set: deploy.set,
+    'registry-username': deploy['registry-username'],
+    'registry-password': deploy['registry-password'],
+    'github-token': deploy['github-token'],
+    manage: deploy.manage,
+  },
+  exec: {
+    ...connection,
+    directory,
+    service: input({
+      description: 'service in whose container it runs',
+      otherwise: 'the one that runs Django',
+      parse: value.optional(value.parseService),
+    }),
+    run: input({
+      description: 'what to run, one line or several, in the `sh` of the container: `python manage.py clearsessions`',
+      required: true,
+      parse: value.parseScript,
+    }),
+    env: input({
+      description: 'variables for this run alone, one `NAME=value` per line; quotes are part of the value',
+      secret: true,
+      parse: value.linesOf(value.parseVariable),
+    }),
+  },
+  status: { ...connection, directory },
+}
+
 /** What the action can be asked to do; each has its own action.yml. */
-export type Command = keyof typeof inputs
+export const commands = ['deploy', 'rollback', 'build', 'exec', 'status'] as const
+
+/** One of the commands. */
+export type Command = (typeof commands)[number]
 
 type Camel<Name> = Name extends `${infer Head}-${infer Tail}` ? `${Head}${Capitalize<Camel<Tail>>}` : Name
 
@@ -228,18 +276,11 @@ export type DeployInputs = Values<(typeof inputs)['deploy']>
 /** The checked inputs of `rollback`. */
 export type RollbackInputs = Values<(typeof inputs)['rollback']>
 
-/** Every output with its meaning; action.yml and the README are generated from it. */
-export const outputs = {
-  outcome:
-    '`deployed`, `unchanged` (this release already ran), `planned` (dry run), `rolled-back` (by a rollback), or `failed` whenever the step is red',
-  version: 'the version that was asked for, or that the rollback chose',
-  'previous-version': 'what served just before',
-  serving: 'what answers now, also after a failure',
-  images: 'JSON: service to `name@digest`',
-  migrations: 'JSON list: `app`, `name`, `state` (`applied` or `unapplied`), `milliseconds`',
-  plan: 'JSON: the plan as it was shown',
-  'plan-digest': 'digest over what decides in the plan, for the input `plan-digest`',
-} as const
+/** The checked inputs of `build`. */
+export type BuildInputs = Values<(typeof inputs)['build']>
 
-/** The name of an output. */
-export type Output = keyof typeof outputs
+/** The checked inputs of `exec`. */
+export type ExecInputs = Values<(typeof inputs)['exec']>
+
+/** The checked inputs of `status`. */
+export type StatusInputs = Values<(typeof inputs)['status']>

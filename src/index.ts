@@ -2,15 +2,21 @@ import { error as annotate, info, setOutput, setSecret, summary, warning } from 
 import { mkdtemp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { readAssets } from './assets.ts'
+import { build } from './commands/build.ts'
 import { deploy } from './commands/deploy.ts'
-import { rollback } from './commands/rollback.ts'
+import { exec } from './commands/exec.ts'
 import { followAfterCancel } from './commands/post.ts'
+import { rollback } from './commands/rollback.ts'
+import { status } from './commands/status.ts'
 import { codeOf, DeployError, explain } from './errors.ts'
 import {
+  readBuildInputs,
   readCommand,
   readDeployInputs,
+  readExecInputs,
   readRollbackInputs,
   readRunner,
+  readStatusInputs,
   readStepEnvironment,
   secretsOf,
 } from './inputs.ts'
@@ -37,17 +43,41 @@ async function main(): Promise<void> {
     environment: readStepEnvironment(),
     signal: cancelled.signal,
   }
-  if (readCommand() === 'deploy') {
-    const inputs = readDeployInputs()
-    secretsOf(inputs).forEach((secret) => setSecret(secret))
-    const report = startReport('deploy', inputs.host.address, inputs.version)
-    await tell(report, deploy(inputs, context, report))
-  } else {
-    const inputs = readRollbackInputs()
-    secretsOf(inputs).forEach((secret) => setSecret(secret))
-    const report = startReport('rollback', inputs.host.address, inputs.version ?? 'the release before')
-    await tell(report, rollback(inputs, context, report))
+  switch (readCommand()) {
+    case 'deploy': {
+      const inputs = readDeployInputs()
+      mask(inputs)
+      const report = startReport('deploy', inputs.host.address, inputs.version)
+      return await tell(report, deploy(inputs, context, report))
+    }
+    case 'rollback': {
+      const inputs = readRollbackInputs()
+      mask(inputs)
+      const report = startReport('rollback', inputs.host.address, inputs.version ?? 'the release before')
+      return await tell(report, rollback(inputs, context, report))
+    }
+    case 'build': {
+      const inputs = readBuildInputs()
+      mask(inputs)
+      const report = startReport('build', undefined, inputs.version)
+      return await tell(report, build(inputs, context, report))
+    }
+    case 'exec': {
+      const inputs = readExecInputs()
+      mask(inputs)
+      return await exec(inputs, context)
+    }
+    case 'status': {
+      const inputs = readStatusInputs()
+      mask(inputs)
+      return await status(inputs, context)
+    }
   }
+}
+
+/** Before anything is printed. */
+function mask(inputs: Parameters<typeof secretsOf>[0]): void {
+  secretsOf(inputs).forEach((secret) => setSecret(secret))
 }
 
 /** Outputs and summary, whether the command succeeds or fails; then the failure goes its way. */

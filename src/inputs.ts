@@ -1,4 +1,15 @@
-import { inputs, type Command, type DeployInputs, type Input, type RollbackInputs, type Values } from './contract.ts'
+import {
+  commands,
+  inputs,
+  type BuildInputs,
+  type Command,
+  type DeployInputs,
+  type ExecInputs,
+  type Input,
+  type RollbackInputs,
+  type StatusInputs,
+  type Values,
+} from './contract.ts'
 import { DeployError, Problems } from './errors.ts'
 import { secretsIn } from './secret.ts'
 import { Unusable } from './values.ts'
@@ -29,7 +40,8 @@ export type Runner = {
 /** The hidden input by which one bundle knows which action.yml started it. */
 export function readCommand(env: NodeJS.ProcessEnv = process.env): Command {
   const text = textOf('command', env)
-  if (text === 'deploy' || text === 'rollback') return text
+  const known = commands.find((command) => command === text)
+  if (known !== undefined) return known
   throw new DeployError('internal', {
     what: 'The action does not know what to do',
     seen: `input command: ${text}`,
@@ -45,6 +57,21 @@ export function readDeployInputs(env: NodeJS.ProcessEnv = process.env): DeployIn
 /** Reads and checks every input of `rollback`; throws `Problems` with all that is wrong. */
 export function readRollbackInputs(env: NodeJS.ProcessEnv = process.env): RollbackInputs {
   return readAll(inputs.rollback, env, [])
+}
+
+/** Reads and checks every input of `build`; throws `Problems` with all that is wrong. */
+export function readBuildInputs(env: NodeJS.ProcessEnv = process.env): BuildInputs {
+  return readAll(inputs.build, env, halfALogin(env))
+}
+
+/** Reads and checks every input of `exec`; throws `Problems` with all that is wrong. */
+export function readExecInputs(env: NodeJS.ProcessEnv = process.env): ExecInputs {
+  return readAll(inputs.exec, env, [])
+}
+
+/** Reads and checks every input of `status`; throws `Problems` with all that is wrong. */
+export function readStatusInputs(env: NodeJS.ProcessEnv = process.env): StatusInputs {
+  return readAll(inputs.status, env, [])
 }
 
 /** Reads the facts of the run, as GitHub's runner gives them to each step. */
@@ -89,13 +116,13 @@ export function readStepEnvironment(env: NodeJS.ProcessEnv = process.env): NodeJ
 }
 
 /** The inputs that hold secrets; every command has some of them. */
-type Secrets = {
+type Secrets = Partial<ExecInputs> & {
   [Name in 'sshKey' | 'registryPassword' | 'githubToken' | 'envFile' | 'envFiles']?: DeployInputs[Name] | undefined
 }
 
 /** Every text that must not appear in a log. A mask works on single lines, so each line of a secret is listed. */
 export function secretsOf(given: Secrets): string[] {
-  const envFiles = [given.envFile ?? '', ...(given.envFiles ?? []).map((file) => file.content)]
+  const envFiles = [given.envFile ?? '', ...(given.envFiles ?? []).map((file) => file.content), ...(given.env ?? [])]
   const texts = [given.sshKey, given.registryPassword, given.githubToken].flatMap(linesOf)
   // A mask of a few characters would blank half of the log and protects nothing.
   return [...new Set([...texts.filter((text) => text.length >= 4), ...envFiles.flatMap(secretsIn)])]

@@ -261,6 +261,18 @@ export function parseEnvFiles(text: string): readonly EnvFile[] {
   })
 }
 
+/** Lines for a shell, each as it is. */
+export function parseScript(text: string): string {
+  if (text.includes('\0')) throw new Unusable('it has a zero byte', 'write plain text')
+  return unixLines(text)
+}
+
+/** A line `NAME=value`. The value may be secret, so it is in no error. */
+export function parseVariable(line: string): string {
+  if (/^[A-Za-z_]\w*=/.test(line)) return line
+  throw new Unusable('a line is not NAME=value', 'write one variable per line; a value cannot have several lines')
+}
+
 /** The lines of a text that are not empty, trimmed. */
 export function nonEmptyLines(text: string): string[] {
   return unixLines(text)

@@ -4,6 +4,7 @@ import { Problems, explain } from '../src/errors.ts'
 import {
   readCommand,
   readDeployInputs,
+  readExecInputs,
   readRollbackInputs,
   readRunner,
   readStepEnvironment,
@@ -442,6 +443,37 @@ describe('env files', () => {
     const message = problem({ 'env-files': text })
     expect(message).toMatch(/^Input env-files cannot be used/)
     expect(message).not.toContain('hunter22')
+  })
+})
+
+describe('exec', () => {
+  const exec = (given: Given) => readExecInputs(env({ ...connection, ...given }))
+
+  test('takes lines as they are, and variables', () => {
+    const run = "echo 'a'\r\n  exit 3"
+    expect(exec({ run, env: 'A=1\n\nPASSWORD="it is" # all of it\n' })).toMatchObject({
+      run: "echo 'a'\n  exit 3",
+      env: ['A=1', 'PASSWORD="it is" # all of it'],
+      service: undefined,
+    })
+  })
+
+  test('needs something to run; a line that is no variable is not shown', () => {
+    expect.assertions(3)
+    try {
+      exec({ env: 'A=1\nsecond line of a secret' })
+    } catch (error) {
+      expect(explain(error)).toContain('Input run is empty')
+      expect(explain(error)).toContain('Input env cannot be used: a line is not NAME=value')
+      expect(explain(error)).not.toContain('second')
+    }
+  })
+
+  test('masks what is secret in its variables', () => {
+    expect(
+      secretsOf(exec({ run: 'x', env: 'DJANGO_SUPERUSER_USERNAME=administrator\nDJANGO_SUPERUSER_PASSWORD=hunter22' })),
+    ).toEqual(expect.arrayContaining(['hunter22']))
+    expect(secretsOf({ env: ['DJANGO_SUPERUSER_USERNAME=administrator'] })).toEqual([])
   })
 })
 

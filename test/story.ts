@@ -24,6 +24,11 @@ export type Story = AsyncDisposable & {
   deploy(version: string, more?: Partial<ActionOptions>): Promise<ActionRun>
   /** Rolls back, as the workflow_dispatch does. */
   rollback(version?: string, more?: Partial<ActionOptions>): Promise<ActionRun>
+  /** Builds a version of the example, for a deploy with its output `images`. */
+  build(version: string, more?: Partial<ActionOptions>): Promise<ActionRun>
+  /** Runs lines in a container, the one of Django unless the inputs name another. */
+  exec(lines: string, more?: Partial<ActionOptions>): Promise<ActionRun>
+  status(more?: Partial<ActionOptions>): Promise<ActionRun>
   /** Status and `X-Release` of a path of the site. */
   ask(path?: string): Promise<{ status: number; release: string | null; text: string }>
   /** Asks until the site answers with a release; a container that was brought back needs a moment to listen. */
@@ -110,6 +115,20 @@ export async function tell(example: string, on: 'alpha' | 'beta' | Server = 'alp
     PORT: String(port),
   }
   const connection = { host: server.host, 'ssh-key': server.key, 'known-hosts': server.knownHosts }
+  const registry = {
+    image: `${world.registry.host}/${name}`,
+    'registry-username': world.registry.username,
+    'registry-password': world.registry.password,
+  }
+  /** A sub-action, as a workflow without a checkout uses it. */
+  const onServer = (
+    action: string,
+    given: Record<string, string>,
+    more: Partial<ActionOptions>,
+  ): Promise<ActionRun> => {
+    const inputs = { ...connection, directory: `deploy/${name}`, ...given, ...more.inputs }
+    return runAction({ action, cwd: '/', ...more, inputs, env: { ...facts('main'), ...more.env } })
+  }
   const facts = (version: string): Record<string, string> => ({
     GITHUB_SHA: project.sha,
     GITHUB_REF: `refs/tags/${version}`,
@@ -138,9 +157,7 @@ export async function tell(example: string, on: 'alpha' | 'beta' | Server = 'alp
       await story.checkout(version)
       const inputs = {
         ...connection,
-        image: `${world.registry.host}/${name}`,
-        'registry-username': world.registry.username,
-        'registry-password': world.registry.password,
+        ...registry,
         'env-file': Object.entries(story.env)
           .map(([key, value]) => `${key}=${value}\n`)
           .join(''),
@@ -155,22 +172,16 @@ export async function tell(example: string, on: 'alpha' | 'beta' | Server = 'alp
         env: { ...facts(version), ...more.env },
       })
     },
-    async rollback(version, more = {}) {
-      const inputs = {
-        ...connection,
-        directory: `deploy/${name}`,
-        'health-timeout': '60s',
-        ...(version && { version }),
-        ...more.inputs,
-      }
-      return await runAction({
-        action: 'rollback/action.yml',
-        cwd: '/',
-        ...more,
-        inputs,
-        env: { ...facts('main'), ...more.env },
-      })
+    rollback: (version, more = {}) =>
+      onServer('rollback/action.yml', { 'health-timeout': '60s', ...(version && { version }) }, more),
+    async build(version, more = {}) {
+      await story.checkout(version)
+      const inputs = { ...registry, ...more.inputs }
+      const env = { ...facts(version), ...more.env }
+      return await runAction({ action: 'build/action.yml', cwd: project.workspace, ...more, inputs, env })
     },
+    exec: (lines, more = {}) => onServer('exec/action.yml', { run: lines }, more),
+    status: (more = {}) => onServer('status/action.yml', {}, more),
     async ask(path = '/') {
       const answer = await fetch(server.url(port) + path, { redirect: 'manual', signal: AbortSignal.timeout(10_000) })
       return { status: answer.status, release: answer.headers.get('x-release'), text: await answer.text() }

@@ -26,8 +26,14 @@ export type Checkout = {
   settings: ReadonlyMap<string, string> | undefined
 }
 
+/** The inputs that are about the checkout. */
+export type CheckoutInputs = Pick<
+  DeployInputs,
+  'composeFiles' | 'services' | 'image' | 'files' | 'envFile' | 'envFiles'
+>
+
 /** Reads the checkout, and stops for all that is wrong in it at once: the server need not be asked for that. */
-export async function readCheckout(inputs: DeployInputs, context: Context): Promise<Checkout> {
+export async function readCheckout(inputs: CheckoutInputs, context: Context): Promise<Checkout> {
   const { run, runner, folder, environment } = context
   const { workspace } = runner
   const files = chooseFiles(inputs.composeFiles, (path) => existsSync(join(workspace, path)))

@@ -8,8 +8,7 @@ import type { DeployInputs } from '../contract.ts'
 import { findDocument, readPlan, type LivePlan, type Migration, type OfflinePlan } from '../django/document.ts'
 import { approve, askHealth, planDeploy } from '../django/plan.ts'
 import { checkAll, DeployError } from '../errors.ts'
-import { readCommit } from '../image/commit.ts'
-import { chooseLogins, makeImages, type Made } from '../image/make.ts'
+import type { Made } from '../image/make.ts'
 import { group, show } from '../report/log.ts'
 import type { Report, ShownPlan } from '../report/report.ts'
 import { connect, type Connection } from '../server/connection.ts'
@@ -21,11 +20,12 @@ import { incoming, planFiles, send, stage, writeFacts, type FactLines, type Sent
 import { newId } from '../server/transaction.ts'
 import { readCheckout } from './checkout.ts'
 import type { Context } from './context.ts'
+import { obtainImages } from './images.ts'
 import { healthQuestion, walk } from './walk.ts'
 
 /** From the repository to a running, verified release. */
 export async function deploy(inputs: DeployInputs, context: Context, report: Report): Promise<void> {
-  const { run, runner, folder, assets, environment: env, signal } = context
+  const { run, runner, folder, assets, signal } = context
   const connection = await connect(run, inputs, folder, signal)
 
   // The repository, then the server: nothing is built for a server that cannot take it.
@@ -58,21 +58,7 @@ export async function deploy(inputs: DeployInputs, context: Context, report: Rep
   )
 
   // The images, by digest from here on.
-  const logins = chooseLogins(groups, naming, {
-    username: inputs.registryUsername,
-    password: inputs.registryPassword,
-    actor: runner.actor,
-    token: inputs.githubToken,
-  })
-  const made = await makeImages(
-    {
-      ...{ project, groups, naming, logins, workspace: runner.workspace },
-      ...{ version: inputs.version, set: inputs.set, services: inputs.services, manage: inputs.manage },
-      commit: await readCommit(run, runner),
-      probe: assets.probe.toString(),
-    },
-    { run, env, temp: folder, signal, show, group },
-  )
+  const { logins, made } = await obtainImages({ project, groups, naming }, inputs, context)
   report.images = Object.fromEntries(made.images)
   checkArchitecture(server, made.django.facts.architecture)
 

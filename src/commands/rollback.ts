@@ -1,14 +1,14 @@
 import { info } from '@actions/core'
 import { findDocument, readFitReport, readSettings } from '../django/document.ts'
 import { askHealth, planRollback } from '../django/plan.ts'
-import { DeployError } from '../errors.ts'
 import type { RollbackInputs } from '../contract.ts'
 import { group, show } from '../report/log.ts'
 import type { Report } from '../report/report.ts'
 import { connect, type Connection } from '../server/connection.ts'
 import { explainProbe, explainUnfit } from '../server/failure.ts'
+import { requireProject } from '../server/find.ts'
 import { command } from '../server/follow.ts'
-import { checkServer, look, type Server } from '../server/look.ts'
+import { checkServer } from '../server/look.ts'
 import { chooseTarget, frontsOf, imagesOf, versionOf, type KeptRelease } from '../server/release.ts'
 import { incoming, planFiles, send, stage } from '../server/stage.ts'
 import { newId } from '../server/transaction.ts'
@@ -20,7 +20,7 @@ export async function rollback(inputs: RollbackInputs, context: Context, report:
   const { run, folder, signal, assets, runner } = context
   const connection = await connect(run, inputs, folder, signal)
 
-  const { directory, server } = await findProject(connection, assets.transaction.toString(), inputs.directory)
+  const { directory, server } = await requireProject(connection, assets.transaction.toString(), inputs.directory)
   checkServer(server, inputs.host.user)
   const target = chooseTarget(server, inputs.version)
   report.version = target.version
@@ -57,24 +57,6 @@ export async function rollback(inputs: RollbackInputs, context: Context, report:
   const http = askHealth(healthQuestion(inputs), frontsOf(target.facts), settings)
   await walk(connection, context, transaction, { steps: plan.steps, approved: [], http }, server, report)
   report.outcome = 'rolled-back'
-}
-
-/** The directory that was given, or the only project below `deploy/`. */
-async function findProject(
-  connection: Connection,
-  script: string,
-  given: string | undefined,
-): Promise<{ directory: string; server: Server }> {
-  const server = await look(connection, script, given ?? 'deploy/-')
-  if (given !== undefined) return { directory: given, server }
-  const [only, ...others] = server.projects
-  if (only !== undefined && others.length === 0)
-    return { directory: only, server: await look(connection, script, only) }
-  throw new DeployError('input-missing', {
-    what: only === undefined ? 'No project was found in deploy/ on the server' : 'Several projects are on the server',
-    seen: server.projects.join(', ') || undefined,
-    fix: 'set `directory` to the folder of the project on the server',
-  })
 }
 
 /** Asks the target's own code; refuses when it cannot live with the schema. Gives the settings that it saw. */

@@ -100,6 +100,20 @@ export function readPlan(document: Json): LivePlan | OfflinePlan {
   }
 }
 
+/** A migration as a running release sees it. */
+export type Row = { name: string; state: 'applied' | 'pending' | 'unknown' }
+
+/** Of a plan: what the database has, what it lacks, and what only it knows. */
+export function readRows(document: Json): readonly Row[] {
+  const unknown = texts(document['unknown'])
+  return [
+    ...texts(document['applied']).map((name): Row => ({ name, state: unknown.includes(name) ? 'unknown' : 'applied' })),
+    ...records(document['pending'])
+      .map(readMigration)
+      .map(({ app, name }): Row => ({ name: `${app}.${name}`, state: 'pending' })),
+  ]
+}
+
 export function readMigrateReport(document: Json): MigrateReport {
   const failed = document['failed']
   return {

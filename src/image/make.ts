@@ -1,13 +1,12 @@
-import { setTimeout as pause } from 'node:timers/promises'
 import type { BuildGroup } from '../compose/group.ts'
 import type { Project } from '../compose/project.ts'
 import { DeployError } from '../errors.ts'
 import type { Run } from '../process.ts'
 import { bake, planBake, type Commit } from './bake.ts'
-import { findDjango, listMigrations, type DjangoImage, type Listed } from './inspect.ts'
+import { findDjango, listMigrations, type DjangoImage, type InspectFacts, type Listed } from './inspect.ts'
 import { candidateNames, nameImages, registryOf, type NamingFacts } from './name.ts'
 import { push, reuse } from './push.ts'
-import { openRegistry, type Login } from './registry.ts'
+import { openRegistry, type Login, type Pause } from './registry.ts'
 
 /** What is made of the repository: the images in the registry, and what is inside the Django one. */
 export type Made = {
@@ -31,18 +30,20 @@ export type MakeFacts = {
   logins: readonly Login[]
 }
 
-type Tools = {
+/** The world outside. */
+export type Tools = {
   run: Run
   env: NodeJS.ProcessEnv
   temp: string
   signal: AbortSignal
   show: (line: string) => void
   group: <T>(title: string, work: () => Promise<T>) => Promise<T>
+  pause: Pause
 }
 
 /** Builds what this commit has not pushed yet, looks into the finished images, and pushes them. */
 export async function makeImages(facts: MakeFacts, tools: Tools): Promise<Made> {
-  const { run, env, temp, signal, show, group } = tools
+  const { run, env, temp, signal, show, group, pause } = tools
   const { groups, version } = facts
   const registry = await openRegistry(facts.logins, { run, env, temp, pause })
   const access = { run, registry, pause, signal, onLine: show }
@@ -59,10 +60,7 @@ export async function makeImages(facts: MakeFacts, tools: Tools): Promise<Made> 
     await group(title, () =>
       bake(plan, wanted, { run, env, workspace: facts.workspace, project: facts.project, temp, onLine: show, signal }),
     )
-    const environments = new Map(
-      [...facts.project.services.values()].map(({ name, environment }) => [name, environment]),
-    )
-    const looking = { ...facts, targets: plan.targets, environments }
+    const looking = { ...facts, targets: plan.targets, environments: environmentsOf(facts.project) }
     const django = await findDjango(looking, { run, env, signal })
     // Django needs seconds to start, which a push takes as well.
     const listing = listMigrations(django.target, looking, { run, env, signal })
@@ -83,6 +81,11 @@ export async function makeImages(facts: MakeFacts, tools: Tools): Promise<Made> 
   } finally {
     await registry.close()
   }
+}
+
+/** The environment that the Compose file gives to each service. */
+export function environmentsOf({ services }: Project): InspectFacts['environments'] {
+  return new Map([...services.values()].map(({ name, environment }) => [name, environment]))
 }
 
 /**

@@ -1,15 +1,17 @@
 import type { Applied, Pending } from '../django/document.ts'
+import { outputs } from '../outputs.ts'
 
 /** What is known about a run so far; a command fills it while it works, so that a failure has a report as well. */
 export type Report = {
-  command: 'deploy' | 'rollback'
-  outcome: 'deployed' | 'unchanged' | 'planned' | 'rolled-back' | 'failed'
+  command: 'deploy' | 'rollback' | 'build'
+  outcome: 'deployed' | 'unchanged' | 'planned' | 'rolled-back' | 'built' | 'failed'
   version: string
   /** Versions: what served just before, and what answers now. */
   previous: string | undefined
   serving: string | undefined
   project: string | undefined
-  host: string
+  /** Undefined for a `build`, which asks no server. */
+  host: string | undefined
   /** Service to `name@digest`. */
   images: Readonly<Record<string, string>>
   plan: ShownPlan | undefined
@@ -30,7 +32,7 @@ export type ShownPlan = {
 }
 
 /** A report before anything is known. */
-export function startReport(command: Report['command'], host: string, version: string): Report {
+export function startReport(command: Report['command'], host: Report['host'], version: string): Report {
   return {
     command,
     outcome: 'failed',
@@ -48,7 +50,7 @@ export function startReport(command: Report['command'], host: string, version: s
 
 /** The outputs of the step, also after a failure. */
 export function outputsOf(report: Report): Readonly<Record<string, string>> {
-  return {
+  const all = {
     outcome: report.outcome,
     version: report.version,
     'previous-version': report.previous ?? '',
@@ -58,4 +60,5 @@ export function outputsOf(report: Report): Readonly<Record<string, string>> {
     plan: report.plan === undefined ? '' : JSON.stringify(report.plan),
     'plan-digest': report.plan?.digest ?? '',
   }
+  return Object.fromEntries(Object.entries(all).filter(([name]) => name in outputs[report.command]))
 }

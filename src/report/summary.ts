@@ -1,4 +1,5 @@
 import { explain } from '../errors.ts'
+import { escape } from './markdown.ts'
 import type { Report, ShownPlan } from './report.ts'
 
 /** GitHub drops a summary above 1 MiB whole; far below that, what is long is cut. */
@@ -31,6 +32,8 @@ export function headline(report: Report): string {
       return `✅ ${project} already served ${report.version}; nothing was changed`
     case 'planned':
       return `📋 The plan for ${report.version}; nothing was changed`
+    case 'built':
+      return `✅ ${report.version} is built`
     case 'failed':
       return `❌ ${failed(report)}`
   }
@@ -40,21 +43,29 @@ function failed(report: Report): string {
   const { serving, version } = report
   const project = report.project ?? 'the project'
   if (serving === version) return `the ${report.command} failed; ${project} serves ${version}`
-  const missed = `${version} was not ${report.command === 'deploy' ? 'deployed' : 'restored'}`
+  const missed = `${version} was not ${DONE[report.command]}`
   return serving === undefined ? missed : `${missed}; ${project} serves ${serving}`
 }
 
+const DONE = { deploy: 'deployed', rollback: 'restored', build: 'built' } as const
+
 function facts(report: Report): string[] {
   const rows: [string, string][] = [
-    ['server', escape(report.host)],
-    ['served before', escape(report.previous ?? (report.outcome === 'failed' ? 'unknown or nothing' : 'nothing'))],
-    ['serves now', escape(report.serving ?? 'unknown or nothing')],
+    ...(report.host === undefined ? [] : serverFacts(report, report.host)),
     ...Object.entries(report.images).map(([service, image]): [string, string] => [
       `image of ${escape(service)}`,
       `\`${image}\``,
     ]),
   ]
   return ['| | |', '|---|---|', ...rows.map(([name, value]) => `| ${name} | ${value} |`), '']
+}
+
+function serverFacts(report: Report, host: string): [string, string][] {
+  return [
+    ['server', escape(host)],
+    ['served before', escape(report.previous ?? (report.outcome === 'failed' ? 'unknown or nothing' : 'nothing'))],
+    ['serves now', escape(report.serving ?? 'unknown or nothing')],
+  ]
 }
 
 function renderPlan(plan: ShownPlan, report: Report): string[] {
@@ -94,11 +105,4 @@ function renderSteps(report: Report): string[] {
 
 function cut(text: string): string {
   return text.length <= LONGEST_ERROR ? text : `${text.slice(0, LONGEST_ERROR)}\n…`
-}
-
-/** Markdown of a table cell: nothing that a name contains may be read as markup. */
-function escape(text: string): string {
-  return text
-    .replace(/[&<>|\\*_[\]`~$#@!]/g, (character) => `&#${character.charCodeAt(0)};`)
-    .replace(/[\p{Cc}\u2028\u2029]/gu, ' ')
 }

@@ -195,6 +195,11 @@ const explanations: Readonly<Record<number, Explanation>> = {
     what: 'The script on the server was asked for something that it does not know',
     fix: 'run the job again with debug logging and report the log',
   },
+  70: {
+    code: 'service-missing',
+    what: 'No container of the service runs',
+    fix: 'name one that runs with `service`, or deploy again to start it',
+  },
   124: {
     code: 'transaction-failed',
     what: 'A command on the server did not end in time and was stopped',

@@ -4,7 +4,7 @@
 verb=$1
 shift
 case $verb in
-  stage | plan | begin | recover | follow) redacted "$verb" "$@" ;;
+  stage | plan | begin | recover | follow | run | status) redacted "$verb" "$@" ;;
   look | engine | resume | step | abort) "$verb" "$@" ;;
   *) die 64 "unknown verb $verb" ;;
 esac

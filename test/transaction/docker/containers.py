@@ -1,9 +1,12 @@
 """`docker` without compose: the commands that transaction.sh uses, with the templates that it uses."""
 import json
 import os
+import subprocess
+import sys
 
 from state import advance, end, fail, find, pending, stop
 
+HEALTH = "{{with .State.Health}}{{.Status}}{{else}}-{{end}}"
 CHECK = '{{with .Config.Healthcheck}}{{range .Test}}{{.}}{{"\\x1f"}}{{end}}{{end}}'
 TIMES = "{{with .Config.Healthcheck}}{{.StartPeriod.Nanoseconds}} {{.Interval.Nanoseconds}} {{.Retries}}{{end}}"
 SIMPLE = {
@@ -41,7 +44,9 @@ def render(template, container):
         "{{.State}}": container["state"], "{{.State.Status}}": container["state"], "{{.State.ExitCode}}": str(container["exit"]),
         "{{.State.Running}}": json.dumps(container["state"] == "running"), "{{.RestartCount}}": str(container["restarts"]),
         '{{or .HostConfig.RestartPolicy.Name "no"}}': spec.get("restart", "no"), "{{.State.StartedAt}}": str(container["started"]),
-        "{{.Image}}": container["image"], "{{json .Config.Healthcheck}}": json.dumps(spec.get("x-check", [])), '{{"\\x1f"}}': "\x1f",
+        "{{.Image}}": container["image"], "{{.Config.Image}}": spec["image"],
+        HEALTH: ("unhealthy" if spec.get("x-health") == "bad" else "healthy") if "x-check" in spec else "-",
+        "{{json .Config.Healthcheck}}": json.dumps(spec.get("x-check", [])), '{{"\\x1f"}}': "\x1f",
         CHECK: "".join(word + "\x1f" for word in spec.get("x-check", [])), TIMES: "1000000000 500000000 3" if "x-check" in spec else "",
     }
     for each in sorted(values, key=len, reverse=True):
@@ -66,12 +71,17 @@ def inspect(facts, words):
 
 def execute(call, facts, words):
     words, environment = [word for word in words if word != "-i"], None
+    if words[0] == "--env-file":
+        return run_lines(call, facts, words)
     while words[0] == "-e":
         environment, words = environment or words[1], words[2:]
     container, words = find(facts, words[0]), words[1:]
     spec = container["spec"]
     if container["state"] != "running":
         fail("Error response from daemon: container %s is not running" % container["id"])
+    if environment == "DEPLOY_DJANGO=plan":
+        rows = [dict(zip(("app", "name"), row.split("."))) for row in pending(facts, spec)]
+        return print(json.dumps({"deploy-django": 1, "verb": "plan", "applied": facts["rows"], "pending": rows}))
     if environment == "DEPLOY_DJANGO=verify":
         if spec.get("x-entrypoint"):
             raise SystemExit(18)  # what it set is not there
@@ -91,6 +101,18 @@ def execute(call, facts, words):
         fail("stand-in: unknown command in the container %s" % words, 99)
     if spec.get("x-health") == "bad":
         raise SystemExit(1)
+
+
+def run_lines(call, facts, words):
+    """The lines on standard input, in a shell with nothing but the environment that is in the file."""
+    container = find(facts, words[-2])
+    if words[2:4] != ["-e", "PYTHONUNBUFFERED=1"] or words[-1] != "sh" or container["state"] != "running":
+        fail("stand-in: lines are run in another way: %s" % words, 99)
+    given = dict(line.split("=", 1) for line in call.read(words[1]).split("\n")[:-1])
+    done = subprocess.run(["/bin/sh"], input=call.stdin, env=dict(given, SERVICE=container["service"]), text=True, capture_output=True)
+    sys.stdout.write(done.stdout)
+    sys.stderr.write(done.stderr)
+    raise SystemExit(done.returncode)
 
 
 def wait(call, name):
@@ -147,7 +169,7 @@ def image(facts, words):
         if name not in facts["images"]:
             fail("Error response from daemon: No such image: " + name)
         check = json.dumps(facts["checks"].get(name, []))
-        print({None: "[]", "{{.Id}}": facts["images"][name], "{{json .Config.Healthcheck}}": check}[option(words, "-f")])
+        print({None: "[]", "{{.Id}}": facts["images"][name], "{{.Size}}": 1000000, "{{json .Config.Healthcheck}}": check}[option(words, "-f")])
 
 
 def tag(facts, words):

@@ -1,0 +1,32 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import type { BuildInputs, DeployInputs } from '../contract.ts'
+import { readCommit } from '../image/commit.ts'
+import { chooseLogins, makeImages, type Made } from '../image/make.ts'
+import type { Login } from '../image/registry.ts'
+import { takeImages } from '../image/take.ts'
+import { group, show } from '../report/log.ts'
+import type { Checkout } from './checkout.ts'
+import type { Context } from './context.ts'
+
+/** Makes the images of a checkout, or takes those that a `build` has made; with the logins for their registry. */
+export async function obtainImages(
+  { project, groups, naming }: Pick<Checkout, 'project' | 'groups' | 'naming'>,
+  inputs: BuildInputs & Partial<Pick<DeployInputs, 'images'>>,
+  { run, runner, folder, assets, environment: env, signal }: Context,
+): Promise<{ logins: readonly Login[]; made: Made }> {
+  const logins = chooseLogins(groups, naming, {
+    username: inputs.registryUsername,
+    password: inputs.registryPassword,
+    actor: runner.actor,
+    token: inputs.githubToken,
+  })
+  const facts = {
+    ...{ project, groups, workspace: runner.workspace, naming, logins },
+    ...{ version: inputs.version, set: inputs.set, services: inputs.services, manage: inputs.manage },
+    commit: await readCommit(run, runner),
+    probe: assets.probe.toString(),
+  }
+  const tools = { run, env, temp: folder, signal, show, group, pause }
+  const made = inputs.images ? await takeImages(facts, inputs.images, tools) : await makeImages(facts, tools)
+  return { logins, made }
+}

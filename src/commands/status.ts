@@ -1,0 +1,19 @@
+import { info, setOutput, summary } from '@actions/core'
+import type { StatusInputs } from '../contract.ts'
+import { renderStatus, reportStatus, statusHeadline, statusOutputs } from '../report/status.ts'
+import { connect } from '../server/connection.ts'
+import { findProject } from '../server/find.ts'
+import { askStatus } from '../server/status.ts'
+import type { Context } from './context.ts'
+
+/** Reports what a server serves. It only looks: also while a deployment runs, and where nothing was ever deployed. */
+export async function status(inputs: StatusInputs, { run, folder, signal, assets }: Context): Promise<void> {
+  const connection = await connect(run, inputs, folder, signal)
+  const script = assets.transaction.toString()
+  const found = await findProject(connection, script, inputs.directory)
+  const now = found.directory === undefined ? undefined : await askStatus(connection, script, found.directory)
+  const report = reportStatus(inputs.host.address, found, now)
+  for (const [name, value] of Object.entries(statusOutputs(report))) setOutput(name, value)
+  await summary.addRaw(renderStatus(report)).write()
+  info(statusHeadline(report))
+}

@@ -1,0 +1,137 @@
+import type { Row } from '../django/document.ts'
+import type { Server } from '../server/look.ts'
+import { currentRelease, imagesOf, versionOf } from '../server/release.ts'
+import type { Deployment, RunningContainer, Status } from '../server/status.ts'
+import { escape } from './markdown.ts'
+
+/** Everything that `status` reports, as its output has it. */
+export type StatusReport = {
+  host: string
+  directory: string | undefined
+  project: string | undefined
+  serving: string | undefined
+  healthy: boolean
+  images: Readonly<Record<string, string>>
+  containers: readonly RunningContainer[]
+  /** Undefined when the running release could not be asked: nothing runs, or its entrypoint makes the settings. */
+  migrations: readonly Row[] | undefined
+  /** What speaks against `healthy`. */
+  troubles: readonly string[]
+  lock: string | undefined
+  deployments: readonly Deployment[]
+  /** Bytes; the images' are what they would take if they shared nothing. */
+  disk: { files: number; images: number; free: number | undefined }
+}
+
+/** Pure: what is to be reported. Without a status nothing was ever deployed. */
+export function reportStatus(
+  host: string,
+  { directory, server }: { directory: string | undefined; server: Server },
+  status: Status | undefined,
+): StatusReport {
+  const release = currentRelease(server)
+  const troubles = release ? findTroubles(server, status) : []
+  return {
+    host,
+    directory,
+    project: release?.facts.get('project')?.[0],
+    serving: versionOf(server, server.current),
+    healthy: release !== undefined && troubles.length === 0,
+    images: release ? imagesOf(release.facts) : {},
+    containers: status?.containers ?? [],
+    migrations: status?.migrations?.rows,
+    troubles,
+    lock: status?.lock,
+    deployments: status?.deployments ?? [],
+    disk: {
+      ...(status?.disk ?? { files: 0, images: 0 }),
+      free: server.freeDisk === undefined ? undefined : server.freeDisk * 1024,
+    },
+  }
+}
+
+function findTroubles(server: Server, status: Status | undefined): string[] {
+  if (server.docker === undefined) return [`Docker does not answer: ${server.dockerError ?? 'it is not installed'}`]
+  const { containers = [], migrations, http, deployments = [] } = status ?? {}
+  const pending = migrations?.rows.filter(({ state }) => state === 'pending').map(({ name }) => name) ?? []
+  const interrupted = deployments.filter(({ outcome }) => outcome === 'interrupted').map(({ id }) => id)
+  return [
+    ...(server.whole ? [] : ['not every container of the release runs']),
+    ...containers.filter(({ health }) => health === 'unhealthy').map(({ service }) => `${service} is unhealthy`),
+    ...(http?.reason !== undefined && http.reason !== 'nothing-speaks-http' ? [http.text] : []),
+    ...(migrations?.trouble === undefined ? [] : [migrations.trouble]),
+    ...(pending.length === 0 ? [] : [`not migrated: ${pending.join(', ')}`]),
+    ...(interrupted.length === 0
+      ? []
+      : [`interrupted: ${interrupted.join(', ')}; the next deploy or rollback finishes it first`]),
+  ]
+}
+
+/** The outputs of the step. */
+export function statusOutputs(report: StatusReport): Readonly<Record<string, string>> {
+  return {
+    serving: report.serving ?? '',
+    healthy: String(report.healthy),
+    images: JSON.stringify(report.images),
+    migrations: JSON.stringify(report.migrations ?? []),
+    status: JSON.stringify(report),
+  }
+}
+
+/** One sentence that says what is true now. */
+export function statusHeadline({ project, directory, host, serving, healthy, troubles }: StatusReport): string {
+  if (serving === undefined) return `📋 Nothing was deployed to ${directory ?? 'deploy/'} on ${host}`
+  return `${healthy ? '✅' : '❌'} ${project} serves ${serving}${healthy ? '' : `: ${troubles.join('; ')}`}`
+}
+
+/** The job summary. */
+export function renderStatus(report: StatusReport): string {
+  const { migrations, disk } = report
+  const count = (state: Row['state']): number => migrations?.filter((row) => row.state === state).length ?? 0
+  const unapplied = migrations?.filter(({ state }) => state !== 'applied') ?? []
+  const facts: [string, string][] = [
+    ['server', escape(`${report.host}, ${report.directory ?? 'nothing in deploy/'}`)],
+    ['lock', escape(report.lock === undefined ? 'free' : `held by ${report.lock}`)],
+    [
+      'migrations',
+      migrations === undefined
+        ? 'unknown'
+        : escape(
+            [
+              `${count('applied')} applied, ${count('pending')} pending`,
+              ...unapplied.map(({ name, state }) => `${name} (${state})`),
+            ].join(', '),
+          ),
+    ],
+    ['disk', `releases ${size(disk.files)}, their images at most ${size(disk.images)}, free ${size(disk.free)}`],
+  ]
+  return [
+    `## ${escape(statusHeadline(report))}`,
+    '',
+    ...table(['', ''], facts),
+    ...(report.containers.length === 0
+      ? []
+      : table(['service', 'state', 'health', 'restarts', 'image'], report.containers.map(containerRow))),
+    ...(report.deployments.length === 0
+      ? []
+      : table(['deployment', 'release', 'begun', 'ended', 'outcome'], report.deployments.map(deploymentRow))),
+  ].join('\n')
+}
+
+function containerRow({ service, state, health, restarts, image }: RunningContainer): string[] {
+  return [escape(service), escape(state), escape(health ?? '-'), String(restarts), `\`${image}\``]
+}
+
+function deploymentRow({ id, release, begun, ended, outcome, step }: Deployment): string[] {
+  const at = step === undefined ? '' : ` (${step})`
+  return [escape(id), escape(release), escape(begun), escape(ended ?? '-'), escape(outcome + at)]
+}
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
+  const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`
+  return [line(head), line(head.map(() => '---')), ...rows.map(line), '']
+}
+
+function size(bytes: number | undefined): string {
+  return bytes === undefined ? 'unknown' : `${(bytes / 1024 ** 2).toFixed(0)} MiB`
+}

@@ -1,0 +1,34 @@
+import { DeployError } from '../errors.ts'
+import type { Connection } from './connection.ts'
+import { look, type Server } from './look.ts'
+
+/** A project on the server; without a directory nothing was ever deployed in `deploy/`. */
+export type Found = { directory: string | undefined; server: Server }
+
+/** The directory that was given, or the only project below `deploy/`. */
+export async function findProject(connection: Connection, script: string, given: string | undefined): Promise<Found> {
+  const server = await look(connection, script, given ?? 'deploy/-')
+  if (given !== undefined) return { directory: given, server }
+  const [only, ...others] = server.projects
+  if (only === undefined) return { directory: undefined, server }
+  if (others.length === 0) return { directory: only, server: await look(connection, script, only) }
+  throw new DeployError('input-missing', {
+    what: 'Several projects are on the server',
+    seen: server.projects.join(', '),
+    fix: 'set `directory` to the folder of the project on the server',
+  })
+}
+
+/** As `findProject`, for a command that needs a project to work on. */
+export async function requireProject(
+  connection: Connection,
+  script: string,
+  given: string | undefined,
+): Promise<{ directory: string; server: Server }> {
+  const { directory, server } = await findProject(connection, script, given)
+  if (directory !== undefined) return { directory, server }
+  throw new DeployError('input-missing', {
+    what: 'No project was found in deploy/ on the server',
+    fix: 'set `directory` to the folder of the project on the server',
+  })
+}
