@@ -30,11 +30,15 @@ export async function exec(inputs: ExecInputs, context: Context): Promise<void> 
   await send(run, connection, place, files, folder)
   info(`In ${inputs.service ?? 'the service that runs Django'} of ${release.version}:`)
   const words = ['sh', `${place}/transaction.sh`, 'run', directory, id]
-  const done = await connection.reach([...words, ...(inputs.service === undefined ? [] : [inputs.service])], {
-    onLine: (line, stream) => {
-      if (stream === 'stdout') show(line)
-    },
-  })
+  const done = await connection
+    .reach([...words, ...(inputs.service === undefined ? [] : [inputs.service])], {
+      onLine: (line, stream) => {
+        if (stream === 'stdout') show(line)
+      },
+    })
+    .catch((cause: unknown) => {
+      throw signal.aborted ? cancelled(cause) : cause
+    })
   const code = done.code === 0 ? exitCodeIn(done.stderr) : undefined
   if (code === undefined) throw explainStage(done)
   setOutput('exit-code', code)
@@ -53,6 +57,14 @@ export function withoutInput(lines: string): string {
 export function exitCodeIn(stderr: string): number | undefined {
   const [, code] = /^exit (\d{1,3})$/.exec(stderr.trimEnd().split('\n').at(-1) ?? '') ?? []
   return code === undefined ? undefined : Number(code)
+}
+
+function cancelled(cause: unknown): DeployError {
+  return new DeployError('aborted', {
+    what: 'The job was cancelled while the command ran',
+    why: 'nobody ends it: it goes on in its container, and nobody sees what it prints',
+    cause,
+  })
 }
 
 function commandFailed(code: number, output: string): DeployError {

@@ -1,5 +1,6 @@
 import { info, setOutput, summary } from '@actions/core'
 import type { StatusInputs } from '../contract.ts'
+import { show } from '../report/log.ts'
 import { renderStatus, reportStatus, statusHeadline, statusOutputs } from '../report/status.ts'
 import { connect } from '../server/connection.ts'
 import { findProject } from '../server/find.ts'
@@ -16,4 +17,8 @@ export async function status(inputs: StatusInputs, { run, folder, signal, assets
   for (const [name, value] of Object.entries(statusOutputs(report))) setOutput(name, value)
   await summary.addRaw(renderStatus(report)).write()
   info(statusHeadline(report))
+  report.containers.forEach(({ service, state, health, image }) =>
+    show(`  ${service} ${state} ${health ?? ''} ${image}`),
+  )
+  report.deployments.forEach(({ begun, id, outcome }) => show(`  ${begun} ${id} ${outcome}`))
 }
