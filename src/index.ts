@@ -1,4 +1,4 @@
-import { error as annotate, info, setOutput, setSecret, summary, warning } from '@actions/core'
+import { error as annotate, info, setOutput, setSecret, warning } from '@actions/core'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { readAssets } from './assets.ts'
@@ -21,6 +21,7 @@ import {
   secretsOf,
 } from './inputs.ts'
 import { run } from './process.ts'
+import { writeSummary } from './report/log.ts'
 import { headline, renderSummary } from './report/summary.ts'
 import { outputsOf, startReport, type Report } from './report/report.ts'
 import { isPost, saveTemporaryFolder, temporaryFolder } from './state.ts'
@@ -87,10 +88,7 @@ async function tell(report: Report, work: Promise<void>): Promise<void> {
     (cause: unknown) => ({ cause }),
   )
   for (const [name, value] of Object.entries(outputsOf(report))) setOutput(name, value)
-  await summary
-    .addRaw(renderSummary(report, failure?.cause))
-    .write()
-    .catch((cause: unknown) => warning(`The job summary could not be written: ${String(cause)}`))
+  await writeSummary(renderSummary(report, failure?.cause))
   if (failure) throw failure.cause
   info(headline(report))
 }

@@ -1,6 +1,6 @@
-import { info, setOutput, summary } from '@actions/core'
+import { info, setOutput } from '@actions/core'
 import type { StatusInputs } from '../contract.ts'
-import { show } from '../report/log.ts'
+import { show, writeSummary } from '../report/log.ts'
 import { renderStatus, reportStatus, statusHeadline, statusOutputs } from '../report/status.ts'
 import { connect } from '../server/connection.ts'
 import { findProject } from '../server/find.ts'
@@ -15,7 +15,7 @@ export async function status(inputs: StatusInputs, { run, folder, signal, assets
   const now = found.directory === undefined ? undefined : await askStatus(connection, script, found.directory)
   const report = reportStatus(inputs.host.address, found, now)
   for (const [name, value] of Object.entries(statusOutputs(report))) setOutput(name, value)
-  await summary.addRaw(renderStatus(report)).write()
+  await writeSummary(renderStatus(report))
   info(statusHeadline(report))
   report.containers.forEach(({ service, state, health, image }) =>
     show(`  ${service} ${state} ${health ?? ''} ${image}`),

@@ -1,4 +1,4 @@
-import { endGroup, info, startGroup } from '@actions/core'
+import { endGroup, info, startGroup, summary, warning } from '@actions/core'
 import type { Progress } from '../server/follow.ts'
 
 const HEARTBEAT_MS = 15_000
@@ -13,6 +13,14 @@ export async function group<T>(title: string, work: () => Promise<T>): Promise<T
     info(`(${((Date.now() - begun) / 1000).toFixed(1)} s)`)
     endGroup()
   }
+}
+
+/** The job summary; a runner without one only misses it. */
+export async function writeSummary(text: string): Promise<void> {
+  await summary
+    .addRaw(text)
+    .write()
+    .catch((cause: unknown) => warning(`The job summary could not be written: ${String(cause)}`))
 }
 
 /** A line that a program printed. */
