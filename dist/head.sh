@@ -5,7 +5,7 @@
 # policy, and never runs text that was sent to it: facts are files that are read line by line.
 #
 #   sh -s look DIRECTORY < transaction.sh                   what is here (the script itself may come on standard input)
-#   sh transaction.sh stage|plan|begin|follow|abort|recover DIRECTORY …
+#   sh transaction.sh stage|plan|begin|follow|abort|recover|run DIRECTORY …
 #   sh transaction.sh step DIRECTORY TRANSACTION STEP       one step of a transaction, a process of its own
 #
 # Exit codes: 10-21 are the probe's (src/django/probe.py); ours are 30 and above, see `die` and src/server/exit.ts.

@@ -37193,6 +37193,9 @@ const parts = [
     __nccwpck_require__.ab + "verify.sh",
     __nccwpck_require__.ab + "commit.sh",
     __nccwpck_require__.ab + "follow.sh",
+    __nccwpck_require__.ab + "run.sh",
+    __nccwpck_require__.ab + "status.sh",
+    __nccwpck_require__.ab + "redaction.sh",
     __nccwpck_require__.ab + "main.sh",
 ];
 /** Reads the script and the probe; the bundler copies the files beside the bundle and mends their addresses. */
@@ -37207,7 +37210,519 @@ async function readAssets() {
 
 /***/ }),
 
-/***/ 9797:
+/***/ 267:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   j: () => (/* binding */ build)
+/* harmony export */ });
+/* harmony import */ var _checkout_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3144);
+/* harmony import */ var _images_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(8528);
+
+
+/** Builds and pushes the images, for a `deploy` in another job; no server is asked. */
+async function build(inputs, context, report) {
+    const checkout = await (0,_checkout_js__WEBPACK_IMPORTED_MODULE_0__/* .readCheckout */ .b)({ ...inputs, files: [], envFile: undefined, envFiles: [] }, context);
+    const { made } = await (0,_images_js__WEBPACK_IMPORTED_MODULE_1__/* .obtainImages */ .y)(checkout, inputs, context);
+    report.images = Object.fromEntries(made.images);
+    report.outcome = 'built';
+}
+
+
+/***/ }),
+
+/***/ 3144:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+
+// EXPORTS
+__nccwpck_require__.d(__webpack_exports__, {
+  b: () => (/* binding */ readCheckout)
+});
+
+;// CONCATENATED MODULE: external "node:fs"
+const external_node_fs_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:fs");
+// EXTERNAL MODULE: external "node:path"
+var external_node_path_ = __nccwpck_require__(6760);
+// EXTERNAL MODULE: ./lib/compose/env-file.js
+var env_file = __nccwpck_require__(7643);
+// EXTERNAL MODULE: ./lib/errors.js
+var errors = __nccwpck_require__(2409);
+;// CONCATENATED MODULE: ./lib/compose/files.js
+
+
+/** Names of one rank: a folder with two of them leaves open which one is meant. */
+const RANKS = [
+    ['compose.production', 'docker-compose.production', 'compose.prod', 'docker-compose.prod', 'docker-compose-deploy'],
+    ['compose', 'docker-compose'],
+];
+const FOLDERS = ['', 'docker'];
+/** The names that are looked for, in order: each list is one rank. */
+const ranks = FOLDERS.flatMap((folder) => RANKS.map((stems) => stems.flatMap((stem) => ['yaml', 'yml'].map((end) => external_node_path_.posix.join(folder, `${stem}.${end}`)))));
+/** The Compose files of a deployment: those that were given, else the production-looking one. Paths inside the repository. */
+function chooseFiles(given, exists) {
+    if (given.length > 0)
+        return checkGiven(given, exists);
+    for (const names of ranks) {
+        const [first, ...others] = names.filter(exists);
+        if (first === undefined)
+            continue;
+        if (others.length === 0)
+            return [first];
+        throw new errors/* DeployError */.sH('compose-file-ambiguous', {
+            what: 'Several Compose files could be the production one',
+            seen: [first, ...others].join('\n'),
+            fix: `name the right one: compose-files: ${first}`,
+        });
+    }
+    throw new errors/* DeployError */.sH('compose-file-missing', {
+        what: 'No Compose file was found in the repository',
+        seen: `none of ${ranks.flat().join(', ')}`,
+        why: 'it has another name or folder, or the job has no actions/checkout step',
+        fix: 'name it, for example: compose-files: deploy/compose.yaml',
+    });
+}
+function checkGiven(given, exists) {
+    const missing = given.filter((path) => !exists(path));
+    if (missing.length === 0)
+        return given;
+    throw new errors/* DeployError */.sH('compose-file-missing', {
+        what: `Compose file ${missing.join(', ')} is not in the repository`,
+        seen: `compose-files: ${given.join(' ')}`,
+        why: 'the path is relative to the root of the repository, or the job has no actions/checkout step',
+        fix: 'correct the input compose-files',
+    });
+}
+
+// EXTERNAL MODULE: ./lib/compose/document.js
+var compose_document = __nccwpck_require__(6526);
+;// CONCATENATED MODULE: ./lib/compose/group.js
+
+
+/** The images that the project builds: an identical build section, or the `image:` of a built service, joins services. */
+function groupBuilds(project) {
+    const groups = [];
+    const built = [...project.services.values()].filter((service) => service.build);
+    const images = new Set(built.map((service) => service.image).filter((image) => image !== undefined));
+    for (const service of project.services.values()) {
+        const byImage = service.image !== undefined && images.has(service.image);
+        if (!service.build && !byImage)
+            continue;
+        const keys = [
+            ...(service.build ? [`build ${definition(service.build)}`] : []),
+            ...(byImage ? [`image ${service.image}`] : []),
+        ];
+        const joined = groups.filter((group) => keys.some((key) => group.keys.has(key)));
+        const [first, ...others] = joined.length > 0 ? joined : [{ services: [], keys: new Set() }];
+        if (!first)
+            continue;
+        if (joined.length === 0)
+            groups.push(first);
+        for (const other of others) {
+            groups.splice(groups.indexOf(other), 1);
+            first.services.push(...other.services);
+            for (const key of other.keys)
+                first.keys.add(key);
+        }
+        first.services.push(service);
+        for (const key of keys)
+            first.keys.add(key);
+    }
+    return groups.map(({ services }) => toGroup(services)).sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+function definition(build) {
+    const context = build['context'];
+    const plain = typeof context === 'string' ? context.replace(/^\.\/(?=.)/, '').replace(/(.)\/+$/, '$1') : context;
+    const dockerfile = build['dockerfile'] ?? 'Dockerfile';
+    return (0,compose_document/* canonical */.$N)({ ...build, context: plain, dockerfile });
+}
+function toGroup(services) {
+    const sorted = services.toSorted((a, b) => (a.name < b.name ? -1 : 1));
+    const built = sorted.filter((service) => service.build);
+    const primary = built.find((service) => service.ports.length > 0) ?? built[0];
+    const [build, other] = new Map(built.map(({ build = {} }) => [definition(build), build])).values();
+    if (!primary || !build)
+        throw new errors/* DeployError */.sH('internal', { what: 'A build group without a build' });
+    if (other) {
+        const names = built.map(({ name }) => name).join(', ');
+        throw new errors/* DeployError */.sH('compose-invalid', {
+            what: `The services ${names} build different images of one name`,
+            seen: built.find(({ image }) => image !== undefined)?.image,
+            why: 'the image that is built last would replace the other',
+            fix: `give each its own image:, or make their build: sections the same`,
+        });
+    }
+    return {
+        name: primary.name,
+        services: sorted.map(({ name }) => name),
+        build,
+        image: primary.image ?? sorted.find(({ image }) => image !== undefined)?.image,
+    };
+}
+
+// EXTERNAL MODULE: ./lib/compose/need.js
+var need = __nccwpck_require__(9815);
+// EXTERNAL MODULE: external "node:fs/promises"
+var promises_ = __nccwpck_require__(1455);
+// EXTERNAL MODULE: ../../main/node_modules/yaml/dist/index.js
+var dist = __nccwpck_require__(3645);
+// EXTERNAL MODULE: ./lib/compose/mount.js
+var mount = __nccwpck_require__(6874);
+// EXTERNAL MODULE: ./lib/compose/variable.js
+var variable = __nccwpck_require__(9627);
+;// CONCATENATED MODULE: ./lib/compose/service.js
+
+
+
+/** Reads a service of the model that `docker compose config --no-interpolate` printed. */
+function readService(name, values) {
+    return {
+        name,
+        values,
+        image: (0,compose_document/* textOf */.b6)(values['image']),
+        build: typeof values['build'] === 'string' ? { context: values['build'] } : buildOf(values['build']),
+        dependsOn: readDependencies(values),
+        ports: [...new Set((0,compose_document/* listOf */.c3)(values['ports']).flatMap(readPort))],
+        mounts: (0,compose_document/* listOf */.c3)(values['volumes'])
+            .map(mount/* readMount */.Ob)
+            .filter((mount) => mount !== undefined),
+        envFiles: (0,compose_document/* listOf */.c3)(values['env_file']).flatMap(readEnvFile),
+        environment: (0,compose_document/* pairsOf */.fq)(values['environment']),
+        profiles: (0,compose_document/* textsOf */.CB)(values['profiles']),
+    };
+}
+function buildOf(build) {
+    return (0,compose_document/* isValues */.vs)(build) ? { context: '.', ...build } : undefined;
+}
+function readDependencies(values) {
+    const named = (0,compose_document/* isValues */.vs)(values['depends_on'])
+        ? Object.entries(values['depends_on']).map(([service, entry]) => ({
+            service,
+            condition: (0,compose_document/* textOf */.b6)((0,compose_document/* valuesOf */.sm)(entry)['condition']) ?? 'service_started',
+        }))
+        : (0,compose_document/* textsOf */.CB)(values['depends_on']).map((service) => ({ service, condition: 'service_started' }));
+    const shared = ['network_mode', 'ipc', 'pid'].flatMap((key) => {
+        const [kind, service] = ((0,compose_document/* textOf */.b6)(values[key]) ?? '').split(':');
+        return kind === 'service' && service ? [service] : [];
+    });
+    const linked = (0,compose_document/* textsOf */.CB)(values['links']).map((link) => link.split(':')[0] ?? link);
+    const lent = (0,compose_document/* textsOf */.CB)(values['volumes_from'])
+        .filter((entry) => !entry.startsWith('container:'))
+        .map((entry) => entry.split(':')[0] ?? entry);
+    const names = new Set(named.map(({ service }) => service));
+    const implied = [...new Set([...shared, ...linked, ...lent])].filter((service) => !names.has(service));
+    return [...named, ...implied.map((service) => ({ service, condition: 'service_started' }))];
+}
+/** The container's side of a published port; the first of a range. */
+function readPort(entry) {
+    if ((0,compose_document/* isValues */.vs)(entry))
+        return entry['published'] === undefined ? [] : toPort((0,compose_document/* textOf */.b6)(entry['target']) ?? '');
+    const text = (0,compose_document/* textOf */.b6)(entry);
+    if (text === undefined)
+        return [];
+    const parts = (0,variable/* splitOutside */.kO)(text.replace(/\[[^\]]*\]:/, ''), ':');
+    // A port without a colon gets some free port of the server: nobody is meant to find it.
+    return parts.length < 2 ? [] : toPort(parts.at(-1) ?? '');
+}
+function toPort(text) {
+    const [, digits] = /^(\d{1,5})(?:-\d+)?(?:\/tcp)?$/.exec((0,variable/* interpolate */.GW)(text) ?? '') ?? [];
+    return digits === undefined ? [] : [Number(digits)];
+}
+function readEnvFile(entry) {
+    if (typeof entry === 'string')
+        return [{ path: entry, required: true }];
+    const path = (0,compose_document/* isValues */.vs)(entry) ? (0,compose_document/* textOf */.b6)(entry['path']) : undefined;
+    return path === undefined ? [] : [{ path, required: (0,compose_document/* valuesOf */.sm)(entry)['required'] !== false }];
+}
+
+// EXTERNAL MODULE: external "node:crypto"
+var external_node_crypto_ = __nccwpck_require__(7598);
+;// CONCATENATED MODULE: ./lib/compose/shadow.js
+
+
+
+
+
+
+const MARK = '/deploy-django-volume/';
+/** The text of a Compose file with each short volume that has variables replaced by a plain one. */
+function shadow(source, text) {
+    const entries = new Map();
+    const cuts = [];
+    (0,dist/* visit */.YR)(source.document, {
+        Scalar(key, node, path) {
+            if (typeof key !== 'number' || typeof node.value !== 'string' || !node.range || path.length === 0)
+                return;
+            const word = wordFor(node.value);
+            if (word === undefined)
+                return;
+            entries.set(word.source, node.value);
+            cuts.push({ from: node.range[0], to: node.range[1], word: JSON.stringify(`${word.source}:${word.target}`) });
+        },
+    });
+    let result = text;
+    for (const cut of cuts.reverse())
+        result = result.slice(0, cut.from) + cut.word + result.slice(cut.to);
+    return { text: result, entries };
+}
+function wordFor(text) {
+    const [source = '', target = ''] = (0,variable/* splitOutside */.kO)(text, ':');
+    if (!(0,variable/* hasVariable */.$u)(text) || !/^[\w./~-]*\$|^[\w./~-]+$/.test(source))
+        return undefined;
+    if (!target.startsWith('/') && !/^\$\{\w+:?-\//.test(target))
+        return undefined;
+    // Two files that mount something at the same place override each other by the target.
+    return { source: MARK + hash(text), target: (0,variable/* hasVariable */.$u)(target) ? MARK + hash(target) : target };
+}
+function hash(text) {
+    return (0,external_node_crypto_.createHash)('sha256').update(text).digest('hex').slice(0, 32);
+}
+/** Puts the entries back into what Compose made of the copies. */
+function unshadow(value, entries) {
+    if (typeof value === 'string')
+        return value.startsWith(MARK) ? (entries.get(value.split(':')[0] ?? '') ?? value) : value;
+    if (Array.isArray(value))
+        return value.map((item) => unshadow(item, entries));
+    if (!(0,compose_document/* isValues */.vs)(value))
+        return value;
+    const original = entries.get((0,compose_document/* textOf */.b6)(value['source']) ?? '');
+    if (original !== undefined)
+        return original;
+    return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, unshadow(inner, entries)]));
+}
+/** The given Compose files and those they name by `include` and `extends`, as far as they are in the repository. */
+async function readSources(files, read) {
+    const found = new Map();
+    const folder = external_node_path_.posix.dirname(files[0] ?? '');
+    const waiting = [...files];
+    for (let path = waiting.shift(); path !== undefined; path = waiting.shift()) {
+        if (found.has(path))
+            continue;
+        const text = await read(path);
+        if (text === undefined)
+            continue;
+        const source = (0,compose_document/* parseSource */.PJ)(path, text);
+        found.set(path, { source, text });
+        const names = namesIn((0,compose_document/* valuesOf */.sm)(source.document.toJS()));
+        waiting.push(...names.flatMap((name) => [external_node_path_.posix.dirname(path), folder].map((base) => external_node_path_.posix.join(base, name))));
+    }
+    return found;
+}
+function namesIn(model) {
+    const includes = (0,compose_document/* listOf */.c3)(model['include']).flatMap((entry) => (0,compose_document/* isValues */.vs)(entry) ? (0,compose_document/* textsOf */.CB)(entry['path']) : (0,compose_document/* textsOf */.CB)(entry));
+    const extended = Object.values((0,compose_document/* valuesOf */.sm)(model['services'])).map((service) => (0,compose_document/* textOf */.b6)((0,compose_document/* valuesOf */.sm)((0,compose_document/* valuesOf */.sm)(service)['extends'])['file']));
+    return [...includes, ...extended.filter((name) => name !== undefined)].filter((name) => !name.startsWith('/') && !name.includes('://') && !(0,variable/* hasVariable */.$u)(name));
+}
+/** Writes the copies below `folder`, each at its place in the repository; returns the entries to put back. */
+async function writeShadows(folder, sources) {
+    const all = new Map();
+    for (const [path, { source, text }] of sources) {
+        const copy = shadow(source, text);
+        for (const [word, entry] of copy.entries)
+            all.set(word, entry);
+        await (0,promises_.mkdir)((0,external_node_path_.dirname)((0,external_node_path_.join)(folder, path)), { recursive: true });
+        await (0,promises_.writeFile)((0,external_node_path_.join)(folder, path), copy.text);
+    }
+    return all;
+}
+
+;// CONCATENATED MODULE: ./lib/compose/project.js
+
+
+
+
+
+
+
+
+
+/** Reads the project as Compose merges it; needs no variable, no env file and no secret. */
+async function readProject({ workspace, files, temp, run, env }) {
+    const sources = await readSources(files, (path) => readText(workspace, path));
+    const copies = await (0,promises_.mkdtemp)((0,external_node_path_.join)(temp, 'compose-'));
+    try {
+        const entries = await writeShadows(copies, sources);
+        const finished = await run('docker', [
+            ...['compose', '-p', 'deploy-django'],
+            ...files.flatMap((file) => ['-f', (0,external_node_path_.join)(copies, file)]),
+            ...['config', '--no-interpolate', '--no-path-resolution', '--no-normalize'],
+        ], { env: bareEnvironment(env), cwd: (0,external_node_path_.join)(copies, external_node_path_.posix.dirname(files[0] ?? '')) });
+        const only = [...sources.values()].map(({ source }) => source);
+        if (finished.code !== 0)
+            throw refused(finished.stderr, copies, only);
+        const named = files.map((file) => sources.get(file)?.source.document.get('name')).findLast((name) => name);
+        return toProject(files, (0,compose_document/* textOf */.b6)(named), unshadow((0,dist/* parse */.qg)(finished.stdout), entries), only);
+    }
+    finally {
+        await (0,promises_.rm)(copies, { recursive: true, force: true });
+    }
+}
+/** The typed project of a merged model; checks what Compose leaves unchecked when it does not normalize. */
+function toProject(files, name, merged, sources = []) {
+    const { name: _, ...model } = (0,compose_document/* valuesOf */.sm)(merged);
+    const services = new Map(Object.entries((0,compose_document/* valuesOf */.sm)(model['services'])).map(([key, values]) => [key, readService(key, (0,compose_document/* valuesOf */.sm)(values))]));
+    checkServices(services, files[0] ?? '', sources);
+    return { files, folder: external_node_path_.posix.dirname(files[0] ?? ''), name, model, services };
+}
+function checkServices(services, file, sources) {
+    if (services.size === 0) {
+        throw new errors/* DeployError */.sH('compose-invalid', {
+            what: `${file} has no services`,
+            fix: 'name the Compose file that starts the site: compose-files: <path>',
+            annotation: { file },
+        });
+    }
+    for (const service of services.values()) {
+        const annotation = nearest(sources, ['services', service.name], file);
+        const stranger = service.dependsOn.find(({ service: name }) => !services.has(name));
+        if (stranger) {
+            throw new errors/* DeployError */.sH('compose-invalid', {
+                what: `Service ${service.name} depends on ${stranger.service}, which does not exist`,
+                fix: `correct depends_on of ${service.name}, or add the file that has ${stranger.service} to compose-files`,
+                annotation,
+            });
+        }
+        const cut = strings(service.values).find((text) => !(0,variable/* isWhole */.wP)(text));
+        if (cut !== undefined) {
+            throw new errors/* DeployError */.sH('compose-invalid', {
+                what: `Service ${service.name} has a \${…} that cannot be read`,
+                seen: cut,
+                why: 'the closing brace is missing, or a colon inside the braces split a short form',
+                fix: 'close the brace, or use the long form (source:, target:) of this entry',
+                annotation,
+            });
+        }
+    }
+}
+function strings(value) {
+    if (typeof value === 'string')
+        return [value];
+    if (Array.isArray(value))
+        return value.flatMap(strings);
+    return (0,compose_document/* isValues */.vs)(value) ? Object.values(value).flatMap(strings) : [];
+}
+/** Nothing of the runner's own settings may decide what the project is. */
+function bareEnvironment(env) {
+    return Object.fromEntries(Object.entries(env).filter(([name]) => /^(PATH|HOME|DOCKER_\w+)$/.test(name)));
+}
+async function readText(workspace, path) {
+    if (path.startsWith('..'))
+        return undefined;
+    try {
+        return await (0,promises_.readFile)((0,external_node_path_.join)(workspace, path), 'utf8');
+    }
+    catch {
+        // Compose says better than we could what it misses.
+        return undefined;
+    }
+}
+function refused(stderr, copies, sources) {
+    const lines = stderr.split('\n').filter((line) => line !== '' && !line.includes('level=warning'));
+    const seen = lines.join('\n').replaceAll(`${copies}/`, '').trim();
+    const [, path] = /\b((?:services|volumes|networks|configs|secrets)\.[\w.-]+)/.exec(seen) ?? [];
+    const named = sources.filter((source) => seen.includes(source.path));
+    const [first] = sources;
+    return new errors/* DeployError */.sH('compose-invalid', {
+        what: 'Docker Compose does not accept the Compose file',
+        seen,
+        fix: `mend it until this succeeds: docker compose -f ${first?.path ?? 'compose.yaml'} config --no-interpolate`,
+        annotation: nearest(named.length > 0 ? named : sources, path?.split('.') ?? [], first?.path),
+    });
+}
+/** The deepest place that any of the sources has for this path. */
+function nearest(sources, path, file) {
+    const has = sources.find((source) => source.document.hasIn(path.slice(0, 2)));
+    return has ? (0,compose_document/* placeOf */.$t)(has, path) : file === undefined ? undefined : { file };
+}
+
+// EXTERNAL MODULE: ./lib/compose/release.js
+var release = __nccwpck_require__(8362);
+;// CONCATENATED MODULE: ./lib/compose/repository.js
+
+
+
+/** The tracked files of the checkout and those of `extra` (files or folders that a step made). */
+async function readRepository(workspace, extra, run) {
+    const listed = await run('git', ['-c', `safe.directory=${workspace}`, 'ls-files', '--stage', '-z'], {
+        cwd: workspace,
+    });
+    // Without git, actions/checkout unpacks an archive: everything in it is tracked.
+    const tracked = listed.code === 0 ? parseIndex(listed.stdout) : walk(workspace, '');
+    const added = extra.flatMap((path) => {
+        const found = walk(workspace, path);
+        if (found.length > 0)
+            return found;
+        throw new errors/* DeployError */.sH('input-invalid', {
+            what: `Input files names ${path}, which is not in the workspace`,
+            fix: 'correct the path, or make the file in a step before this one',
+        });
+    });
+    return { files: new Map([...tracked, ...added]), read: (path) => (0,external_node_fs_namespaceObject.readFileSync)((0,external_node_path_.join)(workspace, path)) };
+}
+/** Submodules (160000) have no content of their own in the index. */
+function parseIndex(text) {
+    return text.split('\0').flatMap((line) => {
+        const [, mode, path] = /^(\d{6}) [0-9a-f]+ \d\t([\s\S]+)$/.exec(line) ?? [];
+        return mode === undefined || path === undefined || mode === '160000' ? [] : [[path, mode === '100755']];
+    });
+}
+function walk(workspace, path) {
+    const stat = (0,external_node_fs_namespaceObject.lstatSync)((0,external_node_path_.join)(workspace, path), { throwIfNoEntry: false });
+    if (!stat)
+        return [];
+    if (!stat.isDirectory())
+        return [[path, (stat.mode & 0o111) !== 0]];
+    const names = (0,external_node_fs_namespaceObject.readdirSync)((0,external_node_path_.join)(workspace, path)).filter((name) => name !== '.git' && name !== 'node_modules');
+    return names.flatMap((name) => walk(workspace, external_node_path_.posix.join(path, name)));
+}
+
+// EXTERNAL MODULE: ./lib/compose/role.js
+var role = __nccwpck_require__(9323);
+// EXTERNAL MODULE: ./lib/image/make.js + 1 modules
+var make = __nccwpck_require__(9008);
+// EXTERNAL MODULE: ./lib/image/name.js
+var image_name = __nccwpck_require__(4579);
+;// CONCATENATED MODULE: ./lib/commands/checkout.js
+
+
+
+
+
+
+
+
+
+
+
+
+
+/** Reads the checkout, and stops for all that is wrong in it at once: the server need not be asked for that. */
+async function readCheckout(inputs, context) {
+    const { run, runner, folder, environment } = context;
+    const { workspace } = runner;
+    const files = chooseFiles(inputs.composeFiles, (path) => (0,external_node_fs_namespaceObject.existsSync)((0,external_node_path_.join)(workspace, path)));
+    const [project, repository] = await Promise.all([
+        readProject({ workspace, files, temp: folder, run, env: environment }),
+        readRepository(workspace, inputs.files, run),
+    ]);
+    const groups = groupBuilds(project);
+    const envFiles = (0,release/* shippedEnvFiles */.C)(inputs);
+    const own = envFiles.find(({ path }) => path === '.env');
+    const settings = own && (0,env_file/* readEnvFile */.S)(own.content).values;
+    const naming = {
+        image: inputs.image,
+        repository: runner.repository,
+        // As for Compose, the environment of the step wins.
+        settings: { ...Object.fromEntries(settings ?? []), ...environment },
+    };
+    (0,errors/* checkAll */.K7)(() => (0,make/* checkBuilds */.ex)(project, groups), () => (0,role/* checkServices */.RP)(project, inputs.services), () => (0,image_name/* checkImageNames */.W2)(groups, naming), () => (0,env_file/* checkEnvFiles */.b)(project, envFiles));
+    return { project, groups, repository, naming, settings, needs: (0,need/* findNeeds */.$I)({ project, repository, shipped: envFiles }) };
+}
+
+
+/***/ }),
+
+/***/ 4191:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -37222,15 +37737,978 @@ var core = __nccwpck_require__(1800);
 var external_node_path_ = __nccwpck_require__(6760);
 // EXTERNAL MODULE: ./lib/errors.js
 var errors = __nccwpck_require__(2409);
-// EXTERNAL MODULE: ../../main/node_modules/yaml/dist/index.js
-var dist = __nccwpck_require__(3645);
-;// CONCATENATED MODULE: ./lib/compose/document.js
+// EXTERNAL MODULE: ./lib/compose/mount.js
+var compose_mount = __nccwpck_require__(6874);
+// EXTERNAL MODULE: ./lib/compose/shipment.js
+var shipment = __nccwpck_require__(4249);
+// EXTERNAL MODULE: ./lib/compose/variable.js
+var variable = __nccwpck_require__(9627);
+;// CONCATENATED MODULE: ./lib/compose/code.js
+
+
+
+
+
+/** Stops when a mount lies over the code of the image: its migrations would not be what runs. */
+function checkCodeMounts(project, django, managePath, repository) {
+    const hidden = django.services.flatMap((name) => (project.services.get(name)?.mounts ?? [])
+        .filter((mount) => hidesCode(mount, project.folder, managePath, repository))
+        .map((mount) => ({ name, mount })));
+    const [first] = hidden;
+    if (!first)
+        return;
+    throw new errors/* DeployError */.sH('compose-invalid', {
+        what: `A mount hides the code of the image in service ${first.name}`,
+        seen: hidden.map(({ name, mount }) => `${name}: ${mount.source ?? ''}:${mount.target}`).join('\n'),
+        why: 'the container would run files of the server and not those of the image, as is usual while developing',
+        fix: `remove the mount, or put it into a file for development only and name the others: compose-files: ${project.files.join(' ')}`,
+        annotation: { file: project.files[0] ?? '' },
+    });
+}
+function hidesCode(mount, folder, managePath, repository) {
+    if (managePath !== undefined && (0,compose_mount/* covers */.hU)(mount, managePath))
+        return true;
+    const source = mount.kind === 'bind' ? (0,variable/* interpolate */.GW)(mount.source ?? '') : undefined;
+    if (source === undefined || /^[/~]/.test(source))
+        return false;
+    return (0,shipment/* membersOf */.lS)(repository, external_node_path_.posix.join(folder, source).replace(/(.)\/$/, '$1')).some((member) => /(^|\/)(manage\.py|migrations\/[^/]+\.py)$/.test(member));
+}
+
+// EXTERNAL MODULE: ./lib/compose/env-file.js
+var env_file = __nccwpck_require__(7643);
+;// CONCATENATED MODULE: ./lib/compose/name.js
+
+
+/** The name of the Compose project. It must never change: Compose finds volumes and containers by it. */
+function chooseProjectName({ input, server, env, file, repository }) {
+    const given = input ??
+        server ??
+        ((0,env_file/* readEnvFile */.S)(env ?? '').values.get('COMPOSE_PROJECT_NAME') || undefined) ??
+        (file && (0,variable/* interpolate */.GW)(file));
+    if (given !== undefined && given !== '' && /^[a-z0-9][a-z0-9_-]*$/.test(given))
+        return given;
+    return sanitise(given || (repository.split('/').at(-1) ?? repository));
+}
+/** As Compose makes a name of a folder's. */
+function sanitise(text) {
+    return (text
+        .toLowerCase()
+        .replace(/[^a-z0-9_-]/g, '')
+        .replace(/^[_-]+/, '') || 'app');
+}
+
+// EXTERNAL MODULE: ./lib/compose/need.js
+var need = __nccwpck_require__(9815);
+// EXTERNAL MODULE: ./lib/compose/release.js
+var compose_release = __nccwpck_require__(8362);
+// EXTERNAL MODULE: ./lib/compose/role.js
+var role = __nccwpck_require__(9323);
+// EXTERNAL MODULE: ./lib/django/document.js
+var django_document = __nccwpck_require__(1617);
+// EXTERNAL MODULE: ./lib/django/plan.js
+var django_plan = __nccwpck_require__(7307);
+// EXTERNAL MODULE: ./lib/report/log.js
+var log = __nccwpck_require__(3129);
+// EXTERNAL MODULE: ./lib/server/connection.js + 2 modules
+var server_connection = __nccwpck_require__(6496);
+// EXTERNAL MODULE: ./lib/server/failure.js + 1 modules
+var failure = __nccwpck_require__(2820);
+// EXTERNAL MODULE: ./lib/server/follow.js
+var follow = __nccwpck_require__(7997);
+// EXTERNAL MODULE: ./lib/server/look.js
+var look = __nccwpck_require__(2939);
+// EXTERNAL MODULE: ./lib/server/release.js
+var server_release = __nccwpck_require__(1931);
+// EXTERNAL MODULE: ./lib/server/stage.js
+var stage = __nccwpck_require__(3448);
+// EXTERNAL MODULE: ./lib/server/transaction.js
+var server_transaction = __nccwpck_require__(1522);
+// EXTERNAL MODULE: ./lib/commands/checkout.js + 7 modules
+var checkout = __nccwpck_require__(3144);
+// EXTERNAL MODULE: ./lib/commands/images.js + 2 modules
+var commands_images = __nccwpck_require__(8528);
+// EXTERNAL MODULE: ./lib/commands/walk.js
+var walk = __nccwpck_require__(4886);
+;// CONCATENATED MODULE: ./lib/commands/deploy.js
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+/** From the repository to a running, verified release. */
+async function deploy(inputs, context, report) {
+    const { run, runner, folder, assets, signal } = context;
+    const connection = await (0,server_connection/* connect */.Ng)(run, inputs, folder, signal);
+    // The repository, then the server: nothing is built for a server that cannot take it.
+    const [{ project, groups, repository, naming, settings, needs }] = await Promise.all([
+        (0,checkout/* readCheckout */.b)(inputs, context),
+        // Only the handshake, which takes as long.
+        connection.reach(['true']),
+    ]);
+    const named = {
+        input: inputs.project,
+        server: undefined,
+        env: inputs.envFile,
+        file: project.name,
+        repository: runner.repository,
+    };
+    const directory = inputs.directory ?? `deploy/${chooseProjectName(named)}`;
+    const server = await (0,look/* look */.Op)(connection, assets.transaction.toString(), directory, (0,need/* askable */.gQ)(needs));
+    (0,look/* checkServer */.i6)(server, inputs.host.user);
+    const current = (0,server_release/* currentRelease */.BX)(server);
+    const name = chooseProjectName({ ...named, server: (0,look/* fact */.fK)(current?.facts, 'project') });
+    report.project = name;
+    report.previous = report.serving = current?.version;
+    (0,core/* info */.pq)(`${name} in ${directory} on ${inputs.host.address}: ${current?.version ?? 'nothing'} serves`);
+    const profiles = (0,role/* chooseProfiles */.KR)(inputs.profiles, settings ? settings.get('COMPOSE_PROFILES') : server.profiles);
+    const active = (0,role/* activeServices */.PO)(project, inputs.services, profiles).map((service) => service.name);
+    (0,errors/* checkAll */.K7)(() => (0,role/* checkProfiles */.rZ)(project, groups, inputs.services, profiles), () => (0,need/* checkNeeds */.Q1)(needs, active, { files: server.files, settings: settings ? [] : server.settings }, project));
+    // The images, by digest from here on.
+    const { logins, made } = await (0,commands_images/* obtainImages */.y)({ project, groups, naming }, inputs, context);
+    report.images = Object.fromEntries(made.images);
+    (0,look/* checkArchitecture */.kN)(server, made.django.facts.architecture);
+    // The release folder, immutable from here on.
+    checkCodeMounts(project, made.django.target.group, made.django.managePath, repository);
+    const transaction = { directory, id: (0,server_transaction/* newId */.Si)(inputs.version, runner, [...server.plans, ...server.releases.keys()]) };
+    const roles = (0,role/* assignRoles */.LF)({ project, groups, django: made.django.target.group, services: inputs.services, profiles });
+    const release = (0,compose_release/* makeRelease */.c)({
+        ...{ project, name, roles, repository, images: made.images },
+        ...{ id: transaction.id, envFile: inputs.envFile, envFiles: inputs.envFiles, profiles: inputs.profiles },
+    });
+    release.notes.forEach((note) => (0,core/* info */.pq)(note));
+    await (0,log/* group */.Os)(`Stage ${transaction.id}`, async () => {
+        const facts = releaseFacts(release, made, inputs, context, name);
+        const sent = [
+            ...releaseFiles(release, facts),
+            ...(0,stage/* planFiles */.jP)('plan', assets, transactionFacts(transaction.id, inputs, context)),
+        ];
+        await (0,stage/* send */.tN)(run, connection, (0,stage/* incoming */.Ri)(directory, transaction.id), sent, folder);
+        await (0,stage/* stage */.dw)(connection, directory, transaction.id, logins, log/* show */.WU);
+    });
+    // The plan, from the live database with the new image.
+    const found = await (0,log/* group */.Os)('Plan', () => askPlan(connection, transaction));
+    const same = !inputs.force && server.whole && (0,look/* fact */.fK)(current?.facts, 'fingerprint') === release.fingerprint;
+    const plan = (0,django_plan/* planDeploy */.bJ)(found, inputs.migrate, same, release.roles.jobs);
+    report.plan = showPlan(plan.steps, found);
+    if (inputs.migrate === 'none' && plan.pending.length > 0)
+        (0,core/* warning */.$e)(unapplied(plan.pending));
+    if (inputs.planDigest !== undefined && inputs.planDigest !== plan.digest)
+        throw otherPlan(inputs.planDigest, plan.digest);
+    if (inputs.dryRun) {
+        report.outcome = 'planned';
+        return;
+    }
+    const http = (0,django_plan/* askHealth */.Yj)((0,walk/* healthQuestion */.dT)(inputs), release.roles.fronts.map(({ service, port }) => [service, port]), found.settings);
+    await (0,walk/* walk */.GG)(connection, context, transaction, { steps: plan.steps, approved: (0,django_plan/* approve */.SR)(plan.pending), http }, server, report);
+    report.outcome = plan.kind === 'unchanged' ? 'unchanged' : 'deployed';
+}
+function releaseFiles(release, facts) {
+    return [
+        { path: 'release/compose.yaml', content: release.compose, mode: 0o600 },
+        ...(0,stage/* writeFacts */.Rz)('release', facts),
+        ...release.envFiles.map((file) => ({ ...file, path: `release/${file.path}` })),
+        ...release.files,
+    ];
+}
+/** What a later rollback, or the server alone, must know about the release. */
+function releaseFacts(release, made, inputs, { runner }, name) {
+    const { roles } = release;
+    return {
+        format: ['1'],
+        version: [inputs.version],
+        project: [name],
+        run: [String(runner.runId)],
+        attempt: [String(runner.runAttempt)],
+        commit: [runner.sha],
+        url: [runner.runUrl],
+        services: roles.replaced.map(({ level, service }) => `${level} ${service}`),
+        images: [...made.images].map(([service, image]) => `${service} ${image}`),
+        django: [roles.django],
+        manage: inputs.manage,
+        migrate: [inputs.migrate],
+        data: roles.data,
+        once: roles.once,
+        jobs: roles.jobs,
+        others: roles.others,
+        fronts: roles.fronts.map(({ service, port }) => `${service} ${port}`),
+        env: [release.env],
+        'env-files': release.requiredEnvFiles,
+        migrations: made.django.migrations.map((migration) => `${migration.app}.${migration.name}`),
+        fingerprint: [release.fingerprint],
+    };
+}
+function transactionFacts(id, inputs, { runner }) {
+    return {
+        target: [id],
+        run: [String(runner.runId)],
+        url: [runner.runUrl],
+        force: [inputs.force ? 'yes' : 'no'],
+        'migrate-timeout': [seconds(inputs.migrateTimeout)],
+        'lock-timeout': [String(inputs.migrateLockTimeout)],
+        'health-timeout': inputs.healthTimeout === undefined ? [] : [seconds(inputs.healthTimeout)],
+        keep: [String(inputs.keepReleases)],
+    };
+}
+const seconds = (milliseconds) => String(Math.ceil(milliseconds / 1000));
+async function askPlan(connection, { directory, id }) {
+    const asked = await connection.reach([...(0,follow/* command */.G5)(directory, id, 'plan'), 'plan']);
+    const document = (0,django_document/* findDocument */.$)(asked.stdout);
+    if (!document || asked.code !== 0)
+        throw (0,failure/* explainProbe */.Kz)(asked.code, document, asked.stderr);
+    const plan = (0,django_document/* readPlan */.m3)(document);
+    const pending = plan.kind === 'live' ? plan.pending : plan.migrations;
+    (0,core/* info */.pq)(plan.kind === 'live'
+        ? `database: ${plan.database}`
+        : 'the database does not exist yet: every migration of the image will be applied');
+    (0,core/* info */.pq)(pending.length === 0 ? 'no migrations are pending' : `${pending.length} migrations are pending`);
+    if (plan.kind === 'offline')
+        return plan;
+    for (const { app, name, operations } of plan.pending) {
+        (0,core/* info */.pq)(`  ${app}.${name}`);
+        operations.forEach((operation) => (0,core/* info */.pq)(`    ${operation.text}${operation.reversible ? '' : ' (not reversible)'}`));
+    }
+    return plan;
+}
+function showPlan(steps, found) {
+    if (found.kind === 'live')
+        return { digest: found.digest, steps, pending: found.pending, unknown: found.unknown, drift: found.drift };
+    const pending = found.migrations.map(({ app, name }) => ({ app, name, operations: [] }));
+    return { digest: found.digest, steps, pending, unknown: [], drift: [] };
+}
+function unapplied(pending) {
+    const names = pending.map(({ app, name }) => `${app}.${name}`);
+    return `Nobody applies the pending migrations (\`migrate: none\`): ${names.join(', ')}`;
+}
+function otherPlan(approved, digest) {
+    return new errors/* DeployError */.sH('plan-digest', {
+        what: 'The plan is not the one that was approved',
+        seen: `digest ${digest}, approved ${approved}`,
+        why: 'the database or the image changed since the plan was shown',
+        fix: 'look at the plan in the job summary and approve its digest, or leave plan-digest out',
+    });
+}
+
+
+/***/ }),
+
+/***/ 8974:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   m0: () => (/* binding */ exec)
+/* harmony export */ });
+/* unused harmony exports withoutInput, exitCodeIn */
+/* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(1800);
+/* harmony import */ var node_crypto__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7598);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(2409);
+/* harmony import */ var _report_log_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(3129);
+/* harmony import */ var _server_connection_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(6496);
+/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(2820);
+/* harmony import */ var _server_find_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(1739);
+/* harmony import */ var _server_look_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(2939);
+/* harmony import */ var _server_release_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(1931);
+/* harmony import */ var _server_stage_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(3448);
+
+
+
+
+
+
+
+
+
+
+/** Runs lines in a container of the release that serves; a deployment that goes on meanwhile is not held up. */
+async function exec(inputs, context) {
+    const { run, folder, signal, assets } = context;
+    const connection = await (0,_server_connection_js__WEBPACK_IMPORTED_MODULE_4__/* .connect */ .Ng)(run, inputs, folder, signal);
+    const { directory, server } = await (0,_server_find_js__WEBPACK_IMPORTED_MODULE_6__/* .requireProject */ .L)(connection, assets.transaction.toString(), inputs.directory);
+    (0,_server_look_js__WEBPACK_IMPORTED_MODULE_7__/* .checkServer */ .i6)(server, inputs.host.user);
+    const release = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_8__/* .currentRelease */ .BX)(server);
+    if (!release)
+        throw nothingDeployed(directory);
+    const id = `exec-${(0,node_crypto__WEBPACK_IMPORTED_MODULE_1__.randomUUID)()}`;
+    const place = (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_9__/* .incoming */ .Ri)(directory, id);
+    const files = [
+        { path: 'transaction.sh', content: assets.transaction, mode: 0o700 },
+        { path: 'script', content: withoutInput(inputs.run), mode: 0o600 },
+        { path: 'env/given', content: inputs.env.map((line) => `${line}\n`).join(''), mode: 0o600 },
+    ];
+    await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_9__/* .send */ .tN)(run, connection, place, files, folder);
+    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`In ${inputs.service ?? 'the service that runs Django'} of ${release.version}:`);
+    const words = ['sh', `${place}/transaction.sh`, 'run', directory, id];
+    const done = await connection
+        .reach([...words, ...(inputs.service === undefined ? [] : [inputs.service])], {
+        onLine: (line, stream) => {
+            if (stream === 'stdout')
+                (0,_report_log_js__WEBPACK_IMPORTED_MODULE_3__/* .show */ .WU)(line);
+        },
+    })
+        .catch((cause) => {
+        throw signal.aborted ? cancelled(cause) : cause;
+    });
+    const code = done.code === 0 ? exitCodeIn(done.stderr) : undefined;
+    if (code === undefined)
+        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_5__/* .explainStage */ .oi)(done);
+    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .setOutput */ .uH)('exit-code', code);
+    if (code !== 0)
+        throw commandFailed(code, done.stdout);
+}
+/**
+ * The lines for the container's shell, which reads them from its standard input: as one group, so that it has read them all
+ * before a program of theirs can, and that program finds nothing to read.
+ */
+function withoutInput(lines) {
+    return `{\n${lines}\n} </dev/null\n`;
+}
+/** The exit code that the server tells on its last line. */
+function exitCodeIn(stderr) {
+    const [, code] = /^exit (\d{1,3})$/.exec(stderr.trimEnd().split('\n').at(-1) ?? '') ?? [];
+    return code === undefined ? undefined : Number(code);
+}
+function cancelled(cause) {
+    return new _errors_js__WEBPACK_IMPORTED_MODULE_2__/* .DeployError */ .sH('aborted', {
+        what: 'The job was cancelled while the command ran',
+        why: 'nobody ends it: it goes on in its container, and nobody sees what it prints',
+        cause,
+    });
+}
+function commandFailed(code, output) {
+    return new _errors_js__WEBPACK_IMPORTED_MODULE_2__/* .DeployError */ .sH('command-failed', {
+        what: `The command ended with exit code ${code}`,
+        seen: output.trimEnd().split('\n').slice(-8).join('\n') || undefined,
+        why: EXIT_CODES[code],
+        fix: 'see what it printed above',
+    });
+}
+const EXIT_CODES = {
+    126: 'a program in the container may not be started',
+    127: 'a program is not in the container; there has to be at least `sh`',
+    137: 'it was killed: the memory ran out, or the container was replaced by a deployment meanwhile',
+};
+function nothingDeployed(directory) {
+    return new _errors_js__WEBPACK_IMPORTED_MODULE_2__/* .DeployError */ .sH('nothing-deployed', {
+        what: `Nothing was deployed to ${directory} yet`,
+        why: 'the first deployment failed or was never made, or the folder is another one',
+        fix: 'deploy first, or set `directory` to the folder of the project on the server',
+    });
+}
+
+
+/***/ }),
+
+/***/ 8528:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+
+// EXPORTS
+__nccwpck_require__.d(__webpack_exports__, {
+  y: () => (/* binding */ obtainImages)
+});
+
+// EXTERNAL MODULE: external "node:timers/promises"
+var promises_ = __nccwpck_require__(8500);
+;// CONCATENATED MODULE: ./lib/image/commit.js
+/** The commit of the checkout, with the time that becomes the image's. A workspace without git history has no time. */
+async function readCommit(run, { sha, workspace, serverUrl, repository }) {
+    const shown = await run('git', ['-c', `safe.directory=${workspace}`, 'show', '-s', '--format=%ct', sha], {
+        cwd: workspace,
+    });
+    const time = new Date(shown.code === 0 ? Number(shown.stdout.trim()) * 1000 : 0);
+    return { sha, time, source: `${serverUrl}/${repository}` };
+}
+
+// EXTERNAL MODULE: ./lib/image/make.js + 1 modules
+var make = __nccwpck_require__(9008);
+// EXTERNAL MODULE: ./lib/errors.js
+var errors = __nccwpck_require__(2409);
+// EXTERNAL MODULE: ./lib/image/bake.js + 1 modules
+var bake = __nccwpck_require__(9512);
+// EXTERNAL MODULE: ./lib/image/inspect.js
+var inspect = __nccwpck_require__(5674);
+// EXTERNAL MODULE: ./lib/image/name.js
+var image_name = __nccwpck_require__(4579);
+// EXTERNAL MODULE: ./lib/image/registry.js
+var image_registry = __nccwpck_require__(1367);
+;// CONCATENATED MODULE: ./lib/image/take.js
+
+
+
+
+
+
+/** Images that a `build` has pushed: pulled by digest, and looked into like those that are built here. */
+async function takeImages(facts, images, { run, env, temp, signal, group, pause }) {
+    matchImages(facts.groups, images, facts.naming);
+    const { targets } = (0,bake/* planBake */.Tm)({ ...facts, env });
+    const registry = await (0,image_registry/* openRegistry */.Me)(facts.logins, { run, env, temp, pause });
+    const pull = async ({ group: { name }, reference }) => {
+        const image = images.get(name) ?? '';
+        const pulled = await (0,image_registry/* retry */.L5)(() => run('docker', ['pull', '--quiet', image], { env: registry.env, signal }), pause);
+        if (pulled.code !== 0)
+            throw notPulled(image, pulled.stderr);
+        await run('docker', ['tag', image, reference], { env: registry.env, signal });
+    };
+    try {
+        await group('Pull the images', () => Promise.all(targets.map(pull)));
+        const looking = { ...facts, targets, environments: (0,make/* environmentsOf */.M2)(facts.project) };
+        const django = await (0,inspect/* findDjango */.R6)(looking, { run, env, signal });
+        return { images, django: { ...django, ...(await (0,inspect/* listMigrations */.YJ)(django.target, looking, { run, env, signal })) } };
+    }
+    finally {
+        await registry.close();
+    }
+}
+/**
+ * Stops when the images are not those that this checkout would build. The threat is a text that somebody else made: the
+ * login of the registry is sent to where it points, and what it names becomes the site.
+ */
+function matchImages(groups, images, naming) {
+    const built = groups.flatMap(({ services }) => services);
+    const missing = built.filter((service) => !images.has(service));
+    const surplus = [...images.keys()].filter((service) => !built.includes(service));
+    if (missing.length + surplus.length > 0) {
+        throw mismatch(`images for ${[...images.keys()].join(', ') || 'no service'}; built here: ${built.join(', ')}`);
+    }
+    for (const group of groups) {
+        const [image = '', other] = new Set(group.services.map((service) => images.get(service)));
+        if (other !== undefined)
+            throw mismatch(`two images for one build: ${image}, ${other}`);
+        const names = (0,image_name/* candidateNames */.qd)(group, groups, naming);
+        if (!names.includes(image.replace(/@.*$/, ''))) {
+            throw mismatch(`${group.name}: ${image}; the image of this checkout would be ${names.join(' or ')}`);
+        }
+    }
+}
+function mismatch(seen) {
+    return new errors/* DeployError */.sH('images-mismatch', {
+        what: 'The input images is not for this checkout',
+        seen,
+        why: 'the build job had another commit or other inputs, or the text is not its output',
+        fix: 'check out the same commit in both jobs, and give `compose-files` and `image` the same values',
+    });
+}
+function notPulled(image, stderr) {
+    return new errors/* DeployError */.sH('pull-failed', {
+        what: `The runner could not pull ${image}`,
+        seen: stderr.trim().split('\n').slice(-5).join('\n'),
+        why: 'the image is gone from the registry, or the login may not read it',
+        fix: 'run the build job again; check `registry-username` and `registry-password`, for ghcr.io `permissions: packages: read`',
+    });
+}
+
+// EXTERNAL MODULE: ./lib/report/log.js
+var log = __nccwpck_require__(3129);
+;// CONCATENATED MODULE: ./lib/commands/images.js
+
+
+
+
+
+/** Makes the images of a checkout, or takes those that a `build` has made; with the logins for their registry. */
+async function obtainImages({ project, groups, naming }, inputs, { run, runner, folder, assets, environment: env, signal }) {
+    const logins = (0,make/* chooseLogins */.UO)(groups, naming, {
+        username: inputs.registryUsername,
+        password: inputs.registryPassword,
+        actor: runner.actor,
+        token: inputs.githubToken,
+    });
+    const facts = {
+        ...{ project, groups, workspace: runner.workspace, naming, logins },
+        ...{ version: inputs.version, set: inputs.set, services: inputs.services, manage: inputs.manage },
+        commit: await readCommit(run, runner),
+        probe: assets.probe.toString(),
+    };
+    const tools = { run, env, temp: folder, signal, show: log/* show */.WU, group: log/* group */.Os, pause: promises_.setTimeout };
+    const made = inputs.images ? await takeImages(facts, inputs.images, tools) : await (0,make/* makeImages */.XD)(facts, tools);
+    return { logins, made };
+}
+
+
+/***/ }),
+
+/***/ 6217:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   A: () => (/* binding */ followAfterCancel)
+/* harmony export */ });
+/* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(1800);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(2409);
+/* harmony import */ var _server_connection_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6496);
+/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(2820);
+/* harmony import */ var _state_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(9609);
+/* harmony import */ var _walk_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(4886);
+
+
+
+
+
+
+/** GitHub ends a cancelled job's post steps after five minutes. */
+const FOLLOW_LIMIT_MS = 4 * 60_000;
+/** Follows a transaction that main could not follow to its end, and closes the connection that main left. */
+async function followAfterCancel(run, folder, readInputs) {
+    const transaction = (0,_state_js__WEBPACK_IMPORTED_MODULE_4__/* .followed */ .Xd)();
+    try {
+        if (transaction)
+            await report((0,_server_connection_js__WEBPACK_IMPORTED_MODULE_2__/* .reconnect */ .M6)(run, readInputs(), folder), transaction);
+    }
+    finally {
+        await (0,_server_connection_js__WEBPACK_IMPORTED_MODULE_2__/* .disconnect */ .Zf)(run, folder);
+    }
+}
+async function report(connection, { tid, directory }) {
+    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`Following ${tid}, which goes on by itself on the server`);
+    const ending = await (0,_walk_js__WEBPACK_IMPORTED_MODULE_5__/* .watchToEnd */ .WR)(connection, { directory, id: tid }, FOLLOW_LIMIT_MS);
+    if (ending.journal.length === 0) {
+        (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)('The transaction had not begun; nothing was changed');
+        return;
+    }
+    const failure = (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_3__/* .explainEnding */ .TG)(ending);
+    if (failure)
+        (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .warning */ .$e)((0,_errors_js__WEBPACK_IMPORTED_MODULE_1__/* .explain */ .WE)(failure));
+    const serves = ending.serves ?? (ending.word === 'died' ? 'nobody knows what' : 'nothing');
+    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`The transaction ended: ${ending.word}; ${serves} serves`);
+}
+
+
+/***/ }),
+
+/***/ 3911:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   d: () => (/* binding */ rollback)
+/* harmony export */ });
+/* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(1800);
+/* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(1617);
+/* harmony import */ var _django_plan_js__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(7307);
+/* harmony import */ var _report_log_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(3129);
+/* harmony import */ var _server_connection_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(6496);
+/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(2820);
+/* harmony import */ var _server_find_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(1739);
+/* harmony import */ var _server_follow_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(7997);
+/* harmony import */ var _server_look_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(2939);
+/* harmony import */ var _server_release_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(1931);
+/* harmony import */ var _server_stage_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(3448);
+/* harmony import */ var _server_transaction_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(1522);
+/* harmony import */ var _walk_js__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(4886);
+
+
+
+
+
+
+
+
+
+
+
+
+
+/** Back to an older release, from what the server kept of it: no checkout, no build, no registry. */
+async function rollback(inputs, context, report) {
+    const { run, folder, signal, assets, runner } = context;
+    const connection = await (0,_server_connection_js__WEBPACK_IMPORTED_MODULE_3__/* .connect */ .Ng)(run, inputs, folder, signal);
+    const { directory, server } = await (0,_server_find_js__WEBPACK_IMPORTED_MODULE_5__/* .requireProject */ .L)(connection, assets.transaction.toString(), inputs.directory);
+    (0,_server_look_js__WEBPACK_IMPORTED_MODULE_7__/* .checkServer */ .i6)(server, inputs.host.user);
+    const target = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_8__/* .chooseTarget */ .bx)(server, inputs.version);
+    report.version = target.version;
+    report.previous = report.serving = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_8__/* .versionOf */ .E4)(server, server.current);
+    report.project = target.facts.get('project')?.[0];
+    report.images = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_8__/* .imagesOf */ .IC)(target.facts);
+    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`${report.project} serves ${report.serving ?? 'nothing'}; going back to ${target.version} (${target.id})`);
+    const transaction = { directory, id: (0,_server_transaction_js__WEBPACK_IMPORTED_MODULE_10__/* .newId */ .Si)(`rollback-${target.version}`, runner, server.plans) };
+    await (0,_report_log_js__WEBPACK_IMPORTED_MODULE_2__/* .group */ .Os)(`Stage ${transaction.id}`, async () => {
+        const files = (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_9__/* .planFiles */ .jP)('plan', assets, {
+            target: [target.id],
+            run: [String(runner.runId)],
+            url: [runner.runUrl],
+            force: ['no'],
+            'migrate-timeout': ['3600'],
+            'lock-timeout': ['5000'],
+            'health-timeout': inputs.healthTimeout === undefined ? [] : [String(Math.ceil(inputs.healthTimeout / 1000))],
+            keep: ['100'],
+        });
+        await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_9__/* .send */ .tN)(run, connection, (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_9__/* .incoming */ .Ri)(directory, transaction.id), files, folder);
+        await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_9__/* .stage */ .dw)(connection, directory, transaction.id, [], _report_log_js__WEBPACK_IMPORTED_MODULE_2__/* .show */ .WU);
+    });
+    const settings = await (0,_report_log_js__WEBPACK_IMPORTED_MODULE_2__/* .group */ .Os)(`Does ${target.version} fit the database`, () => checkFit(connection, transaction, target));
+    const plan = (0,_django_plan_js__WEBPACK_IMPORTED_MODULE_12__/* .planRollback */ .II)(target.facts.get('jobs') ?? []);
+    report.plan = { digest: plan.digest, steps: plan.steps, pending: [], unknown: [], drift: [] };
+    if (inputs.dryRun) {
+        report.outcome = 'planned';
+        return;
+    }
+    const http = (0,_django_plan_js__WEBPACK_IMPORTED_MODULE_12__/* .askHealth */ .Yj)((0,_walk_js__WEBPACK_IMPORTED_MODULE_11__/* .healthQuestion */ .dT)(inputs), (0,_server_release_js__WEBPACK_IMPORTED_MODULE_8__/* .frontsOf */ .Mj)(target.facts), settings);
+    await (0,_walk_js__WEBPACK_IMPORTED_MODULE_11__/* .walk */ .GG)(connection, context, transaction, { steps: plan.steps, approved: [], http }, server, report);
+    report.outcome = 'rolled-back';
+}
+/** Asks the target's own code; refuses when it cannot live with the schema. Gives the settings that it saw. */
+async function checkFit(connection, { directory, id }, target) {
+    const asked = await connection.reach([...(0,_server_follow_js__WEBPACK_IMPORTED_MODULE_6__/* .command */ .G5)(directory, id, 'plan'), 'fit']);
+    const document = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_1__/* .findDocument */ .$)(asked.stdout);
+    if (document && asked.code === 20)
+        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_4__/* .explainUnfit */ .K9)(document);
+    if (!document || asked.code !== 0)
+        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_4__/* .explainProbe */ .Kz)(asked.code, document, asked.stderr);
+    const { ahead } = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_1__/* .readFitReport */ .gg)(document);
+    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(ahead.length === 0
+        ? `The database is as ${target.version} knows it.`
+        : `These migrations stay applied, ${target.version} can live with them: ${ahead.join(', ')}`);
+    return (0,_django_document_js__WEBPACK_IMPORTED_MODULE_1__/* .readSettings */ .sb)(document['settings']);
+}
+
+
+/***/ }),
+
+/***/ 570:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+
+// EXPORTS
+__nccwpck_require__.d(__webpack_exports__, {
+  h: () => (/* binding */ status_status)
+});
+
+// EXTERNAL MODULE: ../../main/node_modules/@actions/core/lib/core.js + 20 modules
+var core = __nccwpck_require__(1800);
+// EXTERNAL MODULE: ./lib/report/log.js
+var log = __nccwpck_require__(3129);
+// EXTERNAL MODULE: ./lib/server/release.js
+var server_release = __nccwpck_require__(1931);
+// EXTERNAL MODULE: ./lib/report/markdown.js
+var markdown = __nccwpck_require__(46);
+;// CONCATENATED MODULE: ./lib/report/status.js
+
+
+/** Pure: what is to be reported. Without a status nothing was ever deployed. */
+function reportStatus(host, { directory, server }, status) {
+    const release = (0,server_release/* currentRelease */.BX)(server);
+    const troubles = release ? findTroubles(server, status) : [];
+    return {
+        host,
+        directory,
+        project: release?.facts.get('project')?.[0],
+        serving: (0,server_release/* versionOf */.E4)(server, server.current),
+        healthy: release !== undefined && troubles.length === 0,
+        images: release ? (0,server_release/* imagesOf */.IC)(release.facts) : {},
+        containers: status?.containers ?? [],
+        migrations: status?.migrations?.rows,
+        troubles,
+        lock: status?.lock,
+        deployments: status?.deployments ?? [],
+        disk: {
+            ...(status?.disk ?? { files: 0, images: 0 }),
+            free: server.freeDisk === undefined ? undefined : server.freeDisk * 1024,
+        },
+    };
+}
+function findTroubles(server, status) {
+    if (server.docker === undefined)
+        return [`Docker does not answer: ${server.dockerError ?? 'it is not installed'}`];
+    const { containers = [], migrations, http, deployments = [] } = status ?? {};
+    const pending = migrations?.rows.filter(({ state }) => state === 'pending').map(({ name }) => name) ?? [];
+    const interrupted = deployments.filter(({ outcome }) => outcome === 'interrupted').map(({ id }) => id);
+    return [
+        ...(server.whole ? [] : ['not every container of the release runs']),
+        ...containers.filter(({ health }) => health === 'unhealthy').map(({ service }) => `${service} is unhealthy`),
+        ...(http?.reason !== undefined && http.reason !== 'nothing-speaks-http' ? [http.text] : []),
+        ...(migrations?.trouble === undefined ? [] : [migrations.trouble]),
+        ...(pending.length === 0 ? [] : [`not migrated: ${pending.join(', ')}`]),
+        ...(interrupted.length === 0
+            ? []
+            : [`interrupted: ${interrupted.join(', ')}; the next deploy or rollback finishes it first`]),
+    ];
+}
+/** The outputs of the step. */
+function statusOutputs(report) {
+    return {
+        serving: report.serving ?? '',
+        healthy: String(report.healthy),
+        images: JSON.stringify(report.images),
+        migrations: JSON.stringify(report.migrations ?? []),
+        status: JSON.stringify(report),
+    };
+}
+/** One sentence that says what is true now. */
+function statusHeadline({ project, directory, host, serving, healthy, troubles }) {
+    if (serving === undefined)
+        return `📋 Nothing was deployed to ${directory ?? 'deploy/'} on ${host}`;
+    return `${healthy ? '✅' : '❌'} ${project} serves ${serving}${healthy ? '' : `: ${troubles.join('; ')}`}`;
+}
+/** The job summary. */
+function renderStatus(report) {
+    const { migrations, disk } = report;
+    const count = (state) => migrations?.filter((row) => row.state === state).length ?? 0;
+    const unapplied = migrations?.filter(({ state }) => state !== 'applied') ?? [];
+    const facts = [
+        ['server', (0,markdown/* escape */.i)(`${report.host}, ${report.directory ?? 'nothing in deploy/'}`)],
+        ['lock', (0,markdown/* escape */.i)(report.lock === undefined ? 'free' : `held by ${report.lock}`)],
+        [
+            'migrations',
+            migrations === undefined
+                ? 'unknown'
+                : (0,markdown/* escape */.i)([
+                    `${count('applied')} applied, ${count('pending')} pending`,
+                    ...unapplied.map(({ name, state }) => `${name} (${state})`),
+                ].join(', ')),
+        ],
+        ['disk', `releases ${size(disk.files)}, their images at most ${size(disk.images)}, free ${size(disk.free)}`],
+    ];
+    return [
+        `## ${(0,markdown/* escape */.i)(statusHeadline(report))}`,
+        '',
+        ...table(['', ''], facts),
+        ...(report.containers.length === 0
+            ? []
+            : table(['service', 'state', 'health', 'restarts', 'image'], report.containers.map(containerRow))),
+        ...(report.deployments.length === 0
+            ? []
+            : table(['deployment', 'release', 'begun', 'ended', 'outcome'], report.deployments.map(deploymentRow))),
+    ].join('\n');
+}
+function containerRow({ service, state, health, restarts, image }) {
+    return [(0,markdown/* escape */.i)(service), (0,markdown/* escape */.i)(state), (0,markdown/* escape */.i)(health ?? '-'), String(restarts), `\`${image}\``];
+}
+function deploymentRow({ id, release, begun, ended, outcome, step }) {
+    const at = step === undefined ? '' : ` (${step})`;
+    return [(0,markdown/* escape */.i)(id), (0,markdown/* escape */.i)(release), (0,markdown/* escape */.i)(begun), (0,markdown/* escape */.i)(ended ?? '-'), (0,markdown/* escape */.i)(outcome + at)];
+}
+function table(head, rows) {
+    const line = (cells) => `| ${cells.join(' | ')} |`;
+    return [line(head), line(head.map(() => '---')), ...rows.map(line), ''];
+}
+function size(bytes) {
+    return bytes === undefined ? 'unknown' : `${(bytes / 1024 ** 2).toFixed(0)} MiB`;
+}
+
+// EXTERNAL MODULE: ./lib/server/connection.js + 2 modules
+var server_connection = __nccwpck_require__(6496);
+// EXTERNAL MODULE: ./lib/server/find.js
+var find = __nccwpck_require__(1739);
+// EXTERNAL MODULE: ./lib/django/document.js
+var django_document = __nccwpck_require__(1617);
+// EXTERNAL MODULE: ./lib/errors.js
+var errors = __nccwpck_require__(2409);
+;// CONCATENATED MODULE: ./lib/server/status.js
+
+
+const HEADER = 'deploy-django status 1';
+/** Asks what is true now; nothing is changed. `script` is transaction.sh. */
+async function askStatus(connection, script, directory) {
+    const finished = await connection.reach(['sh', '-s', 'status', directory], { stdin: script, timeoutMs: 180_000 });
+    const status = parseStatus(finished.stdout);
+    if (status)
+        return status;
+    throw new errors/* DeployError */.sH('internal', {
+        what: 'The server did not say how it is',
+        seen: (finished.stderr || finished.stdout).trim().slice(-500),
+    });
+}
+/** Reads the answer; undefined when it is not whole. */
+function parseStatus(text) {
+    const lines = text.split('\n');
+    const start = lines.indexOf(HEADER);
+    const end = lines.indexOf('end', start);
+    if (start < 0 || end < 0)
+        return undefined;
+    const told = lines.slice(start + 1, end);
+    const all = (word) => told.flatMap((line) => (line.startsWith(`${word} `) ? [line.slice(word.length + 1)] : []));
+    const open = new Map(all('open').map((line) => [line.split(' ')[0] ?? '', line.split(' ')[1] ?? '']));
+    const [migrations, http] = ['migrations', 'http'].map((word) => (0,django_document/* findDocument */.$)(all(word)[0] ?? ''));
+    return {
+        lock: all('lock')[0],
+        containers: all('container').map(readContainer),
+        migrations: migrations && { rows: (0,django_document/* readRows */.aK)(migrations), trouble: (0,django_document/* readProbeError */.Tl)(migrations)?.message },
+        http: http && (0,django_document/* readHttpReport */.x$)(http),
+        deployments: all('deployment')
+            .map((line) => readDeployment(line, open))
+            .reverse(),
+        disk: {
+            files: Number(all('files')[0] ?? 0) * 1024,
+            images: all('image').reduce((sum, line) => sum + Number(line.split(' ')[1] ?? 0), 0),
+        },
+    };
+}
+function readContainer(line) {
+    const [service = '', state = '', health = '', restarts = '', image = ''] = line.split(' ');
+    return { service, state, health: known(health), restarts: Number(restarts), image };
+}
+function readDeployment(line, open) {
+    const [begun = '', id = '', release = '', ended = '', word = '', step = ''] = line.split(' ');
+    const outcome = open.has(id) ? (open.get(id) === 'running' ? 'running' : 'interrupted') : readWord(word);
+    const isDone = outcome === 'committed' || outcome === 'unchanged';
+    return { id, release, begun, ended: known(ended), outcome, step: isDone ? undefined : known(step) };
+}
+function readWord(word) {
+    return word === 'committed' || word === 'unchanged' || word === 'back' ? word : 'failed';
+}
+function known(word) {
+    return word === '-' || word === '' ? undefined : word;
+}
+
+;// CONCATENATED MODULE: ./lib/commands/status.js
+
+
+
+
+
+
+/** Reports what a server serves. It only looks: also while a deployment runs, and where nothing was ever deployed. */
+async function status_status(inputs, { run, folder, signal, assets }) {
+    const connection = await (0,server_connection/* connect */.Ng)(run, inputs, folder, signal);
+    const script = assets.transaction.toString();
+    const found = await (0,find/* findProject */.t)(connection, script, inputs.directory);
+    const now = found.directory === undefined ? undefined : await askStatus(connection, script, found.directory);
+    const report = reportStatus(inputs.host.address, found, now);
+    for (const [name, value] of Object.entries(statusOutputs(report)))
+        (0,core/* setOutput */.uH)(name, value);
+    await (0,log/* writeSummary */.Sy)(renderStatus(report));
+    (0,core/* info */.pq)(statusHeadline(report));
+    report.containers.forEach(({ service, state, health, image }) => (0,log/* show */.WU)(`  ${service} ${state} ${health ?? ''} ${image}`));
+    report.deployments.forEach(({ begun, id, outcome }) => (0,log/* show */.WU)(`  ${begun} ${id} ${outcome}`));
+}
+
+
+/***/ }),
+
+/***/ 4886:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   GG: () => (/* binding */ walk),
+/* harmony export */   WR: () => (/* binding */ watchToEnd),
+/* harmony export */   dT: () => (/* binding */ healthQuestion)
+/* harmony export */ });
+/* unused harmony export durations */
+/* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(1617);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(2409);
+/* harmony import */ var _report_log_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(3129);
+/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(2820);
+/* harmony import */ var _server_release_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(1931);
+/* harmony import */ var _server_stage_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(3448);
+/* harmony import */ var _server_transaction_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(1522);
+/* harmony import */ var _state_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(9609);
+
+
+
+
+
+
+
+
+/** Sends what was decided, walks it on the server, and fills the report; throws when the goal was not reached. */
+async function walk(connection, context, transaction, plan, server, report) {
+    const files = [
+        { path: 'steps', content: plan.steps.map((step) => `${step}\n`).join(''), mode: 0o600 },
+        ...(0,_server_stage_js__WEBPACK_IMPORTED_MODULE_5__/* .writeFacts */ .Rz)('.', { approved: plan.approved }),
+        ...(plan.http === undefined ? [] : [{ path: 'http.json', content: `${plan.http}\n`, mode: 0o600 }]),
+    ];
+    await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_5__/* .send */ .tN)(context.run, connection, `${transaction.directory}/.deploy/plans/${transaction.id}`, files, context.folder);
+    (0,_state_js__WEBPACK_IMPORTED_MODULE_7__/* .saveFollowed */ ._q)({ tid: transaction.id, directory: transaction.directory });
+    const ending = await (0,_report_log_js__WEBPACK_IMPORTED_MODULE_2__/* .group */ .Os)(`Transaction ${transaction.id} on the server`, () => watch((show) => (0,_server_transaction_js__WEBPACK_IMPORTED_MODULE_6__/* .transact */ .hL)(connection, transaction, show, context.signal))).catch(async (cause) => {
+        // It goes on without us, and which release will answer is not known.
+        report.serving = undefined;
+        // From here `post` follows; this process has seconds to live.
+        if (context.signal.aborted)
+            throw cancelled(await (0,_server_transaction_js__WEBPACK_IMPORTED_MODULE_6__/* .askToTurnBack */ .hH)(connection, transaction), cause);
+        throw cause;
+    });
+    (0,_state_js__WEBPACK_IMPORTED_MODULE_7__/* .forgetFollowed */ .eY)();
+    reportEnding(ending, server, report);
+}
+function cancelled(asked, cause) {
+    return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('aborted', {
+        what: 'The job was cancelled while the deployment ran on the server',
+        why: asked
+            ? 'it turns back at its next safe point, never in a running migration'
+            : 'the server could not be asked to turn back, so the deployment goes on to its end',
+        fix: 'see at the end of the post step what serves; run the job again to deploy',
+        cause,
+    });
+}
+/** What `post` does for a main step that was cancelled: follow to the end, for `limit` milliseconds at most. */
+async function watchToEnd(connection, transaction, limit) {
+    return await watch((show) => (0,_server_transaction_js__WEBPACK_IMPORTED_MODULE_6__/* .followToEnd */ .cm)(connection, transaction, show, AbortSignal.timeout(limit)));
+}
+/** How the health question of the inputs is put. */
+function healthQuestion(inputs) {
+    return { url: inputs.healthUrl, headers: inputs.healthHeaders, status: inputs.healthStatus };
+}
+async function watch(work) {
+    const progress = (0,_report_log_js__WEBPACK_IMPORTED_MODULE_2__/* .showProgress */ .Rh)();
+    try {
+        return await work(progress.show);
+    }
+    finally {
+        progress.stop();
+    }
+}
+function reportEnding(ending, server, report) {
+    const migrate = ending.documents.get('migrate');
+    report.applied = migrate ? (0,_django_document_js__WEBPACK_IMPORTED_MODULE_0__/* .readMigrateReport */ .OI)(migrate).applied : [];
+    report.steps = durations(ending.journal);
+    report.serving = ending.word === 'committed' ? report.version : (0,_server_release_js__WEBPACK_IMPORTED_MODULE_4__/* .versionOf */ .E4)(server, ending.serves);
+    const failure = (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_3__/* .explainEnding */ .TG)(ending);
+    if (failure)
+        throw failure;
+}
+/** Seconds between the begin and the end of each step. */
+function durations(journal) {
+    const begun = new Map();
+    return journal.flatMap((line) => {
+        const time = Date.parse(line.time);
+        if (line.state === 'begin' && !begun.has(line.step))
+            begun.set(line.step, time);
+        const start = begun.get(line.step);
+        if (start === undefined || (line.state !== 'end' && line.state !== 'fail'))
+            return [];
+        return [{ name: line.step, seconds: (time - start) / 1000 }];
+    });
+}
+
+
+/***/ }),
+
+/***/ 6526:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   $N: () => (/* binding */ canonical),
+/* harmony export */   $t: () => (/* binding */ placeOf),
+/* harmony export */   CB: () => (/* binding */ textsOf),
+/* harmony export */   PJ: () => (/* binding */ parseSource),
+/* harmony export */   b6: () => (/* binding */ textOf),
+/* harmony export */   c3: () => (/* binding */ listOf),
+/* harmony export */   fq: () => (/* binding */ pairsOf),
+/* harmony export */   sm: () => (/* binding */ valuesOf),
+/* harmony export */   vs: () => (/* binding */ isValues)
+/* harmony export */ });
+/* harmony import */ var yaml__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3645);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(2409);
 
 
 /** Reads a YAML file; a mistake in it becomes an error with line and column. */
 function parseSource(path, text) {
-    const lines = new dist/* LineCounter */.HN();
-    const document = (0,dist/* parseDocument */.Tp)(text, { lineCounter: lines, merge: true, logLevel: 'silent' });
+    const lines = new yaml__WEBPACK_IMPORTED_MODULE_0__/* .LineCounter */ .HN();
+    const document = (0,yaml__WEBPACK_IMPORTED_MODULE_0__/* .parseDocument */ .Tp)(text, { lineCounter: lines, merge: true, logLevel: 'silent' });
     const place = (offset) => {
         const { line, col } = lines.linePos(offset);
         return { file: path, line, column: col };
@@ -37238,7 +38716,7 @@ function parseSource(path, text) {
     const [mistake] = document.errors;
     if (mistake) {
         const at = place(mistake.pos[0]);
-        throw new errors/* DeployError */.sH('compose-invalid', {
+        throw new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('compose-invalid', {
             what: `${path} is not valid YAML`,
             seen: mistake.message,
             fix: `correct line ${at.line}, column ${at.column} of ${path}`,
@@ -37252,7 +38730,7 @@ function parseSource(path, text) {
 function placeOf(source, path) {
     for (let depth = path.length; depth > 0; depth--) {
         const node = source.document.getIn(path.slice(0, depth), true);
-        if ((0,dist/* isNode */.Ll)(node) && node.range)
+        if ((0,yaml__WEBPACK_IMPORTED_MODULE_0__/* .isNode */ .Ll)(node) && node.range)
             return source.place(node.range[0]);
     }
     return { file: source.path };
@@ -37296,7 +38774,708 @@ function canonical(value) {
     return JSON.stringify(value, (_, inner) => isValues(inner) ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1))) : inner);
 }
 
-;// CONCATENATED MODULE: ./lib/compose/variable.js
+
+/***/ }),
+
+/***/ 7643:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   S: () => (/* binding */ readEnvFile),
+/* harmony export */   b: () => (/* binding */ checkEnvFiles)
+/* harmony export */ });
+/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6760);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(2409);
+/* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6526);
+/* harmony import */ var _variable_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(9627);
+
+
+
+
+const NAME = /[^\S\n]*(?:export[^\S\n]+)?(?!export\b)([A-Za-z_][\w.-]*)[^\S\n]*[=:]([^\S\n]*)/y;
+const NOTHING = /[^\S\n]*(?:#[^\n]*)?(?:\n|$)/y;
+const SINGLE = /'([^']*)'/y;
+const DOUBLE = /"((?:\\[^]|[^"\\])*)"/y;
+const LINE = /[^\n]*/y;
+/** What every version of Compose makes of a backslash in double quotes. */
+const ESCAPES = { n: '\n', r: '\r', '"': '"', '\\': '\\', $: '$$' };
+const IN_SINGLE_QUOTES = "put the value in single quotes, as in SECRET_KEY='ab$cd'";
+/** Reads an env file as Compose does; `known` are settings that its values may refer to besides those above them. */
+function readEnvFile(text, known = new Map()) {
+    const values = new Map();
+    const misread = [];
+    let at = 0;
+    const take = (pattern) => {
+        pattern.lastIndex = at;
+        const found = pattern.exec(text);
+        if (found)
+            at = pattern.lastIndex;
+        return found ?? undefined;
+    };
+    while (at < text.length) {
+        if (take(NOTHING))
+            continue;
+        const line = text.slice(0, at).split('\n').length;
+        const refuse = (why, fix) => void misread.push({ line, why, fix });
+        const [, name, space = ''] = take(NAME) ?? [];
+        const value = name === undefined ? undefined : readValue(take, text[at], space, refuse);
+        if (name === undefined)
+            refuse('it does not have the form NAME=value', 'write NAME=value, or # before a remark');
+        else if (value !== undefined)
+            values.set(name, fill(value, new Map([...known, ...values]), refuse));
+        if (misread.at(-1)?.line === line)
+            take(LINE);
+    }
+    return { values, misread };
+}
+/** The value with its quotes and escapes undone, in which `$$` stands for a dollar sign and `$` for a variable. */
+function readValue(take, quote, space, refuse) {
+    if (quote !== "'" && quote !== '"')
+        return readPlain(take(LINE)?.[0] ?? '', space, refuse);
+    const [, inside] = take(quote === "'" ? SINGLE : DOUBLE) ?? [];
+    if (inside === undefined) {
+        refuse('a quote is opened and never closed', 'close it, or put the other kind of quotes around the value');
+        take(/[^]*/y);
+    }
+    else if (quote === "'" && inside.endsWith('\\')) {
+        refuse('Compose takes a quote behind a backslash as a part of the value', 'use double quotes, and \\\\ for a backslash');
+    }
+    else if (quote === '"' && /\\[^nr"\\$]/.test(inside.replaceAll('\\\\', ''))) {
+        refuse('versions of Compose read this backslash in double quotes differently', IN_SINGLE_QUOTES);
+    }
+    else if (!take(NOTHING)) {
+        refuse('text stands behind the closing quote', 'put other quotes around the whole value, or # before a remark');
+    }
+    else if (quote === "'") {
+        return inside.replaceAll('$', '$$$$');
+    }
+    else {
+        refuseDoubled(inside.replace(/\\[^]/g, ''), refuse);
+        return inside.replace(/\\([^])|\$(?![A-Za-z_{])/g, (_, escaped) => escaped === undefined ? '$$' : (ESCAPES[escaped] ?? escaped));
+    }
+    return undefined;
+}
+function readPlain(line, space, refuse) {
+    if (/\t#/.test(line) || (space !== '' && line.startsWith('#'))) {
+        refuse('Compose does not take this # as the begin of a remark', 'put quotes around the value, or a space before the #');
+    }
+    const value = line.replace(/ +#.*$/, '').trimEnd();
+    refuseDoubled(value, refuse);
+    return value.replace(/\$(?![A-Za-z_{])/g, '$$$$');
+}
+/** Nobody can tell whether the file was written for Compose or holds what a generator of passwords gave. */
+function refuseDoubled(text, refuse) {
+    if (text.includes('$$'))
+        refuse('Compose makes one dollar sign of two', IN_SINGLE_QUOTES);
+}
+/** The value with its variables filled in. One in braces that is not known here may be known on the server. */
+function fill(value, known, refuse) {
+    const text = value.replaceAll('$$', '\0');
+    const isLost = [...text.matchAll(/\$([A-Za-z_]\w*)/g)].some(([, name = '']) => !known.has(name));
+    const isBroken = !(0,_variable_js__WEBPACK_IMPORTED_MODULE_3__/* .isWhole */ .wP)(text) || /\$\{(?![A-Za-z_]\w*(:?[-?+]|\}))/.test(text);
+    if (isLost || isBroken) {
+        refuse('a dollar sign begins a variable for Compose, and what stands behind it would be lost', IN_SINGLE_QUOTES);
+    }
+    return (0,_variable_js__WEBPACK_IMPORTED_MODULE_3__/* .interpolate */ .GW)(value, Object.fromEntries(known)) ?? '';
+}
+/** Stops for shipped env files that Compose would read differently from who wrote them; `format: raw` is read as it is. */
+function checkEnvFiles({ folder, services }, files) {
+    const raw = [...services.values()]
+        .flatMap(({ values }) => (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .listOf */ .c3)(values['env_file']).filter(_document_js__WEBPACK_IMPORTED_MODULE_2__/* .isValues */ .vs))
+        .filter((entry) => entry['format'] === 'raw')
+        .flatMap((entry) => [(0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(entry['path']) ?? '', node_path__WEBPACK_IMPORTED_MODULE_0__.posix.join(folder, (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(entry['path']) ?? '')])
+        .map((path) => node_path__WEBPACK_IMPORTED_MODULE_0__.posix.normalize(path));
+    const known = readEnvFile(files.find(({ path }) => path === '.env')?.content ?? '').values;
+    const checked = files.filter(({ path }) => path === '.env' || !raw.includes(path));
+    (0,_errors_js__WEBPACK_IMPORTED_MODULE_1__/* .checkAll */ .K7)(...checked.map((file) => () => checkEnvFile(file, file.path === '.env' ? new Map() : known)));
+}
+function checkEnvFile({ path, content }, known) {
+    const { misread } = readEnvFile(content, known);
+    if (misread.length === 0)
+        return;
+    const lines = misread.map(({ line }) => line);
+    throw new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('input-invalid', {
+        what: `The env file ${path} would not arrive as it is written: line ${[...new Set(lines)].join(', ')}`,
+        why: misread.map(({ line, why }) => `line ${line}: ${why}`).join('\n'),
+        fix: [...new Set(misread.map(({ fix }) => fix))].join('\n'),
+    });
+}
+
+
+/***/ }),
+
+/***/ 6874:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   Ob: () => (/* binding */ readMount),
+/* harmony export */   g5: () => (/* binding */ withSource),
+/* harmony export */   hU: () => (/* binding */ covers)
+/* harmony export */ });
+/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6760);
+/* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6526);
+/* harmony import */ var _variable_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(9627);
+
+
+
+/** Reads one entry of `volumes:`, short or long. */
+function readMount(entry) {
+    if (typeof entry === 'string')
+        return readShort(entry);
+    if (!(0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .isValues */ .vs)(entry))
+        return undefined;
+    const kind = (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .textOf */ .b6)(entry['type']);
+    return {
+        kind: kind === 'bind' || kind === 'volume' || kind === 'tmpfs' ? kind : 'other',
+        source: (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .textOf */ .b6)(entry['source']),
+        target: (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .textOf */ .b6)(entry['target']) ?? '',
+        readOnly: entry['read_only'] === true,
+        creates: (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(entry['bind'])['create_host_path'] === true,
+    };
+}
+function readShort(text) {
+    const [first = '', target, mode = ''] = (0,_variable_js__WEBPACK_IMPORTED_MODULE_2__/* .splitOutside */ .kO)(text, ':');
+    if (target === undefined)
+        return { kind: 'volume', source: undefined, target: first, readOnly: false, creates: false };
+    const source = (0,_variable_js__WEBPACK_IMPORTED_MODULE_2__/* .interpolate */ .GW)(first);
+    // Without a default the variable may as well hold the name of a volume; a path is the usual case.
+    const bind = source === undefined || /^[./~]/.test(source);
+    const readOnly = mode.split(',').includes('ro');
+    return { kind: bind ? 'bind' : 'volume', source: first, target, readOnly, creates: bind };
+}
+/** The mount as a long entry with another source; everything else in it stays. */
+function withSource(entry, source) {
+    if ((0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .isValues */ .vs)(entry))
+        return { ...entry, type: 'bind', source };
+    if (typeof entry !== 'string')
+        return entry;
+    const [, ...rest] = (0,_variable_js__WEBPACK_IMPORTED_MODULE_2__/* .splitOutside */ .kO)(entry, ':');
+    return [source, ...rest].join(':');
+}
+/** Whether the mount lies over this path in the container. */
+function covers(mount, path) {
+    if (mount.kind === 'tmpfs' || mount.kind === 'other')
+        return false;
+    const target = node_path__WEBPACK_IMPORTED_MODULE_0__.posix.normalize((0,_variable_js__WEBPACK_IMPORTED_MODULE_2__/* .interpolate */ .GW)(mount.target) ?? mount.target).replace(/(.)\/$/, '$1');
+    return path === target || path.startsWith(target === '/' ? '/' : `${target}/`);
+}
+
+
+/***/ }),
+
+/***/ 9815:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   $I: () => (/* binding */ findNeeds),
+/* harmony export */   Q1: () => (/* binding */ checkNeeds),
+/* harmony export */   gQ: () => (/* binding */ askable)
+/* harmony export */ });
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(2409);
+/* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6526);
+/* harmony import */ var _env_file_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(7643);
+/* harmony import */ var _pin_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(7064);
+/* harmony import */ var _variable_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(9627);
+
+
+
+
+
+/** Compose has a value for these by itself. */
+const GIVEN = ['PATH', 'HOME', 'COMPOSE_PROJECT_NAME', 'DOCKER_HOST', 'DOCKER_CONTEXT', 'XDG_RUNTIME_DIR'];
+/** Finds what the server must have, before anything is built. */
+function findNeeds({ project, repository, shipped }) {
+    const images = new Map([...project.services.values()].filter(({ build }) => build).map(({ name }) => [name, 'built']));
+    const envPaths = shipped.map(({ path }) => path);
+    const { model, required } = (0,_pin_js__WEBPACK_IMPORTED_MODULE_3__/* .pin */ .y)({ project, name: 'any', release: 'any', images, repository, envPaths, profiles: [] });
+    const settings = shipped.find(({ path }) => path === '.env');
+    const own = settings ? [...(0,_env_file_js__WEBPACK_IMPORTED_MODULE_2__/* .readEnvFile */ .S)(settings.content).values.keys()] : [];
+    const missing = textsIn(model).flatMap((text) => (0,_variable_js__WEBPACK_IMPORTED_MODULE_4__/* .missingIn */ .EH)(text, (name) => [...GIVEN, ...own].includes(name)));
+    return {
+        envFiles: required,
+        variables: [...new Set(missing)].sort(),
+    };
+}
+/**
+ * The env files that the server can be asked about; others are only missed when the plan is made. Above a directory that
+ * is not there yet nothing can be looked up.
+ */
+function askable({ envFiles }) {
+    const all = [...new Set([...envFiles.values()].flat())];
+    return all.filter((path) => /^[A-Za-z0-9_.\/][A-Za-z0-9_.@+\/-]*$/.test(path) && !path.startsWith('../'));
+}
+/** Stops when the server does not have what the active services need. */
+function checkNeeds(needs, active, has, { files }) {
+    const annotation = { file: files[0] ?? '' };
+    const wanted = active.flatMap((service) => needs.envFiles.get(service) ?? []);
+    const absent = askable(needs).filter((path) => wanted.includes(path) && !has.files.includes(path));
+    const unset = needs.variables.filter((name) => !has.settings.includes(name));
+    (0,_errors_js__WEBPACK_IMPORTED_MODULE_0__/* .checkAll */ .K7)(() => {
+        if (absent.length === 0)
+            return;
+        throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('env-file-missing', {
+            what: 'The Compose file names env files that are neither shipped nor on the server',
+            seen: absent.join('\n'),
+            fix: 'put them into the directory on the server, or ship them with `env-file` (.env) and `env-files`',
+            annotation,
+        });
+    }, () => {
+        if (unset.length === 0)
+            return;
+        throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('variable-missing', {
+            what: 'The Compose file uses variables that are set nowhere',
+            seen: unset.join(' '),
+            why: 'Compose would make them empty: empty passwords are made this way',
+            fix: 'set them in `.env` on the server or in `env-file`, or give them a default: ${NAME:-value}',
+            annotation,
+        });
+    });
+}
+function textsIn(value) {
+    if (typeof value === 'string')
+        return [value];
+    if (Array.isArray(value))
+        return value.flatMap(textsIn);
+    return (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .isValues */ .vs)(value) ? Object.values(value).flatMap(textsIn) : [];
+}
+
+
+/***/ }),
+
+/***/ 7064:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   y: () => (/* binding */ pin)
+/* harmony export */ });
+/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6760);
+/* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6526);
+/* harmony import */ var _mount_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6874);
+/* harmony import */ var _shipment_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(4249);
+/* harmony import */ var _variable_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(9627);
+
+
+
+
+
+/** Pins the model: no build sections, images by digest, files of the repository by their content. */
+function pin(pins) {
+    const files = new Map();
+    const required = new Map();
+    const notes = new Set();
+    const { project, repository } = pins;
+    const move = (text, mount) => {
+        const known = (0,_variable_js__WEBPACK_IMPORTED_MODULE_4__/* .knownPath */ .ry)(text);
+        const path = known && insideRepository(project.folder, known.path);
+        if (!known || path === undefined)
+            return text;
+        if (mount && isData(mount, path, repository)) {
+            if (repository.files.has(path) ||
+                (0,_shipment_js__WEBPACK_IMPORTED_MODULE_3__/* .membersOf */ .lS)(repository, path).some((file) => !node_path__WEBPACK_IMPORTED_MODULE_0__.posix.basename(file).startsWith('.'))) {
+                notes.add(`${path} is in the repository, but looks like data of the server: it is not shipped`);
+            }
+            return text;
+        }
+        const shipped = (0,_shipment_js__WEBPACK_IMPORTED_MODULE_3__/* .ship */ .dx)(repository, path);
+        if (!shipped)
+            return text;
+        for (const file of shipped.files)
+            files.set(file.path, file);
+        return known.rebuild(`./.deploy/${shipped.path}`);
+    };
+    const services = Object.entries((0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(project.model['services'])).map(([name, values]) => {
+        const envFiles = pinEnvFiles((0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(values), pins, move);
+        required.set(name, envFiles.required);
+        return [name, pinService(name, (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(values), pins, envFiles.entries, move)];
+    });
+    const kept = Object.entries(project.model).filter(([key]) => !key.startsWith('x-') && key !== 'version');
+    const model = {
+        ...Object.fromEntries(kept),
+        name: pins.name,
+        services: Object.fromEntries(services),
+        ...pinDefinitions('configs', project, move),
+        ...pinDefinitions('secrets', project, move),
+    };
+    return { model, files: [...files.values()], required, notes: [...notes] };
+}
+function pinService(name, values, { images, profiles }, envFiles, move) {
+    const { build: _, develop: __, ...rest } = values;
+    const image = images.get(name);
+    // The digest is all there is to pull, and the server's login lives for one pull only.
+    const { pull_policy: ___, ...unpulled } = rest;
+    return {
+        ...(image === undefined ? rest : { ...unpulled, image }),
+        ...((0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .textsOf */ .CB)(values['profiles']).some((profile) => ['*', profile].some((one) => profiles.includes(one)))
+            ? { profiles: undefined }
+            : {}),
+        ...(envFiles.length > 0 ? { env_file: envFiles } : {}),
+        ...(values['volumes'] === undefined
+            ? {}
+            : { volumes: (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .listOf */ .c3)(values['volumes']).map((entry) => pinVolume(entry, move)) }),
+        ...(values['label_file'] === undefined
+            ? {}
+            : { label_file: (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .textsOf */ .CB)(values['label_file']).map((path) => move(path)) }),
+    };
+}
+function pinVolume(entry, move) {
+    const mount = (0,_mount_js__WEBPACK_IMPORTED_MODULE_2__/* .readMount */ .Ob)(entry);
+    if (mount?.kind !== 'bind' || mount.source === undefined)
+        return entry;
+    const source = move(mount.source, mount);
+    return source === mount.source ? entry : (0,_mount_js__WEBPACK_IMPORTED_MODULE_2__/* .withSource */ .g5)(entry, source);
+}
+function pinEnvFiles(values, pins, move) {
+    const required = [];
+    const entries = (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .listOf */ .c3)(values['env_file']).map((entry) => {
+        const text = (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .isValues */ .vs)(entry) ? (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .textOf */ .b6)(entry['path']) : (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .textOf */ .b6)(entry);
+        if (text === undefined)
+            return entry;
+        const known = (0,_variable_js__WEBPACK_IMPORTED_MODULE_4__/* .knownPath */ .ry)(text);
+        const path = known && node_path__WEBPACK_IMPORTED_MODULE_0__.posix.normalize(known.path);
+        const inside = known && insideRepository(pins.project.folder, known.path);
+        const shipped = pins.envPaths.find((candidate) => candidate === path || candidate === inside);
+        const put = (place) => ((0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .isValues */ .vs)(entry) ? { ...entry, path: place } : place);
+        if (known && shipped !== undefined)
+            return put(known.rebuild(`./.deploy/releases/${pins.release}/env/${shipped}`));
+        // A committed .env holds settings for developing; the server's own is also what fills the variables.
+        const moved = path === '.env' ? text : move(text);
+        if (moved !== text)
+            return put(moved);
+        const optional = (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .isValues */ .vs)(entry) && entry['required'] === false;
+        if (!optional && path !== undefined && !(0,_variable_js__WEBPACK_IMPORTED_MODULE_4__/* .hasVariable */ .$u)(text) && !path.startsWith('.deploy/')) {
+            (0,_shipment_js__WEBPACK_IMPORTED_MODULE_3__/* .checkPath */ .Cg)(path.replace(/^\//, ''));
+            required.push(path);
+        }
+        return entry;
+    });
+    return { entries, required };
+}
+/** Those that a service uses: what only a build needs must not be asked for on the server. */
+function pinDefinitions(kind, project, move) {
+    const used = new Set([...project.services.values()].flatMap(({ values }) => (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .listOf */ .c3)(values[kind]).map((entry) => ((0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .isValues */ .vs)(entry) ? (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .textOf */ .b6)(entry['source']) : (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .textOf */ .b6)(entry)))));
+    const all = Object.entries((0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(project.model[kind])).filter(([name]) => used.has(name));
+    const pinned = all.map(([name, definition]) => {
+        const file = (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .isValues */ .vs)(definition) ? (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .textOf */ .b6)(definition['file']) : undefined;
+        return [name, (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .isValues */ .vs)(definition) && file !== undefined ? { ...definition, file: move(file) } : definition];
+    });
+    return project.model[kind] === undefined ? {} : { [kind]: Object.fromEntries(pinned) };
+}
+function insideRepository(folder, path) {
+    if (/^[/~]/.test(path) || path === '')
+        return undefined;
+    const joined = node_path__WEBPACK_IMPORTED_MODULE_0__.posix.join(folder, path).replace(/(.)\/$/, '$1');
+    return joined === '..' || joined.startsWith('../') || joined.startsWith('.deploy/') ? undefined : joined;
+}
+const DATA = /^(\w*data|db|database|media|uploads?|storage|backups?|logs?|volumes?)$/;
+/** What a container writes must stay where it is: a shipped file is replaced with the next change in the repository. */
+function isData({ readOnly, target }, path, repository) {
+    if (readOnly || /^\/(etc|usr|docker-entrypoint-initdb\.d)(\/|$)/.test(target))
+        return false;
+    if (repository.files.has(path))
+        return /\.(sqlite3?|db|log)$/.test(path);
+    return [path, target].some((place) => DATA.test(node_path__WEBPACK_IMPORTED_MODULE_0__.posix.basename(place)));
+}
+
+
+/***/ }),
+
+/***/ 8362:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   C: () => (/* binding */ shippedEnvFiles),
+/* harmony export */   c: () => (/* binding */ makeRelease)
+/* harmony export */ });
+/* harmony import */ var node_crypto__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(7598);
+/* harmony import */ var yaml__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(3645);
+/* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6526);
+/* harmony import */ var _pin_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(7064);
+/* harmony import */ var _shipment_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(4249);
+
+
+
+
+
+/** Makes the release: the whole pinned model, with every `${VARIABLE}` left for the server to fill in. */
+function makeRelease(facts) {
+    const { project, name, id, roles, images, repository } = facts;
+    const shipped = shippedEnvFiles(facts);
+    const envPaths = shipped.map(({ path }) => path);
+    const { model, files, required, notes } = (0,_pin_js__WEBPACK_IMPORTED_MODULE_3__/* .pin */ .y)({
+        project,
+        name,
+        release: id,
+        images,
+        repository,
+        envPaths,
+        profiles: facts.profiles,
+    });
+    const compose = (0,yaml__WEBPACK_IMPORTED_MODULE_1__/* .stringify */ .As)(model, { sortMapEntries: true, lineWidth: 0, aliasDuplicateObjects: false, version: '1.1' });
+    const active = [...roles.replaced.map(({ service }) => service), ...roles.data, ...roles.others];
+    return {
+        compose,
+        roles,
+        images,
+        env: envPaths.includes('.env') ? 'shipped' : 'server',
+        requiredEnvFiles: [...new Set(active.flatMap((service) => required.get(service) ?? []))].sort(),
+        files,
+        envFiles: shipped.map(({ path, content }) => ({ path: `env/${path}`, content: Buffer.from(content), mode: 0o600 })),
+        fingerprint: (0,node_crypto__WEBPACK_IMPORTED_MODULE_0__.createHash)('sha256')
+            .update(compose.replaceAll(`.deploy/releases/${id}/`, '.deploy/releases/-/'))
+            .update((0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .canonical */ .$N)(shipped))
+            .digest('hex'),
+        notes: [
+            ...notes,
+            ...envPaths
+                .filter((path) => path !== '.env' && !compose.includes(`/env/${path}`))
+                .map((path) => `no service names the env file ${path}`),
+        ],
+    };
+}
+/** `env-file` is another way to write `.env` in `env-files`, and wins over it. */
+function shippedEnvFiles({ envFile, envFiles }) {
+    const all = new Map(envFiles.map(({ path, content }) => [path, content]));
+    if (envFile !== undefined)
+        all.set('.env', envFile);
+    return [...all]
+        .map(([path, content]) => ({ path, content }))
+        .sort((a, b) => (a.path < b.path ? -1 : 1))
+        .map((file) => {
+        (0,_shipment_js__WEBPACK_IMPORTED_MODULE_4__/* .checkPath */ .Cg)(file.path);
+        return file;
+    });
+}
+
+
+/***/ }),
+
+/***/ 9323:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   KR: () => (/* binding */ chooseProfiles),
+/* harmony export */   LF: () => (/* binding */ assignRoles),
+/* harmony export */   PO: () => (/* binding */ activeServices),
+/* harmony export */   RP: () => (/* binding */ checkServices),
+/* harmony export */   rZ: () => (/* binding */ checkProfiles)
+/* harmony export */ });
+/* unused harmony exports isActive, hasOwnData */
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(2409);
+
+/** Decides for every active service whether the release replaces it, and in which order. */
+function assignRoles({ project, groups, django, services, profiles }) {
+    const active = activeServices(project, services, profiles);
+    const built = new Set(groups.flatMap((group) => group.services));
+    const oneShots = findOneShots(active).filter((name) => !services.includes(name));
+    const jobs = inOrder(project, oneShots.filter((name) => built.has(name)));
+    const running = active.filter(({ name }) => !jobs.includes(name));
+    const above = (service) => dependsOnAny(project, service.name, django.services);
+    const wanted = running.filter((service) => {
+        if (services.length > 0)
+            return services.includes(service.name);
+        return built.has(service.name) && !isBackend(service, project, django, above(service));
+    });
+    const names = wanted.map(({ name }) => name);
+    const kept = inOrder(project, running.filter(({ name }) => !names.includes(name)).map(({ name }) => name));
+    const isFront = (name) => dependsOnAny(project, name, names) || isProxy(project, name, names);
+    return {
+        replaced: names
+            .map((service) => ({ level: levelOf(project, service, names), service }))
+            .sort((a, b) => a.level - b.level || (a.service < b.service ? -1 : 1)),
+        data: kept.filter((name) => !isFront(name)),
+        others: kept.filter(isFront),
+        once: oneShots.filter((name) => !built.has(name)),
+        jobs,
+        django: djangoService(project, django, names, services),
+        fronts: running.flatMap(({ name, ports }) => ports.map((port) => ({ service: name, port }))),
+    };
+}
+/** The services that the input names, and those that Compose would start by itself. */
+function activeServices(project, services, profiles) {
+    return [...project.services.values()].filter((service) => services.includes(service.name) || isActive(service, profiles));
+}
+/** The active profiles: those of the input, else those that the env file names. */
+function chooseProfiles(given, settings) {
+    return given.length > 0 ? given : (settings ?? '').split(',').filter((profile) => profile !== '');
+}
+/** Stops when no service that is built here is active: the release would replace nothing. */
+function checkProfiles(project, groups, services, profiles) {
+    const built = groups.flatMap((group) => group.services);
+    if (activeServices(project, services, profiles).some(({ name }) => built.includes(name)))
+        return;
+    const known = built.flatMap((name) => project.services.get(name)?.profiles ?? []);
+    throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('compose-invalid', {
+        what: 'No service would be replaced by this release',
+        seen: `active profiles: ${profiles.join(', ') || 'none'}; profiles of the services that are built here: ${known.join(', ') || 'none'}`,
+        why: 'all services that are built here belong to profiles that are not active',
+        fix: `set profiles: ${known[0] ?? '<name>'}, or COMPOSE_PROFILES in .env, or name the services: services: ${built[0]}`,
+        annotation: { file: project.files[0] ?? '' },
+    });
+}
+/** Whether Compose would start the service by itself. */
+function isActive({ profiles }, active) {
+    return profiles.length === 0 || active.includes('*') || profiles.some((profile) => active.includes(profile));
+}
+/** Whether the service keeps something: a volume or a writable bind mount. */
+function hasOwnData({ mounts }) {
+    return mounts.some(({ kind, readOnly }) => !readOnly && (kind === 'volume' || kind === 'bind'));
+}
+/** A database that is built here: it keeps data, and stands behind the app, not in front of it. */
+function isBackend(service, project, django, above) {
+    if (django.services.includes(service.name) || above || !hasOwnData(service))
+        return false;
+    return service.ports.length === 0 || django.services.some((app) => dependsOnAny(project, app, [service.name]));
+}
+const PROXY = /nginx|traefik|caddy|haproxy|httpd|apache|envoy|proxy/;
+/** A proxy that finds the app by itself: it is published, looks like one, and no replaced service waits for it. */
+function isProxy(project, name, replaced) {
+    const service = project.services.get(name);
+    if (!service || service.ports.length === 0)
+        return false;
+    const looks = PROXY.test(service.image?.split('/').at(-1) ?? '') || PROXY.test(name);
+    return looks && !replaced.some((app) => dependsOnAny(project, app, [name]));
+}
+function findOneShots(services) {
+    const waited = services
+        .flatMap(({ dependsOn }) => dependsOn)
+        .filter(({ condition }) => condition === 'service_completed_successfully')
+        .map(({ service }) => service);
+    return [...new Set(waited)].filter((name) => services.some((service) => service.name === name)).sort();
+}
+function dependsOnAny(project, from, names, seen = new Set()) {
+    if (seen.has(from))
+        return false;
+    seen.add(from);
+    const next = project.services.get(from)?.dependsOn ?? [];
+    return next.some(({ service }) => names.includes(service) || dependsOnAny(project, service, names, seen));
+}
+/** How many replaced services stand in line before this one. */
+function levelOf(project, name, replaced, path = []) {
+    if (path.includes(name))
+        return 0;
+    const next = project.services.get(name)?.dependsOn ?? [];
+    const levels = next.map(({ service }) => levelOf(project, service, replaced, [...path, name]) + (replaced.includes(service) ? 1 : 0));
+    return Math.max(0, ...levels);
+}
+/** The names with what they depend on first. */
+function inOrder(project, names) {
+    const result = [];
+    const seen = new Set();
+    const add = (name) => {
+        if (seen.has(name))
+            return;
+        seen.add(name);
+        for (const { service } of project.services.get(name)?.dependsOn ?? [])
+            add(service);
+        if (names.includes(name))
+            result.push(name);
+    };
+    for (const name of names.toSorted())
+        add(name);
+    return result;
+}
+/** In order: named in `services`, published, asked for by another service, the group's own name. */
+function djangoService(project, django, replaced, services) {
+    const candidates = django.services.filter((name) => replaced.includes(name));
+    const isAsked = (name) => [...project.services.values()].some((other) => !django.services.includes(other.name) && other.dependsOn.some(({ service }) => service === name));
+    const found = services.find((name) => candidates.includes(name)) ??
+        candidates.find((name) => (project.services.get(name)?.ports.length ?? 0) > 0) ??
+        candidates.find(isAsked) ??
+        (candidates.includes(django.name) ? django.name : candidates[0]);
+    if (found !== undefined)
+        return found;
+    throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('compose-invalid', {
+        what: 'No service of the Django image would be replaced',
+        seen: `the image is that of ${django.services.join(', ')}`,
+        fix: `add one of them to the input services: ${django.services.join(' ')}`,
+    });
+}
+/** Stops for names that the Compose file does not have, and for those that the server could not keep. */
+function checkServices(project, services) {
+    const stranger = services.find((name) => !project.services.has(name));
+    if (stranger !== undefined) {
+        throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('input-invalid', {
+            what: `Input services names ${stranger}, which the Compose file does not have`,
+            fix: `use one of: ${[...project.services.keys()].join(', ')}`,
+        });
+    }
+    const odd = [...project.services.keys()].find((name) => !/^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(name));
+    if (odd === undefined)
+        return;
+    throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('compose-invalid', {
+        what: `Service name ${JSON.stringify(odd)} cannot be deployed`,
+        fix: 'start it with a letter or digit',
+    });
+}
+
+
+/***/ }),
+
+/***/ 4249:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   Cg: () => (/* binding */ checkPath),
+/* harmony export */   dx: () => (/* binding */ ship),
+/* harmony export */   lS: () => (/* binding */ membersOf)
+/* harmony export */ });
+/* harmony import */ var node_crypto__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(7598);
+/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6760);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(2409);
+
+
+
+/** The file or folder at this path of the repository; undefined when it is not there or holds nothing but dot-files. */
+function ship(repository, path) {
+    const members = membersOf(repository, path);
+    if (!members.some((member) => !node_path__WEBPACK_IMPORTED_MODULE_1__.posix.basename(member).startsWith('.') || member === path))
+        return undefined;
+    const files = members.map((member) => {
+        checkPath(member);
+        return { path: member, content: repository.read(member), mode: repository.files.get(member) ? 0o755 : 0o644 };
+    });
+    const hash = (0,node_crypto__WEBPACK_IMPORTED_MODULE_0__.createHash)('sha256');
+    for (const file of files) {
+        hash.update(`${node_path__WEBPACK_IMPORTED_MODULE_1__.posix.relative(path, file.path)}\0${file.mode}\0${file.content.length}\0`).update(file.content);
+    }
+    const address = `files/${hash.digest('hex')}/${path === '.' ? 'repository' : node_path__WEBPACK_IMPORTED_MODULE_1__.posix.basename(path)}`;
+    return {
+        path: address,
+        files: files.map((file) => ({ ...file, path: node_path__WEBPACK_IMPORTED_MODULE_1__.posix.join(address, node_path__WEBPACK_IMPORTED_MODULE_1__.posix.relative(path, file.path)) })),
+    };
+}
+/** The files of the repository at or below this path, in a fixed order. */
+function membersOf(repository, path) {
+    if (repository.files.has(path))
+        return [path];
+    const start = path === '.' ? '' : `${path}/`;
+    return [...repository.files.keys()].filter((member) => member.startsWith(start)).sort();
+}
+/** The server reads such paths line by line and word by word, so only plain characters are taken. */
+function checkPath(path) {
+    if (/^[\p{L}\p{N}_.][\p{L}\p{N}_.@+=,/ -]*$/u.test(path) && path === path.trim() && !path.includes('//'))
+        return;
+    throw new _errors_js__WEBPACK_IMPORTED_MODULE_2__/* .DeployError */ .sH('compose-invalid', {
+        what: 'A path that the Compose file names has characters that cannot be deployed',
+        seen: JSON.stringify(path),
+        fix: 'rename it: letters, digits, spaces and . _ - @ + = , are fine',
+    });
+}
+
+
+/***/ }),
+
+/***/ 9627:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   $u: () => (/* binding */ hasVariable),
+/* harmony export */   EH: () => (/* binding */ missingIn),
+/* harmony export */   GW: () => (/* binding */ interpolate),
+/* harmony export */   kO: () => (/* binding */ splitOutside),
+/* harmony export */   ry: () => (/* binding */ knownPath),
+/* harmony export */   wP: () => (/* binding */ isWhole)
+/* harmony export */ });
 /** The index just behind the `}` that closes the `${` at `start`; undefined when nothing closes it. */
 function endOf(text, start) {
     let depth = 0;
@@ -37418,2285 +39597,6 @@ function knownPath(text) {
     return { path: operand, rebuild: (path) => `\${${name}${operator}${path}}` };
 }
 
-;// CONCATENATED MODULE: ./lib/compose/mount.js
-
-
-
-/** Reads one entry of `volumes:`, short or long. */
-function readMount(entry) {
-    if (typeof entry === 'string')
-        return readShort(entry);
-    if (!isValues(entry))
-        return undefined;
-    const kind = textOf(entry['type']);
-    return {
-        kind: kind === 'bind' || kind === 'volume' || kind === 'tmpfs' ? kind : 'other',
-        source: textOf(entry['source']),
-        target: textOf(entry['target']) ?? '',
-        readOnly: entry['read_only'] === true,
-        creates: valuesOf(entry['bind'])['create_host_path'] === true,
-    };
-}
-function readShort(text) {
-    const [first = '', target, mode = ''] = splitOutside(text, ':');
-    if (target === undefined)
-        return { kind: 'volume', source: undefined, target: first, readOnly: false, creates: false };
-    const source = interpolate(first);
-    // Without a default the variable may as well hold the name of a volume; a path is the usual case.
-    const bind = source === undefined || /^[./~]/.test(source);
-    const readOnly = mode.split(',').includes('ro');
-    return { kind: bind ? 'bind' : 'volume', source: first, target, readOnly, creates: bind };
-}
-/** The mount as a long entry with another source; everything else in it stays. */
-function withSource(entry, source) {
-    if (isValues(entry))
-        return { ...entry, type: 'bind', source };
-    if (typeof entry !== 'string')
-        return entry;
-    const [, ...rest] = splitOutside(entry, ':');
-    return [source, ...rest].join(':');
-}
-/** Whether the mount lies over this path in the container. */
-function covers(mount, path) {
-    if (mount.kind === 'tmpfs' || mount.kind === 'other')
-        return false;
-    const target = external_node_path_.posix.normalize(interpolate(mount.target) ?? mount.target).replace(/(.)\/$/, '$1');
-    return path === target || path.startsWith(target === '/' ? '/' : `${target}/`);
-}
-
-// EXTERNAL MODULE: external "node:crypto"
-var external_node_crypto_ = __nccwpck_require__(7598);
-;// CONCATENATED MODULE: ./lib/compose/shipment.js
-
-
-
-/** The file or folder at this path of the repository; undefined when it is not there or holds nothing but dot-files. */
-function ship(repository, path) {
-    const members = membersOf(repository, path);
-    if (!members.some((member) => !external_node_path_.posix.basename(member).startsWith('.') || member === path))
-        return undefined;
-    const files = members.map((member) => {
-        checkPath(member);
-        return { path: member, content: repository.read(member), mode: repository.files.get(member) ? 0o755 : 0o644 };
-    });
-    const hash = (0,external_node_crypto_.createHash)('sha256');
-    for (const file of files) {
-        hash.update(`${external_node_path_.posix.relative(path, file.path)}\0${file.mode}\0${file.content.length}\0`).update(file.content);
-    }
-    const address = `files/${hash.digest('hex')}/${path === '.' ? 'repository' : external_node_path_.posix.basename(path)}`;
-    return {
-        path: address,
-        files: files.map((file) => ({ ...file, path: external_node_path_.posix.join(address, external_node_path_.posix.relative(path, file.path)) })),
-    };
-}
-/** The files of the repository at or below this path, in a fixed order. */
-function membersOf(repository, path) {
-    if (repository.files.has(path))
-        return [path];
-    const start = path === '.' ? '' : `${path}/`;
-    return [...repository.files.keys()].filter((member) => member.startsWith(start)).sort();
-}
-/** The server reads such paths line by line and word by word, so only plain characters are taken. */
-function checkPath(path) {
-    if (/^[\p{L}\p{N}_.][\p{L}\p{N}_.@+=,/ -]*$/u.test(path) && path === path.trim() && !path.includes('//'))
-        return;
-    throw new errors/* DeployError */.sH('compose-invalid', {
-        what: 'A path that the Compose file names has characters that cannot be deployed',
-        seen: JSON.stringify(path),
-        fix: 'rename it: letters, digits, spaces and . _ - @ + = , are fine',
-    });
-}
-
-;// CONCATENATED MODULE: ./lib/compose/code.js
-
-
-
-
-
-/** Stops when a mount lies over the code of the image: its migrations would not be what runs. */
-function checkCodeMounts(project, django, managePath, repository) {
-    const hidden = django.services.flatMap((name) => (project.services.get(name)?.mounts ?? [])
-        .filter((mount) => hidesCode(mount, project.folder, managePath, repository))
-        .map((mount) => ({ name, mount })));
-    const [first] = hidden;
-    if (!first)
-        return;
-    throw new errors/* DeployError */.sH('compose-invalid', {
-        what: `A mount hides the code of the image in service ${first.name}`,
-        seen: hidden.map(({ name, mount }) => `${name}: ${mount.source ?? ''}:${mount.target}`).join('\n'),
-        why: 'the container would run files of the server and not those of the image, as is usual while developing',
-        fix: `remove the mount, or put it into a file for development only and name the others: compose-files: ${project.files.join(' ')}`,
-        annotation: { file: project.files[0] ?? '' },
-    });
-}
-function hidesCode(mount, folder, managePath, repository) {
-    if (managePath !== undefined && covers(mount, managePath))
-        return true;
-    const source = mount.kind === 'bind' ? interpolate(mount.source ?? '') : undefined;
-    if (source === undefined || /^[/~]/.test(source))
-        return false;
-    return membersOf(repository, external_node_path_.posix.join(folder, source).replace(/(.)\/$/, '$1')).some((member) => /(^|\/)(manage\.py|migrations\/[^/]+\.py)$/.test(member));
-}
-
-;// CONCATENATED MODULE: ./lib/compose/env-file.js
-
-
-
-
-const NAME = /[^\S\n]*(?:export[^\S\n]+)?(?!export\b)([A-Za-z_][\w.-]*)[^\S\n]*[=:]([^\S\n]*)/y;
-const NOTHING = /[^\S\n]*(?:#[^\n]*)?(?:\n|$)/y;
-const SINGLE = /'([^']*)'/y;
-const DOUBLE = /"((?:\\[^]|[^"\\])*)"/y;
-const LINE = /[^\n]*/y;
-/** What every version of Compose makes of a backslash in double quotes. */
-const ESCAPES = { n: '\n', r: '\r', '"': '"', '\\': '\\', $: '$$' };
-const IN_SINGLE_QUOTES = "put the value in single quotes, as in SECRET_KEY='ab$cd'";
-/** Reads an env file as Compose does; `known` are settings that its values may refer to besides those above them. */
-function readEnvFile(text, known = new Map()) {
-    const values = new Map();
-    const misread = [];
-    let at = 0;
-    const take = (pattern) => {
-        pattern.lastIndex = at;
-        const found = pattern.exec(text);
-        if (found)
-            at = pattern.lastIndex;
-        return found ?? undefined;
-    };
-    while (at < text.length) {
-        if (take(NOTHING))
-            continue;
-        const line = text.slice(0, at).split('\n').length;
-        const refuse = (why, fix) => void misread.push({ line, why, fix });
-        const [, name, space = ''] = take(NAME) ?? [];
-        const value = name === undefined ? undefined : readValue(take, text[at], space, refuse);
-        if (name === undefined)
-            refuse('it does not have the form NAME=value', 'write NAME=value, or # before a remark');
-        else if (value !== undefined)
-            values.set(name, fill(value, new Map([...known, ...values]), refuse));
-        if (misread.at(-1)?.line === line)
-            take(LINE);
-    }
-    return { values, misread };
-}
-/** The value with its quotes and escapes undone, in which `$$` stands for a dollar sign and `$` for a variable. */
-function readValue(take, quote, space, refuse) {
-    if (quote !== "'" && quote !== '"')
-        return readPlain(take(LINE)?.[0] ?? '', space, refuse);
-    const [, inside] = take(quote === "'" ? SINGLE : DOUBLE) ?? [];
-    if (inside === undefined) {
-        refuse('a quote is opened and never closed', 'close it, or put the other kind of quotes around the value');
-        take(/[^]*/y);
-    }
-    else if (quote === "'" && inside.endsWith('\\')) {
-        refuse('Compose takes a quote behind a backslash as a part of the value', 'use double quotes, and \\\\ for a backslash');
-    }
-    else if (quote === '"' && /\\[^nr"\\$]/.test(inside.replaceAll('\\\\', ''))) {
-        refuse('versions of Compose read this backslash in double quotes differently', IN_SINGLE_QUOTES);
-    }
-    else if (!take(NOTHING)) {
-        refuse('text stands behind the closing quote', 'put other quotes around the whole value, or # before a remark');
-    }
-    else if (quote === "'") {
-        return inside.replaceAll('$', '$$$$');
-    }
-    else {
-        refuseDoubled(inside.replace(/\\[^]/g, ''), refuse);
-        return inside.replace(/\\([^])|\$(?![A-Za-z_{])/g, (_, escaped) => escaped === undefined ? '$$' : (ESCAPES[escaped] ?? escaped));
-    }
-    return undefined;
-}
-function readPlain(line, space, refuse) {
-    if (/\t#/.test(line) || (space !== '' && line.startsWith('#'))) {
-        refuse('Compose does not take this # as the begin of a remark', 'put quotes around the value, or a space before the #');
-    }
-    const value = line.replace(/ +#.*$/, '').trimEnd();
-    refuseDoubled(value, refuse);
-    return value.replace(/\$(?![A-Za-z_{])/g, '$$$$');
-}
-/** Nobody can tell whether the file was written for Compose or holds what a generator of passwords gave. */
-function refuseDoubled(text, refuse) {
-    if (text.includes('$$'))
-        refuse('Compose makes one dollar sign of two', IN_SINGLE_QUOTES);
-}
-/** The value with its variables filled in. One in braces that is not known here may be known on the server. */
-function fill(value, known, refuse) {
-    const text = value.replaceAll('$$', '\0');
-    const isLost = [...text.matchAll(/\$([A-Za-z_]\w*)/g)].some(([, name = '']) => !known.has(name));
-    const isBroken = !isWhole(text) || /\$\{(?![A-Za-z_]\w*(:?[-?+]|\}))/.test(text);
-    if (isLost || isBroken) {
-        refuse('a dollar sign begins a variable for Compose, and what stands behind it would be lost', IN_SINGLE_QUOTES);
-    }
-    return interpolate(value, Object.fromEntries(known)) ?? '';
-}
-/** Stops for shipped env files that Compose would read differently from who wrote them; `format: raw` is read as it is. */
-function checkEnvFiles({ folder, services }, files) {
-    const raw = [...services.values()]
-        .flatMap(({ values }) => listOf(values['env_file']).filter(isValues))
-        .filter((entry) => entry['format'] === 'raw')
-        .flatMap((entry) => [textOf(entry['path']) ?? '', external_node_path_.posix.join(folder, textOf(entry['path']) ?? '')])
-        .map((path) => external_node_path_.posix.normalize(path));
-    const known = readEnvFile(files.find(({ path }) => path === '.env')?.content ?? '').values;
-    const checked = files.filter(({ path }) => path === '.env' || !raw.includes(path));
-    (0,errors/* checkAll */.K7)(...checked.map((file) => () => checkEnvFile(file, file.path === '.env' ? new Map() : known)));
-}
-function checkEnvFile({ path, content }, known) {
-    const { misread } = readEnvFile(content, known);
-    if (misread.length === 0)
-        return;
-    const lines = misread.map(({ line }) => line);
-    throw new errors/* DeployError */.sH('input-invalid', {
-        what: `The env file ${path} would not arrive as it is written: line ${[...new Set(lines)].join(', ')}`,
-        why: misread.map(({ line, why }) => `line ${line}: ${why}`).join('\n'),
-        fix: [...new Set(misread.map(({ fix }) => fix))].join('\n'),
-    });
-}
-
-;// CONCATENATED MODULE: ./lib/compose/name.js
-
-
-/** The name of the Compose project. It must never change: Compose finds volumes and containers by it. */
-function chooseProjectName({ input, server, env, file, repository }) {
-    const given = input ??
-        server ??
-        (readEnvFile(env ?? '').values.get('COMPOSE_PROJECT_NAME') || undefined) ??
-        (file && interpolate(file));
-    if (given !== undefined && given !== '' && /^[a-z0-9][a-z0-9_-]*$/.test(given))
-        return given;
-    return sanitise(given || (repository.split('/').at(-1) ?? repository));
-}
-/** As Compose makes a name of a folder's. */
-function sanitise(text) {
-    return (text
-        .toLowerCase()
-        .replace(/[^a-z0-9_-]/g, '')
-        .replace(/^[_-]+/, '') || 'app');
-}
-
-;// CONCATENATED MODULE: ./lib/compose/pin.js
-
-
-
-
-
-/** Pins the model: no build sections, images by digest, files of the repository by their content. */
-function pin(pins) {
-    const files = new Map();
-    const required = new Map();
-    const notes = new Set();
-    const { project, repository } = pins;
-    const move = (text, mount) => {
-        const known = knownPath(text);
-        const path = known && insideRepository(project.folder, known.path);
-        if (!known || path === undefined)
-            return text;
-        if (mount && isData(mount, path, repository)) {
-            if (repository.files.has(path) ||
-                membersOf(repository, path).some((file) => !external_node_path_.posix.basename(file).startsWith('.'))) {
-                notes.add(`${path} is in the repository, but looks like data of the server: it is not shipped`);
-            }
-            return text;
-        }
-        const shipped = ship(repository, path);
-        if (!shipped)
-            return text;
-        for (const file of shipped.files)
-            files.set(file.path, file);
-        return known.rebuild(`./.deploy/${shipped.path}`);
-    };
-    const services = Object.entries(valuesOf(project.model['services'])).map(([name, values]) => {
-        const envFiles = pinEnvFiles(valuesOf(values), pins, move);
-        required.set(name, envFiles.required);
-        return [name, pinService(name, valuesOf(values), pins, envFiles.entries, move)];
-    });
-    const kept = Object.entries(project.model).filter(([key]) => !key.startsWith('x-') && key !== 'version');
-    const model = {
-        ...Object.fromEntries(kept),
-        name: pins.name,
-        services: Object.fromEntries(services),
-        ...pinDefinitions('configs', project, move),
-        ...pinDefinitions('secrets', project, move),
-    };
-    return { model, files: [...files.values()], required, notes: [...notes] };
-}
-function pinService(name, values, { images, profiles }, envFiles, move) {
-    const { build: _, develop: __, ...rest } = values;
-    const image = images.get(name);
-    // The digest is all there is to pull, and the server's login lives for one pull only.
-    const { pull_policy: ___, ...unpulled } = rest;
-    return {
-        ...(image === undefined ? rest : { ...unpulled, image }),
-        ...(textsOf(values['profiles']).some((profile) => ['*', profile].some((one) => profiles.includes(one)))
-            ? { profiles: undefined }
-            : {}),
-        ...(envFiles.length > 0 ? { env_file: envFiles } : {}),
-        ...(values['volumes'] === undefined
-            ? {}
-            : { volumes: listOf(values['volumes']).map((entry) => pinVolume(entry, move)) }),
-        ...(values['label_file'] === undefined
-            ? {}
-            : { label_file: textsOf(values['label_file']).map((path) => move(path)) }),
-    };
-}
-function pinVolume(entry, move) {
-    const mount = readMount(entry);
-    if (mount?.kind !== 'bind' || mount.source === undefined)
-        return entry;
-    const source = move(mount.source, mount);
-    return source === mount.source ? entry : withSource(entry, source);
-}
-function pinEnvFiles(values, pins, move) {
-    const required = [];
-    const entries = listOf(values['env_file']).map((entry) => {
-        const text = isValues(entry) ? textOf(entry['path']) : textOf(entry);
-        if (text === undefined)
-            return entry;
-        const known = knownPath(text);
-        const path = known && external_node_path_.posix.normalize(known.path);
-        const inside = known && insideRepository(pins.project.folder, known.path);
-        const shipped = pins.envPaths.find((candidate) => candidate === path || candidate === inside);
-        const put = (place) => (isValues(entry) ? { ...entry, path: place } : place);
-        if (known && shipped !== undefined)
-            return put(known.rebuild(`./.deploy/releases/${pins.release}/env/${shipped}`));
-        // A committed .env holds settings for developing; the server's own is also what fills the variables.
-        const moved = path === '.env' ? text : move(text);
-        if (moved !== text)
-            return put(moved);
-        const optional = isValues(entry) && entry['required'] === false;
-        if (!optional && path !== undefined && !hasVariable(text) && !path.startsWith('.deploy/')) {
-            checkPath(path.replace(/^\//, ''));
-            required.push(path);
-        }
-        return entry;
-    });
-    return { entries, required };
-}
-/** Those that a service uses: what only a build needs must not be asked for on the server. */
-function pinDefinitions(kind, project, move) {
-    const used = new Set([...project.services.values()].flatMap(({ values }) => listOf(values[kind]).map((entry) => (isValues(entry) ? textOf(entry['source']) : textOf(entry)))));
-    const all = Object.entries(valuesOf(project.model[kind])).filter(([name]) => used.has(name));
-    const pinned = all.map(([name, definition]) => {
-        const file = isValues(definition) ? textOf(definition['file']) : undefined;
-        return [name, isValues(definition) && file !== undefined ? { ...definition, file: move(file) } : definition];
-    });
-    return project.model[kind] === undefined ? {} : { [kind]: Object.fromEntries(pinned) };
-}
-function insideRepository(folder, path) {
-    if (/^[/~]/.test(path) || path === '')
-        return undefined;
-    const joined = external_node_path_.posix.join(folder, path).replace(/(.)\/$/, '$1');
-    return joined === '..' || joined.startsWith('../') || joined.startsWith('.deploy/') ? undefined : joined;
-}
-const DATA = /^(\w*data|db|database|media|uploads?|storage|backups?|logs?|volumes?)$/;
-/** What a container writes must stay where it is: a shipped file is replaced with the next change in the repository. */
-function isData({ readOnly, target }, path, repository) {
-    if (readOnly || /^\/(etc|usr|docker-entrypoint-initdb\.d)(\/|$)/.test(target))
-        return false;
-    if (repository.files.has(path))
-        return /\.(sqlite3?|db|log)$/.test(path);
-    return [path, target].some((place) => DATA.test(external_node_path_.posix.basename(place)));
-}
-
-;// CONCATENATED MODULE: ./lib/compose/need.js
-
-
-
-
-
-/** Compose has a value for these by itself. */
-const GIVEN = ['PATH', 'HOME', 'COMPOSE_PROJECT_NAME', 'DOCKER_HOST', 'DOCKER_CONTEXT', 'XDG_RUNTIME_DIR'];
-/** Finds what the server must have, before anything is built. */
-function findNeeds({ project, repository, shipped }) {
-    const images = new Map([...project.services.values()].filter(({ build }) => build).map(({ name }) => [name, 'built']));
-    const envPaths = shipped.map(({ path }) => path);
-    const { model, required } = pin({ project, name: 'any', release: 'any', images, repository, envPaths, profiles: [] });
-    const settings = shipped.find(({ path }) => path === '.env');
-    const own = settings ? [...readEnvFile(settings.content).values.keys()] : [];
-    const missing = textsIn(model).flatMap((text) => missingIn(text, (name) => [...GIVEN, ...own].includes(name)));
-    return {
-        envFiles: required,
-        variables: [...new Set(missing)].sort(),
-    };
-}
-/**
- * The env files that the server can be asked about; others are only missed when the plan is made. Above a directory that
- * is not there yet nothing can be looked up.
- */
-function askable({ envFiles }) {
-    const all = [...new Set([...envFiles.values()].flat())];
-    return all.filter((path) => /^[A-Za-z0-9_.\/][A-Za-z0-9_.@+\/-]*$/.test(path) && !path.startsWith('../'));
-}
-/** Stops when the server does not have what the active services need. */
-function checkNeeds(needs, active, has, { files }) {
-    const annotation = { file: files[0] ?? '' };
-    const wanted = active.flatMap((service) => needs.envFiles.get(service) ?? []);
-    const absent = askable(needs).filter((path) => wanted.includes(path) && !has.files.includes(path));
-    const unset = needs.variables.filter((name) => !has.settings.includes(name));
-    (0,errors/* checkAll */.K7)(() => {
-        if (absent.length === 0)
-            return;
-        throw new errors/* DeployError */.sH('env-file-missing', {
-            what: 'The Compose file names env files that are neither shipped nor on the server',
-            seen: absent.join('\n'),
-            fix: 'put them into the directory on the server, or ship them with `env-file` (.env) and `env-files`',
-            annotation,
-        });
-    }, () => {
-        if (unset.length === 0)
-            return;
-        throw new errors/* DeployError */.sH('variable-missing', {
-            what: 'The Compose file uses variables that are set nowhere',
-            seen: unset.join(' '),
-            why: 'Compose would make them empty: empty passwords are made this way',
-            fix: 'set them in `.env` on the server or in `env-file`, or give them a default: ${NAME:-value}',
-            annotation,
-        });
-    });
-}
-function textsIn(value) {
-    if (typeof value === 'string')
-        return [value];
-    if (Array.isArray(value))
-        return value.flatMap(textsIn);
-    return isValues(value) ? Object.values(value).flatMap(textsIn) : [];
-}
-
-;// CONCATENATED MODULE: ./lib/compose/release.js
-
-
-
-
-
-/** Makes the release: the whole pinned model, with every `${VARIABLE}` left for the server to fill in. */
-function makeRelease(facts) {
-    const { project, name, id, roles, images, repository } = facts;
-    const shipped = shippedEnvFiles(facts);
-    const envPaths = shipped.map(({ path }) => path);
-    const { model, files, required, notes } = pin({
-        project,
-        name,
-        release: id,
-        images,
-        repository,
-        envPaths,
-        profiles: facts.profiles,
-    });
-    const compose = (0,dist/* stringify */.As)(model, { sortMapEntries: true, lineWidth: 0, aliasDuplicateObjects: false, version: '1.1' });
-    const active = [...roles.replaced.map(({ service }) => service), ...roles.data, ...roles.others];
-    return {
-        compose,
-        roles,
-        images,
-        env: envPaths.includes('.env') ? 'shipped' : 'server',
-        requiredEnvFiles: [...new Set(active.flatMap((service) => required.get(service) ?? []))].sort(),
-        files,
-        envFiles: shipped.map(({ path, content }) => ({ path: `env/${path}`, content: Buffer.from(content), mode: 0o600 })),
-        fingerprint: (0,external_node_crypto_.createHash)('sha256')
-            .update(compose.replaceAll(`.deploy/releases/${id}/`, '.deploy/releases/-/'))
-            .update(canonical(shipped))
-            .digest('hex'),
-        notes: [
-            ...notes,
-            ...envPaths
-                .filter((path) => path !== '.env' && !compose.includes(`/env/${path}`))
-                .map((path) => `no service names the env file ${path}`),
-        ],
-    };
-}
-/** `env-file` is another way to write `.env` in `env-files`, and wins over it. */
-function shippedEnvFiles({ envFile, envFiles }) {
-    const all = new Map(envFiles.map(({ path, content }) => [path, content]));
-    if (envFile !== undefined)
-        all.set('.env', envFile);
-    return [...all]
-        .map(([path, content]) => ({ path, content }))
-        .sort((a, b) => (a.path < b.path ? -1 : 1))
-        .map((file) => {
-        checkPath(file.path);
-        return file;
-    });
-}
-
-;// CONCATENATED MODULE: ./lib/compose/role.js
-
-/** Decides for every active service whether the release replaces it, and in which order. */
-function assignRoles({ project, groups, django, services, profiles }) {
-    const active = activeServices(project, services, profiles);
-    const built = new Set(groups.flatMap((group) => group.services));
-    const oneShots = findOneShots(active).filter((name) => !services.includes(name));
-    const jobs = inOrder(project, oneShots.filter((name) => built.has(name)));
-    const running = active.filter(({ name }) => !jobs.includes(name));
-    const above = (service) => dependsOnAny(project, service.name, django.services);
-    const wanted = running.filter((service) => {
-        if (services.length > 0)
-            return services.includes(service.name);
-        return built.has(service.name) && !isBackend(service, project, django, above(service));
-    });
-    const names = wanted.map(({ name }) => name);
-    const kept = inOrder(project, running.filter(({ name }) => !names.includes(name)).map(({ name }) => name));
-    const isFront = (name) => dependsOnAny(project, name, names) || isProxy(project, name, names);
-    return {
-        replaced: names
-            .map((service) => ({ level: levelOf(project, service, names), service }))
-            .sort((a, b) => a.level - b.level || (a.service < b.service ? -1 : 1)),
-        data: kept.filter((name) => !isFront(name)),
-        others: kept.filter(isFront),
-        once: oneShots.filter((name) => !built.has(name)),
-        jobs,
-        django: djangoService(project, django, names, services),
-        fronts: running.flatMap(({ name, ports }) => ports.map((port) => ({ service: name, port }))),
-    };
-}
-/** The services that the input names, and those that Compose would start by itself. */
-function activeServices(project, services, profiles) {
-    return [...project.services.values()].filter((service) => services.includes(service.name) || isActive(service, profiles));
-}
-/** The active profiles: those of the input, else those that the env file names. */
-function chooseProfiles(given, settings) {
-    return given.length > 0 ? given : (settings ?? '').split(',').filter((profile) => profile !== '');
-}
-/** Stops when no service that is built here is active: the release would replace nothing. */
-function checkProfiles(project, groups, services, profiles) {
-    const built = groups.flatMap((group) => group.services);
-    if (activeServices(project, services, profiles).some(({ name }) => built.includes(name)))
-        return;
-    const known = built.flatMap((name) => project.services.get(name)?.profiles ?? []);
-    throw new errors/* DeployError */.sH('compose-invalid', {
-        what: 'No service would be replaced by this release',
-        seen: `active profiles: ${profiles.join(', ') || 'none'}; profiles of the services that are built here: ${known.join(', ') || 'none'}`,
-        why: 'all services that are built here belong to profiles that are not active',
-        fix: `set profiles: ${known[0] ?? '<name>'}, or COMPOSE_PROFILES in .env, or name the services: services: ${built[0]}`,
-        annotation: { file: project.files[0] ?? '' },
-    });
-}
-/** Whether Compose would start the service by itself. */
-function isActive({ profiles }, active) {
-    return profiles.length === 0 || active.includes('*') || profiles.some((profile) => active.includes(profile));
-}
-/** Whether the service keeps something: a volume or a writable bind mount. */
-function hasOwnData({ mounts }) {
-    return mounts.some(({ kind, readOnly }) => !readOnly && (kind === 'volume' || kind === 'bind'));
-}
-/** A database that is built here: it keeps data, and stands behind the app, not in front of it. */
-function isBackend(service, project, django, above) {
-    if (django.services.includes(service.name) || above || !hasOwnData(service))
-        return false;
-    return service.ports.length === 0 || django.services.some((app) => dependsOnAny(project, app, [service.name]));
-}
-const PROXY = /nginx|traefik|caddy|haproxy|httpd|apache|envoy|proxy/;
-/** A proxy that finds the app by itself: it is published, looks like one, and no replaced service waits for it. */
-function isProxy(project, name, replaced) {
-    const service = project.services.get(name);
-    if (!service || service.ports.length === 0)
-        return false;
-    const looks = PROXY.test(service.image?.split('/').at(-1) ?? '') || PROXY.test(name);
-    return looks && !replaced.some((app) => dependsOnAny(project, app, [name]));
-}
-function findOneShots(services) {
-    const waited = services
-        .flatMap(({ dependsOn }) => dependsOn)
-        .filter(({ condition }) => condition === 'service_completed_successfully')
-        .map(({ service }) => service);
-    return [...new Set(waited)].filter((name) => services.some((service) => service.name === name)).sort();
-}
-function dependsOnAny(project, from, names, seen = new Set()) {
-    if (seen.has(from))
-        return false;
-    seen.add(from);
-    const next = project.services.get(from)?.dependsOn ?? [];
-    return next.some(({ service }) => names.includes(service) || dependsOnAny(project, service, names, seen));
-}
-/** How many replaced services stand in line before this one. */
-function levelOf(project, name, replaced, path = []) {
-    if (path.includes(name))
-        return 0;
-    const next = project.services.get(name)?.dependsOn ?? [];
-    const levels = next.map(({ service }) => levelOf(project, service, replaced, [...path, name]) + (replaced.includes(service) ? 1 : 0));
-    return Math.max(0, ...levels);
-}
-/** The names with what they depend on first. */
-function inOrder(project, names) {
-    const result = [];
-    const seen = new Set();
-    const add = (name) => {
-        if (seen.has(name))
-            return;
-        seen.add(name);
-        for (const { service } of project.services.get(name)?.dependsOn ?? [])
-            add(service);
-        if (names.includes(name))
-            result.push(name);
-    };
-    for (const name of names.toSorted())
-        add(name);
-    return result;
-}
-/** In order: named in `services`, published, asked for by another service, the group's own name. */
-function djangoService(project, django, replaced, services) {
-    const candidates = django.services.filter((name) => replaced.includes(name));
-    const isAsked = (name) => [...project.services.values()].some((other) => !django.services.includes(other.name) && other.dependsOn.some(({ service }) => service === name));
-    const found = services.find((name) => candidates.includes(name)) ??
-        candidates.find((name) => (project.services.get(name)?.ports.length ?? 0) > 0) ??
-        candidates.find(isAsked) ??
-        (candidates.includes(django.name) ? django.name : candidates[0]);
-    if (found !== undefined)
-        return found;
-    throw new errors/* DeployError */.sH('compose-invalid', {
-        what: 'No service of the Django image would be replaced',
-        seen: `the image is that of ${django.services.join(', ')}`,
-        fix: `add one of them to the input services: ${django.services.join(' ')}`,
-    });
-}
-/** Stops for names that the Compose file does not have, and for those that the server could not keep. */
-function checkServices(project, services) {
-    const stranger = services.find((name) => !project.services.has(name));
-    if (stranger !== undefined) {
-        throw new errors/* DeployError */.sH('input-invalid', {
-            what: `Input services names ${stranger}, which the Compose file does not have`,
-            fix: `use one of: ${[...project.services.keys()].join(', ')}`,
-        });
-    }
-    const odd = [...project.services.keys()].find((name) => !/^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(name));
-    if (odd === undefined)
-        return;
-    throw new errors/* DeployError */.sH('compose-invalid', {
-        what: `Service name ${JSON.stringify(odd)} cannot be deployed`,
-        fix: 'start it with a letter or digit',
-    });
-}
-
-// EXTERNAL MODULE: ./lib/django/document.js
-var django_document = __nccwpck_require__(1617);
-// EXTERNAL MODULE: ./lib/django/plan.js
-var django_plan = __nccwpck_require__(7307);
-;// CONCATENATED MODULE: ./lib/image/commit.js
-/** The commit of the checkout, with the time that becomes the image's. A workspace without git history has no time. */
-async function readCommit(run, { sha, workspace, serverUrl, repository }) {
-    const shown = await run('git', ['-c', `safe.directory=${workspace}`, 'show', '-s', '--format=%ct', sha], {
-        cwd: workspace,
-    });
-    const time = new Date(shown.code === 0 ? Number(shown.stdout.trim()) * 1000 : 0);
-    return { sha, time, source: `${serverUrl}/${repository}` };
-}
-
-// EXTERNAL MODULE: external "node:timers/promises"
-var promises_ = __nccwpck_require__(8500);
-// EXTERNAL MODULE: external "node:fs/promises"
-var external_node_fs_promises_ = __nccwpck_require__(1455);
-;// CONCATENATED MODULE: ./lib/image/failure.js
-
-
-
-
-const SHOWN = 25;
-/** What buildx printed, as a failure with the target, the last lines and the place in the Dockerfile. */
-function explainBuild(output, targets, project) {
-    const lines = output.split('\n').map((line) => line.trimEnd());
-    const target = failing(lines, targets);
-    const annotation = target && placeIn(lines, target, project);
-    const at = annotation ? ` (${annotation.file} line ${annotation.line})` : '';
-    return new errors/* DeployError */.sH('build-failed', {
-        what: target ? `The image of service ${target.group.name} could not be built${at}` : 'The build failed',
-        seen: lines
-            .filter((line) => line !== '')
-            .slice(-SHOWN)
-            .join('\n'),
-        ...advice(output),
-        annotation,
-    });
-}
-function failing(lines, targets) {
-    const [only, ...others] = targets;
-    if (others.length === 0)
-        return only;
-    const text = lines.findLast((line) => /^ > \[|^ERROR: target /.test(line)) ?? '';
-    const [, step, named] = /^ > \[([^\s\]]+)|^ERROR: target ([^\s:]+):/.exec(text) ?? [];
-    return targets.find(({ name }) => name === (step ?? named));
-}
-function placeIn(lines, target, project) {
-    const found = lines.map((line) => /^(\S*[^\s/:]+):(\d+)$/.exec(line)).findLast((match) => match !== null);
-    const line = Number(found?.[2]);
-    const { build } = target.group;
-    if (!found || build['dockerfile_inline'] !== undefined)
-        return undefined;
-    const context = interpolate(textOf(build['context']) ?? '.');
-    const dockerfile = interpolate(textOf(build['dockerfile']) ?? 'Dockerfile');
-    if (context === undefined || dockerfile === undefined || /^\/|:/.test(context + dockerfile))
-        return undefined;
-    return { file: external_node_path_.posix.join(project.folder, context, dockerfile), line };
-}
-function advice(output) {
-    const [, variable] = /required variable (\w+) is missing/.exec(output) ?? [];
-    if (variable !== undefined) {
-        return {
-            why: `a build section needs ${variable}, and the step does not have it`,
-            fix: `give it to the step: env: { ${variable}: … }, or a default in the Compose file: \${${variable}:-…}`,
-        };
-    }
-    if (/no space left on device/.test(output)) {
-        return { why: 'the disk of the runner is full', fix: 'free space before this step, or make the image smaller' };
-    }
-    if (/pull access denied|insufficient_scope|401 Unauthorized/.test(output)) {
-        return { why: 'a base image is private or its name is wrong', fix: 'log in to its registry before this step' };
-    }
-    return { fix: 'run docker compose build in a fresh checkout to see the same failure' };
-}
-
-;// CONCATENATED MODULE: ./lib/image/bake.js
-
-
-
-
-
-
-
-
-/** The label that says which definition an image was built from. */
-const BAKE_LABEL = 'deploy-django.bake';
-const REVISION_LABEL = 'org.opencontainers.image.revision';
-/** Only the build sections, under working tags: an unset variable elsewhere must not stop a build. */
-function planBake({ project, groups, workspace, set, env, commit }) {
-    const variables = buildEnvironment(env, set);
-    const overrides = set.flatMap((line) => assignOverride(line, groups));
-    const folder = (0,external_node_path_.join)(workspace, project.folder);
-    const targets = groups.map((group) => toTarget(group, overrides, variables, commit));
-    const services = targets.map((target) => [target.name, toService(target, groups, folder)]);
-    const secrets = Object.entries(valuesOf(project.model['secrets'])).map(([name, secret]) => {
-        const file = textOf(valuesOf(secret)['file']);
-        return [name, file === undefined ? secret : { ...valuesOf(secret), file: local(file, folder) }];
-    });
-    const used = new Set(groups.flatMap(({ build }) => secretNames(build)));
-    const file = (0,dist/* stringify */.As)({
-        name: 'deploy-django',
-        services: Object.fromEntries(services),
-        secrets: Object.fromEntries(secrets.filter(([name]) => used.has(String(name)))),
-    }, { lineWidth: 0, aliasDuplicateObjects: false, version: '1.1' });
-    return { file, overrides, targets, commit };
-}
-/** Builds the wanted targets into the local Docker; what buildx prints goes to `onLine`. */
-async function bake(plan, wanted, options) {
-    if (wanted.length === 0)
-        return;
-    const { run, project, workspace, temp, onLine, signal } = options;
-    const folder = await (0,external_node_fs_promises_.mkdtemp)((0,external_node_path_.join)(temp, 'bake-'));
-    try {
-        const file = (0,external_node_path_.join)(folder, 'compose.yaml');
-        await (0,external_node_fs_promises_.writeFile)(file, plan.file);
-        const finished = await run('docker', [
-            ...['buildx', 'bake', '-f', file, '--load', '--provenance=false', '--progress', 'plain'],
-            ...plan.overrides.flatMap((override) => ['--set', override]),
-            ...wanted.map(({ name }) => name),
-        ], {
-            cwd: (0,external_node_path_.join)(workspace, project.folder),
-            env: {
-                ...buildEnvironment(options.env, plan.overrides),
-                SOURCE_DATE_EPOCH: String(Math.floor(plan.commit.time.getTime() / 1000)),
-                // The contexts are those of the repository's own Compose file; newer versions of buildx would ask about `..`.
-                BUILDX_BAKE_ENTITLEMENTS_FS: '0',
-            },
-            onLine,
-            signal,
-        });
-        if (finished.code !== 0)
-            throw explainBuild(`${finished.stdout}\n${finished.stderr}`, wanted, project);
-    }
-    finally {
-        await (0,external_node_fs_promises_.rm)(folder, { recursive: true, force: true });
-    }
-}
-/** GitHub's own variables must not leak into tags and arguments; only its build cache needs its address and token. */
-function buildEnvironment(env, set) {
-    const cache = set.some((line) => line.includes('type=gha'));
-    const hidden = cache ? /^(GITHUB|RUNNER|INPUT|STATE)_/i : /^(GITHUB|RUNNER|INPUT|STATE|ACTIONS)_/i;
-    return Object.fromEntries(Object.entries(env).filter(([name]) => !hidden.test(name)));
-}
-function targetName(group) {
-    return group.name.replace(/[^A-Za-z0-9_-]/g, '_');
-}
-function toTarget(group, overrides, env, commit) {
-    const name = targetName(group);
-    const mine = overrides.filter((line) => line.startsWith(`${name}.`));
-    const definition = sha256(canonical([name, filled(group.build, env), mine]));
-    const labels = {
-        [REVISION_LABEL]: commit.sha,
-        'org.opencontainers.image.created': commit.time.toISOString(),
-        'org.opencontainers.image.source': commit.source,
-        [BAKE_LABEL]: definition,
-    };
-    return {
-        name,
-        group,
-        reference: `deploy-django/${name.toLowerCase()}:${definition.slice(0, 12)}-${commit.sha}`,
-        labels,
-    };
-}
-/** The definition with the values that it gets: another argument is another image. */
-function filled(value, env) {
-    if (typeof value === 'string')
-        return interpolate(value, env) ?? value;
-    if (Array.isArray(value))
-        return value.map((item) => filled(item, env));
-    if (!isValues(value))
-        return value;
-    return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, inner === null ? (env[name] ?? null) : filled(inner, env)]));
-}
-function toService(target, groups, folder) {
-    // Tags of the file would be pushed by nobody and may hold variables.
-    const { tags: _, ...build } = target.group.build;
-    const contexts = [...pairsOf(build['additional_contexts'])].map(([name, context = '']) => [
-        name,
-        toContext(context, groups, folder),
-    ]);
-    return {
-        image: target.reference,
-        build: {
-            ...build,
-            context: local(textOf(build['context']) ?? '.', folder),
-            ...(contexts.length > 0 ? { additional_contexts: Object.fromEntries(contexts) } : {}),
-            labels: { ...Object.fromEntries(pairsOf(build['labels'])), ...target.labels },
-        },
-    };
-}
-function toContext(context, groups, folder) {
-    const [, service] = /^service:(.+)$/.exec(context) ?? [];
-    if (service === undefined)
-        return local(context, folder);
-    const group = groups.find(({ services }) => services.includes(service));
-    if (group)
-        return `target:${targetName(group)}`;
-    throw new errors/* DeployError */.sH('compose-invalid', {
-        what: `additional_contexts names service:${service}, which is not built`,
-        fix: 'name a service with a build: section',
-    });
-}
-/** An absolute path for a local one; addresses (https:, docker-image:, git@…) and what a variable decides stay. */
-function local(path, folder) {
-    if (hasVariable(path) || /^[a-z][a-z0-9+.-]*:|^git@|^github\.com\//i.test(path))
-        return path;
-    return (0,external_node_path_.resolve)(folder, path.replaceAll('$$', '$')).replaceAll('$', '$$$$');
-}
-function secretNames(build) {
-    return listOf(build['secrets']).flatMap((entry) => (isValues(entry) ? textsOf(entry['source']) : textsOf(entry)));
-}
-/** Overrides name services; they go to the target of the service's group. */
-function assignOverride(line, groups) {
-    const dot = line.indexOf('.');
-    const glob = line.slice(0, dot);
-    const pattern = new RegExp(`^${glob.replace(/[^\w*]/g, '\\$&').replaceAll('*', '.*')}$`);
-    const meant = groups.filter((group) => [...group.services, targetName(group)].some((name) => pattern.test(name)));
-    if (meant.length > 0)
-        return meant.map((group) => targetName(group) + line.slice(dot));
-    throw new errors/* DeployError */.sH('input-invalid', {
-        what: `Input set names ${glob}, which is not built`,
-        seen: line,
-        fix: `use one of: ${groups.flatMap(({ services }) => services).join(', ')}, or *`,
-    });
-}
-function sha256(text) {
-    return (0,external_node_crypto_.createHash)('sha256').update(text).digest('hex');
-}
-
-;// CONCATENATED MODULE: ./lib/image/inspect.js
-
-
-
-
-
-const PROBE_TIMEOUT_MS = 180_000;
-/** Finds the Django image among the finished ones; nothing of an image is started for it. */
-async function findDjango(facts, tools) {
-    const script = facts.manage.find((word) => word.endsWith('.py'));
-    const looked = await Promise.all(facts.targets.map(async (target) => {
-        const image = await inspectImage(target.reference, tools);
-        const path = script === undefined ? undefined : external_node_path_.posix.resolve(image.workdir, script);
-        const holds = path === undefined || (await hasFile(target.reference, path, tools));
-        return { target, image, path, holds };
-    }));
-    const { target, image, path } = await choose(looked, facts, tools);
-    return { target, facts: image, managePath: path };
-}
-/** Working folder, command, architecture and user of an image. */
-async function inspectImage(reference, { run, env }) {
-    const finished = await run('docker', ['image', 'inspect', reference], { env });
-    if (finished.code !== 0) {
-        throw new errors/* DeployError */.sH('build-failed', { what: `The image ${reference} is not there`, seen: finished.stderr.trim() });
-    }
-    const [first] = listOf(JSON.parse(finished.stdout));
-    const image = valuesOf(first);
-    const config = valuesOf(image['Config']);
-    return {
-        id: textOf(image['Id']) ?? '',
-        workdir: textOf(config['WorkingDir']) || '/',
-        command: textsOf(config['Cmd']),
-        entrypoint: textsOf(config['Entrypoint']),
-        architecture: textOf(image['Architecture']) ?? '',
-        user: textOf(config['User']) ?? '',
-    };
-}
-async function choose(looked, facts, tools) {
-    const holders = looked.filter(({ holds }) => holds);
-    const [first] = holders;
-    if (!first)
-        throw await notFound(looked, facts, tools);
-    if (new Set(holders.map(({ image }) => image.id)).size === 1)
-        return first;
-    for (const service of facts.services) {
-        const named = holders.find(({ target }) => target.group.services.includes(service));
-        if (named)
-            return named;
-    }
-    const names = holders.map(({ target }) => target.group.services.join(', '));
-    throw new errors/* DeployError */.sH('several-manage-py', {
-        what: 'Several images hold manage.py',
-        seen: holders.map(({ path }, index) => `${names[index]}: ${path ?? facts.manage.join(' ')}`).join('\n'),
-        why: 'only one image can be asked for the migrations',
-        fix: `name the services to replace, the one that migrates first: services: ${holders.map(({ target }) => target.group.name).join(' ')}`,
-    });
-}
-/** Usual places: only to say in the error where the file is. */
-const PLACES = ['/app', '/code', '/src', '/project', '/django', '/srv/app', '/app/src', '/usr/src/app', '/home/app/web'];
-async function notFound(looked, { manage }, tools) {
-    const script = manage.find((word) => word.endsWith('.py')) ?? 'manage.py';
-    const found = [];
-    for (const { target, image } of looked) {
-        const below = ['src', 'app', 'code', 'backend', 'project', target.name].map((name) => external_node_path_.posix.join(image.workdir, name));
-        for (const folder of new Set([image.workdir, ...below, ...PLACES])) {
-            const path = external_node_path_.posix.join(folder, external_node_path_.posix.basename(script));
-            if (await hasFile(target.reference, path, tools))
-                found.push(path);
-        }
-    }
-    const [where] = found;
-    const words = manage.map((word) => (word === script && where !== undefined ? where : word));
-    return new errors/* DeployError */.sH('no-manage-py', {
-        what: 'No image that was built holds manage.py',
-        seen: looked
-            .map(({ target, image, path }) => `${target.group.name}: ${path ?? script} is not there (WORKDIR ${image.workdir})`)
-            .join('\n'),
-        why: where === undefined
-            ? 'the Dockerfile copies the code to another folder than its WORKDIR, or a .dockerignore leaves it out'
-            : `it is at ${where}`,
-        fix: where === undefined
-            ? 'say how Django commands are started: manage: python path/to/manage.py'
-            : `set manage: ${words.join(' ')}, or WORKDIR ${external_node_path_.posix.dirname(where)} in the Dockerfile`,
-    });
-}
-/** Whether the image has this file; nothing of the image is started for it. */
-async function hasFile(reference, path, { run, env }) {
-    // The command is never run: an image without one cannot become a container otherwise.
-    const created = await run('docker', ['create', '--network', 'none', reference, '/'], { env });
-    const id = created.stdout.trim();
-    if (created.code !== 0) {
-        throw new errors/* DeployError */.sH('build-failed', { what: `${reference} cannot be looked into`, seen: created.stderr.trim() });
-    }
-    try {
-        const copied = await run('docker', ['cp', `${id}:${path}`, '-'], { env });
-        if (copied.code === 0)
-            return true;
-        if (/could not find the file|no such file|not found|not a directory/i.test(copied.stderr))
-            return false;
-        throw new errors/* DeployError */.sH('internal', {
-            what: `${path} cannot be looked up in ${reference}`,
-            seen: copied.stderr.trim(),
-        });
-    }
-    finally {
-        await run('docker', ['rm', '--force', '--volumes', id], { env });
-    }
-}
-/** Lists the migrations of the Django image; no network, no mounts. */
-async function listMigrations(target, facts, tools) {
-    const [python = 'python', ...words] = facts.manage;
-    const program = `exec(__import__('base64').b64decode('${Buffer.from(facts.probe).toString('base64')}'))`;
-    const inDjango = [...words, 'shell', '-v', '0', '-c', program];
-    const [given, filled] = [environmentOf(target, facts, false), environmentOf(target, facts, true)];
-    let listed = await runProbe('list', target, python, inDjango, filled, tools);
-    if (listed.kind === 'failed' && filled.size > given.size) {
-        // A stand-in can also be in the way, where a number is wanted.
-        listed = await runProbe('list', target, python, inDjango, given, tools);
-    }
-    if (listed.kind === 'done')
-        return readListed(listed.document, 'imported');
-    const read = await runProbe('static', target, python, ['-c', program], given, tools);
-    if (read.kind === 'done')
-        return readListed(read.document, 'static');
-    throw new errors/* DeployError */.sH('settings-import', {
-        what: `The migrations of service ${target.group.name} could not be listed`,
-        seen: `${facts.manage.join(' ')}: ${listed.seen}\n${python}: ${read.seen}`,
-        why: `${python} in the image is not a Python that can run, or not the one that has Django`,
-        fix: 'say how Django commands are started in the image, for example manage: /venv/bin/python manage.py',
-    });
-}
-async function runProbe(verb, target, program, args, given, { run, env, signal }) {
-    const finished = await run('docker', [
-        ...['run', '--rm', '--init', '--network', 'none', '--env', `DEPLOY_DJANGO=${verb}`],
-        // Names only: Docker takes the values from its own environment, so that none is in a list of processes.
-        ...[...given.keys()].flatMap((name) => ['--env', name]),
-        ...['--entrypoint', program, target.reference, ...args],
-    ], { env: { ...env, ...Object.fromEntries(given) }, signal, timeoutMs: PROBE_TIMEOUT_MS });
-    const document = (0,django_document/* findDocument */.$)(finished.stdout);
-    if (finished.code === 0 && document)
-        return { kind: 'done', document };
-    const error = valuesOf(document?.['error']);
-    const said = [textOf(error['message']), textOf(error['detail'])].filter((text) => text).join(' ');
-    return { kind: 'failed', seen: said || finished.stderr.trim().split('\n').slice(-3).join('\n') };
-}
-/** What the Compose file itself sets, such as DJANGO_SETTINGS_MODULE; the rest stays away or gets a stand-in. */
-function environmentOf(target, { environments }, isFilled) {
-    const given = new Map();
-    for (const [name, text] of environments.get(target.group.name) ?? []) {
-        const known = text === undefined ? undefined : interpolate(text);
-        const value = known ?? (isFilled ? standInFor(name) : undefined);
-        // These belong to the Docker client that is started here, not to the app.
-        if (value !== undefined && !/^(PATH|HOME|DOCKER_\w+|DEPLOY_DJANGO)$/.test(name))
-            given.set(name, value);
-    }
-    return given;
-}
-/** Settings that ask for a secret can be imported with any text: nothing is connected to. */
-function standInFor(name) {
-    return /(URL|DSN)$/.test(name) ? 'sqlite:///:memory:' : 'deploy-django';
-}
-function readListed(document, confidence) {
-    return {
-        migrations: listOf(document['migrations'])
-            .filter(isValues)
-            .map((migration) => ({
-            app: textOf(migration['app']) ?? '',
-            name: textOf(migration['name']) ?? '',
-            source: textOf(migration['source']) ?? '',
-        })),
-        confidence,
-        drift: textsOf(document['models_drift']),
-        django: textOf(document['django']),
-        python: textOf(document['python']),
-    };
-}
-
-// EXTERNAL MODULE: ./lib/values.js
-var values = __nccwpck_require__(6216);
-;// CONCATENATED MODULE: ./lib/image/name.js
-
-
-
-/** Stops when the Compose file names an image that cannot be known or pushed: it must not silently go somewhere else. */
-function checkImageNames(groups, facts) {
-    if (facts.image !== undefined)
-        return;
-    (0,errors/* checkAll */.K7)(...groups.map((group) => () => checkImageName(group, facts.settings)));
-}
-function checkImageName({ name, image }, settings) {
-    const written = image === undefined ? undefined : withoutTag(image);
-    if (written === undefined)
-        return;
-    const [missing] = missingIn(written, (variable) => settings[variable] !== undefined);
-    if (missing !== undefined) {
-        throw new errors/* DeployError */.sH('variable-missing', {
-            what: `The name of the image of service ${name} needs ${missing}, which is not set`,
-            seen: `image: ${image}`,
-            why: 'the image is pushed before the server, which may know it, is asked',
-            fix: `give ${missing} to the step (env:) or in env-file, write the name out, or set the input image`,
-        });
-    }
-    const text = interpolate(written, settings) ?? written;
-    // A local name: nobody can push it, and it is not used.
-    if (!text.includes('/'))
-        return;
-    try {
-        (0,values/* parseImage */.zZ)(text.replace(/@.*$/, '').replace(/:[^:/]*$/, ''));
-    }
-    catch (error) {
-        if (!(error instanceof values/* Unusable */.kO))
-            throw error;
-        throw new errors/* DeployError */.sH('compose-invalid', {
-            what: `The image of service ${name} cannot be pushed under its name: ${error.why}`,
-            seen: `image: ${image}`,
-            fix: `${error.fix}, or set the input image`,
-        });
-    }
-}
-/** Repository names of the groups once it is known which of them is Django; by group name. Others add `-<service>` to its. */
-function nameImages(groups, django, facts) {
-    const base = bareName(django, facts);
-    const names = new Map([[django.name, base]]);
-    for (const group of groups.filter(({ name }) => name !== django.name)) {
-        const own = facts.image === undefined ? ownName(group, facts.settings) : undefined;
-        const isTaken = own === undefined || [...names.values()].includes(own);
-        names.set(group.name, isTaken ? `${base}-${suffixOf(group.name)}` : own);
-    }
-    return names;
-}
-/**
- * Names under which an earlier run may have pushed the group. Which group is Django is not known yet, so its own bare
- * name comes first, then the bare name of every group with its suffix.
- */
-function candidateNames(group, groups, facts) {
-    const bases = groups.map((each) => bareName(each, facts));
-    return [...new Set([bareName(group, facts), ...bases.map((base) => `${base}-${suffixOf(group.name)}`)])];
-}
-/** The registry that a repository name points to. */
-function registryOf(name) {
-    const [first = '', ...others] = name.split('/');
-    return others.length > 0 && (/[.:]/.test(first) || first === 'localhost') ? first : 'docker.io';
-}
-function bareName(group, { image, repository, settings }) {
-    return image ?? ownName(group, settings) ?? `ghcr.io/${repository.toLowerCase()}`;
-}
-/** The group's own `image:` without tag and digest. A name without a slash is a local one: nobody can push it. */
-function ownName(group, settings) {
-    // The tag goes first: it may be a variable that only the server knows, and the version takes its place.
-    const text = group.image === undefined ? undefined : interpolate(withoutTag(group.image), settings);
-    const name = text?.replace(/@.*$/, '').replace(/:[^:/]*$/, '');
-    return name?.includes('/') ? name : undefined;
-}
-function withoutTag(image) {
-    const parts = splitOutside(image, ':');
-    const hasTag = parts.length > 1 && splitOutside(parts.at(-1) ?? '', '/').length === 1;
-    return hasTag ? parts.slice(0, -1).join(':') : image;
-}
-function suffixOf(service) {
-    return service
-        .toLowerCase()
-        .replace(/[^a-z0-9]+/g, '-')
-        .replace(/^-|-$/g, '');
-}
-
-;// CONCATENATED MODULE: ./lib/image/registry.js
-
-
-
-
-const PAUSES = [1_000, 4_000, 10_000];
-const HUB = 'docker.io';
-/** Logs in, in a configuration folder of its own: the runner's own logins are copied, and never changed. */
-async function openRegistry(logins, { run, env, temp, pause }) {
-    const folder = await (0,external_node_fs_promises_.mkdtemp)((0,external_node_path_.join)(temp, 'docker-config-'));
-    const close = () => (0,external_node_fs_promises_.rm)(folder, { recursive: true, force: true });
-    try {
-        const own = (0,external_node_path_.join)(env['DOCKER_CONFIG'] ?? (0,external_node_path_.join)(env['HOME'] ?? '/', '.docker'), 'config.json');
-        await (0,external_node_fs_promises_.writeFile)((0,external_node_path_.join)(folder, 'config.json'), copyOf(await readOwn(own), logins), { mode: 0o600 });
-        const inside = { ...env, ...(await daemonOf(run, env)), DOCKER_CONFIG: folder };
-        for (const login of logins)
-            await logIn(login, run, inside, pause);
-        return { env: inside, close };
-    }
-    catch (error) {
-        await close();
-        throw error;
-    }
-}
-/** Tries again, with growing pauses, what failed through no fault of the request. */
-async function retry(attempt, pause) {
-    for (const wait of PAUSES) {
-        const finished = await attempt();
-        if (finished.code === 0 || !isPassing(`${finished.stdout}\n${finished.stderr}`))
-            return finished;
-        await pause(wait);
-    }
-    return attempt();
-}
-/** A failure of the network or of the registry itself, which another attempt may not meet. */
-function isPassing(output) {
-    return /\b(HTTP status|status code|status):? 5\d\d\b|\b50[0-4] [A-Z]|connection (was )?reset|broken pipe|unexpected EOF|: EOF|TLS handshake timeout|i\/o timeout|timeout exceeded|context deadline exceeded|connection refused|toomanyrequests|too many requests/i.test(output);
-}
-/** The configuration folder is also where contexts live: the daemon in use is kept by its address. */
-async function daemonOf(run, env) {
-    if (env['DOCKER_HOST'])
-        return {};
-    const finished = await run('docker', ['context', 'inspect', '--format', '{{.Endpoints.docker.Host}}'], { env });
-    const host = finished.stdout.trim();
-    return finished.code === 0 && host !== '' ? { DOCKER_HOST: host } : {};
-}
-async function readOwn(path) {
-    try {
-        return await (0,external_node_fs_promises_.readFile)(path, 'utf8');
-    }
-    catch {
-        return '{}';
-    }
-}
-function copyOf(text, logins) {
-    const config = JSON.parse(text || '{}');
-    if (!isValues(config))
-        return '{}';
-    const { currentContext: _, credsStore, credHelpers, ...rest } = config;
-    if (logins.length === 0)
-        return JSON.stringify({ ...rest, credsStore, credHelpers });
-    // A login must end in this folder, not in the store of the runner's user.
-    const helpers = isValues(credHelpers) ? Object.entries(credHelpers) : [];
-    const others = helpers.filter(([registry]) => !logins.some((login) => login.registry === registry));
-    return JSON.stringify({ ...rest, credHelpers: Object.fromEntries(others) });
-}
-async function logIn({ registry, username, password }, run, env, pause) {
-    const server = registry === HUB ? [] : [registry];
-    const attempt = () => run('docker', ['login', '--username', username, '--password-stdin', ...server], { env, stdin: password });
-    const finished = await retry(attempt, pause);
-    if (finished.code === 0)
-        return;
-    const seen = finished.stderr
-        .split('\n')
-        .filter((line) => line !== '' && !/^WARNING!|^Configure a credential|^https:\/\/docs/.test(line))
-        .join('\n')
-        .trim();
-    const refused = /unauthorized|denied|incorrect|401|403/i.test(seen);
-    throw new errors/* DeployError */.sH('registry-login-failed', {
-        what: refused ? `${registry} refused the login of ${username}` : `The login to ${registry} failed`,
-        seen,
-        why: refused ? 'the password or token is wrong, expired, or belongs to another user' : undefined,
-        fix: refused
-            ? registry === 'ghcr.io'
-                ? 'give the job permissions: packages: write, or set registry-username and registry-password'
-                : 'correct the secrets behind registry-username and registry-password'
-            : 'check the address of the registry and try again',
-    });
-}
-
-;// CONCATENATED MODULE: ./lib/image/push.js
-
-
-
-
-/**
- * Looks under the names that an earlier run may have used for an image of this commit and definition. Found, it is
- * pulled and gets the target's working tag, so that everything after goes the same way as with a fresh build.
- */
-async function reuse(target, names, version, { run, registry: { env }, signal }) {
-    for (const name of names) {
-        const tagged = `${name}:${version}`;
-        const pulled = await run('docker', ['pull', '--quiet', tagged], { env, signal });
-        if (pulled.code !== 0)
-            continue;
-        const seen = await run('docker', ['image', 'inspect', '--format', '{{json .Config.Labels}}', tagged], { env });
-        const labels = seen.code === 0 ? JSON.parse(seen.stdout) : undefined;
-        const same = [REVISION_LABEL, BAKE_LABEL].every((label) => labelOf(labels, label) === target.labels[label]);
-        if (!same)
-            continue;
-        const marked = await run('docker', ['tag', tagged, target.reference], { env });
-        if (marked.code === 0)
-            return true;
-    }
-    return false;
-}
-/** Pushes every image under `name:version`, all at once; returns `name@digest` by name. */
-async function push(images, version, options) {
-    const results = await Promise.all(images.map((image) => pushOne(image, version, options)));
-    return new Map(results);
-}
-async function pushOne({ reference, name }, version, { run, registry: { env }, pause, onLine, signal }) {
-    const tagged = `${name}:${version}`;
-    const marked = await run('docker', ['tag', reference, tagged], { env, signal });
-    if (marked.code !== 0)
-        throw failed(tagged, name, marked.stderr);
-    const pushed = await retry(() => run('docker', ['push', tagged], { env, onLine, signal }), pause);
-    if (pushed.code !== 0)
-        throw failed(tagged, name, pushed.stderr || pushed.stdout);
-    const [digest] = [...pushed.stdout.matchAll(/\bdigest: (sha256:[0-9a-f]{64})\b/g)].map(([, found]) => found);
-    const known = digest ?? (await digestOf(name, tagged, run, env));
-    if (known === undefined)
-        throw failed(tagged, name, `no digest in the answer:\n${pushed.stdout}`);
-    return [name, `${name}@${known}`];
-}
-async function digestOf(name, tagged, run, env) {
-    const format = '{{range .RepoDigests}}{{println .}}{{end}}';
-    const seen = await run('docker', ['image', 'inspect', '--format', format, tagged], { env });
-    const own = seen.stdout.split('\n').filter((line) => line.startsWith(`${name}@`));
-    return own.length === 1 ? own[0]?.slice(name.length + 1) : undefined;
-}
-function labelOf(labels, name) {
-    return typeof labels === 'object' && labels !== null ? new Map(Object.entries(labels)).get(name) : undefined;
-}
-function failed(tagged, name, output) {
-    const registry = registryOf(name);
-    const denied = /denied|unauthorized|authentication required|no basic auth|insufficient_scope|forbidden/i.test(output);
-    const missing = /name unknown|repository .* not found|does not exist/i.test(output);
-    return new errors/* DeployError */.sH('push-failed', {
-        what: `${tagged} could not be pushed`,
-        seen: output.trim().split('\n').slice(-5).join('\n'),
-        why: denied
-            ? `the login may not write to ${name}, or there is none for ${registry}`
-            : missing
-                ? `${registry} has no repository ${name}`
-                : undefined,
-        fix: denied
-            ? registry === 'ghcr.io'
-                ? 'give the job permissions: packages: write, and the package write access for this repository'
-                : 'set registry-username and registry-password of a user who may push there, or another name with the input image'
-            : missing
-                ? `create the repository ${name}, or use another name with the input image`
-                : 'try again; when it stays, look at the status page of the registry',
-    });
-}
-
-;// CONCATENATED MODULE: ./lib/image/make.js
-
-
-
-
-
-
-
-/** Builds what this commit has not pushed yet, looks into the finished images, and pushes them. */
-async function makeImages(facts, tools) {
-    const { run, env, temp, signal, show, group } = tools;
-    const { groups, version } = facts;
-    const registry = await openRegistry(facts.logins, { run, env, temp, pause: promises_.setTimeout });
-    const access = { run, registry, pause: promises_.setTimeout, signal, onLine: show };
-    try {
-        const plan = planBake({ ...facts, env });
-        const known = await Promise.all(plan.targets.map((target) => reuse(target, candidateNames(target.group, groups, facts.naming), version, access)));
-        const wanted = plan.targets.filter((_, index) => !known[index]);
-        const title = wanted.length === 0
-            ? `The images of ${version} are built already`
-            : `Bake ${wanted.map(({ name }) => name).join(', ')}`;
-        await group(title, () => bake(plan, wanted, { run, env, workspace: facts.workspace, project: facts.project, temp, onLine: show, signal }));
-        const environments = new Map([...facts.project.services.values()].map(({ name, environment }) => [name, environment]));
-        const looking = { ...facts, targets: plan.targets, environments };
-        const django = await findDjango(looking, { run, env, signal });
-        // Django needs seconds to start, which a push takes as well.
-        const listing = listMigrations(django.target, looking, { run, env, signal });
-        listing.catch(() => { });
-        const names = nameImages(groups, django.target.group, facts.naming);
-        const named = plan.targets.map((target) => ({ target, name: names.get(target.group.name) ?? '' }));
-        const pushed = await group(`Push ${[...new Set(names.values())].join(', ')}`, () => push(named.map(({ target: { reference }, name }) => ({ reference, name })), version, access));
-        const images = named.flatMap(({ target, name }) => target.group.services.map((service) => [service, pushed.get(name) ?? '']));
-        return { images: new Map(images), django: { ...django, ...(await listing) } };
-    }
-    finally {
-        await registry.close();
-    }
-}
-/**
- * The logins for the registries that the images may go to. A login that was given is for the registry that the input or
- * the Compose file names; ghcr.io, where images without a name go, has the job's own token.
- */
-function chooseLogins(groups, naming, given) {
-    const { username, password, actor, token } = given;
-    const names = groups.flatMap((group) => candidateNames(group, groups, naming));
-    const registries = [...new Set(names.map(registryOf))];
-    if (username !== undefined && password !== undefined) {
-        const named = registries.filter((registry) => registry !== 'ghcr.io');
-        return (named.length > 0 ? named : registries).map((registry) => ({ registry, username, password }));
-    }
-    return registries.includes('ghcr.io') && token !== undefined
-        ? [{ registry: 'ghcr.io', username: actor, password: token }]
-        : [];
-}
-/** Stops when there is nothing to build: a release is made of this commit, and a ready image does not say of which it is. */
-function checkBuilds(project, groups) {
-    if (groups.length > 0)
-        return;
-    throw new errors/* DeployError */.sH('compose-invalid', {
-        what: 'No service of the Compose file has a build section',
-        seen: [...project.services.values()].map(({ name, image }) => `${name}: image: ${image}`).join('\n'),
-        why: 'only images that are built here, from this commit, are deployed; those of a registry are left as they are',
-        fix: 'add `build: .` to the service of the Django app, or name the file that has it with compose-files',
-        annotation: { file: project.files[0] ?? '' },
-    });
-}
-
-// EXTERNAL MODULE: ./lib/report/log.js
-var log = __nccwpck_require__(3129);
-// EXTERNAL MODULE: ./lib/server/connection.js + 2 modules
-var server_connection = __nccwpck_require__(6496);
-// EXTERNAL MODULE: ./lib/server/failure.js + 1 modules
-var failure = __nccwpck_require__(2820);
-// EXTERNAL MODULE: ./lib/server/follow.js
-var follow = __nccwpck_require__(7997);
-// EXTERNAL MODULE: ./lib/server/look.js
-var look = __nccwpck_require__(2939);
-// EXTERNAL MODULE: ./lib/server/release.js
-var server_release = __nccwpck_require__(1931);
-// EXTERNAL MODULE: ./lib/server/stage.js
-var stage = __nccwpck_require__(3448);
-// EXTERNAL MODULE: ./lib/server/transaction.js
-var server_transaction = __nccwpck_require__(1522);
-;// CONCATENATED MODULE: external "node:fs"
-const external_node_fs_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:fs");
-;// CONCATENATED MODULE: ./lib/compose/files.js
-
-
-/** Names of one rank: a folder with two of them leaves open which one is meant. */
-const RANKS = [
-    ['compose.production', 'docker-compose.production', 'compose.prod', 'docker-compose.prod', 'docker-compose-deploy'],
-    ['compose', 'docker-compose'],
-];
-const FOLDERS = ['', 'docker'];
-/** The names that are looked for, in order: each list is one rank. */
-const ranks = FOLDERS.flatMap((folder) => RANKS.map((stems) => stems.flatMap((stem) => ['yaml', 'yml'].map((end) => external_node_path_.posix.join(folder, `${stem}.${end}`)))));
-/** The Compose files of a deployment: those that were given, else the production-looking one. Paths inside the repository. */
-function chooseFiles(given, exists) {
-    if (given.length > 0)
-        return checkGiven(given, exists);
-    for (const names of ranks) {
-        const [first, ...others] = names.filter(exists);
-        if (first === undefined)
-            continue;
-        if (others.length === 0)
-            return [first];
-        throw new errors/* DeployError */.sH('compose-file-ambiguous', {
-            what: 'Several Compose files could be the production one',
-            seen: [first, ...others].join('\n'),
-            fix: `name the right one: compose-files: ${first}`,
-        });
-    }
-    throw new errors/* DeployError */.sH('compose-file-missing', {
-        what: 'No Compose file was found in the repository',
-        seen: `none of ${ranks.flat().join(', ')}`,
-        why: 'it has another name or folder, or the job has no actions/checkout step',
-        fix: 'name it, for example: compose-files: deploy/compose.yaml',
-    });
-}
-function checkGiven(given, exists) {
-    const missing = given.filter((path) => !exists(path));
-    if (missing.length === 0)
-        return given;
-    throw new errors/* DeployError */.sH('compose-file-missing', {
-        what: `Compose file ${missing.join(', ')} is not in the repository`,
-        seen: `compose-files: ${given.join(' ')}`,
-        why: 'the path is relative to the root of the repository, or the job has no actions/checkout step',
-        fix: 'correct the input compose-files',
-    });
-}
-
-;// CONCATENATED MODULE: ./lib/compose/group.js
-
-
-/** The images that the project builds: an identical build section, or the `image:` of a built service, joins services. */
-function groupBuilds(project) {
-    const groups = [];
-    const built = [...project.services.values()].filter((service) => service.build);
-    const images = new Set(built.map((service) => service.image).filter((image) => image !== undefined));
-    for (const service of project.services.values()) {
-        const byImage = service.image !== undefined && images.has(service.image);
-        if (!service.build && !byImage)
-            continue;
-        const keys = [
-            ...(service.build ? [`build ${definition(service.build)}`] : []),
-            ...(byImage ? [`image ${service.image}`] : []),
-        ];
-        const joined = groups.filter((group) => keys.some((key) => group.keys.has(key)));
-        const [first, ...others] = joined.length > 0 ? joined : [{ services: [], keys: new Set() }];
-        if (!first)
-            continue;
-        if (joined.length === 0)
-            groups.push(first);
-        for (const other of others) {
-            groups.splice(groups.indexOf(other), 1);
-            first.services.push(...other.services);
-            for (const key of other.keys)
-                first.keys.add(key);
-        }
-        first.services.push(service);
-        for (const key of keys)
-            first.keys.add(key);
-    }
-    return groups.map(({ services }) => toGroup(services)).sort((a, b) => (a.name < b.name ? -1 : 1));
-}
-function definition(build) {
-    const context = build['context'];
-    const plain = typeof context === 'string' ? context.replace(/^\.\/(?=.)/, '').replace(/(.)\/+$/, '$1') : context;
-    const dockerfile = build['dockerfile'] ?? 'Dockerfile';
-    return canonical({ ...build, context: plain, dockerfile });
-}
-function toGroup(services) {
-    const sorted = services.toSorted((a, b) => (a.name < b.name ? -1 : 1));
-    const built = sorted.filter((service) => service.build);
-    const primary = built.find((service) => service.ports.length > 0) ?? built[0];
-    const [build, other] = new Map(built.map(({ build = {} }) => [definition(build), build])).values();
-    if (!primary || !build)
-        throw new errors/* DeployError */.sH('internal', { what: 'A build group without a build' });
-    if (other) {
-        const names = built.map(({ name }) => name).join(', ');
-        throw new errors/* DeployError */.sH('compose-invalid', {
-            what: `The services ${names} build different images of one name`,
-            seen: built.find(({ image }) => image !== undefined)?.image,
-            why: 'the image that is built last would replace the other',
-            fix: `give each its own image:, or make their build: sections the same`,
-        });
-    }
-    return {
-        name: primary.name,
-        services: sorted.map(({ name }) => name),
-        build,
-        image: primary.image ?? sorted.find(({ image }) => image !== undefined)?.image,
-    };
-}
-
-;// CONCATENATED MODULE: ./lib/compose/service.js
-
-
-
-/** Reads a service of the model that `docker compose config --no-interpolate` printed. */
-function readService(name, values) {
-    return {
-        name,
-        values,
-        image: textOf(values['image']),
-        build: typeof values['build'] === 'string' ? { context: values['build'] } : buildOf(values['build']),
-        dependsOn: readDependencies(values),
-        ports: [...new Set(listOf(values['ports']).flatMap(readPort))],
-        mounts: listOf(values['volumes'])
-            .map(readMount)
-            .filter((mount) => mount !== undefined),
-        envFiles: listOf(values['env_file']).flatMap(service_readEnvFile),
-        environment: pairsOf(values['environment']),
-        profiles: textsOf(values['profiles']),
-    };
-}
-function buildOf(build) {
-    return isValues(build) ? { context: '.', ...build } : undefined;
-}
-function readDependencies(values) {
-    const named = isValues(values['depends_on'])
-        ? Object.entries(values['depends_on']).map(([service, entry]) => ({
-            service,
-            condition: textOf(valuesOf(entry)['condition']) ?? 'service_started',
-        }))
-        : textsOf(values['depends_on']).map((service) => ({ service, condition: 'service_started' }));
-    const shared = ['network_mode', 'ipc', 'pid'].flatMap((key) => {
-        const [kind, service] = (textOf(values[key]) ?? '').split(':');
-        return kind === 'service' && service ? [service] : [];
-    });
-    const linked = textsOf(values['links']).map((link) => link.split(':')[0] ?? link);
-    const lent = textsOf(values['volumes_from'])
-        .filter((entry) => !entry.startsWith('container:'))
-        .map((entry) => entry.split(':')[0] ?? entry);
-    const names = new Set(named.map(({ service }) => service));
-    const implied = [...new Set([...shared, ...linked, ...lent])].filter((service) => !names.has(service));
-    return [...named, ...implied.map((service) => ({ service, condition: 'service_started' }))];
-}
-/** The container's side of a published port; the first of a range. */
-function readPort(entry) {
-    if (isValues(entry))
-        return entry['published'] === undefined ? [] : toPort(textOf(entry['target']) ?? '');
-    const text = textOf(entry);
-    if (text === undefined)
-        return [];
-    const parts = splitOutside(text.replace(/\[[^\]]*\]:/, ''), ':');
-    // A port without a colon gets some free port of the server: nobody is meant to find it.
-    return parts.length < 2 ? [] : toPort(parts.at(-1) ?? '');
-}
-function toPort(text) {
-    const [, digits] = /^(\d{1,5})(?:-\d+)?(?:\/tcp)?$/.exec(interpolate(text) ?? '') ?? [];
-    return digits === undefined ? [] : [Number(digits)];
-}
-function service_readEnvFile(entry) {
-    if (typeof entry === 'string')
-        return [{ path: entry, required: true }];
-    const path = isValues(entry) ? textOf(entry['path']) : undefined;
-    return path === undefined ? [] : [{ path, required: valuesOf(entry)['required'] !== false }];
-}
-
-;// CONCATENATED MODULE: ./lib/compose/shadow.js
-
-
-
-
-
-
-const MARK = '/deploy-django-volume/';
-/** The text of a Compose file with each short volume that has variables replaced by a plain one. */
-function shadow(source, text) {
-    const entries = new Map();
-    const cuts = [];
-    (0,dist/* visit */.YR)(source.document, {
-        Scalar(key, node, path) {
-            if (typeof key !== 'number' || typeof node.value !== 'string' || !node.range || path.length === 0)
-                return;
-            const word = wordFor(node.value);
-            if (word === undefined)
-                return;
-            entries.set(word.source, node.value);
-            cuts.push({ from: node.range[0], to: node.range[1], word: JSON.stringify(`${word.source}:${word.target}`) });
-        },
-    });
-    let result = text;
-    for (const cut of cuts.reverse())
-        result = result.slice(0, cut.from) + cut.word + result.slice(cut.to);
-    return { text: result, entries };
-}
-function wordFor(text) {
-    const [source = '', target = ''] = splitOutside(text, ':');
-    if (!hasVariable(text) || !/^[\w./~-]*\$|^[\w./~-]+$/.test(source))
-        return undefined;
-    if (!target.startsWith('/') && !/^\$\{\w+:?-\//.test(target))
-        return undefined;
-    // Two files that mount something at the same place override each other by the target.
-    return { source: MARK + hash(text), target: hasVariable(target) ? MARK + hash(target) : target };
-}
-function hash(text) {
-    return (0,external_node_crypto_.createHash)('sha256').update(text).digest('hex').slice(0, 32);
-}
-/** Puts the entries back into what Compose made of the copies. */
-function unshadow(value, entries) {
-    if (typeof value === 'string')
-        return value.startsWith(MARK) ? (entries.get(value.split(':')[0] ?? '') ?? value) : value;
-    if (Array.isArray(value))
-        return value.map((item) => unshadow(item, entries));
-    if (!isValues(value))
-        return value;
-    const original = entries.get(textOf(value['source']) ?? '');
-    if (original !== undefined)
-        return original;
-    return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, unshadow(inner, entries)]));
-}
-/** The given Compose files and those they name by `include` and `extends`, as far as they are in the repository. */
-async function readSources(files, read) {
-    const found = new Map();
-    const folder = external_node_path_.posix.dirname(files[0] ?? '');
-    const waiting = [...files];
-    for (let path = waiting.shift(); path !== undefined; path = waiting.shift()) {
-        if (found.has(path))
-            continue;
-        const text = await read(path);
-        if (text === undefined)
-            continue;
-        const source = parseSource(path, text);
-        found.set(path, { source, text });
-        const names = namesIn(valuesOf(source.document.toJS()));
-        waiting.push(...names.flatMap((name) => [external_node_path_.posix.dirname(path), folder].map((base) => external_node_path_.posix.join(base, name))));
-    }
-    return found;
-}
-function namesIn(model) {
-    const includes = listOf(model['include']).flatMap((entry) => isValues(entry) ? textsOf(entry['path']) : textsOf(entry));
-    const extended = Object.values(valuesOf(model['services'])).map((service) => textOf(valuesOf(valuesOf(service)['extends'])['file']));
-    return [...includes, ...extended.filter((name) => name !== undefined)].filter((name) => !name.startsWith('/') && !name.includes('://') && !hasVariable(name));
-}
-/** Writes the copies below `folder`, each at its place in the repository; returns the entries to put back. */
-async function writeShadows(folder, sources) {
-    const all = new Map();
-    for (const [path, { source, text }] of sources) {
-        const copy = shadow(source, text);
-        for (const [word, entry] of copy.entries)
-            all.set(word, entry);
-        await (0,external_node_fs_promises_.mkdir)((0,external_node_path_.dirname)((0,external_node_path_.join)(folder, path)), { recursive: true });
-        await (0,external_node_fs_promises_.writeFile)((0,external_node_path_.join)(folder, path), copy.text);
-    }
-    return all;
-}
-
-;// CONCATENATED MODULE: ./lib/compose/project.js
-
-
-
-
-
-
-
-
-
-/** Reads the project as Compose merges it; needs no variable, no env file and no secret. */
-async function readProject({ workspace, files, temp, run, env }) {
-    const sources = await readSources(files, (path) => readText(workspace, path));
-    const copies = await (0,external_node_fs_promises_.mkdtemp)((0,external_node_path_.join)(temp, 'compose-'));
-    try {
-        const entries = await writeShadows(copies, sources);
-        const finished = await run('docker', [
-            ...['compose', '-p', 'deploy-django'],
-            ...files.flatMap((file) => ['-f', (0,external_node_path_.join)(copies, file)]),
-            ...['config', '--no-interpolate', '--no-path-resolution', '--no-normalize'],
-        ], { env: bareEnvironment(env), cwd: (0,external_node_path_.join)(copies, external_node_path_.posix.dirname(files[0] ?? '')) });
-        const only = [...sources.values()].map(({ source }) => source);
-        if (finished.code !== 0)
-            throw refused(finished.stderr, copies, only);
-        const named = files.map((file) => sources.get(file)?.source.document.get('name')).findLast((name) => name);
-        return toProject(files, textOf(named), unshadow((0,dist/* parse */.qg)(finished.stdout), entries), only);
-    }
-    finally {
-        await (0,external_node_fs_promises_.rm)(copies, { recursive: true, force: true });
-    }
-}
-/** The typed project of a merged model; checks what Compose leaves unchecked when it does not normalize. */
-function toProject(files, name, merged, sources = []) {
-    const { name: _, ...model } = valuesOf(merged);
-    const services = new Map(Object.entries(valuesOf(model['services'])).map(([key, values]) => [key, readService(key, valuesOf(values))]));
-    project_checkServices(services, files[0] ?? '', sources);
-    return { files, folder: external_node_path_.posix.dirname(files[0] ?? ''), name, model, services };
-}
-function project_checkServices(services, file, sources) {
-    if (services.size === 0) {
-        throw new errors/* DeployError */.sH('compose-invalid', {
-            what: `${file} has no services`,
-            fix: 'name the Compose file that starts the site: compose-files: <path>',
-            annotation: { file },
-        });
-    }
-    for (const service of services.values()) {
-        const annotation = nearest(sources, ['services', service.name], file);
-        const stranger = service.dependsOn.find(({ service: name }) => !services.has(name));
-        if (stranger) {
-            throw new errors/* DeployError */.sH('compose-invalid', {
-                what: `Service ${service.name} depends on ${stranger.service}, which does not exist`,
-                fix: `correct depends_on of ${service.name}, or add the file that has ${stranger.service} to compose-files`,
-                annotation,
-            });
-        }
-        const cut = strings(service.values).find((text) => !isWhole(text));
-        if (cut !== undefined) {
-            throw new errors/* DeployError */.sH('compose-invalid', {
-                what: `Service ${service.name} has a \${…} that cannot be read`,
-                seen: cut,
-                why: 'the closing brace is missing, or a colon inside the braces split a short form',
-                fix: 'close the brace, or use the long form (source:, target:) of this entry',
-                annotation,
-            });
-        }
-    }
-}
-function strings(value) {
-    if (typeof value === 'string')
-        return [value];
-    if (Array.isArray(value))
-        return value.flatMap(strings);
-    return isValues(value) ? Object.values(value).flatMap(strings) : [];
-}
-/** Nothing of the runner's own settings may decide what the project is. */
-function bareEnvironment(env) {
-    return Object.fromEntries(Object.entries(env).filter(([name]) => /^(PATH|HOME|DOCKER_\w+)$/.test(name)));
-}
-async function readText(workspace, path) {
-    if (path.startsWith('..'))
-        return undefined;
-    try {
-        return await (0,external_node_fs_promises_.readFile)((0,external_node_path_.join)(workspace, path), 'utf8');
-    }
-    catch {
-        // Compose says better than we could what it misses.
-        return undefined;
-    }
-}
-function refused(stderr, copies, sources) {
-    const lines = stderr.split('\n').filter((line) => line !== '' && !line.includes('level=warning'));
-    const seen = lines.join('\n').replaceAll(`${copies}/`, '').trim();
-    const [, path] = /\b((?:services|volumes|networks|configs|secrets)\.[\w.-]+)/.exec(seen) ?? [];
-    const named = sources.filter((source) => seen.includes(source.path));
-    const [first] = sources;
-    return new errors/* DeployError */.sH('compose-invalid', {
-        what: 'Docker Compose does not accept the Compose file',
-        seen,
-        fix: `mend it until this succeeds: docker compose -f ${first?.path ?? 'compose.yaml'} config --no-interpolate`,
-        annotation: nearest(named.length > 0 ? named : sources, path?.split('.') ?? [], first?.path),
-    });
-}
-/** The deepest place that any of the sources has for this path. */
-function nearest(sources, path, file) {
-    const has = sources.find((source) => source.document.hasIn(path.slice(0, 2)));
-    return has ? placeOf(has, path) : file === undefined ? undefined : { file };
-}
-
-;// CONCATENATED MODULE: ./lib/compose/repository.js
-
-
-
-/** The tracked files of the checkout and those of `extra` (files or folders that a step made). */
-async function readRepository(workspace, extra, run) {
-    const listed = await run('git', ['-c', `safe.directory=${workspace}`, 'ls-files', '--stage', '-z'], {
-        cwd: workspace,
-    });
-    // Without git, actions/checkout unpacks an archive: everything in it is tracked.
-    const tracked = listed.code === 0 ? parseIndex(listed.stdout) : walk(workspace, '');
-    const added = extra.flatMap((path) => {
-        const found = walk(workspace, path);
-        if (found.length > 0)
-            return found;
-        throw new errors/* DeployError */.sH('input-invalid', {
-            what: `Input files names ${path}, which is not in the workspace`,
-            fix: 'correct the path, or make the file in a step before this one',
-        });
-    });
-    return { files: new Map([...tracked, ...added]), read: (path) => (0,external_node_fs_namespaceObject.readFileSync)((0,external_node_path_.join)(workspace, path)) };
-}
-/** Submodules (160000) have no content of their own in the index. */
-function parseIndex(text) {
-    return text.split('\0').flatMap((line) => {
-        const [, mode, path] = /^(\d{6}) [0-9a-f]+ \d\t([\s\S]+)$/.exec(line) ?? [];
-        return mode === undefined || path === undefined || mode === '160000' ? [] : [[path, mode === '100755']];
-    });
-}
-function walk(workspace, path) {
-    const stat = (0,external_node_fs_namespaceObject.lstatSync)((0,external_node_path_.join)(workspace, path), { throwIfNoEntry: false });
-    if (!stat)
-        return [];
-    if (!stat.isDirectory())
-        return [[path, (stat.mode & 0o111) !== 0]];
-    const names = (0,external_node_fs_namespaceObject.readdirSync)((0,external_node_path_.join)(workspace, path)).filter((name) => name !== '.git' && name !== 'node_modules');
-    return names.flatMap((name) => walk(workspace, external_node_path_.posix.join(path, name)));
-}
-
-;// CONCATENATED MODULE: ./lib/commands/checkout.js
-
-
-
-
-
-
-
-
-
-
-
-
-
-/** Reads the checkout, and stops for all that is wrong in it at once: the server need not be asked for that. */
-async function readCheckout(inputs, context) {
-    const { run, runner, folder, environment } = context;
-    const { workspace } = runner;
-    const files = chooseFiles(inputs.composeFiles, (path) => (0,external_node_fs_namespaceObject.existsSync)((0,external_node_path_.join)(workspace, path)));
-    const [project, repository] = await Promise.all([
-        readProject({ workspace, files, temp: folder, run, env: environment }),
-        readRepository(workspace, inputs.files, run),
-    ]);
-    const groups = groupBuilds(project);
-    const envFiles = shippedEnvFiles(inputs);
-    const own = envFiles.find(({ path }) => path === '.env');
-    const settings = own && readEnvFile(own.content).values;
-    const naming = {
-        image: inputs.image,
-        repository: runner.repository,
-        // As for Compose, the environment of the step wins.
-        settings: { ...Object.fromEntries(settings ?? []), ...environment },
-    };
-    (0,errors/* checkAll */.K7)(() => checkBuilds(project, groups), () => checkServices(project, inputs.services), () => checkImageNames(groups, naming), () => checkEnvFiles(project, envFiles));
-    return { project, groups, repository, naming, settings, needs: findNeeds({ project, repository, shipped: envFiles }) };
-}
-
-// EXTERNAL MODULE: ./lib/commands/walk.js
-var commands_walk = __nccwpck_require__(4886);
-;// CONCATENATED MODULE: ./lib/commands/deploy.js
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-/** From the repository to a running, verified release. */
-async function deploy(inputs, context, report) {
-    const { run, runner, folder, assets, environment: env, signal } = context;
-    const connection = await (0,server_connection/* connect */.Ng)(run, inputs, folder, signal);
-    // The repository, then the server: nothing is built for a server that cannot take it.
-    const [{ project, groups, repository, naming, settings, needs }] = await Promise.all([
-        readCheckout(inputs, context),
-        // Only the handshake, which takes as long.
-        connection.reach(['true']),
-    ]);
-    const named = {
-        input: inputs.project,
-        server: undefined,
-        env: inputs.envFile,
-        file: project.name,
-        repository: runner.repository,
-    };
-    const directory = inputs.directory ?? `deploy/${chooseProjectName(named)}`;
-    const server = await (0,look/* look */.Op)(connection, assets.transaction.toString(), directory, askable(needs));
-    (0,look/* checkServer */.i6)(server, inputs.host.user);
-    const current = (0,server_release/* currentRelease */.BX)(server);
-    const name = chooseProjectName({ ...named, server: (0,look/* fact */.fK)(current?.facts, 'project') });
-    report.project = name;
-    report.previous = report.serving = current?.version;
-    (0,core/* info */.pq)(`${name} in ${directory} on ${inputs.host.address}: ${current?.version ?? 'nothing'} serves`);
-    const profiles = chooseProfiles(inputs.profiles, settings ? settings.get('COMPOSE_PROFILES') : server.profiles);
-    const active = activeServices(project, inputs.services, profiles).map((service) => service.name);
-    (0,errors/* checkAll */.K7)(() => checkProfiles(project, groups, inputs.services, profiles), () => checkNeeds(needs, active, { files: server.files, settings: settings ? [] : server.settings }, project));
-    // The images, by digest from here on.
-    const logins = chooseLogins(groups, naming, {
-        username: inputs.registryUsername,
-        password: inputs.registryPassword,
-        actor: runner.actor,
-        token: inputs.githubToken,
-    });
-    const made = await makeImages({
-        ...{ project, groups, naming, logins, workspace: runner.workspace },
-        ...{ version: inputs.version, set: inputs.set, services: inputs.services, manage: inputs.manage },
-        commit: await readCommit(run, runner),
-        probe: assets.probe.toString(),
-    }, { run, env, temp: folder, signal, show: log/* show */.WU, group: log/* group */.Os });
-    report.images = Object.fromEntries(made.images);
-    (0,look/* checkArchitecture */.kN)(server, made.django.facts.architecture);
-    // The release folder, immutable from here on.
-    checkCodeMounts(project, made.django.target.group, made.django.managePath, repository);
-    const transaction = { directory, id: (0,server_transaction/* newId */.Si)(inputs.version, runner, [...server.plans, ...server.releases.keys()]) };
-    const roles = assignRoles({ project, groups, django: made.django.target.group, services: inputs.services, profiles });
-    const release = makeRelease({
-        ...{ project, name, roles, repository, images: made.images },
-        ...{ id: transaction.id, envFile: inputs.envFile, envFiles: inputs.envFiles, profiles: inputs.profiles },
-    });
-    release.notes.forEach((note) => (0,core/* info */.pq)(note));
-    await (0,log/* group */.Os)(`Stage ${transaction.id}`, async () => {
-        const facts = releaseFacts(release, made, inputs, context, name);
-        const sent = [
-            ...releaseFiles(release, facts),
-            ...(0,stage/* planFiles */.jP)('plan', assets, transactionFacts(transaction.id, inputs, context)),
-        ];
-        await (0,stage/* send */.tN)(run, connection, (0,stage/* incoming */.Ri)(directory, transaction.id), sent, folder);
-        await (0,stage/* stage */.dw)(connection, directory, transaction.id, logins, log/* show */.WU);
-    });
-    // The plan, from the live database with the new image.
-    const found = await (0,log/* group */.Os)('Plan', () => askPlan(connection, transaction));
-    const same = !inputs.force && server.whole && (0,look/* fact */.fK)(current?.facts, 'fingerprint') === release.fingerprint;
-    const plan = (0,django_plan/* planDeploy */.bJ)(found, inputs.migrate, same, release.roles.jobs);
-    report.plan = showPlan(plan.steps, found);
-    if (inputs.migrate === 'none' && plan.pending.length > 0)
-        (0,core/* warning */.$e)(unapplied(plan.pending));
-    if (inputs.planDigest !== undefined && inputs.planDigest !== plan.digest)
-        throw otherPlan(inputs.planDigest, plan.digest);
-    if (inputs.dryRun) {
-        report.outcome = 'planned';
-        return;
-    }
-    const http = (0,django_plan/* askHealth */.Yj)((0,commands_walk/* healthQuestion */.dT)(inputs), release.roles.fronts.map(({ service, port }) => [service, port]), found.settings);
-    await (0,commands_walk/* walk */.GG)(connection, context, transaction, { steps: plan.steps, approved: (0,django_plan/* approve */.SR)(plan.pending), http }, server, report);
-    report.outcome = plan.kind === 'unchanged' ? 'unchanged' : 'deployed';
-}
-function releaseFiles(release, facts) {
-    return [
-        { path: 'release/compose.yaml', content: release.compose, mode: 0o600 },
-        ...(0,stage/* writeFacts */.Rz)('release', facts),
-        ...release.envFiles.map((file) => ({ ...file, path: `release/${file.path}` })),
-        ...release.files,
-    ];
-}
-/** What a later rollback, or the server alone, must know about the release. */
-function releaseFacts(release, made, inputs, { runner }, name) {
-    const { roles } = release;
-    return {
-        format: ['1'],
-        version: [inputs.version],
-        project: [name],
-        run: [String(runner.runId)],
-        attempt: [String(runner.runAttempt)],
-        commit: [runner.sha],
-        url: [runner.runUrl],
-        services: roles.replaced.map(({ level, service }) => `${level} ${service}`),
-        images: [...made.images].map(([service, image]) => `${service} ${image}`),
-        django: [roles.django],
-        manage: inputs.manage,
-        migrate: [inputs.migrate],
-        data: roles.data,
-        once: roles.once,
-        jobs: roles.jobs,
-        others: roles.others,
-        fronts: roles.fronts.map(({ service, port }) => `${service} ${port}`),
-        env: [release.env],
-        'env-files': release.requiredEnvFiles,
-        migrations: made.django.migrations.map((migration) => `${migration.app}.${migration.name}`),
-        fingerprint: [release.fingerprint],
-    };
-}
-function transactionFacts(id, inputs, { runner }) {
-    return {
-        target: [id],
-        run: [String(runner.runId)],
-        url: [runner.runUrl],
-        force: [inputs.force ? 'yes' : 'no'],
-        'migrate-timeout': [seconds(inputs.migrateTimeout)],
-        'lock-timeout': [String(inputs.migrateLockTimeout)],
-        'health-timeout': inputs.healthTimeout === undefined ? [] : [seconds(inputs.healthTimeout)],
-        keep: [String(inputs.keepReleases)],
-    };
-}
-const seconds = (milliseconds) => String(Math.ceil(milliseconds / 1000));
-async function askPlan(connection, { directory, id }) {
-    const asked = await connection.reach([...(0,follow/* command */.G5)(directory, id, 'plan'), 'plan']);
-    const document = (0,django_document/* findDocument */.$)(asked.stdout);
-    if (!document || asked.code !== 0)
-        throw (0,failure/* explainProbe */.Kz)(asked.code, document, asked.stderr);
-    const plan = (0,django_document/* readPlan */.m3)(document);
-    const pending = plan.kind === 'live' ? plan.pending : plan.migrations;
-    (0,core/* info */.pq)(plan.kind === 'live'
-        ? `database: ${plan.database}`
-        : 'the database does not exist yet: every migration of the image will be applied');
-    (0,core/* info */.pq)(pending.length === 0 ? 'no migrations are pending' : `${pending.length} migrations are pending`);
-    if (plan.kind === 'offline')
-        return plan;
-    for (const { app, name, operations } of plan.pending) {
-        (0,core/* info */.pq)(`  ${app}.${name}`);
-        operations.forEach((operation) => (0,core/* info */.pq)(`    ${operation.text}${operation.reversible ? '' : ' (not reversible)'}`));
-    }
-    return plan;
-}
-function showPlan(steps, found) {
-    if (found.kind === 'live')
-        return { digest: found.digest, steps, pending: found.pending, unknown: found.unknown, drift: found.drift };
-    const pending = found.migrations.map(({ app, name }) => ({ app, name, operations: [] }));
-    return { digest: found.digest, steps, pending, unknown: [], drift: [] };
-}
-function unapplied(pending) {
-    const names = pending.map(({ app, name }) => `${app}.${name}`);
-    return `Nobody applies the pending migrations (\`migrate: none\`): ${names.join(', ')}`;
-}
-function otherPlan(approved, digest) {
-    return new errors/* DeployError */.sH('plan-digest', {
-        what: 'The plan is not the one that was approved',
-        seen: `digest ${digest}, approved ${approved}`,
-        why: 'the database or the image changed since the plan was shown',
-        fix: 'look at the plan in the job summary and approve its digest, or leave plan-digest out',
-    });
-}
-
-
-/***/ }),
-
-/***/ 6217:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   A: () => (/* binding */ followAfterCancel)
-/* harmony export */ });
-/* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(1800);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(2409);
-/* harmony import */ var _server_connection_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6496);
-/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(2820);
-/* harmony import */ var _state_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(9609);
-/* harmony import */ var _walk_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(4886);
-
-
-
-
-
-
-/** GitHub ends a cancelled job's post steps after five minutes. */
-const FOLLOW_LIMIT_MS = 4 * 60_000;
-/** Follows a transaction that main could not follow to its end, and closes the connection that main left. */
-async function followAfterCancel(run, folder, readInputs) {
-    const transaction = (0,_state_js__WEBPACK_IMPORTED_MODULE_4__/* .followed */ .Xd)();
-    try {
-        if (transaction)
-            await report((0,_server_connection_js__WEBPACK_IMPORTED_MODULE_2__/* .reconnect */ .M6)(run, readInputs(), folder), transaction);
-    }
-    finally {
-        await (0,_server_connection_js__WEBPACK_IMPORTED_MODULE_2__/* .disconnect */ .Zf)(run, folder);
-    }
-}
-async function report(connection, { tid, directory }) {
-    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`Following ${tid}, which goes on by itself on the server`);
-    const ending = await (0,_walk_js__WEBPACK_IMPORTED_MODULE_5__/* .watchToEnd */ .WR)(connection, { directory, id: tid }, FOLLOW_LIMIT_MS);
-    if (ending.journal.length === 0) {
-        (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)('The transaction had not begun; nothing was changed');
-        return;
-    }
-    const failure = (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_3__/* .explainEnding */ .TG)(ending);
-    if (failure)
-        (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .warning */ .$e)((0,_errors_js__WEBPACK_IMPORTED_MODULE_1__/* .explain */ .WE)(failure));
-    const serves = ending.serves ?? (ending.word === 'died' ? 'nobody knows what' : 'nothing');
-    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`The transaction ended: ${ending.word}; ${serves} serves`);
-}
-
-
-/***/ }),
-
-/***/ 3911:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   d: () => (/* binding */ rollback)
-/* harmony export */ });
-/* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(1800);
-/* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(1617);
-/* harmony import */ var _django_plan_js__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(7307);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(2409);
-/* harmony import */ var _report_log_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(3129);
-/* harmony import */ var _server_connection_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(6496);
-/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(2820);
-/* harmony import */ var _server_follow_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(7997);
-/* harmony import */ var _server_look_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(2939);
-/* harmony import */ var _server_release_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(1931);
-/* harmony import */ var _server_stage_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(3448);
-/* harmony import */ var _server_transaction_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(1522);
-/* harmony import */ var _walk_js__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(4886);
-
-
-
-
-
-
-
-
-
-
-
-
-
-/** Back to an older release, from what the server kept of it: no checkout, no build, no registry. */
-async function rollback(inputs, context, report) {
-    const { run, folder, signal, assets, runner } = context;
-    const connection = await (0,_server_connection_js__WEBPACK_IMPORTED_MODULE_4__/* .connect */ .Ng)(run, inputs, folder, signal);
-    const { directory, server } = await findProject(connection, assets.transaction.toString(), inputs.directory);
-    (0,_server_look_js__WEBPACK_IMPORTED_MODULE_7__/* .checkServer */ .i6)(server, inputs.host.user);
-    const target = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_8__/* .chooseTarget */ .bx)(server, inputs.version);
-    report.version = target.version;
-    report.previous = report.serving = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_8__/* .versionOf */ .E4)(server, server.current);
-    report.project = target.facts.get('project')?.[0];
-    report.images = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_8__/* .imagesOf */ .IC)(target.facts);
-    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`${report.project} serves ${report.serving ?? 'nothing'}; going back to ${target.version} (${target.id})`);
-    const transaction = { directory, id: (0,_server_transaction_js__WEBPACK_IMPORTED_MODULE_10__/* .newId */ .Si)(`rollback-${target.version}`, runner, server.plans) };
-    await (0,_report_log_js__WEBPACK_IMPORTED_MODULE_3__/* .group */ .Os)(`Stage ${transaction.id}`, async () => {
-        const files = (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_9__/* .planFiles */ .jP)('plan', assets, {
-            target: [target.id],
-            run: [String(runner.runId)],
-            url: [runner.runUrl],
-            force: ['no'],
-            'migrate-timeout': ['3600'],
-            'lock-timeout': ['5000'],
-            'health-timeout': inputs.healthTimeout === undefined ? [] : [String(Math.ceil(inputs.healthTimeout / 1000))],
-            keep: ['100'],
-        });
-        await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_9__/* .send */ .tN)(run, connection, (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_9__/* .incoming */ .Ri)(directory, transaction.id), files, folder);
-        await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_9__/* .stage */ .dw)(connection, directory, transaction.id, [], _report_log_js__WEBPACK_IMPORTED_MODULE_3__/* .show */ .WU);
-    });
-    const settings = await (0,_report_log_js__WEBPACK_IMPORTED_MODULE_3__/* .group */ .Os)(`Does ${target.version} fit the database`, () => checkFit(connection, transaction, target));
-    const plan = (0,_django_plan_js__WEBPACK_IMPORTED_MODULE_12__/* .planRollback */ .II)(target.facts.get('jobs') ?? []);
-    report.plan = { digest: plan.digest, steps: plan.steps, pending: [], unknown: [], drift: [] };
-    if (inputs.dryRun) {
-        report.outcome = 'planned';
-        return;
-    }
-    const http = (0,_django_plan_js__WEBPACK_IMPORTED_MODULE_12__/* .askHealth */ .Yj)((0,_walk_js__WEBPACK_IMPORTED_MODULE_11__/* .healthQuestion */ .dT)(inputs), (0,_server_release_js__WEBPACK_IMPORTED_MODULE_8__/* .frontsOf */ .Mj)(target.facts), settings);
-    await (0,_walk_js__WEBPACK_IMPORTED_MODULE_11__/* .walk */ .GG)(connection, context, transaction, { steps: plan.steps, approved: [], http }, server, report);
-    report.outcome = 'rolled-back';
-}
-/** The directory that was given, or the only project below `deploy/`. */
-async function findProject(connection, script, given) {
-    const server = await (0,_server_look_js__WEBPACK_IMPORTED_MODULE_7__/* .look */ .Op)(connection, script, given ?? 'deploy/-');
-    if (given !== undefined)
-        return { directory: given, server };
-    const [only, ...others] = server.projects;
-    if (only !== undefined && others.length === 0)
-        return { directory: only, server: await (0,_server_look_js__WEBPACK_IMPORTED_MODULE_7__/* .look */ .Op)(connection, script, only) };
-    throw new _errors_js__WEBPACK_IMPORTED_MODULE_2__/* .DeployError */ .sH('input-missing', {
-        what: only === undefined ? 'No project was found in deploy/ on the server' : 'Several projects are on the server',
-        seen: server.projects.join(', ') || undefined,
-        fix: 'set `directory` to the folder of the project on the server',
-    });
-}
-/** Asks the target's own code; refuses when it cannot live with the schema. Gives the settings that it saw. */
-async function checkFit(connection, { directory, id }, target) {
-    const asked = await connection.reach([...(0,_server_follow_js__WEBPACK_IMPORTED_MODULE_6__/* .command */ .G5)(directory, id, 'plan'), 'fit']);
-    const document = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_1__/* .findDocument */ .$)(asked.stdout);
-    if (document && asked.code === 20)
-        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_5__/* .explainUnfit */ .K9)(document);
-    if (!document || asked.code !== 0)
-        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_5__/* .explainProbe */ .Kz)(asked.code, document, asked.stderr);
-    const { ahead } = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_1__/* .readFitReport */ .gg)(document);
-    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(ahead.length === 0
-        ? `The database is as ${target.version} knows it.`
-        : `These migrations stay applied, ${target.version} can live with them: ${ahead.join(', ')}`);
-    return (0,_django_document_js__WEBPACK_IMPORTED_MODULE_1__/* .readSettings */ .sb)(document['settings']);
-}
-
-
-/***/ }),
-
-/***/ 4886:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   GG: () => (/* binding */ walk),
-/* harmony export */   WR: () => (/* binding */ watchToEnd),
-/* harmony export */   dT: () => (/* binding */ healthQuestion)
-/* harmony export */ });
-/* unused harmony export durations */
-/* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(1617);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(2409);
-/* harmony import */ var _report_log_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(3129);
-/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(2820);
-/* harmony import */ var _server_release_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(1931);
-/* harmony import */ var _server_stage_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(3448);
-/* harmony import */ var _server_transaction_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(1522);
-/* harmony import */ var _state_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(9609);
-
-
-
-
-
-
-
-
-/** Sends what was decided, walks it on the server, and fills the report; throws when the goal was not reached. */
-async function walk(connection, context, transaction, plan, server, report) {
-    const files = [
-        { path: 'steps', content: plan.steps.map((step) => `${step}\n`).join(''), mode: 0o600 },
-        ...(0,_server_stage_js__WEBPACK_IMPORTED_MODULE_5__/* .writeFacts */ .Rz)('.', { approved: plan.approved }),
-        ...(plan.http === undefined ? [] : [{ path: 'http.json', content: `${plan.http}\n`, mode: 0o600 }]),
-    ];
-    await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_5__/* .send */ .tN)(context.run, connection, `${transaction.directory}/.deploy/plans/${transaction.id}`, files, context.folder);
-    (0,_state_js__WEBPACK_IMPORTED_MODULE_7__/* .saveFollowed */ ._q)({ tid: transaction.id, directory: transaction.directory });
-    const ending = await (0,_report_log_js__WEBPACK_IMPORTED_MODULE_2__/* .group */ .Os)(`Transaction ${transaction.id} on the server`, () => watch((show) => (0,_server_transaction_js__WEBPACK_IMPORTED_MODULE_6__/* .transact */ .hL)(connection, transaction, show, context.signal))).catch(async (cause) => {
-        // It goes on without us, and which release will answer is not known.
-        report.serving = undefined;
-        // From here `post` follows; this process has seconds to live.
-        if (context.signal.aborted)
-            throw cancelled(await (0,_server_transaction_js__WEBPACK_IMPORTED_MODULE_6__/* .askToTurnBack */ .hH)(connection, transaction), cause);
-        throw cause;
-    });
-    (0,_state_js__WEBPACK_IMPORTED_MODULE_7__/* .forgetFollowed */ .eY)();
-    reportEnding(ending, server, report);
-}
-function cancelled(asked, cause) {
-    return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('aborted', {
-        what: 'The job was cancelled while the deployment ran on the server',
-        why: asked
-            ? 'it turns back at its next safe point, never in a running migration'
-            : 'the server could not be asked to turn back, so the deployment goes on to its end',
-        fix: 'see at the end of the post step what serves; run the job again to deploy',
-        cause,
-    });
-}
-/** What `post` does for a main step that was cancelled: follow to the end, for `limit` milliseconds at most. */
-async function watchToEnd(connection, transaction, limit) {
-    return await watch((show) => (0,_server_transaction_js__WEBPACK_IMPORTED_MODULE_6__/* .followToEnd */ .cm)(connection, transaction, show, AbortSignal.timeout(limit)));
-}
-/** How the health question of the inputs is put. */
-function healthQuestion(inputs) {
-    return { url: inputs.healthUrl, headers: inputs.healthHeaders, status: inputs.healthStatus };
-}
-async function watch(work) {
-    const progress = (0,_report_log_js__WEBPACK_IMPORTED_MODULE_2__/* .showProgress */ .Rh)();
-    try {
-        return await work(progress.show);
-    }
-    finally {
-        progress.stop();
-    }
-}
-function reportEnding(ending, server, report) {
-    const migrate = ending.documents.get('migrate');
-    report.applied = migrate ? (0,_django_document_js__WEBPACK_IMPORTED_MODULE_0__/* .readMigrateReport */ .OI)(migrate).applied : [];
-    report.steps = durations(ending.journal);
-    report.serving = ending.word === 'committed' ? report.version : (0,_server_release_js__WEBPACK_IMPORTED_MODULE_4__/* .versionOf */ .E4)(server, ending.serves);
-    const failure = (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_3__/* .explainEnding */ .TG)(ending);
-    if (failure)
-        throw failure;
-}
-/** Seconds between the begin and the end of each step. */
-function durations(journal) {
-    const begun = new Map();
-    return journal.flatMap((line) => {
-        const time = Date.parse(line.time);
-        if (line.state === 'begin' && !begun.has(line.step))
-            begun.set(line.step, time);
-        const start = begun.get(line.step);
-        if (start === undefined || (line.state !== 'end' && line.state !== 'fail'))
-            return [];
-        return [{ name: line.step, seconds: (time - start) / 1000 }];
-    });
-}
-
 
 /***/ }),
 
@@ -39707,6 +39607,7 @@ function durations(journal) {
 /* harmony export */   $: () => (/* binding */ findDocument),
 /* harmony export */   OI: () => (/* binding */ readMigrateReport),
 /* harmony export */   Tl: () => (/* binding */ readProbeError),
+/* harmony export */   aK: () => (/* binding */ readRows),
 /* harmony export */   gg: () => (/* binding */ readFitReport),
 /* harmony export */   m3: () => (/* binding */ readPlan),
 /* harmony export */   sb: () => (/* binding */ readSettings),
@@ -39755,6 +39656,16 @@ function readPlan(document) {
         drift: texts(document['drift']),
         digest: text(document['digest']),
     };
+}
+/** Of a plan: what the database has, what it lacks, and what only it knows. */
+function readRows(document) {
+    const unknown = texts(document['unknown']);
+    return [
+        ...texts(document['applied']).map((name) => ({ name, state: unknown.includes(name) ? 'unknown' : 'applied' })),
+        ...records(document['pending'])
+            .map(readMigration)
+            .map(({ app, name }) => ({ name: `${app}.${name}`, state: 'pending' })),
+    ];
 }
 function readMigrateReport(document) {
     const failed = document['failed'];
@@ -39925,7 +39836,8 @@ const codes = {
     'compose-file-ambiguous': 'several Compose files of the same rank were found',
     'compose-invalid': 'Docker Compose does not accept the Compose file, or it cannot be deployed as it is',
     'build-failed': 'an image could not be built',
-    'pull-failed': 'the server could not pull an image',
+    'pull-failed': 'an image could not be pulled',
+    'images-mismatch': 'the images of a `build` job are not for this checkout',
     'push-failed': 'an image could not be pushed',
     'registry-login-failed': 'the registry refused the login',
     'no-manage-py': 'no image holds manage.py',
@@ -39964,6 +39876,9 @@ const codes = {
     'transaction-died': 'the deployment on the server ended without a result',
     aborted: 'the job was cancelled',
     'recovery-failed': 'an unfinished deployment could not be brought to an end',
+    'nothing-deployed': 'nothing was deployed to this directory yet',
+    'service-missing': 'no container of the service runs',
+    'command-failed': 'what was run in a container failed',
     'program-missing': 'a program that is needed is not installed on the runner',
     'program-timeout': 'a program on the runner did not end in time',
     internal: 'a fault of this action itself',
@@ -40069,6 +39984,814 @@ function field(name, text) {
 
 /***/ }),
 
+/***/ 9512:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+
+// EXPORTS
+__nccwpck_require__.d(__webpack_exports__, {
+  Zs: () => (/* binding */ BAKE_LABEL),
+  P1: () => (/* binding */ REVISION_LABEL),
+  Wq: () => (/* binding */ bake),
+  Tm: () => (/* binding */ planBake)
+});
+
+// EXTERNAL MODULE: external "node:crypto"
+var external_node_crypto_ = __nccwpck_require__(7598);
+// EXTERNAL MODULE: external "node:fs/promises"
+var promises_ = __nccwpck_require__(1455);
+// EXTERNAL MODULE: external "node:path"
+var external_node_path_ = __nccwpck_require__(6760);
+// EXTERNAL MODULE: ../../main/node_modules/yaml/dist/index.js
+var dist = __nccwpck_require__(3645);
+// EXTERNAL MODULE: ./lib/compose/document.js
+var compose_document = __nccwpck_require__(6526);
+// EXTERNAL MODULE: ./lib/compose/variable.js
+var variable = __nccwpck_require__(9627);
+// EXTERNAL MODULE: ./lib/errors.js
+var errors = __nccwpck_require__(2409);
+;// CONCATENATED MODULE: ./lib/image/failure.js
+
+
+
+
+const SHOWN = 25;
+/** What buildx printed, as a failure with the target, the last lines and the place in the Dockerfile. */
+function explainBuild(output, targets, project) {
+    const lines = output.split('\n').map((line) => line.trimEnd());
+    const target = failing(lines, targets);
+    const annotation = target && placeIn(lines, target, project);
+    const at = annotation ? ` (${annotation.file} line ${annotation.line})` : '';
+    return new errors/* DeployError */.sH('build-failed', {
+        what: target ? `The image of service ${target.group.name} could not be built${at}` : 'The build failed',
+        seen: lines
+            .filter((line) => line !== '')
+            .slice(-SHOWN)
+            .join('\n'),
+        ...advice(output),
+        annotation,
+    });
+}
+function failing(lines, targets) {
+    const [only, ...others] = targets;
+    if (others.length === 0)
+        return only;
+    const text = lines.findLast((line) => /^ > \[|^ERROR: target /.test(line)) ?? '';
+    const [, step, named] = /^ > \[([^\s\]]+)|^ERROR: target ([^\s:]+):/.exec(text) ?? [];
+    return targets.find(({ name }) => name === (step ?? named));
+}
+function placeIn(lines, target, project) {
+    const found = lines.map((line) => /^(\S*[^\s/:]+):(\d+)$/.exec(line)).findLast((match) => match !== null);
+    const line = Number(found?.[2]);
+    const { build } = target.group;
+    if (!found || build['dockerfile_inline'] !== undefined)
+        return undefined;
+    const context = (0,variable/* interpolate */.GW)((0,compose_document/* textOf */.b6)(build['context']) ?? '.');
+    const dockerfile = (0,variable/* interpolate */.GW)((0,compose_document/* textOf */.b6)(build['dockerfile']) ?? 'Dockerfile');
+    if (context === undefined || dockerfile === undefined || /^\/|:/.test(context + dockerfile))
+        return undefined;
+    return { file: external_node_path_.posix.join(project.folder, context, dockerfile), line };
+}
+function advice(output) {
+    const [, variable] = /required variable (\w+) is missing/.exec(output) ?? [];
+    if (variable !== undefined) {
+        return {
+            why: `a build section needs ${variable}, and the step does not have it`,
+            fix: `give it to the step: env: { ${variable}: … }, or a default in the Compose file: \${${variable}:-…}`,
+        };
+    }
+    if (/no space left on device/.test(output)) {
+        return { why: 'the disk of the runner is full', fix: 'free space before this step, or make the image smaller' };
+    }
+    if (/pull access denied|insufficient_scope|401 Unauthorized/.test(output)) {
+        return { why: 'a base image is private or its name is wrong', fix: 'log in to its registry before this step' };
+    }
+    return { fix: 'run docker compose build in a fresh checkout to see the same failure' };
+}
+
+;// CONCATENATED MODULE: ./lib/image/bake.js
+
+
+
+
+
+
+
+
+/** The label that says which definition an image was built from. */
+const BAKE_LABEL = 'deploy-django.bake';
+const REVISION_LABEL = 'org.opencontainers.image.revision';
+/** Only the build sections, under working tags: an unset variable elsewhere must not stop a build. */
+function planBake({ project, groups, workspace, set, env, commit }) {
+    const variables = buildEnvironment(env, set);
+    const overrides = set.flatMap((line) => assignOverride(line, groups));
+    const folder = (0,external_node_path_.join)(workspace, project.folder);
+    const targets = groups.map((group) => toTarget(group, overrides, variables, commit));
+    const services = targets.map((target) => [target.name, toService(target, groups, folder)]);
+    const secrets = Object.entries((0,compose_document/* valuesOf */.sm)(project.model['secrets'])).map(([name, secret]) => {
+        const file = (0,compose_document/* textOf */.b6)((0,compose_document/* valuesOf */.sm)(secret)['file']);
+        return [name, file === undefined ? secret : { ...(0,compose_document/* valuesOf */.sm)(secret), file: local(file, folder) }];
+    });
+    const used = new Set(groups.flatMap(({ build }) => secretNames(build)));
+    const file = (0,dist/* stringify */.As)({
+        name: 'deploy-django',
+        services: Object.fromEntries(services),
+        secrets: Object.fromEntries(secrets.filter(([name]) => used.has(String(name)))),
+    }, { lineWidth: 0, aliasDuplicateObjects: false, version: '1.1' });
+    return { file, overrides, targets, commit };
+}
+/** Builds the wanted targets into the local Docker; what buildx prints goes to `onLine`. */
+async function bake(plan, wanted, options) {
+    if (wanted.length === 0)
+        return;
+    const { run, project, workspace, temp, onLine, signal } = options;
+    const folder = await (0,promises_.mkdtemp)((0,external_node_path_.join)(temp, 'bake-'));
+    try {
+        const file = (0,external_node_path_.join)(folder, 'compose.yaml');
+        await (0,promises_.writeFile)(file, plan.file);
+        const finished = await run('docker', [
+            ...['buildx', 'bake', '-f', file, '--load', '--provenance=false', '--progress', 'plain'],
+            ...plan.overrides.flatMap((override) => ['--set', override]),
+            ...wanted.map(({ name }) => name),
+        ], {
+            cwd: (0,external_node_path_.join)(workspace, project.folder),
+            env: {
+                ...buildEnvironment(options.env, plan.overrides),
+                SOURCE_DATE_EPOCH: String(Math.floor(plan.commit.time.getTime() / 1000)),
+                // The contexts are those of the repository's own Compose file; newer versions of buildx would ask about `..`.
+                BUILDX_BAKE_ENTITLEMENTS_FS: '0',
+            },
+            onLine,
+            signal,
+        });
+        if (finished.code !== 0)
+            throw explainBuild(`${finished.stdout}\n${finished.stderr}`, wanted, project);
+    }
+    finally {
+        await (0,promises_.rm)(folder, { recursive: true, force: true });
+    }
+}
+/** GitHub's own variables must not leak into tags and arguments; only its build cache needs its address and token. */
+function buildEnvironment(env, set) {
+    const cache = set.some((line) => line.includes('type=gha'));
+    const hidden = cache ? /^(GITHUB|RUNNER|INPUT|STATE)_/i : /^(GITHUB|RUNNER|INPUT|STATE|ACTIONS)_/i;
+    return Object.fromEntries(Object.entries(env).filter(([name]) => !hidden.test(name)));
+}
+function targetName(group) {
+    return group.name.replace(/[^A-Za-z0-9_-]/g, '_');
+}
+function toTarget(group, overrides, env, commit) {
+    const name = targetName(group);
+    const mine = overrides.filter((line) => line.startsWith(`${name}.`));
+    const definition = sha256((0,compose_document/* canonical */.$N)([name, filled(group.build, env), mine]));
+    const labels = {
+        [REVISION_LABEL]: commit.sha,
+        'org.opencontainers.image.created': commit.time.toISOString(),
+        'org.opencontainers.image.source': commit.source,
+        [BAKE_LABEL]: definition,
+    };
+    return {
+        name,
+        group,
+        reference: `deploy-django/${name.toLowerCase()}:${definition.slice(0, 12)}-${commit.sha}`,
+        labels,
+    };
+}
+/** The definition with the values that it gets: another argument is another image. */
+function filled(value, env) {
+    if (typeof value === 'string')
+        return (0,variable/* interpolate */.GW)(value, env) ?? value;
+    if (Array.isArray(value))
+        return value.map((item) => filled(item, env));
+    if (!(0,compose_document/* isValues */.vs)(value))
+        return value;
+    return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, inner === null ? (env[name] ?? null) : filled(inner, env)]));
+}
+function toService(target, groups, folder) {
+    // Tags of the file would be pushed by nobody and may hold variables.
+    const { tags: _, ...build } = target.group.build;
+    const contexts = [...(0,compose_document/* pairsOf */.fq)(build['additional_contexts'])].map(([name, context = '']) => [
+        name,
+        toContext(context, groups, folder),
+    ]);
+    return {
+        image: target.reference,
+        build: {
+            ...build,
+            context: local((0,compose_document/* textOf */.b6)(build['context']) ?? '.', folder),
+            ...(contexts.length > 0 ? { additional_contexts: Object.fromEntries(contexts) } : {}),
+            labels: { ...Object.fromEntries((0,compose_document/* pairsOf */.fq)(build['labels'])), ...target.labels },
+        },
+    };
+}
+function toContext(context, groups, folder) {
+    const [, service] = /^service:(.+)$/.exec(context) ?? [];
+    if (service === undefined)
+        return local(context, folder);
+    const group = groups.find(({ services }) => services.includes(service));
+    if (group)
+        return `target:${targetName(group)}`;
+    throw new errors/* DeployError */.sH('compose-invalid', {
+        what: `additional_contexts names service:${service}, which is not built`,
+        fix: 'name a service with a build: section',
+    });
+}
+/** An absolute path for a local one; addresses (https:, docker-image:, git@…) and what a variable decides stay. */
+function local(path, folder) {
+    if ((0,variable/* hasVariable */.$u)(path) || /^[a-z][a-z0-9+.-]*:|^git@|^github\.com\//i.test(path))
+        return path;
+    return (0,external_node_path_.resolve)(folder, path.replaceAll('$$', '$')).replaceAll('$', '$$$$');
+}
+function secretNames(build) {
+    return (0,compose_document/* listOf */.c3)(build['secrets']).flatMap((entry) => ((0,compose_document/* isValues */.vs)(entry) ? (0,compose_document/* textsOf */.CB)(entry['source']) : (0,compose_document/* textsOf */.CB)(entry)));
+}
+/** Overrides name services; they go to the target of the service's group. */
+function assignOverride(line, groups) {
+    const dot = line.indexOf('.');
+    const glob = line.slice(0, dot);
+    const pattern = new RegExp(`^${glob.replace(/[^\w*]/g, '\\$&').replaceAll('*', '.*')}$`);
+    const meant = groups.filter((group) => [...group.services, targetName(group)].some((name) => pattern.test(name)));
+    if (meant.length > 0)
+        return meant.map((group) => targetName(group) + line.slice(dot));
+    throw new errors/* DeployError */.sH('input-invalid', {
+        what: `Input set names ${glob}, which is not built`,
+        seen: line,
+        fix: `use one of: ${groups.flatMap(({ services }) => services).join(', ')}, or *`,
+    });
+}
+function sha256(text) {
+    return (0,external_node_crypto_.createHash)('sha256').update(text).digest('hex');
+}
+
+
+/***/ }),
+
+/***/ 5674:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   R6: () => (/* binding */ findDjango),
+/* harmony export */   YJ: () => (/* binding */ listMigrations)
+/* harmony export */ });
+/* unused harmony export inspectImage */
+/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6760);
+/* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(1617);
+/* harmony import */ var _compose_document_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6526);
+/* harmony import */ var _compose_variable_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(9627);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(2409);
+
+
+
+
+
+const PROBE_TIMEOUT_MS = 180_000;
+/** Finds the Django image among the finished ones; nothing of an image is started for it. */
+async function findDjango(facts, tools) {
+    const script = facts.manage.find((word) => word.endsWith('.py'));
+    const looked = await Promise.all(facts.targets.map(async (target) => {
+        const image = await inspectImage(target.reference, tools);
+        const path = script === undefined ? undefined : node_path__WEBPACK_IMPORTED_MODULE_0__.posix.resolve(image.workdir, script);
+        const holds = path === undefined || (await hasFile(target.reference, path, tools));
+        return { target, image, path, holds };
+    }));
+    const { target, image, path } = await choose(looked, facts, tools);
+    return { target, facts: image, managePath: path };
+}
+/** Working folder, command, architecture and user of an image. */
+async function inspectImage(reference, { run, env }) {
+    const finished = await run('docker', ['image', 'inspect', reference], { env });
+    if (finished.code !== 0) {
+        throw new _errors_js__WEBPACK_IMPORTED_MODULE_3__/* .DeployError */ .sH('build-failed', { what: `The image ${reference} is not there`, seen: finished.stderr.trim() });
+    }
+    const [first] = (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .listOf */ .c3)(JSON.parse(finished.stdout));
+    const image = (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(first);
+    const config = (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(image['Config']);
+    return {
+        id: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(image['Id']) ?? '',
+        workdir: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(config['WorkingDir']) || '/',
+        command: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textsOf */ .CB)(config['Cmd']),
+        entrypoint: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textsOf */ .CB)(config['Entrypoint']),
+        architecture: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(image['Architecture']) ?? '',
+        user: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(config['User']) ?? '',
+    };
+}
+async function choose(looked, facts, tools) {
+    const holders = looked.filter(({ holds }) => holds);
+    const [first] = holders;
+    if (!first)
+        throw await notFound(looked, facts, tools);
+    if (new Set(holders.map(({ image }) => image.id)).size === 1)
+        return first;
+    for (const service of facts.services) {
+        const named = holders.find(({ target }) => target.group.services.includes(service));
+        if (named)
+            return named;
+    }
+    const names = holders.map(({ target }) => target.group.services.join(', '));
+    throw new _errors_js__WEBPACK_IMPORTED_MODULE_3__/* .DeployError */ .sH('several-manage-py', {
+        what: 'Several images hold manage.py',
+        seen: holders.map(({ path }, index) => `${names[index]}: ${path ?? facts.manage.join(' ')}`).join('\n'),
+        why: 'only one image can be asked for the migrations',
+        fix: `name the services to replace, the one that migrates first: services: ${holders.map(({ target }) => target.group.name).join(' ')}`,
+    });
+}
+/** Usual places: only to say in the error where the file is. */
+const PLACES = ['/app', '/code', '/src', '/project', '/django', '/srv/app', '/app/src', '/usr/src/app', '/home/app/web'];
+async function notFound(looked, { manage }, tools) {
+    const script = manage.find((word) => word.endsWith('.py')) ?? 'manage.py';
+    const found = [];
+    for (const { target, image } of looked) {
+        const below = ['src', 'app', 'code', 'backend', 'project', target.name].map((name) => node_path__WEBPACK_IMPORTED_MODULE_0__.posix.join(image.workdir, name));
+        for (const folder of new Set([image.workdir, ...below, ...PLACES])) {
+            const path = node_path__WEBPACK_IMPORTED_MODULE_0__.posix.join(folder, node_path__WEBPACK_IMPORTED_MODULE_0__.posix.basename(script));
+            if (await hasFile(target.reference, path, tools))
+                found.push(path);
+        }
+    }
+    const [where] = found;
+    const words = manage.map((word) => (word === script && where !== undefined ? where : word));
+    return new _errors_js__WEBPACK_IMPORTED_MODULE_3__/* .DeployError */ .sH('no-manage-py', {
+        what: 'No image that was built holds manage.py',
+        seen: looked
+            .map(({ target, image, path }) => `${target.group.name}: ${path ?? script} is not there (WORKDIR ${image.workdir})`)
+            .join('\n'),
+        why: where === undefined
+            ? 'the Dockerfile copies the code to another folder than its WORKDIR, or a .dockerignore leaves it out'
+            : `it is at ${where}`,
+        fix: where === undefined
+            ? 'say how Django commands are started: manage: python path/to/manage.py'
+            : `set manage: ${words.join(' ')}, or WORKDIR ${node_path__WEBPACK_IMPORTED_MODULE_0__.posix.dirname(where)} in the Dockerfile`,
+    });
+}
+/** Whether the image has this file; nothing of the image is started for it. */
+async function hasFile(reference, path, { run, env }) {
+    // The command is never run: an image without one cannot become a container otherwise.
+    const created = await run('docker', ['create', '--network', 'none', reference, '/'], { env });
+    const id = created.stdout.trim();
+    if (created.code !== 0) {
+        throw new _errors_js__WEBPACK_IMPORTED_MODULE_3__/* .DeployError */ .sH('build-failed', { what: `${reference} cannot be looked into`, seen: created.stderr.trim() });
+    }
+    try {
+        const copied = await run('docker', ['cp', `${id}:${path}`, '-'], { env });
+        if (copied.code === 0)
+            return true;
+        if (/could not find the file|no such file|not found|not a directory/i.test(copied.stderr))
+            return false;
+        throw new _errors_js__WEBPACK_IMPORTED_MODULE_3__/* .DeployError */ .sH('internal', {
+            what: `${path} cannot be looked up in ${reference}`,
+            seen: copied.stderr.trim(),
+        });
+    }
+    finally {
+        await run('docker', ['rm', '--force', '--volumes', id], { env });
+    }
+}
+/** Lists the migrations of the Django image; no network, no mounts. */
+async function listMigrations(target, facts, tools) {
+    const [python = 'python', ...words] = facts.manage;
+    const program = `exec(__import__('base64').b64decode('${Buffer.from(facts.probe).toString('base64')}'))`;
+    const inDjango = [...words, 'shell', '-v', '0', '-c', program];
+    const [given, filled] = [environmentOf(target, facts, false), environmentOf(target, facts, true)];
+    let listed = await runProbe('list', target, python, inDjango, filled, tools);
+    if (listed.kind === 'failed' && filled.size > given.size) {
+        // A stand-in can also be in the way, where a number is wanted.
+        listed = await runProbe('list', target, python, inDjango, given, tools);
+    }
+    if (listed.kind === 'done')
+        return readListed(listed.document, 'imported');
+    const read = await runProbe('static', target, python, ['-c', program], given, tools);
+    if (read.kind === 'done')
+        return readListed(read.document, 'static');
+    throw new _errors_js__WEBPACK_IMPORTED_MODULE_3__/* .DeployError */ .sH('settings-import', {
+        what: `The migrations of service ${target.group.name} could not be listed`,
+        seen: `${facts.manage.join(' ')}: ${listed.seen}\n${python}: ${read.seen}`,
+        why: `${python} in the image is not a Python that can run, or not the one that has Django`,
+        fix: 'say how Django commands are started in the image, for example manage: /venv/bin/python manage.py',
+    });
+}
+async function runProbe(verb, target, program, args, given, { run, env, signal }) {
+    const finished = await run('docker', [
+        ...['run', '--rm', '--init', '--network', 'none', '--env', `DEPLOY_DJANGO=${verb}`],
+        // Names only: Docker takes the values from its own environment, so that none is in a list of processes.
+        ...[...given.keys()].flatMap((name) => ['--env', name]),
+        ...['--entrypoint', program, target.reference, ...args],
+    ], { env: { ...env, ...Object.fromEntries(given) }, signal, timeoutMs: PROBE_TIMEOUT_MS });
+    const document = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_1__/* .findDocument */ .$)(finished.stdout);
+    if (finished.code === 0 && document)
+        return { kind: 'done', document };
+    const error = (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(document?.['error']);
+    const said = [(0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(error['message']), (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(error['detail'])].filter((text) => text).join(' ');
+    return { kind: 'failed', seen: said || finished.stderr.trim().split('\n').slice(-3).join('\n') };
+}
+/** What the Compose file itself sets, such as DJANGO_SETTINGS_MODULE; the rest stays away or gets a stand-in. */
+function environmentOf(target, { environments }, isFilled) {
+    const given = new Map();
+    for (const [name, text] of environments.get(target.group.name) ?? []) {
+        const known = text === undefined ? undefined : (0,_compose_variable_js__WEBPACK_IMPORTED_MODULE_4__/* .interpolate */ .GW)(text);
+        const value = known ?? (isFilled ? standInFor(name) : undefined);
+        // These belong to the Docker client that is started here, not to the app.
+        if (value !== undefined && !/^(PATH|HOME|DOCKER_\w+|DEPLOY_DJANGO)$/.test(name))
+            given.set(name, value);
+    }
+    return given;
+}
+/** Settings that ask for a secret can be imported with any text: nothing is connected to. */
+function standInFor(name) {
+    return /(URL|DSN)$/.test(name) ? 'sqlite:///:memory:' : 'deploy-django';
+}
+function readListed(document, confidence) {
+    return {
+        migrations: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .listOf */ .c3)(document['migrations'])
+            .filter(_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .isValues */ .vs)
+            .map((migration) => ({
+            app: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(migration['app']) ?? '',
+            name: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(migration['name']) ?? '',
+            source: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(migration['source']) ?? '',
+        })),
+        confidence,
+        drift: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textsOf */ .CB)(document['models_drift']),
+        django: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(document['django']),
+        python: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(document['python']),
+    };
+}
+
+
+/***/ }),
+
+/***/ 9008:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+
+// EXPORTS
+__nccwpck_require__.d(__webpack_exports__, {
+  ex: () => (/* binding */ checkBuilds),
+  UO: () => (/* binding */ chooseLogins),
+  M2: () => (/* binding */ environmentsOf),
+  XD: () => (/* binding */ makeImages)
+});
+
+// EXTERNAL MODULE: ./lib/errors.js
+var errors = __nccwpck_require__(2409);
+// EXTERNAL MODULE: ./lib/image/bake.js + 1 modules
+var bake = __nccwpck_require__(9512);
+// EXTERNAL MODULE: ./lib/image/inspect.js
+var inspect = __nccwpck_require__(5674);
+// EXTERNAL MODULE: ./lib/image/name.js
+var image_name = __nccwpck_require__(4579);
+// EXTERNAL MODULE: ./lib/image/registry.js
+var image_registry = __nccwpck_require__(1367);
+;// CONCATENATED MODULE: ./lib/image/push.js
+
+
+
+
+/**
+ * Looks under the names that an earlier run may have used for an image of this commit and definition. Found, it is
+ * pulled and gets the target's working tag, so that everything after goes the same way as with a fresh build.
+ */
+async function reuse(target, names, version, { run, registry: { env }, signal }) {
+    for (const name of names) {
+        const tagged = `${name}:${version}`;
+        const pulled = await run('docker', ['pull', '--quiet', tagged], { env, signal });
+        if (pulled.code !== 0)
+            continue;
+        const seen = await run('docker', ['image', 'inspect', '--format', '{{json .Config.Labels}}', tagged], { env });
+        const labels = seen.code === 0 ? JSON.parse(seen.stdout) : undefined;
+        const same = [bake/* REVISION_LABEL */.P1, bake/* BAKE_LABEL */.Zs].every((label) => labelOf(labels, label) === target.labels[label]);
+        if (!same)
+            continue;
+        const marked = await run('docker', ['tag', tagged, target.reference], { env });
+        if (marked.code === 0)
+            return true;
+    }
+    return false;
+}
+/** Pushes every image under `name:version`, all at once; returns `name@digest` by name. */
+async function push(images, version, options) {
+    const results = await Promise.all(images.map((image) => pushOne(image, version, options)));
+    return new Map(results);
+}
+async function pushOne({ reference, name }, version, { run, registry: { env }, pause, onLine, signal }) {
+    const tagged = `${name}:${version}`;
+    const marked = await run('docker', ['tag', reference, tagged], { env, signal });
+    if (marked.code !== 0)
+        throw failed(tagged, name, marked.stderr);
+    const pushed = await (0,image_registry/* retry */.L5)(() => run('docker', ['push', tagged], { env, onLine, signal }), pause);
+    if (pushed.code !== 0)
+        throw failed(tagged, name, pushed.stderr || pushed.stdout);
+    const [digest] = [...pushed.stdout.matchAll(/\bdigest: (sha256:[0-9a-f]{64})\b/g)].map(([, found]) => found);
+    const known = digest ?? (await digestOf(name, tagged, run, env));
+    if (known === undefined)
+        throw failed(tagged, name, `no digest in the answer:\n${pushed.stdout}`);
+    return [name, `${name}@${known}`];
+}
+async function digestOf(name, tagged, run, env) {
+    const format = '{{range .RepoDigests}}{{println .}}{{end}}';
+    const seen = await run('docker', ['image', 'inspect', '--format', format, tagged], { env });
+    const own = seen.stdout.split('\n').filter((line) => line.startsWith(`${name}@`));
+    return own.length === 1 ? own[0]?.slice(name.length + 1) : undefined;
+}
+function labelOf(labels, name) {
+    return typeof labels === 'object' && labels !== null ? new Map(Object.entries(labels)).get(name) : undefined;
+}
+function failed(tagged, name, output) {
+    const registry = (0,image_name/* registryOf */.Fv)(name);
+    const denied = /denied|unauthorized|authentication required|no basic auth|insufficient_scope|forbidden/i.test(output);
+    const missing = /name unknown|repository .* not found|does not exist/i.test(output);
+    return new errors/* DeployError */.sH('push-failed', {
+        what: `${tagged} could not be pushed`,
+        seen: output.trim().split('\n').slice(-5).join('\n'),
+        why: denied
+            ? `the login may not write to ${name}, or there is none for ${registry}`
+            : missing
+                ? `${registry} has no repository ${name}`
+                : undefined,
+        fix: denied
+            ? registry === 'ghcr.io'
+                ? 'give the job permissions: packages: write, and the package write access for this repository'
+                : 'set registry-username and registry-password of a user who may push there, or another name with the input image'
+            : missing
+                ? `create the repository ${name}, or use another name with the input image`
+                : 'try again; when it stays, look at the status page of the registry',
+    });
+}
+
+;// CONCATENATED MODULE: ./lib/image/make.js
+
+
+
+
+
+
+/** Builds what this commit has not pushed yet, looks into the finished images, and pushes them. */
+async function makeImages(facts, tools) {
+    const { run, env, temp, signal, show, group, pause } = tools;
+    const { groups, version } = facts;
+    const registry = await (0,image_registry/* openRegistry */.Me)(facts.logins, { run, env, temp, pause });
+    const access = { run, registry, pause, signal, onLine: show };
+    try {
+        const plan = (0,bake/* planBake */.Tm)({ ...facts, env });
+        const known = await Promise.all(plan.targets.map((target) => reuse(target, (0,image_name/* candidateNames */.qd)(target.group, groups, facts.naming), version, access)));
+        const wanted = plan.targets.filter((_, index) => !known[index]);
+        const title = wanted.length === 0
+            ? `The images of ${version} are built already`
+            : `Bake ${wanted.map(({ name }) => name).join(', ')}`;
+        await group(title, () => (0,bake/* bake */.Wq)(plan, wanted, { run, env, workspace: facts.workspace, project: facts.project, temp, onLine: show, signal }));
+        const looking = { ...facts, targets: plan.targets, environments: environmentsOf(facts.project) };
+        const django = await (0,inspect/* findDjango */.R6)(looking, { run, env, signal });
+        // Django needs seconds to start, which a push takes as well.
+        const listing = (0,inspect/* listMigrations */.YJ)(django.target, looking, { run, env, signal });
+        listing.catch(() => { });
+        const names = (0,image_name/* nameImages */.EF)(groups, django.target.group, facts.naming);
+        const named = plan.targets.map((target) => ({ target, name: names.get(target.group.name) ?? '' }));
+        const pushed = await group(`Push ${[...new Set(names.values())].join(', ')}`, () => push(named.map(({ target: { reference }, name }) => ({ reference, name })), version, access));
+        const images = named.flatMap(({ target, name }) => target.group.services.map((service) => [service, pushed.get(name) ?? '']));
+        return { images: new Map(images), django: { ...django, ...(await listing) } };
+    }
+    finally {
+        await registry.close();
+    }
+}
+/** The environment that the Compose file gives to each service. */
+function environmentsOf({ services }) {
+    return new Map([...services.values()].map(({ name, environment }) => [name, environment]));
+}
+/**
+ * The logins for the registries that the images may go to. A login that was given is for the registry that the input or
+ * the Compose file names; ghcr.io, where images without a name go, has the job's own token.
+ */
+function chooseLogins(groups, naming, given) {
+    const { username, password, actor, token } = given;
+    const names = groups.flatMap((group) => (0,image_name/* candidateNames */.qd)(group, groups, naming));
+    const registries = [...new Set(names.map(image_name/* registryOf */.Fv))];
+    if (username !== undefined && password !== undefined) {
+        const named = registries.filter((registry) => registry !== 'ghcr.io');
+        return (named.length > 0 ? named : registries).map((registry) => ({ registry, username, password }));
+    }
+    return registries.includes('ghcr.io') && token !== undefined
+        ? [{ registry: 'ghcr.io', username: actor, password: token }]
+        : [];
+}
+/** Stops when there is nothing to build: a release is made of this commit, and a ready image does not say of which it is. */
+function checkBuilds(project, groups) {
+    if (groups.length > 0)
+        return;
+    throw new errors/* DeployError */.sH('compose-invalid', {
+        what: 'No service of the Compose file has a build section',
+        seen: [...project.services.values()].map(({ name, image }) => `${name}: image: ${image}`).join('\n'),
+        why: 'only images that are built here, from this commit, are deployed; those of a registry are left as they are',
+        fix: 'add `build: .` to the service of the Django app, or name the file that has it with compose-files',
+        annotation: { file: project.files[0] ?? '' },
+    });
+}
+
+
+/***/ }),
+
+/***/ 4579:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   EF: () => (/* binding */ nameImages),
+/* harmony export */   Fv: () => (/* binding */ registryOf),
+/* harmony export */   W2: () => (/* binding */ checkImageNames),
+/* harmony export */   qd: () => (/* binding */ candidateNames)
+/* harmony export */ });
+/* harmony import */ var _compose_variable_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(9627);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(2409);
+/* harmony import */ var _values_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6216);
+
+
+
+/** Stops when the Compose file names an image that cannot be known or pushed: it must not silently go somewhere else. */
+function checkImageNames(groups, facts) {
+    if (facts.image !== undefined)
+        return;
+    (0,_errors_js__WEBPACK_IMPORTED_MODULE_0__/* .checkAll */ .K7)(...groups.map((group) => () => checkImageName(group, facts.settings)));
+}
+function checkImageName({ name, image }, settings) {
+    const written = image === undefined ? undefined : withoutTag(image);
+    if (written === undefined)
+        return;
+    const [missing] = (0,_compose_variable_js__WEBPACK_IMPORTED_MODULE_2__/* .missingIn */ .EH)(written, (variable) => settings[variable] !== undefined);
+    if (missing !== undefined) {
+        throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('variable-missing', {
+            what: `The name of the image of service ${name} needs ${missing}, which is not set`,
+            seen: `image: ${image}`,
+            why: 'the image is pushed before the server, which may know it, is asked',
+            fix: `give ${missing} to the step (env:) or in env-file, write the name out, or set the input image`,
+        });
+    }
+    const text = (0,_compose_variable_js__WEBPACK_IMPORTED_MODULE_2__/* .interpolate */ .GW)(written, settings) ?? written;
+    // A local name: nobody can push it, and it is not used.
+    if (!text.includes('/'))
+        return;
+    try {
+        (0,_values_js__WEBPACK_IMPORTED_MODULE_1__/* .parseImage */ .zZ)(text.replace(/@.*$/, '').replace(/:[^:/]*$/, ''));
+    }
+    catch (error) {
+        if (!(error instanceof _values_js__WEBPACK_IMPORTED_MODULE_1__/* .Unusable */ .kO))
+            throw error;
+        throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('compose-invalid', {
+            what: `The image of service ${name} cannot be pushed under its name: ${error.why}`,
+            seen: `image: ${image}`,
+            fix: `${error.fix}, or set the input image`,
+        });
+    }
+}
+/** Repository names of the groups once it is known which of them is Django; by group name. Others add `-<service>` to its. */
+function nameImages(groups, django, facts) {
+    const base = bareName(django, facts);
+    const names = new Map([[django.name, base]]);
+    for (const group of groups.filter(({ name }) => name !== django.name)) {
+        const own = facts.image === undefined ? ownName(group, facts.settings) : undefined;
+        const isTaken = own === undefined || [...names.values()].includes(own);
+        names.set(group.name, isTaken ? `${base}-${suffixOf(group.name)}` : own);
+    }
+    return names;
+}
+/**
+ * Names under which an earlier run may have pushed the group. Which group is Django is not known yet, so its own bare
+ * name comes first, then the bare name of every group with its suffix.
+ */
+function candidateNames(group, groups, facts) {
+    const bases = groups.map((each) => bareName(each, facts));
+    return [...new Set([bareName(group, facts), ...bases.map((base) => `${base}-${suffixOf(group.name)}`)])];
+}
+/** The registry that a repository name points to. */
+function registryOf(name) {
+    const [first = '', ...others] = name.split('/');
+    return others.length > 0 && (/[.:]/.test(first) || first === 'localhost') ? first : 'docker.io';
+}
+function bareName(group, { image, repository, settings }) {
+    return image ?? ownName(group, settings) ?? `ghcr.io/${repository.toLowerCase()}`;
+}
+/** The group's own `image:` without tag and digest. A name without a slash is a local one: nobody can push it. */
+function ownName(group, settings) {
+    // The tag goes first: it may be a variable that only the server knows, and the version takes its place.
+    const text = group.image === undefined ? undefined : (0,_compose_variable_js__WEBPACK_IMPORTED_MODULE_2__/* .interpolate */ .GW)(withoutTag(group.image), settings);
+    const name = text?.replace(/@.*$/, '').replace(/:[^:/]*$/, '');
+    return name?.includes('/') ? name : undefined;
+}
+function withoutTag(image) {
+    const parts = (0,_compose_variable_js__WEBPACK_IMPORTED_MODULE_2__/* .splitOutside */ .kO)(image, ':');
+    const hasTag = parts.length > 1 && (0,_compose_variable_js__WEBPACK_IMPORTED_MODULE_2__/* .splitOutside */ .kO)(parts.at(-1) ?? '', '/').length === 1;
+    return hasTag ? parts.slice(0, -1).join(':') : image;
+}
+function suffixOf(service) {
+    return service
+        .toLowerCase()
+        .replace(/[^a-z0-9]+/g, '-')
+        .replace(/^-|-$/g, '');
+}
+
+
+/***/ }),
+
+/***/ 1367:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   L5: () => (/* binding */ retry),
+/* harmony export */   Me: () => (/* binding */ openRegistry)
+/* harmony export */ });
+/* unused harmony export isPassing */
+/* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(1455);
+/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6760);
+/* harmony import */ var _compose_document_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6526);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(2409);
+
+
+
+
+const PAUSES = [1_000, 4_000, 10_000];
+const HUB = 'docker.io';
+/** Logs in, in a configuration folder of its own: the runner's own logins are copied, and never changed. */
+async function openRegistry(logins, { run, env, temp, pause }) {
+    const folder = await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.mkdtemp)((0,node_path__WEBPACK_IMPORTED_MODULE_1__.join)(temp, 'docker-config-'));
+    const close = () => (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.rm)(folder, { recursive: true, force: true });
+    try {
+        const own = (0,node_path__WEBPACK_IMPORTED_MODULE_1__.join)(env['DOCKER_CONFIG'] ?? (0,node_path__WEBPACK_IMPORTED_MODULE_1__.join)(env['HOME'] ?? '/', '.docker'), 'config.json');
+        await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.writeFile)((0,node_path__WEBPACK_IMPORTED_MODULE_1__.join)(folder, 'config.json'), copyOf(await readOwn(own), logins), { mode: 0o600 });
+        const inside = { ...env, ...(await daemonOf(run, env)), DOCKER_CONFIG: folder };
+        for (const login of logins)
+            await logIn(login, run, inside, pause);
+        return { env: inside, close };
+    }
+    catch (error) {
+        await close();
+        throw error;
+    }
+}
+/** Tries again, with growing pauses, what failed through no fault of the request. */
+async function retry(attempt, pause) {
+    for (const wait of PAUSES) {
+        const finished = await attempt();
+        if (finished.code === 0 || !isPassing(`${finished.stdout}\n${finished.stderr}`))
+            return finished;
+        await pause(wait);
+    }
+    return attempt();
+}
+/** A failure of the network or of the registry itself, which another attempt may not meet. */
+function isPassing(output) {
+    return /\b(HTTP status|status code|status):? 5\d\d\b|\b50[0-4] [A-Z]|connection (was )?reset|broken pipe|unexpected EOF|: EOF|TLS handshake timeout|i\/o timeout|timeout exceeded|context deadline exceeded|connection refused|toomanyrequests|too many requests/i.test(output);
+}
+/** The configuration folder is also where contexts live: the daemon in use is kept by its address. */
+async function daemonOf(run, env) {
+    if (env['DOCKER_HOST'])
+        return {};
+    const finished = await run('docker', ['context', 'inspect', '--format', '{{.Endpoints.docker.Host}}'], { env });
+    const host = finished.stdout.trim();
+    return finished.code === 0 && host !== '' ? { DOCKER_HOST: host } : {};
+}
+async function readOwn(path) {
+    try {
+        return await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.readFile)(path, 'utf8');
+    }
+    catch {
+        return '{}';
+    }
+}
+function copyOf(text, logins) {
+    const config = JSON.parse(text || '{}');
+    if (!(0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .isValues */ .vs)(config))
+        return '{}';
+    const { currentContext: _, credsStore, credHelpers, ...rest } = config;
+    if (logins.length === 0)
+        return JSON.stringify({ ...rest, credsStore, credHelpers });
+    // A login must end in this folder, not in the store of the runner's user.
+    const helpers = (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .isValues */ .vs)(credHelpers) ? Object.entries(credHelpers) : [];
+    const others = helpers.filter(([registry]) => !logins.some((login) => login.registry === registry));
+    return JSON.stringify({ ...rest, credHelpers: Object.fromEntries(others) });
+}
+async function logIn({ registry, username, password }, run, env, pause) {
+    const server = registry === HUB ? [] : [registry];
+    const attempt = () => run('docker', ['login', '--username', username, '--password-stdin', ...server], { env, stdin: password });
+    const finished = await retry(attempt, pause);
+    if (finished.code === 0)
+        return;
+    const seen = finished.stderr
+        .split('\n')
+        .filter((line) => line !== '' && !/^WARNING!|^Configure a credential|^https:\/\/docs/.test(line))
+        .join('\n')
+        .trim();
+    const refused = /unauthorized|denied|incorrect|401|403/i.test(seen);
+    throw new _errors_js__WEBPACK_IMPORTED_MODULE_3__/* .DeployError */ .sH('registry-login-failed', {
+        what: refused ? `${registry} refused the login of ${username}` : `The login to ${registry} failed`,
+        seen,
+        why: refused ? 'the password or token is wrong, expired, or belongs to another user' : undefined,
+        fix: refused
+            ? registry === 'ghcr.io'
+                ? 'give the job permissions: packages: write, or set registry-username and registry-password'
+                : 'correct the secrets behind registry-username and registry-password'
+            : 'check the address of the registry and try again',
+    });
+}
+
+
+/***/ }),
+
 /***/ 5912:
 /***/ ((__webpack_module__, __unused_webpack___webpack_exports__, __nccwpck_require__) => {
 
@@ -40077,15 +40800,23 @@ __nccwpck_require__.a(__webpack_module__, async (__webpack_handle_async_dependen
 /* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(1455);
 /* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6760);
 /* harmony import */ var _assets_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(159);
-/* harmony import */ var _commands_deploy_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(9797);
-/* harmony import */ var _commands_rollback_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(3911);
-/* harmony import */ var _commands_post_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(6217);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(2409);
-/* harmony import */ var _inputs_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(7485);
-/* harmony import */ var _process_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(8100);
-/* harmony import */ var _report_summary_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(9803);
-/* harmony import */ var _report_report_js__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(8385);
-/* harmony import */ var _state_js__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(9609);
+/* harmony import */ var _commands_build_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(267);
+/* harmony import */ var _commands_deploy_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(4191);
+/* harmony import */ var _commands_exec_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(8974);
+/* harmony import */ var _commands_post_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(6217);
+/* harmony import */ var _commands_rollback_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(3911);
+/* harmony import */ var _commands_status_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(570);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(2409);
+/* harmony import */ var _inputs_js__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(5875);
+/* harmony import */ var _process_js__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(8100);
+/* harmony import */ var _report_log_js__WEBPACK_IMPORTED_MODULE_13__ = __nccwpck_require__(3129);
+/* harmony import */ var _report_summary_js__WEBPACK_IMPORTED_MODULE_14__ = __nccwpck_require__(9803);
+/* harmony import */ var _report_report_js__WEBPACK_IMPORTED_MODULE_15__ = __nccwpck_require__(1086);
+/* harmony import */ var _state_js__WEBPACK_IMPORTED_MODULE_16__ = __nccwpck_require__(9609);
+
+
+
+
 
 
 
@@ -40105,49 +40836,68 @@ async function main() {
     for (const signal of ['SIGINT', 'SIGTERM']) {
         process.on(signal, () => cancelled.abort(new Error(`the runner sent ${signal}`)));
     }
-    const runner = (0,_inputs_js__WEBPACK_IMPORTED_MODULE_8__/* .readRunner */ .fY)();
+    const runner = (0,_inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .readRunner */ .fY)();
     const folder = await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_1__.mkdtemp)((0,node_path__WEBPACK_IMPORTED_MODULE_2__.join)(runner.temp, 'dd-'));
-    (0,_state_js__WEBPACK_IMPORTED_MODULE_11__/* .saveTemporaryFolder */ .t9)(folder);
+    (0,_state_js__WEBPACK_IMPORTED_MODULE_16__/* .saveTemporaryFolder */ .t9)(folder);
     const context = {
-        run: _process_js__WEBPACK_IMPORTED_MODULE_9__/* .run */ .e,
+        run: _process_js__WEBPACK_IMPORTED_MODULE_12__/* .run */ .e,
         runner,
         assets: await (0,_assets_js__WEBPACK_IMPORTED_MODULE_3__/* .readAssets */ .w)(),
         folder,
-        environment: (0,_inputs_js__WEBPACK_IMPORTED_MODULE_8__/* .readStepEnvironment */ .sj)(),
+        environment: (0,_inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .readStepEnvironment */ .sj)(),
         signal: cancelled.signal,
     };
-    if ((0,_inputs_js__WEBPACK_IMPORTED_MODULE_8__/* .readCommand */ .UK)() === 'deploy') {
-        const inputs = (0,_inputs_js__WEBPACK_IMPORTED_MODULE_8__/* .readDeployInputs */ .Jj)();
-        (0,_inputs_js__WEBPACK_IMPORTED_MODULE_8__/* .secretsOf */ .Fj)(inputs).forEach((secret) => (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .setSecret */ .Pq)(secret));
-        const report = (0,_report_report_js__WEBPACK_IMPORTED_MODULE_12__/* .startReport */ .F)('deploy', inputs.host.address, inputs.version);
-        await tell(report, (0,_commands_deploy_js__WEBPACK_IMPORTED_MODULE_4__/* .deploy */ .g)(inputs, context, report));
+    switch ((0,_inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .readCommand */ .UK)()) {
+        case 'deploy': {
+            const inputs = (0,_inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .readDeployInputs */ .Jj)();
+            mask(inputs);
+            const report = (0,_report_report_js__WEBPACK_IMPORTED_MODULE_15__/* .startReport */ .F)('deploy', inputs.host.address, inputs.version);
+            return await tell(report, (0,_commands_deploy_js__WEBPACK_IMPORTED_MODULE_5__/* .deploy */ .g)(inputs, context, report));
+        }
+        case 'rollback': {
+            const inputs = (0,_inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .readRollbackInputs */ .KA)();
+            mask(inputs);
+            const report = (0,_report_report_js__WEBPACK_IMPORTED_MODULE_15__/* .startReport */ .F)('rollback', inputs.host.address, inputs.version ?? 'the release before');
+            return await tell(report, (0,_commands_rollback_js__WEBPACK_IMPORTED_MODULE_8__/* .rollback */ .d)(inputs, context, report));
+        }
+        case 'build': {
+            const inputs = (0,_inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .readBuildInputs */ .qJ)();
+            mask(inputs);
+            const report = (0,_report_report_js__WEBPACK_IMPORTED_MODULE_15__/* .startReport */ .F)('build', undefined, inputs.version);
+            return await tell(report, (0,_commands_build_js__WEBPACK_IMPORTED_MODULE_4__/* .build */ .j)(inputs, context, report));
+        }
+        case 'exec': {
+            const inputs = (0,_inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .readExecInputs */ .X3)();
+            mask(inputs);
+            return await (0,_commands_exec_js__WEBPACK_IMPORTED_MODULE_6__/* .exec */ .m0)(inputs, context);
+        }
+        case 'status': {
+            const inputs = (0,_inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .readStatusInputs */ .SJ)();
+            mask(inputs);
+            return await (0,_commands_status_js__WEBPACK_IMPORTED_MODULE_9__/* .status */ .h)(inputs, context);
+        }
     }
-    else {
-        const inputs = (0,_inputs_js__WEBPACK_IMPORTED_MODULE_8__/* .readRollbackInputs */ .KA)();
-        (0,_inputs_js__WEBPACK_IMPORTED_MODULE_8__/* .secretsOf */ .Fj)(inputs).forEach((secret) => (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .setSecret */ .Pq)(secret));
-        const report = (0,_report_report_js__WEBPACK_IMPORTED_MODULE_12__/* .startReport */ .F)('rollback', inputs.host.address, inputs.version ?? 'the release before');
-        await tell(report, (0,_commands_rollback_js__WEBPACK_IMPORTED_MODULE_5__/* .rollback */ .d)(inputs, context, report));
-    }
+}
+/** Before anything is printed. */
+function mask(inputs) {
+    (0,_inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .secretsOf */ .Fj)(inputs).forEach((secret) => (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .setSecret */ .Pq)(secret));
 }
 /** Outputs and summary, whether the command succeeds or fails; then the failure goes its way. */
 async function tell(report, work) {
     const failure = await work.then(() => undefined, (cause) => ({ cause }));
-    for (const [name, value] of Object.entries((0,_report_report_js__WEBPACK_IMPORTED_MODULE_12__/* .outputsOf */ .Y)(report)))
+    for (const [name, value] of Object.entries((0,_report_report_js__WEBPACK_IMPORTED_MODULE_15__/* .outputsOf */ .Y)(report)))
         (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .setOutput */ .uH)(name, value);
-    await _actions_core__WEBPACK_IMPORTED_MODULE_0__/* .summary */ .z
-        .addRaw((0,_report_summary_js__WEBPACK_IMPORTED_MODULE_10__/* .renderSummary */ .B)(report, failure?.cause))
-        .write()
-        .catch((cause) => (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .warning */ .$e)(`The job summary could not be written: ${String(cause)}`));
+    await (0,_report_log_js__WEBPACK_IMPORTED_MODULE_13__/* .writeSummary */ .Sy)((0,_report_summary_js__WEBPACK_IMPORTED_MODULE_14__/* .renderSummary */ .B)(report, failure?.cause));
     if (failure)
         throw failure.cause;
-    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)((0,_report_summary_js__WEBPACK_IMPORTED_MODULE_10__/* .headline */ .P)(report));
+    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)((0,_report_summary_js__WEBPACK_IMPORTED_MODULE_14__/* .headline */ .P)(report));
 }
 async function post() {
-    const folder = (0,_state_js__WEBPACK_IMPORTED_MODULE_11__/* .temporaryFolder */ .yy)();
+    const folder = (0,_state_js__WEBPACK_IMPORTED_MODULE_16__/* .temporaryFolder */ .yy)();
     if (folder === '')
         return;
     try {
-        await (0,_commands_post_js__WEBPACK_IMPORTED_MODULE_6__/* .followAfterCancel */ .A)(_process_js__WEBPACK_IMPORTED_MODULE_9__/* .run */ .e, folder, () => ((0,_inputs_js__WEBPACK_IMPORTED_MODULE_8__/* .readCommand */ .UK)() === 'deploy' ? (0,_inputs_js__WEBPACK_IMPORTED_MODULE_8__/* .readDeployInputs */ .Jj)() : (0,_inputs_js__WEBPACK_IMPORTED_MODULE_8__/* .readRollbackInputs */ .KA)()));
+        await (0,_commands_post_js__WEBPACK_IMPORTED_MODULE_7__/* .followAfterCancel */ .A)(_process_js__WEBPACK_IMPORTED_MODULE_12__/* .run */ .e, folder, () => ((0,_inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .readCommand */ .UK)() === 'deploy' ? (0,_inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .readDeployInputs */ .Jj)() : (0,_inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .readRollbackInputs */ .KA)()));
     }
     finally {
         await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_1__.rm)(folder, { recursive: true, force: true });
@@ -40157,16 +40907,16 @@ async function post() {
 function fail(failure) {
     process.exitCode = 1;
     (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .setOutput */ .uH)('outcome', 'failed');
-    const place = failure instanceof _errors_js__WEBPACK_IMPORTED_MODULE_7__/* .DeployError */ .sH ? failure.annotation : undefined;
-    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .error */ .z3)((0,_errors_js__WEBPACK_IMPORTED_MODULE_7__/* .explain */ .WE)(failure), {
-        title: `Deploy Django: ${(0,_errors_js__WEBPACK_IMPORTED_MODULE_7__/* .codeOf */ .$N)(failure)}`,
+    const place = failure instanceof _errors_js__WEBPACK_IMPORTED_MODULE_10__/* .DeployError */ .sH ? failure.annotation : undefined;
+    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .error */ .z3)((0,_errors_js__WEBPACK_IMPORTED_MODULE_10__/* .explain */ .WE)(failure), {
+        title: `Deploy Django: ${(0,_errors_js__WEBPACK_IMPORTED_MODULE_10__/* .codeOf */ .$N)(failure)}`,
         ...(place && { file: place.file }),
         ...(place?.line !== undefined && { startLine: place.line }),
         ...(place?.column !== undefined && { startColumn: place.column }),
     });
 }
-if (_state_js__WEBPACK_IMPORTED_MODULE_11__/* .isPost */ .tl)
-    await post().catch((failure) => (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .warning */ .$e)((0,_errors_js__WEBPACK_IMPORTED_MODULE_7__/* .explain */ .WE)(failure)));
+if (_state_js__WEBPACK_IMPORTED_MODULE_16__/* .isPost */ .tl)
+    await post().catch((failure) => (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .warning */ .$e)((0,_errors_js__WEBPACK_IMPORTED_MODULE_10__/* .explain */ .WE)(failure)));
 else
     await main().catch(fail);
 
@@ -40175,24 +40925,50 @@ __webpack_async_result__();
 
 /***/ }),
 
-/***/ 7485:
+/***/ 5875:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
 // EXPORTS
 __nccwpck_require__.d(__webpack_exports__, {
+  qJ: () => (/* binding */ readBuildInputs),
   UK: () => (/* binding */ readCommand),
   Jj: () => (/* binding */ readDeployInputs),
+  X3: () => (/* binding */ readExecInputs),
   KA: () => (/* binding */ readRollbackInputs),
   fY: () => (/* binding */ readRunner),
+  SJ: () => (/* binding */ readStatusInputs),
   sj: () => (/* binding */ readStepEnvironment),
   Fj: () => (/* binding */ secretsOf)
 });
 
-// EXTERNAL MODULE: external "node:net"
-var external_node_net_ = __nccwpck_require__(7030);
 // EXTERNAL MODULE: ./lib/values.js
 var lib_values = __nccwpck_require__(6216);
+;// CONCATENATED MODULE: ./lib/images.js
+
+/** What `build` gave to its output `images`: service to `name@digest`. */
+function parseImages(text) {
+    const fix = 'pass the output of the build job as it is: images: ${{ needs.build.outputs.images }}';
+    let found;
+    try {
+        found = JSON.parse(text);
+    }
+    catch {
+        throw new lib_values/* Unusable */.kO('it is not JSON', fix);
+    }
+    if (typeof found !== 'object' || found === null || Array.isArray(found)) {
+        throw new lib_values/* Unusable */.kO('it is not a JSON object of service to image', fix);
+    }
+    return new Map(Object.entries(found).map(([service, image]) => {
+        const [, name, digest] = typeof image === 'string' ? (/^([^@]+)@(sha256:[0-9a-f]{64})$/.exec(image) ?? []) : [];
+        if (name === undefined || digest === undefined)
+            throw new lib_values/* Unusable */.kO(`${service} has no image with a digest`, fix);
+        return [(0,lib_values/* parseService */.nO)(service), `${(0,lib_values/* parseImage */.zZ)(name)}@${digest}`];
+    }));
+}
+
+// EXTERNAL MODULE: external "node:net"
+var external_node_net_ = __nccwpck_require__(7030);
 ;// CONCATENATED MODULE: ./lib/login.js
 
 
@@ -40268,6 +41044,7 @@ function parseKnownHosts(text) {
 ;// CONCATENATED MODULE: ./lib/contract.js
 
 
+
 function defaultVersion(facts) {
     return facts.refType === 'tag' ? facts.refName : `sha-${facts.sha.slice(0, 12)}`;
 }
@@ -40324,8 +41101,13 @@ const dryRun = input({
     default: 'false',
     parse: lib_values/* parseBoolean */.yG,
 });
-/** The inputs of each command, in the order of the documentation. An input is listed only when it works. */
-const inputs = {
+const directory = input({
+    description: 'folder of the project on the server',
+    otherwise: 'the only one in `deploy/`',
+    parse: lib_values/* optional */.lq(lib_values/* parseDirectory */.Bp),
+});
+/** The commands that change what serves. */
+const releasing = {
     deploy: {
         ...connection,
         version: input({
@@ -40362,6 +41144,10 @@ const inputs = {
             description: 'repository to push to, without a tag',
             otherwise: "the service's `image:`, else `ghcr.io/<owner>/<repository>`",
             parse: lib_values/* optional */.lq(lib_values/* parseImage */.zZ),
+        }),
+        images: input({
+            description: 'output `images` of a `build` job: these images are deployed, nothing is built',
+            parse: lib_values/* optional */.lq(parseImages),
         }),
         set: input({
             description: 'overrides for `docker buildx bake`, one per line, such as `*.cache-from=type=gha`',
@@ -40440,11 +41226,7 @@ const inputs = {
     },
     rollback: {
         ...connection,
-        directory: input({
-            description: 'folder of the project on the server',
-            otherwise: 'the only one in `deploy/`',
-            parse: lib_values/* optional */.lq(lib_values/* parseDirectory */.Bp),
-        }),
+        directory,
         version: input({
             description: 'the release to go back to',
             otherwise: 'what served before the current release was first deployed',
@@ -40454,29 +41236,112 @@ const inputs = {
         ...health,
     },
 };
-/** Every output with its meaning; action.yml and the README are generated from it. */
-const outputs = {
-    outcome: '`deployed`, `unchanged` (this release already ran), `planned` (dry run), `rolled-back` (by a rollback), or `failed` whenever the step is red',
-    version: 'the version that was asked for, or that the rollback chose',
-    'previous-version': 'what served just before',
-    serving: 'what answers now, also after a failure',
-    images: 'JSON: service to `name@digest`',
-    migrations: 'JSON list: `app`, `name`, `state` (`applied` or `unapplied`), `milliseconds`',
-    plan: 'JSON: the plan as it was shown',
-    'plan-digest': 'digest over what decides in the plan, for the input `plan-digest`',
+const { deploy } = releasing;
+/** The inputs of each command, in the order of the documentation. An input is listed only when it works. */
+const inputs = {
+    ...releasing,
+    build: {
+        version: deploy.version,
+        'compose-files': deploy['compose-files'],
+        services: deploy.services,
+        image: deploy.image,
+        set: deploy.set,
+        'registry-username': deploy['registry-username'],
+        'registry-password': deploy['registry-password'],
+        'github-token': deploy['github-token'],
+        manage: deploy.manage,
+    },
+    exec: {
+        ...connection,
+        directory,
+        service: input({
+            description: 'service in whose container it runs',
+            otherwise: 'the one that runs Django',
+            parse: lib_values/* optional */.lq(lib_values/* parseService */.nO),
+        }),
+        run: input({
+            description: 'what to run, one line or several, in the `sh` of the container: `python manage.py clearsessions`',
+            required: true,
+            parse: lib_values/* parseScript */.tl,
+        }),
+        env: input({
+            description: 'variables for this run alone, one `NAME=value` per line; quotes are part of the value',
+            secret: true,
+            parse: lib_values/* linesOf */.Dx(lib_values/* parseVariable */.mO),
+        }),
+    },
+    status: { ...connection, directory },
 };
+/** What the action can be asked to do; each has its own action.yml. */
+const commands = ['deploy', 'rollback', 'build', 'exec', 'status'];
 
 // EXTERNAL MODULE: ./lib/errors.js
 var errors = __nccwpck_require__(2409);
+;// CONCATENATED MODULE: ./lib/secret.js
+
+/** The names of settings whose values are secret, whatever these look like. */
+const SECRET_NAME = /SECRET|PASS|PWD|TOKEN|KEY|CREDENTIAL|AUTH|SALT|DSN|PRIVATE/i;
+const ASSIGNMENT = /^\s*(?:export\s+)?([A-Za-z_][\w.-]*)\s*[=:]\s*(.*)$/;
+/**
+ * What is secret in an env file, line by line: values by their name, passwords in addresses, texts that look random.
+ * `DEBUG=False` is an env line too, and a mask on `False` or on the name of the database would blank half of the log (and
+ * GitHub drops outputs that contain a mask); so a value of fewer than six characters, or of up to eleven lower-case letters
+ * only, is never one. `redact` in transaction/redaction.sh has the same rule for what leaves the server.
+ */
+function secretsIn(content) {
+    const secrets = assignmentsIn(content).flatMap(({ name, value }) => {
+        const [, password] = /:\/\/[^\s/:@]*:([^\s@]+)@/.exec(value) ?? [];
+        return [...(password === undefined ? [] : [password]), ...(isSecret(name, value) ? value.split('\n') : [])];
+    });
+    return [...new Set(secrets.map((text) => text.trim()).filter(canBeHidden))];
+}
+function isSecret(name, value) {
+    return SECRET_NAME.test(name) || /^(?=[^]*\d)(?=[^]*[A-Za-z])[^\s./,]{16,}$/.test(value);
+}
+function canBeHidden(text) {
+    return text.length >= 6 && !/^[a-z]{0,11}$/.test(text);
+}
+/** Names and values as they are written and as Compose reads them. */
+function assignmentsIn(content) {
+    const lines = (0,lib_values/* unixLines */.cK)(content).split('\n');
+    const found = [];
+    for (let at = 0; at < lines.length; at += 1) {
+        const [, name, text] = ASSIGNMENT.exec(lines[at] ?? '') ?? [];
+        if (name === undefined || text === undefined)
+            continue;
+        found.push({ name, value: text.trim() });
+        const [quoted, single, double] = QUOTED.exec([text, ...lines.slice(at + 1)].join('\n')) ?? [];
+        if (quoted === undefined) {
+            const value = text
+                .replace(/^['"]/, '')
+                .replace(/\s#.*$/, '')
+                .trim();
+            found.push({ name, value });
+            continue;
+        }
+        at += quoted.split('\n').length - 1;
+        found.push({ name, value: single ?? double ?? '' });
+        if (double !== undefined)
+            found.push({ name, value: unescaped(double) });
+    }
+    return found;
+}
+const QUOTED = /^(?:'([^']*)'|"((?:[^"\\]|\\[^])*)")/;
+function unescaped(text) {
+    return text.replace(/\\([^])/g, (_, letter) => (letter === 'n' ? '\n' : letter));
+}
+
 ;// CONCATENATED MODULE: ./lib/inputs.js
+
 
 
 
 /** The hidden input by which one bundle knows which action.yml started it. */
 function readCommand(env = process.env) {
     const text = textOf('command', env);
-    if (text === 'deploy' || text === 'rollback')
-        return text;
+    const known = commands.find((command) => command === text);
+    if (known !== undefined)
+        return known;
     throw new errors/* DeployError */.sH('internal', {
         what: 'The action does not know what to do',
         seen: `input command: ${text}`,
@@ -40490,6 +41355,18 @@ function readDeployInputs(env = process.env) {
 /** Reads and checks every input of `rollback`; throws `Problems` with all that is wrong. */
 function readRollbackInputs(env = process.env) {
     return readAll(inputs.rollback, env, []);
+}
+/** Reads and checks every input of `build`; throws `Problems` with all that is wrong. */
+function readBuildInputs(env = process.env) {
+    return readAll(inputs.build, env, halfALogin(env));
+}
+/** Reads and checks every input of `exec`; throws `Problems` with all that is wrong. */
+function readExecInputs(env = process.env) {
+    return readAll(inputs.exec, env, []);
+}
+/** Reads and checks every input of `status`; throws `Problems` with all that is wrong. */
+function readStatusInputs(env = process.env) {
+    return readAll(inputs.status, env, []);
 }
 /** Reads the facts of the run, as GitHub's runner gives them to each step. */
 function readRunner(env = process.env) {
@@ -40533,35 +41410,10 @@ function readStepEnvironment(env = process.env) {
 }
 /** Every text that must not appear in a log. A mask works on single lines, so each line of a secret is listed. */
 function secretsOf(given) {
-    const envFiles = [
-        ...(given.envFile === undefined ? [] : [given.envFile]),
-        ...(given.envFiles ?? []).map((file) => file.content),
-    ];
-    const texts = [
-        ...linesOf(given.sshKey),
-        ...linesOf(given.registryPassword),
-        ...linesOf(given.githubToken),
-        ...envFiles.flatMap((content) => linesOf(content).flatMap(secretsOfEnvLine)),
-    ];
+    const envFiles = [given.envFile ?? '', ...(given.envFiles ?? []).map((file) => file.content), ...(given.env ?? [])];
+    const texts = [given.sshKey, given.registryPassword, given.githubToken].flatMap(linesOf);
     // A mask of a few characters would blank half of the log and protects nothing.
-    return [...new Set(texts.filter((text) => text.length >= 4))];
-}
-/** The names of settings whose values are secret, whatever these look like. */
-const secretName = /SECRET|PASS|PWD|TOKEN|KEY|CREDENTIAL|AUTH|SALT|DSN|PRIVATE/i;
-/**
- * `DEBUG=False` is an env line too, and a mask on `False` or on the name of the database would blank half of the log (and
- * GitHub drops outputs that contain a mask): values are masked by name, as a password in an address, or as a random text.
- */
-function secretsOfEnvLine(line) {
-    const [, name, raw] = /^\s*(?:export\s+)?([A-Za-z_][\w.-]*)\s*[=:]\s*(.*?)\s*$/.exec(line) ?? [];
-    if (name === undefined || raw === undefined)
-        return line.trimStart().startsWith('#') ? [] : [line.trim()];
-    const text = raw.replace(/^(['"])(.*)\1$/, '$2');
-    const [, password] = /:\/\/[^\s/:@]*:([^\s@]+)@/.exec(text) ?? [];
-    const random = /^(?=.*\d)(?=.*[A-Za-z])[^\s./,]{16,}$/.test(text);
-    if (secretName.test(name) || random)
-        return [line.trim(), raw, text, ...(password ? [password] : [])];
-    return password ? [line.trim(), text, password] : [];
+    return [...new Set([...texts.filter((text) => text.length >= 4), ...envFiles.flatMap(secretsIn)])];
 }
 function linesOf(secret) {
     return secret === undefined ? [] : secret.split('\n').filter((line) => line.trim() !== '');
@@ -40807,6 +41659,7 @@ function notStarted(program, cwd, error) {
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
 /* harmony export */   Os: () => (/* binding */ group),
 /* harmony export */   Rh: () => (/* binding */ showProgress),
+/* harmony export */   Sy: () => (/* binding */ writeSummary),
 /* harmony export */   WU: () => (/* binding */ show)
 /* harmony export */ });
 /* unused harmony export harmless */
@@ -40824,6 +41677,13 @@ async function group(title, work) {
         (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`(${((Date.now() - begun) / 1000).toFixed(1)} s)`);
         (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .endGroup */ .N4)();
     }
+}
+/** The job summary; a runner without one only misses it. */
+async function writeSummary(text) {
+    await _actions_core__WEBPACK_IMPORTED_MODULE_0__/* .summary */ .z
+        .addRaw(text)
+        .write()
+        .catch((cause) => (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .warning */ .$e)(`The job summary could not be written: ${String(cause)}`));
 }
 /** A line that a program printed. */
 function show(line) {
@@ -40866,13 +41726,62 @@ function harmless(line) {
 
 /***/ }),
 
-/***/ 8385:
+/***/ 46:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   F: () => (/* binding */ startReport),
-/* harmony export */   Y: () => (/* binding */ outputsOf)
+/* harmony export */   i: () => (/* binding */ escape)
 /* harmony export */ });
+/** Markdown of a table cell: nothing that a name contains may be read as markup. */
+function escape(text) {
+    return text
+        .replace(/[&<>|\\*_[\]`~$#@!]/g, (character) => `&#${character.charCodeAt(0)};`)
+        .replace(/[\p{Cc}\u2028\u2029]/gu, ' ');
+}
+
+
+/***/ }),
+
+/***/ 1086:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+
+// EXPORTS
+__nccwpck_require__.d(__webpack_exports__, {
+  Y: () => (/* binding */ outputsOf),
+  F: () => (/* binding */ startReport)
+});
+
+;// CONCATENATED MODULE: ./lib/outputs.js
+const version = 'the version that was asked for, or that the rollback chose';
+const outputs_images = 'JSON: service to `name@digest`';
+const releasing = {
+    outcome: '`deployed`, `unchanged` (this release already ran), `planned` (dry run), `rolled-back` (by a rollback), or `failed` whenever the step is red',
+    version,
+    'previous-version': 'what served just before',
+    serving: 'what answers now, also after a failure',
+    images: outputs_images,
+    migrations: 'JSON list: `app`, `name`, `state` (`applied` or `unapplied`), `milliseconds`',
+    plan: 'JSON: the plan as it was shown',
+    'plan-digest': 'digest over what decides in the plan, for the input `plan-digest`',
+};
+/** Every output of each command with its meaning; the action.yml files and the README are generated from it. */
+const outputs = {
+    deploy: releasing,
+    rollback: releasing,
+    build: { outcome: '`built`, or `failed` whenever the step is red', version, images: outputs_images },
+    exec: { 'exit-code': 'exit code of what was run; the step is red when it is not 0' },
+    status: {
+        serving: 'the version that serves; empty when nothing was deployed',
+        healthy: '`true` when every container of the release runs and is healthy, the site answers, and nothing is left to migrate',
+        images: outputs_images,
+        migrations: 'JSON list: `name`, `state` (`applied`, `pending`, or `unknown` to the image)',
+        status: 'JSON: everything that the job summary shows',
+    },
+};
+
+;// CONCATENATED MODULE: ./lib/report/report.js
+
 /** A report before anything is known. */
 function startReport(command, host, version) {
     return {
@@ -40891,7 +41800,7 @@ function startReport(command, host, version) {
 }
 /** The outputs of the step, also after a failure. */
 function outputsOf(report) {
-    return {
+    const all = {
         outcome: report.outcome,
         version: report.version,
         'previous-version': report.previous ?? '',
@@ -40901,6 +41810,7 @@ function outputsOf(report) {
         plan: report.plan === undefined ? '' : JSON.stringify(report.plan),
         'plan-digest': report.plan?.digest ?? '',
     };
+    return Object.fromEntries(Object.entries(all).filter(([name]) => name in outputs[report.command]));
 }
 
 
@@ -40914,6 +41824,8 @@ function outputsOf(report) {
 /* harmony export */   P: () => (/* binding */ headline)
 /* harmony export */ });
 /* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(2409);
+/* harmony import */ var _markdown_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(46);
+
 
 /** GitHub drops a summary above 1 MiB whole; far below that, what is long is cut. */
 const LONGEST_ERROR = 8_000;
@@ -40923,7 +41835,7 @@ const MOST_NAMES = 200;
 /** The job summary: the first line for everybody, the rest for who has to act on it. Pure. */
 function renderSummary(report, failure) {
     return [
-        `## ${escape(headline(report))}`,
+        `## ${(0,_markdown_js__WEBPACK_IMPORTED_MODULE_1__/* .escape */ .i)(headline(report))}`,
         '',
         ...(failure === undefined ? [] : ['```text', cut((0,_errors_js__WEBPACK_IMPORTED_MODULE_0__/* .explain */ .WE)(failure)).replaceAll('```', "'''"), '```', '']),
         ...facts(report),
@@ -40943,6 +41855,8 @@ function headline(report) {
             return `✅ ${project} already served ${report.version}; nothing was changed`;
         case 'planned':
             return `📋 The plan for ${report.version}; nothing was changed`;
+        case 'built':
+            return `✅ ${report.version} is built`;
         case 'failed':
             return `❌ ${failed(report)}`;
     }
@@ -40952,20 +41866,26 @@ function failed(report) {
     const project = report.project ?? 'the project';
     if (serving === version)
         return `the ${report.command} failed; ${project} serves ${version}`;
-    const missed = `${version} was not ${report.command === 'deploy' ? 'deployed' : 'restored'}`;
+    const missed = `${version} was not ${DONE[report.command]}`;
     return serving === undefined ? missed : `${missed}; ${project} serves ${serving}`;
 }
+const DONE = { deploy: 'deployed', rollback: 'restored', build: 'built' };
 function facts(report) {
     const rows = [
-        ['server', escape(report.host)],
-        ['served before', escape(report.previous ?? (report.outcome === 'failed' ? 'unknown or nothing' : 'nothing'))],
-        ['serves now', escape(report.serving ?? 'unknown or nothing')],
+        ...(report.host === undefined ? [] : serverFacts(report, report.host)),
         ...Object.entries(report.images).map(([service, image]) => [
-            `image of ${escape(service)}`,
+            `image of ${(0,_markdown_js__WEBPACK_IMPORTED_MODULE_1__/* .escape */ .i)(service)}`,
             `\`${image}\``,
         ]),
     ];
     return ['| | |', '|---|---|', ...rows.map(([name, value]) => `| ${name} | ${value} |`), ''];
+}
+function serverFacts(report, host) {
+    return [
+        ['server', (0,_markdown_js__WEBPACK_IMPORTED_MODULE_1__/* .escape */ .i)(host)],
+        ['served before', (0,_markdown_js__WEBPACK_IMPORTED_MODULE_1__/* .escape */ .i)(report.previous ?? (report.outcome === 'failed' ? 'unknown or nothing' : 'nothing'))],
+        ['serves now', (0,_markdown_js__WEBPACK_IMPORTED_MODULE_1__/* .escape */ .i)(report.serving ?? 'unknown or nothing')],
+    ];
 }
 function renderPlan(plan, report) {
     const times = new Map(report.applied.map((applied) => [`${applied.app}.${applied.name}`, applied.milliseconds]));
@@ -40974,10 +41894,10 @@ function renderPlan(plan, report) {
         const done = time === undefined ? '' : `${(time / 1000).toFixed(2)} s`;
         const texts = operations
             .slice(0, MOST_OPERATIONS)
-            .map((operation) => escape(operation.text) + (operation.reversible ? '' : ' **(not reversible)**'));
+            .map((operation) => (0,_markdown_js__WEBPACK_IMPORTED_MODULE_1__/* .escape */ .i)(operation.text) + (operation.reversible ? '' : ' **(not reversible)**'));
         if (operations.length > texts.length)
             texts.push(`and ${operations.length - texts.length} more`);
-        return `| ${escape(`${app}.${name}`)} | ${texts.join('<br>')} | ${done} |`;
+        return `| ${(0,_markdown_js__WEBPACK_IMPORTED_MODULE_1__/* .escape */ .i)(`${app}.${name}`)} | ${texts.join('<br>')} | ${done} |`;
     });
     const more = plan.pending.length - rows.length;
     return [
@@ -40992,7 +41912,7 @@ function renderPlan(plan, report) {
 function warn(text, items) {
     if (items.length === 0)
         return [];
-    const names = items.slice(0, MOST_NAMES).map(escape);
+    const names = items.slice(0, MOST_NAMES).map(_markdown_js__WEBPACK_IMPORTED_MODULE_1__/* .escape */ .i);
     if (items.length > names.length)
         names.push(`and ${items.length - names.length} more`);
     return [`> ⚠️ ${text} ${names.join(', ')}`, ''];
@@ -41005,12 +41925,6 @@ function renderSteps(report) {
 }
 function cut(text) {
     return text.length <= LONGEST_ERROR ? text : `${text.slice(0, LONGEST_ERROR)}\n…`;
-}
-/** Markdown of a table cell: nothing that a name contains may be read as markup. */
-function escape(text) {
-    return text
-        .replace(/[&<>|\\*_[\]`~$#@!]/g, (character) => `&#${character.charCodeAt(0)};`)
-        .replace(/[\p{Cc}\u2028\u2029]/gu, ' ');
 }
 
 
@@ -41502,6 +42416,11 @@ const explanations = {
         what: 'The script on the server was asked for something that it does not know',
         fix: 'run the job again with debug logging and report the log',
     },
+    70: {
+        code: 'service-missing',
+        what: 'No container of the service runs',
+        fix: 'name one that runs with `service`, or deploy again to start it',
+    },
     124: {
         code: 'transaction-failed',
         what: 'A command on the server did not end in time and was stopped',
@@ -41676,6 +42595,47 @@ function lastLines(ending) {
 function beforeGoingBack(log) {
     const decision = log.findIndex((line) => line.startsWith('going back: '));
     return decision < 0 ? log : log.slice(0, decision);
+}
+
+
+/***/ }),
+
+/***/ 1739:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   L: () => (/* binding */ requireProject),
+/* harmony export */   t: () => (/* binding */ findProject)
+/* harmony export */ });
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(2409);
+/* harmony import */ var _look_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(2939);
+
+
+/** The directory that was given, or the only project below `deploy/`. */
+async function findProject(connection, script, given) {
+    const server = await (0,_look_js__WEBPACK_IMPORTED_MODULE_1__/* .look */ .Op)(connection, script, given ?? 'deploy/-');
+    if (given !== undefined)
+        return { directory: given, server };
+    const [only, ...others] = server.projects;
+    if (only === undefined)
+        return { directory: undefined, server };
+    if (others.length === 0)
+        return { directory: only, server: await (0,_look_js__WEBPACK_IMPORTED_MODULE_1__/* .look */ .Op)(connection, script, only) };
+    throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('input-missing', {
+        what: 'Several projects are on the server',
+        seen: server.projects.join(', '),
+        fix: 'set `directory` to the folder of the project on the server',
+    });
+}
+/** As `findProject`, for a command that needs a project to work on. */
+async function requireProject(connection, script, given) {
+    const { directory, server } = await findProject(connection, script, given);
+    if (directory !== undefined)
+        return { directory, server };
+    throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('input-missing', {
+        what: 'No project was found in deploy/ on the server',
+        fix: 'set `directory` to the folder of the project on the server',
+    });
 }
 
 
@@ -42279,6 +43239,7 @@ function forgetFollowed() {
 /* harmony export */   kO: () => (/* binding */ Unusable),
 /* harmony export */   lq: () => (/* binding */ optional),
 /* harmony export */   m: () => (/* binding */ parseDigest),
+/* harmony export */   mO: () => (/* binding */ parseVariable),
 /* harmony export */   nO: () => (/* binding */ parseService),
 /* harmony export */   o7: () => (/* binding */ parseSecret),
 /* harmony export */   ot: () => (/* binding */ parseVersion),
@@ -42286,6 +43247,7 @@ function forgetFollowed() {
 /* harmony export */   qQ: () => (/* binding */ parseOverride),
 /* harmony export */   rD: () => (/* binding */ wholeNumber),
 /* harmony export */   tL: () => (/* binding */ parseInnerPath),
+/* harmony export */   tl: () => (/* binding */ parseScript),
 /* harmony export */   yG: () => (/* binding */ parseBoolean),
 /* harmony export */   yL: () => (/* binding */ oneOf),
 /* harmony export */   yw: () => (/* binding */ nonEmptyLines),
@@ -42512,6 +43474,18 @@ function parseEnvFiles(text) {
             throw new Unusable(`the content of ${path} is not a text`, fix);
         return { path: parseInnerPath(path), content: parseContent(content) };
     });
+}
+/** Lines for a shell, each as it is. */
+function parseScript(text) {
+    if (text.includes('\0'))
+        throw new Unusable('it has a zero byte', 'write plain text');
+    return unixLines(text);
+}
+/** A line `NAME=value`. The value may be secret, so it is in no error. */
+function parseVariable(line) {
+    if (/^[A-Za-z_]\w*=/.test(line))
+        return line;
+    throw new Unusable('a line is not NAME=value', 'write one variable per line; a value cannot have several lines');
 }
 /** The lines of a text that are not empty, trimmed. */
 function nonEmptyLines(text) {

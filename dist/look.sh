@@ -4,7 +4,7 @@
 look() { # DIRECTORY [FILE…]: facts for the runner, a word and its value a line
   echo "deploy-django look $format"
   echo "home $(pwd -P)"
-  for tool in docker flock setsid timeout tar base64; do
+  for tool in docker flock setsid timeout tar base64 awk; do
     command -v "$tool" >/dev/null 2>&1 || echo "missing $tool"
   done
   if command -v docker >/dev/null 2>&1; then

@@ -4,6 +4,7 @@
 verb=$1
 shift
 case $verb in
-  look | stage | plan | begin | engine | resume | recover | step | follow | abort) "$verb" "$@" ;;
+  stage | plan | begin | recover | follow | run | status) redacted "$verb" "$@" ;;
+  look | engine | resume | step | abort) "$verb" "$@" ;;
   *) die 64 "unknown verb $verb" ;;
 esac

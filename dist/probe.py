@@ -63,7 +63,7 @@ def main():
 
 def claim_stdout():
     """Keeps the real stdout for the result; what settings and apps print goes to stderr from now on."""
-    out = os.fdopen(os.dup(1), "w")
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8", errors="backslashreplace")
     os.dup2(2, 1)
     sys.stdout.flush()  # what was printed before, and still waited in the buffer
     return out
@@ -77,7 +77,8 @@ def tell(out, line):
 
 def finish(out, verb, code, result):
     """The only way out."""
-    line = json.dumps(dict({"deploy-django": 1, "verb": verb}, **result), default=str)
+    # Letters as they are: the server looks for values of env files in it.
+    line = json.dumps(dict({"deploy-django": 1, "verb": verb}, **result), default=str, ensure_ascii=False)
     try:
         tell(out, line)
     except OSError:
