@@ -12,6 +12,7 @@ const parts = [
   new URL('./server/transaction/look.sh', import.meta.url),
   new URL('./server/transaction/stage.sh', import.meta.url),
   new URL('./server/transaction/journal.sh', import.meta.url),
+  new URL('./server/transaction/session.sh', import.meta.url),
   new URL('./server/transaction/engine.sh', import.meta.url),
   new URL('./server/transaction/ready.sh', import.meta.url),
   new URL('./server/transaction/migrate.sh', import.meta.url),

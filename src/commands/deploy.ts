@@ -9,6 +9,7 @@ import { findDocument, readPlan, type LivePlan, type Migration, type OfflinePlan
 import { approve, askHealth, planDeploy } from '../django/plan.ts'
 import { checkAll, DeployError } from '../errors.ts'
 import type { Made } from '../image/make.ts'
+import { measureImages } from '../image/measure.ts'
 import { group, show } from '../report/log.ts'
 import type { Report, ShownPlan } from '../report/report.ts'
 import { connect, type Connection } from '../server/connection.ts'
@@ -16,6 +17,7 @@ import { explainProbe } from '../server/failure.ts'
 import { command } from '../server/follow.ts'
 import { checkArchitecture, checkServer, fact, look } from '../server/look.ts'
 import { currentRelease } from '../server/release.ts'
+import { checkRoom } from '../server/room.ts'
 import { incoming, planFiles, send, stage, writeFacts, type FactLines, type SentFile } from '../server/stage.ts'
 import { newId } from '../server/transaction.ts'
 import { readCheckout } from './checkout.ts'
@@ -61,6 +63,7 @@ export async function deploy(inputs: DeployInputs, context: Context, report: Rep
   const { logins, made } = await obtainImages({ project, groups, naming }, inputs, context)
   report.images = Object.fromEntries(made.images)
   checkArchitecture(server, made.django.facts.architecture)
+  await checkRoom(connection, assets.transaction.toString(), server, await measureImages(made.images.values(), run))
 
   // The release folder, immutable from here on.
   checkCodeMounts(project, made.django.target.group, made.django.managePath, repository)

@@ -190,6 +190,12 @@ const explanations: Readonly<Record<number, Explanation>> = {
     why: 'what stands behind the `$` would be lost: keys and passwords are cut this way',
     fix: "put the value in single quotes, as in SECRET_KEY='ab$cd', in `.env` on the server or in `env-file`",
   },
+  52: {
+    code: 'server-logind',
+    what: 'The server ends what a user has started when that user logs out, so a deployment would die with its connection',
+    why: '`KillUserProcesses=yes` in /etc/systemd/logind.conf, and the user does not linger or has no user manager',
+    fix: 'on the server, as root: loginctl enable-linger USER (it needs the package dbus-user-session or libpam-systemd); or set KillUserProcesses=no and restart systemd-logind',
+  },
   64: {
     code: 'internal',
     what: 'The script on the server was asked for something that it does not know',

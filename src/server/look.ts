@@ -1,5 +1,6 @@
-import { DeployError } from '../errors.ts'
+import { codeOf, DeployError } from '../errors.ts'
 import type { Connection } from './connection.ts'
+import { explainExit } from './exit.ts'
 
 /** Facts of a release or plan by name; each is the list of its lines. */
 export type Facts = ReadonlyMap<string, readonly string[]>
@@ -15,6 +16,8 @@ export type Server = {
   /** Free space where Docker keeps its images, in KiB. */
   freeDisk: number | undefined
   missing: readonly string[]
+  /** The user whose processes end with the login that started them; nothing can be begun there. */
+  endsWithLogin: string | undefined
   /** Directories beside this one that hold a project of ours. */
   projects: readonly string[]
   /** Those of the files that were asked for. */
@@ -36,6 +39,7 @@ export type Server = {
 }
 
 const HEADER = 'deploy-django look 1'
+const LOOK_LIMIT_MS = 120_000
 
 /** Asks the server, once, for everything that the decisions of a run need. `script` is transaction.sh, `files` may be there. */
 export async function look(
@@ -44,16 +48,27 @@ export async function look(
   directory: string,
   files: readonly string[] = [],
 ): Promise<Server> {
-  const finished = await connection.reach(['sh', '-s', 'look', directory, ...files], {
-    stdin: script,
-    timeoutMs: 120_000,
-  })
+  const finished = await connection
+    .reach(['sh', '-s', 'look', directory, ...files], { stdin: script, timeoutMs: LOOK_LIMIT_MS })
+    .catch((cause: unknown) => {
+      throw codeOf(cause) === 'program-timeout' ? tooSlow(cause) : cause
+    })
   const server = parseLook(finished.stdout)
   if (server) return server
-  throw new DeployError('internal', {
+  throw new DeployError('server-shell', {
     what: 'The server answered, but not to our question',
     seen: (finished.stderr || finished.stdout).trim().slice(-500),
-    why: 'the login shell of this user runs something else, or there is no `sh`',
+    why: 'the login shell of this user runs no commands or something else, or there is no `sh`',
+    fix: 'see that `ssh user@host sh -c true` succeeds; the login shell is changed with `chsh`, a forced command stands in ~/.ssh/authorized_keys',
+  })
+}
+
+function tooSlow(cause: unknown): DeployError {
+  return new DeployError('server-slow', {
+    what: `The server did not say within ${LOOK_LIMIT_MS / 1000} s what is on it`,
+    why: 'it is overloaded, its Docker hangs, or a start file of the login shell waits for somebody to type',
+    fix: 'log in and look at its load and at `docker ps`, then run the job again',
+    cause,
   })
 }
 
@@ -75,6 +90,7 @@ export function parseLook(text: string): Server | undefined {
     compose: one('compose'),
     freeDisk: toNumber(one('disk')),
     missing: all('missing'),
+    endsWithLogin: one('ends-with-login'),
     projects: all('project'),
     files: all('file'),
     settings: all('setting'),
@@ -116,11 +132,13 @@ export function checkServer(server: Server, user: string): void {
     })
   }
   if (server.missing.length > 0) {
-    throw new DeployError('server-no-docker', {
+    throw new DeployError('server-tools', {
       what: `The server lacks ${server.missing.join(', ')}`,
+      why: 'it is not installed, or not on the PATH of a login without a terminal',
       fix: 'install coreutils, util-linux and tar (on Alpine: apk add coreutils util-linux tar)',
     })
   }
+  if (server.endsWithLogin !== undefined) throw new DeployError(...explainExit(52, undefined, ''))
   if (server.format !== undefined && server.format > 1) {
     throw new DeployError('server-format', {
       what: 'A newer version of this action has deployed to this directory',
@@ -151,7 +169,7 @@ function noDocker(error: string | undefined, user: string): DeployError {
     return new DeployError('server-no-docker', {
       what: `${user} may not use Docker on the server`,
       seen: error,
-      why: `${user} is not in the group docker`,
+      why: `${user} is not in the group docker, and may not use \`sudo docker\` without a password`,
       fix: `on the server, as root: usermod -aG docker ${user}`,
     })
   }

@@ -48,6 +48,7 @@ describe('parseLook', () => {
       compose: '2.26.1-4',
       freeDisk: 41_943_040,
       missing: [],
+      endsWithLogin: undefined,
       projects: ['/home/deploy/deploy/shop', '/home/deploy/deploy/todo'],
       files: ['.env', '../shared.env'],
       settings: ['SECRET_KEY', 'PORT'],
@@ -83,8 +84,8 @@ describe('parseLook', () => {
   test('reads a server on which nothing is', () => {
     expect(parseLook('deploy-django look 1\nhome /root\nmissing docker\nmissing flock\nend\n')).toEqual({
       ...{ home: '/root', docker: undefined, architecture: undefined, dockerError: undefined, compose: undefined },
-      ...{ freeDisk: undefined, missing: ['docker', 'flock'], projects: [], format: undefined, current: undefined },
-      ...{ files: [], settings: [], profiles: undefined },
+      ...{ freeDisk: undefined, missing: ['docker', 'flock'], endsWithLogin: undefined, projects: [] },
+      ...{ format: undefined, current: undefined, files: [], settings: [], profiles: undefined },
       ...{ whole: false, previous: undefined, releases: new Map(), served: [], plans: [], open: [] },
     })
   })
@@ -142,8 +143,22 @@ describe('look', () => {
     { stdout: '', stderr: 'fish: Unknown command: sh\n', seen: 'fish: Unknown command: sh' },
   ])('shows what answered instead: $seen', async ({ stdout, stderr, seen }) => {
     const failed = look(new FakeServer({ code: 1, stdout, stderr }), '', 'deploy/todo')
-    await expect(failed).rejects.toMatchObject({ code: 'internal', seen, why: expect.stringContaining('login shell') })
+    await expect(failed).rejects.toMatchObject({
+      code: 'server-shell',
+      seen,
+      why: expect.stringContaining('login shell'),
+    })
   })
+})
+
+test('look gives up on a server that does not answer in time', async () => {
+  const hanging = new FakeServer(() => {
+    throw new DeployError('program-timeout', { what: 'ssh did not end' })
+  })
+  await expect(look(hanging, '', 'deploy/todo')).rejects.toMatchObject({ code: 'server-slow' })
+  expect(hanging.calls[0]?.options.timeoutMs).toBe(120_000)
+  const gone = new FakeServer({ code: 255 })
+  await expect(look(gone, '', 'deploy/todo')).rejects.toMatchObject({ code: 'ssh-unreachable' })
 })
 
 describe('checkServer', () => {
@@ -200,8 +215,14 @@ describe('checkServer', () => {
 
   test('names all tools that are missing', () => {
     const failure = failureOf({ missing: ['flock', 'setsid', 'tar'] })
-    expect(failure.what).toBe('The server lacks flock, setsid, tar')
+    expect(failure).toMatchObject({ code: 'server-tools', what: 'The server lacks flock, setsid, tar' })
     for (const name of ['coreutils', 'util-linux', 'tar']) expect(failure.fix).toContain(name)
+  })
+
+  test('begins nothing where it would end with the login', () => {
+    const failure = failureOf({ endsWithLogin: 'deploy' })
+    expect(failure).toMatchObject({ code: 'server-logind', why: expect.stringContaining('KillUserProcesses=yes') })
+    expect(failure.fix).toContain('loginctl enable-linger')
   })
 
   test.each([undefined, 1])('takes format %p', (format) => {

@@ -62,8 +62,9 @@ step_migrate() {
 }
 
 await_migration() { # its container's exit code is the result, nothing else; it is never killed
-  docker logs -f "$migration" 2>&1 >/dev/null </dev/null 9>&- &
-  until result=$(timeout -k 5 600 docker wait "$migration" </dev/null); do
+  # shellcheck disable=SC2086 # as in `limited`
+  $through docker logs -f "$migration" 2>&1 >/dev/null </dev/null 9>&- &
+  until result=$(limited 600 wait "$migration" </dev/null); do
     if docker_answers && ! ask inspect "$migration" >/dev/null 2>&1; then die 44 "the migration's container is gone"; fi
     pause 0.2
   done

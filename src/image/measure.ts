@@ -1,0 +1,12 @@
+import type { Run } from '../process.ts'
+
+/** The unpacked sizes of images that are on the runner; others have no known size and are left out. */
+export async function measureImages(images: Iterable<string>, run: Run): Promise<{ image: string; bytes: number }[]> {
+  const measured = await Promise.all(
+    [...new Set(images)].map(async (image) => {
+      const { code, stdout } = await run('docker', ['image', 'inspect', '--format', '{{.Size}}', image])
+      return code === 0 ? [{ image, bytes: Number(stdout) }] : []
+    }),
+  )
+  return measured.flat()
+}
