@@ -194,7 +194,7 @@ const explanations: Readonly<Record<number, Explanation>> = {
     code: 'server-logind',
     what: 'The server ends what a user has started when that user logs out, so a deployment would die with its connection',
     why: '`KillUserProcesses=yes` in /etc/systemd/logind.conf, and the user does not linger or has no user manager',
-    fix: 'on the server, as root: loginctl enable-linger USER (it needs the package dbus-user-session or libpam-systemd); or set KillUserProcesses=no and restart systemd-logind',
+    fix: 'on the server, as root: loginctl enable-linger USER (with the packages libpam-systemd and dbus-user-session); or set KillUserProcesses=no and restart systemd-logind',
   },
   64: {
     code: 'internal',

@@ -138,7 +138,10 @@ export function checkServer(server: Server, user: string): void {
       fix: 'install coreutils, util-linux and tar (on Alpine: apk add coreutils util-linux tar)',
     })
   }
-  if (server.endsWithLogin !== undefined) throw new DeployError(...explainExit(52, undefined, ''))
+  if (server.endsWithLogin !== undefined) {
+    const [code, problem] = explainExit(52, undefined, '')
+    throw new DeployError(code, { ...problem, fix: problem.fix?.replace('USER', server.endsWithLogin) })
+  }
   if (server.format !== undefined && server.format > 1) {
     throw new DeployError('server-format', {
       what: 'A newer version of this action has deployed to this directory',

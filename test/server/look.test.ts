@@ -222,7 +222,7 @@ describe('checkServer', () => {
   test('begins nothing where it would end with the login', () => {
     const failure = failureOf({ endsWithLogin: 'deploy' })
     expect(failure).toMatchObject({ code: 'server-logind', why: expect.stringContaining('KillUserProcesses=yes') })
-    expect(failure.fix).toContain('loginctl enable-linger')
+    expect(failure.fix).toContain('loginctl enable-linger deploy ')
   })
 
   test.each([undefined, 1])('takes format %p', (format) => {
