@@ -46,6 +46,8 @@ export type ServerSettings = {
   sshPort: number
   ports: readonly [first: number, last: number]
   images: readonly string[]
+  /** The image that it is made of, when it is not the ordinary one. */
+  image?: string
 }
 
 /** Starts a server, or finds it running, with Docker up and the base images loaded. */
@@ -54,7 +56,7 @@ export async function keepServer(settings: ServerSettings, key: Key, registry: R
   const [first, last] = settings.ports
   const anew = await keep({
     name,
-    image: `${prefix}-server`,
+    image: `${prefix}-${settings.image ?? 'server'}`,
     options: [
       ...['--hostname', settings.name, '--network', prefix, '--privileged', '--init'],
       ...['--tmpfs', '/run:exec,mode=755'],

@@ -8,7 +8,7 @@ import { keepServer, removeServer, type Server } from './server.ts'
 export type World = {
   registry: Registry
   /** A long-lived server, started when it is first asked for. A test has its own project and port on it. */
-  server(name: 'alpha' | 'beta'): Promise<Server>
+  server(name: 'alpha' | 'beta' | 'kinds'): Promise<Server>
   /** A server of one's own, for tests that break it: `await using server = await world.throwaway()`. */
   throwaway(images?: readonly string[]): Promise<Server & AsyncDisposable>
 }
@@ -16,6 +16,8 @@ export type World = {
 const longLived = {
   alpha: { sshPort: 2201, ports: [8100, 8129] },
   beta: { sshPort: 2202, ports: [8130, 8159] },
+  /** Has a user for each kind of server; see `logInAs`. */
+  kinds: { sshPort: 2203, ports: [8160, 8189], image: 'kinds' },
 } as const
 
 /** The slots of throw-away servers: slot n has sshd on 2210+n and ten ports from 8200+10n. */
