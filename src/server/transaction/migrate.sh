@@ -111,6 +111,6 @@ remove_jobs() { # what they did stays, as what a migration did
 
 await_end() { # CONTAINERS
   for id in $1; do
-    while [ "$(ask inspect -f '{{.State.Running}}' "$id")" = true ]; do timeout -k 5 600 docker wait "$id" </dev/null >/dev/null || pause 0.2; done
+    while [ "$(ask inspect -f '{{.State.Running}}' "$id")" = true ]; do limited 600 wait "$id" </dev/null >/dev/null || pause 0.2; done
   done
 }
