@@ -1,7 +1,24 @@
 # shellcheck shell=sh
 ## Docker: every call to it, and what its containers are doing.
 
+# Sets `through`: sudo, where only root may use Docker's socket and sudo asks for no password. What sudo starts gets no
+# environment, so all that it needs is in its arguments.
+choose_way() {
+  through=
+  if [ ! -S /var/run/docker.sock ] || [ -w /var/run/docker.sock ] || docker_answers; then return; fi
+  through='sudo -n'
+  docker_answers || through=
+}
+
+# shellcheck disable=SC2086 # two words or none
+limited() { # SECONDS ARGUMENTS…: docker, stopped when it hangs
+  allowed=$1
+  shift
+  timeout -k 5 "$allowed" $through docker "$@"
+}
+
 # One door to Compose: a clean environment, so that nothing of the login shell gets into a container, and every file named.
+# shellcheck disable=SC2086 # as above
 compose() { # RELEASE ARGUMENTS…
   release=$1
   shift
@@ -10,12 +27,12 @@ compose() { # RELEASE ARGUMENTS…
   else variables=/dev/null; fi
   env -i PATH="$PATH" HOME="$HOME" ${DOCKER_HOST:+"DOCKER_HOST=$DOCKER_HOST"} ${DOCKER_CONTEXT:+"DOCKER_CONTEXT=$DOCKER_CONTEXT"} \
     ${XDG_RUNTIME_DIR:+"XDG_RUNTIME_DIR=$XDG_RUNTIME_DIR"} timeout -k 10 "$change_limit" \
-    docker compose --project-directory "$directory" -p "$(release_fact "$release" project)" --env-file "$variables" \
+    $through docker compose --project-directory "$directory" -p "$(release_fact "$release" project)" --env-file "$variables" \
     -f ".deploy/releases/$release/compose.yaml" "$@" </dev/null
 }
 
-ask() { timeout -k 5 "$call_limit" docker "$@" </dev/null 8>&-; }
-docker_answers() { timeout -k 1 10 docker version --format '{{.Server.Version}}' </dev/null >/dev/null 2>&1 8>&-; }
+ask() { limited "$call_limit" "$@" </dev/null 8>&-; }
+docker_answers() { limited 10 version --format '{{.Server.Version}}' </dev/null >/dev/null 2>&1 8>&-; }
 
 # Sets `seen`: "ID SERVICE STATE NAME" of the project's containers, one-off ones left out. A silent Docker ends the step:
 # an empty list would mean that nothing is there.

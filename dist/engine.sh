@@ -3,8 +3,10 @@
 
 begin() { # DIRECTORY TRANSACTION: starts the engine, which outlives this session
   enter "$1"
+  choose_session || die 52 "logind ends what $(id -un) started at the end of this login"
   log=.deploy/journal/$2.log
-  setsid sh ".deploy/plans/$2/transaction.sh" engine "$directory" "$2" </dev/null >>"$log" 2>&1 &
+  # shellcheck disable=SC2086 # words
+  $outliving sh ".deploy/plans/$2/transaction.sh" engine "$directory" "$2" </dev/null >>"$log" 2>&1 &
   tries=0
   until [ -s "$log" ]; do
     tries=$((tries + 1))

@@ -4,7 +4,7 @@
 # Needs sh (dash and BusyBox do), docker with compose, coreutils, flock, setsid, tar. It never parses JSON, decides no
 # policy, and never runs text that was sent to it: facts are files that are read line by line.
 #
-#   sh -s look DIRECTORY < transaction.sh                   what is here (the script itself may come on standard input)
+#   sh -s look|room DIRECTORY < transaction.sh              what is here (the script itself may come on standard input)
 #   sh transaction.sh stage|plan|begin|follow|abort|recover|run DIRECTORY …
 #   sh transaction.sh step DIRECTORY TRANSACTION STEP       one step of a transaction, a process of its own
 #

@@ -97,7 +97,7 @@ ask_http() { # by the app's own Python from inside its network; sets `http`
 }
 
 exec_http() {
-  set -- timeout -k 5 "$call_limit" docker exec -i -e DEPLOY_DJANGO=http "$asker"
+  set -- limited "$call_limit" exec -i -e DEPLOY_DJANGO=http "$asker"
   case ${python##*/} in
     python* | pypy*) set -- "$@" "$python" -c "$(probe_word)" ;;
     *) set -- in_django "$target" "$@" ;; # `uv run manage.py` names no Python

@@ -37185,6 +37185,7 @@ const parts = [
     __nccwpck_require__.ab + "look.sh",
     __nccwpck_require__.ab + "stage.sh",
     __nccwpck_require__.ab + "journal.sh",
+    __nccwpck_require__.ab + "session.sh",
     __nccwpck_require__.ab + "engine.sh",
     __nccwpck_require__.ab + "ready.sh",
     __nccwpck_require__.ab + "migrate.sh",
@@ -37722,7 +37723,7 @@ async function readCheckout(inputs, context) {
 
 /***/ }),
 
-/***/ 4191:
+/***/ 8636:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -37807,18 +37808,66 @@ var role = __nccwpck_require__(9323);
 var django_document = __nccwpck_require__(1617);
 // EXTERNAL MODULE: ./lib/django/plan.js
 var django_plan = __nccwpck_require__(7307);
+;// CONCATENATED MODULE: ./lib/image/measure.js
+/** The unpacked sizes of images that are on the runner; others have no known size and are left out. */
+async function measureImages(images, run) {
+    const measured = await Promise.all([...new Set(images)].map(async (image) => {
+        const { code, stdout } = await run('docker', ['image', 'inspect', '--format', '{{.Size}}', image]);
+        return code === 0 ? [{ image, bytes: Number(stdout) }] : [];
+    }));
+    return measured.flat();
+}
+
 // EXTERNAL MODULE: ./lib/report/log.js
 var log = __nccwpck_require__(3129);
 // EXTERNAL MODULE: ./lib/server/connection.js + 2 modules
 var server_connection = __nccwpck_require__(6496);
-// EXTERNAL MODULE: ./lib/server/failure.js + 1 modules
-var failure = __nccwpck_require__(2820);
+// EXTERNAL MODULE: ./lib/server/failure.js
+var failure = __nccwpck_require__(4116);
 // EXTERNAL MODULE: ./lib/server/follow.js
 var follow = __nccwpck_require__(7997);
 // EXTERNAL MODULE: ./lib/server/look.js
 var look = __nccwpck_require__(2939);
 // EXTERNAL MODULE: ./lib/server/release.js
 var server_release = __nccwpck_require__(1931);
+;// CONCATENATED MODULE: ./lib/server/room.js
+
+
+/** Stops, before anything is sent, when Docker's disk on the server has no room for the images, and says what would make some. */
+async function checkRoom(connection, script, server, images) {
+    const shortage = findShortage(server, images);
+    if (!shortage)
+        return;
+    const asked = await connection.reach(['sh', '-s', 'room', '.'], { stdin: script, timeoutMs: 120_000 });
+    throw explainShortage(shortage, asked.stdout);
+}
+/**
+ * Pure: the images that no release on the server has must fit as if none of their layers were there. Layers that are there
+ * make it less, but a disk with no more room than that is one on which the database soon cannot write.
+ */
+function findShortage(server, images) {
+    if (server.freeDisk === undefined)
+        return undefined;
+    const there = new Set([...server.releases.values()].flatMap((facts) => Object.values((0,server_release/* imagesOf */.IC)(facts))));
+    const sizes = new Map(images.filter(({ image }) => !there.has(image)).map(({ image, bytes }) => [image, bytes]));
+    const needed = [...sizes.values()].reduce((sum, bytes) => sum + bytes, 0);
+    const free = server.freeDisk * 1024;
+    return needed > free ? { needed, free } : undefined;
+}
+/** `reclaimable` has a line for each kind of thing that Docker could remove: `Images 1.2GB (40%)`. */
+function explainShortage({ needed, free }, reclaimable) {
+    const lines = reclaimable.split('\n').filter((line) => /^(Images|Containers|Build Cache) /.test(line));
+    return new errors/* DeployError */.sH('server-disk', {
+        what: 'The disk of the server has too little room for the new images',
+        seen: [
+            `${megabytes(free)} free where Docker keeps its images, ${megabytes(needed)} needed`,
+            ...(lines.length > 0 ? [`Docker could free: ${lines.join(', ')}`] : []),
+        ].join('\n'),
+        fix: 'on the server: `docker builder prune` and `docker image prune` free what nothing uses, `docker system df` shows what takes the room; a lower `keep-releases` keeps fewer images',
+    });
+}
+const megabytes = (bytes) => `${Math.floor(bytes / 1_000_000)} MB`;
+
 // EXTERNAL MODULE: ./lib/server/stage.js
 var stage = __nccwpck_require__(3448);
 // EXTERNAL MODULE: ./lib/server/transaction.js
@@ -37830,6 +37879,8 @@ var commands_images = __nccwpck_require__(8528);
 // EXTERNAL MODULE: ./lib/commands/walk.js
 var walk = __nccwpck_require__(4886);
 ;// CONCATENATED MODULE: ./lib/commands/deploy.js
+
+
 
 
 
@@ -37882,6 +37933,7 @@ async function deploy(inputs, context, report) {
     const { logins, made } = await (0,commands_images/* obtainImages */.y)({ project, groups, naming }, inputs, context);
     report.images = Object.fromEntries(made.images);
     (0,look/* checkArchitecture */.kN)(server, made.django.facts.architecture);
+    await checkRoom(connection, assets.transaction.toString(), server, await measureImages(made.images.values(), run));
     // The release folder, immutable from here on.
     checkCodeMounts(project, made.django.target.group, made.django.managePath, repository);
     const transaction = { directory, id: (0,server_transaction/* newId */.Si)(inputs.version, runner, [...server.plans, ...server.releases.keys()]) };
@@ -38018,7 +38070,7 @@ function otherPlan(approved, digest) {
 /* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(2409);
 /* harmony import */ var _report_log_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(3129);
 /* harmony import */ var _server_connection_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(6496);
-/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(2820);
+/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(4116);
 /* harmony import */ var _server_find_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(1739);
 /* harmony import */ var _server_look_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(2939);
 /* harmony import */ var _server_release_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(1931);
@@ -38251,7 +38303,7 @@ async function obtainImages({ project, groups, naming }, inputs, { run, runner, 
 /* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(1800);
 /* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(2409);
 /* harmony import */ var _server_connection_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6496);
-/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(2820);
+/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(4116);
 /* harmony import */ var _state_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(9609);
 /* harmony import */ var _walk_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(4886);
 
@@ -38301,7 +38353,7 @@ async function report(connection, { tid, directory }) {
 /* harmony import */ var _django_plan_js__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(7307);
 /* harmony import */ var _report_log_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(3129);
 /* harmony import */ var _server_connection_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(6496);
-/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(2820);
+/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(4116);
 /* harmony import */ var _server_find_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(1739);
 /* harmony import */ var _server_follow_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(7997);
 /* harmony import */ var _server_look_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(2939);
@@ -38601,7 +38653,7 @@ async function status_status(inputs, { run, folder, signal, assets }) {
 /* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(1617);
 /* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(2409);
 /* harmony import */ var _report_log_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(3129);
-/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(2820);
+/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(4116);
 /* harmony import */ var _server_release_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(1931);
 /* harmony import */ var _server_stage_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(3448);
 /* harmony import */ var _server_transaction_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(1522);
@@ -39846,6 +39898,10 @@ const codes = {
     'ssh-login-refused': 'the server does not accept the SSH key',
     'ssh-host-key': "the server's host key is not one of the known hosts",
     'server-no-docker': 'Docker is missing on the server or may not be used by this user',
+    'server-tools': 'a program that the deployment needs is missing on the server',
+    'server-shell': 'the login shell of the user on the server does not run our commands',
+    'server-slow': 'the server takes too long to answer',
+    'server-logind': 'the server ends the processes of a user who logs out',
     'server-compose-old': 'Docker Compose on the server is too old',
     'server-architecture': 'the image was built for another processor architecture',
     'server-disk': 'the server has too little free disk space',
@@ -40801,7 +40857,7 @@ __nccwpck_require__.a(__webpack_module__, async (__webpack_handle_async_dependen
 /* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6760);
 /* harmony import */ var _assets_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(159);
 /* harmony import */ var _commands_build_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(267);
-/* harmony import */ var _commands_deploy_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(4191);
+/* harmony import */ var _commands_deploy_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(8636);
 /* harmony import */ var _commands_exec_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(8974);
 /* harmony import */ var _commands_post_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(6217);
 /* harmony import */ var _commands_rollback_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(3911);
@@ -42207,23 +42263,14 @@ function unreachableBehind(bastion, host, seen) {
 
 /***/ }),
 
-/***/ 2820:
+/***/ 4276:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
-
-// EXPORTS
-__nccwpck_require__.d(__webpack_exports__, {
-  TG: () => (/* binding */ explainEnding),
-  Kz: () => (/* binding */ explainProbe),
-  oi: () => (/* binding */ explainStage),
-  K9: () => (/* binding */ explainUnfit)
-});
-
-// EXTERNAL MODULE: ./lib/django/document.js
-var django_document = __nccwpck_require__(1617);
-// EXTERNAL MODULE: ./lib/errors.js
-var errors = __nccwpck_require__(2409);
-;// CONCATENATED MODULE: ./lib/server/exit.js
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   Ah: () => (/* binding */ explainExit),
+/* harmony export */   WM: () => (/* binding */ isKnownExit),
+/* harmony export */   wp: () => (/* binding */ ABORTED)
+/* harmony export */ });
 /** The exit code of a step that saw the mark of `askToTurnBack` while it waited. */
 const ABORTED = 42;
 /** What an exit code of probe.py (10-29) or transaction.sh (30 and above) means; above 100 are those of `timeout` and signals. */
@@ -42411,6 +42458,12 @@ const explanations = {
         why: 'what stands behind the `$` would be lost: keys and passwords are cut this way',
         fix: "put the value in single quotes, as in SECRET_KEY='ab$cd', in `.env` on the server or in `env-file`",
     },
+    52: {
+        code: 'server-logind',
+        what: 'The server ends what a user has started when that user logs out, so a deployment would die with its connection',
+        why: '`KillUserProcesses=yes` in /etc/systemd/logind.conf, and the user does not linger or has no user manager',
+        fix: 'on the server, as root: loginctl enable-linger USER (with the packages libpam-systemd and dbus-user-session); or set KillUserProcesses=no and restart systemd-logind',
+    },
     64: {
         code: 'internal',
         what: 'The script on the server was asked for something that it does not know',
@@ -42468,7 +42521,21 @@ function explainExit(code, said, tail, step) {
     ];
 }
 
-;// CONCATENATED MODULE: ./lib/server/failure.js
+
+/***/ }),
+
+/***/ 4116:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   K9: () => (/* binding */ explainUnfit),
+/* harmony export */   Kz: () => (/* binding */ explainProbe),
+/* harmony export */   TG: () => (/* binding */ explainEnding),
+/* harmony export */   oi: () => (/* binding */ explainStage)
+/* harmony export */ });
+/* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(1617);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(2409);
+/* harmony import */ var _exit_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(4276);
 
 
 
@@ -42476,7 +42543,7 @@ function explainExit(code, said, tail, step) {
 function explainStage(finished) {
     const lines = finished.stderr.trim().split('\n');
     const tail = lines.slice(-8).join('\n');
-    return new errors/* DeployError */.sH(...explainExit(finished.code, saidIn(lines) ?? tail, tail));
+    return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH(...(0,_exit_js__WEBPACK_IMPORTED_MODULE_2__/* .explainExit */ .Ah)(finished.code, saidIn(lines) ?? tail, tail));
 }
 /** What `die` of transaction.sh said. */
 function saidIn(lines) {
@@ -42487,11 +42554,11 @@ function explainProbe(code, document, stderr) {
     // These codes are the server's own: it did not even ask.
     if (code >= 30)
         return explainStage({ code, stdout: '', stderr });
-    const error = (0,django_document/* readProbeError */.Tl)(document);
+    const error = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_0__/* .readProbeError */ .Tl)(document);
     const tail = stderr.trim().split('\n').slice(-8).join('\n');
     const seen = error ? [error.message, error.detail].filter((part) => part).join('\n') : tail;
-    if (error && !isKnownExit(code)) {
-        return new errors/* DeployError */.sH('internal', {
+    if (error && !(0,_exit_js__WEBPACK_IMPORTED_MODULE_2__/* .isKnownExit */ .WM)(code)) {
+        return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('internal', {
             what: 'The probe, which asks Django about the migrations, failed',
             seen,
             why: 'it met an error that it does not know, perhaps in a version of Django or of a database that is new to it',
@@ -42499,7 +42566,7 @@ function explainProbe(code, document, stderr) {
         });
     }
     // Without a document Django did not get as far as our code, whatever the exit code.
-    return new errors/* DeployError */.sH(...explainExit(document ? code : 18, seen, tail));
+    return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH(...(0,_exit_js__WEBPACK_IMPORTED_MODULE_2__/* .explainExit */ .Ah)(document ? code : 18, seen, tail));
 }
 /** Why a transaction went back, and what to do; undefined when it reached its goal. */
 function explainEnding(ending) {
@@ -42510,7 +42577,7 @@ function explainEnding(ending) {
         return reason;
     const tail = ending.log.slice(-12).join('\n');
     if (ending.journal.some((line) => line.step === 'back' && line.state === 'fail')) {
-        return new errors/* DeployError */.sH('recovery-failed', {
+        return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('recovery-failed', {
             what: 'The deployment failed, and going back to the release before failed as well',
             seen: tail,
             why: 'Docker on the server does not do what it is asked to, or the images of the release before are gone',
@@ -42518,7 +42585,7 @@ function explainEnding(ending) {
             cause: reason,
         });
     }
-    return new errors/* DeployError */.sH('transaction-died', {
+    return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('transaction-died', {
         what: 'The deployment on the server was interrupted',
         seen: tail,
         why: 'the server or its Docker was stopped',
@@ -42530,18 +42597,18 @@ function explainFailure(ending) {
     if (ending.failure === undefined)
         return undefined;
     if (ending.failure === 'aborted')
-        return new errors/* DeployError */.sH(...explainExit(ABORTED, undefined, ''));
+        return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH(...(0,_exit_js__WEBPACK_IMPORTED_MODULE_2__/* .explainExit */ .Ah)(_exit_js__WEBPACK_IMPORTED_MODULE_2__/* .ABORTED */ .wp, undefined, ''));
     const { step, code } = ending.failure;
     const log = beforeGoingBack(ending.log);
     const tail = log.slice(-12).join('\n');
-    return explainReport(ending, code) ?? new errors/* DeployError */.sH(...explainExit(code, saidIn(log) ?? tail, tail, step));
+    return explainReport(ending, code) ?? new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH(...(0,_exit_js__WEBPACK_IMPORTED_MODULE_2__/* .explainExit */ .Ah)(code, saidIn(log) ?? tail, tail, step));
 }
 /** What the probe reported says more than its exit code. */
 function explainReport(ending, code) {
     const http = ending.documents.get('http');
     if (code === 21 && http) {
-        const report = (0,django_document/* readHttpReport */.x$)(http);
-        return new errors/* DeployError */.sH(healthCode(report.reason), {
+        const report = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_0__/* .readHttpReport */ .x$)(http);
+        return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH(healthCode(report.reason), {
             what: `The new release did not become healthy: ${report.url ?? 'no address'} ${report.status === undefined ? '' : `answers ${report.status}`}`.trim(),
             seen: report.text,
             why: lastLines(ending),
@@ -42549,9 +42616,9 @@ function explainReport(ending, code) {
         });
     }
     const migrate = ending.documents.get('migrate');
-    const failed = migrate && code === 17 ? (0,django_document/* readMigrateReport */.OI)(migrate).failed : undefined;
+    const failed = migrate && code === 17 ? (0,_django_document_js__WEBPACK_IMPORTED_MODULE_0__/* .readMigrateReport */ .OI)(migrate).failed : undefined;
     if (failed) {
-        return new errors/* DeployError */.sH('migration-failed', {
+        return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('migration-failed', {
             what: `Migration ${failed.app}.${failed.name} failed`,
             seen: failed.error,
             fix: 'mend the migration and deploy again; what was applied before it stays and is not applied twice',
@@ -42560,13 +42627,13 @@ function explainReport(ending, code) {
     const fit = ending.documents.get('fit');
     if (fit && code === 20)
         return explainUnfit(fit);
-    const asked = [...ending.documents.values()].findLast((document) => (0,django_document/* readProbeError */.Tl)(document));
+    const asked = [...ending.documents.values()].findLast((document) => (0,_django_document_js__WEBPACK_IMPORTED_MODULE_0__/* .readProbeError */ .Tl)(document));
     return asked && code < 30 ? explainProbe(code, asked, '') : undefined;
 }
 /** The refusal of a rollback, with the migrations in the way by name. */
 function explainUnfit(document) {
-    const { ahead, problems } = (0,django_document/* readFitReport */.gg)(document);
-    return new errors/* DeployError */.sH('rollback-unfit', {
+    const { ahead, problems } = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_0__/* .readFitReport */ .gg)(document);
+    return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('rollback-unfit', {
         what: 'The old code cannot live with the database as it is now',
         seen: [...problems, ...(ahead.length > 0 ? [`applied since: ${ahead.join(', ')}`] : [])].join('\n'),
         why: 'a migration since then removed or renamed what the old code uses, or added a column that it cannot fill',
@@ -42798,21 +42865,34 @@ function readWord(word) {
 /* harmony export */ });
 /* unused harmony export parseLook */
 /* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(2409);
+/* harmony import */ var _exit_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(4276);
+
 
 const HEADER = 'deploy-django look 1';
+const LOOK_LIMIT_MS = 120_000;
 /** Asks the server, once, for everything that the decisions of a run need. `script` is transaction.sh, `files` may be there. */
 async function look(connection, script, directory, files = []) {
-    const finished = await connection.reach(['sh', '-s', 'look', directory, ...files], {
-        stdin: script,
-        timeoutMs: 120_000,
+    const finished = await connection
+        .reach(['sh', '-s', 'look', directory, ...files], { stdin: script, timeoutMs: LOOK_LIMIT_MS })
+        .catch((cause) => {
+        throw (0,_errors_js__WEBPACK_IMPORTED_MODULE_0__/* .codeOf */ .$N)(cause) === 'program-timeout' ? tooSlow(cause) : cause;
     });
     const server = parseLook(finished.stdout);
     if (server)
         return server;
-    throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('internal', {
+    throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('server-shell', {
         what: 'The server answered, but not to our question',
         seen: (finished.stderr || finished.stdout).trim().slice(-500),
-        why: 'the login shell of this user runs something else, or there is no `sh`',
+        why: 'the login shell of this user runs no commands or something else, or there is no `sh`',
+        fix: 'see that `ssh user@host sh -c true` succeeds; the login shell is changed with `chsh`, a forced command stands in ~/.ssh/authorized_keys',
+    });
+}
+function tooSlow(cause) {
+    return new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('server-slow', {
+        what: `The server did not say within ${LOOK_LIMIT_MS / 1000} s what is on it`,
+        why: 'it is overloaded, its Docker hangs, or a start file of the login shell waits for somebody to type',
+        fix: 'log in and look at its load and at `docker ps`, then run the job again',
+        cause,
     });
 }
 /** Reads the answer; what a noisy login prints in front of it is passed over. Undefined when it is not whole. */
@@ -42834,6 +42914,7 @@ function parseLook(text) {
         compose: one('compose'),
         freeDisk: toNumber(one('disk')),
         missing: all('missing'),
+        endsWithLogin: one('ends-with-login'),
         projects: all('project'),
         files: all('file'),
         settings: all('setting'),
@@ -42874,10 +42955,15 @@ function checkServer(server, user) {
         });
     }
     if (server.missing.length > 0) {
-        throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('server-no-docker', {
+        throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('server-tools', {
             what: `The server lacks ${server.missing.join(', ')}`,
+            why: 'it is not installed, or not on the PATH of a login without a terminal',
             fix: 'install coreutils, util-linux and tar (on Alpine: apk add coreutils util-linux tar)',
         });
+    }
+    if (server.endsWithLogin !== undefined) {
+        const [code, problem] = (0,_exit_js__WEBPACK_IMPORTED_MODULE_1__/* .explainExit */ .Ah)(52, undefined, '');
+        throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH(code, { ...problem, fix: problem.fix?.replace('USER', server.endsWithLogin) });
     }
     if (server.format !== undefined && server.format > 1) {
         throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('server-format', {
@@ -42908,7 +42994,7 @@ function noDocker(error, user) {
         return new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('server-no-docker', {
             what: `${user} may not use Docker on the server`,
             seen: error,
-            why: `${user} is not in the group docker`,
+            why: `${user} is not in the group docker, and may not use \`sudo docker\` without a password`,
             fix: `on the server, as root: usermod -aG docker ${user}`,
         });
     }
@@ -43027,7 +43113,7 @@ function findRelease(server, id) {
 /* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(1455);
 /* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6760);
 /* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(2409);
-/* harmony import */ var _failure_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(2820);
+/* harmony import */ var _failure_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(4116);
 /* harmony import */ var _follow_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(7997);
 
 

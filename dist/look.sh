@@ -18,6 +18,7 @@ look() { # DIRECTORY [FILE…]: facts for the runner, a word and its value a lin
       printf 'docker-error %s\n' "$(printf '%s' "$server" | tr '\n' ' ')"
     fi
   fi
+  choose_session || echo "ends-with-login $(id -un)"
   case $1 in */*) beside=${1%/*} ;; *) beside=. ;; esac
   for name in $(entries "$beside"); do
     if [ -d "$beside/$name/.deploy" ]; then echo "project $beside/$name"; fi
@@ -38,6 +39,9 @@ look_settings() { # [FILE…]: which of the files are here, and which names .env
   sed -n 's/^[[:space:]]*\(export[[:space:]]\{1,\}\)\{0,1\}\([A-Za-z_][A-Za-z0-9_]*\)[[:space:]]*[=:].*/setting \2/p' .env
   sed -n "s/^[[:space:]]*COMPOSE_PROFILES=[\"']\{0,1\}\([A-Za-z0-9_.,*-]*\).*/profiles \1/p" .env | tail -n 1
 }
+
+# What Docker could free, a line a kind; volumes are data, not room.
+room() { ask system df --format '{{.Type}} {{.Reclaimable}}' | grep -v Volumes; }
 
 is_whole() { # RELEASE: all of its containers run
   project=$(release_fact "$1" project) && (check_containers "$1" "$(services_of "$1")") >/dev/null 2>&1

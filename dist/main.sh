@@ -3,8 +3,9 @@
 
 verb=$1
 shift
+choose_way
 case $verb in
   stage | plan | begin | recover | follow | run | status) redacted "$verb" "$@" ;;
-  look | engine | resume | step | abort) "$verb" "$@" ;;
+  look | room | engine | resume | step | abort) "$verb" "$@" ;;
   *) die 64 "unknown verb $verb" ;;
 esac

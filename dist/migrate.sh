@@ -62,8 +62,9 @@ step_migrate() {
 }
 
 await_migration() { # its container's exit code is the result, nothing else; it is never killed
-  docker logs -f "$migration" 2>&1 >/dev/null </dev/null 9>&- &
-  until result=$(timeout -k 5 600 docker wait "$migration" </dev/null); do
+  # shellcheck disable=SC2086 # as in `limited`
+  $through docker logs -f "$migration" 2>&1 >/dev/null </dev/null 9>&- &
+  until result=$(limited 600 wait "$migration" </dev/null); do
     if docker_answers && ! ask inspect "$migration" >/dev/null 2>&1; then die 44 "the migration's container is gone"; fi
     pause 0.2
   done
@@ -110,6 +111,6 @@ remove_jobs() { # what they did stays, as what a migration did
 
 await_end() { # CONTAINERS
   for id in $1; do
-    while [ "$(ask inspect -f '{{.State.Running}}' "$id")" = true ]; do timeout -k 5 600 docker wait "$id" </dev/null >/dev/null || pause 0.2; done
+    while [ "$(ask inspect -f '{{.State.Running}}' "$id")" = true ]; do limited 600 wait "$id" </dev/null >/dev/null || pause 0.2; done
   done
 }

@@ -27,7 +27,7 @@ pull() { # RELEASE; on standard input three lines for each login: registry, user
   login=
   while read -r registry && read -r username && read -r password; do
     if [ -z "$login" ]; then make_login; fi
-    printf '%s' "$password" | timeout -k 5 "$call_limit" docker --config "$login" login -u "$username" --password-stdin "$registry" >/dev/null 2>"$login/error" ||
+    printf '%s' "$password" | limited "$call_limit" --config "$login" login -u "$username" --password-stdin "$registry" >/dev/null 2>"$login/error" ||
       die 32 "the registry $registry refused the login from this server: $(tail -n 1 "$login/error")"
   done
   number=0 jobs='' failed=0
@@ -54,7 +54,7 @@ make_login() { # a folder for logins that live for this pull: in memory, where t
 pull_image() { # IMAGE TAG: the tag keeps a `docker image prune` from taking a release's image away
   if ! ask image inspect "$1" >/dev/null 2>&1; then
     echo "pulling $1"
-    timeout -k 5 "$pull_limit" docker ${login:+--config "$login"} pull -q "$1" </dev/null >/dev/null || die 33 "this server could not pull $1"
+    limited "$pull_limit" ${login:+--config "$login"} pull -q "$1" </dev/null >/dev/null || die 33 "this server could not pull $1"
   fi
   ask tag "$1" "$2"
 }

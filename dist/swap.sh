@@ -47,7 +47,7 @@ step_swap() {
   remove_leftovers
   bring_up "$target" --force-recreate
   bring_others "$target" "$(release_list "$target" others)"
-  on "$(ids_of "$(only_in "$(services_of "$current")" "$(services_of "$target")")" running)" timeout -k 10 "$change_limit" docker stop >/dev/null
+  on "$(ids_of "$(only_in "$(services_of "$current")" "$(services_of "$target")")" running)" limited "$change_limit" stop >/dev/null
   ask events --since "$began" --until 0s --filter event=die --filter "label=com.docker.compose.project=$project" \
     --format '{{.Actor.Attributes.exitCode}} {{.Actor.Attributes.name}}' | sort -u | while read -r result name; do
     if [ "$result" = 137 ]; then echo "warning: $name did not end by itself when it was asked to, Docker killed it"; fi

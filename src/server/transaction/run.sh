@@ -13,6 +13,7 @@ run() { # DIRECTORY ID [SERVICE]: what was sent to .deploy/incoming/ID; its exit
   [ -n "$id" ] || die 70 "$service; running: $(running | sort -u | tr '\n' ' ')"
   code=0
   # Docker reads the values from the file, the shell in the container its lines from standard input: none is in an argument.
-  docker exec -i --env-file "$given/env/given" -e PYTHONUNBUFFERED=1 "$id" sh <"$given/script" 2>&1 || code=$?
+  # shellcheck disable=SC2086 # as in `limited`
+  $through docker exec -i --env-file "$given/env/given" -e PYTHONUNBUFFERED=1 "$id" sh <"$given/script" 2>&1 || code=$?
   echo "exit $code" >&2
 }

@@ -1,0 +1,21 @@
+# shellcheck shell=sh
+## Session: a transaction must outlive the login that starts it.
+
+# Sets `outliving`: the words in front of what lives on. Where logind ends what a login leaves behind
+# (KillUserProcesses=yes), only a scope of the user's own manager is spared, and only when the user lingers.
+choose_session() {
+  outliving=setsid
+  if ! ends_with_login; then return; fi
+  outliving='setsid systemd-run --user --scope --quiet'
+  [ "$(loginctl show-user "$user" -p Linger 2>/dev/null)" = Linger=yes ] && systemd-run --user --scope --quiet true 2>/dev/null
+}
+
+ends_with_login() {
+  settings=$(timeout -k 1 10 loginctl show-session -p KillUserProcesses -p KillOnlyUsers -p KillExcludeUsers 2>/dev/null) || return 1
+  user=$(id -un)
+  is_listed KillUserProcesses=yes "$settings" || return 1
+  case " $(setting KillExcludeUsers) " in *" $user "*) return 1 ;; esac
+  case " $(setting KillOnlyUsers) " in '  ' | *" $user "*) ;; *) return 1 ;; esac
+}
+
+setting() { printf '%s\n' "$settings" | sed -n "s/^$1=//p"; }
