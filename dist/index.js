@@ -37717,7 +37717,14 @@ async function readCheckout(inputs, context) {
         settings: { ...Object.fromEntries(settings ?? []), ...environment },
     };
     (0,errors/* checkAll */.K7)(() => (0,make/* checkBuilds */.ex)(project, groups), () => (0,role/* checkServices */.RP)(project, inputs.services), () => (0,image_name/* checkImageNames */.W2)(groups, naming), () => (0,env_file/* checkEnvFiles */.b)(project, envFiles));
-    return { project, groups, repository, naming, settings, needs: (0,need/* findNeeds */.$I)({ project, repository, shipped: envFiles }) };
+    return {
+        project,
+        groups,
+        repository,
+        naming,
+        settings,
+        needs: (0,need/* findNeeds */.$I)({ project, groups, repository, shipped: envFiles }),
+    };
 }
 
 
@@ -39036,8 +39043,8 @@ function covers(mount, path) {
 /** Compose has a value for these by itself. */
 const GIVEN = ['PATH', 'HOME', 'COMPOSE_PROJECT_NAME', 'DOCKER_HOST', 'DOCKER_CONTEXT', 'XDG_RUNTIME_DIR'];
 /** Finds what the server must have, before anything is built. */
-function findNeeds({ project, repository, shipped }) {
-    const images = new Map([...project.services.values()].filter(({ build }) => build).map(({ name }) => [name, 'built']));
+function findNeeds({ project, groups, repository, shipped }) {
+    const images = new Map(groups.flatMap(({ services }) => services).map((name) => [name, 'built']));
     const envPaths = shipped.map(({ path }) => path);
     const { model, required } = (0,_pin_js__WEBPACK_IMPORTED_MODULE_3__/* .pin */ .y)({ project, name: 'any', release: 'any', images, repository, envPaths, profiles: [] });
     const settings = shipped.find(({ path }) => path === '.env');

@@ -40,7 +40,7 @@ keeps() { if [ "$(release_list "$1" migrate)" = none ]; then echo no; else echo 
 ask_django() { # RELEASE VERB COMPOSE-RUN-OPTIONS…
   asked=0 again=0
   run_probe "$@" --rm || asked=$?
-  if ! lacks_entrypoint "$asked"; then return "$asked"; fi
+  if needs_entrypoint || ! may_lack_entrypoint "$asked"; then return "$asked"; fi
   if [ "$2" = list ]; then
     # Of a database that does not run yet, for which the entrypoint would wait.
     run_probe "$@" --rm -e DATABASE_URL=sqlite://:memory: || again=$?
@@ -50,15 +50,14 @@ ask_django() { # RELEASE VERB COMPOSE-RUN-OPTIONS…
     run_probe "$@" --rm || again=$?
     rm ".deploy/plans/$transaction/entrypoint"
   fi
-  case $again in
-    18 | 22) return "$asked" ;;
-    0 | 1[0-9] | 2[0-9]) : >".deploy/plans/$transaction/entrypoint" ;;
-    *) return "$asked" ;;
-  esac
+  # With an entrypoint that cannot run here alone, the first answer is the one to tell.
+  if [ "$again" -eq 1 ] || [ "$again" -gt 22 ]; then return "$asked"; fi
+  : >".deploy/plans/$transaction/entrypoint"
   return "$again"
 }
 
-lacks_entrypoint() { ! needs_entrypoint && { [ "$1" -eq 18 ] || [ "$1" -eq 22 ]; }; } # EXIT-CODE
+# 1: Python ended before the probe began, mostly in the settings.
+may_lack_entrypoint() { case $1 in 1 | 18 | 22) ;; *) return 1 ;; esac; } # EXIT-CODE
 needs_entrypoint() { [ -e ".deploy/plans/$transaction/entrypoint" ]; }
 
 report() { # NAME COMMAND…: keeps the JSON that a probe prints for the runner; the code is the probe's

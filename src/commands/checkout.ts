@@ -57,5 +57,12 @@ export async function readCheckout(inputs: CheckoutInputs, context: Context): Pr
     () => checkImageNames(groups, naming),
     () => checkEnvFiles(project, envFiles),
   )
-  return { project, groups, repository, naming, settings, needs: findNeeds({ project, repository, shipped: envFiles }) }
+  return {
+    project,
+    groups,
+    repository,
+    naming,
+    settings,
+    needs: findNeeds({ project, groups, repository, shipped: envFiles }),
+  }
 }

@@ -2,6 +2,7 @@ import { checkAll, DeployError } from '../errors.ts'
 import type { EnvFile } from '../values.ts'
 import { isValues } from './document.ts'
 import { readEnvFile } from './env-file.ts'
+import type { BuildGroup } from './group.ts'
 import { pin } from './pin.ts'
 import type { Project } from './project.ts'
 import type { Repository } from './repository.ts'
@@ -18,6 +19,7 @@ export type Needs = {
 /** What decides the needs. */
 export type NeedFacts = {
   project: Project
+  groups: readonly BuildGroup[]
   repository: Repository
   /** The env files that are shipped. */
   shipped: readonly EnvFile[]
@@ -27,8 +29,8 @@ export type NeedFacts = {
 const GIVEN = ['PATH', 'HOME', 'COMPOSE_PROJECT_NAME', 'DOCKER_HOST', 'DOCKER_CONTEXT', 'XDG_RUNTIME_DIR']
 
 /** Finds what the server must have, before anything is built. */
-export function findNeeds({ project, repository, shipped }: NeedFacts): Needs {
-  const images = new Map([...project.services.values()].filter(({ build }) => build).map(({ name }) => [name, 'built']))
+export function findNeeds({ project, groups, repository, shipped }: NeedFacts): Needs {
+  const images = new Map(groups.flatMap(({ services }) => services).map((name) => [name, 'built']))
   const envPaths = shipped.map(({ path }) => path)
   const { model, required } = pin({ project, name: 'any', release: 'any', images, repository, envPaths, profiles: [] })
   const settings = shipped.find(({ path }) => path === '.env')

@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals'
+import { groupBuilds } from '../../src/compose/group.ts'
 import { askable, checkNeeds, findNeeds, type Needs } from '../../src/compose/need.ts'
 import { Problems } from '../../src/errors.ts'
 import { projectOf, repositoryOf } from './model.ts'
@@ -10,6 +11,7 @@ services:
     image: "\${REGISTRY}/app:\${TAG}"
     env_file: [.env, conf/prod.env, ../shared.env, {path: maybe.env, required: false}]
     environment: {SECRET_KEY: "\${SECRET_KEY:?}", HOST: "$HOST", DEBUG: "\${DEBUG:-0}", HOME: "$HOME"}
+  worker: {image: "\${REGISTRY}/app:\${TAG}"}
   db: {image: "postgres:\${PG}", env_file: [db.env, /efs/b.env]}
   tool: {image: x, profiles: [tools], env_file: "tool s.env"}
 x-not: "\${NOT}"
@@ -18,6 +20,7 @@ const project = projectOf(text)
 const needs = (shipped: Record<string, string> = {}): Needs =>
   findNeeds({
     project,
+    groups: groupBuilds(project),
     repository: repositoryOf({ 'conf/prod.env': 'A=1', '.env': 'HOST=x' }),
     shipped: Object.entries(shipped).map(([path, content]) => ({ path, content })),
   })

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals'
-import { DOCKERFILE, makeShape, migration, project } from '../shape.ts'
+import { DOCKERFILE, makeShape, migration, project, type Files } from '../shape.ts'
 
 const titles = (run: { annotations: { properties: Record<string, string> }[] }): (string | undefined)[] =>
   run.annotations.map(({ properties }) => properties['title'])
@@ -26,9 +26,23 @@ volumes:
   data:
 `
 
+/** Settings that cannot be read without what the entrypoint sets, as in cookiecutter-django. */
+const madeByEntrypoint = (version: 'v1' | 'v2'): Files => {
+  const files = project(version)
+  const settings = files['site_/settings.py']?.replace('"/data/db.sqlite3"', 'os.environ["DATABASE_PATH"]') ?? ''
+  return {
+    ...files,
+    'site_/settings.py': settings,
+    'entrypoint.sh': '#!/bin/sh\nexport DATABASE_PATH=/data/$DATABASE_NAME\nexec "$@"\n',
+    Dockerfile: DOCKERFILE.replace('CMD', 'ENTRYPOINT ["sh", "/app/entrypoint.sh"]\nCMD'),
+  }
+}
+
 test('one published service and its worker, without proxy or database service, under an image with a variable tag', async () => {
-  await using shape = await makeShape({ ...project('v1'), Dockerfile: DOCKERFILE, 'docker-compose.yml': ALONE })
-  const inputs = { image: '', 'env-file': 'SECRET_KEY=only-for-this-test-1\n' }
+  await using shape = await makeShape({ ...madeByEntrypoint('v1'), 'docker-compose.yml': ALONE })
+  const lost = { image: '', 'env-file': 'SECRET_KEY=only-for-this-test-1\nDATABASE_NAME=../tmp/x\n' }
+  expect(titles(await shape.deploy('v0', lost))).toEqual(['Deploy Django: database-not-kept'])
+  const inputs = { ...lost, 'env-file': 'SECRET_KEY=only-for-this-test-1\nDATABASE_NAME=db.sqlite3\n' }
   const first = await shape.deploy('v1', inputs)
   expect(first.annotations).toEqual([])
   expect(first.outputs).toMatchObject({ outcome: 'deployed', serving: 'v1' })
@@ -36,7 +50,7 @@ test('one published service and its worker, without proxy or database service, u
     web: expect.stringContaining(`/${shape.name}/site@sha256:`),
     worker: expect.stringContaining(`/${shape.name}/site@sha256:`),
   })
-  await shape.write(project('v2'))
+  await shape.write(madeByEntrypoint('v2'))
   expect((await shape.deploy('v2', inputs)).outputs).toMatchObject({ outcome: 'deployed', serving: 'v2' })
   expect(await shape.containers()).toEqual(['web running', 'worker running'])
   expect((await shape.ask()).text).toBe('v2 with 0 notes')

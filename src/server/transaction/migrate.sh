@@ -11,13 +11,12 @@ step_replan() {
     state=$(ask inspect -f '{{.State.Status}} {{.State.ExitCode}}' "$migration")
     case $state in
       'exited 0') return ;; # nothing was pending
-      'exited 18' | 'exited 22') # the plan was made before there was a database
-        if needs_entrypoint; then return "${state#* }"; fi
-        : >".deploy/plans/$transaction/entrypoint"
-        settle_migration
-        return
-        ;;
       'exited '* | 'dead '*)
+        if may_lack_entrypoint "${state#* }"; then # the plan was made before there was a database
+          : >".deploy/plans/$transaction/entrypoint"
+          settle_migration
+          return
+        fi
         show_last_lines "$migration"
         report migrate ask logs "$migration" 2>/dev/null
         return "${state#* }"

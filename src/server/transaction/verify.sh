@@ -33,12 +33,10 @@ verify_migrations() {
     report verify in_django "$target" ask exec -e DEPLOY_DJANGO=verify -e "DEPLOY_DJANGO_KEEP=$(keeps "$target")" "$id" || verified=$?
   fi
   # What an entrypoint has set is not there for `exec`.
-  case $verified in
-    18 | 22)
-      verified=0
-      report verify ask_django "$target" verify || verified=$?
-      ;;
-  esac
+  if may_lack_entrypoint "$verified"; then
+    verified=0
+    report verify ask_django "$target" verify || verified=$?
+  fi
   if [ "$verified" -eq 19 ] && [ "$(release_list "$target" migrate)" = none ]; then
     echo "warning: migrations are pending, and nobody applies them (migrate: none)"
     verified=0

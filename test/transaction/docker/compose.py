@@ -153,8 +153,7 @@ def run(call, project, services, words):
 def probe(facts, spec, verb, lost):
     """The verbs of the probe that run in a container of their own and only look."""
     if lost:
-        print(json.dumps({"deploy-django": 1, "verb": verb, "error": {"kind": "not-importable", "message": "no DATABASE_URL"}}))
-        raise SystemExit(18)
+        fail("KeyError: 'DATABASE_URL'")
     result = {"deploy-django": 1, "verb": verb, "pending": pending(facts, spec)}
     if verb == "fit":
         known = spec.get("x-migrations", [])

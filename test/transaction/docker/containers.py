@@ -84,7 +84,7 @@ def execute(call, facts, words):
         return print(json.dumps({"deploy-django": 1, "verb": "plan", "applied": facts["rows"], "pending": rows}))
     if environment == "DEPLOY_DJANGO=verify":
         if spec.get("x-entrypoint"):
-            raise SystemExit(18)  # what it set is not there
+            fail("KeyError: 'DATABASE_URL'")  # what the entrypoint set is not there
         rows = pending(facts, spec)
         print(json.dumps({"deploy-django": 1, "verb": "verify", "pending": rows}))
         raise SystemExit(19 if rows else 0)

@@ -85,7 +85,8 @@ def advance(facts):
             continue
         rows = pending(facts, container["spec"])
         if probe["phase"] == "lost":
-            end(container, 18, error={"kind": "not-importable", "message": "no DATABASE_URL"})
+            container.update(state="exited", exit=1)
+            container["logs"].append("KeyError: 'DATABASE_URL'")
         elif probe["phase"] == "start" and not set(rows) <= set(probe["approved"]):
             end(container, 10, error={"kind": "plan-differs", "message": "pending, but not approved: %s" % rows})
         elif probe["phase"] == "start" and rows and probe["now"]:
