@@ -37218,7 +37218,7 @@ async function readAssets() {
 /* harmony export */   j: () => (/* binding */ build)
 /* harmony export */ });
 /* harmony import */ var _checkout_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3144);
-/* harmony import */ var _images_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(8528);
+/* harmony import */ var _images_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(2736);
 
 
 /** Builds and pushes the images, for a `deploy` in another job; no server is asked. */
@@ -37683,7 +37683,10 @@ var role = __nccwpck_require__(9323);
 var make = __nccwpck_require__(9008);
 // EXTERNAL MODULE: ./lib/image/name.js
 var image_name = __nccwpck_require__(4579);
+// EXTERNAL MODULE: ./lib/image/take.js
+var take = __nccwpck_require__(8219);
 ;// CONCATENATED MODULE: ./lib/commands/checkout.js
+
 
 
 
@@ -37716,7 +37719,7 @@ async function readCheckout(inputs, context) {
         // As for Compose, the environment of the step wins.
         settings: { ...Object.fromEntries(settings ?? []), ...environment },
     };
-    (0,errors/* checkAll */.K7)(() => (0,make/* checkBuilds */.ex)(project, groups), () => (0,role/* checkServices */.RP)(project, inputs.services), () => (0,image_name/* checkImageNames */.W2)(groups, naming), () => (0,env_file/* checkEnvFiles */.b)(project, envFiles));
+    (0,errors/* checkAll */.K7)(() => (0,make/* checkBuilds */.ex)(project, groups), () => (0,role/* checkServices */.RP)(project, inputs.services), () => (0,image_name/* checkImageNames */.W2)(groups, naming), () => inputs.images && (0,take/* matchImages */.G)(groups, inputs.images, naming), () => (0,env_file/* checkEnvFiles */.b)(project, envFiles));
     return {
         project,
         groups,
@@ -37881,8 +37884,8 @@ var stage = __nccwpck_require__(3448);
 var server_transaction = __nccwpck_require__(1522);
 // EXTERNAL MODULE: ./lib/commands/checkout.js + 7 modules
 var checkout = __nccwpck_require__(3144);
-// EXTERNAL MODULE: ./lib/commands/images.js + 2 modules
-var commands_images = __nccwpck_require__(8528);
+// EXTERNAL MODULE: ./lib/commands/images.js + 1 modules
+var commands_images = __nccwpck_require__(2736);
 // EXTERNAL MODULE: ./lib/commands/walk.js
 var walk = __nccwpck_require__(4886);
 ;// CONCATENATED MODULE: ./lib/commands/deploy.js
@@ -38171,7 +38174,7 @@ function nothingDeployed(directory) {
 
 /***/ }),
 
-/***/ 8528:
+/***/ 2736:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -38194,83 +38197,8 @@ async function readCommit(run, { sha, workspace, serverUrl, repository }) {
 
 // EXTERNAL MODULE: ./lib/image/make.js + 1 modules
 var make = __nccwpck_require__(9008);
-// EXTERNAL MODULE: ./lib/errors.js
-var errors = __nccwpck_require__(2409);
-// EXTERNAL MODULE: ./lib/image/bake.js + 1 modules
-var bake = __nccwpck_require__(9512);
-// EXTERNAL MODULE: ./lib/image/inspect.js
-var inspect = __nccwpck_require__(5674);
-// EXTERNAL MODULE: ./lib/image/name.js
-var image_name = __nccwpck_require__(4579);
-// EXTERNAL MODULE: ./lib/image/registry.js
-var image_registry = __nccwpck_require__(1367);
-;// CONCATENATED MODULE: ./lib/image/take.js
-
-
-
-
-
-
-/** Images that a `build` has pushed: pulled by digest, and looked into like those that are built here. */
-async function takeImages(facts, images, { run, env, temp, signal, group, pause }) {
-    matchImages(facts.groups, images, facts.naming);
-    const { targets } = (0,bake/* planBake */.Tm)({ ...facts, env });
-    const registry = await (0,image_registry/* openRegistry */.Me)(facts.logins, { run, env, temp, pause });
-    const pull = async ({ group: { name }, reference }) => {
-        const image = images.get(name) ?? '';
-        const pulled = await (0,image_registry/* retry */.L5)(() => run('docker', ['pull', '--quiet', image], { env: registry.env, signal }), pause);
-        if (pulled.code !== 0)
-            throw notPulled(image, pulled.stderr);
-        await run('docker', ['tag', image, reference], { env: registry.env, signal });
-    };
-    try {
-        await group('Pull the images', () => Promise.all(targets.map(pull)));
-        const looking = { ...facts, targets, environments: (0,make/* environmentsOf */.M2)(facts.project) };
-        const django = await (0,inspect/* findDjango */.R6)(looking, { run, env, signal });
-        return { images, django: { ...django, ...(await (0,inspect/* listMigrations */.YJ)(django.target, looking, { run, env, signal })) } };
-    }
-    finally {
-        await registry.close();
-    }
-}
-/**
- * Stops when the images are not those that this checkout would build. The threat is a text that somebody else made: the
- * login of the registry is sent to where it points, and what it names becomes the site.
- */
-function matchImages(groups, images, naming) {
-    const built = groups.flatMap(({ services }) => services);
-    const missing = built.filter((service) => !images.has(service));
-    const surplus = [...images.keys()].filter((service) => !built.includes(service));
-    if (missing.length + surplus.length > 0) {
-        throw mismatch(`images for ${[...images.keys()].join(', ') || 'no service'}; built here: ${built.join(', ')}`);
-    }
-    for (const group of groups) {
-        const [image = '', other] = new Set(group.services.map((service) => images.get(service)));
-        if (other !== undefined)
-            throw mismatch(`two images for one build: ${image}, ${other}`);
-        const names = (0,image_name/* candidateNames */.qd)(group, groups, naming);
-        if (!names.includes(image.replace(/@.*$/, ''))) {
-            throw mismatch(`${group.name}: ${image}; the image of this checkout would be ${names.join(' or ')}`);
-        }
-    }
-}
-function mismatch(seen) {
-    return new errors/* DeployError */.sH('images-mismatch', {
-        what: 'The input images is not for this checkout',
-        seen,
-        why: 'the build job had another commit or other inputs, or the text is not its output',
-        fix: 'check out the same commit in both jobs, and give `compose-files` and `image` the same values',
-    });
-}
-function notPulled(image, stderr) {
-    return new errors/* DeployError */.sH('pull-failed', {
-        what: `The runner could not pull ${image}`,
-        seen: stderr.trim().split('\n').slice(-5).join('\n'),
-        why: 'the image is gone from the registry, or the login may not read it',
-        fix: 'run the build job again; check `registry-username` and `registry-password`, for ghcr.io `permissions: packages: read`',
-    });
-}
-
+// EXTERNAL MODULE: ./lib/image/take.js
+var take = __nccwpck_require__(8219);
 // EXTERNAL MODULE: ./lib/report/log.js
 var log = __nccwpck_require__(3129);
 ;// CONCATENATED MODULE: ./lib/commands/images.js
@@ -38294,7 +38222,7 @@ async function obtainImages({ project, groups, naming }, inputs, { run, runner, 
         probe: assets.probe.toString(),
     };
     const tools = { run, env, temp: folder, signal, show: log/* show */.WU, group: log/* group */.Os, pause: promises_.setTimeout };
-    const made = inputs.images ? await takeImages(facts, inputs.images, tools) : await (0,make/* makeImages */.XD)(facts, tools);
+    const made = inputs.images ? await (0,take/* takeImages */.a)(facts, inputs.images, tools) : await (0,make/* makeImages */.XD)(facts, tools);
     return { logins, made };
 }
 
@@ -40849,6 +40777,87 @@ async function logIn({ registry, username, password }, run, env, pause) {
                 ? 'give the job permissions: packages: write, or set registry-username and registry-password'
                 : 'correct the secrets behind registry-username and registry-password'
             : 'check the address of the registry and try again',
+    });
+}
+
+
+/***/ }),
+
+/***/ 8219:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   G: () => (/* binding */ matchImages),
+/* harmony export */   a: () => (/* binding */ takeImages)
+/* harmony export */ });
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(2409);
+/* harmony import */ var _bake_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(9512);
+/* harmony import */ var _inspect_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(5674);
+/* harmony import */ var _make_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(9008);
+/* harmony import */ var _name_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(4579);
+/* harmony import */ var _registry_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(1367);
+
+
+
+
+
+
+/** Images that a `build` has pushed: pulled by digest, and looked into like those that are built here. */
+async function takeImages(facts, images, { run, env, temp, signal, group, pause }) {
+    const { targets } = (0,_bake_js__WEBPACK_IMPORTED_MODULE_1__/* .planBake */ .Tm)({ ...facts, env });
+    const registry = await (0,_registry_js__WEBPACK_IMPORTED_MODULE_5__/* .openRegistry */ .Me)(facts.logins, { run, env, temp, pause });
+    const pull = async ({ group: { name }, reference }) => {
+        const image = images.get(name) ?? '';
+        const pulled = await (0,_registry_js__WEBPACK_IMPORTED_MODULE_5__/* .retry */ .L5)(() => run('docker', ['pull', '--quiet', image], { env: registry.env, signal }), pause);
+        if (pulled.code !== 0)
+            throw notPulled(image, pulled.stderr);
+        await run('docker', ['tag', image, reference], { env: registry.env, signal });
+    };
+    try {
+        await group('Pull the images', () => Promise.all(targets.map(pull)));
+        const looking = { ...facts, targets, environments: (0,_make_js__WEBPACK_IMPORTED_MODULE_3__/* .environmentsOf */ .M2)(facts.project) };
+        const django = await (0,_inspect_js__WEBPACK_IMPORTED_MODULE_2__/* .findDjango */ .R6)(looking, { run, env, signal });
+        return { images, django: { ...django, ...(await (0,_inspect_js__WEBPACK_IMPORTED_MODULE_2__/* .listMigrations */ .YJ)(django.target, looking, { run, env, signal })) } };
+    }
+    finally {
+        await registry.close();
+    }
+}
+/**
+ * Stops when the images are not those that this checkout would build. The threat is a text that somebody else made: the
+ * login of the registry is sent to where it points, and what it names becomes the site.
+ */
+function matchImages(groups, images, naming) {
+    const built = groups.flatMap(({ services }) => services);
+    const missing = built.filter((service) => !images.has(service));
+    const surplus = [...images.keys()].filter((service) => !built.includes(service));
+    if (missing.length + surplus.length > 0) {
+        throw mismatch(`images for ${[...images.keys()].join(', ') || 'no service'}; built here: ${built.join(', ')}`);
+    }
+    for (const group of groups) {
+        const [image = '', other] = new Set(group.services.map((service) => images.get(service)));
+        if (other !== undefined)
+            throw mismatch(`two images for one build: ${image}, ${other}`);
+        const names = (0,_name_js__WEBPACK_IMPORTED_MODULE_4__/* .candidateNames */ .qd)(group, groups, naming);
+        if (!names.includes(image.replace(/@.*$/, ''))) {
+            throw mismatch(`${group.name}: ${image}; the image of this checkout would be ${names.join(' or ')}`);
+        }
+    }
+}
+function mismatch(seen) {
+    return new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('images-mismatch', {
+        what: 'The input images is not for this checkout',
+        seen,
+        why: 'the build job had another commit or other inputs, or the text is not its output',
+        fix: 'check out the same commit in both jobs, and give `compose-files` and `image` the same values',
+    });
+}
+function notPulled(image, stderr) {
+    return new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('pull-failed', {
+        what: `The runner could not pull ${image}`,
+        seen: stderr.trim().split('\n').slice(-5).join('\n'),
+        why: 'the image is gone from the registry, or the login may not read it',
+        fix: 'run the build job again; check `registry-username` and `registry-password`, for ghcr.io `permissions: packages: read`',
     });
 }
 

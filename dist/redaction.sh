@@ -24,18 +24,18 @@ redacted() { # VERB DIRECTORY ARGUMENTS…
         set +e
         (set -e; "$@") 2>&4 3>&- 4>&- 5>&- 6>&-
         echo $? >&3
-      } | redact >&5
-    } 4>&1 | redact >&6
+      } | redact "$1" >&5
+    } 4>&1 | redact "$1" >&6
   } 3>&1)
   exit "${result:-1}"
 }
 
 # The values are looked up as they are, never as patterns, and are in no argument. The rule is that of src/secret.ts, and
 # a test asks both the same questions. A journal line has nothing of an app in it; of a document only texts with a space
-# are for people: a name in it decides something and must arrive as it is.
-redact() { # a line at a time, from the values in `files`
+# are for people: a name in it decides something and must arrive as it is. What a person runs may print anything.
+redact() { # VERB: a line at a time, from the values in `files`
   # shellcheck disable=SC2016 # the program is awk's
-  files=$files awk ${is_mawk:+-W interactive} '
+  files=$files verb=$1 awk ${is_mawk:+-W interactive} '
     function is_secret(name, value) {
       if (toupper(name) ~ "SECRET|PASS|PWD|TOKEN|KEY|CREDENTIAL|AUTH|SALT|DSN|PRIVATE") return 1
       return length(value) >= 16 && value ~ "[0-9]" && value ~ "[A-Za-z]" && value !~ "[ \t\n./,]"
@@ -127,7 +127,7 @@ redact() { # a line at a time, from the values in `files`
       return done text
     }
     BEGIN { number = split(ENVIRON["files"], paths, "\n"); for (each = 1; each <= number; each++) read_file(paths[each]) }
-    /^j / { print; fflush(); next }
-    /^([a-z]+ )?[{]"deploy-django":/ { print hide_in_document($0); fflush(); next }
+    ENVIRON["verb"] == "follow" && /^j / { print; fflush(); next }
+    ENVIRON["verb"] != "run" && /^([a-z]+ )?[{]"deploy-django":/ { print hide_in_document($0); fflush(); next }
     { print hide($0); fflush() }'
 }

@@ -12,6 +12,7 @@ import type { DeployInputs } from '../contract.ts'
 import { checkAll } from '../errors.ts'
 import { checkBuilds } from '../image/make.ts'
 import { checkImageNames, type NamingFacts } from '../image/name.ts'
+import { matchImages } from '../image/take.ts'
 import type { Context } from './context.ts'
 
 /** What the checkout and the inputs say about the deployment. */
@@ -27,10 +28,8 @@ export type Checkout = {
 }
 
 /** The inputs that are about the checkout. */
-export type CheckoutInputs = Pick<
-  DeployInputs,
-  'composeFiles' | 'services' | 'image' | 'files' | 'envFile' | 'envFiles'
->
+export type CheckoutInputs = Partial<Pick<DeployInputs, 'images'>> &
+  Pick<DeployInputs, 'composeFiles' | 'services' | 'image' | 'files' | 'envFile' | 'envFiles'>
 
 /** Reads the checkout, and stops for all that is wrong in it at once: the server need not be asked for that. */
 export async function readCheckout(inputs: CheckoutInputs, context: Context): Promise<Checkout> {
@@ -55,6 +54,7 @@ export async function readCheckout(inputs: CheckoutInputs, context: Context): Pr
     () => checkBuilds(project, groups),
     () => checkServices(project, inputs.services),
     () => checkImageNames(groups, naming),
+    () => inputs.images && matchImages(groups, inputs.images, naming),
     () => checkEnvFiles(project, envFiles),
   )
   return {

@@ -12,7 +12,6 @@ export async function takeImages(
   images: ReadonlyMap<string, string>,
   { run, env, temp, signal, group, pause }: Tools,
 ): Promise<Made> {
-  matchImages(facts.groups, images, facts.naming)
   const { targets } = planBake({ ...facts, env })
   const registry = await openRegistry(facts.logins, { run, env, temp, pause })
   const pull = async ({ group: { name }, reference }: Target): Promise<void> => {
