@@ -1,8 +1,7 @@
-import { setTimeout as pause } from 'node:timers/promises'
 import type { BuildInputs, DeployInputs } from '../contract.ts'
 import { readCommit } from '../image/commit.ts'
 import { chooseLogins, makeImages, type Made } from '../image/make.ts'
-import type { Login } from '../image/registry.ts'
+import { sayAndWait, type Login } from '../image/registry.ts'
 import { takeImages } from '../image/take.ts'
 import { group, show } from '../report/log.ts'
 import type { Checkout } from './checkout.ts'
@@ -26,7 +25,7 @@ export async function obtainImages(
     commit: await readCommit(run, runner),
     probe: assets.probe.toString(),
   }
-  const tools = { run, env, temp: folder, signal, show, group, pause }
+  const tools = { run, env, temp: folder, signal, show, group, pause: sayAndWait(show) }
   const made = inputs.images ? await takeImages(facts, inputs.images, tools) : await makeImages(facts, tools)
   return { logins, made }
 }

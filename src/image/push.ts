@@ -3,7 +3,7 @@ import type { Run, RunOptions } from '../process.ts'
 import type { Target } from './bake.ts'
 import { BAKE_LABEL, REVISION_LABEL } from './bake.ts'
 import { registryOf } from './name.ts'
-import { retry, type Pause, type Registry } from './registry.ts'
+import { retry, troubleOf, type Pause, type Registry } from './registry.ts'
 
 /** An image in the local Docker and the name it is pushed under. */
 export type Pushed = { reference: string; name: string }
@@ -82,7 +82,7 @@ function failed(tagged: string, name: string, output: string): DeployError {
       ? `the login may not write to ${name}, or there is none for ${registry}`
       : missing
         ? `${registry} has no repository ${name}`
-        : undefined,
+        : troubleOf(output),
     fix: denied
       ? registry === 'ghcr.io'
         ? 'give the job permissions: packages: write, and the package write access for this repository'

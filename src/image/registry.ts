@@ -1,5 +1,6 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { isValues } from '../compose/document.ts'
 import { DeployError } from '../errors.ts'
 import type { Run } from '../process.ts'
@@ -32,6 +33,14 @@ export async function openRegistry(
   } catch (error) {
     await close()
     throw error
+  }
+}
+
+/** Says that something is tried again, and waits. */
+export function sayAndWait(show: (line: string) => void): Pause {
+  return (milliseconds) => {
+    show(`The registry has trouble; trying again in ${milliseconds / 1000} s`)
+    return setTimeout(milliseconds)
   }
 }
 
@@ -97,11 +106,18 @@ async function logIn({ registry, username, password }: Login, run: Run, env: Nod
   throw new DeployError('registry-login-failed', {
     what: refused ? `${registry} refused the login of ${username}` : `The login to ${registry} failed`,
     seen,
-    why: refused ? 'the password or token is wrong, expired, or belongs to another user' : undefined,
+    why: refused ? 'the password or token is wrong, expired, or belongs to another user' : troubleOf(seen),
     fix: refused
       ? registry === 'ghcr.io'
         ? 'give the job permissions: packages: write, or set registry-username and registry-password'
         : 'correct the secrets behind registry-username and registry-password'
       : 'check the address of the registry and try again',
   })
+}
+
+/** Why a registry failed four times, when that was no fault of the request. */
+export function troubleOf(output: string): string | undefined {
+  return isPassing(output)
+    ? `the registry fails or cannot be reached: ${PAUSES.length + 1} attempts in ${PAUSES.reduce((sum, pause) => sum + pause) / 1000} s`
+    : undefined
 }

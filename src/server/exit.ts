@@ -98,8 +98,26 @@ const explanations: Readonly<Record<number, Explanation>> = {
   33: {
     code: 'pull-failed',
     what: 'The server could not pull an image',
-    why: 'the registry is not reachable from the server, the image is gone, or the disk is full',
+    why: 'the registry is not reachable from the server, or the disk is full',
     fix: 'try `docker pull` with the name on the server',
+  },
+  66: {
+    code: 'pull-failed',
+    what: 'The registry refuses the image to the server',
+    why: 'the login may push the image but not pull it, or there is no login: the runner may have one that the server has not',
+    fix: 'set registry-username and registry-password of a user who may pull, or make the image public',
+  },
+  67: {
+    code: 'pull-failed',
+    what: 'An image is gone from the registry',
+    why: 'it was deleted after the push, by a person or by a clean-up rule',
+    fix: 'run the job again: what is gone is built and pushed again',
+  },
+  68: {
+    code: 'pull-failed',
+    what: 'The registry did not give the server the image in four attempts',
+    why: 'it answers with errors of its own, or the network between them breaks off',
+    fix: 'run the job again later; when it stays, look at the status page of the registry',
   },
   34: {
     code: 'env-file-missing',

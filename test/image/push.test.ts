@@ -84,6 +84,38 @@ describe('a login', () => {
   })
 })
 
+describe('a login to a registry in trouble', () => {
+  const status = (code: string) =>
+    `Error response from daemon: login attempt to https://r.io/v2/ failed with status: ${code}`
+  const logIn = (...answers: string[]) => {
+    const docker = fakeDocker((line) => {
+      const stderr = line.startsWith('login') ? answers.shift() : undefined
+      return stderr === undefined ? {} : { code: 1, stderr }
+    })
+    return openRegistry([login], { run: docker.run, env: {}, temp, pause })
+  }
+
+  test('is tried again', async () => {
+    await (await logIn(status('503 Service Unavailable'), 'read: connection reset by peer')).close()
+    expect(pauses).toEqual([1_000, 4_000])
+  })
+
+  test('is said after four attempts', async () => {
+    await expect(logIn(...Array<string>(4).fill(status('502 Bad Gateway')))).rejects.toMatchObject({
+      code: 'registry-login-failed',
+      what: 'The login to r.io failed',
+      why: 'the registry fails or cannot be reached: 4 attempts in 15 s',
+    })
+  })
+
+  test('and that is then refused is said at once', async () => {
+    await expect(logIn(status('500 Internal'), status('401 Unauthorized'), 'x')).rejects.toMatchObject({
+      what: 'r.io refused the login of me',
+    })
+    expect(pauses).toEqual([1_000])
+  })
+})
+
 describe('a push', () => {
   const digest = `sha256:${'a'.repeat(64)}`
   const image = { reference: 'deploy-django/web:1', name: 'r.io/app' }
@@ -118,6 +150,17 @@ describe('a push', () => {
     expect(attempts).toBe(4)
     expect(pauses).toHaveLength(3)
     expect(pauses).toEqual(pauses.toSorted((a, b) => a - b))
+  })
+
+  test('that a registry never takes is said after four attempts', async () => {
+    const docker = fakeDocker((line) =>
+      line.startsWith('push') ? { code: 1, stderr: 'Put "https://r.io/": EOF' } : {},
+    )
+    await expect(push([image], 'v1', { run: docker.run, registry, pause })).rejects.toMatchObject({
+      code: 'push-failed',
+      why: 'the registry fails or cannot be reached: 4 attempts in 15 s',
+    })
+    expect(pauses).toEqual([1_000, 4_000, 10_000])
   })
 
   test('that may not be is not tried again', async () => {

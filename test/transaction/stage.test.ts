@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, jest, test } from '@jest/globals'
-import { mkdir, readdir, readFile, stat, utimes, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Finished } from '../../src/process.ts'
 import { call, changeState, makeWorld, removeWorld, SHELLS, stateOf, stopDocker, type World } from './world.ts'
@@ -22,6 +22,15 @@ describe.each(SHELLS)('under %s', (shell) => {
     world.env['XDG_RUNTIME_DIR'] = join(world.root, 'run')
     await mkdir(join(world.root, 'run'))
     return world
+  }
+
+  /** Nobody waits: the pauses are written down. */
+  async function noteSleep(world: World): Promise<() => Promise<string[]>> {
+    const [sleep, notes] = [join(world.root, 'bin/sleep'), join(world.root, 'slept')]
+    await rm(sleep, { force: true })
+    await writeFile(sleep, `#!/bin/sh\necho "$1" >>${notes}\n`, { mode: 0o755 })
+    await writeFile(notes, '')
+    return async () => (await readFile(notes, 'utf8')).split('\n').filter((line) => line !== '')
   }
 
   describe('stage', () => {
@@ -64,13 +73,34 @@ describe.each(SHELLS)('under %s', (shell) => {
       expect(await stage(world, v1)).toMatchObject({ code: 0, stdout: '' })
     })
 
-    test('an image that cannot be had ends with 33 and is named', async () => {
+    const fails = 'received unexpected HTTP status: 503 Service Unavailable'
+    test.each([
+      ['is gone', ['manifest unknown: manifest unknown'], 67, []],
+      ['is refused', ['pull access denied for app, repository does not exist'], 66, []],
+      ['does not fit', ['write /var/lib/docker/x: no space left on device'], 33, []],
+      ['does not come', Array<string>(4).fill(fails), 68, ['1', '4', '10']],
+      ['breaks off, then is gone', ['read tcp: connection reset by peer', 'manifest unknown'], 67, ['1']],
+      ['comes at last', [fails, 'Get "https://registry/v2/": EOF'], 0, ['1', '4']],
+    ])('an image that %s', async (_, trouble, code, pauses) => {
       const world = await newWorld()
-      await changeState(world, ({ registry }) => delete registry['registry/app@sha256:v1'])
+      await changeState(world, (state) => Object.assign(state, { trouble: [...trouble] }))
+      const slept = await noteSleep(world)
       const staged = await stage(world, v1)
-      expect(staged.code).toBe(33)
+      expect(staged.code).toBe(code)
+      expect(await slept()).toEqual(pauses)
+      for (const pause of pauses) expect(staged.stdout).toContain(`trying again in ${pause} s`)
+      if (code === 0) return
       expect(staged.stderr).toContain('deploy-django: this server could not pull registry/app@sha256:v1')
-      expect(staged.stderr).toContain('manifest unknown')
+      expect(staged.stderr).toContain(trouble.at(-1))
+    })
+
+    test('a login is tried again as well', async () => {
+      const world = await newWorld()
+      await changeState(world, (state) => Object.assign(state, { trouble: [fails] }))
+      await changeState(world, ({ registry }) => (registry['private/app@sha256:v1'] = 'sha256:v1'))
+      const slept = await noteSleep(world)
+      expect(await stage(world, secret, 'private\nme\nright\n')).toMatchObject({ code: 0 })
+      expect(await slept()).toEqual(['1'])
     })
 
     test('a login lives in memory, for the pull only', async () => {

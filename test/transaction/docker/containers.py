@@ -25,7 +25,7 @@ def obey(call, verb, words, folder):
         if verb == "pull":
             return pull(facts, words[-1], folder)
         if verb == "login":
-            return login(call, words, folder)
+            return login(call, facts, words, folder)
         if verb == "exec":
             return execute(call, facts, words)
         return VERBS[verb](facts, words)
@@ -147,12 +147,19 @@ def remove(facts, words):
 def pull(facts, image, folder):
     if image.startswith("private/") and not (folder and os.path.exists(folder + "/config.json")):
         fail("Error response from daemon: pull access denied for " + image)
+    trouble(facts)
     if image not in facts["registry"]:
         fail("Error response from daemon: manifest unknown")
     facts["images"][image] = facts["registry"][image]
 
 
-def login(call, words, folder):
+def trouble(facts):
+    if facts.get("trouble"):
+        fail("Error response from daemon: " + facts["trouble"].pop(0))
+
+
+def login(call, facts, words, folder):
+    trouble(facts)
     if call.stdin != "right":
         fail("WARNING: something else\nError response from daemon: unauthorized: incorrect username or password")
     with open(folder + "/config.json", "w") as file:
