@@ -16,6 +16,8 @@ export type Files = Readonly<Record<string, string>>
 export type Shape = AsyncDisposable & {
   server: Server
   name: string
+  /** The checkout. */
+  workspace: string
   /** Makes the next commit with these files. `@PORT@`, `@NAME@` and `@REGISTRY@` in them are filled in. */
   write(files: Files): Promise<void>
   deploy(version: string, inputs?: Record<string, string>): Promise<ActionRun>
@@ -81,9 +83,9 @@ class Migration(migrations.Migration):
 }
 
 /** Starts a story with these files in the first commit. */
-export async function makeShape(files: Files): Promise<Shape> {
+export async function makeShape(files: Files, on?: Server): Promise<Shape> {
   const world = await openWorld()
-  const server = await world.server('beta')
+  const server = on ?? (await world.server('beta'))
   const workspace = await mkdtemp(join(tmpdir(), 'deploy-django-shape-'))
   const name = `shape-${randomBytes(4).toString('hex')}`
   const port = await server.port()
@@ -117,6 +119,7 @@ export async function makeShape(files: Files): Promise<Shape> {
   return {
     server,
     name,
+    workspace,
     write,
     async deploy(version, inputs = {}) {
       const { username, password } = world.registry
