@@ -10,6 +10,7 @@ import { readRepository, type Repository } from '../compose/repository.ts'
 import { checkServices } from '../compose/role.ts'
 import type { DeployInputs } from '../contract.ts'
 import { checkAll } from '../errors.ts'
+import { checkOverrides } from '../image/bake.ts'
 import { checkBuilds } from '../image/make.ts'
 import { checkImageNames, type NamingFacts } from '../image/name.ts'
 import { matchImages } from '../image/take.ts'
@@ -54,6 +55,7 @@ export async function readCheckout(inputs: CheckoutInputs, context: Context): Pr
     () => checkBuilds(project, groups),
     () => checkServices(project, inputs.services),
     () => checkImageNames(groups, naming),
+    () => checkOverrides(inputs.set, groups),
     () => inputs.images && matchImages(groups, inputs.images, naming),
     () => checkEnvFiles(project, envFiles),
   )

@@ -6,7 +6,7 @@ import { canonical, isValues, pairsOf, textsOf, listOf, textOf, valuesOf, type V
 import type { BuildGroup } from '../compose/group.ts'
 import type { Project } from '../compose/project.ts'
 import { hasVariable, interpolate } from '../compose/variable.ts'
-import { DeployError } from '../errors.ts'
+import { checkAll, DeployError } from '../errors.ts'
 import type { Run, RunOptions } from '../process.ts'
 import { explainBuild } from './failure.ts'
 
@@ -172,6 +172,11 @@ function local(path: string, folder: string): string {
 
 function secretNames(build: Values): readonly string[] {
   return listOf(build['secrets']).flatMap((entry) => (isValues(entry) ? textsOf(entry['source']) : textsOf(entry)))
+}
+
+/** Stops for overrides of what is not built. */
+export function checkOverrides(set: readonly string[], groups: readonly BuildGroup[]): void {
+  checkAll(...set.map((line) => () => void assignOverride(line, groups)))
 }
 
 /** Overrides name services; they go to the target of the service's group. */

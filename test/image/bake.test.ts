@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals'
 import { parse } from 'yaml'
 import { valuesOf, type Values } from '../../src/compose/document.ts'
 import { groupBuilds } from '../../src/compose/group.ts'
-import { BAKE_LABEL, planBake, type BakePlan } from '../../src/image/bake.ts'
+import { BAKE_LABEL, checkOverrides, planBake, type BakePlan } from '../../src/image/bake.ts'
 import { projectOf } from '../compose/model.ts'
 
 const commit = { sha: 'c'.repeat(40), time: new Date('2024-01-02T03:04:05Z'), source: 'https://github.com/o/r' }
@@ -109,6 +109,8 @@ describe('overrides', () => {
     expect(plan(text, { set }).overrides).toEqual(expected)
   })
   test('that name nothing are an error', () => {
-    expect(() => plan(text, { set: ['db.target=a'] })).toThrow('Input set names db')
+    const groups = groupBuilds(projectOf(text))
+    expect(() => checkOverrides(['*.target=a', 'db.target=a'], groups)).toThrow('Input set names db')
+    expect(() => checkOverrides(['x.target=a', 'y.target=a'], groups)).toThrow(/names x.*; .*names y/)
   })
 })
