@@ -37679,6 +37679,8 @@ function walk(workspace, path) {
 
 // EXTERNAL MODULE: ./lib/compose/role.js
 var role = __nccwpck_require__(9323);
+// EXTERNAL MODULE: ./lib/image/bake.js + 1 modules
+var bake = __nccwpck_require__(9512);
 // EXTERNAL MODULE: ./lib/image/make.js + 1 modules
 var make = __nccwpck_require__(9008);
 // EXTERNAL MODULE: ./lib/image/name.js
@@ -37686,6 +37688,7 @@ var image_name = __nccwpck_require__(4579);
 // EXTERNAL MODULE: ./lib/image/take.js
 var take = __nccwpck_require__(8219);
 ;// CONCATENATED MODULE: ./lib/commands/checkout.js
+
 
 
 
@@ -37719,7 +37722,7 @@ async function readCheckout(inputs, context) {
         // As for Compose, the environment of the step wins.
         settings: { ...Object.fromEntries(settings ?? []), ...environment },
     };
-    (0,errors/* checkAll */.K7)(() => (0,make/* checkBuilds */.ex)(project, groups), () => (0,role/* checkServices */.RP)(project, inputs.services), () => (0,image_name/* checkImageNames */.W2)(groups, naming), () => inputs.images && (0,take/* matchImages */.G)(groups, inputs.images, naming), () => (0,env_file/* checkEnvFiles */.b)(project, envFiles));
+    (0,errors/* checkAll */.K7)(() => (0,make/* checkBuilds */.ex)(project, groups), () => (0,role/* checkServices */.RP)(project, inputs.services), () => (0,image_name/* checkImageNames */.W2)(groups, naming), () => (0,bake/* checkOverrides */.yk)(inputs.set, groups), () => inputs.images && (0,take/* matchImages */.G)(groups, inputs.images, naming), () => (0,env_file/* checkEnvFiles */.b)(project, envFiles));
     return {
         project,
         groups,
@@ -38183,8 +38186,6 @@ __nccwpck_require__.d(__webpack_exports__, {
   y: () => (/* binding */ obtainImages)
 });
 
-// EXTERNAL MODULE: external "node:timers/promises"
-var promises_ = __nccwpck_require__(8500);
 ;// CONCATENATED MODULE: ./lib/image/commit.js
 /** The commit of the checkout, with the time that becomes the image's. A workspace without git history has no time. */
 async function readCommit(run, { sha, workspace, serverUrl, repository }) {
@@ -38197,6 +38198,8 @@ async function readCommit(run, { sha, workspace, serverUrl, repository }) {
 
 // EXTERNAL MODULE: ./lib/image/make.js + 1 modules
 var make = __nccwpck_require__(9008);
+// EXTERNAL MODULE: ./lib/image/registry.js
+var registry = __nccwpck_require__(1367);
 // EXTERNAL MODULE: ./lib/image/take.js
 var take = __nccwpck_require__(8219);
 // EXTERNAL MODULE: ./lib/report/log.js
@@ -38221,7 +38224,7 @@ async function obtainImages({ project, groups, naming }, inputs, { run, runner, 
         commit: await readCommit(run, runner),
         probe: assets.probe.toString(),
     };
-    const tools = { run, env, temp: folder, signal, show: log/* show */.WU, group: log/* group */.Os, pause: promises_.setTimeout };
+    const tools = { run, env, temp: folder, signal, show: log/* show */.WU, group: log/* group */.Os, pause: (0,registry/* sayAndWait */.QZ)(log/* show */.WU) };
     const made = inputs.images ? await (0,take/* takeImages */.a)(facts, inputs.images, tools) : await (0,make/* makeImages */.XD)(facts, tools);
     return { logins, made };
 }
@@ -39984,6 +39987,7 @@ __nccwpck_require__.d(__webpack_exports__, {
   Zs: () => (/* binding */ BAKE_LABEL),
   P1: () => (/* binding */ REVISION_LABEL),
   Wq: () => (/* binding */ bake),
+  yk: () => (/* binding */ checkOverrides),
   Tm: () => (/* binding */ planBake)
 });
 
@@ -40195,6 +40199,10 @@ function local(path, folder) {
 }
 function secretNames(build) {
     return (0,compose_document/* listOf */.c3)(build['secrets']).flatMap((entry) => ((0,compose_document/* isValues */.vs)(entry) ? (0,compose_document/* textsOf */.CB)(entry['source']) : (0,compose_document/* textsOf */.CB)(entry)));
+}
+/** Stops for overrides of what is not built. */
+function checkOverrides(set, groups) {
+    (0,errors/* checkAll */.K7)(...set.map((line) => () => void assignOverride(line, groups)));
 }
 /** Overrides name services; they go to the target of the service's group. */
 function assignOverride(line, groups) {
@@ -40496,7 +40504,7 @@ function failed(tagged, name, output) {
             ? `the login may not write to ${name}, or there is none for ${registry}`
             : missing
                 ? `${registry} has no repository ${name}`
-                : undefined,
+                : (0,image_registry/* troubleOf */.LH)(output),
         fix: denied
             ? registry === 'ghcr.io'
                 ? 'give the job permissions: packages: write, and the package write access for this repository'
@@ -40684,13 +40692,17 @@ function suffixOf(service) {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
 /* harmony export */   L5: () => (/* binding */ retry),
-/* harmony export */   Me: () => (/* binding */ openRegistry)
+/* harmony export */   LH: () => (/* binding */ troubleOf),
+/* harmony export */   Me: () => (/* binding */ openRegistry),
+/* harmony export */   QZ: () => (/* binding */ sayAndWait)
 /* harmony export */ });
 /* unused harmony export isPassing */
 /* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(1455);
 /* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6760);
-/* harmony import */ var _compose_document_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6526);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(2409);
+/* harmony import */ var node_timers_promises__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(8500);
+/* harmony import */ var _compose_document_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(6526);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(2409);
+
 
 
 
@@ -40713,6 +40725,13 @@ async function openRegistry(logins, { run, env, temp, pause }) {
         await close();
         throw error;
     }
+}
+/** Says that something is tried again, and waits. */
+function sayAndWait(show) {
+    return (milliseconds) => {
+        show(`The registry has trouble; trying again in ${milliseconds / 1000} s`);
+        return (0,node_timers_promises__WEBPACK_IMPORTED_MODULE_2__.setTimeout)(milliseconds);
+    };
 }
 /** Tries again, with growing pauses, what failed through no fault of the request. */
 async function retry(attempt, pause) {
@@ -40746,13 +40765,13 @@ async function readOwn(path) {
 }
 function copyOf(text, logins) {
     const config = JSON.parse(text || '{}');
-    if (!(0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .isValues */ .vs)(config))
+    if (!(0,_compose_document_js__WEBPACK_IMPORTED_MODULE_3__/* .isValues */ .vs)(config))
         return '{}';
     const { currentContext: _, credsStore, credHelpers, ...rest } = config;
     if (logins.length === 0)
         return JSON.stringify({ ...rest, credsStore, credHelpers });
     // A login must end in this folder, not in the store of the runner's user.
-    const helpers = (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .isValues */ .vs)(credHelpers) ? Object.entries(credHelpers) : [];
+    const helpers = (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_3__/* .isValues */ .vs)(credHelpers) ? Object.entries(credHelpers) : [];
     const others = helpers.filter(([registry]) => !logins.some((login) => login.registry === registry));
     return JSON.stringify({ ...rest, credHelpers: Object.fromEntries(others) });
 }
@@ -40768,16 +40787,22 @@ async function logIn({ registry, username, password }, run, env, pause) {
         .join('\n')
         .trim();
     const refused = /unauthorized|denied|incorrect|401|403/i.test(seen);
-    throw new _errors_js__WEBPACK_IMPORTED_MODULE_3__/* .DeployError */ .sH('registry-login-failed', {
+    throw new _errors_js__WEBPACK_IMPORTED_MODULE_4__/* .DeployError */ .sH('registry-login-failed', {
         what: refused ? `${registry} refused the login of ${username}` : `The login to ${registry} failed`,
         seen,
-        why: refused ? 'the password or token is wrong, expired, or belongs to another user' : undefined,
+        why: refused ? 'the password or token is wrong, expired, or belongs to another user' : troubleOf(seen),
         fix: refused
             ? registry === 'ghcr.io'
                 ? 'give the job permissions: packages: write, or set registry-username and registry-password'
                 : 'correct the secrets behind registry-username and registry-password'
             : 'check the address of the registry and try again',
     });
+}
+/** Why a registry failed four times, when that was no fault of the request. */
+function troubleOf(output) {
+    return isPassing(output)
+        ? `the registry fails or cannot be reached: ${PAUSES.length + 1} attempts in ${PAUSES.reduce((sum, pause) => sum + pause) / 1000} s`
+        : undefined;
 }
 
 
@@ -42382,8 +42407,26 @@ const explanations = {
     33: {
         code: 'pull-failed',
         what: 'The server could not pull an image',
-        why: 'the registry is not reachable from the server, the image is gone, or the disk is full',
+        why: 'the registry is not reachable from the server, or the disk is full',
         fix: 'try `docker pull` with the name on the server',
+    },
+    66: {
+        code: 'pull-failed',
+        what: 'The registry refuses the image to the server',
+        why: 'the login may push the image but not pull it, or there is no login: the runner may have one that the server has not',
+        fix: 'set registry-username and registry-password of a user who may pull, or make the image public',
+    },
+    67: {
+        code: 'pull-failed',
+        what: 'An image is gone from the registry',
+        why: 'it was deleted after the push, by a person or by a clean-up rule',
+        fix: 'run the job again: what is gone is built and pushed again',
+    },
+    68: {
+        code: 'pull-failed',
+        what: 'The registry did not give the server the image in four attempts',
+        why: 'it answers with errors of its own, or the network between them breaks off',
+        fix: 'run the job again later; when it stays, look at the status page of the registry',
     },
     34: {
         code: 'env-file-missing',

@@ -27,8 +27,7 @@ pull() { # RELEASE; on standard input three lines for each login: registry, user
   login=
   while read -r registry && read -r username && read -r password; do
     if [ -z "$login" ]; then make_login; fi
-    printf '%s' "$password" | limited "$call_limit" --config "$login" login -u "$username" --password-stdin "$registry" >/dev/null 2>"$login/error" ||
-      die 32 "the registry $registry refused the login from this server: $(tail -n 1 "$login/error")"
+    insist log_in || die 32 "the registry $registry refused the login from this server: $(printf '%s\n' "$answer" | tail -n 1)"
   done
   number=0 jobs='' failed=0
   for image in $(release_fact "$1" images | second_word | sort -u); do
@@ -39,6 +38,8 @@ pull() { # RELEASE; on standard input three lines for each login: registry, user
   for job in $jobs; do wait "$job" || failed=$?; done
   return "$failed"
 }
+
+log_in() { printf '%s' "$password" | limited "$call_limit" --config "$login" login -u "$username" --password-stdin "$registry" 2>&1; }
 
 make_login() { # a folder for logins that live for this pull: in memory, where the server has it, so they reach no disk
   for memory in "${XDG_RUNTIME_DIR:-}" /dev/shm "$directory/.deploy"; do
@@ -54,9 +55,32 @@ make_login() { # a folder for logins that live for this pull: in memory, where t
 pull_image() { # IMAGE TAG: the tag keeps a `docker image prune` from taking a release's image away
   if ! ask image inspect "$1" >/dev/null 2>&1; then
     echo "pulling $1"
-    limited "$pull_limit" ${login:+--config "$login"} pull -q "$1" </dev/null >/dev/null || die 33 "this server could not pull $1"
+    insist pull_once "$1" || die "$(pull_failure "$answer")" "this server could not pull $1: $answer"
   fi
   ask tag "$1" "$2"
+}
+
+pull_once() { limited "$pull_limit" ${login:+--config "$login"} pull -q "$1" 2>&1 </dev/null; }
+
+pull_failure() { # ANSWER: the exit code that says why
+  if is_passing "$1"; then echo 68
+  elif printf '%s' "$1" | grep -qiE 'denied|unauthorized|forbidden|authentication required|no basic auth'; then echo 66
+  elif printf '%s' "$1" | grep -qiE 'manifest unknown|name unknown|not found'; then echo 67
+  else echo 33; fi
+}
+
+# A registry that has trouble of its own, or a network that breaks off, is asked again after growing pauses. Sets `answer`.
+insist() { # COMMAND…
+  for wait in 1 4 10 no; do
+    if answer=$("$@"); then return; fi
+    if [ "$wait" = no ] || ! is_passing "$answer"; then return 1; fi
+    echo "$(printf '%s\n' "$answer" | tail -n 1): trying again in $wait s"
+    pause "$wait"
+  done
+}
+
+is_passing() { # ANSWER: the same as isPassing in src/image/registry.ts
+  printf '%s' "$1" | grep -qiE '(HTTP status|status code|status):? 5[0-9][0-9]|(^|[^0-9])50[0-4] [A-Z]|connection (was )?reset|broken pipe|unexpected EOF|: EOF|TLS handshake timeout|i/o timeout|timeout exceeded|deadline exceeded|connection refused|too ?many ?requests'
 }
 
 check_settings() { # RELEASE: what the compose file wants from this server is here

@@ -30,7 +30,7 @@ export type Checkout = {
 
 /** The inputs that are about the checkout. */
 export type CheckoutInputs = Partial<Pick<DeployInputs, 'images'>> &
-  Pick<DeployInputs, 'composeFiles' | 'services' | 'image' | 'files' | 'envFile' | 'envFiles'>
+  Pick<DeployInputs, 'composeFiles' | 'services' | 'image' | 'set' | 'files' | 'envFile' | 'envFiles'>
 
 /** Reads the checkout, and stops for all that is wrong in it at once: the server need not be asked for that. */
 export async function readCheckout(inputs: CheckoutInputs, context: Context): Promise<Checkout> {
