@@ -2,18 +2,23 @@ import { info, warning } from '@actions/core'
 import { checkCodeMounts } from '../compose/code.ts'
 import { chooseProjectName } from '../compose/name.ts'
 import { askable, checkNeeds } from '../compose/need.ts'
+import { publishedPorts } from '../compose/port.ts'
 import { makeRelease, type Release } from '../compose/release.ts'
 import { activeServices, assignRoles, checkProfiles, chooseProfiles } from '../compose/role.ts'
 import type { DeployInputs } from '../contract.ts'
 import { findDocument, readPlan, type LivePlan, type Migration, type OfflinePlan } from '../django/document.ts'
 import { approve, askHealth, planDeploy } from '../django/plan.ts'
 import { checkAll, DeployError } from '../errors.ts'
+import { checkDatabase, describe } from '../guard/database.ts'
+import { checkMounts, readMounts, type Mounts } from '../guard/mount.ts'
+import { checkPlace, projectIn } from '../guard/place.ts'
 import type { Made } from '../image/make.ts'
 import { measureImages } from '../image/measure.ts'
+import { candidateNames } from '../image/name.ts'
 import { group, show } from '../report/log.ts'
 import type { Report, ShownPlan } from '../report/report.ts'
 import { connect, type Connection } from '../server/connection.ts'
-import { explainProbe } from '../server/failure.ts'
+import { explainProbe, explainStage } from '../server/failure.ts'
 import { command } from '../server/follow.ts'
 import { checkArchitecture, checkServer, fact, look } from '../server/look.ts'
 import { currentRelease } from '../server/release.ts'
@@ -47,7 +52,13 @@ export async function deploy(inputs: DeployInputs, context: Context, report: Rep
   const server = await look(connection, assets.transaction.toString(), directory, askable(needs))
   checkServer(server, inputs.host.user)
   const current = currentRelease(server)
-  const name = chooseProjectName({ ...named, server: fact(current?.facts, 'project') })
+  const name = chooseProjectName({ ...named, server: fact(current?.facts, 'project') ?? projectIn(server) })
+  checkPlace(server, {
+    ...{ name, isNamed: inputs.project !== undefined, directory },
+    services: groups.flatMap((group) => group.services),
+    images: groups.flatMap((group) => candidateNames(group, groups, naming)),
+    ports: publishedPorts(project, Object.fromEntries(settings ?? [])),
+  })
   report.project = name
   report.previous = report.serving = current?.version
   info(`${name} in ${directory} on ${inputs.host.address}: ${current?.version ?? 'nothing'} serves`)
@@ -84,8 +95,16 @@ export async function deploy(inputs: DeployInputs, context: Context, report: Rep
     await stage(connection, directory, transaction.id, logins, show)
   })
 
-  // The plan, from the live database with the new image.
+  // What must not be lost, then the plan, from the live database with the new image.
+  checkMounts({
+    containers: server.containers.filter((container) => container.project === name),
+    mounts: await askMounts(connection, transaction),
+    ...{ managePath: made.django.managePath, django: made.django.target.group.services },
+  })
   const found = await group('Plan', () => askPlan(connection, transaction))
+  if (!inputs.force && found.kind === 'live') {
+    checkDatabase(server.database, found.database, 'deploy once with `force: true`')
+  }
   const same = !inputs.force && server.whole && fact(current?.facts, 'fingerprint') === release.fingerprint
   const plan = planDeploy(found, inputs.migrate, same, release.roles.jobs)
   report.plan = showPlan(plan.steps, found)
@@ -116,6 +135,7 @@ export async function deploy(inputs: DeployInputs, context: Context, report: Rep
 function releaseFiles(release: Release, facts: FactLines): SentFile[] {
   return [
     { path: 'release/compose.yaml', content: release.compose, mode: 0o600 },
+    { path: 'release/mounts.yaml', content: release.mounts, mode: 0o600 },
     ...writeFacts('release', facts),
     ...release.envFiles.map((file) => ({ ...file, path: `release/${file.path}` })),
     ...release.files,
@@ -171,6 +191,16 @@ function transactionFacts(id: string, inputs: DeployInputs, { runner }: Context)
 
 const seconds = (milliseconds: number): string => String(Math.ceil(milliseconds / 1000))
 
+/** Stops when a setting is missing; gives what the release would mount. */
+async function askMounts(
+  connection: Connection,
+  { directory, id }: { directory: string; id: string },
+): Promise<Mounts> {
+  const asked = await connection.reach(command(directory, id, 'check'))
+  if (asked.code !== 0) throw explainStage(asked)
+  return readMounts(findDocument(asked.stdout))
+}
+
 async function askPlan(
   connection: Connection,
   { directory, id }: { directory: string; id: string },
@@ -182,7 +212,7 @@ async function askPlan(
   const pending = plan.kind === 'live' ? plan.pending : plan.migrations
   info(
     plan.kind === 'live'
-      ? `database: ${plan.database}`
+      ? `database: ${describe(plan.database)}`
       : 'the database does not exist yet: every migration of the image will be applied',
   )
   info(pending.length === 0 ? 'no migrations are pending' : `${pending.length} migrations are pending`)

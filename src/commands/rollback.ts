@@ -1,14 +1,15 @@
 import { info } from '@actions/core'
 import { findDocument, readFitReport, readSettings } from '../django/document.ts'
 import { askHealth, planRollback } from '../django/plan.ts'
+import { checkDatabase } from '../guard/database.ts'
 import type { RollbackInputs } from '../contract.ts'
 import { group, show } from '../report/log.ts'
 import type { Report } from '../report/report.ts'
 import { connect, type Connection } from '../server/connection.ts'
-import { explainProbe, explainUnfit } from '../server/failure.ts'
+import { explainProbe, explainStage, explainUnfit } from '../server/failure.ts'
 import { requireProject } from '../server/find.ts'
 import { command } from '../server/follow.ts'
-import { checkServer } from '../server/look.ts'
+import { checkServer, type Server } from '../server/look.ts'
 import { chooseTarget, frontsOf, imagesOf, versionOf, type KeptRelease } from '../server/release.ts'
 import { incoming, planFiles, send, stage } from '../server/stage.ts'
 import { newId } from '../server/transaction.ts'
@@ -46,7 +47,7 @@ export async function rollback(inputs: RollbackInputs, context: Context, report:
   })
 
   const settings = await group(`Does ${target.version} fit the database`, () =>
-    checkFit(connection, transaction, target),
+    checkFit(connection, transaction, target, server),
   )
   const plan = planRollback(target.facts.get('jobs') ?? [])
   report.plan = { digest: plan.digest, steps: plan.steps, pending: [], unknown: [], drift: [] }
@@ -64,12 +65,16 @@ async function checkFit(
   connection: Connection,
   { directory, id }: { directory: string; id: string },
   target: KeptRelease,
+  server: Server,
 ): Promise<ReturnType<typeof readSettings>> {
+  const checked = await connection.reach(command(directory, id, 'check'))
+  if (checked.code !== 0) throw explainStage(checked)
   const asked = await connection.reach([...command(directory, id, 'plan'), 'fit'])
   const document = findDocument(asked.stdout)
   if (document && asked.code === 20) throw explainUnfit(document)
   if (!document || asked.code !== 0) throw explainProbe(asked.code, document, asked.stderr)
-  const { ahead } = readFitReport(document)
+  const { ahead, database } = readFitReport(document)
+  checkDatabase(server.database, database, `deploy ${target.version} again with \`force: true\``)
   info(
     ahead.length === 0
       ? `The database is as ${target.version} knows it.`

@@ -1,5 +1,5 @@
 import { posix } from 'node:path'
-import { isValues, textOf, valuesOf } from './document.ts'
+import { isValues, textOf, valuesOf, type Values } from './document.ts'
 import { interpolate, splitOutside } from './variable.ts'
 
 /** Something mounted into a container. The source of a bind mount is as written, variables included. */
@@ -49,4 +49,17 @@ export function covers(mount: Mount, path: string): boolean {
   if (mount.kind === 'tmpfs' || mount.kind === 'other') return false
   const target = posix.normalize(interpolate(mount.target) ?? mount.target).replace(/(.)\/$/, '$1')
   return path === target || path.startsWith(target === '/' ? '/' : `${target}/`)
+}
+
+/** A model with the mounts of every service and nothing else, so that the server can resolve them and show no secret. */
+export function onlyMounts(model: Values): Values {
+  const each = (key: string, keep: (values: Values) => Values): Values =>
+    Object.fromEntries(Object.entries(valuesOf(model[key])).map(([name, values]) => [name, keep(valuesOf(values))]))
+  return {
+    services: each('services', ({ volumes = [], volumes_from = [] }) => ({ image: 'none', volumes, volumes_from })),
+    volumes: each('volumes', ({ name, external }) => ({
+      ...(name === undefined ? {} : { name }),
+      ...(external === undefined ? {} : { external }),
+    })),
+  }
 }

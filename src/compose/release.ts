@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { stringify } from 'yaml'
 import type { EnvFile } from '../values.ts'
 import { canonical } from './document.ts'
+import { onlyMounts } from './mount.ts'
 import { pin } from './pin.ts'
 import type { Project } from './project.ts'
 import type { Repository } from './repository.ts'
@@ -30,6 +31,8 @@ export type ReleaseFacts = {
 export type Release = {
   /** Text of compose.yaml: the same for the same input, byte for byte. */
   compose: string
+  /** Text of mounts.yaml: what the repository wants to be mounted. */
+  mounts: string
   roles: Roles
   images: ReadonlyMap<string, string>
   env: 'shipped' | 'server'
@@ -62,6 +65,7 @@ export function makeRelease(facts: ReleaseFacts): Release {
   const active = [...roles.replaced.map(({ service }) => service), ...roles.data, ...roles.others]
   return {
     compose,
+    mounts: stringify(onlyMounts(model), { aliasDuplicateObjects: false, version: '1.1' }),
     roles,
     images,
     env: envPaths.includes('.env') ? 'shipped' : 'server',

@@ -17,12 +17,14 @@ export type Settings = {
   proxySslHeader: readonly [string, string] | undefined
 }
 
+/** Which database it is; `system` is its server's own identity, where an ordinary user may ask for it. */
+export type Database = { vendor: string; system: string | undefined; host: string; name: string; empty: boolean }
+
 /** The probe's view of the live database with the new image. */
 export type LivePlan = {
   kind: 'live'
   settings: Settings
-  database: string
-  empty: boolean
+  database: Database
   pending: readonly Pending[]
   unknown: readonly string[]
   drift: readonly string[]
@@ -51,7 +53,7 @@ export type HttpReport = {
 }
 
 /** What does not fit between some code's models and the database. */
-export type FitReport = { problems: readonly string[]; ahead: readonly string[] }
+export type FitReport = { problems: readonly string[]; ahead: readonly string[]; database: Database | undefined }
 
 /** The probe's own words about why it failed. */
 export type ProbeError = { kind: string; message: string; detail: string | undefined }
@@ -79,12 +81,10 @@ export function readPlan(document: Json): LivePlan | OfflinePlan {
     const migrations = records(document['migrations']).map(readMigration)
     return { kind: 'offline', settings, migrations, digest: text(document['digest']) }
   }
-  const database = record(document['database'])
   return {
     kind: 'live',
     settings,
-    database: [database['vendor'], database['host'], database['name']].filter((part) => part).join(' '),
-    empty: database['empty'] === true,
+    database: databaseOf(record(document['database'])),
     pending: records(document['pending']).map((pending) => ({
       ...readMigration(pending),
       atomic: pending['atomic'] !== false,
@@ -112,6 +112,22 @@ export function readRows(document: Json): readonly Row[] {
       .map(readMigration)
       .map(({ app, name }): Row => ({ name: `${app}.${name}`, state: 'pending' })),
   ]
+}
+
+/** The database that a document of the probe names. */
+export function readDatabase(document: Json | undefined): Database | undefined {
+  const database = document?.['database']
+  return isRecord(database) ? databaseOf(database) : undefined
+}
+
+function databaseOf(database: Json): Database {
+  return {
+    vendor: text(database['vendor']),
+    system: optionalText(database['system']),
+    host: text(database['host']),
+    name: text(database['name']),
+    empty: database['empty'] === true,
+  }
 }
 
 export function readMigrateReport(document: Json): MigrateReport {
@@ -142,6 +158,7 @@ export function readFitReport(document: Json): FitReport {
   return {
     problems: records(document['problems']).map((problem) => text(problem['text'])),
     ahead: texts(document['ahead']),
+    database: readDatabase(document),
   }
 }
 

@@ -1,5 +1,7 @@
+import { findDocument, readDatabase, type Database } from '../django/document.ts'
 import { codeOf, DeployError } from '../errors.ts'
 import type { Connection } from './connection.ts'
+import { readContainer, type Container } from './container.ts'
 import { explainExit } from './exit.ts'
 
 /** Facts of a release or plan by name; each is the list of its lines. */
@@ -18,6 +20,10 @@ export type Server = {
   missing: readonly string[]
   /** The user whose processes end with the login that started them; nothing can be begun there. */
   endsWithLogin: string | undefined
+  /** Those of every Compose project on the server. */
+  containers: readonly Container[]
+  /** The directory's absolute path, in each way that it can be written; none when it is not there. */
+  folders: readonly string[]
   /** Directories beside this one that hold a project of ours. */
   projects: readonly string[]
   /** Those of the files that were asked for. */
@@ -33,6 +39,8 @@ export type Server = {
   releases: ReadonlyMap<string, Facts>
   /** Ids of releases that were committed, in the order of their last commit. */
   served: readonly string[]
+  /** The database that the last transaction that committed has seen. */
+  database: Database | undefined
   /** Ids of transactions; those in `open` have not ended. */
   plans: readonly string[]
   open: readonly string[]
@@ -91,6 +99,8 @@ export function parseLook(text: string): Server | undefined {
     freeDisk: toNumber(one('disk')),
     missing: all('missing'),
     endsWithLogin: one('ends-with-login'),
+    containers: all('container').map(readContainer),
+    folders: [...new Set(all('folder'))],
     projects: all('project'),
     files: all('file'),
     settings: all('setting'),
@@ -101,6 +111,7 @@ export function parseLook(text: string): Server | undefined {
     previous: one('previous'),
     releases: new Map(all('release').map((id) => [id, factsOf(id, all('fact'))])),
     served: all('served'),
+    database: readDatabase(findDocument(one('database') ?? '')),
     plans: all('plan'),
     open: all('open'),
   }

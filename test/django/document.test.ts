@@ -76,8 +76,7 @@ describe('readPlan', () => {
         sslRedirect: true,
         proxySslHeader: ['HTTP_X_FORWARDED_PROTO', 'https'],
       },
-      database: 'postgresql db todo',
-      empty: false,
+      database: { vendor: 'postgresql', system: undefined, host: 'db', name: 'todo', empty: false },
       pending: [
         {
           ...{ app: 'todo', name: '0002_due', source: 'ab', atomic: false },
@@ -104,7 +103,10 @@ describe('readPlan', () => {
     const plan = readPlan(
       document({ verb: 'plan', database: { vendor: 'sqlite', host: '', name: '/data/db.sqlite3', empty: true } }),
     )
-    expect(plan).toMatchObject({ database: 'sqlite /data/db.sqlite3', empty: true, pending: [] })
+    expect(plan).toMatchObject({
+      database: { vendor: 'sqlite', system: undefined, host: '', name: '/data/db.sqlite3', empty: true },
+      pending: [],
+    })
   })
 
   test('takes an operation for irreversible and a migration for atomic unless it is said', () => {

@@ -9,8 +9,7 @@ const live = (...pending: Pending[]): LivePlan => ({
   ...{
     kind: 'live',
     settings,
-    database: 'postgresql db todo',
-    empty: false,
+    database: { vendor: 'postgresql', system: undefined, host: 'db', name: 'todo', empty: false },
     pending,
     unknown: [],
     drift: [],

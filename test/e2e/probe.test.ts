@@ -118,7 +118,7 @@ describe('plan', () => {
         host: `127.0.0.1:${world.postgres.env.PGPORT}`,
         name: 'base',
         empty: false,
-        identity: expect.stringMatching(/^postgresql\|\d+\|127\.0\.0\.1:\d+\|base$/),
+        system: expect.stringMatching(/^\d+$/),
       },
       unknown: [],
       conflicts: {},

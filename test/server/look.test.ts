@@ -8,6 +8,9 @@ home /home/deploy
 docker 26.1.5+dfsg1 amd64
 compose 2.26.1-4
 disk 41943040
+container ["c1","todo","web","/home/deploy/deploy/todo","/home/deploy/deploy/todo/.deploy/releases/v2-18-1/compose.yaml","",true,"sha256:aa","ghcr.io/o/r@sha256:bb",[],{}]
+folder /home/deploy/deploy/todo
+folder /home/deploy/deploy/todo
 project /home/deploy/deploy/shop
 project /home/deploy/deploy/todo
 file .env
@@ -30,6 +33,7 @@ fact v2-18-1 url https://example.org/runs/18 of today
 fact v2-18-1 note
 served v1-17-1
 served v2-18-1
+database {"deploy-django": 1, "verb": "verify", "database": {"vendor": "postgresql", "system": "77", "host": "db:", "name": "todo", "empty": false}}
 plan v1-17-1
 plan v2-18-1
 plan rollback-v1-19-1
@@ -49,6 +53,8 @@ describe('parseLook', () => {
       freeDisk: 41_943_040,
       missing: [],
       endsWithLogin: undefined,
+      containers: [expect.objectContaining({ id: 'c1', service: 'web', running: true })],
+      folders: ['/home/deploy/deploy/todo'],
       projects: ['/home/deploy/deploy/shop', '/home/deploy/deploy/todo'],
       files: ['.env', '../shared.env'],
       settings: ['SECRET_KEY', 'PORT'],
@@ -76,6 +82,7 @@ describe('parseLook', () => {
         ],
       ]),
       served: ['v1-17-1', 'v2-18-1'],
+      database: { vendor: 'postgresql', system: '77', host: 'db:', name: 'todo', empty: false },
       plans: ['v1-17-1', 'v2-18-1', 'rollback-v1-19-1'],
       open: ['rollback-v1-19-1'],
     })
@@ -87,6 +94,7 @@ describe('parseLook', () => {
       ...{ freeDisk: undefined, missing: ['docker', 'flock'], endsWithLogin: undefined, projects: [] },
       ...{ format: undefined, current: undefined, files: [], settings: [], profiles: undefined },
       ...{ whole: false, previous: undefined, releases: new Map(), served: [], plans: [], open: [] },
+      ...{ containers: [], folders: [], database: undefined },
     })
   })
 

@@ -131,12 +131,66 @@ describe.each(SHELLS)('under %s', (shell) => {
     })
   })
 
+  describe('check', () => {
+    async function checkOf(world: World, staged: Staged): Promise<Finished> {
+      expect(await stage(world, staged)).toMatchObject({ code: 0 })
+      return call(world, 'check', [staged.id])
+    }
+    const wanting = (wants: object): Staged => deployOf('v1', 1, ['core.0001'], wants)
+
+    test('an env file that is nowhere ends with 34', async () => {
+      const staged = { ...v1, releaseFacts: { ...v1.releaseFacts, 'env-files': ['.env', 'with space/.env.db'] } }
+      const world = await newWorld()
+      await writeFile(join(world.directory, '.env'), '')
+      expect(await checkOf(world, staged)).toMatchObject({ code: 34, stderr: 'deploy-django: with space/.env.db\n' })
+    })
+
+    test('what Compose refuses ends with 35, on one line and without its warnings', async () => {
+      const world = await newWorld()
+      const checked = await checkOf(world, wanting({ 'x-required': ['${TAG}'], 'x-variables': ['${OTHER}'] }))
+      expect(checked).toMatchObject({ code: 35 })
+      expect(checked.stderr).toMatch(/^deploy-django: error while .* required variable TAG is missing a value \n$/)
+    })
+
+    test('variables that are set nowhere end with 36; the env that came with the release is read before the own one', async () => {
+      const world = await newWorld()
+      await writeFile(join(world.directory, '.env'), 'A=1\n')
+      const wants = wanting({ 'x-variables': ['${A}', '${B}', '${C}'] })
+      expect(await checkOf(world, wants)).toMatchObject({ code: 36, stderr: 'deploy-django: B C \n' })
+      const other = await newWorld()
+      await writeFile(join(other.directory, '.env'), 'A=1\n')
+      expect(await checkOf(other, { ...wants, env: 'B=1\nC=1\n' })).toMatchObject({
+        code: 36,
+        stderr: 'deploy-django: A \n',
+      })
+    })
+
+    test('a dollar sign in a value of an env file ends with 51; what stands behind it may be a secret and is not shown', async () => {
+      const world = await newWorld()
+      const checked = await checkOf(world, wanting({ 'x-variables': ['secret'] }))
+      expect(checked).toMatchObject({ code: 51, stderr: 'deploy-django: a value in an env file has a dollar sign\n' })
+    })
+
+    test('says nothing about mounts of a release that does not, and what Compose makes of them for one that does', async () => {
+      const world = await newWorld()
+      expect(await checkOf(world, v1)).toEqual({ code: 0, stdout: '', stderr: '' })
+      await writeFile(
+        join(world.directory, '.deploy/releases/v1-1-1/mounts.yaml'),
+        '{"services":{"web":{"image":"none"}}}',
+      )
+      expect(await call(world, 'check', [v1.id])).toEqual({
+        code: 0,
+        stdout: '{"deploy-django": 1, "verb": "mounts", "model": {"services": {"web": {"image": "none"}}}}\n',
+        stderr: '',
+      })
+    })
+  })
+
   describe('plan', () => {
     async function planOf(world: World, staged: Staged, verb = 'plan'): Promise<Finished> {
       expect(await stage(world, staged)).toMatchObject({ code: 0 })
       return call(world, 'plan', [staged.id, verb])
     }
-    const wanting = (wants: object): Staged => deployOf('v1', 1, ['core.0001'], wants)
 
     test('asks the image alone before the first deploy, the database when there is one', async () => {
       const world = await newWorld()
@@ -151,43 +205,10 @@ describe.each(SHELLS)('under %s', (shell) => {
       expect((await call(world, 'plan', ['v3-3-1', 'fit'])).stdout).toContain('"verb": "fit"')
     })
 
-    test('an env file that is nowhere ends with 34', async () => {
-      const staged = { ...v1, releaseFacts: { ...v1.releaseFacts, 'env-files': ['.env', 'with space/.env.db'] } }
-      const world = await newWorld()
-      await writeFile(join(world.directory, '.env'), '')
-      expect(await planOf(world, staged)).toMatchObject({ code: 34, stderr: 'deploy-django: with space/.env.db\n' })
-    })
-
-    test('what Compose refuses ends with 35, on one line and without its warnings', async () => {
-      const world = await newWorld()
-      const planned = await planOf(world, wanting({ 'x-required': ['${TAG}'], 'x-variables': ['${OTHER}'] }))
-      expect(planned).toMatchObject({ code: 35 })
-      expect(planned.stderr).toMatch(/^deploy-django: error while .* required variable TAG is missing a value \n$/)
-    })
-
-    test('variables that are set nowhere end with 36; the env that came with the release is read before the own one', async () => {
-      const world = await newWorld()
-      await writeFile(join(world.directory, '.env'), 'A=1\n')
-      const wants = wanting({ 'x-variables': ['${A}', '${B}', '${C}'] })
-      expect(await planOf(world, wants)).toMatchObject({ code: 36, stderr: 'deploy-django: B C \n' })
-      const other = await newWorld()
-      await writeFile(join(other.directory, '.env'), 'A=1\n')
-      expect(await planOf(other, { ...wants, env: 'B=1\nC=1\n' })).toMatchObject({
-        code: 36,
-        stderr: 'deploy-django: A \n',
-      })
-    })
-
-    test('a dollar sign in a value of an env file ends with 51; what stands behind it may be a secret and is not shown', async () => {
-      const world = await newWorld()
-      const planned = await planOf(world, wanting({ 'x-variables': ['secret'] }))
-      expect(planned).toMatchObject({ code: 51, stderr: 'deploy-django: a value in an env file has a dollar sign\n' })
-    })
-
     test('what is not deployed yet, on a server where Docker is silent, is no answer', async () => {
       const world = await newWorld()
       expect(await stage(world, v1)).toMatchObject({ code: 0 })
-      await writeFile(join(world.root, 'docker/points'), JSON.stringify({ mode: 'away', at: 3, calls: 9 }))
+      await writeFile(join(world.root, 'docker/points'), JSON.stringify({ mode: 'away', at: 1, calls: 9 }))
       expect((await call(world, 'plan', [v1.id, 'plan'])).code).not.toBe(0)
     })
   })

@@ -7,21 +7,33 @@ live with), x-health (bad), x-check (its health command), x-exits (a code), x-po
 x-variables and x-required (names that its text uses).
 """
 import json
+import os
 import sys
 
 from state import create, demand_free, fail, find, pending, start, stop
 
 
 def obey(call, words):
-    options = {}
+    options, files = {}, []
     while words[0].startswith("-"):
         options[words[0]] = words[1]
+        files += [words[1]] if words[0] == "-f" else []
         words = words[2:]
     if words[0] == "version":
         return print("2.26.1")
-    services = json.loads(call.read(options["-f"]))["services"]
+    services = {}
+    for file in files:
+        for name, spec in json.loads(call.read(file))["services"].items():
+            services[name] = dict(services.get(name, {}), **spec)
+    missing = [name for name in words[1:] if words[0] == "config" and name[0] != "-" and name != "json" and name not in services]
+    if missing:
+        fail("no such service: " + missing[0])
+    if words[:2] == ["config", "-q"]:
+        return config(services, call.read(options["--env-file"]) if "--env-file" in options else "")
     if words[0] == "config":
-        return config(services, call.read(options["--env-file"]))
+        return print(json.dumps({"services": {name: services[name] for name in services if name in words or "--format" in words}}))
+    folder = options["--project-directory"]
+    call.labels = {"project.working_dir": folder, "project.config_files": ",".join(os.path.join(folder, file) for file in files)}
     if "--no-deps" not in words:
         fail("stand-in: without --no-deps Compose may touch the database", 99)
     return {"up": up, "run": run}[words[0]](call, options["-p"], services, words[1:])
@@ -75,7 +87,7 @@ def converge(call, project, name, spec, count, flags):
                 fail("Error response from daemon: No such image: " + spec["image"])
             facts["images"][spec["image"]] = facts["registry"][spec["image"]]
         existing = containers_of(facts, project, [name])
-        new = {"project": project, "service": name, "oneoff": "False", "spec": spec, "hash": json.dumps(spec), "image": facts["images"][spec["image"]]}
+        new = {"project": project, "service": name, "oneoff": "False", "spec": spec, "hash": json.dumps(spec), "image": facts["images"][spec["image"]], "labels": call.labels}
     # Those that differ come first, and it is the last ones that are too many: with a leftover, that is the running one.
     outdated = [old for old in existing if "--force-recreate" in flags or "--no-recreate" not in flags and old["hash"] != new["hash"]]
     existing.sort(key=lambda each: each not in outdated)

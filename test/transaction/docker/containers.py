@@ -47,8 +47,14 @@ def render(template, container):
         "{{.Image}}": container["image"], "{{.Config.Image}}": spec["image"],
         HEALTH: ("unhealthy" if spec.get("x-health") == "bad" else "healthy") if "x-check" in spec else "-",
         "{{json .Config.Healthcheck}}": json.dumps(spec.get("x-check", [])), '{{"\\x1f"}}': "\x1f",
+        "{{json .Id}}": json.dumps(container["id"]), "{{json .State.Running}}": json.dumps(container["state"] == "running"),
+        "{{json .Image}}": json.dumps(container["image"]), "{{json .Config.Image}}": json.dumps(spec["image"]),
+        "{{json .Mounts}}": json.dumps(spec.get("x-mounts", [])), "{{json .HostConfig.PortBindings}}": "{}",
         CHECK: "".join(word + "\x1f" for word in spec.get("x-check", [])), TIMES: "1000000000 500000000 3" if "x-check" in spec else "",
     }
+    labels = dict(container["labels"], project=container["project"], service=container["service"])
+    for name in ("project", "service", "project.working_dir", "project.config_files", "project.environment_file"):
+        values['{{json (index .Config.Labels "com.docker.compose.%s")}}' % name] = json.dumps(labels.get(name, ""))
     for each in sorted(values, key=len, reverse=True):
         template = template.replace(each, values[each])
     if "{{" in template:
@@ -59,9 +65,9 @@ def render(template, container):
 def ps(facts, words):
     filters = [word[6:] if word.startswith("label=") else word for index, word in enumerate(words) if words[index - 1] == "--filter"]
     for each in facts["containers"]:
-        true = ["com.docker.compose.project=" + each["project"], "com.docker.compose.oneoff=" + each["oneoff"], "name=^%s$" % each["name"]]
+        true = ["com.docker.compose.project", "com.docker.compose.project=" + each["project"], "com.docker.compose.oneoff=" + each["oneoff"], "name=^%s$" % each["name"]]
         if set(filters) <= set(true):
-            print(render(option(words, "--format"), each))
+            print(render(option(words, "--format") or "{{.ID}}", each))
 
 
 def inspect(facts, words):
@@ -180,7 +186,10 @@ def image(facts, words):
 
 
 def tag(facts, words):
-    facts["images"][words[1]] = facts["images"][words[0]]
+    known = facts["images"].get(words[0], words[0])
+    if known not in facts["images"].values():
+        fail("Error response from daemon: No such image: " + words[0])
+    facts["images"][words[1]] = known
 
 
 def untag(facts, words):

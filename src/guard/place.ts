@@ -1,0 +1,81 @@
+import { DeployError } from '../errors.ts'
+import type { Container } from '../server/container.ts'
+import { fact, type Server } from '../server/look.ts'
+import { currentRelease } from '../server/release.ts'
+
+/** What is about to be deployed, and where. */
+export type Wanted = {
+  name: string
+  /** Whether the input `project` says so: then a stack of the same images under another name is meant to be another one. */
+  isNamed: boolean
+  directory: string
+  /** The services that are built here, and the repositories that their images may be pushed to. */
+  services: readonly string[]
+  images: readonly string[]
+  /** Published on the server, as far as that is known before the server has filled in its variables. */
+  ports: readonly number[]
+}
+
+/** The project that runs in our directory: the only one, whoever started it. */
+export function projectIn(server: Server): string | undefined {
+  const names = new Set(server.containers.filter((each) => isHere(server, each)).map(({ project }) => project))
+  const [only, ...others] = names
+  return others.length === 0 ? only : undefined
+}
+
+/** Stops when a stack that seems to be this project runs under another name or in another folder. */
+export function checkPlace(server: Server, wanted: Wanted): void {
+  const known = fact(currentRelease(server)?.facts, 'project')
+  if (known !== undefined && known !== wanted.name) throw elsewhere(server, wanted, known, undefined, 'its releases')
+  const named = server.containers.filter(({ project }) => project === wanted.name)
+  if (named.some((each) => isHere(server, each))) return
+  const [stray] = named
+  if (stray) throw elsewhere(server, wanted, stray.project, stray.folder, 'its containers')
+  const here = server.containers.find((each) => isHere(server, each))
+  if (here) throw elsewhere(server, wanted, here.project, undefined, 'its containers')
+  if (known !== undefined) return
+  for (const [name, stack] of Map.groupBy(server.containers, ({ project }) => project)) {
+    const evidence = resemblance(stack, wanted)
+    if (evidence !== undefined) throw elsewhere(server, wanted, name, stack[0]?.folder, evidence)
+  }
+}
+
+function isHere(server: Server, { folder }: Container): boolean {
+  return server.folders.includes(folder)
+}
+
+/** The same services alone prove nothing: every second project has `web` and `db`. */
+function resemblance(stack: readonly Container[], { isNamed, services, images, ports }: Wanted): string | undefined {
+  if (!services.every((name) => stack.some(({ service }) => service === name))) return undefined
+  const same = `the services ${services.join(', ')}`
+  const port = ports.find((wanted) =>
+    stack.some((each) => services.includes(each.service) && each.ports.includes(wanted)),
+  )
+  if (port !== undefined) return `${same}, and the port ${port}`
+  const image = isNamed ? undefined : images.find((name) => stack.some((each) => repositoryOf(each.imageName) === name))
+  return image === undefined ? undefined : `${same}, and the image ${image}`
+}
+
+function repositoryOf(image: string): string {
+  return image.replace(/@.*$/, '').replace(/:[^:/]*$/, '')
+}
+
+function elsewhere(
+  { home }: Server,
+  wanted: Wanted,
+  project: string,
+  folder: string | undefined,
+  evidence: string,
+): DeployError {
+  const directory = folder?.startsWith(`${home}/`) ? folder.slice(home.length + 1) : folder
+  const lines = [
+    ...(project === wanted.name ? [] : [`project: ${project}`]),
+    ...(directory === undefined ? [] : [`directory: ${directory}`]),
+  ]
+  return new DeployError('project-elsewhere', {
+    what: `This project seems to run on the server already: as ${project} in ${directory ?? wanted.directory}`,
+    seen: `${evidence}; this deployment would be ${wanted.name} in ${wanted.directory}`,
+    why: 'under another name or in another folder it would begin with empty volumes, beside or instead of what runs',
+    fix: `add to the step:\n${lines.join('\n')}\nor, if it is another project, give this one a name, folder and ports of its own`,
+  })
+}
