@@ -15,6 +15,7 @@ const parts = [
   new URL('./server/transaction/session.sh', import.meta.url),
   new URL('./server/transaction/engine.sh', import.meta.url),
   new URL('./server/transaction/ready.sh', import.meta.url),
+  new URL('./server/transaction/adopt.sh', import.meta.url),
   new URL('./server/transaction/migrate.sh', import.meta.url),
   new URL('./server/transaction/swap.sh', import.meta.url),
   new URL('./server/transaction/health.sh', import.meta.url),

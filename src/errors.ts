@@ -27,6 +27,7 @@ export const codes = {
   'project-elsewhere': 'the project seems to run on the server already, under another name or in another folder',
   'mount-changed': 'what a container has mounted now would come from elsewhere or from nowhere',
   'database-changed': 'the settings lead to another database, or to an empty one',
+  'adoption-failed': 'the stack that runs cannot be kept as a release',
   'variable-missing': 'the Compose file uses a variable that is set nowhere',
   'env-file-missing': 'the Compose file names an env file that is neither shipped nor on the server',
   'database-not-up': 'the database does not answer yet',

@@ -20,6 +20,8 @@ export type Shape = AsyncDisposable & {
   workspace: string
   /** Makes the next commit with these files. `@PORT@`, `@NAME@` and `@REGISTRY@` in them are filled in. */
   write(files: Files): Promise<void>
+  /** Puts such files into a folder of the server, as somebody would by hand. */
+  place(folder: string, files: Files): Promise<void>
   deploy(version: string, inputs?: Record<string, string>): Promise<ActionRun>
   rollback(inputs?: Record<string, string>): Promise<ActionRun>
   /** Text of the site's first page and a header of its answer. */
@@ -121,6 +123,12 @@ export async function makeShape(files: Files, on?: Server): Promise<Shape> {
     name,
     workspace,
     write,
+    async place(folder, placed) {
+      const script = 'mkdir -p "$(dirname "$1")" && cat >"$1"'
+      for (const [path, text] of Object.entries(placed)) {
+        output(path, await server.exec(['sh', '-c', script, 'place', `${folder}/${path}`], { stdin: fill(text) }))
+      }
+    },
     async deploy(version, inputs = {}) {
       const { username, password } = world.registry
       const login = { 'registry-username': username, 'registry-password': password }

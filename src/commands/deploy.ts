@@ -7,7 +7,7 @@ import { makeRelease, type Release } from '../compose/release.ts'
 import { activeServices, assignRoles, checkProfiles, chooseProfiles } from '../compose/role.ts'
 import type { DeployInputs } from '../contract.ts'
 import { findDocument, readPlan, type LivePlan, type Migration, type OfflinePlan } from '../django/document.ts'
-import { approve, askHealth, planDeploy } from '../django/plan.ts'
+import { adopting, approve, askHealth, planDeploy } from '../django/plan.ts'
 import { checkAll, DeployError } from '../errors.ts'
 import { checkDatabase, describe } from '../guard/database.ts'
 import { checkMounts, readMounts, type Mounts } from '../guard/mount.ts'
@@ -17,6 +17,7 @@ import { measureImages } from '../image/measure.ts'
 import { candidateNames } from '../image/name.ts'
 import { group, show } from '../report/log.ts'
 import type { Report, ShownPlan } from '../report/report.ts'
+import { planAdoption } from '../server/adoption.ts'
 import { connect, type Connection } from '../server/connection.ts'
 import { explainProbe, explainStage } from '../server/failure.ts'
 import { command } from '../server/follow.ts'
@@ -85,11 +86,16 @@ export async function deploy(inputs: DeployInputs, context: Context, report: Rep
     ...{ id: transaction.id, envFile: inputs.envFile, envFiles: inputs.envFiles, profiles: inputs.profiles },
   })
   release.notes.forEach((note) => info(note))
+  const adoption = planAdoption({
+    ...{ server, name, roles, named: [...project.services.keys()] },
+    ...{ manage: inputs.manage, time: new Date() },
+  })
   await group(`Stage ${transaction.id}`, async () => {
     const facts = releaseFacts(release, made, inputs, context, name)
     const sent = [
       ...releaseFiles(release, facts),
-      ...planFiles('plan', assets, transactionFacts(transaction.id, inputs, context)),
+      ...planFiles('plan', assets, { ...transactionFacts(transaction.id, inputs, context), ...adoption?.facts }),
+      ...(adoption?.files ?? []),
     ]
     await send(run, connection, incoming(directory, transaction.id), sent, folder)
     await stage(connection, directory, transaction.id, logins, show)
@@ -107,7 +113,8 @@ export async function deploy(inputs: DeployInputs, context: Context, report: Rep
   }
   const same = !inputs.force && server.whole && fact(current?.facts, 'fingerprint') === release.fingerprint
   const plan = planDeploy(found, inputs.migrate, same, release.roles.jobs)
-  report.plan = showPlan(plan.steps, found)
+  const steps = adoption ? adopting(plan.steps) : plan.steps
+  report.plan = showPlan(steps, found)
   if (inputs.migrate === 'none' && plan.pending.length > 0) warning(unapplied(plan.pending))
   if (inputs.planDigest !== undefined && inputs.planDigest !== plan.digest)
     throw otherPlan(inputs.planDigest, plan.digest)
@@ -121,14 +128,11 @@ export async function deploy(inputs: DeployInputs, context: Context, report: Rep
     release.roles.fronts.map(({ service, port }) => [service, port]),
     found.settings,
   )
-  await walk(
-    connection,
-    context,
-    transaction,
-    { steps: plan.steps, approved: approve(plan.pending), http },
-    server,
-    report,
-  )
+  if (adoption) {
+    report.previous = report.serving = adoption.id
+    info(`What runs was started by hand; it is kept as ${adoption.id}, to which a rollback can go`)
+  }
+  await walk(connection, context, transaction, { steps, approved: approve(plan.pending), http }, server, report)
   report.outcome = plan.kind === 'unchanged' ? 'unchanged' : 'deployed'
 }
 

@@ -5,6 +5,7 @@ import type { LivePlan, Migration, OfflinePlan, Settings } from './document.ts'
 export type Step =
   | 'recover'
   | 'fence'
+  | 'adopt'
   | 'data'
   | 'replan'
   | 'migrate'
@@ -50,6 +51,11 @@ export function planDeploy(
     pending,
     digest,
   }
+}
+
+/** The same steps with the adoption of what runs, before anything is done to it. */
+export function adopting(steps: readonly Step[]): readonly Step[] {
+  return steps.flatMap((step) => (step === 'fence' ? [step, 'adopt' as const] : [step]))
 }
 
 /** The plan of a code-only rollback: the schema stays, so the old code must fit it. */

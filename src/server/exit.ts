@@ -214,6 +214,17 @@ const explanations: Readonly<Record<number, Explanation>> = {
     why: '`KillUserProcesses=yes` in /etc/systemd/logind.conf, and the user does not linger or has no user manager',
     fix: 'on the server, as root: loginctl enable-linger USER (with the packages libpam-systemd and dbus-user-session); or set KillUserProcesses=no and restart systemd-logind',
   },
+  56: {
+    code: 'adoption-failed',
+    what: 'The Compose file that the running stack was started with is gone, so there would be no way back to it',
+    fix: 'bring the file back, or stop the stack on the server; its volumes stay',
+  },
+  57: {
+    code: 'adoption-failed',
+    what: 'Docker Compose cannot read the files that the running stack was started with, so there would be no way back to it',
+    why: 'they were changed since then, or their variables come from a shell',
+    fix: 'mend them until `docker compose config` succeeds in that folder on the server',
+  },
   64: {
     code: 'internal',
     what: 'The script on the server was asked for something that it does not know',

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals'
 import { readAssets } from '../../src/assets.ts'
 import type { LivePlan, Migration, OfflinePlan, Pending, Settings } from '../../src/django/document.ts'
-import { approve, askHealth, headersFor, planDeploy, planRollback, type Step } from '../../src/django/plan.ts'
+import { adopting, approve, askHealth, headersFor, planDeploy, planRollback, type Step } from '../../src/django/plan.ts'
 
 const settings: Settings = { allowedHosts: [], sslRedirect: false, proxySslHeader: undefined }
 const due: Pending = { app: 'todo', name: '0002_due', source: 'ab', atomic: true, operations: [] }
@@ -52,6 +52,10 @@ describe('planDeploy', () => {
     expect(planDeploy(live(due), 'auto', false, [])).toMatchObject({ pending: [due], digest: 'dd' })
     expect(planDeploy(offline, 'auto', false, [])).toMatchObject({ pending: [initial], digest: 'ee' })
   })
+})
+
+test('adopting keeps what runs before anything is done to it', () => {
+  expect(adopting(planDeploy(live(), 'auto', false, []).steps)).toEqual(['recover', 'fence', 'adopt', 'data', ...swap])
 })
 
 test('planRollback asks whether the old code fits, and never migrates', () => {

@@ -1,6 +1,7 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { run, type Finished } from '../../src/process.ts'
+import type { Adoption } from '../../src/server/adoption.ts'
 import { endOf } from './journal.ts'
 import { imageOf, script, type Service, type World } from './world.ts'
 
@@ -15,6 +16,7 @@ export type Staged = {
   env?: string
   files?: Readonly<Record<string, string>>
   http?: boolean
+  adoption?: Adoption | undefined
 }
 
 export const DEPLOY = 'recover fence data replan migrate swap proxy health verify commit prune'.split(' ')
@@ -71,6 +73,13 @@ export function deployOf(version: string, run: number, rows: readonly string[], 
   }
 }
 
+/** The same deploy over a stack that was started by hand. */
+export function over(adoption: Adoption | undefined, staged: Staged): Staged {
+  return adoption
+    ? { ...staged, adoption, steps: staged.steps.flatMap((step) => (step === 'fence' ? [step, 'adopt'] : [step])) }
+    : staged
+}
+
 /** A rollback to a release that is there. */
 export function rollbackTo(target: string, run: number): Staged {
   return {
@@ -111,6 +120,9 @@ export async function upload(world: World, staged: Staged): Promise<void> {
   }
   for (const [name, value] of Object.entries(facts))
     await write(`plan/facts/${name}`, value === '' || value.endsWith('\n') ? value : `${value}\n`)
+  for (const [name, items] of Object.entries(staged.adoption?.facts ?? {}))
+    await write(`plan/facts/${name}`, lines(items))
+  for (const { path, content } of staged.adoption?.files ?? []) await write(path, content.toString())
 }
 
 export async function stage(world: World, staged: Staged, stdin = ''): Promise<Finished> {

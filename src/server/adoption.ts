@@ -1,0 +1,100 @@
+import type { Roles } from '../compose/role.ts'
+import { isOurs, type Container } from './container.ts'
+import type { Server } from './look.ts'
+import { writeFacts, type FactLines, type SentFile } from './stage.ts'
+
+/** What runs by hand and will be a release: its id, and what the step `adopt` needs of it in the plan. */
+export type Adoption = { id: string; facts: FactLines; files: readonly SentFile[] }
+
+/** What decides whether and how a stack is adopted. */
+export type AdoptionFacts = {
+  server: Server
+  /** The Compose project's name. */
+  name: string
+  /** Of the release that comes over it, and all services that its Compose file names. */
+  roles: Roles
+  named: readonly string[]
+  manage: readonly string[]
+  time: Date
+}
+
+/** The adoption of the stack that runs under this name and was started by hand; undefined when there is none. */
+export function planAdoption(facts: AdoptionFacts): Adoption | undefined {
+  const { server, name, time } = facts
+  // A release of ours is what serves; what was done by hand since then is not kept.
+  if (server.current !== undefined && !server.current.startsWith('adopted-')) return undefined
+  const stack = server.containers.filter((each) => each.project === name && !isOurs(each))
+  const app = appOf(stack, facts)
+  const first = app.find(({ running }) => running)
+  if (!first) return undefined
+  const id = `adopted-${time.toISOString().slice(0, 19).replaceAll(/[-:]/g, '')}`
+  // Of several containers a running one decides.
+  const images = new Map(
+    stack.toSorted((a, b) => Number(a.running) - Number(b.running)).map(({ service, image }) => [service, image]),
+  )
+  const pins = Object.fromEntries(
+    [...images.keys()].map((service) => [service, { image: tagOf(name, id, service), pull_policy: 'never' }]),
+  )
+  return {
+    id,
+    facts: {
+      adopt: [id, server.current ?? '-'],
+      'adopt-images': [...images].map(([service, image]) => `${service} ${image}`),
+      'adopt-files': first.files,
+      'adopt-env-files': first.envFiles,
+    },
+    files: [
+      ...writeFacts('plan/adopted', releaseFacts(id, app, stack, facts)),
+      { path: 'plan/adopted/pins.yaml', content: JSON.stringify({ services: pins }), mode: 0o600 },
+    ],
+  }
+}
+
+/** What the release replaces, and what runs of the same image although the new Compose file does not name it any more. */
+function appOf(stack: readonly Container[], { roles, named }: AdoptionFacts): readonly Container[] {
+  const replaced = roles.replaced.map(({ service }) => service)
+  const images = stack.filter(({ service }) => replaced.includes(service)).map(({ image }) => image)
+  return stack.filter(
+    ({ service, image, running }) =>
+      replaced.includes(service) || (running && !named.includes(service) && images.includes(image)),
+  )
+}
+
+function releaseFacts(
+  id: string,
+  app: readonly Container[],
+  stack: readonly Container[],
+  { name, roles, manage }: AdoptionFacts,
+): FactLines {
+  const services = [...new Set(app.map(({ service }) => service))].sort()
+  const there = (wanted: readonly string[]): string[] =>
+    wanted.filter((service) => stack.some((each) => each.service === service))
+  const levelOf = (service: string): number => roles.replaced.find((each) => each.service === service)?.level ?? 0
+  return {
+    format: ['1'],
+    version: [id],
+    project: [name],
+    run: ['0'],
+    services: services.map((service) => `${levelOf(service)} ${service}`),
+    images: services.map((service) => `${service} ${tagOf(name, id, service)}`),
+    django: [services.includes(roles.django) ? roles.django : (services[0] ?? '')],
+    manage,
+    // Whether it has ever been migrated is its own affair.
+    migrate: ['none'],
+    data: there(roles.data),
+    once: there(roles.once),
+    others: there(roles.others),
+    fronts: roles.fronts
+      .filter(({ service }) => there([service]).length > 0)
+      .map(({ service, port }) => `${service} ${port}`),
+    env: ['server'],
+    'env-files': [],
+    migrations: [],
+    fingerprint: [],
+  }
+}
+
+/** Below the tags of the release, which go with it. */
+function tagOf(name: string, id: string, service: string): string {
+  return `deploy-django/${name}:${id}.${service}`
+}
