@@ -2,8 +2,11 @@
 ## Steps commit and prune.
 
 step_commit() {
-  place ".deploy/releases/$target/compose.yaml" compose.yaml
-  if [ -f ".deploy/releases/$target/env/.env" ]; then place ".deploy/releases/$target/env/.env" .env; fi
+  if [ -d ".deploy/releases/$target/kept" ]; then put_back "$target"
+  else
+    place ".deploy/releases/$target/compose.yaml" compose.yaml
+    if [ -f ".deploy/releases/$target/env/.env" ]; then place ".deploy/releases/$target/env/.env" .env; fi
+  fi
   echo "$transaction" >.deploy/transaction.new
   echo "$target" >.deploy/current.new
   flush .deploy/transaction.new .deploy/current.new
@@ -21,7 +24,8 @@ place() { # FILE NAME: a copy under the stable name, whole or not at all
 step_prune() {
   found=$(migration_container)
   on "${found%% *}" ask rm -f >/dev/null
-  read -r _ _ _ _ _ from <".deploy/journal/$transaction"
+  # Not what the journal begins with: a recovery or an adoption may have come in between.
+  from=$(sed -n 's/^[^ ]* commit begin .* after //p' ".deploy/journal/$transaction" | head -n 1)
   retired=$(only_in "$(services_of "$from")" "$(services_of "$target")")
   if [ -n "$retired" ]; then
     survey

@@ -19,16 +19,25 @@ limited() { # SECONDS ARGUMENTS…: docker, stopped when it hangs
 
 # One door to Compose: a clean environment, so that nothing of the login shell gets into a container, and every file named.
 # shellcheck disable=SC2086 # as above
-compose() { # RELEASE ARGUMENTS…
-  release=$1
+compose_of() { # PROJECT ARGUMENTS…
+  of=$1
   shift
+  env -i PATH="$PATH" HOME="$HOME" ${DOCKER_HOST:+"DOCKER_HOST=$DOCKER_HOST"} ${DOCKER_CONTEXT:+"DOCKER_CONTEXT=$DOCKER_CONTEXT"} \
+    ${XDG_RUNTIME_DIR:+"XDG_RUNTIME_DIR=$XDG_RUNTIME_DIR"} timeout -k 10 "$change_limit" \
+    $through docker compose --project-directory "$directory" -p "$of" "$@" </dev/null
+}
+
+compose() { # RELEASE ARGUMENTS…
+  compose_with compose.yaml "$@"
+}
+
+compose_with() { # FILE RELEASE ARGUMENTS…: that file of the release
+  file=$1 release=$2
+  shift 2
   if [ -f ".deploy/releases/$release/env/.env" ]; then variables=.deploy/releases/$release/env/.env
   elif [ -f .env ]; then variables=.env
   else variables=/dev/null; fi
-  env -i PATH="$PATH" HOME="$HOME" ${DOCKER_HOST:+"DOCKER_HOST=$DOCKER_HOST"} ${DOCKER_CONTEXT:+"DOCKER_CONTEXT=$DOCKER_CONTEXT"} \
-    ${XDG_RUNTIME_DIR:+"XDG_RUNTIME_DIR=$XDG_RUNTIME_DIR"} timeout -k 10 "$change_limit" \
-    $through docker compose --project-directory "$directory" -p "$(release_fact "$release" project)" --env-file "$variables" \
-    -f ".deploy/releases/$release/compose.yaml" "$@" </dev/null
+  compose_of "$(release_fact "$release" project)" --env-file "$variables" -f ".deploy/releases/$release/$file" "$@"
 }
 
 ask() { limited "$call_limit" "$@" </dev/null 8>&-; }

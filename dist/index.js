@@ -37188,6 +37188,7 @@ const parts = [
     __nccwpck_require__.ab + "session.sh",
     __nccwpck_require__.ab + "engine.sh",
     __nccwpck_require__.ab + "ready.sh",
+    __nccwpck_require__.ab + "adopt.sh",
     __nccwpck_require__.ab + "migrate.sh",
     __nccwpck_require__.ab + "swap.sh",
     __nccwpck_require__.ab + "health.sh",
@@ -37736,7 +37737,7 @@ async function readCheckout(inputs, context) {
 
 /***/ }),
 
-/***/ 8636:
+/***/ 8595:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -37813,6 +37814,23 @@ function sanitise(text) {
 
 // EXTERNAL MODULE: ./lib/compose/need.js
 var need = __nccwpck_require__(9815);
+// EXTERNAL MODULE: ./lib/compose/document.js
+var compose_document = __nccwpck_require__(6526);
+;// CONCATENATED MODULE: ./lib/compose/port.js
+
+
+/** The server's side of all published ports, the first of a range; those that hang on an unknown variable are left out. */
+function publishedPorts(project, env) {
+    const entries = [...project.services.values()].flatMap(({ values }) => (0,compose_document/* listOf */.c3)(values['ports']));
+    return entries.flatMap((entry) => {
+        const text = (0,compose_document/* isValues */.vs)(entry)
+            ? (0,compose_document/* textOf */.b6)(entry['published'])
+            : (0,variable/* splitOutside */.kO)(((0,compose_document/* textOf */.b6)(entry) ?? '').replace(/\[[^\]]*\]:/, ''), ':').at(-2);
+        const [, digits] = /^(\d{1,5})(?:-\d+)?$/.exec((0,variable/* interpolate */.GW)(text ?? '', env) ?? '') ?? [];
+        return digits === undefined ? [] : [Number(digits)];
+    });
+}
+
 // EXTERNAL MODULE: ./lib/compose/release.js
 var compose_release = __nccwpck_require__(8362);
 // EXTERNAL MODULE: ./lib/compose/role.js
@@ -37821,6 +37839,141 @@ var role = __nccwpck_require__(9323);
 var django_document = __nccwpck_require__(1617);
 // EXTERNAL MODULE: ./lib/django/plan.js
 var django_plan = __nccwpck_require__(7307);
+// EXTERNAL MODULE: ./lib/guard/database.js
+var database = __nccwpck_require__(1953);
+;// CONCATENATED MODULE: ./lib/guard/mount.js
+
+
+/** Reads the document of the verb `check` of transaction.sh: a model of Compose with mounts only, its variables filled in. */
+function readMounts(document) {
+    const model = (0,compose_document/* valuesOf */.sm)(document?.['model']);
+    const volumes = (0,compose_document/* valuesOf */.sm)(model['volumes']);
+    const services = (0,compose_document/* valuesOf */.sm)(model['services']);
+    const own = (name) => (0,compose_document/* listOf */.c3)((0,compose_document/* valuesOf */.sm)(services[name])['volumes']).flatMap((entry) => resolve(entry, volumes));
+    return new Map(Object.entries(services).map(([name, values]) => {
+        const lent = (0,compose_document/* textsOf */.CB)((0,compose_document/* valuesOf */.sm)(values)['volumes_from']).map((entry) => entry.split(':')[0] ?? entry);
+        return [name, [name, ...lent].flatMap(own)];
+    }));
+}
+function resolve(entry, volumes) {
+    if (!(0,compose_document/* isValues */.vs)(entry))
+        return [];
+    const { type: kind, source: from } = entry;
+    const [source, target, readOnly] = [(0,compose_document/* textOf */.b6)(from) ?? '', (0,compose_document/* textOf */.b6)(entry['target']) ?? '', entry['read_only'] === true];
+    if (kind === 'bind')
+        return [{ kind, source, target, readOnly }];
+    // Without a source it is an anonymous volume, which travels along with its container.
+    if (kind !== 'volume' || source === '')
+        return [];
+    return [{ kind, source: (0,compose_document/* textOf */.b6)((0,compose_document/* valuesOf */.sm)(volumes[source])['name']) ?? source, target, readOnly }];
+}
+/** Stops when a path that a container has mounted now would come from elsewhere or from nowhere. */
+function checkMounts(facts) {
+    const moved = facts.containers.flatMap((container) => container.mounts.flatMap((now) => moveOf(container, now, facts)));
+    const [first] = moved;
+    if (!first)
+        return;
+    throw new errors/* DeployError */.sH('mount-changed', {
+        what: `What service ${first.service} has mounted at ${first.now.target} would come from ${first.next ? 'elsewhere' : 'nowhere'}`,
+        seen: [...new Set(moved.map(lineOf))].join('\n'),
+        why: 'the data of the container would stay behind: it would start with what lies in the other place, often nothing',
+        fix: 'mount the same volume or folder as now',
+    });
+}
+function moveOf({ service, folder }, now, { mounts, managePath, django }) {
+    const wanted = mounts.get(service);
+    if (!wanted)
+        return [];
+    const next = wanted.find(({ target }) => plain(target) === plain(now.target));
+    const move = [{ service, now, next }];
+    if (next) {
+        if (next.kind === now.kind && plain(next.source) === plain(now.source))
+            return [];
+        // A file of the repository lies under the address of its content.
+        return now.kind === 'bind' && (isShipped(now) || isShipped(next)) ? [] : move;
+    }
+    // What the container cannot write is no data of it; secrets and configs are mounted so.
+    if (now.readOnly || isShipped(now) || isAnonymous(now))
+        return [];
+    const isCode = now.kind === 'bind' &&
+        (plain(now.source) === plain(folder) ||
+            (django.includes(service) && managePath !== undefined && managePath.startsWith(`${plain(now.target)}/`)));
+    return isCode ? [] : move;
+}
+const plain = (path) => path.replace(/(.)\/+$/, '$1');
+const isShipped = ({ kind, source }) => kind === 'bind' && source.includes('/.deploy/');
+const isAnonymous = ({ kind, source }) => kind === 'volume' && /^[0-9a-f]{64}$/.test(source);
+function lineOf({ service, now, next }) {
+    return `${service} ${now.target}: now ${now.source}, then ${next?.source ?? 'nothing'}`;
+}
+
+// EXTERNAL MODULE: ./lib/server/look.js
+var look = __nccwpck_require__(2939);
+// EXTERNAL MODULE: ./lib/server/release.js
+var server_release = __nccwpck_require__(1931);
+;// CONCATENATED MODULE: ./lib/guard/place.js
+
+
+
+/** The project that runs in our directory: the only one, whoever started it. */
+function projectIn(server) {
+    const names = new Set(server.containers.filter((each) => isHere(server, each)).map(({ project }) => project));
+    const [only, ...others] = names;
+    return others.length === 0 ? only : undefined;
+}
+/** Stops when a stack that seems to be this project runs under another name or in another folder. */
+function checkPlace(server, wanted) {
+    const known = (0,look/* fact */.fK)((0,server_release/* currentRelease */.BX)(server)?.facts, 'project');
+    if (known !== undefined && known !== wanted.name)
+        throw elsewhere(server, wanted, known, undefined, 'its releases');
+    const named = server.containers.filter(({ project }) => project === wanted.name);
+    if (named.some((each) => isHere(server, each)))
+        return;
+    const [stray] = named;
+    if (stray)
+        throw elsewhere(server, wanted, stray.project, stray.folder, 'its containers');
+    const here = server.containers.find((each) => isHere(server, each));
+    if (here)
+        throw elsewhere(server, wanted, here.project, undefined, 'its containers');
+    if (known !== undefined)
+        return;
+    for (const [name, stack] of Map.groupBy(server.containers, ({ project }) => project)) {
+        const evidence = resemblance(stack, wanted);
+        if (evidence !== undefined)
+            throw elsewhere(server, wanted, name, stack[0]?.folder, evidence);
+    }
+}
+function isHere(server, { folder }) {
+    return server.folders.includes(folder);
+}
+/** The same services alone prove nothing: every second project has `web` and `db`. */
+function resemblance(stack, { isNamed, services, images, ports }) {
+    if (!services.every((name) => stack.some(({ service }) => service === name)))
+        return undefined;
+    const same = `the services ${services.join(', ')}`;
+    const port = ports.find((wanted) => stack.some((each) => services.includes(each.service) && each.ports.includes(wanted)));
+    if (port !== undefined)
+        return `${same}, and the port ${port}`;
+    const image = isNamed ? undefined : images.find((name) => stack.some((each) => repositoryOf(each.imageName) === name));
+    return image === undefined ? undefined : `${same}, and the image ${image}`;
+}
+function repositoryOf(image) {
+    return image.replace(/@.*$/, '').replace(/:[^:/]*$/, '');
+}
+function elsewhere({ home }, wanted, project, folder, evidence) {
+    const directory = folder?.startsWith(`${home}/`) ? folder.slice(home.length + 1) : folder;
+    const lines = [
+        ...(project === wanted.name ? [] : [`project: ${project}`]),
+        ...(directory === undefined ? [] : [`directory: ${directory}`]),
+    ];
+    return new errors/* DeployError */.sH('project-elsewhere', {
+        what: `This project seems to run on the server already: as ${project} in ${directory ?? wanted.directory}`,
+        seen: `${evidence}; this deployment would be ${wanted.name} in ${wanted.directory}`,
+        why: 'under another name or in another folder it would begin with empty volumes, beside or instead of what runs',
+        fix: `add to the step:\n${lines.join('\n')}\nor, if it is another project, give this one a name, folder and ports of its own`,
+    });
+}
+
 ;// CONCATENATED MODULE: ./lib/image/measure.js
 /** The unpacked sizes of images that are on the runner; others have no known size and are left out. */
 async function measureImages(images, run) {
@@ -37831,18 +37984,90 @@ async function measureImages(images, run) {
     return measured.flat();
 }
 
+// EXTERNAL MODULE: ./lib/image/name.js
+var image_name = __nccwpck_require__(4579);
 // EXTERNAL MODULE: ./lib/report/log.js
 var log = __nccwpck_require__(3129);
+// EXTERNAL MODULE: ./lib/server/container.js
+var container = __nccwpck_require__(5525);
+// EXTERNAL MODULE: ./lib/server/stage.js
+var stage = __nccwpck_require__(3448);
+;// CONCATENATED MODULE: ./lib/server/adoption.js
+
+
+/** The adoption of the stack that runs under this name and was started by hand; undefined when there is none. */
+function planAdoption(facts) {
+    const { server, name, time } = facts;
+    // A release of ours is what serves; what was done by hand since then is not kept.
+    if (server.current !== undefined && !server.current.startsWith('adopted-'))
+        return undefined;
+    const stack = server.containers.filter((each) => each.project === name && !(0,container/* isOurs */.M)(each));
+    const app = appOf(stack, facts);
+    const first = app.find(({ running }) => running);
+    if (!first)
+        return undefined;
+    const id = `adopted-${time.toISOString().slice(0, 19).replaceAll(/[-:]/g, '')}`;
+    // Of several containers a running one decides.
+    const images = new Map(stack.toSorted((a, b) => Number(a.running) - Number(b.running)).map(({ service, image }) => [service, image]));
+    const pins = Object.fromEntries([...images.keys()].map((service) => [service, { image: tagOf(name, id, service), pull_policy: 'never' }]));
+    return {
+        id,
+        facts: {
+            adopt: [id, server.current ?? '-'],
+            'adopt-images': [...images].map(([service, image]) => `${service} ${image}`),
+            'adopt-files': first.files,
+            'adopt-env-files': first.envFiles,
+        },
+        files: [
+            ...(0,stage/* writeFacts */.Rz)('plan/adopted', releaseFacts(id, app, stack, facts)),
+            { path: 'plan/adopted/pins.yaml', content: JSON.stringify({ services: pins }), mode: 0o600 },
+        ],
+    };
+}
+/** What the release replaces, and what runs of the same image although the new Compose file does not name it any more. */
+function appOf(stack, { roles, named }) {
+    const replaced = roles.replaced.map(({ service }) => service);
+    const images = stack.filter(({ service }) => replaced.includes(service)).map(({ image }) => image);
+    return stack.filter(({ service, image, running }) => replaced.includes(service) || (running && !named.includes(service) && images.includes(image)));
+}
+function releaseFacts(id, app, stack, { name, roles, manage }) {
+    const services = [...new Set(app.map(({ service }) => service))].sort();
+    const there = (wanted) => wanted.filter((service) => stack.some((each) => each.service === service));
+    const levelOf = (service) => roles.replaced.find((each) => each.service === service)?.level ?? 0;
+    return {
+        format: ['1'],
+        version: [id],
+        project: [name],
+        run: ['0'],
+        services: services.map((service) => `${levelOf(service)} ${service}`),
+        images: services.map((service) => `${service} ${tagOf(name, id, service)}`),
+        django: [services.includes(roles.django) ? roles.django : (services[0] ?? '')],
+        manage,
+        // Whether it has ever been migrated is its own affair.
+        migrate: ['none'],
+        data: there(roles.data),
+        once: there(roles.once),
+        others: there(roles.others),
+        fronts: roles.fronts
+            .filter(({ service }) => there([service]).length > 0)
+            .map(({ service, port }) => `${service} ${port}`),
+        env: ['server'],
+        'env-files': [],
+        migrations: [],
+        fingerprint: [],
+    };
+}
+/** Below the tags of the release, which go with it. */
+function tagOf(name, id, service) {
+    return `deploy-django/${name}:${id}.${service}`;
+}
+
 // EXTERNAL MODULE: ./lib/server/connection.js + 2 modules
 var server_connection = __nccwpck_require__(6496);
 // EXTERNAL MODULE: ./lib/server/failure.js
 var failure = __nccwpck_require__(4116);
 // EXTERNAL MODULE: ./lib/server/follow.js
 var follow = __nccwpck_require__(7997);
-// EXTERNAL MODULE: ./lib/server/look.js
-var look = __nccwpck_require__(2939);
-// EXTERNAL MODULE: ./lib/server/release.js
-var server_release = __nccwpck_require__(1931);
 ;// CONCATENATED MODULE: ./lib/server/room.js
 
 
@@ -37881,8 +38106,6 @@ function explainShortage({ needed, free }, reclaimable) {
 }
 const megabytes = (bytes) => `${Math.floor(bytes / 1_000_000)} MB`;
 
-// EXTERNAL MODULE: ./lib/server/stage.js
-var stage = __nccwpck_require__(3448);
 // EXTERNAL MODULE: ./lib/server/transaction.js
 var server_transaction = __nccwpck_require__(1522);
 // EXTERNAL MODULE: ./lib/commands/checkout.js + 7 modules
@@ -37892,6 +38115,12 @@ var commands_images = __nccwpck_require__(2736);
 // EXTERNAL MODULE: ./lib/commands/walk.js
 var walk = __nccwpck_require__(4886);
 ;// CONCATENATED MODULE: ./lib/commands/deploy.js
+
+
+
+
+
+
 
 
 
@@ -37935,7 +38164,13 @@ async function deploy(inputs, context, report) {
     const server = await (0,look/* look */.Op)(connection, assets.transaction.toString(), directory, (0,need/* askable */.gQ)(needs));
     (0,look/* checkServer */.i6)(server, inputs.host.user);
     const current = (0,server_release/* currentRelease */.BX)(server);
-    const name = chooseProjectName({ ...named, server: (0,look/* fact */.fK)(current?.facts, 'project') });
+    const name = chooseProjectName({ ...named, server: (0,look/* fact */.fK)(current?.facts, 'project') ?? projectIn(server) });
+    checkPlace(server, {
+        ...{ name, isNamed: inputs.project !== undefined, directory },
+        services: groups.flatMap((group) => group.services),
+        images: groups.flatMap((group) => (0,image_name/* candidateNames */.qd)(group, groups, naming)),
+        ports: publishedPorts(project, Object.fromEntries(settings ?? [])),
+    });
     report.project = name;
     report.previous = report.serving = current?.version;
     (0,core/* info */.pq)(`${name} in ${directory} on ${inputs.host.address}: ${current?.version ?? 'nothing'} serves`);
@@ -37956,20 +38191,34 @@ async function deploy(inputs, context, report) {
         ...{ id: transaction.id, envFile: inputs.envFile, envFiles: inputs.envFiles, profiles: inputs.profiles },
     });
     release.notes.forEach((note) => (0,core/* info */.pq)(note));
+    const adoption = planAdoption({
+        ...{ server, name, roles, named: [...project.services.keys()] },
+        ...{ manage: inputs.manage, time: new Date() },
+    });
     await (0,log/* group */.Os)(`Stage ${transaction.id}`, async () => {
-        const facts = releaseFacts(release, made, inputs, context, name);
+        const facts = deploy_releaseFacts(release, made, inputs, context, name);
         const sent = [
             ...releaseFiles(release, facts),
-            ...(0,stage/* planFiles */.jP)('plan', assets, transactionFacts(transaction.id, inputs, context)),
+            ...(0,stage/* planFiles */.jP)('plan', assets, { ...transactionFacts(transaction.id, inputs, context), ...adoption?.facts }),
+            ...(adoption?.files ?? []),
         ];
         await (0,stage/* send */.tN)(run, connection, (0,stage/* incoming */.Ri)(directory, transaction.id), sent, folder);
         await (0,stage/* stage */.dw)(connection, directory, transaction.id, logins, log/* show */.WU);
     });
-    // The plan, from the live database with the new image.
+    // What must not be lost, then the plan, from the live database with the new image.
+    checkMounts({
+        containers: server.containers.filter((container) => container.project === name),
+        mounts: await askMounts(connection, transaction),
+        ...{ managePath: made.django.managePath, django: made.django.target.group.services },
+    });
     const found = await (0,log/* group */.Os)('Plan', () => askPlan(connection, transaction));
+    if (!inputs.force && found.kind === 'live') {
+        (0,database/* checkDatabase */.M)(server.database, found.database, 'deploy once with `force: true`');
+    }
     const same = !inputs.force && server.whole && (0,look/* fact */.fK)(current?.facts, 'fingerprint') === release.fingerprint;
     const plan = (0,django_plan/* planDeploy */.bJ)(found, inputs.migrate, same, release.roles.jobs);
-    report.plan = showPlan(plan.steps, found);
+    const steps = adoption ? (0,django_plan/* adopting */.LS)(plan.steps) : plan.steps;
+    report.plan = showPlan(steps, found);
     if (inputs.migrate === 'none' && plan.pending.length > 0)
         (0,core/* warning */.$e)(unapplied(plan.pending));
     if (inputs.planDigest !== undefined && inputs.planDigest !== plan.digest)
@@ -37979,19 +38228,24 @@ async function deploy(inputs, context, report) {
         return;
     }
     const http = (0,django_plan/* askHealth */.Yj)((0,walk/* healthQuestion */.dT)(inputs), release.roles.fronts.map(({ service, port }) => [service, port]), found.settings);
-    await (0,walk/* walk */.GG)(connection, context, transaction, { steps: plan.steps, approved: (0,django_plan/* approve */.SR)(plan.pending), http }, server, report);
+    if (adoption) {
+        report.previous = report.serving = adoption.id;
+        (0,core/* info */.pq)(`What runs was started by hand; it is kept as ${adoption.id}, to which a rollback can go`);
+    }
+    await (0,walk/* walk */.GG)(connection, context, transaction, { steps, approved: (0,django_plan/* approve */.SR)(plan.pending), http }, server, report);
     report.outcome = plan.kind === 'unchanged' ? 'unchanged' : 'deployed';
 }
 function releaseFiles(release, facts) {
     return [
         { path: 'release/compose.yaml', content: release.compose, mode: 0o600 },
+        { path: 'release/mounts.yaml', content: release.mounts, mode: 0o600 },
         ...(0,stage/* writeFacts */.Rz)('release', facts),
         ...release.envFiles.map((file) => ({ ...file, path: `release/${file.path}` })),
         ...release.files,
     ];
 }
 /** What a later rollback, or the server alone, must know about the release. */
-function releaseFacts(release, made, inputs, { runner }, name) {
+function deploy_releaseFacts(release, made, inputs, { runner }, name) {
     const { roles } = release;
     return {
         format: ['1'],
@@ -38030,6 +38284,13 @@ function transactionFacts(id, inputs, { runner }) {
     };
 }
 const seconds = (milliseconds) => String(Math.ceil(milliseconds / 1000));
+/** Stops when a setting is missing; gives what the release would mount. */
+async function askMounts(connection, { directory, id }) {
+    const asked = await connection.reach((0,follow/* command */.G5)(directory, id, 'check'));
+    if (asked.code !== 0)
+        throw (0,failure/* explainStage */.oi)(asked);
+    return readMounts((0,django_document/* findDocument */.$)(asked.stdout));
+}
 async function askPlan(connection, { directory, id }) {
     const asked = await connection.reach([...(0,follow/* command */.G5)(directory, id, 'plan'), 'plan']);
     const document = (0,django_document/* findDocument */.$)(asked.stdout);
@@ -38038,7 +38299,7 @@ async function askPlan(connection, { directory, id }) {
     const plan = (0,django_document/* readPlan */.m3)(document);
     const pending = plan.kind === 'live' ? plan.pending : plan.migrations;
     (0,core/* info */.pq)(plan.kind === 'live'
-        ? `database: ${plan.database}`
+        ? `database: ${(0,database/* describe */.q)(plan.database)}`
         : 'the database does not exist yet: every migration of the image will be applied');
     (0,core/* info */.pq)(pending.length === 0 ? 'no migrations are pending' : `${pending.length} migrations are pending`);
     if (plan.kind === 'offline')
@@ -38288,17 +38549,19 @@ async function report(connection, { tid, directory }) {
 /* harmony export */ });
 /* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(1800);
 /* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(1617);
-/* harmony import */ var _django_plan_js__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(7307);
-/* harmony import */ var _report_log_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(3129);
-/* harmony import */ var _server_connection_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(6496);
-/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(4116);
-/* harmony import */ var _server_find_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(1739);
-/* harmony import */ var _server_follow_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(7997);
-/* harmony import */ var _server_look_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(2939);
-/* harmony import */ var _server_release_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(1931);
-/* harmony import */ var _server_stage_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(3448);
-/* harmony import */ var _server_transaction_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(1522);
-/* harmony import */ var _walk_js__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(4886);
+/* harmony import */ var _django_plan_js__WEBPACK_IMPORTED_MODULE_13__ = __nccwpck_require__(7307);
+/* harmony import */ var _guard_database_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(1953);
+/* harmony import */ var _report_log_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(3129);
+/* harmony import */ var _server_connection_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(6496);
+/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(4116);
+/* harmony import */ var _server_find_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(1739);
+/* harmony import */ var _server_follow_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(7997);
+/* harmony import */ var _server_look_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(2939);
+/* harmony import */ var _server_release_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(1931);
+/* harmony import */ var _server_stage_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(3448);
+/* harmony import */ var _server_transaction_js__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(1522);
+/* harmony import */ var _walk_js__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(4886);
+
 
 
 
@@ -38315,18 +38578,18 @@ async function report(connection, { tid, directory }) {
 /** Back to an older release, from what the server kept of it: no checkout, no build, no registry. */
 async function rollback(inputs, context, report) {
     const { run, folder, signal, assets, runner } = context;
-    const connection = await (0,_server_connection_js__WEBPACK_IMPORTED_MODULE_3__/* .connect */ .Ng)(run, inputs, folder, signal);
-    const { directory, server } = await (0,_server_find_js__WEBPACK_IMPORTED_MODULE_5__/* .requireProject */ .L)(connection, assets.transaction.toString(), inputs.directory);
-    (0,_server_look_js__WEBPACK_IMPORTED_MODULE_7__/* .checkServer */ .i6)(server, inputs.host.user);
-    const target = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_8__/* .chooseTarget */ .bx)(server, inputs.version);
+    const connection = await (0,_server_connection_js__WEBPACK_IMPORTED_MODULE_4__/* .connect */ .Ng)(run, inputs, folder, signal);
+    const { directory, server } = await (0,_server_find_js__WEBPACK_IMPORTED_MODULE_6__/* .requireProject */ .L)(connection, assets.transaction.toString(), inputs.directory);
+    (0,_server_look_js__WEBPACK_IMPORTED_MODULE_8__/* .checkServer */ .i6)(server, inputs.host.user);
+    const target = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_9__/* .chooseTarget */ .bx)(server, inputs.version);
     report.version = target.version;
-    report.previous = report.serving = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_8__/* .versionOf */ .E4)(server, server.current);
+    report.previous = report.serving = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_9__/* .versionOf */ .E4)(server, server.current);
     report.project = target.facts.get('project')?.[0];
-    report.images = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_8__/* .imagesOf */ .IC)(target.facts);
+    report.images = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_9__/* .imagesOf */ .IC)(target.facts);
     (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`${report.project} serves ${report.serving ?? 'nothing'}; going back to ${target.version} (${target.id})`);
-    const transaction = { directory, id: (0,_server_transaction_js__WEBPACK_IMPORTED_MODULE_10__/* .newId */ .Si)(`rollback-${target.version}`, runner, server.plans) };
-    await (0,_report_log_js__WEBPACK_IMPORTED_MODULE_2__/* .group */ .Os)(`Stage ${transaction.id}`, async () => {
-        const files = (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_9__/* .planFiles */ .jP)('plan', assets, {
+    const transaction = { directory, id: (0,_server_transaction_js__WEBPACK_IMPORTED_MODULE_11__/* .newId */ .Si)(`rollback-${target.version}`, runner, server.plans) };
+    await (0,_report_log_js__WEBPACK_IMPORTED_MODULE_3__/* .group */ .Os)(`Stage ${transaction.id}`, async () => {
+        const files = (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_10__/* .planFiles */ .jP)('plan', assets, {
             target: [target.id],
             run: [String(runner.runId)],
             url: [runner.runUrl],
@@ -38336,29 +38599,33 @@ async function rollback(inputs, context, report) {
             'health-timeout': inputs.healthTimeout === undefined ? [] : [String(Math.ceil(inputs.healthTimeout / 1000))],
             keep: ['100'],
         });
-        await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_9__/* .send */ .tN)(run, connection, (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_9__/* .incoming */ .Ri)(directory, transaction.id), files, folder);
-        await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_9__/* .stage */ .dw)(connection, directory, transaction.id, [], _report_log_js__WEBPACK_IMPORTED_MODULE_2__/* .show */ .WU);
+        await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_10__/* .send */ .tN)(run, connection, (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_10__/* .incoming */ .Ri)(directory, transaction.id), files, folder);
+        await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_10__/* .stage */ .dw)(connection, directory, transaction.id, [], _report_log_js__WEBPACK_IMPORTED_MODULE_3__/* .show */ .WU);
     });
-    const settings = await (0,_report_log_js__WEBPACK_IMPORTED_MODULE_2__/* .group */ .Os)(`Does ${target.version} fit the database`, () => checkFit(connection, transaction, target));
-    const plan = (0,_django_plan_js__WEBPACK_IMPORTED_MODULE_12__/* .planRollback */ .II)(target.facts.get('jobs') ?? []);
+    const settings = await (0,_report_log_js__WEBPACK_IMPORTED_MODULE_3__/* .group */ .Os)(`Does ${target.version} fit the database`, () => checkFit(connection, transaction, target, server));
+    const plan = (0,_django_plan_js__WEBPACK_IMPORTED_MODULE_13__/* .planRollback */ .II)(target.facts.get('jobs') ?? []);
     report.plan = { digest: plan.digest, steps: plan.steps, pending: [], unknown: [], drift: [] };
     if (inputs.dryRun) {
         report.outcome = 'planned';
         return;
     }
-    const http = (0,_django_plan_js__WEBPACK_IMPORTED_MODULE_12__/* .askHealth */ .Yj)((0,_walk_js__WEBPACK_IMPORTED_MODULE_11__/* .healthQuestion */ .dT)(inputs), (0,_server_release_js__WEBPACK_IMPORTED_MODULE_8__/* .frontsOf */ .Mj)(target.facts), settings);
-    await (0,_walk_js__WEBPACK_IMPORTED_MODULE_11__/* .walk */ .GG)(connection, context, transaction, { steps: plan.steps, approved: [], http }, server, report);
+    const http = (0,_django_plan_js__WEBPACK_IMPORTED_MODULE_13__/* .askHealth */ .Yj)((0,_walk_js__WEBPACK_IMPORTED_MODULE_12__/* .healthQuestion */ .dT)(inputs), (0,_server_release_js__WEBPACK_IMPORTED_MODULE_9__/* .frontsOf */ .Mj)(target.facts), settings);
+    await (0,_walk_js__WEBPACK_IMPORTED_MODULE_12__/* .walk */ .GG)(connection, context, transaction, { steps: plan.steps, approved: [], http }, server, report);
     report.outcome = 'rolled-back';
 }
 /** Asks the target's own code; refuses when it cannot live with the schema. Gives the settings that it saw. */
-async function checkFit(connection, { directory, id }, target) {
-    const asked = await connection.reach([...(0,_server_follow_js__WEBPACK_IMPORTED_MODULE_6__/* .command */ .G5)(directory, id, 'plan'), 'fit']);
+async function checkFit(connection, { directory, id }, target, server) {
+    const checked = await connection.reach((0,_server_follow_js__WEBPACK_IMPORTED_MODULE_7__/* .command */ .G5)(directory, id, 'check'));
+    if (checked.code !== 0)
+        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_5__/* .explainStage */ .oi)(checked);
+    const asked = await connection.reach([...(0,_server_follow_js__WEBPACK_IMPORTED_MODULE_7__/* .command */ .G5)(directory, id, 'plan'), 'fit']);
     const document = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_1__/* .findDocument */ .$)(asked.stdout);
     if (document && asked.code === 20)
-        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_4__/* .explainUnfit */ .K9)(document);
+        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_5__/* .explainUnfit */ .K9)(document);
     if (!document || asked.code !== 0)
-        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_4__/* .explainProbe */ .Kz)(asked.code, document, asked.stderr);
-    const { ahead } = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_1__/* .readFitReport */ .gg)(document);
+        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_5__/* .explainProbe */ .Kz)(asked.code, document, asked.stderr);
+    const { ahead, database } = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_1__/* .readFitReport */ .gg)(document);
+    (0,_guard_database_js__WEBPACK_IMPORTED_MODULE_2__/* .checkDatabase */ .M)(server.database, database, `deploy ${target.version} again with \`force: true\``);
     (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(ahead.length === 0
         ? `The database is as ${target.version} knows it.`
         : `These migrations stay applied, ${target.version} can live with them: ${ahead.join(', ')}`);
@@ -38898,6 +39165,7 @@ function checkEnvFile({ path, content }, known) {
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   Ju: () => (/* binding */ onlyMounts),
 /* harmony export */   Ob: () => (/* binding */ readMount),
 /* harmony export */   g5: () => (/* binding */ withSource),
 /* harmony export */   hU: () => (/* binding */ covers)
@@ -38948,6 +39216,17 @@ function covers(mount, path) {
         return false;
     const target = node_path__WEBPACK_IMPORTED_MODULE_0__.posix.normalize((0,_variable_js__WEBPACK_IMPORTED_MODULE_2__/* .interpolate */ .GW)(mount.target) ?? mount.target).replace(/(.)\/$/, '$1');
     return path === target || path.startsWith(target === '/' ? '/' : `${target}/`);
+}
+/** A model with the mounts of every service and nothing else, so that the server can resolve them and show no secret. */
+function onlyMounts(model) {
+    const each = (key, keep) => Object.fromEntries(Object.entries((0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(model[key])).map(([name, values]) => [name, keep((0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(values))]));
+    return {
+        services: each('services', ({ volumes = [], volumes_from = [] }) => ({ image: 'none', volumes, volumes_from })),
+        volumes: each('volumes', ({ name, external }) => ({
+            ...(name === undefined ? {} : { name }),
+            ...(external === undefined ? {} : { external }),
+        })),
+    };
 }
 
 
@@ -39179,8 +39458,10 @@ function isData({ readOnly, target }, path, repository) {
 /* harmony import */ var node_crypto__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(7598);
 /* harmony import */ var yaml__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(3645);
 /* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6526);
-/* harmony import */ var _pin_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(7064);
-/* harmony import */ var _shipment_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(4249);
+/* harmony import */ var _mount_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(6874);
+/* harmony import */ var _pin_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(7064);
+/* harmony import */ var _shipment_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(4249);
+
 
 
 
@@ -39191,7 +39472,7 @@ function makeRelease(facts) {
     const { project, name, id, roles, images, repository } = facts;
     const shipped = shippedEnvFiles(facts);
     const envPaths = shipped.map(({ path }) => path);
-    const { model, files, required, notes } = (0,_pin_js__WEBPACK_IMPORTED_MODULE_3__/* .pin */ .y)({
+    const { model, files, required, notes } = (0,_pin_js__WEBPACK_IMPORTED_MODULE_4__/* .pin */ .y)({
         project,
         name,
         release: id,
@@ -39204,6 +39485,7 @@ function makeRelease(facts) {
     const active = [...roles.replaced.map(({ service }) => service), ...roles.data, ...roles.others];
     return {
         compose,
+        mounts: (0,yaml__WEBPACK_IMPORTED_MODULE_1__/* .stringify */ .As)((0,_mount_js__WEBPACK_IMPORTED_MODULE_3__/* .onlyMounts */ .Ju)(model), { aliasDuplicateObjects: false, version: '1.1' }),
         roles,
         images,
         env: envPaths.includes('.env') ? 'shipped' : 'server',
@@ -39231,7 +39513,7 @@ function shippedEnvFiles({ envFile, envFiles }) {
         .map(([path, content]) => ({ path, content }))
         .sort((a, b) => (a.path < b.path ? -1 : 1))
         .map((file) => {
-        (0,_shipment_js__WEBPACK_IMPORTED_MODULE_4__/* .checkPath */ .Cg)(file.path);
+        (0,_shipment_js__WEBPACK_IMPORTED_MODULE_5__/* .checkPath */ .Cg)(file.path);
         return file;
     });
 }
@@ -39596,6 +39878,7 @@ function knownPath(text) {
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
 /* harmony export */   $: () => (/* binding */ findDocument),
 /* harmony export */   OI: () => (/* binding */ readMigrateReport),
+/* harmony export */   SY: () => (/* binding */ readDatabase),
 /* harmony export */   Tl: () => (/* binding */ readProbeError),
 /* harmony export */   aK: () => (/* binding */ readRows),
 /* harmony export */   gg: () => (/* binding */ readFitReport),
@@ -39627,12 +39910,10 @@ function readPlan(document) {
         const migrations = records(document['migrations']).map(readMigration);
         return { kind: 'offline', settings, migrations, digest: text(document['digest']) };
     }
-    const database = record(document['database']);
     return {
         kind: 'live',
         settings,
-        database: [database['vendor'], database['host'], database['name']].filter((part) => part).join(' '),
-        empty: database['empty'] === true,
+        database: databaseOf(record(document['database'])),
         pending: records(document['pending']).map((pending) => ({
             ...readMigration(pending),
             atomic: pending['atomic'] !== false,
@@ -39656,6 +39937,20 @@ function readRows(document) {
             .map(readMigration)
             .map(({ app, name }) => ({ name: `${app}.${name}`, state: 'pending' })),
     ];
+}
+/** The database that a document of the probe names. */
+function readDatabase(document) {
+    const database = document?.['database'];
+    return isRecord(database) ? databaseOf(database) : undefined;
+}
+function databaseOf(database) {
+    return {
+        vendor: text(database['vendor']),
+        system: optionalText(database['system']),
+        host: text(database['host']),
+        name: text(database['name']),
+        empty: database['empty'] === true,
+    };
 }
 function readMigrateReport(document) {
     const failed = document['failed'];
@@ -39683,6 +39978,7 @@ function readFitReport(document) {
     return {
         problems: records(document['problems']).map((problem) => text(problem['text'])),
         ahead: texts(document['ahead']),
+        database: readDatabase(document),
     };
 }
 function readProbeError(document) {
@@ -39730,6 +40026,7 @@ const texts = (value) => Array.isArray(value) ? value.filter((item) => typeof it
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
 /* harmony export */   II: () => (/* binding */ planRollback),
+/* harmony export */   LS: () => (/* binding */ adopting),
 /* harmony export */   SR: () => (/* binding */ approve),
 /* harmony export */   Yj: () => (/* binding */ askHealth),
 /* harmony export */   bJ: () => (/* binding */ planDeploy)
@@ -39752,6 +40049,10 @@ function planDeploy(found, migrate, same, jobs) {
         pending,
         digest,
     };
+}
+/** The same steps with the adoption of what runs, before anything is done to it. */
+function adopting(steps) {
+    return steps.flatMap((step) => (step === 'fence' ? [step, 'adopt'] : [step]));
 }
 /** The plan of a code-only rollback: the schema stays, so the old code must fit it. */
 function planRollback(jobs) {
@@ -39844,6 +40145,10 @@ const codes = {
     'server-architecture': 'the image was built for another processor architecture',
     'server-disk': 'the server has too little free disk space',
     'server-format': 'a newer version of this action has deployed to this directory',
+    'project-elsewhere': 'the project seems to run on the server already, under another name or in another folder',
+    'mount-changed': 'what a container has mounted now would come from elsewhere or from nowhere',
+    'database-changed': 'the settings lead to another database, or to an empty one',
+    'adoption-failed': 'the stack that runs cannot be kept as a release',
     'variable-missing': 'the Compose file uses a variable that is set nowhere',
     'env-file-missing': 'the Compose file names an env file that is neither shipped nor on the server',
     'database-not-up': 'the database does not answer yet',
@@ -39973,6 +40278,50 @@ function causes(cause) {
 /** Continuation lines are indented, so that a value of many lines stays below its name. */
 function field(name, text) {
     return `  ${`${name}:`.padEnd(7)}${text.trimEnd().replaceAll('\n', '\n         ')}`;
+}
+
+
+/***/ }),
+
+/***/ 1953:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   M: () => (/* binding */ checkDatabase),
+/* harmony export */   q: () => (/* binding */ describe)
+/* harmony export */ });
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(2409);
+
+/** Stops on another database than the one that the serving release was verified with; `accept` is how a person says yes. */
+function checkDatabase(before, now, accept) {
+    if (!before || !now)
+        return;
+    if (!isSame(before, now)) {
+        throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('database-changed', {
+            what: 'The settings lead to another database than the one that serves now',
+            seen: `before: ${describe(before)}\nnow: ${describe(now)}`,
+            why: 'a setting of the database has changed, or its service has got another volume',
+            fix: `correct the settings; if the data was moved there, ${accept}`,
+        });
+    }
+    if (now.empty && !before.empty) {
+        throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('database-changed', {
+            what: 'The database is empty, and it was not when the release that serves now was deployed',
+            seen: describe(now),
+            why: 'its volume or its file is another one, or somebody emptied it',
+            fix: `bring the data back; if it shall begin empty, ${accept}`,
+        });
+    }
+}
+/** The name of a database server may change: its own identity says that it is the same one, where it can be asked. */
+function isSame(a, b) {
+    if (a.vendor !== b.vendor || a.name !== b.name)
+        return false;
+    return a.system !== undefined && b.system !== undefined ? a.system === b.system : a.host === b.host;
+}
+/** As people name it. */
+function describe({ vendor, system, host, name }) {
+    return [vendor, host, name, system === undefined ? '' : `(system ${system})`].filter((part) => part !== '').join(' ');
 }
 
 
@@ -40898,7 +41247,7 @@ __nccwpck_require__.a(__webpack_module__, async (__webpack_handle_async_dependen
 /* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6760);
 /* harmony import */ var _assets_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(159);
 /* harmony import */ var _commands_build_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(267);
-/* harmony import */ var _commands_deploy_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(8636);
+/* harmony import */ var _commands_deploy_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(8595);
 /* harmony import */ var _commands_exec_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(8974);
 /* harmony import */ var _commands_post_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(6217);
 /* harmony import */ var _commands_rollback_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(3911);
@@ -42304,6 +42653,57 @@ function unreachableBehind(bastion, host, seen) {
 
 /***/ }),
 
+/***/ 5525:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   M: () => (/* binding */ isOurs),
+/* harmony export */   u: () => (/* binding */ readContainer)
+/* harmony export */ });
+/* harmony import */ var _compose_document_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6526);
+
+/** Reads what `look_containers` of transaction/look.sh printed about one. */
+function readContainer(text) {
+    const fields = (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .listOf */ .c3)(JSON.parse(text));
+    const [id, project, service, folder, files, envFiles] = fields.map((field) => (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .textOf */ .b6)(field) ?? '');
+    const [image, imageName] = fields.slice(7).map((field) => (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .textOf */ .b6)(field) ?? '');
+    return {
+        id: id ?? '',
+        project: project ?? '',
+        service: service ?? '',
+        folder: folder ?? '',
+        files: pathsOf(files),
+        envFiles: pathsOf(envFiles),
+        running: fields[6] === true,
+        image: image ?? '',
+        imageName: imageName ?? '',
+        mounts: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .listOf */ .c3)(fields[9]).flatMap(readMounted),
+        ports: [...new Set(Object.values((0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .valuesOf */ .sm)(fields[10])).flatMap(_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .listOf */ .c3).flatMap(readPort))],
+    };
+}
+/** Whether one of our releases made it, rather than somebody by hand. */
+function isOurs({ files }) {
+    return files.some((file) => file.includes('/.deploy/releases/'));
+}
+function pathsOf(text = '') {
+    return text.split(',').filter((path) => path !== '');
+}
+function readMounted(mount) {
+    if (!(0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .isValues */ .vs)(mount))
+        return [];
+    const [kind, target, readOnly] = [mount['Type'], (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .textOf */ .b6)(mount['Destination']) ?? '', mount['RW'] === false];
+    if (kind !== 'volume' && kind !== 'bind')
+        return [];
+    return [{ kind, source: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .textOf */ .b6)(mount[kind === 'volume' ? 'Name' : 'Source']) ?? '', target, readOnly }];
+}
+function readPort(binding) {
+    const port = Number((0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .textOf */ .b6)((0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .valuesOf */ .sm)(binding)['HostPort']));
+    return Number.isInteger(port) && port > 0 ? [port] : [];
+}
+
+
+/***/ }),
+
 /***/ 4276:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
@@ -42522,6 +42922,17 @@ const explanations = {
         what: 'The server ends what a user has started when that user logs out, so a deployment would die with its connection',
         why: '`KillUserProcesses=yes` in /etc/systemd/logind.conf, and the user does not linger or has no user manager',
         fix: 'on the server, as root: loginctl enable-linger USER (with the packages libpam-systemd and dbus-user-session); or set KillUserProcesses=no and restart systemd-logind',
+    },
+    56: {
+        code: 'adoption-failed',
+        what: 'The Compose file that the running stack was started with is gone, so there would be no way back to it',
+        fix: 'bring the file back, or stop the stack on the server; its volumes stay',
+    },
+    57: {
+        code: 'adoption-failed',
+        what: 'Docker Compose cannot read the files that the running stack was started with, so there would be no way back to it',
+        why: 'they were changed since then, or their variables come from a shell',
+        fix: 'mend them until `docker compose config` succeeds in that folder on the server',
     },
     64: {
         code: 'internal',
@@ -42923,8 +43334,12 @@ function readWord(word) {
 /* harmony export */   kN: () => (/* binding */ checkArchitecture)
 /* harmony export */ });
 /* unused harmony export parseLook */
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(2409);
-/* harmony import */ var _exit_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(4276);
+/* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(1617);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(2409);
+/* harmony import */ var _container_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(5525);
+/* harmony import */ var _exit_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(4276);
+
+
 
 
 const HEADER = 'deploy-django look 1';
@@ -42934,12 +43349,12 @@ async function look(connection, script, directory, files = []) {
     const finished = await connection
         .reach(['sh', '-s', 'look', directory, ...files], { stdin: script, timeoutMs: LOOK_LIMIT_MS })
         .catch((cause) => {
-        throw (0,_errors_js__WEBPACK_IMPORTED_MODULE_0__/* .codeOf */ .$N)(cause) === 'program-timeout' ? tooSlow(cause) : cause;
+        throw (0,_errors_js__WEBPACK_IMPORTED_MODULE_1__/* .codeOf */ .$N)(cause) === 'program-timeout' ? tooSlow(cause) : cause;
     });
     const server = parseLook(finished.stdout);
     if (server)
         return server;
-    throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('server-shell', {
+    throw new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('server-shell', {
         what: 'The server answered, but not to our question',
         seen: (finished.stderr || finished.stdout).trim().slice(-500),
         why: 'the login shell of this user runs no commands or something else, or there is no `sh`',
@@ -42947,7 +43362,7 @@ async function look(connection, script, directory, files = []) {
     });
 }
 function tooSlow(cause) {
-    return new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('server-slow', {
+    return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('server-slow', {
         what: `The server did not say within ${LOOK_LIMIT_MS / 1000} s what is on it`,
         why: 'it is overloaded, its Docker hangs, or a start file of the login shell waits for somebody to type',
         fix: 'log in and look at its load and at `docker ps`, then run the job again',
@@ -42974,6 +43389,8 @@ function parseLook(text) {
         freeDisk: toNumber(one('disk')),
         missing: all('missing'),
         endsWithLogin: one('ends-with-login'),
+        containers: all('container').map(_container_js__WEBPACK_IMPORTED_MODULE_2__/* .readContainer */ .u),
+        folders: [...new Set(all('folder'))],
         projects: all('project'),
         files: all('file'),
         settings: all('setting'),
@@ -42984,6 +43401,7 @@ function parseLook(text) {
         previous: one('previous'),
         releases: new Map(all('release').map((id) => [id, factsOf(id, all('fact'))])),
         served: all('served'),
+        database: (0,_django_document_js__WEBPACK_IMPORTED_MODULE_0__/* .readDatabase */ .SY)((0,_django_document_js__WEBPACK_IMPORTED_MODULE_0__/* .findDocument */ .$)(one('database') ?? '')),
         plans: all('plan'),
         open: all('open'),
     };
@@ -43007,25 +43425,25 @@ function checkServer(server, user) {
     if (server.docker === undefined)
         throw noDocker(server.dockerError, user);
     if (server.compose === undefined || !isAtLeast(server.compose, [2, 20])) {
-        throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('server-compose-old', {
+        throw new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('server-compose-old', {
             what: 'The server needs Docker Compose 2.20 or newer',
             seen: server.compose ?? 'no `docker compose`',
             fix: "install the package docker-compose-plugin of Docker's own repository on the server",
         });
     }
     if (server.missing.length > 0) {
-        throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('server-tools', {
+        throw new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('server-tools', {
             what: `The server lacks ${server.missing.join(', ')}`,
             why: 'it is not installed, or not on the PATH of a login without a terminal',
             fix: 'install coreutils, util-linux and tar (on Alpine: apk add coreutils util-linux tar)',
         });
     }
     if (server.endsWithLogin !== undefined) {
-        const [code, problem] = (0,_exit_js__WEBPACK_IMPORTED_MODULE_1__/* .explainExit */ .Ah)(52, undefined, '');
-        throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH(code, { ...problem, fix: problem.fix?.replace('USER', server.endsWithLogin) });
+        const [code, problem] = (0,_exit_js__WEBPACK_IMPORTED_MODULE_3__/* .explainExit */ .Ah)(52, undefined, '');
+        throw new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH(code, { ...problem, fix: problem.fix?.replace('USER', server.endsWithLogin) });
     }
     if (server.format !== undefined && server.format > 1) {
-        throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('server-format', {
+        throw new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('server-format', {
             what: 'A newer version of this action has deployed to this directory',
             seen: `format ${server.format}, this version knows 1`,
             fix: 'use the newer version in this workflow as well',
@@ -43036,28 +43454,28 @@ function checkServer(server, user) {
 function checkArchitecture(server, image) {
     if (server.architecture === undefined || image === '' || server.architecture === image)
         return;
-    throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('server-architecture', {
+    throw new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('server-architecture', {
         what: `The image is for ${image}, the server has ${server.architecture}`,
         fix: `build for the server: set: "*.platform=linux/${server.architecture}", or run the job on such a runner`,
     });
 }
 function noDocker(error, user) {
     if (error === undefined) {
-        return new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('server-no-docker', {
+        return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('server-no-docker', {
             what: 'Docker is not installed on the server',
             seen: 'no `docker` program',
             fix: 'install Docker Engine with the Compose plugin on the server',
         });
     }
     if (/permission denied/i.test(error)) {
-        return new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('server-no-docker', {
+        return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('server-no-docker', {
             what: `${user} may not use Docker on the server`,
             seen: error,
             why: `${user} is not in the group docker, and may not use \`sudo docker\` without a password`,
             fix: `on the server, as root: usermod -aG docker ${user}`,
         });
     }
-    return new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('server-no-docker', {
+    return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('server-no-docker', {
         what: 'Docker does not answer on the server',
         seen: error,
         why: 'it is not running, or this user has a Docker of its own that is not',

@@ -14,6 +14,7 @@ look() { # DIRECTORY [FILE…]: facts for the runner, a word and its value a lin
       root=$(ask info --format '{{.DockerRootDir}}' 2>/dev/null) || root=/
       [ -d "$root" ] || root=/
       echo "disk $(df -Pk "$root" | { read -r _; read -r _ _ _ free _; echo "$free"; })"
+      look_containers
     else
       printf 'docker-error %s\n' "$(printf '%s' "$server" | tr '\n' ' ')"
     fi
@@ -24,6 +25,8 @@ look() { # DIRECTORY [FILE…]: facts for the runner, a word and its value a lin
     if [ -d "$beside/$name/.deploy" ]; then echo "project $beside/$name"; fi
   done
   if cd "$1" 2>/dev/null; then
+    # Compose writes down the path that it was called in, which may lead through a link.
+    printf 'folder %s\n' "$(pwd -L)" "$(pwd -P)"
     shift
     look_settings "$@"
     if [ -f .deploy/format ]; then look_releases; fi
@@ -43,6 +46,25 @@ look_settings() { # [FILE…]: which of the files are here, and which names .env
 # What Docker could free, a line a kind; volumes are data, not room.
 room() { ask system df --format '{{.Type}} {{.Reclaimable}}' | grep -v Volumes; }
 
+look_containers() { # those of every Compose project here, a JSON array each, in the order of src/server/container.ts
+  label='index .Config.Labels "com.docker.compose'
+  containers=$(ask ps -aq --no-trunc --filter label=com.docker.compose.project --filter label=com.docker.compose.oneoff=False)
+  # One that is gone meanwhile is left out.
+  on "$containers" ask inspect -f "container [{{json .Id}},{{json ($label.project\")}},{{json ($label.service\")}},\
+{{json ($label.project.working_dir\")}},{{json ($label.project.config_files\")}},{{json ($label.project.environment_file\")}},\
+{{json .State.Running}},{{json .Image}},{{json .Config.Image}},{{json .Mounts}},{{json .HostConfig.PortBindings}}]" 2>/dev/null || true
+}
+
+look_database() { # what the last transaction that committed reported about it
+  last=$(cat .deploy/transaction 2>/dev/null) || return 0
+  for verb in verify migrate; do
+    if [ -s ".deploy/journal/$last.$verb.json" ]; then
+      printf 'database %s\n' "$(cat ".deploy/journal/$last.$verb.json")"
+      return
+    fi
+  done
+}
+
 is_whole() { # RELEASE: all of its containers run
   project=$(release_fact "$1" project) && (check_containers "$1" "$(services_of "$1")") >/dev/null 2>&1
 }
@@ -54,6 +76,7 @@ look_releases() {
   if [ -n "$current" ] && is_whole "$current"; then echo "whole yes"; fi
   echo "previous $(previous_of "$current")"
   commits | while read -r _ _ _ id _; do echo "served $id"; done
+  look_database
   for id in $(entries .deploy/releases); do
     echo "release $id"
     for name in $(entries ".deploy/releases/$id/facts"); do

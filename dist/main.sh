@@ -5,7 +5,7 @@ verb=$1
 shift
 choose_way
 case $verb in
-  stage | plan | begin | recover | follow | run | status) redacted "$verb" "$@" ;;
+  stage | check | plan | begin | recover | follow | run | status) redacted "$verb" "$@" ;;
   look | room | engine | resume | step | abort) "$verb" "$@" ;;
   *) die 64 "unknown verb $verb" ;;
 esac

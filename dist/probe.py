@@ -271,8 +271,7 @@ def describe_database(connection, rows):
         if vendor == "postgresql":
             name = ask(connection, "SELECT current_database()")
     return {
-        "alias": ALIAS, "vendor": vendor, "host": host.rstrip(":"), "name": name, "empty": empty,
-        "identity": "|".join([vendor, system or "-", host.rstrip(":"), name]),
+        "alias": ALIAS, "vendor": vendor, "system": system, "host": host.rstrip(":"), "name": name, "empty": empty,
     }
 
 
@@ -593,10 +592,11 @@ def describe_settings():
 
 def verify(_out):
     protect_databases("read")
-    survey = Survey(open_database())
+    connection = open_database()
+    survey = Survey(connection)
     pending = labels((each.app_label, each.name) for each in survey.pending)
     result = {
-        "pending": pending, "unknown": labels(survey.unknown), "duplicates": labels(survey.duplicates),
+        "database": describe_database(connection, survey.rows), "pending": pending, "unknown": labels(survey.unknown), "duplicates": labels(survey.duplicates),
         "rows": sum(survey.rows.values()),
     }
     trouble = survey.trouble()
@@ -633,7 +633,10 @@ def fit(_out):
                 problems.append({"table": table, "column": column, "kind": "required", "text":
                                  "%s.%s must have a value, has no default in the database and is unknown to this code: "
                                  "every INSERT fails." % (table, column)})
-    result = {"settings": describe_settings(), "problems": problems, "ahead": labels(survey.unknown)}
+    result = {
+        "settings": describe_settings(), "database": describe_database(connection, survey.rows), "problems": problems,
+        "ahead": labels(survey.unknown),
+    }
     if problems:
         raise Stop(UNFIT, "unfit", "This code does not fit the database: %s" % " ".join(
             problem["text"] for problem in problems[:3]), **result)
@@ -940,6 +943,7 @@ def conclude(connection, before, run, error, already):
         say("Applied by a runner without the lock while this one waited: %s" % ", ".join(foreign))
     result = {
         "applied": applied, "already": already, "foreign": foreign, "failed": run.failed, "rows": labels(sorted(after.rows)),
+        "database": describe_database(connection, after.rows),
     }
     if isinstance(error, Stop):
         error.result.update(result)

@@ -87,9 +87,7 @@ check_settings() { # RELEASE: what the compose file wants from this server is he
   release_list "$1" env-files | while IFS= read -r file; do
     [ -e "$file" ] || die 34 "$file"
   done
-  # Of an env file that it cannot read, Compose shows values.
-  answer=$(compose "$1" config -q 2>&1) ||
-    die 35 "$(printf '%s\n' "$answer" | grep -v level=warning | sed 's/\(unterminated quoted value\|in variable name\) .*/\1/' | tr '\n' ' ')"
+  answer=$(compose "$1" config -q 2>&1) || die 35 "$(printf '%s\n' "$answer" | said_by_compose)"
   # A variable that is set nowhere would become an empty string: empty passwords are made this way.
   unset_names=$(printf '%s\n' "$answer" | sed -n 's/.*The \\*"\([A-Za-z0-9_]*\)\\*" variable is not set.*/\1/p' | sort -u)
   if [ -z "$unset_names" ]; then return; fi
@@ -101,11 +99,22 @@ check_settings() { # RELEASE: what the compose file wants from this server is he
   die 51 "a value in an env file has a dollar sign"
 }
 
+# Of an env file that it cannot read, Compose shows values.
+said_by_compose() { grep -v level=warning | sed 's/\(unterminated quoted value\|in variable name\) .*/\1/' | tr '\n' ' '; }
+
+check() { # DIRECTORY TRANSACTION: whether the target's settings are whole, and what its services would mount
+  enter "$1"
+  transaction=$2 target=$(plan_fact target)
+  check_settings "$target"
+  if [ ! -f ".deploy/releases/$target/mounts.yaml" ]; then return; fi
+  model=$(compose_with mounts.yaml "$target" config --format json)
+  printf '{"deploy-django": 1, "verb": "mounts", "model": %s}\n' "$(printf '%s' "$model" | tr '\n' ' ')"
+}
+
 plan() { # DIRECTORY TRANSACTION VERB: the probe's answer of the target's image; nothing is changed
   enter "$1"
   transaction=$2 target=$(plan_fact target)
   project=$(release_fact "$target" project)
-  check_settings "$target"
   survey
   # Before the first deploy there is no database to ask.
   if [ -z "$(read_current)" ] && [ -n "$(absent "$target" data)" ]; then set -- "$1" "$2" list; fi

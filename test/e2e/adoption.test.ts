@@ -60,7 +60,7 @@ test('a stack that was built and started by hand survives a first deploy that fa
 
   await shape.write({ Dockerfile: `${DOCKERFILE}CMD ["python", "-c", "import signal; signal.pause()"]\n` })
   const failed = await shape.deploy('v1', { ...inputs, 'health-timeout': '3s' })
-  expect(codes(failed)).toEqual(['Deploy Django: health-refused'])
+  expect(codes(failed)).toEqual(['Deploy Django: health-server-error'])
   const adopted = failed.outputs['serving'] ?? ''
   expect(adopted).toMatch(/^adopted-\d{8}T\d{6}$/)
   expect(await picture()).toBe(before)

@@ -1,0 +1,60 @@
+# shellcheck shell=sh
+## Step adopt: what runs and was started by hand becomes a release, so that even the first deploy has a way back.
+
+step_adopt() {
+  facts=.deploy/plans/$transaction/facts
+  { read -r id && read -r expected; } <"$facts/adopt"
+  # Done already, or another deploy was faster.
+  if [ "${current:--}" != "$expected" ]; then return; fi
+  making=.deploy/adopting
+  rm -rf "$making"
+  mkdir -p "$making/kept"
+  cp -R ".deploy/plans/$transaction/adopted/facts" "$making/facts"
+  while read -r service image; do ask tag "$image" "deploy-django/$project:$id.$service"; done <"$facts/adopt-images"
+  write_model "$making/compose.yaml"
+  # What a commit overwrites.
+  for name in compose.yaml .env; do
+    if [ -f "$name" ]; then cp -p "$name" "$making/kept/$name"; fi
+  done
+  on "$(find "$making" -type f)" flush
+  mv "$making" ".deploy/releases/$id"
+  moment=$(now)
+  printf "$moment %s\n" "begin $id $id from $expected" "commit begin $id after $expected" "commit end" "end committed $id" >".deploy/journal/$id.new"
+  echo "$id" >.deploy/current.new
+  flush ".deploy/journal/$id.new" .deploy/current.new
+  mv ".deploy/journal/$id.new" ".deploy/journal/$id"
+  mv .deploy/current.new .deploy/current
+  flush .deploy/journal .deploy
+  echo "what runs is kept as release $id"
+}
+
+# One file without variables, env files and build folders: what they say is in it, and later changes of theirs are not.
+write_model() { # FILE
+  model=$1
+  set --
+  while IFS= read -r file; do set -- "$@" --env-file "$file"; done <"$facts/adopt-env-files"
+  while IFS= read -r file; do
+    [ -f "$file" ] || die 56 "$file"
+    set -- "$@" -f "$file"
+  done <"$facts/adopt-files"
+  # The pins alone would make a service of any name.
+  on "$(second_word <"$making/facts/services")" compose_of "$project" "$@" config -q 2>"$model.error" || die 57 "$(said_by_compose <"$model.error")"
+  if grep -q 'variable is not set' "$model.error"; then
+    echo "warning: what runs was started with variables that are set nowhere now; going back to it leaves them empty"
+  fi
+  on "$(first_word <"$facts/adopt-images")" compose_of "$project" "$@" -f ".deploy/plans/$transaction/adopted/pins.yaml" config 2>"$model.error" >"$model" ||
+    die 57 "$(said_by_compose <"$model.error")"
+  rm -f "$model.error"
+}
+
+put_back() { # RELEASE: what lay in the directory when it was adopted; an env file only where a release has replaced it
+  for name in compose.yaml .env; do
+    was=.deploy/releases/$1/kept/$name
+    if [ "$name" = .env ] && [ "$(release_list "$current" env)" != shipped ]; then continue; fi
+    if [ ! -f "$was" ]; then continue; fi
+    cp -p "$was" "$name.new"
+    flush "$name.new"
+    mv "$name.new" "$name"
+  done
+  if [ ! -f ".deploy/releases/$1/kept/compose.yaml" ]; then rm -f compose.yaml; fi
+}
