@@ -137,6 +137,12 @@ export function codeOf(error: unknown): Code {
   return 'internal'
 }
 
+/** Where in the repository to look first. */
+export function placeOf(error: unknown): Place | undefined {
+  if (error instanceof Problems) return error.problems.find(({ annotation }) => annotation)?.annotation
+  return error instanceof DeployError ? error.annotation : undefined
+}
+
 /** The failure as text for the log: code, what, seen, why, fix, and the causes below it. */
 export function explain(error: unknown): string {
   if (error instanceof Problems) {

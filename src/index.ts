@@ -8,7 +8,7 @@ import { exec } from './commands/exec.ts'
 import { followAfterCancel } from './commands/post.ts'
 import { rollback } from './commands/rollback.ts'
 import { status } from './commands/status.ts'
-import { codeOf, DeployError, explain } from './errors.ts'
+import { codeOf, explain, placeOf } from './errors.ts'
 import {
   readBuildInputs,
   readCommand,
@@ -107,7 +107,7 @@ async function post(): Promise<void> {
 function fail(failure: unknown): void {
   process.exitCode = 1
   setOutput('outcome', 'failed')
-  const place = failure instanceof DeployError ? failure.annotation : undefined
+  const place = placeOf(failure)
   annotate(explain(failure), {
     title: `Deploy Django: ${codeOf(failure)}`,
     ...(place && { file: place.file }),

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals'
-import { checkAll, codeOf, DeployError, explain, Problems } from '../src/errors.ts'
+import { checkAll, codeOf, DeployError, explain, placeOf, Problems } from '../src/errors.ts'
 
 describe('explain', () => {
   test('prints code, what, seen, why and fix, with long values indented below their names', () => {
@@ -73,6 +73,16 @@ test('all checks are made, and what they find is thrown at once', () => {
       throw new TypeError('x')
     }),
   ).toThrow(TypeError)
+})
+
+test('placeOf points to the first place that is known', () => {
+  const annotation = { file: 'compose.yaml', line: 3 }
+  const known = new DeployError('compose-invalid', { what: 'x', annotation })
+  const unknown = new DeployError('input-invalid', { what: 'y' })
+  expect(placeOf(known)).toBe(annotation)
+  expect(placeOf(new Problems([unknown, known]))).toBe(annotation)
+  expect(placeOf(unknown)).toBeUndefined()
+  expect(placeOf(new Error('?'))).toBeUndefined()
 })
 
 test('codeOf names the code of any failure', () => {
