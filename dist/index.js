@@ -40113,6 +40113,7 @@ function headerName(wsgi) {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
 /* harmony export */   $N: () => (/* binding */ codeOf),
+/* harmony export */   $t: () => (/* binding */ placeOf),
 /* harmony export */   K7: () => (/* binding */ checkAll),
 /* harmony export */   WE: () => (/* binding */ explain),
 /* harmony export */   Zw: () => (/* binding */ Problems),
@@ -40236,6 +40237,12 @@ function codeOf(error) {
     if (error instanceof Problems)
         return error.problems[0]?.code ?? 'input-invalid';
     return 'internal';
+}
+/** Where in the repository to look first. */
+function placeOf(error) {
+    if (error instanceof Problems)
+        return error.problems.find(({ annotation }) => annotation)?.annotation;
+    return error instanceof DeployError ? error.annotation : undefined;
 }
 /** The failure as text for the log: code, what, seen, why, fix, and the causes below it. */
 function explain(error) {
@@ -41353,7 +41360,7 @@ async function post() {
 function fail(failure) {
     process.exitCode = 1;
     (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .setOutput */ .uH)('outcome', 'failed');
-    const place = failure instanceof _errors_js__WEBPACK_IMPORTED_MODULE_10__/* .DeployError */ .sH ? failure.annotation : undefined;
+    const place = (0,_errors_js__WEBPACK_IMPORTED_MODULE_10__/* .placeOf */ .$t)(failure);
     (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .error */ .z3)((0,_errors_js__WEBPACK_IMPORTED_MODULE_10__/* .explain */ .WE)(failure), {
         title: `Deploy Django: ${(0,_errors_js__WEBPACK_IMPORTED_MODULE_10__/* .codeOf */ .$N)(failure)}`,
         ...(place && { file: place.file }),
