@@ -50,14 +50,20 @@ export function planAdoption(facts: AdoptionFacts): Adoption | undefined {
   }
 }
 
-/** What the release replaces, and what runs of the same image although the new Compose file does not name it any more. */
+/** What the release replaces, and what runs the app's code under a name that the new Compose file has no more. */
 function appOf(stack: readonly Container[], { roles, named }: AdoptionFacts): readonly Container[] {
-  const replaced = roles.replaced.map(({ service }) => service)
-  const images = stack.filter(({ service }) => replaced.includes(service)).map(({ image }) => image)
-  return stack.filter(
-    ({ service, image, running }) =>
-      replaced.includes(service) || (running && !named.includes(service) && images.includes(image)),
-  )
+  const names = roles.replaced.map(({ service }) => service)
+  const replaced = stack.filter(({ service }) => names.includes(service))
+  const gone = stack.filter(({ service, running }) => running && !named.includes(service))
+  return [...replaced, ...gone.filter((each) => isApp(each, replaced))]
+}
+
+/** It runs the same image, or one that was built beside it and has no data of its own: Compose labels what it builds by service. */
+function isApp({ project, service, image, imageName, mounts }: Container, replaced: readonly Container[]): boolean {
+  if (replaced.some((each) => each.image === image)) return true
+  const shared = replaced.flatMap((each) => each.mounts.map(({ source }) => source))
+  const isBuilt = [`${project}-${service}`, `${project}_${service}`].includes(imageName.replace(/:latest$/, ''))
+  return isBuilt && mounts.every(({ source, readOnly }) => readOnly || shared.includes(source))
 }
 
 function releaseFacts(

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals'
 import type { Roles } from '../../src/compose/role.ts'
 import { planAdoption, type Adoption } from '../../src/server/adoption.ts'
-import type { Container } from '../../src/server/container.ts'
+import type { Container, Mounted } from '../../src/server/container.ts'
 import { parseLook } from '../../src/server/look.ts'
 
 const roles: Roles = {
@@ -26,6 +26,8 @@ function container(service: string, change: Partial<Container> = {}): Container 
     ...{ running: true, image: `sha256:${service}`, imageName: service, mounts: [], ports: [], ...change },
   }
 }
+
+const mount = (source: string): Mounted => ({ kind: 'volume', source, target: '/data', readOnly: false })
 
 function adoption(containers: Container[], current?: string): Adoption | undefined {
   const server = parseLook('deploy-django look 1\nhome /root\nend\n')
@@ -87,6 +89,17 @@ describe('a stack that was started by hand', () => {
     ])
     expect(factOf(more, 'services')).toEqual(['0 beat', '0 web'])
     expect(more?.facts['adopt-images']).toContain('redis sha256:redis')
+  })
+
+  test.each<[string, Partial<Container>, string[]]>([
+    ['built beside it', { imageName: 'shop-beat' }, ['0 beat', '0 web']],
+    ['built beside it by an old Compose', { imageName: 'shop_beat:latest' }, ['0 beat', '0 web']],
+    ['built elsewhere', { imageName: 'beat' }, ['0 web']],
+    ['built beside it, with the same data', { imageName: 'shop-beat', mounts: [mount('media')] }, ['0 beat', '0 web']],
+    ['built beside it, with data of its own', { imageName: 'shop-beat', mounts: [mount('rows')] }, ['0 web']],
+  ])('a service whose name is gone and whose image was %s', (_, change, services) => {
+    const web = container('web', { mounts: [mount('media')] })
+    expect(factOf(adoption([web, container('beat', change)]), 'services')).toEqual(services)
   })
 
   test('is judged by the containers that run', () => {
