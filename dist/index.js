@@ -38024,11 +38024,20 @@ function planAdoption(facts) {
         ],
     };
 }
-/** What the release replaces, and what runs of the same image although the new Compose file does not name it any more. */
+/** What the release replaces, and what runs the app's code under a name that the new Compose file has no more. */
 function appOf(stack, { roles, named }) {
-    const replaced = roles.replaced.map(({ service }) => service);
-    const images = stack.filter(({ service }) => replaced.includes(service)).map(({ image }) => image);
-    return stack.filter(({ service, image, running }) => replaced.includes(service) || (running && !named.includes(service) && images.includes(image)));
+    const names = roles.replaced.map(({ service }) => service);
+    const replaced = stack.filter(({ service }) => names.includes(service));
+    const gone = stack.filter(({ service, running }) => running && !named.includes(service));
+    return [...replaced, ...gone.filter((each) => isApp(each, replaced))];
+}
+/** It runs the same image, or one that was built beside it and has no data of its own: Compose labels what it builds by service. */
+function isApp({ project, service, image, imageName, mounts }, replaced) {
+    if (replaced.some((each) => each.image === image))
+        return true;
+    const shared = replaced.flatMap((each) => each.mounts.map(({ source }) => source));
+    const isBuilt = [`${project}-${service}`, `${project}_${service}`].includes(imageName.replace(/:latest$/, ''));
+    return isBuilt && mounts.every(({ source, readOnly }) => readOnly || shared.includes(source));
 }
 function releaseFacts(id, app, stack, { name, roles, manage }) {
     const services = [...new Set(app.map(({ service }) => service))].sort();

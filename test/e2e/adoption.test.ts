@@ -52,7 +52,7 @@ test('a stack that was built and started by hand survives a first deploy that fa
   /** What is meant by "exactly": the containers with image, environment and mounts, and the files. */
   const picture = (): Promise<string> =>
     shell(`docker ps -aq --filter "label=com.docker.compose.project=${name}" | xargs docker inspect -f \\
-      '{{.Name}} {{.State.Status}} {{.Image}} {{.Config.Env}} {{.HostConfig.Binds}} {{.HostConfig.PortBindings}} {{.Config.Cmd}}' | sort
+      '{{.Name}} {{.State.Status}} {{.Image}} {{.HostConfig.Binds}} {{.HostConfig.PortBindings}} {{.Config.Cmd}}{{range .Config.Env}}{{println}}{{$.Name}} {{.}}{{end}}' | sort
       find . -path ./.deploy -prune -o -path ./data -prune -o -type f -exec sha256sum {} + | sort`)
   const before = await picture()
   expect(before).toContain('by$hand')
