@@ -1,0 +1,91 @@
+import { describe, expect, test } from '@jest/globals'
+import { codes, tell, type Story } from '../story.ts'
+import { logInAs, noCompose5, type Kind } from '../world/kind.ts'
+import type { Server } from '../world/server.ts'
+import { openWorld } from '../world/world.ts'
+
+/** A project of its own on a kind of server. */
+async function tellOn(kind: Kind): Promise<Story> {
+  const world = await openWorld()
+  return await tell('todo', await logInAs(await world.server('kinds'), kind))
+}
+
+type Inputs = Record<string, string>
+
+/** First deploy, then an upgrade with a migration. */
+async function upgrade(story: Story, inputs: Inputs = {}): Promise<void> {
+  const first = await story.deploy('v1', { inputs })
+  expect(first.annotations).toEqual([])
+  expect(first.outputs).toMatchObject({ outcome: 'deployed', serving: 'v1' })
+  expect(await story.serves()).toBe('v1')
+  const second = await story.deploy('v2', { inputs })
+  expect(second.annotations).toEqual([])
+  expect(second.outputs).toMatchObject({ outcome: 'deployed', serving: 'v2', 'previous-version': 'v1' })
+  expect(await story.serves()).toBe('v2')
+  expect(await story.migrations()).toEqual(['0001_initial', '0002_todo_due'])
+  await story.expectWhole()
+}
+
+/** The life of a project: first deploy, upgrade, a release that answers 500, rollback. */
+async function live(kind: Kind, way: (server: Server) => Inputs = () => ({})): Promise<void> {
+  await using story = await tellOn(kind)
+  const inputs = way(story.server)
+  await upgrade(story, inputs)
+  const broken = await story.deploy('v3', { inputs })
+  expect(codes(broken)).toEqual(['Deploy Django: health-server-error'])
+  expect(broken.outputs).toMatchObject({ outcome: 'failed', serving: 'v2' })
+  expect(await story.serves()).toBe('v2')
+
+  const back = await story.rollback(undefined, { inputs })
+  expect(back.annotations).toEqual([])
+  expect(back.outputs).toMatchObject({ outcome: 'rolled-back', serving: 'v1' })
+  expect(await story.serves()).toBe('v1')
+  await story.expectWhole()
+}
+
+/** The server is its own bastion, where another user logs in; beyond it its port is 22. */
+function throughBastion({ host, knownHosts, sshPort }: Server): Inputs {
+  return {
+    host: host.replace(`:${sshPort}`, ''),
+    'jump-host': host.replace(/^\w+@/, 'alpine@'),
+    'known-hosts': `${knownHosts}\n${knownHosts.replace(/^\S+/, '127.0.0.1')}`,
+  }
+}
+
+// These share the server: projects on it do not meet. A busy machine needs more than the five minutes of a story.
+describe('on every kind of server', () => {
+  const onFive = noCompose5 === '' ? test.concurrent : test.skip
+  test.concurrent('with nothing but BusyBox', () => live('alpine'), 900_000)
+  onFive(`with Compose 5 and fish, behind a bastion${noCompose5}`, () => live('five', throughBastion), 900_000)
+  test.concurrent.each<[Kind, string]>([
+    ['sudoer', 'with Docker through sudo, and csh'],
+    ['rootless', 'with a Docker without root'],
+  ])(
+    '%s: %s',
+    async (kind) => {
+      await using story = await tellOn(kind)
+      await upgrade(story)
+    },
+    900_000,
+  )
+})
+
+describe('a server that cannot take a deploy is named and left as it is', () => {
+  test.each<[Kind, string, RegExp]>([
+    ['stranger', 'server-no-docker', /usermod -aG docker stranger/],
+    ['old', 'server-compose-old', /2\.19\.1/],
+    ['bare', 'server-tools', /setsid, tar/],
+    ['killed', 'server-logind', /enable-linger/],
+    ['nologin', 'server-shell', /not available/],
+    ['full', 'server-disk', /10 MB free .*needed\n.*could free: Images/],
+  ])('%s: %s', async (kind, code, said) => {
+    await using story = await tellOn(kind)
+    const before = await story.server.exec(['ls', '-lAR', '--full-time', `/home/${kind}`], { as: 'root' })
+    const run = await story.deploy('v1')
+    expect(codes(run)).toEqual([`Deploy Django: ${code}`])
+    expect(run.annotations[0]?.message).toMatch(said)
+    expect(run.outputs).toMatchObject({ outcome: 'failed', serving: '' })
+    expect(await story.server.exec(['ls', '-lAR', '--full-time', `/home/${kind}`], { as: 'root' })).toEqual(before)
+    expect(await story.containers()).toEqual([])
+  })
+})
