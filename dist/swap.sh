@@ -63,11 +63,14 @@ step_proxy() {
     if [ "$of" = "$image" ]; then echo "$service"; fi
   done)
   for id in $(ids_of "$(only_in "$(running)" "$not_proxies")" running); do
-    if ask top "$id" 2>/dev/null | grep -q 'nginx: master'; then
+    if is_nginx "$id"; then
       ask exec "$id" nginx -s reload || echo "warning: nginx in $id did not reload"
     fi
   done
 }
+
+# A rootless Docker without cgroups lists no processes; there the first one is looked at.
+is_nginx() { { ask top "$1" || ask exec "$1" cat /proc/1/cmdline; } 2>/dev/null | grep -q 'nginx: master'; }
 
 # Going back: what a migration did is awaited, what the swap did is taken back, and what ran before runs again.
 step_undo() {

@@ -99,6 +99,8 @@ def execute(call, facts, words):
         url = None if spec.get("x-health") == "silent" else "http://127.0.0.1:8000/"
         print(json.dumps({"deploy-django": 1, "verb": "http", "url": url, "status": 200 if healthy else 500, "reason": None if url else "nothing-speaks-http"}))
         raise SystemExit(0 if healthy else 21)
+    if words == ["cat", "/proc/1/cmdline"]:
+        return print("nginx: master process nginx" if spec.get("x-nginx") else "python")
     if words == ["nginx", "-s", "reload"]:
         facts["reloads"] += 1
         return
@@ -202,7 +204,10 @@ def logs(facts, words):
 
 
 def top(facts, words):
-    print("PID COMMAND\n1 " + ("nginx: master process" if find(facts, words[0])["spec"].get("x-nginx") else "python"))
+    spec = find(facts, words[0])["spec"]
+    if spec.get("x-nginx") == "hidden":
+        fail("Error response from daemon: unable to get all container pids")
+    print("PID COMMAND\n1 " + ("nginx: master process" if spec.get("x-nginx") else "python"))
 
 
 def stop_all(facts, words):
