@@ -121,6 +121,15 @@ const releasing = {
       otherwise: 'those built here and those whose image holds manage.py',
       parse: value.wordsOf(value.parseService),
     }),
+    'update-services': input({
+      description: 'services with data, such as a database, that shall take a changed definition too',
+      parse: value.wordsOf(value.parseService),
+    }),
+    scale: input({
+      description: 'how many containers of a service, one per line, such as `web=3`',
+      otherwise: 'a count that changed in the Compose file, else as many as there are now',
+      parse: value.linesOf(value.parseScale),
+    }),
     image: input({
       description: 'repository to push to, without a tag',
       otherwise: "the service's `image:`, else `ghcr.io/<owner>/<repository>`",
@@ -190,6 +199,15 @@ const releasing = {
       parse: value.parseDuration,
     }),
     ...health,
+    url: input({
+      description: 'public address of the site, asked last; a warning when it does not answer',
+      parse: value.optional(value.parseUrl),
+    }),
+    'on-failure': input({
+      description: '`rollback`: go back by itself; `keep`: leave the failed containers there for a look',
+      default: 'rollback',
+      parse: value.oneOf('rollback', 'keep'),
+    }),
     'keep-releases': input({
       description: 'how many releases stay on the server',
       default: '5',

@@ -17,7 +17,7 @@ const releasing = {
 
 /** Every output of each command with its meaning; the action.yml files and the README are generated from it. */
 export const outputs: Readonly<Record<Command, Readonly<Record<string, string>>>> = {
-  deploy: releasing,
+  deploy: { ...releasing, url: 'the public address, for `environment:` of the job' },
   rollback: releasing,
   build: { outcome: '`built`, or `failed` whenever the step is red', version, images },
   exec: { 'exit-code': 'exit code of what was run; the step is red when it is not 0' },

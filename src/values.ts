@@ -199,7 +199,7 @@ export function parseHealthUrl(text: string): HealthUrl {
   if (text === 'auto' || text === 'none') return { kind: text }
   const urls = nonEmptyLines(text)
   for (const url of urls) {
-    if (!/^https?:\/\/[^\s/?#@]+([/?]\S*)?$/.test(url) || !URL.canParse(url)) {
+    if (!isAddress(url)) {
       throw new Unusable(
         `${url} is not an http address`,
         'use auto, none, or addresses such as http://web:8000/healthz',
@@ -207,6 +207,25 @@ export function parseHealthUrl(text: string): HealthUrl {
     }
   }
   return { kind: 'urls', urls }
+}
+
+function isAddress(text: string): boolean {
+  return /^https?:\/\/[^\s/?#@]+([/?]\S*)?$/.test(text) && URL.canParse(text)
+}
+
+/** The public address of the site. */
+export function parseUrl(text: string): string {
+  if (isAddress(text)) return text
+  throw new Unusable('it is not an http address', 'use an address such as https://example.com/')
+}
+
+/** How many containers of a service: `web=3`. */
+export function parseScale(text: string): { service: string; count: number } {
+  const [, service, digits] = /^([A-Za-z0-9][A-Za-z0-9._-]*)=(\d{1,2})$/.exec(text) ?? []
+  if (service === undefined || Number(digits) < 1) {
+    throw new Unusable(`${text} is not service=number`, 'write for example web=3, with a number from 1 to 99')
+  }
+  return { service, count: Number(digits) }
 }
 
 /** Headers as lines `Name: value`. */

@@ -1,10 +1,13 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import { info, warning } from '@actions/core'
 import { checkCodeMounts } from '../compose/code.ts'
+import { checkUpdates, describeDrift } from '../compose/drift.ts'
 import { chooseProjectName } from '../compose/name.ts'
 import { askable, checkNeeds } from '../compose/need.ts'
 import { publishedPorts } from '../compose/port.ts'
 import { makeRelease, type Release } from '../compose/release.ts'
 import { activeServices, assignRoles, checkProfiles, chooseProfiles } from '../compose/role.ts'
+import { chooseCounts } from '../compose/scale.ts'
 import type { DeployInputs } from '../contract.ts'
 import { findDocument, readPlan, type LivePlan, type Migration, type OfflinePlan } from '../django/document.ts'
 import { adopting, approve, askHealth, planDeploy } from '../django/plan.ts'
@@ -16,13 +19,14 @@ import type { Made } from '../image/make.ts'
 import { measureImages } from '../image/measure.ts'
 import { candidateNames } from '../image/name.ts'
 import { group, show } from '../report/log.ts'
+import { visit } from '../report/visit.ts'
 import type { Report, ShownPlan } from '../report/report.ts'
 import { planAdoption } from '../server/adoption.ts'
 import { connect, type Connection } from '../server/connection.ts'
 import { explainProbe, explainStage } from '../server/failure.ts'
 import { command } from '../server/follow.ts'
 import { checkArchitecture, checkServer, fact, look } from '../server/look.ts'
-import { currentRelease } from '../server/release.ts'
+import { currentRelease, readModel } from '../server/release.ts'
 import { checkRoom } from '../server/room.ts'
 import { incoming, planFiles, send, stage, writeFacts, type FactLines, type SentFile } from '../server/stage.ts'
 import { newId } from '../server/transaction.ts'
@@ -61,6 +65,7 @@ export async function deploy(inputs: DeployInputs, context: Context, report: Rep
     ports: publishedPorts(project, Object.fromEntries(settings ?? [])),
   })
   report.project = name
+  report.url = inputs.url
   report.previous = report.serving = current?.version
   info(`${name} in ${directory} on ${inputs.host.address}: ${current?.version ?? 'nothing'} serves`)
 
@@ -81,11 +86,16 @@ export async function deploy(inputs: DeployInputs, context: Context, report: Rep
   checkCodeMounts(project, made.django.target.group, made.django.managePath, repository)
   const transaction = { directory, id: newId(inputs.version, runner, [...server.plans, ...server.releases.keys()]) }
   const roles = assignRoles({ project, groups, django: made.django.target.group, services: inputs.services, profiles })
+  checkUpdates(inputs.updateServices, roles)
+  const before = await readModel(connection, directory, current?.id)
   const release = makeRelease({
     ...{ project, name, roles, repository, images: made.images },
     ...{ id: transaction.id, envFile: inputs.envFile, envFiles: inputs.envFiles, profiles: inputs.profiles },
+    ...{ before, update: inputs.updateServices },
   })
+  const counts = chooseCounts(inputs.scale, before, project.model, roles)
   release.notes.forEach((note) => info(note))
+  release.drifts.forEach((drift) => warning(describeDrift(drift)))
   const adoption = planAdoption({
     ...{ server, name, roles, named: [...project.services.keys()] },
     ...{ manage: inputs.manage, time: new Date() },
@@ -94,7 +104,10 @@ export async function deploy(inputs: DeployInputs, context: Context, report: Rep
     const facts = releaseFacts(release, made, inputs, context, name)
     const sent = [
       ...releaseFiles(release, facts),
-      ...planFiles('plan', assets, { ...transactionFacts(transaction.id, inputs, context), ...adoption?.facts }),
+      ...planFiles('plan', assets, {
+        ...transactionFacts(transaction.id, counts, inputs, context),
+        ...adoption?.facts,
+      }),
       ...(adoption?.files ?? []),
     ]
     await send(run, connection, incoming(directory, transaction.id), sent, folder)
@@ -103,7 +116,9 @@ export async function deploy(inputs: DeployInputs, context: Context, report: Rep
 
   // What must not be lost, then the plan, from the live database with the new image.
   checkMounts({
-    containers: server.containers.filter((container) => container.project === name),
+    containers: server.containers.filter(
+      ({ project: of, service }) => of === name && !inputs.updateServices.includes(service),
+    ),
     mounts: await askMounts(connection, transaction),
     ...{ managePath: made.django.managePath, django: made.django.target.group.services },
   })
@@ -111,7 +126,11 @@ export async function deploy(inputs: DeployInputs, context: Context, report: Rep
   if (!inputs.force && found.kind === 'live') {
     checkDatabase(server.database, found.database, 'deploy once with `force: true`')
   }
-  const same = !inputs.force && server.whole && fact(current?.facts, 'fingerprint') === release.fingerprint
+  const same =
+    !inputs.force &&
+    server.whole &&
+    fact(current?.facts, 'fingerprint') === release.fingerprint &&
+    inputs.scale.every(({ service, count }) => server.running.includes(`${service}=${count}`))
   const plan = planDeploy(found, inputs.migrate, same, release.roles.jobs)
   const steps = adoption ? adopting(plan.steps) : plan.steps
   report.plan = showPlan(steps, found)
@@ -134,6 +153,14 @@ export async function deploy(inputs: DeployInputs, context: Context, report: Rep
   }
   await walk(connection, context, transaction, { steps, approved: approve(plan.pending), http }, server, report)
   report.outcome = plan.kind === 'unchanged' ? 'unchanged' : 'deployed'
+  if (inputs.url !== undefined) await visitSite(inputs.url)
+}
+
+async function visitSite(url: string): Promise<void> {
+  const trouble = await visit(url, (address) => fetch(address, { signal: AbortSignal.timeout(10_000) }), pause)
+  if (trouble === undefined) info(`${url} answers`)
+  else
+    warning(`${url} does not answer as a visitor needs it: ${trouble}. Look at the proxy, the certificate and the name`)
 }
 
 function releaseFiles(release: Release, facts: FactLines): SentFile[] {
@@ -171,6 +198,7 @@ function releaseFacts(
     data: roles.data,
     once: roles.once,
     jobs: roles.jobs,
+    backing: roles.backing,
     others: roles.others,
     fronts: roles.fronts.map(({ service, port }) => `${service} ${port}`),
     env: [release.env],
@@ -180,7 +208,7 @@ function releaseFacts(
   }
 }
 
-function transactionFacts(id: string, inputs: DeployInputs, { runner }: Context): FactLines {
+function transactionFacts(id: string, counts: readonly string[], inputs: DeployInputs, { runner }: Context): FactLines {
   return {
     target: [id],
     run: [String(runner.runId)],
@@ -189,6 +217,9 @@ function transactionFacts(id: string, inputs: DeployInputs, { runner }: Context)
     'migrate-timeout': [seconds(inputs.migrateTimeout)],
     'lock-timeout': [String(inputs.migrateLockTimeout)],
     'health-timeout': inputs.healthTimeout === undefined ? [] : [seconds(inputs.healthTimeout)],
+    'on-failure': [inputs.onFailure],
+    update: inputs.updateServices,
+    scale: counts,
     keep: [String(inputs.keepReleases)],
   }
 }

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
 import { stringify } from 'yaml'
 import type { EnvFile } from '../values.ts'
-import { canonical } from './document.ts'
+import { canonical, type Values } from './document.ts'
+import { findDrifts, keepDefinitions, type Drift } from './drift.ts'
 import { onlyMounts } from './mount.ts'
 import { pin } from './pin.ts'
 import type { Project } from './project.ts'
@@ -25,6 +26,10 @@ export type ReleaseFacts = {
   envFiles: readonly EnvFile[]
   /** Those of the input. */
   profiles: readonly string[]
+  /** The pinned model of the release that serves. */
+  before: Values
+  /** Services with data that take a changed definition all the same. */
+  update: readonly string[]
 }
 
 /** A release, ready to be staged. */
@@ -45,6 +50,8 @@ export type Release = {
   /** Equal for two releases that differ in nothing but their id. */
   fingerprint: string
   notes: readonly string[]
+  /** Services with data that stay as they are although the repository defines them in another way. */
+  drifts: readonly Drift[]
 }
 
 /** Makes the release: the whole pinned model, with every `${VARIABLE}` left for the server to fill in. */
@@ -52,7 +59,7 @@ export function makeRelease(facts: ReleaseFacts): Release {
   const { project, name, id, roles, images, repository } = facts
   const shipped = shippedEnvFiles(facts)
   const envPaths = shipped.map(({ path }) => path)
-  const { model, files, required, notes } = pin({
+  const pinned = pin({
     project,
     name,
     release: id,
@@ -61,11 +68,16 @@ export function makeRelease(facts: ReleaseFacts): Release {
     envPaths,
     profiles: facts.profiles,
   })
+  const { files, required, notes } = pinned
+  const taking = [...roles.backing, ...facts.update]
+  const keeping = roles.data.filter((service) => !taking.includes(service))
+  const drifts = findDrifts(facts.before, pinned.model, keeping)
+  const model = keepDefinitions(facts.before, pinned.model, drifts)
   const compose = stringify(model, { sortMapEntries: true, lineWidth: 0, aliasDuplicateObjects: false, version: '1.1' })
   const active = [...roles.replaced.map(({ service }) => service), ...roles.data, ...roles.others]
   return {
     compose,
-    mounts: stringify(onlyMounts(model), { aliasDuplicateObjects: false, version: '1.1' }),
+    mounts: stringify(onlyMounts(pinned.model), { aliasDuplicateObjects: false, version: '1.1' }),
     roles,
     images,
     env: envPaths.includes('.env') ? 'shipped' : 'server',
@@ -82,6 +94,7 @@ export function makeRelease(facts: ReleaseFacts): Release {
         .filter((path) => path !== '.env' && !compose.includes(`/env/${path}`))
         .map((path) => `no service names the env file ${path}`),
     ],
+    drifts,
   }
 }
 

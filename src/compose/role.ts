@@ -9,6 +9,8 @@ export type Roles = {
   replaced: readonly { level: number; service: string }[]
   /** Not replaced and needed by the app or independent of it; those that others depend on come first. */
   data: readonly string[]
+  /** Those of `data` that keep nothing, such as a cache: they take a changed definition, a database never does. */
+  backing: readonly string[]
   /** Not replaced and in front of the app. */
   others: readonly string[]
   /** Those of `data` that run to their end, and only once in the life of the project. */
@@ -55,6 +57,7 @@ export function assignRoles({ project, groups, django, services, profiles }: Rol
       .map((service) => ({ level: levelOf(project, service, names), service }))
       .sort((a, b) => a.level - b.level || (a.service < b.service ? -1 : 1)),
     data: kept.filter((name) => !isFront(name)),
+    backing: kept.filter((name) => !isFront(name) && !keepsData(project, name)),
     others: kept.filter(isFront),
     once: oneShots.filter((name) => !built.has(name)),
     jobs,
@@ -106,6 +109,15 @@ export function isActive({ profiles }: Service, active: readonly string[]): bool
 /** Whether the service keeps something: a volume or a writable bind mount. */
 export function hasOwnData({ mounts }: Service): boolean {
   return mounts.some(({ kind, readOnly }) => !readOnly && (kind === 'volume' || kind === 'bind'))
+}
+
+const DATABASE =
+  /postgres|postgis|timescale|pgvector|mysql|maria|percona|mongo|couch|elastic|opensearch|minio|rabbit|sql|db/
+
+/** Whether a new container could lose something: a database without a volume has an anonymous one, or keeps all in itself. */
+function keepsData(project: Project, name: string): boolean {
+  const service = project.services.get(name)
+  return !service || hasOwnData(service) || DATABASE.test(service.image?.split('/').at(-1) ?? '') || DATABASE.test(name)
 }
 
 /** A database that is built here: it keeps data, and stands behind the app, not in front of it. */

@@ -12,6 +12,8 @@ export type Report = {
   project: string | undefined
   /** Undefined for a `build`, which asks no server. */
   host: string | undefined
+  /** Public address, as it was given. */
+  url: string | undefined
   /** Service to `name@digest`. */
   images: Readonly<Record<string, string>>
   plan: ShownPlan | undefined
@@ -41,6 +43,7 @@ export function startReport(command: Report['command'], host: Report['host'], ve
     serving: undefined,
     project: undefined,
     host,
+    url: undefined,
     images: {},
     plan: undefined,
     applied: [],
@@ -58,6 +61,7 @@ export function outputsOf(report: Report): Readonly<Record<string, string>> {
     images: JSON.stringify(report.images),
     migrations: JSON.stringify(report.applied.map((applied) => ({ ...applied, state: 'applied' }))),
     plan: report.plan === undefined ? '' : JSON.stringify(report.plan),
+    url: report.url ?? '',
     'plan-digest': report.plan?.digest ?? '',
   }
   return Object.fromEntries(Object.entries(all).filter(([name]) => name in outputs[report.command]))

@@ -44,6 +44,7 @@ export function explainEnding(ending: Ending): DeployError | undefined {
   if (ending.word === 'committed' || ending.word === 'unchanged') return undefined
   const reason = explainFailure(ending)
   if (ending.word === 'back' && reason) return reason
+  if (ending.word === 'kept' && reason) return explainKept(reason)
   const tail = ending.log.slice(-12).join('\n')
   if (ending.journal.some((line) => line.step === 'back' && line.state === 'fail')) {
     return new DeployError('recovery-failed', {
@@ -60,6 +61,15 @@ export function explainEnding(ending: Ending): DeployError | undefined {
     why: 'the server or its Docker was stopped',
     fix: 'run the job again: it finishes what is unfinished first',
     cause: reason,
+  })
+}
+
+function explainKept(reason: DeployError): DeployError {
+  const look =
+    'look at the new containers, which were kept (`on-failure: keep`); the next deploy or rollback goes back first'
+  return new DeployError(reason.code, {
+    ...{ what: reason.what, seen: reason.seen, why: reason.why, cause: reason.cause },
+    fix: reason.fix === undefined ? look : `${reason.fix}\n${look}`,
   })
 }
 

@@ -11,9 +11,12 @@ export type Progress = { kind: 'journal'; line: JournalLine } | { kind: 'log'; t
 
 type Document = NonNullable<ReturnType<typeof findDocument>>
 
-/** How a transaction ended. `died` means that its process is gone and nothing finished it yet. */
+/**
+ * How a transaction ended. `died` means that its process is gone and nothing finished it yet; `kept`, that it failed and its
+ * containers stay for a look.
+ */
 export type Ending = {
-  word: 'committed' | 'unchanged' | 'back' | 'died'
+  word: 'committed' | 'unchanged' | 'back' | 'kept' | 'died'
   /** The release that serves; undefined after a first deploy that failed, or when it is not known. */
   serves: string | undefined
   /** The step that failed and its exit code, or `aborted`. */
@@ -27,6 +30,10 @@ export type Ending = {
 
 /** How time passes. */
 export type Clock = { now(): number; pause(milliseconds: number, signal?: AbortSignal): Promise<void> }
+
+/** What the server says when there is nothing more to follow. */
+type Over = 'ended' | 'kept' | 'died'
+const OVER: readonly Over[] = ['ended', 'kept', 'died']
 
 const RECONNECT_LIMIT_MS = 10 * 60_000
 /** ssh gives up on a connection that it cannot make, or that died, long before; a longer call was connected. */
@@ -56,7 +63,7 @@ export async function follow(
   const documents = new Map<string, Document>()
   let logLines = 0
   let lastMark = ''
-  let over: 'ended' | 'died' | undefined
+  let over: Over | undefined
   let lostSince: number | undefined
 
   const take = (text: string): void => {
@@ -73,7 +80,7 @@ export async function follow(
     } else if (mark === 'r ') {
       const document = findDocument(rest)
       if (document && typeof document['verb'] === 'string') documents.set(document['verb'], document)
-    } else if (text === 'x ended' || text === 'x died') over = text === 'x ended' ? 'ended' : 'died'
+    } else if (mark === 'x ') over = OVER.find((word) => word === rest)
     lastMark = mark
     lostSince = undefined
   }
@@ -126,7 +133,7 @@ export function parseJournalLine(text: string): JournalLine {
 
 /** Pure: what the journal says about the end. */
 export function conclude(
-  over: 'ended' | 'died',
+  over: Over,
   journal: readonly JournalLine[],
   documents: Ending['documents'],
   log: readonly string[],
@@ -135,7 +142,7 @@ export function conclude(
   const failed = journal.find((line) => line.state === 'fail' && !NO_REASON.includes(line.step))
   const back = journal.find((line) => line.step === 'back' && line.state === 'begin')
   return {
-    word: over === 'died' || !last ? 'died' : readWord(last.state),
+    word: over === 'ended' ? readWord(last?.state) : over,
     serves: last ? last.detail || undefined : servesMeanwhile(journal),
     failure: failed
       ? { step: failed.step, code: Number(failed.detail) }
@@ -161,6 +168,6 @@ function servesMeanwhile(journal: readonly JournalLine[]): string | undefined {
   return from === '-' ? undefined : from || undefined
 }
 
-function readWord(word: string): Ending['word'] {
+function readWord(word: string | undefined): Ending['word'] {
   return word === 'committed' || word === 'unchanged' || word === 'back' ? word : 'died'
 }

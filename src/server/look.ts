@@ -35,6 +35,8 @@ export type Server = {
   current: string | undefined
   /** Whether all containers of the current release run. */
   whole: boolean
+  /** `service=number` of what runs then. */
+  running: readonly string[]
   previous: string | undefined
   releases: ReadonlyMap<string, Facts>
   /** Ids of releases that were committed, in the order of their last commit. */
@@ -108,6 +110,7 @@ export function parseLook(text: string): Server | undefined {
     format: toNumber(one('format')),
     current: one('current'),
     whole: one('whole') === 'yes',
+    running: all('running'),
     previous: one('previous'),
     releases: new Map(all('release').map((id) => [id, factsOf(id, all('fact'))])),
     served: all('served'),

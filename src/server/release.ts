@@ -1,4 +1,7 @@
+import { parse } from 'yaml'
+import { valuesOf, type Values } from '../compose/document.ts'
 import { DeployError } from '../errors.ts'
+import type { Connection } from './connection.ts'
 import { fact, type Facts, type Server } from './look.ts'
 
 /** A release that is on the server. */
@@ -41,6 +44,13 @@ export function chooseTarget(server: Server, version: string | undefined): KeptR
       ? 'set `version` to one of these'
       : 'deploy the tag that you want to go back to',
   })
+}
+
+/** The Compose model of a release, as it was pinned; empty when there is none. */
+export async function readModel(connection: Connection, directory: string, id: string | undefined): Promise<Values> {
+  if (id === undefined) return {}
+  const read = await connection.reach(['cat', `${directory}/.deploy/releases/${id}/compose.yaml`])
+  return read.code === 0 ? valuesOf(parse(read.stdout)) : {}
 }
 
 /** `service port` lines as pairs. */

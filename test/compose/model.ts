@@ -29,12 +29,14 @@ type Options = {
   envFile?: string
   envFiles?: { path: string; content: string }[]
   profiles?: string[]
+  before?: Release
+  update?: string[]
 }
 
 /** The release of a project whose built services all run one pushed image. */
 export function release(
   text: string,
-  { files = {}, file, id = 'v1-1-1', envFile, envFiles = [], profiles = [] }: Options = {},
+  { files = {}, file, id = 'v1-1-1', envFile, envFiles = [], profiles = [], before, update = [] }: Options = {},
 ): Release {
   const project = projectOf(text, file)
   const groups = groupBuilds(project)
@@ -45,6 +47,7 @@ export function release(
   return makeRelease({
     ...{ project, name: 'shop', id, roles, images, repository: repositoryOf(files) },
     ...{ envFile, envFiles, profiles },
+    ...{ before: before ? modelOf(before) : {}, update },
   })
 }
 

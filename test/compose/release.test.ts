@@ -99,6 +99,8 @@ describe('the same again', () => {
         envFile: 'A=1\n',
         envFiles: [],
         profiles: [],
+        before: {},
+        update: [],
       })
       expect(again.compose).toBe(first.compose)
       expect(again.files).toEqual([])

@@ -35,6 +35,11 @@ describe('a whole shop', () => {
   test('what the app needs starts before it, in order', () => {
     expect(all.data).toEqual(['network', 'db', 'setup', 'redis'])
   })
+  test('what keeps nothing takes a changed definition; a database does not, with a volume or without', () => {
+    expect(all.backing).toEqual(['network', 'redis'])
+    const text = 'services: {web: {build: ., depends_on: [store]}, store: {image: "postgis/postgis:17"}}'
+    expect(roles(text, 'web').backing).toEqual([])
+  })
   test('what stands in front of it comes after', () => {
     expect(all.others).toEqual(['edge', 'traefik'])
   })

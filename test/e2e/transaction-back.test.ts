@@ -2,8 +2,8 @@ import { afterAll, describe, expect, test } from '@jest/globals'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { endOf, findFaults, storyOf } from '../transaction/journal.ts'
-import { adopt, bare, logOf, namesOf, removeAll, ROWS, serving, v2, v2With } from '../transaction/serving.ts'
-import { deployOf, factsOf, rollbackTo, services, transact, type Staged } from '../transaction/staged.ts'
+import { adopt, bare, logOf, namesOf, removeAll, ROWS, serving, v1, v2, v2With } from '../transaction/serving.ts'
+import { deployOf, engine, factsOf, rollbackTo, services, stage, transact, type Staged } from '../transaction/staged.ts'
 import { call, changeState, copyWorld, imageOf, stateOf } from '../transaction/world.ts'
 
 // Each way in which a transaction fails, on a stand-in for Docker: how it says so, and that the server comes back whole.
@@ -150,6 +150,151 @@ describe('what fails after the swap goes back', () => {
     expect(await webs()).toEqual(['sha256:v1', 'sha256:v1', 'sha256:v1'])
     expect(await transact(world, deployOf('v3', 3, ROWS))).toBe('committed v3-3-1')
     expect(await webs()).toEqual(['sha256:v3', 'sha256:v3', 'sha256:v3'])
+  })
+
+  const renamed = (staged: Staged, app: object = {}): Staged => ({
+    ...staged,
+    services: {
+      app: { ...staged.services?.['web'], image: imageOf('v2'), container_name: 'site', 'x-port': 80, ...app },
+      worker: { image: imageOf('v2'), restart: 'always' },
+      db: { image: 'postgres:17', 'x-check': ['CMD', 'pg_isready', '-U', 'a b'], restart: 'always' },
+      edge: { image: 'nginx:1', 'x-port': 443 },
+    },
+    releaseFacts: {
+      ...staged.releaseFacts,
+      ...{ services: ['0 app', '1 worker'], images: [`app ${imageOf('v2')}`, `worker ${imageOf('v2')}`] },
+      ...{ django: ['app'], others: ['edge'] },
+    },
+  })
+  test('a renamed service and a renamed proxy give ports and names to the new ones, and get them back', async () => {
+    const world = await bare()
+    const named = deployOf('v1', 1, ROWS.slice(0, 1), { container_name: 'site', 'x-port': 80 })
+    const proxy = { image: 'nginx:1', 'x-port': 443 }
+    expect(await transact(world, { ...named, services: { ...named.services, proxy } })).toBe('committed v1-1-1')
+    const before = await namesOf(world)
+    expect(before).toEqual(['site running', 'todo-db-1 running', 'todo-proxy-1 running', 'todo-worker-1 running'])
+    const ids = (await stateOf(world)).containers.filter(({ service }) => ['web', 'proxy'].includes(service))
+
+    expect(await transact(world, renamed(v2, { 'x-health': 'bad' }))).toBe('back v1-1-1')
+    expect(await namesOf(world)).toEqual(before)
+    const back = (await stateOf(world)).containers.filter(({ service }) => ['web', 'proxy'].includes(service))
+    // The very same containers: what they hold in anonymous volumes is still there.
+    expect(back.map(({ id }) => id)).toEqual(ids.map(({ id }) => id))
+
+    expect(await transact(world, renamed({ ...deployOf('v2', 3, ROWS), id: 'v2-3-1' }))).toBe('committed v2-3-1')
+    expect(await namesOf(world)).toEqual([
+      'site running',
+      'todo-db-1 running',
+      'todo-edge-1 running',
+      'todo-worker-1 running',
+    ])
+  })
+
+  const withCache = (staged: Staged, cache: object, db: object, update = ''): Staged => ({
+    ...staged,
+    services: {
+      ...staged.services,
+      cache: { image: 'nginx:1', ...cache },
+      db: { image: 'postgres:17', 'x-check': ['CMD', 'pg_isready', '-U', 'a b'], restart: 'always', ...db },
+    },
+    releaseFacts: { ...staged.releaseFacts, data: ['db', 'cache'], backing: ['cache'] },
+    planFacts: { ...staged.planFacts, update },
+  })
+  test('a changed cache is taken over and goes back, a database only when it is named', async () => {
+    const world = await bare()
+    expect(await transact(world, withCache(v1, {}, {}))).toBe('committed v1-1-1')
+    const idsOf = async (service: string) =>
+      (await stateOf(world)).containers.filter((each) => each.service === service).map(({ id }) => id)
+    const [cache, db] = [await idsOf('cache'), await idsOf('db')]
+
+    const sick = v2With({ 'x-health': 'bad' })
+    expect(await transact(world, withCache(sick, { 'x-new': 1 }, { 'x-new': 1 }))).toBe('back v1-1-1')
+    expect(await storyOf(world, v2.id)).toContain('swap begin cache=1 proxy=1 web=1 worker=1')
+    expect(await idsOf('cache')).not.toEqual(cache)
+    expect(await idsOf('db')).toEqual(db)
+    const spec = async (service: string) =>
+      (await stateOf(world)).containers.find((each) => each.service === service)?.spec
+    expect(await spec('cache')).toEqual({ image: 'nginx:1' })
+
+    const named = { ...deployOf('v3', 3, ROWS, { 'x-health': 'bad' }) }
+    expect(await transact(world, withCache(named, {}, { 'x-new': 1 }, 'db\n'))).toBe('back v1-1-1')
+    expect(await idsOf('db')).not.toEqual(db)
+    expect(await spec('db')).not.toHaveProperty('x-new')
+    const good = deployOf('v4', 4, ROWS)
+    expect(await transact(world, withCache(good, { 'x-new': 2 }, { 'x-new': 2 }, 'db\n'))).toBe('committed v4-4-1')
+    expect([await spec('cache'), await spec('db')]).toMatchObject([{ 'x-new': 2 }, { 'x-new': 2 }])
+  })
+
+  test('a proxy that an upgrade brought goes with it', async () => {
+    const world = await serving()
+    const sick = v2With({ 'x-health': 'bad' })
+    const brought = {
+      ...sick,
+      services: { ...sick.services, edge: { image: 'nginx:1' } },
+      releaseFacts: { ...sick.releaseFacts, others: ['edge', 'proxy'] },
+    }
+    expect(await transact(world, brought)).toBe('back v1-1-1')
+    expect(await namesOf(world)).toEqual([
+      'todo-db-1 running',
+      'todo-proxy-1 running',
+      'todo-web-1 running',
+      'todo-worker-1 running',
+    ])
+  })
+
+  test('as many as were asked for, or as the Compose file says now; going back, as many as before', async () => {
+    const world = await serving()
+    const websOf = async () => (await stateOf(world)).containers.filter(({ service }) => service === 'web').length
+    const scaled = (staged: Staged, scale: string): Staged => ({ ...staged, planFacts: { ...staged.planFacts, scale } })
+    expect(await transact(world, scaled(v2With({ 'x-health': 'bad' }), 'web=3\n'))).toBe('back v1-1-1')
+    expect(await websOf()).toBe(1)
+    expect(await transact(world, scaled(deployOf('v3', 3, ROWS), 'web=3\n'))).toBe('committed v3-3-1')
+    expect(await websOf()).toBe(3)
+    // Kept, although the file says two; and the file's, when that is what changed.
+    expect(await transact(world, deployOf('v4', 4, ROWS, { scale: 2 }))).toBe('committed v4-4-1')
+    expect(await websOf()).toBe(3)
+    expect(await transact(world, scaled(deployOf('v5', 5, ROWS, { scale: 2 }), 'web=\n'))).toBe('committed v5-5-1')
+    expect(await websOf()).toBe(2)
+    expect(await transact(world, scaled(deployOf('v6', 6, ROWS, { scale: 2 }), 'web=1\n'))).toBe('committed v6-6-1')
+    expect(await websOf()).toBe(1)
+  })
+
+  test('on-failure: keep leaves the new containers for a look; recovery leaves them, the next deploy goes back first', async () => {
+    const world = await serving()
+    const sick = v2With({ 'x-health': 'bad' })
+    const kept = { ...sick, planFacts: { ...sick.planFacts, 'on-failure': 'keep' } }
+    await logOf(world, kept)
+    expect((await storyOf(world, v2.id)).slice(-2)).toEqual(['health fail 46', 'keep begin health 46'])
+    expect((await call(world, 'follow', [v2.id, '99', '99'])).stdout).toMatch(/^x kept\n$/m)
+    const images = async () => (await stateOf(world)).containers.map(({ name, image }) => `${name} ${image}`)
+    expect(await images()).toContain('todo-web-1 sha256:v2')
+    expect(await call(world, 'recover')).toMatchObject({ code: 0, stdout: '' })
+    expect(await images()).toContain('todo-web-1 sha256:v2')
+
+    const other = adopt(await copyWorld(world))
+    expect(await transact(world, deployOf('v3', 3, ROWS))).toBe('committed v3-3-1')
+    expect(await endOf(world, v2.id)).toBe('back v1-1-1')
+    expect(await findFaults(world, 'v3-3-1')).toEqual([])
+    // And so does a rollback, to the release that serves or another one.
+    expect(await transact(other, rollbackTo('v1-1-1', 3))).toBe('committed v1-1-1')
+    expect(await findFaults(other, 'v1-1-1')).toEqual([])
+  })
+
+  test('what fails before the swap, or is cancelled, goes back whatever on-failure says', async () => {
+    const world = await serving()
+    const failing = deployOf('v2', 2, [...ROWS, 'core.0003'], { 'x-fails': 'core.0003' })
+    const keep = { 'on-failure': 'keep' }
+    expect(await transact(world, { ...failing, planFacts: { ...failing.planFacts, ...keep } })).toBe('back v1-1-1')
+    const sick = deployOf('v3', 3, ROWS, { 'x-health': 'bad' })
+    expect(
+      await stage(world, { ...sick, planFacts: { ...sick.planFacts, ...keep, 'health-timeout': '30' } }),
+    ).toMatchObject({ code: 0 })
+    const running = engine(world, sick.id)
+    while (!(await storyOf(world, sick.id)).includes('health begin'))
+      await new Promise((resolve) => setTimeout(resolve, 5))
+    await call(world, 'abort', [sick.id])
+    await running
+    expect(await endOf(world, sick.id)).toBe('back v1-1-1')
   })
 
   const withoutWorker = (staged: Staged): Staged => ({

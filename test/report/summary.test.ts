@@ -225,6 +225,7 @@ describe('outputsOf', () => {
       migrations: '[{"app":"todo","name":"0002_due","milliseconds":1234,"state":"applied"}]',
       plan: JSON.stringify(plan),
       'plan-digest': digest,
+      url: '',
     })
   })
 

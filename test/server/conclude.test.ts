@@ -27,7 +27,7 @@ describe('conclude', () => {
 
   type Case = [
     name: string,
-    over: 'ended' | 'died',
+    over: 'ended' | 'kept' | 'died',
     lines: string[],
     ending: Pick<Ending, 'word' | 'serves' | 'failure'>,
   ]
@@ -139,6 +139,12 @@ describe('conclude', () => {
       'died',
       before,
       { word: 'died', serves: 'v1-17-1', failure: undefined },
+    ],
+    [
+      'what failed and was kept for a look',
+      'kept',
+      [...swapped, 'health begin', 'health fail 46', 'keep begin health 46'],
+      { word: 'kept', serves: undefined, failure: { step: 'health', code: 46 } },
     ],
     [
       'what died while containers are replaced',

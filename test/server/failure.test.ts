@@ -166,6 +166,14 @@ describe('explainEnding', () => {
     expect(explainEnding(ending([line]))).toBeUndefined()
   })
 
+  test('what was kept for a look tells its reason, and what comes next', () => {
+    const lines = ['health begin', 'health fail 46', 'keep begin health 46']
+    const journal = lines.map((line) => parseJournalLine(`2026-01-02T03:04:05Z ${line}`))
+    const failure = explainEnding(conclude('kept', journal, new Map(), ['deploy-django: not healthy in time']))
+    expect(failure).toMatchObject({ code: 'health-timeout', seen: expect.stringContaining('not healthy in time') })
+    expect(failure?.fix).toMatch(/raise `health-timeout`.*\nlook at the new containers, which were kept/)
+  })
+
   test.each([
     ['between two steps', ['back begin aborted', 'back end', 'end back v1-1-1']],
     ['while it waited for the lock', ['end back v1-1-1']],

@@ -106,6 +106,12 @@ describe('follow', () => {
     expect(ending).toMatchObject({ word: 'died', serves: 'v1-17-1' })
   })
 
+  test('says that a transaction failed and was kept', async () => {
+    const lines = ['swap begin', 'swap fail 1', 'keep begin swap 1'].map((line) => `j ${time} ${line}\n`).join('')
+    const { ending } = await tell({ stdout: `j ${time} ${begin}\n${lines}x kept\n` })
+    expect(ending).toMatchObject({ word: 'kept', serves: undefined, failure: { step: 'swap', code: 1 } })
+  })
+
   /** As `lost`, after an attempt that took so long. */
   const lostAfter = (seconds: number) => (clock: HandClock) => {
     clock.milliseconds += seconds * 1_000

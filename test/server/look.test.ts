@@ -21,6 +21,7 @@ profiles prod,jobs
 format 1
 current v2-18-1
 whole yes
+running web=3
 previous v1-17-1
 release v1-17-1
 fact v1-17-1 version v1
@@ -62,6 +63,7 @@ describe('parseLook', () => {
       format: 1,
       current: 'v2-18-1',
       whole: true,
+      running: ['web=3'],
       previous: 'v1-17-1',
       releases: new Map([
         [
@@ -93,7 +95,7 @@ describe('parseLook', () => {
       ...{ home: '/root', docker: undefined, architecture: undefined, dockerError: undefined, compose: undefined },
       ...{ freeDisk: undefined, missing: ['docker', 'flock'], endsWithLogin: undefined, projects: [] },
       ...{ format: undefined, current: undefined, files: [], settings: [], profiles: undefined },
-      ...{ whole: false, previous: undefined, releases: new Map(), served: [], plans: [], open: [] },
+      ...{ whole: false, running: [], previous: undefined, releases: new Map(), served: [], plans: [], open: [] },
       ...{ containers: [], folders: [], database: undefined },
     })
   })

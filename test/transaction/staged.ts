@@ -52,6 +52,7 @@ export function factsOf(id: string, version: string, run: number): Record<string
     django: ['web'],
     manage: ['python', 'manage.py'],
     data: ['db'],
+    backing: [],
     others: ['proxy'],
     fronts: ['proxy 80'],
     env: ['server'],

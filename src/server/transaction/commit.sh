@@ -24,13 +24,8 @@ place() { # FILE NAME: a copy under the stable name, whole or not at all
 step_prune() {
   found=$(migration_container)
   on "${found%% *}" ask rm -f >/dev/null
-  # Not what the journal begins with: a recovery or an adoption may have come in between.
-  from=$(sed -n 's/^[^ ]* commit begin .* after //p' ".deploy/journal/$transaction" | head -n 1)
-  retired=$(only_in "$(services_of "$from")" "$(services_of "$target")")
-  if [ -n "$retired" ]; then
-    survey
-    on "$(ids_of "$retired")" ask rm -f >/dev/null
-  fi
+  survey
+  on "$(all_retired | first_word)" ask rm -f >/dev/null
   kept=$(echo "$target"; previous_of "$target"; recent "$(plan_fact keep)"; awaited)
   for id in $(only_in "$(entries .deploy/releases)" "$kept"); do remove_release "$id"; done
   for id in $(entries .deploy/plans); do

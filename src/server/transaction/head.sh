@@ -19,5 +19,7 @@ format=1
 call_limit=60 change_limit=900 pull_limit=1800
 # How long the daemon may be away, a data service may take to become healthy, the old containers to run again.
 away_limit=600 data_limit=180 undo_limit=60
+# What a container is called that its release's successor has stopped, until that is committed.
+retired=deploy-django-retired_
 newline='
 '

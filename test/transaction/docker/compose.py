@@ -4,7 +4,7 @@
 new one renamed; when all are there, they are started. A compose file is JSON here. What a service is like stands in its
 entry: x-migrations (rows that its code knows), x-fails (the one that does not apply), x-unfit (rows that its code cannot
 live with), x-health (bad), x-check (its health command), x-exits (a code), x-port-taken, x-stubborn, x-nginx,
-x-variables and x-required (names that its text uses).
+x-variables and x-required (names that its text uses), x-port (the port of the server that it publishes), container_name.
 """
 import json
 import os
@@ -93,7 +93,7 @@ def converge(call, project, name, spec, count, flags):
     existing.sort(key=lambda each: each not in outdated)
     with call.state as facts:
         for old in outdated:
-            demand_free(facts, interim(old, project))
+            demand_free(facts, interim(old, name_of(project, name, spec, old["number"])))
     for old in existing[count:]:
         with call.state as facts:
             stop(facts, find(facts, old["id"]))
@@ -101,21 +101,25 @@ def converge(call, project, name, spec, count, flags):
         call.point("amid, removed one too many")
     for old in existing[:count]:
         if old in outdated:
-            recreate(call, old, project, dict(new, number=old["number"]))
+            recreate(call, old, name_of(project, name, spec, old["number"]), dict(new, number=old["number"]))
     taken = [each["number"] for each in existing[:count]]
     for number in [number for number in range(1, 99) if number not in taken][:count - len(taken)]:
         with call.state as facts:
-            create(facts, name="%s-%s-%d" % (project, name, number), **dict(new, number=number))
+            create(facts, name=name_of(project, name, spec, number), **dict(new, number=number))
         call.point("amid, created one")
 
 
-def interim(old, project):
-    return "%s_%s-%s-%d" % (old["id"][:12], project, old["service"], old["number"])
+def name_of(project, service, spec, number):
+    return spec.get("container_name", "%s-%s-%d" % (project, service, number))
 
 
-def recreate(call, old, project, new):
+def interim(old, name):
+    return "%s_%s" % (old["id"][:12], name)
+
+
+def recreate(call, old, name, new):
     with call.state as facts:
-        identity = create(facts, name=interim(old, project), **new)
+        identity = create(facts, name=interim(old, name), **new)
     call.point("amid, created the new one")
     with call.state as facts:
         stop(facts, find(facts, old["id"]))
@@ -124,7 +128,7 @@ def recreate(call, old, project, new):
         facts["containers"].remove(find(facts, old["id"]))
     call.point("amid, removed the old one")
     with call.state as facts:
-        find(facts, identity)["name"] = interim(old, project)[13:]
+        find(facts, identity)["name"] = name
     call.point("amid, renamed the new one")
 
 

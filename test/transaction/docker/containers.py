@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-from state import advance, end, fail, find, pending, stop
+from state import advance, demand_free, end, fail, find, pending, stop
 
 HEALTH = "{{with .State.Health}}{{.Status}}{{else}}-{{end}}"
 CHECK = '{{with .Config.Healthcheck}}{{range .Test}}{{.}}{{"\\x1f"}}{{end}}{{end}}'
@@ -152,6 +152,11 @@ def remove(facts, words):
     facts["containers"] = [each for each in facts["containers"] if each not in gone]
 
 
+def rename(facts, words):
+    demand_free(facts, words[1])
+    find(facts, words[0])["name"] = words[1]
+
+
 def pull(facts, image, folder):
     if image.startswith("private/") and not (folder and os.path.exists(folder + "/config.json")):
         fail("Error response from daemon: pull access denied for " + image)
@@ -228,5 +233,5 @@ def system(facts, words):
 VERBS = {
     "system": system,
     "ps": ps, "inspect": inspect, "kill": kill, "rm": remove, "image": image, "tag": tag, "rmi": untag, "logs": logs, "top": top,
-    "stop": stop_all, "events": events,
+    "stop": stop_all, "events": events, "rename": rename,
 }

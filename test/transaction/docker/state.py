@@ -58,7 +58,8 @@ def start(facts, container):
     spec = container["spec"] if container["oneoff"] == "False" else {}
     if container["state"] == "running":
         return
-    if spec.get("x-port-taken"):
+    others = [each["spec"].get("x-port") for each in facts["containers"] if each["state"] == "running"]
+    if spec.get("x-port-taken") or spec.get("x-port") in set(others) - {None}:
         fail("Error response from daemon: port is already allocated")
     facts["starts"] += 1
     container.update(state="running", started=facts["starts"], exit=0)

@@ -1,0 +1,66 @@
+import { DeployError } from '../errors.ts'
+import { canonical, valuesOf, type Values } from './document.ts'
+import type { Roles } from './role.ts'
+
+/** A service that runs as an older release defined it, and where the repository differs. */
+export type Drift = { service: string; keys: readonly string[] }
+
+/** Not the container itself: settings are the new release's, and so is the order. */
+const TAKEN_OVER = ['env_file', 'depends_on']
+const DEFINITIONS = ['volumes', 'networks', 'configs', 'secrets'] as const
+
+/** Services whose definition differs between the model that serves and a newer one. */
+export function findDrifts(before: Values, model: Values, services: readonly string[]): readonly Drift[] {
+  return services.flatMap((service) => {
+    const [old, now] = [definitionOf(before, service), definitionOf(model, service)]
+    if (!old || !now) return []
+    const keys = [...new Set([...Object.keys(old), ...Object.keys(now)])].filter(
+      (key) => !TAKEN_OVER.includes(key) && canonical(old[key]) !== canonical(now[key]),
+    )
+    return keys.length === 0 ? [] : [{ service, keys: keys.sort() }]
+  })
+}
+
+/** Stops when `update-services` names what is no service with data; all others take a changed definition anyway. */
+export function checkUpdates(update: readonly string[], { data }: Roles): void {
+  const stranger = update.find((service) => !data.includes(service))
+  if (stranger === undefined) return
+  throw new DeployError('input-invalid', {
+    what: `Input update-services names ${stranger}, which is no service with data of its own`,
+    fix: `use ${data.join(', ') || 'it for databases and the like'}; what the release replaces is always up to date`,
+  })
+}
+
+/** What to say about a service that stays as it is. */
+export function describeDrift({ service, keys }: Drift): string {
+  return (
+    `${service} stays as it was defined before, because it may hold data: ${keys.join(', ')} changed in the Compose file. ` +
+    `To take the change over: update-services: ${service}`
+  )
+}
+
+/**
+ * The model with the definitions of `before` for what drifted: nobody who starts the project by hand shall recreate a database
+ * with another image, or with a volume that is empty.
+ */
+export function keepDefinitions(before: Values, model: Values, drifts: readonly Drift[]): Values {
+  const kept = drifts.map(({ service }): [string, Values] => {
+    const now = definitionOf(model, service) ?? {}
+    const taken = TAKEN_OVER.flatMap((key) => (now[key] === undefined ? [] : [[key, now[key]]]))
+    const old = Object.entries(definitionOf(before, service) ?? {}).filter(([key]) => !TAKEN_OVER.includes(key))
+    return [service, Object.fromEntries([...old, ...taken])]
+  })
+  if (kept.length === 0) return model
+  // What only the old definition names, such as its volume, is still needed.
+  const definitions = DEFINITIONS.flatMap((kind) => {
+    const all = { ...valuesOf(before[kind]), ...valuesOf(model[kind]) }
+    return Object.keys(all).length === 0 ? [] : [[kind, all]]
+  })
+  const services = { ...valuesOf(model['services']), ...Object.fromEntries(kept) }
+  return { ...model, ...Object.fromEntries(definitions), services }
+}
+
+function definitionOf(model: Values, service: string): Values | undefined {
+  const found = valuesOf(model['services'])[service]
+  return found === undefined ? undefined : valuesOf(found)
+}
