@@ -25,6 +25,7 @@ const parts = [
   new URL('./server/transaction/run.sh', import.meta.url),
   new URL('./server/transaction/status.sh', import.meta.url),
   new URL('./server/transaction/redaction.sh', import.meta.url),
+  new URL('./server/transaction/rollback.sh', import.meta.url),
   new URL('./server/transaction/main.sh', import.meta.url),
 ]
 

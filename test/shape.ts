@@ -1,5 +1,5 @@
 /** A Django project of a few files, for stories about projects that are not shaped like the examples. */
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { randomBytes } from 'node:crypto'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -18,8 +18,11 @@ export type Shape = AsyncDisposable & {
   name: string
   /** The checkout. */
   workspace: string
-  /** Makes the next commit with these files. `@PORT@`, `@NAME@` and `@REGISTRY@` in them are filled in. */
-  write(files: Files): Promise<void>
+  /**
+   * Makes the next commit with these files, and without those of `removed`; what starts with `#!` is executable. `@PORT@`,
+   * `@NAME@` and `@REGISTRY@` in them are filled in.
+   */
+  write(files: Files, removed?: readonly string[]): Promise<void>
   /** Puts such files into a folder of the server, as somebody would by hand. */
   place(folder: string, files: Files): Promise<void>
   deploy(version: string, inputs?: Record<string, string>): Promise<ActionRun>
@@ -102,10 +105,12 @@ export async function makeShape(files: Files, on?: Server): Promise<Shape> {
   }
   const fill = (text: string): string =>
     text.replaceAll('@PORT@', String(port)).replaceAll('@NAME@', name).replaceAll('@REGISTRY@', world.registry.host)
-  const write = async (written: Files): Promise<void> => {
+  const write: Shape['write'] = async (written, removed = []) => {
+    for (const path of removed) await rm(join(workspace, path))
     for (const [path, text] of Object.entries(written)) {
       await mkdir(dirname(join(workspace, path)), { recursive: true })
       await writeFile(join(workspace, path), fill(text))
+      await chmod(join(workspace, path), text.startsWith('#!') ? 0o755 : 0o644)
     }
     await git('add', '--all')
     await git('commit', '--quiet', '--allow-empty', '--message', 'Change')

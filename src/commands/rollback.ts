@@ -1,4 +1,5 @@
-import { info } from '@actions/core'
+import { info, warning } from '@actions/core'
+import { findDrifts } from '../compose/drift.ts'
 import { findDocument, readFitReport, readSettings } from '../django/document.ts'
 import { askHealth, planRollback } from '../django/plan.ts'
 import { checkDatabase } from '../guard/database.ts'
@@ -10,7 +11,7 @@ import { explainProbe, explainStage, explainUnfit } from '../server/failure.ts'
 import { requireProject } from '../server/find.ts'
 import { command } from '../server/follow.ts'
 import { checkServer, type Server } from '../server/look.ts'
-import { chooseTarget, frontsOf, imagesOf, versionOf, type KeptRelease } from '../server/release.ts'
+import { chooseTarget, frontsOf, imagesOf, readModel, versionOf, type KeptRelease } from '../server/release.ts'
 import { incoming, planFiles, send, stage } from '../server/stage.ts'
 import { newId } from '../server/transaction.ts'
 import type { Context } from './context.ts'
@@ -28,6 +29,13 @@ export async function rollback(inputs: RollbackInputs, context: Context, report:
   report.previous = report.serving = versionOf(server, server.current)
   report.project = target.facts.get('project')?.[0]
   report.images = imagesOf(target.facts)
+  const [before, model] = await Promise.all(
+    [server.current, target.id].map((id) => readModel(connection, directory, id)),
+  )
+  const { data = [], backing = [] } = Object.fromEntries(target.facts)
+  const keeping = data.filter((service) => !backing.includes(service))
+  for (const { service, keys } of findDrifts(before ?? {}, model ?? {}, keeping))
+    warning(`${service} stays as it is, because it may hold data; ${target.version} had another ${keys.join(', ')}`)
   info(`${report.project} serves ${report.serving ?? 'nothing'}; going back to ${target.version} (${target.id})`)
 
   const transaction = { directory, id: newId(`rollback-${target.version}`, runner, server.plans) }

@@ -225,6 +225,21 @@ const explanations: Readonly<Record<number, Explanation>> = {
     why: 'they were changed since then, or their variables come from a shell',
     fix: 'mend them until `docker compose config` succeeds in that folder on the server',
   },
+  61: {
+    code: 'input-invalid',
+    what: 'The rollback by hand takes at most one version',
+    fix: 'leave it out, or give one',
+  },
+  62: {
+    code: 'transaction-failed',
+    what: 'The rollback by hand was started by another user',
+    fix: 'start it as the user that deploys: what it writes must be readable by the next deploy',
+  },
+  63: {
+    code: 'rollback-unknown-version',
+    what: 'There is no such release to go back to',
+    fix: 'choose one of the versions that are listed, or deploy the old tag again',
+  },
   64: {
     code: 'internal',
     what: 'The script on the server was asked for something that it does not know',
@@ -265,6 +280,14 @@ const NEEDS_TAIL: readonly number[] = [21, 33, 35, 43, 45, 46, 47, 124, 126, 127
 /** Whether an exit code has an explanation of its own. */
 export function isKnownExit(code: number): boolean {
   return code in explanations
+}
+
+/** All of them as lines `code what: why. fix`, for who goes back by hand on the server. */
+export function explanationLines(): readonly string[] {
+  return Object.entries(explanations).map(([code, { what, why, fix }]) => {
+    const cause = why === undefined ? '' : ` (${why})`
+    return `${code} ${what}${cause}. To mend it: ${fix ?? 'see the last lines above'}`
+  })
 }
 
 /** The code and the text of the error for an exit code; `said` is the program's one line about it, `tail` its last lines. */

@@ -4,6 +4,7 @@ import type { Assets } from '../assets.ts'
 import { DeployError } from '../errors.ts'
 import type { Run } from '../process.ts'
 import type { Connection } from './connection.ts'
+import { explanationLines } from './exit.ts'
 import { explainStage } from './failure.ts'
 import { command } from './follow.ts'
 
@@ -36,7 +37,7 @@ export function planFiles(folder: string, assets: Assets, facts: FactLines): Sen
   return [
     { path: `${folder}/transaction.sh`, content: assets.transaction, mode: 0o700 },
     { path: `${folder}/probe.py`, content: assets.probe, mode: 0o600 },
-    ...writeFacts(folder, facts),
+    ...writeFacts(folder, { ...facts, explanations: explanationLines() }),
   ]
 }
 

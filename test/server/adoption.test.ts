@@ -11,6 +11,7 @@ const roles: Roles = {
   ],
   data: ['db'],
   others: ['proxy'],
+  backing: [],
   once: [],
   jobs: [],
   django: 'web',

@@ -59,6 +59,8 @@ test('planFiles brings the script, the probe and the facts', () => {
     { path: 'plan/transaction.sh', content: assets.transaction, mode: 0o700 },
     { path: 'plan/probe.py', content: assets.probe, mode: 0o600 },
     { path: 'plan/facts/keep', content: '5\n', mode: 0o600 },
+    // For who goes back by hand: what each exit code means.
+    { path: 'plan/facts/explanations', content: expect.stringMatching(/^20 .*\. To mend it: /m), mode: 0o600 },
   ])
 })
 

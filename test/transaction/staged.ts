@@ -2,6 +2,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { run, type Finished } from '../../src/process.ts'
 import type { Adoption } from '../../src/server/adoption.ts'
+import { explanationLines } from '../../src/server/exit.ts'
 import { endOf } from './journal.ts'
 import { imageOf, script, type Service, type World } from './world.ts'
 
@@ -116,6 +117,9 @@ export async function upload(world: World, staged: Staged): Promise<void> {
     'migrate-timeout': '3600',
     'lock-timeout': '5000',
     'health-timeout': '1',
+    explanations: explanationLines()
+      .map((line) => `${line}\n`)
+      .join(''),
     keep: '5',
     ...staged.planFacts,
   }

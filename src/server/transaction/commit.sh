@@ -9,7 +9,13 @@ step_commit() {
   fi
   echo "$transaction" >.deploy/transaction.new
   echo "$target" >.deploy/current.new
-  flush .deploy/transaction.new .deploy/current.new
+  cat >.deploy/rollback.new <<'END'
+#!/bin/sh
+# The way back without GitHub: sh .deploy/rollback [version]
+cd "$(dirname "$0")/.." && exec sh ".deploy/plans/$(cat .deploy/transaction)/transaction.sh" rollback . "$@"
+END
+  flush .deploy/transaction.new .deploy/current.new .deploy/rollback.new
+  mv .deploy/rollback.new .deploy/rollback
   mv .deploy/transaction.new .deploy/transaction
   mv .deploy/current.new .deploy/current
   flush . .deploy
