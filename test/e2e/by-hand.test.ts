@@ -1,7 +1,8 @@
 import { afterAll, describe, expect, test } from '@jest/globals'
 import { spawn } from 'node:child_process'
-import { readdir } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { planRollback } from '../../src/django/plan.ts'
 import { run, type Finished } from '../../src/process.ts'
 import { endOf, findFaults, journals, storyOf } from '../transaction/journal.ts'
 import { removeAll, ROWS, serving, v2 } from '../transaction/serving.ts'
@@ -30,6 +31,8 @@ describe.each(SHELLS)('under %s', (shell) => {
     expect(gone.stdout).toMatch(/^going back to v1 \(v1-1-1\)/)
     expect(gone.stdout).toMatch(/ fit begin\n[^]* swap begin [^]* health end\n[^]*\nv1 serves\n$/)
     expect(await findFaults(world, 'v1-1-1')).toEqual([])
+    const steps = await readFile(join(world.directory, '.deploy/plans', await lastByHand(world), 'steps'), 'utf8')
+    expect(steps.split('\n').slice(0, -1)).toEqual(planRollback([]).steps)
     const mine = (await storyOf(world, await lastByHand(world))).slice(1)
 
     // Forward again by name, from another folder; then the runner's own way back has the same journal.
@@ -65,7 +68,7 @@ describe.each(SHELLS)('under %s', (shell) => {
 
     // Its image is gone, and no registry has it.
     await changeState(world, ({ images, registry }) => {
-      for (const name of ['registry/app@sha256:v1', 'deploy-django/todo:v1-1-1.1']) delete images[name]
+      for (const name of ['registry/app@sha256:v1', 'registry/app:deploy-django-todo-v1']) delete images[name]
       delete registry['registry/app@sha256:v1']
     })
     const pruned = await byHand(world, 'v1')

@@ -34,8 +34,9 @@ export async function findFaults(world: World, release: string | undefined): Pro
   const faults: string[] = []
   const current = await readCurrent(world)
   if (current !== (release ?? '')) faults.push(`current is ${current}, not ${release}`)
+  // Those without a service only hold images.
   const app = containers.filter(
-    (container) => !['db', 'proxy'].includes(container.service) || container.oneoff === 'True',
+    (container) => !['db', 'proxy', ''].includes(container.service) || container.oneoff === 'True',
   )
   const expected = release === undefined ? [] : ['todo-web-1', 'todo-worker-1']
   const names = app.map((container) => container.name).sort()

@@ -41,9 +41,12 @@ export async function logOf(world: World, staged: Staged): Promise<string> {
   return (await engine(world, staged.id)).log
 }
 
-/** Every container with its state. */
+/** Every container of a service with its state. */
 export async function namesOf(world: World): Promise<string[]> {
-  return (await stateOf(world)).containers.map(({ name, state }) => `${name} ${state}`).sort()
+  return (await stateOf(world)).containers
+    .filter(({ service }) => service !== '')
+    .map(({ name, state }) => `${name} ${state}`)
+    .sort()
 }
 
 export async function removeAll(): Promise<void> {

@@ -62,7 +62,7 @@ describe.each(SHELLS)('under %s', (shell) => {
       expect(await readdir(join(deploy, 'incoming'))).toEqual([])
       expect(await readFile(join(deploy, 'format'), 'utf8')).toBe('1\n')
       expect((await stat(deploy)).mode & 0o777).toBe(0o700)
-      expect((await stateOf(world)).images).toMatchObject({ 'deploy-django/todo:v1-1-1.1': 'sha256:v1' })
+      expect((await stateOf(world)).images).toMatchObject({ 'registry/app:deploy-django-todo-v1': 'sha256:v1' })
 
       expect(await stage(world, v1)).toMatchObject({ code: 50 })
     })

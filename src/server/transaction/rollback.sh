@@ -49,7 +49,8 @@ make_plan() {
   echo "by hand on the server, by $(id -un)" >"$plan/facts/url"
   echo no >"$plan/facts/force"
   echo 100 >"$plan/facts/keep"
-  for step in recover fence data fit swap proxy health verify commit prune; do echo "$step"; done >"$plan/steps"
+  if [ -n "$(release_list "$target" jobs)" ]; then jobs=jobs; else jobs=; fi
+  for step in recover fence data fit $jobs swap proxy health verify commit prune; do echo "$step"; done >"$plan/steps"
 }
 
 watch() { # what the runner would show

@@ -4,9 +4,10 @@ import os
 import subprocess
 import sys
 
-from state import advance, demand_free, end, fail, find, pending, stop
+from state import advance, create, demand_free, end, fail, find, pending, start, stop
 
 HEALTH = "{{with .State.Health}}{{.Status}}{{else}}-{{end}}"
+VOLUMES = "{{range $place, $_ := .Config.Volumes}}{{$place}} {{end}}"
 CHECK = '{{with .Config.Healthcheck}}{{range .Test}}{{.}}{{"\\x1f"}}{{end}}{{end}}'
 TIMES = "{{with .Config.Healthcheck}}{{.StartPeriod.Nanoseconds}} {{.Interval.Nanoseconds}} {{.Retries}}{{end}}"
 SIMPLE = {
@@ -65,7 +66,8 @@ def render(template, container):
 def ps(facts, words):
     filters = [word[6:] if word.startswith("label=") else word for index, word in enumerate(words) if words[index - 1] == "--filter"]
     for each in facts["containers"]:
-        true = ["com.docker.compose.project", "com.docker.compose.project=" + each["project"], "com.docker.compose.oneoff=" + each["oneoff"], "name=^%s$" % each["name"]]
+        true = ["com.docker.compose.project=" + each["project"], "com.docker.compose.oneoff=" + each["oneoff"], "name=^%s$" % each["name"]]
+        true += ["%s=%s" % label for label in each["labels"].items()] + ["com.docker.compose.project"] * bool(each["project"])
         if set(filters) <= set(true):
             print(render(option(words, "--format") or "{{.ID}}", each))
 
@@ -152,6 +154,16 @@ def remove(facts, words):
     facts["containers"] = [each for each in facts["containers"] if each not in gone]
 
 
+def run(facts, words):
+    """A container that only sleeps."""
+    if words[-3:-2] != ["sleep"] or words[-2] not in facts["images"]:
+        fail("Error response from daemon: No such image: " + words[-2])
+    labels = dict([option(words, "--label").split("=")])
+    identity = create(facts, name=option(words, "--name"), project="", service="", oneoff="", number=1, spec={"image": words[-2]}, hash="",
+                      image=facts["images"][words[-2]], labels=labels)
+    start(facts, find(facts, identity))
+
+
 def rename(facts, words):
     demand_free(facts, words[1])
     find(facts, words[0])["name"] = words[1]
@@ -189,7 +201,8 @@ def image(facts, words):
         if name not in facts["images"]:
             fail("Error response from daemon: No such image: " + name)
         check = json.dumps(facts["checks"].get(name, []))
-        print({None: "[]", "{{.Id}}": facts["images"][name], "{{.Size}}": 1000000, "{{json .Config.Healthcheck}}": check}[option(words, "-f")])
+        tags = [each for each in facts["images"] if facts["images"][each] == facts["images"][name] and "@" not in each]
+        print({None: "[]", "{{.Id}}": facts["images"][name], "{{.Size}}": 1000000, "{{json .Config.Healthcheck}}": check, "{{.RepoTags}}": tags, VOLUMES: ""}[option(words, "-f")])
 
 
 def tag(facts, words):
@@ -233,5 +246,5 @@ def system(facts, words):
 VERBS = {
     "system": system,
     "ps": ps, "inspect": inspect, "kill": kill, "rm": remove, "image": image, "tag": tag, "rmi": untag, "logs": logs, "top": top,
-    "stop": stop_all, "events": events, "rename": rename,
+    "stop": stop_all, "events": events, "rename": rename, "run": run,
 }
