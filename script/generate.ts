@@ -2,7 +2,8 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
 import { stringify } from 'yaml'
-import { commands, inputs, type Command, type Input } from '../src/contract.ts'
+import { commands, inputs, type Command } from '../src/contract.ts'
+import type { Input } from '../src/input.ts'
 import { outputs } from '../src/outputs.ts'
 
 const root = join(import.meta.dirname, '..')

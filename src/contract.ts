@@ -1,30 +1,11 @@
+import { parseScale } from './compose/scale.ts'
 import { parseImages } from './images.ts'
+import { input, type Input, type VersionFacts } from './input.ts'
 import { parseHost, parseKnownHosts, parsePrivateKey } from './login.ts'
 import * as value from './values.ts'
 
-/** What decides the default version. */
-export type VersionFacts = { refType: string; refName: string; sha: string }
-
-/** An input: what people read about it, and how its text becomes a value. */
-export type Input<T> = {
-  description: string
-  required?: true
-  /** The default as written in action.yml; empty when there is none. */
-  default?: string
-  /** What happens without a value, where the default is not a text. */
-  otherwise?: string
-  /** Never shown, not even in the error about it. */
-  secret?: true
-  parse: (text: string, facts: VersionFacts) => T
-}
-
 function defaultVersion(facts: VersionFacts): string {
   return facts.refType === 'tag' ? facts.refName : `sha-${facts.sha.slice(0, 12)}`
-}
-
-/** Gives a row of the table its value type. */
-function input<T>(row: Input<T>): Input<T> {
-  return row
 }
 
 const connection = {
@@ -128,7 +109,7 @@ const releasing = {
     scale: input({
       description: 'how many containers of a service, one per line, such as `web=3`',
       otherwise: 'a count that changed in the Compose file, else as many as there are now',
-      parse: value.linesOf(value.parseScale),
+      parse: value.linesOf(parseScale),
     }),
     image: input({
       description: 'repository to push to, without a tag',

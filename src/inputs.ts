@@ -5,11 +5,11 @@ import {
   type Command,
   type DeployInputs,
   type ExecInputs,
-  type Input,
   type RollbackInputs,
   type StatusInputs,
   type Values,
 } from './contract.ts'
+import type { Input } from './input.ts'
 import { DeployError, Problems } from './errors.ts'
 import { secretsIn } from './secret.ts'
 import { Unusable } from './values.ts'

@@ -219,15 +219,6 @@ export function parseUrl(text: string): string {
   throw new Unusable('it is not an http address', 'use an address such as https://example.com/')
 }
 
-/** How many containers of a service: `web=3`. */
-export function parseScale(text: string): { service: string; count: number } {
-  const [, service, digits] = /^([A-Za-z0-9][A-Za-z0-9._-]*)=(\d{1,2})$/.exec(text) ?? []
-  if (service === undefined || Number(digits) < 1) {
-    throw new Unusable(`${text} is not service=number`, 'write for example web=3, with a number from 1 to 99')
-  }
-  return { service, count: Number(digits) }
-}
-
 /** Headers as lines `Name: value`. */
 export function parseHeaders(text: string): Readonly<Record<string, string>> {
   const pairs = nonEmptyLines(text).map((line) => {

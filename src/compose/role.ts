@@ -57,7 +57,7 @@ export function assignRoles({ project, groups, django, services, profiles }: Rol
       .map((service) => ({ level: levelOf(project, service, names), service }))
       .sort((a, b) => a.level - b.level || (a.service < b.service ? -1 : 1)),
     data: kept.filter((name) => !isFront(name)),
-    backing: kept.filter((name) => !isFront(name) && !keepsData(project, name)),
+    backing: kept.filter((name) => !isFront(name) && !oneShots.includes(name) && !keepsData(project, name)),
     others: kept.filter(isFront),
     once: oneShots.filter((name) => !built.has(name)),
     jobs,

@@ -1,10 +1,20 @@
 import { DeployError } from '../errors.ts'
+import { Unusable } from '../values.ts'
 import { isValues, listOf, textOf, valuesOf, type Values } from './document.ts'
 import type { Roles } from './role.ts'
 import { splitOutside } from './variable.ts'
 
 /** How many containers of a service somebody asked for. */
 export type Scale = { service: string; count: number }
+
+/** How many containers of a service: `web=3`. */
+export function parseScale(text: string): Scale {
+  const [, service, digits] = /^([A-Za-z0-9][A-Za-z0-9._-]*)=(\d{1,2})$/.exec(text) ?? []
+  if (service === undefined || Number(digits) < 1) {
+    throw new Unusable(`${text} is not service=number`, 'write for example web=3, with a number from 1 to 99')
+  }
+  return { service, count: Number(digits) }
+}
 
 /** The counts for the swap, as `service=number`, or without a number where the one in the Compose file shall count. */
 export function chooseCounts(asked: readonly Scale[], before: Values, model: Values, roles: Roles): readonly string[] {
