@@ -1,7 +1,8 @@
 import { readFitReport, readHttpReport, readMigrateReport, readProbeError } from '../django/document.ts'
 import { DeployError, type Code } from '../errors.ts'
 import type { Finished } from '../process.ts'
-import { ABORTED, explainExit, isKnownExit } from './exit.ts'
+import { explainExit, isKnownExit } from './exit.ts'
+import { ABORTED } from './explanation.ts'
 import type { Ending } from './follow.ts'
 
 /** A failure before the transaction: of `stage`, `plan` or `begin`. The exit codes are those of transaction.sh and probe.py. */

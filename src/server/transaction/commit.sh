@@ -81,7 +81,7 @@ hold() { # RELEASE
 }
 
 holder_of() { # IMAGE
-  printf 'deploy-django-holds-%s-%.12s\n' "$project" "${1##*:}"
+  echo "deploy-django-holds-$project-$(printf '%s' "$1" | cksum | first_word)"
 }
 
 run_holder() { # IMAGE

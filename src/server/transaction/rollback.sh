@@ -49,7 +49,7 @@ make_plan() {
   echo "by hand on the server, by $(id -un)" >"$plan/facts/url"
   echo no >"$plan/facts/force"
   echo 100 >"$plan/facts/keep"
-  if [ -n "$(release_list "$target" jobs)" ]; then jobs=jobs; else jobs=; fi
+  jobs=$(if [ -n "$(release_list "$target" jobs)" ]; then echo jobs; fi)
   for step in recover fence data fit $jobs swap proxy health verify commit prune; do echo "$step"; done >"$plan/steps"
 }
 
