@@ -9,7 +9,13 @@ step_commit() {
   fi
   echo "$transaction" >.deploy/transaction.new
   echo "$target" >.deploy/current.new
-  flush .deploy/transaction.new .deploy/current.new
+  cat >.deploy/rollback.new <<'END'
+#!/bin/sh
+# The way back without GitHub: sh .deploy/rollback [version]
+cd "$(dirname "$0")/.." && exec sh ".deploy/plans/$(cat .deploy/transaction)/transaction.sh" rollback . "$@"
+END
+  flush .deploy/transaction.new .deploy/current.new .deploy/rollback.new
+  mv .deploy/rollback.new .deploy/rollback
   mv .deploy/transaction.new .deploy/transaction
   mv .deploy/current.new .deploy/current
   flush . .deploy
@@ -24,13 +30,9 @@ place() { # FILE NAME: a copy under the stable name, whole or not at all
 step_prune() {
   found=$(migration_container)
   on "${found%% *}" ask rm -f >/dev/null
-  # Not what the journal begins with: a recovery or an adoption may have come in between.
-  from=$(sed -n 's/^[^ ]* commit begin .* after //p' ".deploy/journal/$transaction" | head -n 1)
-  retired=$(only_in "$(services_of "$from")" "$(services_of "$target")")
-  if [ -n "$retired" ]; then
-    survey
-    on "$(ids_of "$retired")" ask rm -f >/dev/null
-  fi
+  survey
+  on "$(all_retired | first_word)" ask rm -f >/dev/null
+  hold "$(previous_of "$target")"
   kept=$(echo "$target"; previous_of "$target"; recent "$(plan_fact keep)"; awaited)
   for id in $(only_in "$(entries .deploy/releases)" "$kept"); do remove_release "$id"; done
   for id in $(entries .deploy/plans); do
@@ -64,11 +66,45 @@ awaited() { # the targets of other runs that are on their way: staged less than 
   done
 }
 
+# `docker system prune -af` removes each image that no running container has. So each one of the release to which a rollback
+# goes, and that the new release does not run as well, has a container that sleeps.
+hold() { # RELEASE
+  images=$(only_in "$(release_list "$1" images | second_word | sort -u)" "$(release_list "$target" images | second_word)")
+  wanted=$(for image in $images; do holder_of "$image"; done)
+  holders=$(ask ps -a --filter "label=deploy-django.holds=$project" --format '{{.Names}} {{.State}}')
+  awake=$(printf '%s\n' "$holders" | sed -n 's/ running$//p')
+  on "$(only_in "$(printf '%s\n' "$holders" | first_word)" "$(both_in "$awake" "$wanted")")" ask rm -f >/dev/null
+  for image in $images; do
+    if is_listed "$(holder_of "$image")" "$awake"; then continue; fi
+    run_holder "$image" || echo "note: who removes all images that nobody runs removes $image, to which a rollback goes"
+  done
+}
+
+holder_of() { # IMAGE
+  echo "deploy-django-holds-$project-$(printf '%s' "$1" | cksum | first_word)"
+}
+
+run_holder() { # IMAGE
+  held=$1
+  # A place that the image declares as a volume would get a volume with each holder.
+  set --
+  # shellcheck disable=SC2016 # the template's own variables
+  for place in $(ask image inspect -f '{{range $place, $_ := .Config.Volumes}}{{$place}} {{end}}' "$held"); do set -- "$@" --tmpfs "$place"; done
+  ask run -d --name "$(holder_of "$held")" --label "deploy-django.holds=$project" --restart always --network none --read-only \
+    --cap-drop ALL --no-healthcheck --log-driver none "$@" --entrypoint sleep "$held" 2147483647 >/dev/null 2>&1 && return
+  ask rm -f "$(holder_of "$held")" >/dev/null 2>&1
+  return 1
+}
+
 remove_release() { # RELEASE, its tags, and images that no other release has
   images=$(release_list "$1" images | second_word | sort -u)
   rm -rf ".deploy/releases/$1"
   for image in $images; do
-    grep -rqF -- "$image" .deploy/releases || ask rmi "$image" >/dev/null 2>&1 || true
+    if grep -rqF -- "$image" .deploy/releases; then continue; fi
+    ask rmi "$(tag_of "$image")" >/dev/null 2>&1 || true
+    # Another project on this server may have the same image.
+    if ask image inspect -f '{{.RepoTags}}' "$image" 2>/dev/null | grep -q ':deploy-django-'; then continue; fi
+    ask rmi "$image" >/dev/null 2>&1 || true
   done
   for tag in $(ask image ls --format '{{.Repository}}:{{.Tag}}' --filter "reference=deploy-django/$project:$1.*"); do
     ask rmi "$tag" >/dev/null 2>&1 || echo "kept $tag: something uses it"

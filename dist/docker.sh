@@ -71,7 +71,7 @@ until_healthy() { # CONTAINERS: those with a health check of their own succeed i
   until=$(($(date +%s) + data_limit))
   for id in $1; do
     until docker_health "$id" || [ "$(ask inspect -f '{{.State.Status}} {{.State.ExitCode}}' "$id")" = "exited 0" ]; do
-      if is_aborted; then die 42 "aborted while waiting for a data service"; fi
+      if is_aborted && ! happened back begin; then die 42 "aborted while waiting for a data service"; fi
       [ "$(date +%s)" -lt "$until" ] || { show_last_lines "$id"; die 43 "a data service did not become healthy in $data_limit s"; }
       pause 0.2
     done

@@ -71,11 +71,18 @@ walk() { # the steps that are not done yet, to the end or back
     # rollback: what is left is tried again by whoever comes next.
     if happened commit end; then break; fi
     if happened verify end; then exit "$result"; fi
+    if shall_stay; then
+      journal keep begin "$step" "$result"
+      echo "keeping the new containers for a look (on-failure: keep); the next deploy or rollback goes back first"
+      exit "$result"
+    fi
     back "$step" "$result"
     return
   done 3<".deploy/plans/$transaction/steps"
   if happened commit end; then journal end committed "$(read_current)"; else journal end unchanged "$(read_current)"; fi
 }
+
+shall_stay() { [ "$(plan_list on-failure)" = keep ] && happened swap begin && ! is_aborted; } # what failed stays, for a look
 
 attempt() { # STEP: again when it failed because the daemon was away; what is unknown is no failure
   deadline=
@@ -143,6 +150,7 @@ recover_all() { # [replace]: a way back that cannot be finished does not hold up
   for id in $(entries .deploy/journal); do
     case $id in *[0-9]) ;; *) continue ;; esac
     if [ "$id" = "$transaction" ] || is_ended "$id" || is_alive "$id"; then continue; fi
+    if [ "${1:-}" != replace ] && is_on_show "$id"; then continue; fi
     script=.deploy/plans/$id/transaction.sh
     if [ -f "$script" ] && sh "$script" resume "$directory" "$id" 3<&-; then continue; fi
     if [ "${1:-}" = replace ] && docker_answers && { [ ! -f "$script" ] || says "$id" back begin; }; then

@@ -8,7 +8,7 @@
 #   sh transaction.sh stage|plan|begin|follow|abort|recover|run DIRECTORY …
 #   sh transaction.sh step DIRECTORY TRANSACTION STEP       one step of a transaction, a process of its own
 #
-# Exit codes: 10-21 are the probe's (src/django/probe.py); ours are 30 and above, see `die` and src/server/exit.ts.
+# Exit codes: 10-21 are the probe's (src/django/probe.py); ours are 30 and above, see `die` and src/server/explanation.ts.
 set -euf
 umask 077
 export LC_ALL=C
@@ -19,5 +19,7 @@ format=1
 call_limit=60 change_limit=900 pull_limit=1800
 # How long the daemon may be away, a data service may take to become healthy, the old containers to run again.
 away_limit=600 data_limit=180 undo_limit=60
+# What a container is called that its release's successor has stopped, until that is committed.
+retired=deploy-django-retired_
 newline='
 '

@@ -37198,6 +37198,7 @@ const parts = [
     __nccwpck_require__.ab + "run.sh",
     __nccwpck_require__.ab + "status.sh",
     __nccwpck_require__.ab + "redaction.sh",
+    __nccwpck_require__.ab + "rollback.sh",
     __nccwpck_require__.ab + "main.sh",
 ];
 /** Reads the script and the probe; the bundler copies the files beside the bundle and mends their addresses. */
@@ -37737,7 +37738,7 @@ async function readCheckout(inputs, context) {
 
 /***/ }),
 
-/***/ 8595:
+/***/ 8686:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -37746,6 +37747,8 @@ __nccwpck_require__.d(__webpack_exports__, {
   g: () => (/* binding */ deploy)
 });
 
+// EXTERNAL MODULE: external "node:timers/promises"
+var promises_ = __nccwpck_require__(8500);
 // EXTERNAL MODULE: ../../main/node_modules/@actions/core/lib/core.js + 20 modules
 var core = __nccwpck_require__(1800);
 // EXTERNAL MODULE: external "node:path"
@@ -37789,6 +37792,8 @@ function hidesCode(mount, folder, managePath, repository) {
     return (0,shipment/* membersOf */.lS)(repository, external_node_path_.posix.join(folder, source).replace(/(.)\/$/, '$1')).some((member) => /(^|\/)(manage\.py|migrations\/[^/]+\.py)$/.test(member));
 }
 
+// EXTERNAL MODULE: ./lib/compose/drift.js
+var compose_drift = __nccwpck_require__(5132);
 // EXTERNAL MODULE: ./lib/compose/env-file.js
 var env_file = __nccwpck_require__(7643);
 ;// CONCATENATED MODULE: ./lib/compose/name.js
@@ -37835,6 +37840,8 @@ function publishedPorts(project, env) {
 var compose_release = __nccwpck_require__(8362);
 // EXTERNAL MODULE: ./lib/compose/role.js
 var role = __nccwpck_require__(9323);
+// EXTERNAL MODULE: ./lib/compose/scale.js
+var scale = __nccwpck_require__(1761);
 // EXTERNAL MODULE: ./lib/django/document.js
 var django_document = __nccwpck_require__(1617);
 // EXTERNAL MODULE: ./lib/django/plan.js
@@ -37988,6 +37995,29 @@ async function measureImages(images, run) {
 var image_name = __nccwpck_require__(4579);
 // EXTERNAL MODULE: ./lib/report/log.js
 var log = __nccwpck_require__(3129);
+;// CONCATENATED MODULE: ./lib/report/visit.js
+/** Asks a public address as a visitor would; why it does not answer, or undefined when it does. */
+async function visit(url, get, pause) {
+    // What is in front of the server may need a moment to see that the app is back.
+    for (let tries = 1;; tries += 1) {
+        const trouble = await get(url).then(judge, explainFailure);
+        if (trouble === undefined || tries === TRIES)
+            return trouble;
+        await pause(PAUSE_MS);
+    }
+}
+const TRIES = 5;
+const PAUSE_MS = 2_000;
+/** 400 is how Django answers a Host that it does not allow; a page that wants a login, or is not there, is an answer. */
+function judge({ status }) {
+    return status === 400 || status >= 500 ? `it answers ${status}` : undefined;
+}
+function explainFailure(failure) {
+    if (!(failure instanceof Error))
+        return String(failure);
+    return failure.cause instanceof Error ? failure.cause.message : failure.message;
+}
+
 // EXTERNAL MODULE: ./lib/server/container.js
 var container = __nccwpck_require__(5525);
 // EXTERNAL MODULE: ./lib/server/stage.js
@@ -38152,6 +38182,10 @@ var walk = __nccwpck_require__(4886);
 
 
 
+
+
+
+
 /** From the repository to a running, verified release. */
 async function deploy(inputs, context, report) {
     const { run, runner, folder, assets, signal } = context;
@@ -38181,6 +38215,7 @@ async function deploy(inputs, context, report) {
         ports: publishedPorts(project, Object.fromEntries(settings ?? [])),
     });
     report.project = name;
+    report.url = inputs.url;
     report.previous = report.serving = current?.version;
     (0,core/* info */.pq)(`${name} in ${directory} on ${inputs.host.address}: ${current?.version ?? 'nothing'} serves`);
     const profiles = (0,role/* chooseProfiles */.KR)(inputs.profiles, settings ? settings.get('COMPOSE_PROFILES') : server.profiles);
@@ -38195,11 +38230,16 @@ async function deploy(inputs, context, report) {
     checkCodeMounts(project, made.django.target.group, made.django.managePath, repository);
     const transaction = { directory, id: (0,server_transaction/* newId */.Si)(inputs.version, runner, [...server.plans, ...server.releases.keys()]) };
     const roles = (0,role/* assignRoles */.LF)({ project, groups, django: made.django.target.group, services: inputs.services, profiles });
+    (0,compose_drift/* checkUpdates */.vC)(inputs.updateServices, roles);
+    const before = await (0,server_release/* readModel */.ko)(connection, directory, current?.id);
     const release = (0,compose_release/* makeRelease */.c)({
         ...{ project, name, roles, repository, images: made.images },
         ...{ id: transaction.id, envFile: inputs.envFile, envFiles: inputs.envFiles, profiles: inputs.profiles },
+        ...{ before, update: inputs.updateServices },
     });
+    const counts = (0,scale/* chooseCounts */.Q)(inputs.scale, before, project.model, roles);
     release.notes.forEach((note) => (0,core/* info */.pq)(note));
+    release.drifts.forEach((drift) => (0,core/* warning */.$e)((0,compose_drift/* describeDrift */.ZP)(drift)));
     const adoption = planAdoption({
         ...{ server, name, roles, named: [...project.services.keys()] },
         ...{ manage: inputs.manage, time: new Date() },
@@ -38208,7 +38248,10 @@ async function deploy(inputs, context, report) {
         const facts = deploy_releaseFacts(release, made, inputs, context, name);
         const sent = [
             ...releaseFiles(release, facts),
-            ...(0,stage/* planFiles */.jP)('plan', assets, { ...transactionFacts(transaction.id, inputs, context), ...adoption?.facts }),
+            ...(0,stage/* planFiles */.jP)('plan', assets, {
+                ...transactionFacts(transaction.id, counts, inputs, context),
+                ...adoption?.facts,
+            }),
             ...(adoption?.files ?? []),
         ];
         await (0,stage/* send */.tN)(run, connection, (0,stage/* incoming */.Ri)(directory, transaction.id), sent, folder);
@@ -38216,7 +38259,7 @@ async function deploy(inputs, context, report) {
     });
     // What must not be lost, then the plan, from the live database with the new image.
     checkMounts({
-        containers: server.containers.filter((container) => container.project === name),
+        containers: server.containers.filter(({ project: of, service }) => of === name && !inputs.updateServices.includes(service)),
         mounts: await askMounts(connection, transaction),
         ...{ managePath: made.django.managePath, django: made.django.target.group.services },
     });
@@ -38224,7 +38267,10 @@ async function deploy(inputs, context, report) {
     if (!inputs.force && found.kind === 'live') {
         (0,database/* checkDatabase */.M)(server.database, found.database, 'deploy once with `force: true`');
     }
-    const same = !inputs.force && server.whole && (0,look/* fact */.fK)(current?.facts, 'fingerprint') === release.fingerprint;
+    const same = !inputs.force &&
+        server.whole &&
+        (0,look/* fact */.fK)(current?.facts, 'fingerprint') === release.fingerprint &&
+        inputs.scale.every(({ service, count }) => server.running.includes(`${service}=${count}`));
     const plan = (0,django_plan/* planDeploy */.bJ)(found, inputs.migrate, same, release.roles.jobs);
     const steps = adoption ? (0,django_plan/* adopting */.LS)(plan.steps) : plan.steps;
     report.plan = showPlan(steps, found);
@@ -38243,6 +38289,15 @@ async function deploy(inputs, context, report) {
     }
     await (0,walk/* walk */.GG)(connection, context, transaction, { steps, approved: (0,django_plan/* approve */.SR)(plan.pending), http }, server, report);
     report.outcome = plan.kind === 'unchanged' ? 'unchanged' : 'deployed';
+    if (inputs.url !== undefined)
+        await visitSite(inputs.url);
+}
+async function visitSite(url) {
+    const trouble = await visit(url, (address) => fetch(address, { signal: AbortSignal.timeout(10_000) }), promises_.setTimeout);
+    if (trouble === undefined)
+        (0,core/* info */.pq)(`${url} answers`);
+    else
+        (0,core/* warning */.$e)(`${url} does not answer as a visitor needs it: ${trouble}. Look at the proxy, the certificate and the name`);
 }
 function releaseFiles(release, facts) {
     return [
@@ -38272,6 +38327,7 @@ function deploy_releaseFacts(release, made, inputs, { runner }, name) {
         data: roles.data,
         once: roles.once,
         jobs: roles.jobs,
+        backing: roles.backing,
         others: roles.others,
         fronts: roles.fronts.map(({ service, port }) => `${service} ${port}`),
         env: [release.env],
@@ -38280,7 +38336,7 @@ function deploy_releaseFacts(release, made, inputs, { runner }, name) {
         fingerprint: [release.fingerprint],
     };
 }
-function transactionFacts(id, inputs, { runner }) {
+function transactionFacts(id, counts, inputs, { runner }) {
     return {
         target: [id],
         run: [String(runner.runId)],
@@ -38289,6 +38345,9 @@ function transactionFacts(id, inputs, { runner }) {
         'migrate-timeout': [seconds(inputs.migrateTimeout)],
         'lock-timeout': [String(inputs.migrateLockTimeout)],
         'health-timeout': inputs.healthTimeout === undefined ? [] : [seconds(inputs.healthTimeout)],
+        'on-failure': [inputs.onFailure],
+        update: inputs.updateServices,
+        scale: counts,
         keep: [String(inputs.keepReleases)],
     };
 }
@@ -38557,19 +38616,21 @@ async function report(connection, { tid, directory }) {
 /* harmony export */   d: () => (/* binding */ rollback)
 /* harmony export */ });
 /* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(1800);
-/* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(1617);
-/* harmony import */ var _django_plan_js__WEBPACK_IMPORTED_MODULE_13__ = __nccwpck_require__(7307);
-/* harmony import */ var _guard_database_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(1953);
-/* harmony import */ var _report_log_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(3129);
-/* harmony import */ var _server_connection_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(6496);
-/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(4116);
-/* harmony import */ var _server_find_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(1739);
-/* harmony import */ var _server_follow_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(7997);
-/* harmony import */ var _server_look_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(2939);
-/* harmony import */ var _server_release_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(1931);
-/* harmony import */ var _server_stage_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(3448);
-/* harmony import */ var _server_transaction_js__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(1522);
-/* harmony import */ var _walk_js__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(4886);
+/* harmony import */ var _compose_drift_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(5132);
+/* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(1617);
+/* harmony import */ var _django_plan_js__WEBPACK_IMPORTED_MODULE_14__ = __nccwpck_require__(7307);
+/* harmony import */ var _guard_database_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(1953);
+/* harmony import */ var _report_log_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(3129);
+/* harmony import */ var _server_connection_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(6496);
+/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(4116);
+/* harmony import */ var _server_find_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(1739);
+/* harmony import */ var _server_follow_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(7997);
+/* harmony import */ var _server_look_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(2939);
+/* harmony import */ var _server_release_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(1931);
+/* harmony import */ var _server_stage_js__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(3448);
+/* harmony import */ var _server_transaction_js__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(1522);
+/* harmony import */ var _walk_js__WEBPACK_IMPORTED_MODULE_13__ = __nccwpck_require__(4886);
+
 
 
 
@@ -38587,18 +38648,23 @@ async function report(connection, { tid, directory }) {
 /** Back to an older release, from what the server kept of it: no checkout, no build, no registry. */
 async function rollback(inputs, context, report) {
     const { run, folder, signal, assets, runner } = context;
-    const connection = await (0,_server_connection_js__WEBPACK_IMPORTED_MODULE_4__/* .connect */ .Ng)(run, inputs, folder, signal);
-    const { directory, server } = await (0,_server_find_js__WEBPACK_IMPORTED_MODULE_6__/* .requireProject */ .L)(connection, assets.transaction.toString(), inputs.directory);
-    (0,_server_look_js__WEBPACK_IMPORTED_MODULE_8__/* .checkServer */ .i6)(server, inputs.host.user);
-    const target = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_9__/* .chooseTarget */ .bx)(server, inputs.version);
+    const connection = await (0,_server_connection_js__WEBPACK_IMPORTED_MODULE_5__/* .connect */ .Ng)(run, inputs, folder, signal);
+    const { directory, server } = await (0,_server_find_js__WEBPACK_IMPORTED_MODULE_7__/* .requireProject */ .L)(connection, assets.transaction.toString(), inputs.directory);
+    (0,_server_look_js__WEBPACK_IMPORTED_MODULE_9__/* .checkServer */ .i6)(server, inputs.host.user);
+    const target = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_10__/* .chooseTarget */ .bx)(server, inputs.version);
     report.version = target.version;
-    report.previous = report.serving = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_9__/* .versionOf */ .E4)(server, server.current);
+    report.previous = report.serving = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_10__/* .versionOf */ .E4)(server, server.current);
     report.project = target.facts.get('project')?.[0];
-    report.images = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_9__/* .imagesOf */ .IC)(target.facts);
+    report.images = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_10__/* .imagesOf */ .IC)(target.facts);
+    const [before, model] = await Promise.all([server.current, target.id].map((id) => (0,_server_release_js__WEBPACK_IMPORTED_MODULE_10__/* .readModel */ .ko)(connection, directory, id)));
+    const { data = [], backing = [] } = Object.fromEntries(target.facts);
+    const keeping = data.filter((service) => !backing.includes(service));
+    for (const { service, keys } of (0,_compose_drift_js__WEBPACK_IMPORTED_MODULE_1__/* .findDrifts */ .Q0)(before ?? {}, model ?? {}, keeping))
+        (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .warning */ .$e)(`${service} stays as it is, because it may hold data; ${target.version} had another ${keys.join(', ')}`);
     (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`${report.project} serves ${report.serving ?? 'nothing'}; going back to ${target.version} (${target.id})`);
-    const transaction = { directory, id: (0,_server_transaction_js__WEBPACK_IMPORTED_MODULE_11__/* .newId */ .Si)(`rollback-${target.version}`, runner, server.plans) };
-    await (0,_report_log_js__WEBPACK_IMPORTED_MODULE_3__/* .group */ .Os)(`Stage ${transaction.id}`, async () => {
-        const files = (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_10__/* .planFiles */ .jP)('plan', assets, {
+    const transaction = { directory, id: (0,_server_transaction_js__WEBPACK_IMPORTED_MODULE_12__/* .newId */ .Si)(`rollback-${target.version}`, runner, server.plans) };
+    await (0,_report_log_js__WEBPACK_IMPORTED_MODULE_4__/* .group */ .Os)(`Stage ${transaction.id}`, async () => {
+        const files = (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_11__/* .planFiles */ .jP)('plan', assets, {
             target: [target.id],
             run: [String(runner.runId)],
             url: [runner.runUrl],
@@ -38608,37 +38674,37 @@ async function rollback(inputs, context, report) {
             'health-timeout': inputs.healthTimeout === undefined ? [] : [String(Math.ceil(inputs.healthTimeout / 1000))],
             keep: ['100'],
         });
-        await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_10__/* .send */ .tN)(run, connection, (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_10__/* .incoming */ .Ri)(directory, transaction.id), files, folder);
-        await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_10__/* .stage */ .dw)(connection, directory, transaction.id, [], _report_log_js__WEBPACK_IMPORTED_MODULE_3__/* .show */ .WU);
+        await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_11__/* .send */ .tN)(run, connection, (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_11__/* .incoming */ .Ri)(directory, transaction.id), files, folder);
+        await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_11__/* .stage */ .dw)(connection, directory, transaction.id, [], _report_log_js__WEBPACK_IMPORTED_MODULE_4__/* .show */ .WU);
     });
-    const settings = await (0,_report_log_js__WEBPACK_IMPORTED_MODULE_3__/* .group */ .Os)(`Does ${target.version} fit the database`, () => checkFit(connection, transaction, target, server));
-    const plan = (0,_django_plan_js__WEBPACK_IMPORTED_MODULE_13__/* .planRollback */ .II)(target.facts.get('jobs') ?? []);
+    const settings = await (0,_report_log_js__WEBPACK_IMPORTED_MODULE_4__/* .group */ .Os)(`Does ${target.version} fit the database`, () => checkFit(connection, transaction, target, server));
+    const plan = (0,_django_plan_js__WEBPACK_IMPORTED_MODULE_14__/* .planRollback */ .II)(target.facts.get('jobs') ?? []);
     report.plan = { digest: plan.digest, steps: plan.steps, pending: [], unknown: [], drift: [] };
     if (inputs.dryRun) {
         report.outcome = 'planned';
         return;
     }
-    const http = (0,_django_plan_js__WEBPACK_IMPORTED_MODULE_13__/* .askHealth */ .Yj)((0,_walk_js__WEBPACK_IMPORTED_MODULE_12__/* .healthQuestion */ .dT)(inputs), (0,_server_release_js__WEBPACK_IMPORTED_MODULE_9__/* .frontsOf */ .Mj)(target.facts), settings);
-    await (0,_walk_js__WEBPACK_IMPORTED_MODULE_12__/* .walk */ .GG)(connection, context, transaction, { steps: plan.steps, approved: [], http }, server, report);
+    const http = (0,_django_plan_js__WEBPACK_IMPORTED_MODULE_14__/* .askHealth */ .Yj)((0,_walk_js__WEBPACK_IMPORTED_MODULE_13__/* .healthQuestion */ .dT)(inputs), (0,_server_release_js__WEBPACK_IMPORTED_MODULE_10__/* .frontsOf */ .Mj)(target.facts), settings);
+    await (0,_walk_js__WEBPACK_IMPORTED_MODULE_13__/* .walk */ .GG)(connection, context, transaction, { steps: plan.steps, approved: [], http }, server, report);
     report.outcome = 'rolled-back';
 }
 /** Asks the target's own code; refuses when it cannot live with the schema. Gives the settings that it saw. */
 async function checkFit(connection, { directory, id }, target, server) {
-    const checked = await connection.reach((0,_server_follow_js__WEBPACK_IMPORTED_MODULE_7__/* .command */ .G5)(directory, id, 'check'));
+    const checked = await connection.reach((0,_server_follow_js__WEBPACK_IMPORTED_MODULE_8__/* .command */ .G5)(directory, id, 'check'));
     if (checked.code !== 0)
-        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_5__/* .explainStage */ .oi)(checked);
-    const asked = await connection.reach([...(0,_server_follow_js__WEBPACK_IMPORTED_MODULE_7__/* .command */ .G5)(directory, id, 'plan'), 'fit']);
-    const document = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_1__/* .findDocument */ .$)(asked.stdout);
+        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_6__/* .explainStage */ .oi)(checked);
+    const asked = await connection.reach([...(0,_server_follow_js__WEBPACK_IMPORTED_MODULE_8__/* .command */ .G5)(directory, id, 'plan'), 'fit']);
+    const document = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_2__/* .findDocument */ .$)(asked.stdout);
     if (document && asked.code === 20)
-        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_5__/* .explainUnfit */ .K9)(document);
+        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_6__/* .explainUnfit */ .K9)(document);
     if (!document || asked.code !== 0)
-        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_5__/* .explainProbe */ .Kz)(asked.code, document, asked.stderr);
-    const { ahead, database } = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_1__/* .readFitReport */ .gg)(document);
-    (0,_guard_database_js__WEBPACK_IMPORTED_MODULE_2__/* .checkDatabase */ .M)(server.database, database, `deploy ${target.version} again with \`force: true\``);
+        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_6__/* .explainProbe */ .Kz)(asked.code, document, asked.stderr);
+    const { ahead, database } = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_2__/* .readFitReport */ .gg)(document);
+    (0,_guard_database_js__WEBPACK_IMPORTED_MODULE_3__/* .checkDatabase */ .M)(server.database, database, `deploy ${target.version} again with \`force: true\``);
     (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(ahead.length === 0
         ? `The database is as ${target.version} knows it.`
         : `These migrations stay applied, ${target.version} can live with them: ${ahead.join(', ')}`);
-    return (0,_django_document_js__WEBPACK_IMPORTED_MODULE_1__/* .readSettings */ .sb)(document['settings']);
+    return (0,_django_document_js__WEBPACK_IMPORTED_MODULE_2__/* .readSettings */ .sb)(document['settings']);
 }
 
 
@@ -39038,6 +39104,76 @@ function pairsOf(value) {
 /** The same bytes for the same value, whatever the order of its keys. */
 function canonical(value) {
     return JSON.stringify(value, (_, inner) => isValues(inner) ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1))) : inner);
+}
+
+
+/***/ }),
+
+/***/ 5132:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   Q0: () => (/* binding */ findDrifts),
+/* harmony export */   ZP: () => (/* binding */ describeDrift),
+/* harmony export */   gE: () => (/* binding */ keepDefinitions),
+/* harmony export */   vC: () => (/* binding */ checkUpdates)
+/* harmony export */ });
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(2409);
+/* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6526);
+
+
+/** Not the container itself: settings are the new release's, and so is the order. */
+const TAKEN_OVER = ['env_file', 'depends_on'];
+const DEFINITIONS = ['volumes', 'networks', 'configs', 'secrets'];
+/** Services whose definition differs between the model that serves and a newer one. */
+function findDrifts(before, model, services) {
+    return services.flatMap((service) => {
+        const [old, now] = [definitionOf(before, service), definitionOf(model, service)];
+        if (!old || !now)
+            return [];
+        const keys = [...new Set([...Object.keys(old), ...Object.keys(now)])].filter((key) => !TAKEN_OVER.includes(key) && (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .canonical */ .$N)(old[key]) !== (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .canonical */ .$N)(now[key]));
+        return keys.length === 0 ? [] : [{ service, keys: keys.sort() }];
+    });
+}
+/** Stops when `update-services` names what is no service with data; all others take a changed definition anyway. */
+function checkUpdates(update, { data }) {
+    const stranger = update.find((service) => !data.includes(service));
+    if (stranger === undefined)
+        return;
+    throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('input-invalid', {
+        what: `Input update-services names ${stranger}, which is no service with data of its own`,
+        fix: `use ${data.join(', ') || 'it for databases and the like'}; what the release replaces is always up to date`,
+    });
+}
+/** What to say about a service that stays as it is. */
+function describeDrift({ service, keys }) {
+    return (`${service} stays as it was defined before, because it may hold data: ${keys.join(', ')} changed in the Compose file. ` +
+        `To take the change over: update-services: ${service}`);
+}
+/**
+ * The model with the definitions of `before` for what drifted: nobody who starts the project by hand shall recreate a database
+ * with another image, or with a volume that is empty.
+ */
+function keepDefinitions(before, model, drifts) {
+    const kept = drifts.map(({ service }) => {
+        const now = definitionOf(model, service) ?? {};
+        const taken = TAKEN_OVER.flatMap((key) => (now[key] === undefined ? [] : [[key, now[key]]]));
+        const old = Object.entries(definitionOf(before, service) ?? {}).filter(([key]) => !TAKEN_OVER.includes(key));
+        return [service, Object.fromEntries([...old, ...taken])];
+    });
+    if (kept.length === 0)
+        return model;
+    // What only the old definition names, such as its volume, is still needed.
+    const definitions = DEFINITIONS.flatMap((kind) => {
+        const all = { ...(0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(before[kind]), ...(0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(model[kind]) };
+        return Object.keys(all).length === 0 ? [] : [[kind, all]];
+    });
+    const services = { ...(0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(model['services']), ...Object.fromEntries(kept) };
+    return { ...model, ...Object.fromEntries(definitions), services };
+}
+function definitionOf(model, service) {
+    const found = (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(model['services'])[service];
+    return found === undefined ? undefined : (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(found);
 }
 
 
@@ -39467,9 +39603,11 @@ function isData({ readOnly, target }, path, repository) {
 /* harmony import */ var node_crypto__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(7598);
 /* harmony import */ var yaml__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(3645);
 /* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6526);
-/* harmony import */ var _mount_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(6874);
-/* harmony import */ var _pin_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(7064);
-/* harmony import */ var _shipment_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(4249);
+/* harmony import */ var _drift_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(5132);
+/* harmony import */ var _mount_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(6874);
+/* harmony import */ var _pin_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(7064);
+/* harmony import */ var _shipment_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(4249);
+
 
 
 
@@ -39481,7 +39619,7 @@ function makeRelease(facts) {
     const { project, name, id, roles, images, repository } = facts;
     const shipped = shippedEnvFiles(facts);
     const envPaths = shipped.map(({ path }) => path);
-    const { model, files, required, notes } = (0,_pin_js__WEBPACK_IMPORTED_MODULE_4__/* .pin */ .y)({
+    const pinned = (0,_pin_js__WEBPACK_IMPORTED_MODULE_5__/* .pin */ .y)({
         project,
         name,
         release: id,
@@ -39490,11 +39628,16 @@ function makeRelease(facts) {
         envPaths,
         profiles: facts.profiles,
     });
+    const { files, required, notes } = pinned;
+    const taking = [...roles.backing, ...facts.update];
+    const keeping = roles.data.filter((service) => !taking.includes(service));
+    const drifts = (0,_drift_js__WEBPACK_IMPORTED_MODULE_3__/* .findDrifts */ .Q0)(facts.before, pinned.model, keeping);
+    const model = (0,_drift_js__WEBPACK_IMPORTED_MODULE_3__/* .keepDefinitions */ .gE)(facts.before, pinned.model, drifts);
     const compose = (0,yaml__WEBPACK_IMPORTED_MODULE_1__/* .stringify */ .As)(model, { sortMapEntries: true, lineWidth: 0, aliasDuplicateObjects: false, version: '1.1' });
     const active = [...roles.replaced.map(({ service }) => service), ...roles.data, ...roles.others];
     return {
         compose,
-        mounts: (0,yaml__WEBPACK_IMPORTED_MODULE_1__/* .stringify */ .As)((0,_mount_js__WEBPACK_IMPORTED_MODULE_3__/* .onlyMounts */ .Ju)(model), { aliasDuplicateObjects: false, version: '1.1' }),
+        mounts: (0,yaml__WEBPACK_IMPORTED_MODULE_1__/* .stringify */ .As)((0,_mount_js__WEBPACK_IMPORTED_MODULE_4__/* .onlyMounts */ .Ju)(pinned.model), { aliasDuplicateObjects: false, version: '1.1' }),
         roles,
         images,
         env: envPaths.includes('.env') ? 'shipped' : 'server',
@@ -39511,6 +39654,7 @@ function makeRelease(facts) {
                 .filter((path) => path !== '.env' && !compose.includes(`/env/${path}`))
                 .map((path) => `no service names the env file ${path}`),
         ],
+        drifts,
     };
 }
 /** `env-file` is another way to write `.env` in `env-files`, and wins over it. */
@@ -39522,7 +39666,7 @@ function shippedEnvFiles({ envFile, envFiles }) {
         .map(([path, content]) => ({ path, content }))
         .sort((a, b) => (a.path < b.path ? -1 : 1))
         .map((file) => {
-        (0,_shipment_js__WEBPACK_IMPORTED_MODULE_5__/* .checkPath */ .Cg)(file.path);
+        (0,_shipment_js__WEBPACK_IMPORTED_MODULE_6__/* .checkPath */ .Cg)(file.path);
         return file;
     });
 }
@@ -39564,6 +39708,7 @@ function assignRoles({ project, groups, django, services, profiles }) {
             .map((service) => ({ level: levelOf(project, service, names), service }))
             .sort((a, b) => a.level - b.level || (a.service < b.service ? -1 : 1)),
         data: kept.filter((name) => !isFront(name)),
+        backing: kept.filter((name) => !isFront(name) && !oneShots.includes(name) && !keepsData(project, name)),
         others: kept.filter(isFront),
         once: oneShots.filter((name) => !built.has(name)),
         jobs,
@@ -39600,6 +39745,12 @@ function isActive({ profiles }, active) {
 /** Whether the service keeps something: a volume or a writable bind mount. */
 function hasOwnData({ mounts }) {
     return mounts.some(({ kind, readOnly }) => !readOnly && (kind === 'volume' || kind === 'bind'));
+}
+const DATABASE = /postgres|postgis|timescale|pgvector|mysql|maria|percona|mongo|couch|elastic|opensearch|minio|rabbit|sql|db/;
+/** Whether a new container could lose something: a database without a volume has an anonymous one, or keeps all in itself. */
+function keepsData(project, name) {
+    const service = project.services.get(name);
+    return !service || hasOwnData(service) || DATABASE.test(service.image?.split('/').at(-1) ?? '') || DATABASE.test(name);
 }
 /** A database that is built here: it keeps data, and stands behind the app, not in front of it. */
 function isBackend(service, project, django, above) {
@@ -39687,6 +39838,79 @@ function checkServices(project, services) {
         what: `Service name ${JSON.stringify(odd)} cannot be deployed`,
         fix: 'start it with a letter or digit',
     });
+}
+
+
+/***/ }),
+
+/***/ 1761:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   Q: () => (/* binding */ chooseCounts),
+/* harmony export */   W: () => (/* binding */ parseScale)
+/* harmony export */ });
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(2409);
+/* harmony import */ var _values_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6216);
+/* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6526);
+/* harmony import */ var _variable_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(9627);
+
+
+
+
+/** How many containers of a service: `web=3`. */
+function parseScale(text) {
+    const [, service, digits] = /^([A-Za-z0-9][A-Za-z0-9._-]*)=(\d{1,2})$/.exec(text) ?? [];
+    if (service === undefined || Number(digits) < 1) {
+        throw new _values_js__WEBPACK_IMPORTED_MODULE_1__/* .Unusable */ .kO(`${text} is not service=number`, 'write for example web=3, with a number from 1 to 99');
+    }
+    return { service, count: Number(digits) };
+}
+/** The counts for the swap, as `service=number`, or without a number where the one in the Compose file shall count. */
+function chooseCounts(asked, before, model, roles) {
+    const services = [...roles.replaced.map(({ service }) => service), ...roles.others, ...roles.backing];
+    for (const scale of asked)
+        checkScale(scale, model, services);
+    const changed = services.filter((service) => {
+        const [old, now] = [serviceOf(before, service), serviceOf(model, service)];
+        return old && now && countOf(old) !== countOf(now) && asked.every((scale) => scale.service !== service);
+    });
+    return [...asked.map(({ service, count }) => `${service}=${count}`), ...changed.map((service) => `${service}=`)];
+}
+function serviceOf(model, service) {
+    const found = (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(model['services'])[service];
+    return found === undefined ? undefined : (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(found);
+}
+function countOf({ scale, deploy }) {
+    return (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(scale ?? (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(deploy)['replicas']);
+}
+function checkScale({ service, count }, model, services) {
+    if (!services.includes(service)) {
+        throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('input-invalid', {
+            what: `Input scale names ${service}, which a release does not bring up`,
+            fix: `use one of: ${services.join(', ')}`,
+        });
+    }
+    const values = serviceOf(model, service) ?? {};
+    const name = (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(values['container_name']);
+    const port = (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .listOf */ .c3)(values['ports'])
+        .map(fixedPort)
+        .find((text) => text !== undefined);
+    if (count === 1 || (name === undefined && port === undefined))
+        return;
+    throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('input-invalid', {
+        what: `Service ${service} cannot have ${count} containers`,
+        seen: name === undefined ? `ports: ${port}` : `container_name: ${name}`,
+        why: 'only one container can have this name or port of the server',
+        fix: name === undefined
+            ? `let a proxy publish the port and reach ${service} by its name`
+            : `remove container_name from ${service}: Compose names the containers by itself`,
+    });
+}
+/** The port of the server that an entry of `ports:` takes, when it is no range. */
+function fixedPort(entry) {
+    const published = (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .isValues */ .vs)(entry) ? (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(entry['published']) : (0,_variable_js__WEBPACK_IMPORTED_MODULE_3__/* .splitOutside */ .kO)((0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(entry) ?? '', ':').at(-2);
+    return published === undefined || published.includes('-') ? undefined : published;
 }
 
 
@@ -41263,13 +41487,13 @@ __nccwpck_require__.a(__webpack_module__, async (__webpack_handle_async_dependen
 /* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6760);
 /* harmony import */ var _assets_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(159);
 /* harmony import */ var _commands_build_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(267);
-/* harmony import */ var _commands_deploy_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(8595);
+/* harmony import */ var _commands_deploy_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(8686);
 /* harmony import */ var _commands_exec_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(8974);
 /* harmony import */ var _commands_post_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(6217);
 /* harmony import */ var _commands_rollback_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(3911);
 /* harmony import */ var _commands_status_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(570);
 /* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(2409);
-/* harmony import */ var _inputs_js__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(5875);
+/* harmony import */ var _inputs_js__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(5348);
 /* harmony import */ var _process_js__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(8100);
 /* harmony import */ var _report_log_js__WEBPACK_IMPORTED_MODULE_13__ = __nccwpck_require__(3129);
 /* harmony import */ var _report_summary_js__WEBPACK_IMPORTED_MODULE_14__ = __nccwpck_require__(9803);
@@ -41387,7 +41611,7 @@ __webpack_async_result__();
 
 /***/ }),
 
-/***/ 5875:
+/***/ 5348:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -41404,6 +41628,8 @@ __nccwpck_require__.d(__webpack_exports__, {
   Fj: () => (/* binding */ secretsOf)
 });
 
+// EXTERNAL MODULE: ./lib/compose/scale.js
+var scale = __nccwpck_require__(1761);
 // EXTERNAL MODULE: ./lib/values.js
 var lib_values = __nccwpck_require__(6216);
 ;// CONCATENATED MODULE: ./lib/images.js
@@ -41427,6 +41653,12 @@ function parseImages(text) {
             throw new lib_values/* Unusable */.kO(`${service} has no image with a digest`, fix);
         return [(0,lib_values/* parseService */.nO)(service), `${(0,lib_values/* parseImage */.zZ)(name)}@${digest}`];
     }));
+}
+
+;// CONCATENATED MODULE: ./lib/input.js
+/** Gives a row of the table its value type. */
+function input(row) {
+    return row;
 }
 
 // EXTERNAL MODULE: external "node:net"
@@ -41507,12 +41739,10 @@ function parseKnownHosts(text) {
 
 
 
+
+
 function defaultVersion(facts) {
     return facts.refType === 'tag' ? facts.refName : `sha-${facts.sha.slice(0, 12)}`;
-}
-/** Gives a row of the table its value type. */
-function input(row) {
-    return row;
 }
 const connection = {
     host: input({
@@ -41602,6 +41832,15 @@ const releasing = {
             otherwise: 'those built here and those whose image holds manage.py',
             parse: lib_values/* wordsOf */.Z9(lib_values/* parseService */.nO),
         }),
+        'update-services': input({
+            description: 'services with data, such as a database, that shall take a changed definition too',
+            parse: lib_values/* wordsOf */.Z9(lib_values/* parseService */.nO),
+        }),
+        scale: input({
+            description: 'how many containers of a service, one per line, such as `web=3`',
+            otherwise: 'a count that changed in the Compose file, else as many as there are now',
+            parse: lib_values/* linesOf */.Dx(scale/* parseScale */.W),
+        }),
         image: input({
             description: 'repository to push to, without a tag',
             otherwise: "the service's `image:`, else `ghcr.io/<owner>/<repository>`",
@@ -41670,6 +41909,15 @@ const releasing = {
             parse: lib_values/* parseDuration */.E9,
         }),
         ...health,
+        url: input({
+            description: 'public address of the site, asked last; a warning when it does not answer',
+            parse: lib_values/* optional */.lq(lib_values/* parseUrl */.Dl),
+        }),
+        'on-failure': input({
+            description: '`rollback`: go back by itself; `keep`: leave the failed containers there for a look',
+            default: 'rollback',
+            parse: lib_values/* oneOf */.yL('rollback', 'keep'),
+        }),
         'keep-releases': input({
             description: 'how many releases stay on the server',
             default: '5',
@@ -42229,7 +42477,7 @@ const releasing = {
 };
 /** Every output of each command with its meaning; the action.yml files and the README are generated from it. */
 const outputs = {
-    deploy: releasing,
+    deploy: { ...releasing, url: 'the public address, for `environment:` of the job' },
     rollback: releasing,
     build: { outcome: '`built`, or `failed` whenever the step is red', version, images: outputs_images },
     exec: { 'exit-code': 'exit code of what was run; the step is red when it is not 0' },
@@ -42254,6 +42502,7 @@ function startReport(command, host, version) {
         serving: undefined,
         project: undefined,
         host,
+        url: undefined,
         images: {},
         plan: undefined,
         applied: [],
@@ -42270,6 +42519,7 @@ function outputsOf(report) {
         images: JSON.stringify(report.images),
         migrations: JSON.stringify(report.applied.map((applied) => ({ ...applied, state: 'applied' }))),
         plan: report.plan === undefined ? '' : JSON.stringify(report.plan),
+        url: report.url ?? '',
         'plan-digest': report.plan?.digest ?? '',
     };
     return Object.fromEntries(Object.entries(all).filter(([name]) => name in outputs[report.command]));
@@ -42726,7 +42976,50 @@ function readPort(binding) {
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
 /* harmony export */   Ah: () => (/* binding */ explainExit),
 /* harmony export */   WM: () => (/* binding */ isKnownExit),
-/* harmony export */   wp: () => (/* binding */ ABORTED)
+/* harmony export */   bO: () => (/* binding */ explanationLines)
+/* harmony export */ });
+/* harmony import */ var _explanation_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(1045);
+
+/** Exit codes whose cause stands in what was printed around them, not in one line. */
+const NEEDS_TAIL = [21, 33, 35, 43, 45, 46, 47, 124, 126, 127, 137];
+/** Whether an exit code has an explanation of its own. */
+function isKnownExit(code) {
+    return code in _explanation_js__WEBPACK_IMPORTED_MODULE_0__/* .explanations */ .x;
+}
+/** All of them as lines `code what: why. fix`, for who goes back by hand on the server. */
+function explanationLines() {
+    return Object.entries(_explanation_js__WEBPACK_IMPORTED_MODULE_0__/* .explanations */ .x).map(([code, { what, why, fix }]) => {
+        const cause = why === undefined ? '' : ` (${why})`;
+        return `${code} ${what}${cause}. To mend it: ${fix ?? 'see the last lines above'}`;
+    });
+}
+/** The code and the text of the error for an exit code; `said` is the program's one line about it, `tail` its last lines. */
+function explainExit(code, said, tail, step) {
+    const known = _explanation_js__WEBPACK_IMPORTED_MODULE_0__/* .explanations */ .x[code];
+    const all = tail.includes(said ?? '') ? tail : `${said}\n${tail}`.trim();
+    if (known)
+        return [known.code, { ...known, seen: (NEEDS_TAIL.includes(code) ? all : said) || undefined }];
+    const during = step === undefined ? '' : ` (step ${step})`;
+    return [
+        'transaction-failed',
+        {
+            what: `The server could not do a step of the deployment${during}`,
+            seen: all || undefined,
+            why: `exit code ${code}`,
+            fix: 'see the last lines; when they do not help, run the job again with debug logging',
+        },
+    ];
+}
+
+
+/***/ }),
+
+/***/ 1045:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   w: () => (/* binding */ ABORTED),
+/* harmony export */   x: () => (/* binding */ explanations)
 /* harmony export */ });
 /** The exit code of a step that saw the mark of `askToTurnBack` while it waited. */
 const ABORTED = 42;
@@ -42950,6 +43243,21 @@ const explanations = {
         why: 'they were changed since then, or their variables come from a shell',
         fix: 'mend them until `docker compose config` succeeds in that folder on the server',
     },
+    61: {
+        code: 'input-invalid',
+        what: 'The rollback by hand takes at most one version',
+        fix: 'leave it out, or give one',
+    },
+    62: {
+        code: 'transaction-failed',
+        what: 'The rollback by hand was started by another user',
+        fix: 'start it as the user that deploys: what it writes must be readable by the next deploy',
+    },
+    63: {
+        code: 'rollback-unknown-version',
+        what: 'There is no such release to go back to',
+        fix: 'choose one of the versions that are listed, or deploy the old tag again',
+    },
     64: {
         code: 'internal',
         what: 'The script on the server was asked for something that it does not know',
@@ -42983,29 +43291,6 @@ const explanations = {
         fix: "look for `oom` in the server's `dmesg`, give it more memory or start fewer workers",
     },
 };
-/** Exit codes whose cause stands in what was printed around them, not in one line. */
-const NEEDS_TAIL = [21, 33, 35, 43, 45, 46, 47, 124, 126, 127, 137];
-/** Whether an exit code has an explanation of its own. */
-function isKnownExit(code) {
-    return code in explanations;
-}
-/** The code and the text of the error for an exit code; `said` is the program's one line about it, `tail` its last lines. */
-function explainExit(code, said, tail, step) {
-    const known = explanations[code];
-    const all = tail.includes(said ?? '') ? tail : `${said}\n${tail}`.trim();
-    if (known)
-        return [known.code, { ...known, seen: (NEEDS_TAIL.includes(code) ? all : said) || undefined }];
-    const during = step === undefined ? '' : ` (step ${step})`;
-    return [
-        'transaction-failed',
-        {
-            what: `The server could not do a step of the deployment${during}`,
-            seen: all || undefined,
-            why: `exit code ${code}`,
-            fix: 'see the last lines; when they do not help, run the job again with debug logging',
-        },
-    ];
-}
 
 
 /***/ }),
@@ -43022,6 +43307,8 @@ function explainExit(code, said, tail, step) {
 /* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(1617);
 /* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(2409);
 /* harmony import */ var _exit_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(4276);
+/* harmony import */ var _explanation_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(1045);
+
 
 
 
@@ -43061,6 +43348,8 @@ function explainEnding(ending) {
     const reason = explainFailure(ending);
     if (ending.word === 'back' && reason)
         return reason;
+    if (ending.word === 'kept' && reason)
+        return explainKept(reason);
     const tail = ending.log.slice(-12).join('\n');
     if (ending.journal.some((line) => line.step === 'back' && line.state === 'fail')) {
         return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('recovery-failed', {
@@ -43079,11 +43368,18 @@ function explainEnding(ending) {
         cause: reason,
     });
 }
+function explainKept(reason) {
+    const look = 'look at the new containers, which were kept (`on-failure: keep`); the next deploy or rollback goes back first';
+    return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH(reason.code, {
+        ...{ what: reason.what, seen: reason.seen, why: reason.why, cause: reason.cause },
+        fix: reason.fix === undefined ? look : `${reason.fix}\n${look}`,
+    });
+}
 function explainFailure(ending) {
     if (ending.failure === undefined)
         return undefined;
     if (ending.failure === 'aborted')
-        return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH(...(0,_exit_js__WEBPACK_IMPORTED_MODULE_2__/* .explainExit */ .Ah)(_exit_js__WEBPACK_IMPORTED_MODULE_2__/* .ABORTED */ .wp, undefined, ''));
+        return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH(...(0,_exit_js__WEBPACK_IMPORTED_MODULE_2__/* .explainExit */ .Ah)(_explanation_js__WEBPACK_IMPORTED_MODULE_3__/* .ABORTED */ .w, undefined, ''));
     const { step, code } = ending.failure;
     const log = beforeGoingBack(ending.log);
     const tail = log.slice(-12).join('\n');
@@ -43210,6 +43506,7 @@ async function requireProject(connection, script, given) {
 
 
 
+const OVER = ['ended', 'kept', 'died'];
 const RECONNECT_LIMIT_MS = 10 * 60_000;
 /** ssh gives up on a connection that it cannot make, or that died, long before; a longer call was connected. */
 const ATTEMPT_LIMIT_MS = 90_000;
@@ -43250,8 +43547,8 @@ async function follow(connection, directory, transaction, show, signal, clock = 
             if (document && typeof document['verb'] === 'string')
                 documents.set(document['verb'], document);
         }
-        else if (text === 'x ended' || text === 'x died')
-            over = text === 'x ended' ? 'ended' : 'died';
+        else if (mark === 'x ')
+            over = OVER.find((word) => word === rest);
         lastMark = mark;
         lostSince = undefined;
     };
@@ -43309,7 +43606,7 @@ function conclude(over, journal, documents, log) {
     const failed = journal.find((line) => line.state === 'fail' && !NO_REASON.includes(line.step));
     const back = journal.find((line) => line.step === 'back' && line.state === 'begin');
     return {
-        word: over === 'died' || !last ? 'died' : readWord(last.state),
+        word: over === 'ended' ? readWord(last?.state) : over,
         serves: last ? last.detail || undefined : servesMeanwhile(journal),
         failure: failed
             ? { step: failed.step, code: Number(failed.detail) }
@@ -43414,6 +43711,7 @@ function parseLook(text) {
         format: toNumber(one('format')),
         current: one('current'),
         whole: one('whole') === 'yes',
+        running: all('running'),
         previous: one('previous'),
         releases: new Map(all('release').map((id) => [id, factsOf(id, all('fact'))])),
         served: all('served'),
@@ -43526,10 +43824,15 @@ function toNumber(text) {
 /* harmony export */   E4: () => (/* binding */ versionOf),
 /* harmony export */   IC: () => (/* binding */ imagesOf),
 /* harmony export */   Mj: () => (/* binding */ frontsOf),
-/* harmony export */   bx: () => (/* binding */ chooseTarget)
+/* harmony export */   bx: () => (/* binding */ chooseTarget),
+/* harmony export */   ko: () => (/* binding */ readModel)
 /* harmony export */ });
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(2409);
-/* harmony import */ var _look_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(2939);
+/* harmony import */ var yaml__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3645);
+/* harmony import */ var _compose_document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6526);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(2409);
+/* harmony import */ var _look_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(2939);
+
+
 
 
 /** The release that serves; undefined before the first deploy. */
@@ -43551,7 +43854,7 @@ function chooseTarget(server, version) {
         const found = known.findLast((release) => release.version === version);
         if (found)
             return found;
-        throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('rollback-unknown-version', {
+        throw new _errors_js__WEBPACK_IMPORTED_MODULE_2__/* .DeployError */ .sH('rollback-unknown-version', {
             what: `No release ${version} that has served is on the server`,
             seen: `releases that can be restored: ${versions}`,
             why: 'it was never deployed here, or `keep-releases` let it go',
@@ -43561,7 +43864,7 @@ function chooseTarget(server, version) {
     const before = server.previous === undefined ? undefined : findRelease(server, server.previous);
     if (before)
         return before;
-    throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('rollback-none', {
+    throw new _errors_js__WEBPACK_IMPORTED_MODULE_2__/* .DeployError */ .sH('rollback-none', {
         what: 'There is no earlier release to go back to',
         seen: `releases that can be restored: ${versions}`,
         why: `${versionOf(server, server.current) ?? 'the current release'} is the first one here, or what served before it is gone`,
@@ -43569,6 +43872,13 @@ function chooseTarget(server, version) {
             ? 'set `version` to one of these'
             : 'deploy the tag that you want to go back to',
     });
+}
+/** The Compose model of a release, as it was pinned; empty when there is none. */
+async function readModel(connection, directory, id) {
+    if (id === undefined)
+        return {};
+    const read = await connection.reach(['cat', `${directory}/.deploy/releases/${id}/compose.yaml`]);
+    return read.code === 0 ? (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)((0,yaml__WEBPACK_IMPORTED_MODULE_0__/* .parse */ .qg)(read.stdout)) : {};
 }
 /** `service port` lines as pairs. */
 function frontsOf(facts) {
@@ -43586,7 +43896,7 @@ function imagesOf(facts) {
 }
 function findRelease(server, id) {
     const facts = server.releases.get(id);
-    return facts && { id, version: (0,_look_js__WEBPACK_IMPORTED_MODULE_1__/* .fact */ .fK)(facts, 'version') ?? id, facts };
+    return facts && { id, version: (0,_look_js__WEBPACK_IMPORTED_MODULE_3__/* .fact */ .fK)(facts, 'version') ?? id, facts };
 }
 
 
@@ -43606,8 +43916,10 @@ function findRelease(server, id) {
 /* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(1455);
 /* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6760);
 /* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(2409);
-/* harmony import */ var _failure_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(4116);
-/* harmony import */ var _follow_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(7997);
+/* harmony import */ var _exit_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(4276);
+/* harmony import */ var _failure_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(4116);
+/* harmony import */ var _follow_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(7997);
+
 
 
 
@@ -43632,7 +43944,7 @@ function planFiles(folder, assets, facts) {
     return [
         { path: `${folder}/transaction.sh`, content: assets.transaction, mode: 0o700 },
         { path: `${folder}/probe.py`, content: assets.probe, mode: 0o600 },
-        ...writeFacts(folder, facts),
+        ...writeFacts(folder, { ...facts, explanations: (0,_exit_js__WEBPACK_IMPORTED_MODULE_3__/* .explanationLines */ .bO)() }),
     ];
 }
 /** Sends the files into `destination` on the server, which is made private to the user; an archive in one call. */
@@ -43676,7 +43988,7 @@ async function stage(connection, directory, transaction, logins, show) {
         },
     });
     if (staged.code !== 0)
-        throw (0,_failure_js__WEBPACK_IMPORTED_MODULE_3__/* .explainStage */ .oi)(staged);
+        throw (0,_failure_js__WEBPACK_IMPORTED_MODULE_4__/* .explainStage */ .oi)(staged);
 }
 /** Where an upload waits until `stage` puts it in place. */
 function incoming(directory, transaction) {
@@ -43684,9 +43996,9 @@ function incoming(directory, transaction) {
 }
 /** Starts the transaction; from here on it lives on the server. */
 async function begin(connection, directory, transaction) {
-    const begun = await connection.reach((0,_follow_js__WEBPACK_IMPORTED_MODULE_4__/* .command */ .G5)(directory, transaction, 'begin'));
+    const begun = await connection.reach((0,_follow_js__WEBPACK_IMPORTED_MODULE_5__/* .command */ .G5)(directory, transaction, 'begin'));
     if (begun.code !== 0)
-        throw (0,_failure_js__WEBPACK_IMPORTED_MODULE_3__/* .explainStage */ .oi)(begun);
+        throw (0,_failure_js__WEBPACK_IMPORTED_MODULE_4__/* .explainStage */ .oi)(begun);
 }
 function notWritten(destination, stderr) {
     return new _errors_js__WEBPACK_IMPORTED_MODULE_2__/* .DeployError */ .sH('server-disk', {
@@ -43804,6 +44116,7 @@ function forgetFollowed() {
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
 /* harmony export */   Bp: () => (/* binding */ parseDirectory),
 /* harmony export */   Dk: () => (/* binding */ parseHealthUrl),
+/* harmony export */   Dl: () => (/* binding */ parseUrl),
 /* harmony export */   Dx: () => (/* binding */ linesOf),
 /* harmony export */   E9: () => (/* binding */ parseDuration),
 /* harmony export */   Fs: () => (/* binding */ parseContent),
@@ -43994,11 +44307,20 @@ function parseHealthUrl(text) {
         return { kind: text };
     const urls = nonEmptyLines(text);
     for (const url of urls) {
-        if (!/^https?:\/\/[^\s/?#@]+([/?]\S*)?$/.test(url) || !URL.canParse(url)) {
+        if (!isAddress(url)) {
             throw new Unusable(`${url} is not an http address`, 'use auto, none, or addresses such as http://web:8000/healthz');
         }
     }
     return { kind: 'urls', urls };
+}
+function isAddress(text) {
+    return /^https?:\/\/[^\s/?#@]+([/?]\S*)?$/.test(text) && URL.canParse(text);
+}
+/** The public address of the site. */
+function parseUrl(text) {
+    if (isAddress(text))
+        return text;
+    throw new Unusable('it is not an http address', 'use an address such as https://example.com/');
 }
 /** Headers as lines `Name: value`. */
 function parseHeaders(text) {

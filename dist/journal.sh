@@ -15,6 +15,7 @@ says() { # TRANSACTION STEP [STATE]: one of its lines is about that
 
 happened() { says "$transaction" "$1" "$2"; }
 is_ended() { says "$1" end; }
+is_on_show() { says "$1" keep begin && ! says "$1" back begin; } # its containers were kept for a look
 is_aborted() { [ -f ".deploy/journal/$transaction.abort" ]; }
 
 # Whether its engine lives. The lock is shared: it only holds back an engine that is just about to start.

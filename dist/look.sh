@@ -73,7 +73,10 @@ look_releases() {
   echo "format $(cat .deploy/format)"
   current=$(read_current)
   echo "current $current"
-  if [ -n "$current" ] && is_whole "$current"; then echo "whole yes"; fi
+  if [ -n "$current" ] && is_whole "$current"; then
+    echo "whole yes"
+    survey && running | sort | uniq -c | while read -r count service; do echo "running $service=$count"; done
+  fi
   echo "previous $(previous_of "$current")"
   commits | while read -r _ _ _ id _; do echo "served $id"; done
   look_database

@@ -638,8 +638,9 @@ def fit(_out):
         "ahead": labels(survey.unknown),
     }
     if problems:
-        raise Stop(UNFIT, "unfit", "This code does not fit the database: %s" % " ".join(
-            problem["text"] for problem in problems[:3]), **result)
+        message = "This code does not fit the database: %s" % " ".join(problem["text"] for problem in problems[:3])
+        say(message)
+        raise Stop(UNFIT, "unfit", message, **result)
     return PLANNED, result
 
 

@@ -29,10 +29,9 @@ pull() { # RELEASE; on standard input three lines for each login: registry, user
     if [ -z "$login" ]; then make_login; fi
     insist log_in || die 32 "the registry $registry refused the login from this server: $(printf '%s\n' "$answer" | tail -n 1)"
   done
-  number=0 jobs='' failed=0
+  jobs='' failed=0 project=$(release_fact "$1" project)
   for image in $(release_fact "$1" images | second_word | sort -u); do
-    number=$((number + 1))
-    pull_image "$image" "deploy-django/$(release_fact "$1" project):$1.$number" &
+    pull_image "$image" &
     jobs="$jobs $!"
   done
   for job in $jobs; do wait "$job" || failed=$?; done
@@ -52,12 +51,18 @@ make_login() { # a folder for logins that live for this pull: in memory, where t
   if socket=$(ask context inspect --format '{{.Endpoints.docker.Host}}' 2>/dev/null); then export DOCKER_HOST="$socket"; fi
 }
 
-pull_image() { # IMAGE TAG: the tag keeps a `docker image prune` from taking a release's image away
+pull_image() { # IMAGE
   if ! ask image inspect "$1" >/dev/null 2>&1; then
     echo "pulling $1"
     insist pull_once "$1" || die "$(pull_failure "$answer")" "this server could not pull $1: $answer"
   fi
-  ask tag "$1" "$2"
+  case $1 in *@*) ask tag "$1" "$(tag_of "$1")" ;; esac
+}
+
+# An image without a tag is what `docker image prune` removes. The tag is in the repository of the digest: of an image that has
+# names in two repositories `docker system prune -af` removes one, be it the digest by which the running release is known.
+tag_of() { # IMAGE
+  printf '%s:deploy-django-%s-%.12s' "${1%@*}" "$project" "${1##*:}"
 }
 
 pull_once() { limited "$pull_limit" ${login:+--config "$login"} pull -q "$1" 2>&1 </dev/null; }

@@ -1,11 +1,17 @@
 # shellcheck shell=sh
 ## Steps swap and proxy, and undo, which takes back what they did.
 
-count_running() { # "SERVICE=N": how many containers of each service run now
+count_running() { # "SERVICE=N": as how many containers each service exists now; 0 when none of them runs
   up=$(running)
-  { services_of "$target"; release_list "$target" others; services_of "$current"; } | sort -u | while read -r service; do
-    echo "$service=$(printf '%s\n' "$up" | grep -cxF -- "$service")"
+  { touched && services_of "$current" && release_list "$current" others; } | sort -u | while read -r service; do
+    count=0
+    if is_listed "$service" "$up"; then count=$(ids_of "$service" | wc -l); fi
+    echo "$service=$((count))"
   done | tr '\n' ' ' | sed 's/ $//'
+}
+
+touched() { # the services to which the swap may do something
+  services_of "$target" && release_list "$target" others && release_list "$target" backing && plan_list update
 }
 
 counted() { # what count_running said when the swap began, a line each
@@ -22,32 +28,69 @@ bring_up() { # RELEASE OPTIONS…: its services, level by level, as many of each
   done
 }
 
-bring_others() { # RELEASE SERVICES: what stands in front of the app, such as a proxy that is not built here; only what changed
+bring_others() { # RELEASE SERVICES: what is not built here; only what changed
   on "$(scales_of "$2") $2" compose "$1" up -d --no-deps --no-build
 }
 
-scales_of() { # SERVICES: options for as many of each as ran when the swap began
-  counted | while IFS='=' read -r service count; do
-    if [ "${count:-0}" -gt 1 ] && is_listed "$service" "$1"; then echo "--scale $service=$count"; fi
+bring_backing() { # RELEASE SERVICES: what stands behind the app and takes a changed definition; the app waits until it is well
+  if [ -z "$2" ]; then return; fi
+  before=$(printf '%s\n' "$seen" | first_word)
+  bring_others "$1" "$2"
+  survey
+  until_healthy "$(only_in "$(ids_of "$2")" "$before")"
+}
+
+scales_of() { # SERVICES: options for as many of each as were asked for, else as there were when the swap began
+  {
+    # Going back, what was asked for has no say. Without a number it is the number in the Compose file.
+    if ! happened back begin; then plan_list scale; fi
+    counted
+  } | {
+    told=
+    while IFS='=' read -r service count; do
+      if ! is_listed "$service" "$1" || is_listed "$service" "$told"; then continue; fi
+      told=$told$newline$service
+      if [ "${count:-0}" -gt 0 ]; then echo "--scale $service=$count"; fi
+    done
+  }
+}
+
+# App services, and what stands in front of them, that the target does not name any more stop before the new ones come up,
+# and give their names away: a new one may publish the same port or have the same container_name.
+retire() {
+  gone=$(only_in "$(services_of "$current" && release_list "$current" others)" "$(named "$target")")
+  on "$(ids_of "$gone" running)" limited "$change_limit" stop >/dev/null
+  printf '%s\n' "$seen" | while read -r id service _ name; do
+    if [ -n "$id" ] && is_listed "$service" "$gone" && [ "${name#"$retired"}" = "$name" ]; then ask rename "$id" "$retired$name"; fi
   done
 }
 
-remove_leftovers() { # an interrupted recreate leaves `<12 hex>_name`, and every later one would fail on it
-  known=$(services_of "$target" && services_of "$current" && release_list "$target" others)
+all_retired() { printf '%s\n' "$seen" | while read -r id _ _ name; do if [ "${name#"$retired"}" != "$name" ]; then echo "$id $name"; fi; done; }
+
+# An interrupted recreate leaves `<12 hex>_name`, and every later one would fail on it. When the old container is gone
+# already, its anonymous volumes are with the leftover, which then takes its place.
+settle_leftovers() {
+  known=$(named "$target" && named "$current")
   hex='[0-9a-f][0-9a-f][0-9a-f][0-9a-f]'
+  names=$(printf '%s\n' "$seen" | while read -r _ _ _ name; do echo "$name"; done)
   leftovers=$(printf '%s\n' "$seen" | while read -r id service _ name; do
     if is_listed "$service" "$known"; then echo "$id $name"; fi
-  done | sed -n "s/^\([^ ]*\) $hex$hex${hex}_.*/\1/p")
-  on "$leftovers" ask rm -f >/dev/null
+  done | sed -n "s/^\([^ ]*\) $hex$hex${hex}_/\1 /p")
+  if [ -z "$leftovers" ]; then return; fi
+  printf '%s\n' "$leftovers" | while read -r id name; do
+    if is_listed "$name" "$names"; then ask rm -f "$id" >/dev/null; else ask rename "$id" "$name"; fi
+  done
+  survey
 }
 
 step_swap() {
   began=$(date +%s)
   survey
-  remove_leftovers
+  settle_leftovers
+  retire
+  bring_backing "$target" "$(release_list "$target" backing && plan_list update)"
   bring_up "$target" --force-recreate
   bring_others "$target" "$(release_list "$target" others)"
-  on "$(ids_of "$(only_in "$(services_of "$current")" "$(services_of "$target")")" running)" limited "$change_limit" stop >/dev/null
   ask events --since "$began" --until 0s --filter event=die --filter "label=com.docker.compose.project=$project" \
     --format '{{.Actor.Attributes.exitCode}} {{.Actor.Attributes.name}}' | sort -u | while read -r result name; do
     if [ "$result" = 137 ]; then echo "warning: $name did not end by itself when it was asked to, Docker killed it"; fi
@@ -78,16 +121,16 @@ step_undo() {
   remove_jobs
   if ! happened swap begin; then return; fi
   survey
-  remove_leftovers
-  survey
+  settle_leftovers
   stopped=$(counted | sed -n 's/=0$//p')
-  on "$(ids_of "$(only_in "$(services_of "$target")" "$(services_of "$current")")")" ask rm -f >/dev/null
-  if [ -z "$current" ]; then
-    # A proxy that this first deploy brought is of no use alone, and would stand in the way of a corrected one.
-    ran=$(counted | sed -n 's/=[1-9][0-9]*$//p')
-    on "$(ids_of "$(only_in "$(release_list "$target" others)" "$ran")")" ask rm -f >/dev/null
-    return
-  fi
+  # A proxy that this deploy brought is of no use alone, and would stand in the way of a corrected one.
+  ran=$(counted | sed -n 's/=[1-9][0-9]*$//p')
+  kept=$(named "$current")
+  brought=$(only_in "$(services_of "$target")" "$kept" && only_in "$(release_list "$target" others)" "$kept$newline$ran")
+  on "$(ids_of "$brought")" ask rm -f >/dev/null
+  if [ -z "$current" ]; then return; fi
+  all_retired | while read -r id name; do ask rename "$id" "${name#"$retired"}"; done
+  bring_backing "$current" "$(both_in "$(touched)" "$(release_list "$current" data)")"
   bring_up "$current"
   bring_others "$current" "$(only_in "$(release_list "$current" others)" "$stopped")"
   step_proxy

@@ -34,6 +34,8 @@ only_in() { # LIST LIST: what the first has and the second has not
   done
 }
 
+both_in() { only_in "$1" "$(only_in "$1" "$2")"; } # LIST LIST: what is in both
+
 on() { # LIST COMMAND…: the command with the words of the list behind it; nothing when there are none
   list=$1
   shift
@@ -46,5 +48,7 @@ show() { while IFS= read -r line || [ -n "$line" ]; do printf '%s\n' "$line"; do
 release_fact() { show ".deploy/releases/$1/facts/$2"; }
 release_list() { if [ -f ".deploy/releases/$1/facts/$2" ]; then release_fact "$1" "$2"; fi; }
 plan_fact() { show ".deploy/plans/$transaction/facts/$1"; }
+plan_list() { if [ -f ".deploy/plans/$transaction/facts/$1" ]; then plan_fact "$1"; fi; }
 read_current() { if [ -s .deploy/current ]; then show .deploy/current; fi; }
 services_of() { release_list "$1" services | second_word; }
+named() { services_of "$1" && release_list "$1" data && release_list "$1" others; } # RELEASE: the services that it deals with

@@ -128,6 +128,13 @@ describe('what fails after the swap goes back', () => {
     expect(await findFaults(world, 'v1-1-1')).toEqual([])
   })
 
+  test('nothing, on a first deploy of an app alone: there is no container yet', async () => {
+    const world = await bare()
+    const alone = { ...v1, services: { web: { ...v1.services?.['web'], image: imageOf('v1') } } }
+    const facts = { ...v1.releaseFacts, services: ['0 web'], images: [`web ${imageOf('v1')}`], data: [], others: [] }
+    expect(await transact(world, { ...alone, releaseFacts: facts })).toBe('committed v1-1-1')
+  })
+
   test('on a first deploy: the app and the proxy that it brought are removed, the database stays', async () => {
     const world = await bare()
     expect(await transact(world, deployOf('v1', 1, ROWS, { 'x-health': 'bad' }))).toBe('back ')

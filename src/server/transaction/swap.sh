@@ -61,7 +61,7 @@ retire() {
   gone=$(only_in "$(services_of "$current" && release_list "$current" others)" "$(named "$target")")
   on "$(ids_of "$gone" running)" limited "$change_limit" stop >/dev/null
   printf '%s\n' "$seen" | while read -r id service _ name; do
-    if is_listed "$service" "$gone" && [ "${name#"$retired"}" = "$name" ]; then ask rename "$id" "$retired$name"; fi
+    if [ -n "$id" ] && is_listed "$service" "$gone" && [ "${name#"$retired"}" = "$name" ]; then ask rename "$id" "$retired$name"; fi
   done
 }
 
