@@ -11,10 +11,18 @@ env_files() { # DIRECTORY: by their names, by what the releases ship, and by wha
   done
 }
 
+# Read before the verb begins, which may move or remove such a file before a slow awk has seen it.
+settings_in() { # DIRECTORY: the text of its env files, each behind a line that no text has
+  env_files "$1" 2>/dev/null | while IFS= read -r file; do
+    printf '\034\n'
+    cat "$file" 2>/dev/null && echo
+  done
+}
+
 # What an app or Compose may have said leaves the server through here. The verb runs in a shell of its own, where `set -e`
 # means what it says, and without our pipes: what it leaves running must not keep them open.
 redacted() { # VERB DIRECTORY ARGUMENTS…
-  files=$(env_files "$2" 2>/dev/null || true)
+  settings=$(settings_in "$2" || true)
   # It would wait for 4096 bytes before it looks at a line.
   case $(awk -W version 2>&1 </dev/null) in mawk*) is_mawk=yes ;; *) is_mawk= ;; esac
   exec 5>&1 6>&2
@@ -33,9 +41,9 @@ redacted() { # VERB DIRECTORY ARGUMENTS…
 # The values are looked up as they are, never as patterns, and are in no argument. The rule is that of src/secret.ts, and
 # a test asks both the same questions. A journal line has nothing of an app in it; of a document only texts with a space
 # are for people: a name in it decides something and must arrive as it is. What a person runs may print anything.
-redact() { # VERB: a line at a time, from the values in `files`
+redact() { # VERB: a line at a time, from the values in `settings`
   # shellcheck disable=SC2016 # the program is awk's
-  files=$files verb=$1 awk ${is_mawk:+-W interactive} '
+  verb=$1 awk ${is_mawk:+-W interactive} '
     function is_secret(name, value) {
       if (toupper(name) ~ "SECRET|PASS|PWD|TOKEN|KEY|CREDENTIAL|AUTH|SALT|DSN|PRIVATE") return 1
       return length(value) >= 16 && value ~ "[0-9]" && value ~ "[A-Za-z]" && value !~ "[ \t\n./,]"
@@ -81,9 +89,7 @@ redact() { # VERB: a line at a time, from the values in `files`
       }
       if (is_secret(name, value)) keep_lines(value)
     }
-    function read_file(file, lines, last, at, end, text, name, quote, value) {
-      for (last = 0; (getline text < file) > 0; ) lines[++last] = text
-      close(file)
+    function read_file(lines, last, at, end, text, name, quote, value) {
       for (at = 1; at <= last; at++) {
         text = lines[at]
         sub("^[ \t]*(export[ \t]+)?", "", text)
@@ -126,8 +132,17 @@ redact() { # VERB: a line at a time, from the values in `files`
       }
       return done text
     }
-    BEGIN { number = split(ENVIRON["files"], paths, "\n"); for (each = 1; each <= number; each++) read_file(paths[each]) }
+    BEGIN {
+      while ((getline text < "/dev/fd/7") > 0) {
+        if (text != "\034") { lines[++last] = text; continue }
+        read_file(lines, last)
+        last = 0
+      }
+      read_file(lines, last)
+    }
     ENVIRON["verb"] == "follow" && /^j / { print; fflush(); next }
     ENVIRON["verb"] != "run" && /^([a-z]+ )?[{]"deploy-django":/ { print hide_in_document($0); fflush(); next }
-    { print hide($0); fflush() }'
+    { print hide($0); fflush() }' 7<<END
+$settings
+END
 }

@@ -151,6 +151,18 @@ describe.each(SHELLS)('on the server, under %s', (shell) => {
     expect(await redacted(directory, REPEAT, options, 'run')).not.toContain('shop-1')
   })
 
+  test('a file that the verb removes before awk has started', async () => {
+    const directory = await directoryWith('KEY=shop-1')
+    const slow = await mkdtemp(join(folder, 'slow-'))
+    const wait = `case "$*" in *version*) ;; *) until [ -e "${directory}/gone" ]; do sleep 0.02; done ;; esac`
+    await writeFile(join(slow, 'awk'), `#!/bin/sh\n${wait}\nPATH=${folder}:/usr/bin:/bin exec awk "$@"\n`, {
+      mode: 0o755,
+    })
+    const env = { PATH: `${slow}:${folder}:/usr/bin:/bin` }
+    const does = 'rm "$1/.env"; : >"$1/gone"; echo shop-1; echo shop-1 >&2; exit 7'
+    expect(await redacted(directory, does, { env })).toBe('***\n')
+  })
+
   test('a line is there at once', async () => {
     const directory = await directoryWith('KEY=shop-1')
     const { promise: seen, resolve: see } = Promise.withResolvers<void>()
