@@ -49,8 +49,10 @@ export function chooseTarget(server: Server, version: string | undefined): KeptR
 /** The Compose model of a release, as it was pinned; empty when there is none. */
 export async function readModel(connection: Connection, directory: string, id: string | undefined): Promise<Values> {
   if (id === undefined) return {}
-  const read = await connection.reach(['cat', `${directory}/.deploy/releases/${id}/compose.yaml`])
-  return read.code === 0 ? valuesOf(parse(read.stdout)) : {}
+  // The numbers tell the file from what the login shell's start file prints.
+  const read = await connection.reach(['cat', '-n', `${directory}/.deploy/releases/${id}/compose.yaml`])
+  const lines = [...read.stdout.matchAll(/^ *\d+\t(.*)$/gm)].map(([, line = '']) => line)
+  return read.code === 0 ? valuesOf(parse(lines.join('\n'))) : {}
 }
 
 /** `service port` lines as pairs. */

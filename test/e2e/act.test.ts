@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { run } from '../../src/process.ts'
 import { DOCKERFILE, makeShape, project } from '../shape.ts'
@@ -74,6 +74,8 @@ story('the two workflows of the README, unchanged but for names, deploy and roll
         cwd: shape.workspace,
         env: {
           ...environment,
+          // Without containers act takes the node of this machine, whatever the action asks for.
+          PATH: `${dirname(process.execPath)}:${environment['PATH']}`,
           DOCKER_CONFIG: join(folder, 'docker'),
           XDG_CACHE_HOME: join(folder, 'cache'),
           XDG_CONFIG_HOME: join(folder, 'config'),

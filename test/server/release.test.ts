@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals'
 import { parseLook, type Server } from '../../src/server/look.ts'
-import { chooseTarget, currentRelease, frontsOf, imagesOf, versionOf } from '../../src/server/release.ts'
+import { chooseTarget, currentRelease, frontsOf, imagesOf, readModel, versionOf } from '../../src/server/release.ts'
+import { FakeServer } from './fake-server.ts'
 
 /** A server with these releases (id and version), those that served, and what `look` says about now and before. */
 function server(given: {
@@ -140,4 +141,15 @@ test('the facts of a release as values', () => {
   ])
   expect(frontsOf(new Map())).toEqual([])
   expect(imagesOf(new Map())).toEqual({})
+})
+
+test("a release's model is read past what the login shell prints", async () => {
+  const numbered = ['services:', '  web:', "    command: '1\t2'"]
+    .map((line, index) => `     ${index + 1}\t${line}\n`)
+    .join('')
+  const found = new FakeServer({ stdout: `Good morning\n${numbered}` }, { code: 1, stderr: 'No such file' })
+  expect(await readModel(found, 'deploy/todo', 'v1-1-1')).toEqual({ services: { web: { command: '1\t2' } } })
+  expect(found.asked).toEqual(['cat -n deploy/todo/.deploy/releases/v1-1-1/compose.yaml'])
+  expect(await readModel(found, 'deploy/todo', 'v2-2-1')).toEqual({})
+  expect(await readModel(found, 'deploy/todo', undefined)).toEqual({})
 })

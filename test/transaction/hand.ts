@@ -61,6 +61,9 @@ export async function adoptionIn(world: World, time = '2026-01-02T03:04:05Z'): P
 /** "name state image" of the app's containers. */
 export async function appOf(world: World): Promise<string[]> {
   const { containers } = await stateOf(world)
-  const app = containers.filter(({ service, oneoff }) => !['db', 'proxy'].includes(service) || oneoff === 'True')
+  const app = containers.filter(
+    ({ name, service, oneoff }) =>
+      (!['db', 'proxy'].includes(service) || oneoff === 'True') && !name.startsWith('deploy-django-holds-'),
+  )
   return app.map(({ name, state, image }) => `${name} ${state} ${image}`).sort()
 }
