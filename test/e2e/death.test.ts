@@ -283,7 +283,7 @@ describe('the engine and its step are killed', () => {
   })
 })
 
-test('Docker is away for a while at every call: one side or the other, whole', async () => {
+test('Docker is away for a while at every second call: one side or the other, whole', async () => {
   const waited = { all: 0, committed: 0 }
   // Every second call, so that it takes half as long: each step makes several.
   await atEvery(
