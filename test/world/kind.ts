@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { docker, output } from './docker.ts'
 import { prefix } from './folder.ts'
-import type { Server } from './server.ts'
+import { removeProject, type Server } from './server.ts'
 
 /** The users of the server `kinds`, each a kind of server; test/world/images/kinds/users makes them. */
 export type Kind =
@@ -23,15 +23,17 @@ export async function logInAs(server: Server, user: Kind): Promise<Server> {
       docker -H "$own" image inspect postgres:17 >/dev/null 2>&1 || docker save postgres:17 | docker -H "$own" load`
     output('docker load', await server.exec(['sh', '-c', script], { as: 'root' }))
   }
+  const ask: Server['docker'] = async (...argv) => {
+    if (user !== 'rootless') return await server.docker(...argv)
+    return output(argv.join(' '), await server.exec(['docker', ...argv], { as: user }))
+  }
   return {
     ...server,
     host: server.host.replace(/^deploy@/, `${user}@`),
     exec: (argv, options) => server.exec(argv, { as: user, ...options }),
-    async docker(...argv) {
-      if (user !== 'rootless') return await server.docker(...argv)
-      return output(argv.join(' '), await server.exec(['docker', ...argv], { as: user }))
-    },
+    docker: ask,
     async remove(project, directory = `deploy/${project}`, port) {
+      await removeProject(ask, project)
       await server.remove(project, directory, port)
       await server.exec(['rm', '-rf', `/home/${user}/${directory}`], { as: 'root' })
     },

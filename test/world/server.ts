@@ -116,14 +116,7 @@ function handle(settings: ServerSettings, name: string, address: string, key: Ke
     },
     url: (port) => `http://127.0.0.1:${port}`,
     async remove(project, directory = `deploy/${project}`, port) {
-      const filter = ['--filter', `label=com.docker.compose.project=${project}`]
-      const lines = (text: string): string[] => text.split('\n').filter((line) => line !== '')
-      const containers = lines(await server.docker('ps', '--all', '--quiet', ...filter))
-      if (containers.length > 0) await server.docker('rm', '--force', '--volumes', ...containers)
-      const volumes = lines(await server.docker('volume', 'ls', '--quiet', ...filter))
-      if (volumes.length > 0) await server.docker('volume', 'rm', '--force', ...volumes)
-      const networks = lines(await server.docker('network', 'ls', '--quiet', ...filter))
-      if (networks.length > 0) await server.docker('network', 'rm', ...networks)
+      await removeProject(server.docker, project)
       await asRoot('rm', '-rf', `/home/deploy/${directory}`)
       if (port !== undefined) await asRoot('rm', '-rf', `/var/lib/ports/${port}`)
     },
@@ -145,6 +138,20 @@ function handle(settings: ServerSettings, name: string, address: string, key: Ke
     },
   }
   return server
+}
+
+/** Removes what a Docker has of a project: its containers, those that hold its images, its volumes and networks. */
+export async function removeProject(ask: Server['docker'], project: string): Promise<void> {
+  const labels = [`com.docker.compose.project=${project}`, `deploy-django.holds=${project}`]
+  const [own = [], holders = []] = labels.map((label) => ['--filter', `label=${label}`])
+  const list = async (...argv: readonly string[]): Promise<string[]> =>
+    (await ask(...argv)).split('\n').filter((line) => line !== '')
+  const containers = [await list('ps', '-aq', ...own), await list('ps', '-aq', ...holders)].flat()
+  if (containers.length > 0) await ask('rm', '--force', '--volumes', ...containers)
+  const volumes = await list('volume', 'ls', '--quiet', ...own)
+  if (volumes.length > 0) await ask('volume', 'rm', '--force', ...volumes)
+  const networks = await list('network', 'ls', '--quiet', ...own)
+  if (networks.length > 0) await ask('network', 'rm', ...networks)
 }
 
 /** Waits until Docker and sshd answer. */
