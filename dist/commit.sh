@@ -80,18 +80,16 @@ hold() { # RELEASE
   done
 }
 
-holder_of() { # IMAGE
-  echo "deploy-django-holds-$project-$(printf '%s' "$1" | cksum | first_word)"
-}
+holder_of() { echo "deploy-django-holds-$project-${1##*:}"; } # IMAGE by digest, or by the tag of an adopted one
 
 run_holder() { # IMAGE
   held=$1
-  # A place that the image declares as a volume would get a volume with each holder.
+  # Compose labels what it builds, as a container of the project. A place that the image declares as a volume would get a volume with each holder.
   set --
   # shellcheck disable=SC2016 # the template's own variables
   for place in $(ask image inspect -f '{{range $place, $_ := .Config.Volumes}}{{$place}} {{end}}' "$held"); do set -- "$@" --tmpfs "$place"; done
-  ask run -d --name "$(holder_of "$held")" --label "deploy-django.holds=$project" --restart always --network none --read-only \
-    --cap-drop ALL --no-healthcheck --log-driver none "$@" --entrypoint sleep "$held" 2147483647 >/dev/null 2>&1 && return
+  ask run -d --name "$(holder_of "$held")" --label "deploy-django.holds=$project" --label com.docker.compose.project= \
+    --restart always --network none --read-only --cap-drop ALL --no-healthcheck --log-driver none "$@" --entrypoint sleep "$held" 2147483647 >/dev/null 2>&1 && return
   ask rm -f "$(holder_of "$held")" >/dev/null 2>&1
   return 1
 }
