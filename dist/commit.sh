@@ -84,12 +84,14 @@ holder_of() { echo "deploy-django-holds-$project-${1##*:}"; } # IMAGE by digest,
 
 run_holder() { # IMAGE
   held=$1
-  # Compose labels what it builds, as a container of the project. A place that the image declares as a volume would get a volume with each holder.
+  # A place that the image declares as a volume would get a volume with each holder.
   set --
   # shellcheck disable=SC2016 # the template's own variables
   for place in $(ask image inspect -f '{{range $place, $_ := .Config.Volumes}}{{$place}} {{end}}' "$held"); do set -- "$@" --tmpfs "$place"; done
+  # Compose labels the images that it builds as its project's, and a container has the labels of its image.
   ask run -d --name "$(holder_of "$held")" --label "deploy-django.holds=$project" --label com.docker.compose.project= \
-    --restart always --network none --read-only --cap-drop ALL --no-healthcheck --log-driver none "$@" --entrypoint sleep "$held" 2147483647 >/dev/null 2>&1 && return
+    --restart always --network none --read-only --cap-drop ALL --no-healthcheck --log-driver none "$@" \
+    --entrypoint sleep "$held" 2147483647 >/dev/null 2>&1 && return
   ask rm -f "$(holder_of "$held")" >/dev/null 2>&1
   return 1
 }
