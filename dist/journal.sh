@@ -2,7 +2,8 @@
 ## Journal: what was begun and what ended, on disk before the deed.
 
 journal() { # STEP STATE DETAIL…: on disk before the deed that it announces
-  printf '%s %s\n' "$(now)" "$*" >>".deploy/journal/$transaction"
+  read_clock
+  printf '%s %s\n' "$now" "$*" >>".deploy/journal/$transaction"
   flush ".deploy/journal/$transaction"
 }
 

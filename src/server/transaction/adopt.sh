@@ -18,8 +18,8 @@ step_adopt() {
   done
   on "$(find "$making" -type f)" flush
   mv "$making" ".deploy/releases/$id"
-  moment=$(now)
-  printf "$moment %s\n" "begin $id $id from $expected" "commit begin $id after $expected" "commit end" "end committed $id" >".deploy/journal/$id.new"
+  read_clock
+  printf "$now %s\n" "begin $id $id from $expected" "commit begin $id after $expected" "commit end" "end committed $id" >".deploy/journal/$id.new"
   echo "$id" >.deploy/current.new
   flush ".deploy/journal/$id.new" .deploy/current.new
   mv ".deploy/journal/$id.new" ".deploy/journal/$id"

@@ -76,8 +76,9 @@ hold() { # RELEASE
   on "$(only_in "$(printf '%s\n' "$holders" | first_word)" "$(both_in "$awake" "$wanted")")" ask rm -f >/dev/null
   for image in $images; do
     if is_listed "$(holder_of "$image")" "$awake"; then continue; fi
-    run_holder "$image" || echo "note: who removes all images that nobody runs removes $image, to which a rollback goes"
+    { run_holder "$image" || echo "note: who removes all images that nobody runs removes $image, to which a rollback goes"; } &
   done
+  wait
 }
 
 holder_of() { echo "deploy-django-holds-$project-${1##*:}"; } # IMAGE by digest, or by the tag of an adopted one

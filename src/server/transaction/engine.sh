@@ -32,7 +32,8 @@ engine() { # DIRECTORY TRANSACTION
   take_lock "$transaction $(plan_fact url)" || {
     serving=$(read_current)
     # In one breath: whoever has the lock must not find this transaction open.
-    printf '%s\n' "$(now) $opening ${serving:--}" "$(now) end back $serving" >>".deploy/journal/$transaction"
+    read_clock
+    printf '%s\n' "$now $opening ${serving:--}" "$now end back $serving" >>".deploy/journal/$transaction"
     exit 0
   }
   if [ ! -f ".deploy/journal/$transaction" ]; then

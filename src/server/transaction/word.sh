@@ -13,12 +13,11 @@ enter() { # the project's directory is the working directory of everything below
   directory=$(pwd -P)
 }
 
-now() {
-  stamp=$(date -u +%Y-%m-%dT%H:%M:%S.%3NZ)
-  case $stamp in
-    '' | *[!0-9TZ:.-]*) stamp=$(date -u +%Y-%m-%dT%H:%M:%SZ) ;; # BusyBox has no fractions
+read_clock() { # sets `now`
+  now=$(date -u +%Y-%m-%dT%H:%M:%S.%3NZ)
+  case $now in
+    '' | *[!0-9TZ:.-]*) now=$(date -u +%Y-%m-%dT%H:%M:%SZ) ;; # BusyBox has no fractions
   esac
-  echo "$stamp"
 }
 
 flush() { sync "$@" 2>/dev/null || sync; }
