@@ -6,6 +6,7 @@ status() { # DIRECTORY: a word and its value a line
   if cd "$1" 2>/dev/null && [ -f .deploy/format ]; then
     directory=$(pwd -P)
     if [ -e .deploy/lock ] && ! flock -s -n .deploy/lock true; then echo "lock $(cat .deploy/lock)"; fi
+    if is_registered; then echo "boot cron"; fi
     recent_deployments
     used_disk
     current=$(read_current)

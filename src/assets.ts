@@ -14,6 +14,7 @@ const parts = [
   new URL('./server/transaction/journal.sh', import.meta.url),
   new URL('./server/transaction/session.sh', import.meta.url),
   new URL('./server/transaction/engine.sh', import.meta.url),
+  new URL('./server/transaction/boot.sh', import.meta.url),
   new URL('./server/transaction/ready.sh', import.meta.url),
   new URL('./server/transaction/adopt.sh', import.meta.url),
   new URL('./server/transaction/migrate.sh', import.meta.url),

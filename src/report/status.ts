@@ -18,6 +18,8 @@ export type StatusReport = {
   /** What speaks against `healthy`. */
   troubles: readonly string[]
   lock: string | undefined
+  /** Who finishes an interrupted deployment when the server boots; undefined when only the next deployment does. */
+  boot: string | undefined
   deployments: readonly Deployment[]
   /** Bytes; the images' are what they would take if they shared nothing. */
   disk: { files: number; images: number; free: number | undefined }
@@ -42,6 +44,7 @@ export function reportStatus(
     migrations: status?.migrations?.rows,
     troubles,
     lock: status?.lock,
+    boot: status?.boot,
     deployments: status?.deployments ?? [],
     disk: {
       ...(status?.disk ?? { files: 0, images: 0 }),
@@ -92,6 +95,7 @@ export function renderStatus(report: StatusReport): string {
   const facts: [string, string][] = [
     ['server', escape(`${report.host}, ${report.directory ?? 'nothing in deploy/'}`)],
     ['lock', escape(report.lock === undefined ? 'free' : `held by ${report.lock}`)],
+    ['after a power loss', `${report.boot ?? 'only the next deploy or rollback'} finishes what was interrupted`],
     [
       'migrations',
       migrations === undefined

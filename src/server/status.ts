@@ -34,6 +34,8 @@ export type Deployment = {
 export type Status = {
   /** Who holds the lock: a transaction and the page of its run. */
   lock: string | undefined
+  /** Who finishes an interrupted transaction when the server boots; undefined when only the next deploy does. */
+  boot: string | undefined
   containers: readonly RunningContainer[]
   /** What the running code says about its database; undefined when it could not be asked. */
   migrations: { rows: readonly Row[]; trouble: string | undefined } | undefined
@@ -72,6 +74,7 @@ export function parseStatus(text: string): Status | undefined {
   const [migrations, http] = ['migrations', 'http'].map((word) => findDocument(all(word)[0] ?? ''))
   return {
     lock: all('lock')[0],
+    boot: all('boot')[0],
     containers: all('container').map(readContainer),
     migrations: migrations && { rows: readRows(migrations), trouble: readProbeError(migrations)?.message },
     http: http && readHttpReport(http),

@@ -44,6 +44,7 @@ test('a healthy site', () => {
   const text = renderStatus(healthy)
   expect(text).toContain('| migrations | 1 applied, 0 pending |')
   expect(text).toContain('| lock | free |')
+  expect(text).toContain('| after a power loss | only the next deploy or rollback finishes what was interrupted |')
   expect(text).toContain('| disk | releases 2 MiB, their images at most 0 MiB, free 2048 MiB |')
   expect(text).toContain('| web | running | healthy | 0 | `r.io/app@sha256:2` |')
 })
@@ -96,10 +97,11 @@ test('no HTTP at all is no trouble', () => {
 test('a deployment that runs is shown with its step and its lock', () => {
   const busy = report(
     SERVES,
-    `lock v3-9-1 https://ci/9\n${MIGRATED}deployment T v3-9-1 v3-9-1 - - migrate\nopen v3-9-1 running\n`,
+    `lock v3-9-1 https://ci/9\nboot cron\n${MIGRATED}deployment T v3-9-1 v3-9-1 - - migrate\nopen v3-9-1 running\n`,
   )
   expect(busy.healthy).toBe(true)
   expect(renderStatus(busy)).toContain('| v3-9-1 | v3-9-1 | T | - | running (migrate) |')
+  expect(renderStatus(busy)).toContain('| after a power loss | cron finishes what was interrupted |')
   expect(renderStatus(busy)).toContain('held by v3-9-1 https://ci/9')
 })
 

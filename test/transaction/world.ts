@@ -43,6 +43,12 @@ export const imageOf = (version: string): string => `registry/app@sha256:${versi
 export const script = (await readAssets()).transaction
 const SERVER = fileURLToPath(new URL('./docker/server.py', import.meta.url))
 const CLIENT = fileURLToPath(new URL('./docker/client.pl', import.meta.url))
+/** The machine's own crontab is nobody's business. This one writes down that it was asked. */
+const CRONTAB = `#!/bin/sh
+echo "$1" >>'@WORLD@/crontab.calls'
+if [ "$1" = - ]; then exec cat >'@WORLD@/crontab'; fi
+cat '@WORLD@/crontab' 2>/dev/null || { echo 'no crontab for deploy' >&2; exit 1; }
+`
 /** A world is small and is flushed often. */
 const MEMORY = '/dev/shm'
 
@@ -71,6 +77,7 @@ async function furnish(root: string, shell: Shell): Promise<World> {
   await writeFile(join(root, 'transaction.sh'), script)
   const client = (await readFile(CLIENT, 'utf8')).replace('@SERVER@', await startDocker()).replace('@WORLD@', root)
   await writeFile(join(bin, 'docker'), client, { mode: 0o755 })
+  await writeFile(join(bin, 'crontab'), CRONTAB.replaceAll('@WORLD@', root), { mode: 0o755 })
   const directory = join(root, 'site/todo')
   if (shell === 'dash') {
     await symlink('/bin/dash', join(bin, 'sh'))
@@ -78,7 +85,8 @@ async function furnish(root: string, shell: Shell): Promise<World> {
   }
   // Nothing but BusyBox, as on Alpine; Debian's has no flock.
   const applets = (await run('busybox', ['--list'])).stdout.split('\n').filter((applet) => /^\w+$/.test(applet))
-  await Promise.all(applets.map((applet) => symlink('/bin/busybox', join(bin, applet))))
+  const missing = applets.filter((applet) => applet !== 'crontab')
+  await Promise.all(missing.map((applet) => symlink('/bin/busybox', join(bin, applet))))
   if (!applets.includes('flock')) await symlink('/usr/bin/flock', join(bin, 'flock'))
   return { root, directory, env: { PATH: bin, HOME: root } }
 }

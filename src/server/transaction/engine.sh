@@ -13,6 +13,7 @@ begin() { # DIRECTORY TRANSACTION: starts the engine, which outlives this sessio
     [ "$tries" -lt 500 ] || die 49 "the transaction did not start"
     pause 0.02
   done
+  register_boot >>"$log"
 }
 
 engine() { # DIRECTORY TRANSACTION
