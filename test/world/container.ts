@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto'
 import { docker, tryDocker } from './docker.ts'
 
-const label = 'deploy-django.world'
+/** Containers and volumes that the world made, and nothing else, carry this label. */
+export const label = 'deploy-django.world'
 
-/** Names of containers and volumes that the world made, and nothing else, carry this label. */
+/** Docker's filter for them. */
 export const mark = `label=${label}`
 
 /** A container of the world: the docker options and the words after the image. */
