@@ -68,6 +68,8 @@ Match user root
     await type('git', 'remote', 'add', 'origin', join(home, 'origin'))
     await type('git', 'config', '--global', 'user.name', 'Ada')
     await type('git', 'config', '--global', 'user.email', 'ada@example.com')
+    await type('git', 'add', '--all')
+    await type('git', 'commit', '--quiet', '--message', 'startproject')
 
     const page = await readFile(fileURLToPath(new URL('../../docs/start.md', import.meta.url)), 'utf8')
     const seen: string[] = []
@@ -79,9 +81,9 @@ Match user root
       else if (!piece.text.includes('get.docker.com')) seen.push(await type('sh', '-ec', asNamed(piece.text)))
     }
     expect(seen.join('')).toMatch(/Docker Compose version v?[2-9]/)
-    expect(await type('git', 'ls-remote', 'origin', 'main')).not.toBe('')
+    const sha = await type('git', 'rev-parse', 'origin/main')
+    expect(await type('git', 'status', '--porcelain')).toBe('')
 
-    const sha = await type('git', 'rev-parse', 'HEAD')
     const deployed = await runAction({
       action: 'action.yml',
       cwd: repository,
