@@ -67,6 +67,7 @@ story(
     const failed = await site.deploy('v3', { inputs: external })
     expect(codes(failed)).toEqual(['Deploy Django: not-migrated'])
     expect(failed.annotations[0]?.message).toContain('notes.0003_fails')
+  expect(failed.log).toContain('relation "nowhere" does not exist')
     expect(failed.outputs).toMatchObject({ outcome: 'failed', serving: 'v2' })
     expect(await site.serves()).toBe('v2')
 
