@@ -1,7 +1,8 @@
 import { expect, test } from '@jest/globals'
-import { readFile } from 'node:fs/promises'
+import { chmod, readFile } from 'node:fs/promises'
 import { freePort } from '../django/postgres.ts'
 import { story } from '../part.ts'
+import { migration } from '../shape.ts'
 import { codes, tell, until, type Story } from '../story.ts'
 import { docker, environment } from '../world/docker.ts'
 import { logInAs, noCompose5 } from '../world/kind.ts'
@@ -17,15 +18,6 @@ function settings({ env, port }: Story, ...lines: readonly string[]): Record<str
 
 const migrated = ({ query }: Managed): Promise<string[]> =>
   query("select name from django_migrations where app = 'notes' order by id")
-
-/** A migration that fails. */
-const FAILING = {
-  'notes/migrations/0003_fails.py': `from django.db import migrations
-class Migration(migrations.Migration):
-    dependencies = [('notes', '0002_note_pinned')]
-    operations = [migrations.RunSQL('SELECT 1 FROM nowhere', migrations.RunSQL.noop)]
-`,
-}
 
 story(
   'the starter migrates by itself, on a managed database: only verified, and never onto a fresh SQLite file',
@@ -61,13 +53,13 @@ story(
 
     // An entrypoint that hides the failure starts a server that answers.
     await site.change('v3', {
-      ...FAILING,
+      'notes/migrations/0003_fails.py': migration('0002_note_pinned', 'migrations.RunSQL("SELECT 1 FROM nowhere", "")'),
       'entrypoint.sh': '#!/bin/sh\npython manage.py migrate --noinput || true\nexec "$@"\n',
     })
     const failed = await site.deploy('v3', { inputs: external })
     expect(codes(failed)).toEqual(['Deploy Django: not-migrated'])
     expect(failed.annotations[0]?.message).toContain('notes.0003_fails')
-  expect(failed.log).toContain('relation "nowhere" does not exist')
+    expect(failed.log).toContain('relation "nowhere" does not exist')
     expect(failed.outputs).toMatchObject({ outcome: 'failed', serving: 'v2' })
     expect(await site.serves()).toBe('v2')
 
@@ -94,13 +86,9 @@ onFive(
       { name: '0002_note_pinned', state: 'applied' },
     ])
     expect(await migrated(database)).toEqual(['0001_initial', '0002_note_pinned'])
-    const ids = await site.containers(true)
-    const [id = ''] = (ids[0] ?? '').split(' ').slice(-1)
+    const id = (await site.containers(true))[0]?.split(' ').pop() ?? ''
     expect(await site.server.docker('logs', id)).toContain('No migrations to apply')
 
-    await site.change('v3', FAILING)
-    expect(codes(await site.deploy('v3', { inputs }))).toEqual(['Deploy Django: migration-failed'])
-    expect(await site.containers(true)).toEqual(ids)
     expect((await site.rollback()).outputs).toMatchObject({ outcome: 'rolled-back', serving: 'v1' })
     expect(await site.serves()).toBe('v1')
   },
@@ -108,6 +96,7 @@ onFive(
 
 story('the development side of the starter: docker compose up', async () => {
   await using project = await makeProject('starter')
+  await chmod(project.workspace, 0o755)
   const port = await freePort()
   const name = `starter-${port}`
   const options = { cwd: project.workspace, env: { ...environment, PORT: String(port) } }
