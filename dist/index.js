@@ -43077,8 +43077,8 @@ const explanations = {
     19: {
         code: 'not-migrated',
         what: 'The running release is not migrated as planned',
-        why: 'somebody else migrated at the same time, or the containers run other code than the image',
-        fix: 'run the job again',
+        why: 'with `migrate: external` the image does not migrate when it starts, or hides that this failed; else somebody else migrated at the same time, or the containers run other code than the image',
+        fix: 'leave `migrate` out, so that the migrations are applied before the app is replaced; else run the job again',
     },
     20: {
         code: 'rollback-unfit',

@@ -41,7 +41,9 @@ verify_migrations() {
     echo "warning: migrations are pending, and nobody applies them (migrate: none)"
     verified=0
   fi
-  if [ "$verified" -ne 0 ]; then exit "$verified"; fi
+  if [ "$verified" -eq 0 ]; then return; fi
+  show_last_lines "$id" # of an image that migrates by itself they say why
+  exit "$verified"
 }
 
 look_others() { on "$(ids_of "$(release_list "$target" others)")" ask inspect -f '{{.Id}} {{.State.StartedAt}} {{.State.Status}} {{.State.ExitCode}} {{or .HostConfig.RestartPolicy.Name "no"}}'; }

@@ -54,7 +54,7 @@ WSGI_APPLICATION = 'deploy_project.wsgi.application'
 if 'DB_HOST' in os.environ:
     DATABASES = {
         'default': {
-            'ENGINE': os.environ.get('DB_ENGINE', 'django.db.backends.postgresql'),
+            'ENGINE': 'django.db.backends.postgresql',
             'HOST': os.environ['DB_HOST'],
             'PORT': os.environ.get('DB_PORT', '5432'),
             'NAME': os.environ.get('DB_NAME', ''),
