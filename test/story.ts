@@ -13,6 +13,8 @@ export type Story = AsyncDisposable & {
   project: Project
   /** Name of the Compose project and of the folder in `deploy/`. */
   name: string
+  /** The project's folder on the server: the one in `deploy/`, or one in it. */
+  directory: string
   port: number
   /** What `env-file` holds. */
   env: Record<string, string>
@@ -98,13 +100,14 @@ export async function until(what: string, isSo: () => Promise<boolean>, seconds 
   }
 }
 
-/** Starts a story with an example at its first version. */
-export async function tell(example: string, on: 'alpha' | 'beta' | Server = 'alpha'): Promise<Story> {
+/** Starts a story with an example at its first version; `below` puts it into a folder of its own folder, beside others. */
+export async function tell(example: string, on: 'alpha' | 'beta' | Server = 'alpha', below = ''): Promise<Story> {
   const world = await openWorld()
   const server = typeof on === 'string' ? await world.server(on) : on
   const project = await makeProject(example)
   const port = await server.port()
   const name = `${example}-${randomBytes(4).toString('hex')}`
+  const directory = `deploy/${name}${below}`
   const secret = `secret-${randomBytes(9).toString('hex')}`
   const env = {
     SECRET_KEY: secret,
@@ -126,7 +129,7 @@ export async function tell(example: string, on: 'alpha' | 'beta' | Server = 'alp
     given: Record<string, string>,
     more: Partial<ActionOptions>,
   ): Promise<ActionRun> => {
-    const inputs = { ...connection, directory: `deploy/${name}`, ...given, ...more.inputs }
+    const inputs = { ...connection, directory, ...given, ...more.inputs }
     return runAction({ action, cwd: '/', ...more, inputs, env: { ...facts('main'), ...more.env } })
   }
   const facts = (version: string): Record<string, string> => ({
@@ -141,6 +144,7 @@ export async function tell(example: string, on: 'alpha' | 'beta' | Server = 'alp
     server,
     project,
     name,
+    directory,
     port,
     env,
     async checkout(version) {
@@ -162,6 +166,7 @@ export async function tell(example: string, on: 'alpha' | 'beta' | Server = 'alp
           .map(([key, value]) => `${key}=${value}\n`)
           .join(''),
         'health-timeout': '60s',
+        ...(below !== '' && { directory }),
         ...more.inputs,
       }
       return await runAction({
@@ -195,7 +200,7 @@ export async function tell(example: string, on: 'alpha' | 'beta' | Server = 'alp
       }
     },
     async expectWhole() {
-      const folder = `deploy/${name}/.deploy`
+      const folder = `${directory}/.deploy`
       const read = async (...argv: string[]): Promise<string> => (await server.exec(argv)).stdout.trim()
       const current = await read('cat', `${folder}/current`)
       const images = (await read('cat', `${folder}/releases/${current}/facts/images`)).split('\n').sort()
@@ -254,7 +259,7 @@ export async function tell(example: string, on: 'alpha' | 'beta' | Server = 'alp
     async journal() {
       const script = `cd "$1/.deploy/journal" && last=$(head -qn 1 *[0-9] | sort | tail -n 1 | cut -d ' ' -f 3)
         cut -d ' ' -f 2- "$last"`
-      const read = await server.exec(['sh', '-c', script, 'journal', `deploy/${name}`])
+      const read = await server.exec(['sh', '-c', script, 'journal', directory])
       return read.stdout.split('\n').filter((line) => line !== '')
     },
     async [Symbol.asyncDispose]() {

@@ -42,13 +42,10 @@ export function findNeeds({ project, groups, repository, shipped }: NeedFacts): 
   }
 }
 
-/**
- * The env files that the server can be asked about; others are only missed when the plan is made. Above a directory that
- * is not there yet nothing can be looked up.
- */
+/** The env files that the server can be asked about; others are only missed when the plan is made. */
 export function askable({ envFiles }: Needs): readonly string[] {
   const all = [...new Set([...envFiles.values()].flat())]
-  return all.filter((path) => /^[A-Za-z0-9_.\/][A-Za-z0-9_.@+\/-]*$/.test(path) && !path.startsWith('../'))
+  return all.filter((path) => /^[A-Za-z0-9_.\/][A-Za-z0-9_.@+\/-]*$/.test(path))
 }
 
 /** Stops when the server does not have what the active services need. */
@@ -68,7 +65,7 @@ export function checkNeeds(
       throw new DeployError('env-file-missing', {
         what: 'The Compose file names env files that are neither shipped nor on the server',
         seen: absent.join('\n'),
-        fix: 'put them into the directory on the server, or ship them with `env-file` (.env) and `env-files`',
+        fix: 'put them there on the server (the paths are relative to the directory), or ship them with `env-file` (.env) and `env-files`',
         annotation,
       })
     },

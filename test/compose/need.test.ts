@@ -30,27 +30,27 @@ describe('what the server must have', () => {
   test('is what neither the repository nor the inputs bring, without what only the build needs', () => {
     expect(needs().variables).toEqual(['HOST', 'PG', 'SECRET_KEY'])
     expect(needs().envFiles.get('web')).toEqual(['.env', '../shared.env'])
-    expect(askable(needs())).toEqual(['.env', 'db.env', '/efs/b.env'])
+    expect(askable(needs())).toEqual(['.env', '../shared.env', 'db.env', '/efs/b.env'])
   })
 
   test('is less when the env file is shipped', () => {
     const shipped = needs({ '.env': 'HOST=x\nPG=17\nSECRET_KEY=', 'db.env': '' })
     expect(shipped.variables).toEqual([])
-    expect(askable(shipped)).toEqual(['/efs/b.env'])
+    expect(askable(shipped)).toEqual(['../shared.env', '/efs/b.env'])
   })
 
   test('is missed all at once, by name', () => {
     const check = (active: string[], files: string[], settings: string[]) => (): void =>
       checkNeeds(needs(), active, { files, settings }, project)
     expect(check(all, [], [])).toThrow(Problems)
-    expect(check(all, ['.env', 'db.env'], ['HOST', 'PG', 'SECRET_KEY'])).toThrow(
+    expect(check(all, ['.env', '../shared.env', 'db.env'], ['HOST', 'PG', 'SECRET_KEY'])).toThrow(
       expect.objectContaining({
         code: 'env-file-missing',
         seen: '/efs/b.env',
         annotation: { file: 'compose.yaml' },
       }),
     )
-    expect(check(all, ['.env', 'db.env', '/efs/b.env'], ['PG'])).toThrow(
+    expect(check(all, ['.env', '../shared.env', 'db.env', '/efs/b.env'], ['PG'])).toThrow(
       expect.objectContaining({ code: 'variable-missing', seen: 'HOST SECRET_KEY' }),
     )
     expect(check(['db'], ['db.env', '/efs/b.env'], ['HOST', 'PG', 'SECRET_KEY'])).not.toThrow()

@@ -47,6 +47,11 @@ describe.each(SHELLS)('look under %s', (shell) => {
   test('a server on which nothing is', async () => {
     const world = await newWorld(shell)
     await rm(world.directory, { recursive: true })
+    // Files may lie elsewhere, such as beside the directory.
+    const absolute = join(world.root, 'transaction.sh')
+    await writeFile(join(world.root, 'site/shared.env'), '')
+    const { files } = (await look(world, '.env', '../shared.env', '../../transaction.sh', '../no.env', absolute)) ?? {}
+    expect(files).toEqual(['../shared.env', '../../transaction.sh', absolute])
     expect(await look(world)).toMatchObject({
       home: join(world.root, 'site'),
       docker: '27.0.0',
@@ -83,9 +88,10 @@ describe.each(SHELLS)('look under %s', (shell) => {
     await writeFile(join(world.directory, '.env'), lines.map((line) => `${line}\n`).join(''))
     await mkdir(join(world.directory, 'conf'))
     await writeFile(join(world.directory, 'conf/prod.env'), '')
-    const seen = await look(world, '.env', 'conf/prod.env', 'db.env', '../shared.env')
+    await writeFile(join(world.root, 'site/shared.env'), '')
+    const seen = await look(world, '.env', 'conf/prod.env', 'db.env', '../shared.env', '../no.env')
     expect(seen).toMatchObject({
-      files: ['.env', 'conf/prod.env'],
+      files: ['.env', 'conf/prod.env', '../shared.env'],
       settings: ['SECRET_KEY', 'DB_PASS', 'COLON', 'COMPOSE_PROFILES'],
       profiles: 'prod,jobs',
     })

@@ -1,0 +1,11 @@
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    dependencies = [('core', '0002_contact_city')]
+
+    operations = [
+        migrations.AddField(
+            model_name='contact', name='phone', field=models.CharField(blank=True, max_length=40, null=True)
+        ),
+    ]
