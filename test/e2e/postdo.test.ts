@@ -10,8 +10,8 @@ import { environment, output } from '../world/docker.ts'
 async function placeSettings({ server, directory, project }: Story): Promise<void> {
   const sample = await readFile(join(project.workspace, 'postdo.production.env.sample'), 'utf8')
   const stdin = sample.replace('example.com', '127.0.0.1').replace(/(_DB|_USER)=postdo/g, '$1=todo')
-  const script = 'umask 077 && mkdir -p "$1/../env" && cat >"$1/../env/postdo.production.env"'
-  output('settings', await server.exec(['sh', '-c', `mkdir -p "$1" && ${script}`, 'sh', directory], { stdin }))
+  const script = 'umask 077 && mkdir -p "$1" && cat >"$1/postdo.production.env"'
+  output('settings', await server.exec(['sh', '-c', script, 'sh', join(directory, '../env')], { stdin }))
 }
 
 /** `docker compose up` of the development side on this machine, until its page is there. */
@@ -40,11 +40,12 @@ story(
     const without = await site.deploy('v1')
     expect(codes(without)).toEqual(['Deploy Django: env-file-missing'])
     expect(without.annotations[0]?.message).toContain('../env/postdo.production.env')
-    expect(without.log).not.toContain('Build')
+    expect(without.log).not.toContain('Bake')
     await placeSettings(site)
     await develop(site)
 
     const first = await site.deploy('v1')
+    expect(first.log).toContain('Bake')
     expect(first.annotations).toEqual([])
     expect(first.outputs).toMatchObject({ outcome: 'deployed', serving: 'v1' })
     expect(await site.ask()).toMatchObject({ status: 200, release: 'v1' })

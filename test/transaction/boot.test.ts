@@ -91,10 +91,12 @@ describe.each(SHELLS)('under %s', (shell) => {
     const files = [join(world.root, 'held'), join(world.root, 'go')]
     const holder = run('flock', [lock, 'sh', '-c', hold, 'sh', ...files])
     while (!(await readdir(world.root)).includes('held')) await new Promise((resolve) => setTimeout(resolve, 20))
-    expect(await bootUp(world)).toMatchObject({ code: 0, stdout: '', stderr: '' })
-    expect(await endOf(world, v2.id)).toMatch(/^open: swap begin/)
+    const late = await bootUp(world)
+    const end = await endOf(world, v2.id)
     await write(world, 'go', '')
     await holder
+    expect(late).toMatchObject({ code: 0, stdout: '', stderr: '' })
+    expect(end).toMatch(/^open: swap begin/)
 
     await arm(world, { mode: 'away', at: 1, calls: 2 })
     expect(await bootUp(world)).toMatchObject({ code: 0, stdout: '', stderr: '' })
