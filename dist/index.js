@@ -39414,13 +39414,10 @@ function findNeeds({ project, groups, repository, shipped }) {
         variables: [...new Set(missing)].sort(),
     };
 }
-/**
- * The env files that the server can be asked about; others are only missed when the plan is made. Above a directory that
- * is not there yet nothing can be looked up.
- */
+/** The env files that the server can be asked about; others are only missed when the plan is made. */
 function askable({ envFiles }) {
     const all = [...new Set([...envFiles.values()].flat())];
-    return all.filter((path) => /^[A-Za-z0-9_.\/][A-Za-z0-9_.@+\/-]*$/.test(path) && !path.startsWith('../'));
+    return all.filter((path) => /^[A-Za-z0-9_.\/][A-Za-z0-9_.@+\/-]*$/.test(path));
 }
 /** Stops when the server does not have what the active services need. */
 function checkNeeds(needs, active, has, { files }) {
@@ -39434,7 +39431,7 @@ function checkNeeds(needs, active, has, { files }) {
         throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('env-file-missing', {
             what: 'The Compose file names env files that are neither shipped nor on the server',
             seen: absent.join('\n'),
-            fix: 'put them into the directory on the server, or ship them with `env-file` (.env) and `env-files`',
+            fix: 'put them there on the server (the paths are relative to the directory), or ship them with `env-file` (.env) and `env-files`',
             annotation,
         });
     }, () => {

@@ -24,20 +24,28 @@ look() { # DIRECTORY [FILE…]: facts for the runner, a word and its value a lin
   for name in $(entries "$beside"); do
     if [ -d "$beside/$name/.deploy" ]; then echo "project $beside/$name"; fi
   done
+  look_files "$@"
   if cd "$1" 2>/dev/null; then
     # Compose writes down the path that it was called in, which may lead through a link.
     printf 'folder %s\n' "$(pwd -L)" "$(pwd -P)"
-    shift
-    look_settings "$@"
+    look_settings
     if [ -f .deploy/format ]; then look_releases; fi
   fi
   echo "end"
 }
 
-look_settings() { # [FILE…]: which of the files are here, and which names .env sets; of its values only the profiles
+look_files() { # DIRECTORY [FILE…]: which of them are here; before the first deploy the directory is not
+  place=$(cd "$1" 2>/dev/null && pwd -P) || case $1 in /*) place=$1 ;; *) place=$(pwd -P)/$1 ;; esac
+  shift
   for file; do
-    if [ -e "$file" ]; then echo "file $file"; fi
+    from=$place path=$file
+    while [ "$path" != "${path#../}" ]; do from=${from%/*} path=${path#../}; done
+    case $path in /*) ;; *) path=$from/$path ;; esac
+    if [ -e "$path" ]; then echo "file $file"; fi
   done
+}
+
+look_settings() { # which names .env sets; of its values only the profiles
   if [ ! -r .env ]; then return; fi
   sed -n 's/^[[:space:]]*\(export[[:space:]]\{1,\}\)\{0,1\}\([A-Za-z_][A-Za-z0-9_]*\)[[:space:]]*[=:].*/setting \2/p' .env
   sed -n "s/^[[:space:]]*COMPOSE_PROFILES=[\"']\{0,1\}\([A-Za-z0-9_.,*-]*\).*/profiles \1/p" .env | tail -n 1

@@ -42,9 +42,7 @@ story(
     expect(without.annotations[0]?.message).toContain('../env/postdo.production.env')
     expect(without.log).not.toContain('Bake')
     await placeSettings(site)
-    await develop(site)
-
-    const first = await site.deploy('v1')
+    const [first] = await Promise.all([site.deploy('v1'), develop(site)])
     expect(first.log).toContain('Bake')
     expect(first.annotations).toEqual([])
     expect(first.outputs).toMatchObject({ outcome: 'deployed', serving: 'v1' })
