@@ -18,6 +18,7 @@ const parts = [
   new URL('./server/transaction/ready.sh', import.meta.url),
   new URL('./server/transaction/adopt.sh', import.meta.url),
   new URL('./server/transaction/migrate.sh', import.meta.url),
+  new URL('./server/transaction/static.sh', import.meta.url),
   new URL('./server/transaction/swap.sh', import.meta.url),
   new URL('./server/transaction/health.sh', import.meta.url),
   new URL('./server/transaction/verify.sh', import.meta.url),

@@ -179,6 +179,12 @@ const releasing = {
       default: '5s',
       parse: value.parseDuration,
     }),
+    collectstatic: input({
+      description:
+        '`auto`: collect the static files where a volume hides those of the image, also when going back; `always`; `never`',
+      default: 'auto',
+      parse: value.oneOf('auto', 'always', 'never'),
+    }),
     ...health,
     url: input({
       description: 'public address of the site, asked last; a warning when it does not answer',

@@ -36,6 +36,7 @@ export const codes = {
   'settings-import': 'the Django settings or apps cannot be imported',
   'migration-conflict': 'the migrations contradict each other or the database',
   'migration-failed': 'a migration failed',
+  'static-failed': 'the static files could not be collected',
   'plan-differs': 'the database changed between the plan and the migration',
   'plan-digest': 'the plan is not the one that was approved',
   'lock-busy': 'another deployment holds the lock on the server',

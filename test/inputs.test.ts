@@ -78,6 +78,7 @@ describe('deploy', () => {
       migrate: 'auto',
       migrateTimeout: 3_600_000,
       migrateLockTimeout: 5_000,
+      collectstatic: 'auto',
       healthUrl: { kind: 'auto' },
       healthHeaders: {},
       healthStatus: ['2xx', '3xx'],

@@ -11,6 +11,7 @@ import { chooseCounts } from '../compose/scale.ts'
 import type { DeployInputs } from '../contract.ts'
 import { findDocument, readPlan, type LivePlan, type Migration, type OfflinePlan } from '../django/document.ts'
 import { adopting, approve, askHealth, planDeploy } from '../django/plan.ts'
+import { needsCollecting } from '../django/static.ts'
 import { checkAll, DeployError } from '../errors.ts'
 import { checkDatabase, describe } from '../guard/database.ts'
 import { checkMounts, readMounts, type Mounts } from '../guard/mount.ts'
@@ -115,12 +116,12 @@ export async function deploy(inputs: DeployInputs, context: Context, report: Rep
   })
 
   // What must not be lost, then the plan, from the live database with the new image.
+  const mounts = await askMounts(connection, transaction)
   checkMounts({
     containers: server.containers.filter(
       ({ project: of, service }) => of === name && !inputs.updateServices.includes(service),
     ),
-    mounts: await askMounts(connection, transaction),
-    ...{ managePath: made.django.managePath, django: made.django.target.group.services },
+    ...{ mounts, managePath: made.django.managePath, django: made.django.target.group.services },
   })
   const found = await group('Plan', () => askPlan(connection, transaction))
   if (!inputs.force && found.kind === 'live') {
@@ -131,7 +132,9 @@ export async function deploy(inputs: DeployInputs, context: Context, report: Rep
     server.whole &&
     fact(current?.facts, 'fingerprint') === release.fingerprint &&
     inputs.scale.every(({ service, count }) => server.running.includes(`${service}=${count}`))
-  const plan = planDeploy(found, inputs.migrate, same, release.roles.jobs)
+  const { jobs, django } = release.roles
+  const collecting = needsCollecting(inputs.collectstatic, found.settings.static, mounts.get(django))
+  const plan = planDeploy(found, inputs.migrate, same, { jobs, static: collecting })
   const steps = adoption ? adopting(plan.steps) : plan.steps
   report.plan = showPlan(steps, found)
   if (inputs.migrate === 'none' && plan.pending.length > 0) warning(unapplied(plan.pending))
@@ -195,6 +198,7 @@ function releaseFacts(
     django: [roles.django],
     manage: inputs.manage,
     migrate: [inputs.migrate],
+    collectstatic: [inputs.collectstatic],
     data: roles.data,
     once: roles.once,
     jobs: roles.jobs,

@@ -1,8 +1,10 @@
 import { info, warning } from '@actions/core'
 import { findDrifts } from '../compose/drift.ts'
-import { findDocument, readFitReport, readSettings } from '../django/document.ts'
+import { findDocument, readFitReport, readSettings, type Settings } from '../django/document.ts'
 import { askHealth, planRollback } from '../django/plan.ts'
+import { needsCollecting, readCollect } from '../django/static.ts'
 import { checkDatabase } from '../guard/database.ts'
+import { readMounts, type Mounts } from '../guard/mount.ts'
 import type { RollbackInputs } from '../contract.ts'
 import { group, show } from '../report/log.ts'
 import type { Report } from '../report/report.ts'
@@ -10,7 +12,7 @@ import { connect, type Connection } from '../server/connection.ts'
 import { explainProbe, explainStage, explainUnfit } from '../server/failure.ts'
 import { requireProject } from '../server/find.ts'
 import { command } from '../server/follow.ts'
-import { checkServer, type Server } from '../server/look.ts'
+import { checkServer, fact, type Server } from '../server/look.ts'
 import { chooseTarget, frontsOf, imagesOf, readModel, versionOf, type KeptRelease } from '../server/release.ts'
 import { incoming, planFiles, send, stage } from '../server/stage.ts'
 import { newId } from '../server/transaction.ts'
@@ -54,10 +56,17 @@ export async function rollback(inputs: RollbackInputs, context: Context, report:
     await stage(connection, directory, transaction.id, [], show)
   })
 
-  const settings = await group(`Does ${target.version} fit the database`, () =>
+  const { settings, mounts } = await group(`Does ${target.version} fit the database`, () =>
     checkFit(connection, transaction, target, server),
   )
-  const plan = planRollback(target.facts.get('jobs') ?? [])
+  const plan = planRollback({
+    jobs: target.facts.get('jobs') ?? [],
+    static: needsCollecting(
+      readCollect(fact(target.facts, 'collectstatic')),
+      settings.static,
+      mounts.get(fact(target.facts, 'django') ?? ''),
+    ),
+  })
   report.plan = { digest: plan.digest, steps: plan.steps, pending: [], unknown: [], drift: [] }
   if (inputs.dryRun) {
     report.outcome = 'planned'
@@ -68,13 +77,13 @@ export async function rollback(inputs: RollbackInputs, context: Context, report:
   report.outcome = 'rolled-back'
 }
 
-/** Asks the target's own code; refuses when it cannot live with the schema. Gives the settings that it saw. */
+/** Asks the target's own code; refuses when it cannot live with the schema. Gives the settings that it saw, and its mounts. */
 async function checkFit(
   connection: Connection,
   { directory, id }: { directory: string; id: string },
   target: KeptRelease,
   server: Server,
-): Promise<ReturnType<typeof readSettings>> {
+): Promise<{ settings: Settings; mounts: Mounts }> {
   const checked = await connection.reach(command(directory, id, 'check'))
   if (checked.code !== 0) throw explainStage(checked)
   const asked = await connection.reach([...command(directory, id, 'plan'), 'fit'])
@@ -88,5 +97,5 @@ async function checkFit(
       ? `The database is as ${target.version} knows it.`
       : `These migrations stay applied, ${target.version} can live with them: ${ahead.join(', ')}`,
   )
-  return readSettings(document['settings'])
+  return { settings: readSettings(document['settings']), mounts: readMounts(findDocument(checked.stdout)) }
 }

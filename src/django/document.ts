@@ -15,7 +15,11 @@ export type Settings = {
   sslRedirect: boolean
   /** Header and value that mark a request as https, as in SECURE_PROXY_SSL_HEADER. */
   proxySslHeader: readonly [string, string] | undefined
+  static: StaticFiles
 }
+
+/** Where `collectstatic` writes: into a folder of the container, elsewhere such as S3, or nowhere. */
+export type StaticFiles = { kind: 'folder'; root: string } | { kind: 'elsewhere' } | { kind: 'none'; why: string }
 
 /** Which database it is; `system` is its server's own identity, where an ordinary user may ask for it. */
 export type Database = { vendor: string; system: string | undefined; host: string; name: string; empty: boolean }
@@ -189,6 +193,18 @@ export function readSettings(found: unknown): Settings {
     allowedHosts: texts(settings['allowed_hosts']),
     sslRedirect: settings['ssl_redirect'] === true,
     proxySslHeader: name !== undefined && value !== undefined ? [name, value] : undefined,
+    static: readStatic(record(settings['static'])),
+  }
+}
+
+function readStatic(found: Json): StaticFiles {
+  switch (found['kind']) {
+    case 'folder':
+      return { kind: 'folder', root: text(found['root']) }
+    case 'elsewhere':
+      return { kind: 'elsewhere' }
+    default:
+      return { kind: 'none', why: text(found['why']) }
   }
 }
 

@@ -11,6 +11,7 @@ export type Step =
   | 'migrate'
   | 'fit'
   | 'jobs'
+  | 'static'
   | 'swap'
   | 'proxy'
   | 'health'
@@ -31,12 +32,15 @@ export type Plan = {
 const SWAP: readonly Step[] = ['swap', 'proxy', 'health', 'verify', 'commit', 'prune']
 const LOOK_ONLY: readonly Step[] = ['recover', 'fence', 'health', 'verify']
 
+/** What a release wants before its containers start: services that run to their end, and whether static files are collected. */
+export type Preparation = { jobs: readonly string[]; static: boolean }
+
 /** The plan of a deploy. `same` says that the release that serves has the same images, files and settings. */
 export function planDeploy(
   found: LivePlan | OfflinePlan,
   migrate: 'auto' | 'before' | 'external' | 'none',
   same: boolean,
-  jobs: readonly string[],
+  preparation: Preparation,
 ): Plan {
   const pending = found.kind === 'live' ? found.pending : found.migrations
   const { digest } = found
@@ -47,7 +51,7 @@ export function planDeploy(
   const migrating: Step[] = ours ? ['replan', 'migrate'] : []
   return {
     kind: 'deploy',
-    steps: ['recover', 'fence', 'data', ...migrating, ...running(jobs), ...SWAP],
+    steps: ['recover', 'fence', 'data', ...migrating, ...preparing(preparation), ...SWAP],
     pending,
     digest,
   }
@@ -59,14 +63,14 @@ export function adopting(steps: readonly Step[]): readonly Step[] {
 }
 
 /** The plan of a code-only rollback: the schema stays, so the old code must fit it. */
-export function planRollback(jobs: readonly string[]): Plan {
-  const steps: Step[] = ['recover', 'fence', 'data', 'fit', ...running(jobs), ...SWAP]
+export function planRollback(preparation: Preparation): Plan {
+  const steps: Step[] = ['recover', 'fence', 'data', 'fit', ...preparing(preparation), ...SWAP]
   return { kind: 'rollback', steps, pending: [], digest: '' }
 }
 
-/** Services that run to their end before the app, such as one that collects the static files. */
-function running(jobs: readonly string[]): Step[] {
-  return jobs.length > 0 ? ['jobs'] : []
+/** A job may build what is collected. */
+function preparing(preparation: Preparation): Step[] {
+  return [...(preparation.jobs.length > 0 ? ['jobs' as const] : []), ...(preparation.static ? ['static' as const] : [])]
 }
 
 /** `app.name=source`, as the probe compares what it finds with what was approved. */

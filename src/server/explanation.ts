@@ -75,6 +75,12 @@ export const explanations: Readonly<Record<number, Explanation>> = {
     why: 'a variable such as DATABASE_URL is missing, so that the settings fall back to SQLite, or its file is in no volume',
     fix: 'set the variable in the env file, or mount a volume where the file is; `migrate: none` for a site without a database',
   },
+  23: {
+    code: 'static-failed',
+    what: 'The static files could not be collected',
+    why: 'a file that a style sheet names is missing, or the volume at STATIC_ROOT belongs to another user than the app',
+    fix: 'mend what is named; a volume of another user takes one `chown` on the server. `collectstatic: never` when the image collects by itself',
+  },
   46: {
     code: 'health-timeout',
     what: 'The new release did not become healthy in time',

@@ -49,6 +49,7 @@ describe('readPlan', () => {
     allowed_hosts: ['example.org'],
     ssl_redirect: true,
     proxy_ssl_header: ['HTTP_X_FORWARDED_PROTO', 'https'],
+    static: { kind: 'folder', root: '/vol/static' },
   }
 
   test('of a live database', () => {
@@ -75,6 +76,7 @@ describe('readPlan', () => {
         allowedHosts: ['example.org'],
         sslRedirect: true,
         proxySslHeader: ['HTTP_X_FORWARDED_PROTO', 'https'],
+        static: { kind: 'folder', root: '/vol/static' },
       },
       database: { vendor: 'postgresql', system: undefined, host: 'db', name: 'todo', empty: false },
       pending: [

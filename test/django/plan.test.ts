@@ -3,7 +3,12 @@ import { readAssets } from '../../src/assets.ts'
 import type { LivePlan, Migration, OfflinePlan, Pending, Settings } from '../../src/django/document.ts'
 import { adopting, approve, askHealth, headersFor, planDeploy, planRollback, type Step } from '../../src/django/plan.ts'
 
-const settings: Settings = { allowedHosts: [], sslRedirect: false, proxySslHeader: undefined }
+const settings: Settings = {
+  allowedHosts: [],
+  sslRedirect: false,
+  proxySslHeader: undefined,
+  static: { kind: 'none', why: '' },
+}
 const due: Pending = { app: 'todo', name: '0002_due', source: 'ab', atomic: true, operations: [] }
 const live = (...pending: Pending[]): LivePlan => ({
   ...{
@@ -19,6 +24,8 @@ const live = (...pending: Pending[]): LivePlan => ({
 const initial: Migration = { app: 'todo', name: '0001_initial', source: 'cd' }
 const offline: OfflinePlan = { kind: 'offline', settings, migrations: [initial], digest: 'ee' }
 
+const nothing = { jobs: [], static: false }
+const both = { jobs: ['assets'], static: true }
 const start = ['recover', 'fence', 'data']
 const swap = ['swap', 'proxy', 'health', 'verify', 'commit', 'prune']
 const migrating = [...start, 'replan', 'migrate', ...swap]
@@ -45,38 +52,53 @@ describe('planDeploy', () => {
     ],
     ['the same code on a database that lacks a migration', live(due), 'auto', true, 'deploy', migrating],
   ])('%s', (_, found, migrate, same, kind, steps) => {
-    expect(planDeploy(found, migrate, same, [])).toMatchObject({ kind, steps })
+    expect(planDeploy(found, migrate, same, nothing)).toMatchObject({ kind, steps })
   })
 
   test('names what is pending, and what identifies the plan', () => {
-    expect(planDeploy(live(due), 'auto', false, [])).toMatchObject({ pending: [due], digest: 'dd' })
-    expect(planDeploy(offline, 'auto', false, [])).toMatchObject({ pending: [initial], digest: 'ee' })
+    expect(planDeploy(live(due), 'auto', false, nothing)).toMatchObject({ pending: [due], digest: 'dd' })
+    expect(planDeploy(offline, 'auto', false, nothing)).toMatchObject({ pending: [initial], digest: 'ee' })
   })
 })
 
 test('adopting keeps what runs before anything is done to it', () => {
-  expect(adopting(planDeploy(live(), 'auto', false, []).steps)).toEqual(['recover', 'fence', 'adopt', 'data', ...swap])
+  expect(adopting(planDeploy(live(), 'auto', false, nothing).steps)).toEqual([
+    'recover',
+    'fence',
+    'adopt',
+    'data',
+    ...swap,
+  ])
 })
 
 test('planRollback asks whether the old code fits, and never migrates', () => {
-  expect(planRollback([])).toEqual({ kind: 'rollback', steps: [...start, 'fit', ...swap], pending: [], digest: '' })
+  expect(planRollback(nothing)).toEqual({
+    kind: 'rollback',
+    steps: [...start, 'fit', ...swap],
+    pending: [],
+    digest: '',
+  })
 })
 
 describe('every plan', () => {
   const plans = [live(due), live(), offline].flatMap((found) =>
     (['auto', 'before', 'external', 'none'] as const).flatMap((migrate) =>
-      [true, false].map((same) => planDeploy(found, migrate, same, [])),
+      [nothing, both].flatMap((preparation) =>
+        [true, false].map((same) => planDeploy(found, migrate, same, preparation)),
+      ),
     ),
   )
   const before = (steps: readonly Step[], first: Step, second: Step): boolean =>
     !steps.includes(second) || (steps.includes(first) && steps.indexOf(first) < steps.indexOf(second))
 
-  test.each([...plans, planRollback(['static'])])('%# keeps the order that safety needs', ({ steps }) => {
+  test.each([...plans, planRollback(both)])('%# keeps the order that safety needs', ({ steps }) => {
     expect(new Set(steps).size).toBe(steps.length)
     expect(steps.slice(0, 2)).toEqual(['recover', 'fence'])
     expect(before(steps, 'replan', 'migrate')).toBe(true)
     if (steps.includes('migrate')) expect(before(steps, 'migrate', 'swap')).toBe(true)
-    if (steps.includes('jobs')) expect(before(steps, 'jobs', 'swap')).toBe(true)
+    for (const step of ['jobs', 'static'] as const)
+      if (steps.includes(step)) expect(before(steps, step, 'swap')).toBe(true)
+    if (steps.includes('jobs') && steps.includes('static')) expect(before(steps, 'jobs', 'static')).toBe(true)
     if (steps.includes('jobs') && steps.includes('migrate')) expect(before(steps, 'migrate', 'jobs')).toBe(true)
     if (steps.includes('fit')) expect(before(steps, 'fit', 'swap')).toBe(true)
     expect(before(steps, 'health', 'verify')).toBe(true)
@@ -89,7 +111,7 @@ describe('every plan', () => {
     const script = (await readAssets()).transaction.toString()
     const known = [...script.matchAll(/^step_(\w+)\(\)/gm)].map(([, name]) => name)
     expect(known).toEqual(
-      expect.arrayContaining([...new Set([...plans, planRollback(['static'])].flatMap(({ steps }) => steps))]),
+      expect.arrayContaining([...new Set([...plans, planRollback(both)].flatMap(({ steps }) => steps))]),
     )
   })
 })
@@ -105,6 +127,7 @@ describe('askHealth', () => {
     allowedHosts: ['todo.example.org'],
     sslRedirect: true,
     proxySslHeader: ['HTTP_X_FORWARDED_PROTO', 'https'],
+    static: settings.static,
   }
   const ask = (...given: Parameters<typeof askHealth>): unknown => JSON.parse(askHealth(...given) ?? 'null')
 

@@ -109,7 +109,7 @@ describe('plan', () => {
         ssl_redirect: false,
         debug: false,
         proxy_ssl_header: ['HTTP_X_FORWARDED_PROTO', 'https'],
-        static_root: '/srv/static',
+        static: { kind: 'none', why: 'django.contrib.staticfiles is not in INSTALLED_APPS' },
         media_root: null,
       },
       database: {

@@ -3,12 +3,24 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { endOf, findFaults, storyOf } from '../transaction/journal.ts'
 import { adopt, bare, logOf, namesOf, removeAll, ROWS, serving, v1, v2, v2With } from '../transaction/serving.ts'
-import { deployOf, engine, factsOf, rollbackTo, services, stage, transact, type Staged } from '../transaction/staged.ts'
+import {
+  DEPLOY,
+  deployOf,
+  engine,
+  factsOf,
+  rollbackTo,
+  services,
+  stage,
+  transact,
+  type Staged,
+} from '../transaction/staged.ts'
 import { call, changeState, copyWorld, imageOf, stateOf } from '../transaction/world.ts'
 
 // Each way in which a transaction fails, on a stand-in for Docker: how it says so, and that the server comes back whole.
 
 afterAll(removeAll)
+
+const UNCOLLECTED = DEPLOY.filter((step) => step !== 'static')
 
 describe('what fails before anything is replaced', () => {
   test('an older run than the one that served last (41), unless it is forced', async () => {
@@ -45,6 +57,34 @@ describe('what fails before anything is replaced', () => {
       .split('\n')
       .filter((line) => line.startsWith('r '))
     expect(documents).toEqual([expect.stringContaining('"kind": "plan-differs"')])
+  })
+
+  test('static files that cannot be collected (23): those of the release that serves are put back', async () => {
+    const world = await serving()
+    const log = await logOf(world, v2With({ 'x-uncollected': true }))
+    expect(await storyOf(world, v2.id)).toContain('back begin static 23')
+    expect(log).not.toContain('warning')
+    expect(await findFaults(world, 'v1-1-1')).toEqual([])
+  })
+
+  test('static files that the release that serves cannot collect again do not keep it away', async () => {
+    const world = await bare()
+    await transact(world, { ...deployOf('v1', 1, ROWS, { 'x-uncollected': true }), steps: UNCOLLECTED })
+    const log = await logOf(world, v2With({ 'x-health': 'bad' }))
+    expect(log).toContain('warning: the static files of v1-1-1 were not collected again, those of v2-2-1 stay')
+    expect(await endOf(world, v2.id)).toBe('back v1-1-1')
+  })
+
+  test('with `collectstatic: never` nobody touches them, also on the way back', async () => {
+    const world = await bare()
+    const never = (staged: Staged): Staged => ({
+      ...staged,
+      steps: UNCOLLECTED,
+      releaseFacts: { ...staged.releaseFacts, collectstatic: ['never'] },
+    })
+    await transact(world, never(v1))
+    expect(await transact(world, v2With({ 'x-health': 'bad' }))).toBe('back v1-1-1')
+    expect((await stateOf(world)).static).toBe('sha256:v2')
   })
 
   test('a migration that does not apply (17): what was applied before it stays, its report is kept', async () => {

@@ -27,6 +27,8 @@ describe.each(SHELLS)('under %s', (shell) => {
       'replan end',
       'migrate begin',
       'migrate end',
+      'static begin',
+      'static end',
       'swap begin proxy=0 web=0 worker=0',
       'swap end',
       'proxy begin',
@@ -131,7 +133,7 @@ describe.each(SHELLS)('under %s', (shell) => {
       told('r')
         .map((line) => (JSON.parse(line) as { verb: string }).verb)
         .sort(),
-    ).toEqual(['http', 'migrate'])
+    ).toEqual(['collect', 'http', 'migrate'])
     expect(all.at(-1)).toBe('x ended')
 
     const journal = told('j')
@@ -280,8 +282,8 @@ describe('small things that matter', () => {
     await stage(camera, v2)
     await arm(camera, { mode: 'away', at: 999, calls: 0 })
     await engine(camera, v2.id)
-    // The first look after the migration is the one that counts what runs.
-    const at = (await placesOf(camera)).findLastIndex((place) => place === 'after: logs todo-migrate') + 3
+    // The first look after the static files is the one that counts what runs.
+    const at = (await placesOf(camera)).findLastIndex((place) => place.startsWith('after: compose todo run')) + 3
     expect((await placesOf(camera))[at - 1]).toBe('before: ps')
     await stage(world, v2)
     await arm(world, { mode: 'away', at, calls: 1 })

@@ -26,7 +26,7 @@ async function interrupted(shell: (typeof SHELLS)[number]): Promise<World> {
   // It ended before: nothing but what `begin` does beside it.
   expect(await call(world, 'begin', [v1.id])).toMatchObject({ code: 0 })
   expect(await stage(world, v2)).toMatchObject({ code: 0 })
-  await arm(world, { mode: 'kill', at: 40, spare: 'nothing' })
+  await arm(world, { mode: 'kill', at: 47, spare: 'nothing' })
   expect((await engine(world, v2.id)).code).not.toBe(0)
   await disarm(world)
   // BusyBox's timeout leaves a watcher behind, for a second; a power loss would not.

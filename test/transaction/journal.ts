@@ -30,7 +30,7 @@ export async function readCurrent(world: Place): Promise<string> {
  * when nothing is.
  */
 export async function findFaults(world: World, release: string | undefined): Promise<string[]> {
-  const { containers, rows } = await stateOf(world)
+  const { containers, rows, static: collected } = await stateOf(world)
   const faults: string[] = []
   const current = await readCurrent(world)
   if (current !== (release ?? '')) faults.push(`current is ${current}, not ${release}`)
@@ -45,6 +45,8 @@ export async function findFaults(world: World, release: string | undefined): Pro
     if (state !== 'running') faults.push(`${name} is ${state}`)
     if (image !== `sha256:${release?.split('-')[0]}`) faults.push(`${name} runs ${image}`)
   }
+  if (release !== undefined && collected !== undefined && collected !== `sha256:${release.split('-')[0]}`)
+    faults.push(`the static files are those of ${collected}`)
   if (new Set(rows).size !== rows.length) faults.push(`rows are ${rows.join()}`)
   const databases = containers.filter((container) => container.service === 'db')
   // One that a first deploy did not get to start is started by the next.

@@ -20,10 +20,10 @@ export type Staged = {
   adoption?: Adoption | undefined
 }
 
-export const DEPLOY = 'recover fence data replan migrate swap proxy health verify commit prune'.split(' ')
+export const DEPLOY = 'recover fence data replan migrate static swap proxy health verify commit prune'.split(' ')
 /** A deploy without a pending migration. */
 export const REPLACE = DEPLOY.filter((step) => step !== 'replan' && step !== 'migrate')
-export const ROLLBACK = 'recover fence data fit swap proxy health verify commit prune'.split(' ')
+export const ROLLBACK = 'recover fence data fit static swap proxy health verify commit prune'.split(' ')
 
 /** The services of a version: an app, a worker that depends on it, a database and a proxy that are not built here. */
 export function services(version: string, rows: readonly string[], web: object = {}): Record<string, Service> {

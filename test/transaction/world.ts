@@ -34,6 +34,8 @@ export type State = {
   rows: string[]
   removed: string[]
   reloads: number
+  /** The image whose static files are in the volume. */
+  static?: string
 }
 
 /** The image of a version of the app. */

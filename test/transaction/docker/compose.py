@@ -3,7 +3,7 @@
 `up` recreates in the steps of Compose v2, each of them persisted: new container `<12 hex>_name`, old one stopped, removed,
 new one renamed; when all are there, they are started. A compose file is JSON here. What a service is like stands in its
 entry: x-migrations (rows that its code knows), x-fails (the one that does not apply), x-unfit (rows that its code cannot
-live with), x-health (bad), x-check (its health command), x-exits (a code), x-port-taken, x-stubborn, x-nginx,
+live with), x-health (bad), x-uncollected (its static files cannot be collected), x-check (its health command), x-exits (a code), x-port-taken, x-stubborn, x-nginx,
 x-variables and x-required (names that its text uses), x-port (the port of the server that it publishes), container_name.
 """
 import json
@@ -152,6 +152,8 @@ def run(call, project, services, words):
     if verb != "migrate":
         if through and "read_only=on" not in environment.get("PGOPTIONS", ""):
             fail("stand-in: an entrypoint may write", 99)
+        if verb == "collect" and not lost:
+            return collect(call, project, name, spec, options)
         with call.state as facts:
             return probe(facts, spec, verb, lost)
     with call.state as facts:
@@ -164,6 +166,20 @@ def run(call, project, services, words):
     with call.state as facts:
         start(facts, find(facts, identity))
     return print(identity)
+
+
+def collect(call, project, service, spec, options):
+    with call.state as facts:
+        container = create(
+            facts, name="%s-run-%d" % (project, facts["created"]), project=project, service=service, oneoff="True", number=1, spec=spec,
+            hash="", image=facts["images"][spec["image"]], labels=dict([options["--label"].split("=")]))
+        start(facts, find(facts, container))
+    call.point("amid, collecting")
+    with call.state as facts:
+        facts["static"] = facts["images"][spec["image"]]
+        facts["containers"].remove(find(facts, container))
+    print(json.dumps({"deploy-django": 1, "verb": "collect"}))
+    raise SystemExit(23 if "x-uncollected" in spec else 0)
 
 
 def probe(facts, spec, verb, lost):
