@@ -7,7 +7,7 @@ import { folder } from '../test/world/folder.ts'
 import { clientSettings, type Registry } from '../test/world/registry.ts'
 import type { Server } from '../test/world/server.ts'
 
-/** The plain recipe: pull, migrate, force-recreate, prune; each command over an SSH connection of its own. */
+/** The plain recipe: pull, migrate, collect, force-recreate, prune; each command over an SSH connection of its own. */
 export type Bare = {
   /** Name of its Compose project, and of its folder. */
   name: string
@@ -29,6 +29,7 @@ type Place = {
 const commands = {
   pull: 'docker compose pull --quiet project proxy',
   migrate: 'docker compose run --rm project python manage.py migrate',
+  static: 'docker compose run --rm project python manage.py collectstatic --noinput',
   up: 'docker compose up --detach --force-recreate project proxy',
   prune: 'docker image prune --force',
 }

@@ -119,7 +119,7 @@ announce() { # STEP: what its undo must know, which is on disk before the deed
 back() { # REASON…: to the release that serves
   happened back begin || journal back begin "$@"
   echo "going back: $*"
-  if happened swap begin || happened jobs begin || happened migrate begin || happened replan begin; then
+  if happened swap begin || happened static begin || happened jobs begin || happened migrate begin || happened replan begin; then
     attempt undo || {
       journal back fail
       echo "going back failed: the next deploy, rollback or recovery tries again"

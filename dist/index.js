@@ -37191,6 +37191,7 @@ const parts = [
     __nccwpck_require__.ab + "ready.sh",
     __nccwpck_require__.ab + "adopt.sh",
     __nccwpck_require__.ab + "migrate.sh",
+    __nccwpck_require__.ab + "static.sh",
     __nccwpck_require__.ab + "swap.sh",
     __nccwpck_require__.ab + "health.sh",
     __nccwpck_require__.ab + "verify.sh",
@@ -37739,7 +37740,7 @@ async function readCheckout(inputs, context) {
 
 /***/ }),
 
-/***/ 8686:
+/***/ 1751:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -37847,74 +37848,12 @@ var scale = __nccwpck_require__(1761);
 var django_document = __nccwpck_require__(1617);
 // EXTERNAL MODULE: ./lib/django/plan.js
 var django_plan = __nccwpck_require__(7307);
+// EXTERNAL MODULE: ./lib/django/static.js
+var django_static = __nccwpck_require__(6682);
 // EXTERNAL MODULE: ./lib/guard/database.js
 var database = __nccwpck_require__(1953);
-;// CONCATENATED MODULE: ./lib/guard/mount.js
-
-
-/** Reads the document of the verb `check` of transaction.sh: a model of Compose with mounts only, its variables filled in. */
-function readMounts(document) {
-    const model = (0,compose_document/* valuesOf */.sm)(document?.['model']);
-    const volumes = (0,compose_document/* valuesOf */.sm)(model['volumes']);
-    const services = (0,compose_document/* valuesOf */.sm)(model['services']);
-    const own = (name) => (0,compose_document/* listOf */.c3)((0,compose_document/* valuesOf */.sm)(services[name])['volumes']).flatMap((entry) => resolve(entry, volumes));
-    return new Map(Object.entries(services).map(([name, values]) => {
-        const lent = (0,compose_document/* textsOf */.CB)((0,compose_document/* valuesOf */.sm)(values)['volumes_from']).map((entry) => entry.split(':')[0] ?? entry);
-        return [name, [name, ...lent].flatMap(own)];
-    }));
-}
-function resolve(entry, volumes) {
-    if (!(0,compose_document/* isValues */.vs)(entry))
-        return [];
-    const { type: kind, source: from } = entry;
-    const [source, target, readOnly] = [(0,compose_document/* textOf */.b6)(from) ?? '', (0,compose_document/* textOf */.b6)(entry['target']) ?? '', entry['read_only'] === true];
-    if (kind === 'bind')
-        return [{ kind, source, target, readOnly }];
-    // Without a source it is an anonymous volume, which travels along with its container.
-    if (kind !== 'volume' || source === '')
-        return [];
-    return [{ kind, source: (0,compose_document/* textOf */.b6)((0,compose_document/* valuesOf */.sm)(volumes[source])['name']) ?? source, target, readOnly }];
-}
-/** Stops when a path that a container has mounted now would come from elsewhere or from nowhere. */
-function checkMounts(facts) {
-    const moved = facts.containers.flatMap((container) => container.mounts.flatMap((now) => moveOf(container, now, facts)));
-    const [first] = moved;
-    if (!first)
-        return;
-    throw new errors/* DeployError */.sH('mount-changed', {
-        what: `What service ${first.service} has mounted at ${first.now.target} would come from ${first.next ? 'elsewhere' : 'nowhere'}`,
-        seen: [...new Set(moved.map(lineOf))].join('\n'),
-        why: 'the data of the container would stay behind: it would start with what lies in the other place, often nothing',
-        fix: 'mount the same volume or folder as now',
-    });
-}
-function moveOf({ service, folder }, now, { mounts, managePath, django }) {
-    const wanted = mounts.get(service);
-    if (!wanted)
-        return [];
-    const next = wanted.find(({ target }) => plain(target) === plain(now.target));
-    const move = [{ service, now, next }];
-    if (next) {
-        if (next.kind === now.kind && plain(next.source) === plain(now.source))
-            return [];
-        // A file of the repository lies under the address of its content.
-        return now.kind === 'bind' && (isShipped(now) || isShipped(next)) ? [] : move;
-    }
-    // What the container cannot write is no data of it; secrets and configs are mounted so.
-    if (now.readOnly || isShipped(now) || isAnonymous(now))
-        return [];
-    const isCode = now.kind === 'bind' &&
-        (plain(now.source) === plain(folder) ||
-            (django.includes(service) && managePath !== undefined && managePath.startsWith(`${plain(now.target)}/`)));
-    return isCode ? [] : move;
-}
-const plain = (path) => path.replace(/(.)\/+$/, '$1');
-const isShipped = ({ kind, source }) => kind === 'bind' && source.includes('/.deploy/');
-const isAnonymous = ({ kind, source }) => kind === 'volume' && /^[0-9a-f]{64}$/.test(source);
-function lineOf({ service, now, next }) {
-    return `${service} ${now.target}: now ${now.source}, then ${next?.source ?? 'nothing'}`;
-}
-
+// EXTERNAL MODULE: ./lib/guard/mount.js
+var mount = __nccwpck_require__(3995);
 // EXTERNAL MODULE: ./lib/server/look.js
 var look = __nccwpck_require__(2939);
 // EXTERNAL MODULE: ./lib/server/release.js
@@ -38187,6 +38126,7 @@ var walk = __nccwpck_require__(4886);
 
 
 
+
 /** From the repository to a running, verified release. */
 async function deploy(inputs, context, report) {
     const { run, runner, folder, assets, signal } = context;
@@ -38259,10 +38199,10 @@ async function deploy(inputs, context, report) {
         await (0,stage/* stage */.dw)(connection, directory, transaction.id, logins, log/* show */.WU);
     });
     // What must not be lost, then the plan, from the live database with the new image.
-    checkMounts({
+    const mounts = await askMounts(connection, transaction);
+    (0,mount/* checkMounts */.R)({
         containers: server.containers.filter(({ project: of, service }) => of === name && !inputs.updateServices.includes(service)),
-        mounts: await askMounts(connection, transaction),
-        ...{ managePath: made.django.managePath, django: made.django.target.group.services },
+        ...{ mounts, managePath: made.django.managePath, django: made.django.target.group.services },
     });
     const found = await (0,log/* group */.Os)('Plan', () => askPlan(connection, transaction));
     if (!inputs.force && found.kind === 'live') {
@@ -38272,7 +38212,9 @@ async function deploy(inputs, context, report) {
         server.whole &&
         (0,look/* fact */.fK)(current?.facts, 'fingerprint') === release.fingerprint &&
         inputs.scale.every(({ service, count }) => server.running.includes(`${service}=${count}`));
-    const plan = (0,django_plan/* planDeploy */.bJ)(found, inputs.migrate, same, release.roles.jobs);
+    const { jobs, django } = release.roles;
+    const collecting = (0,django_static/* needsCollecting */.s)(inputs.collectstatic, found.settings.static, mounts.get(django));
+    const plan = (0,django_plan/* planDeploy */.bJ)(found, inputs.migrate, same, { jobs, static: collecting });
     const steps = adoption ? (0,django_plan/* adopting */.LS)(plan.steps) : plan.steps;
     report.plan = showPlan(steps, found);
     if (inputs.migrate === 'none' && plan.pending.length > 0)
@@ -38325,6 +38267,7 @@ function deploy_releaseFacts(release, made, inputs, { runner }, name) {
         django: [roles.django],
         manage: inputs.manage,
         migrate: [inputs.migrate],
+        collectstatic: [inputs.collectstatic],
         data: roles.data,
         once: roles.once,
         jobs: roles.jobs,
@@ -38358,7 +38301,7 @@ async function askMounts(connection, { directory, id }) {
     const asked = await connection.reach((0,follow/* command */.G5)(directory, id, 'check'));
     if (asked.code !== 0)
         throw (0,failure/* explainStage */.oi)(asked);
-    return readMounts((0,django_document/* findDocument */.$)(asked.stdout));
+    return (0,mount/* readMounts */.b)((0,django_document/* findDocument */.$)(asked.stdout));
 }
 async function askPlan(connection, { directory, id }) {
     const asked = await connection.reach([...(0,follow/* command */.G5)(directory, id, 'plan'), 'plan']);
@@ -38619,18 +38562,22 @@ async function report(connection, { tid, directory }) {
 /* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(1800);
 /* harmony import */ var _compose_drift_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(5132);
 /* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(1617);
-/* harmony import */ var _django_plan_js__WEBPACK_IMPORTED_MODULE_14__ = __nccwpck_require__(7307);
-/* harmony import */ var _guard_database_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(1953);
-/* harmony import */ var _report_log_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(3129);
-/* harmony import */ var _server_connection_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(6496);
-/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(4116);
-/* harmony import */ var _server_find_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(1739);
-/* harmony import */ var _server_follow_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(7997);
-/* harmony import */ var _server_look_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(2939);
-/* harmony import */ var _server_release_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(1931);
-/* harmony import */ var _server_stage_js__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(3448);
-/* harmony import */ var _server_transaction_js__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(1522);
-/* harmony import */ var _walk_js__WEBPACK_IMPORTED_MODULE_13__ = __nccwpck_require__(4886);
+/* harmony import */ var _django_plan_js__WEBPACK_IMPORTED_MODULE_16__ = __nccwpck_require__(7307);
+/* harmony import */ var _django_static_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(6682);
+/* harmony import */ var _guard_database_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(1953);
+/* harmony import */ var _guard_mount_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(3995);
+/* harmony import */ var _report_log_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(3129);
+/* harmony import */ var _server_connection_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(6496);
+/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(4116);
+/* harmony import */ var _server_find_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(1739);
+/* harmony import */ var _server_follow_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(7997);
+/* harmony import */ var _server_look_js__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(2939);
+/* harmony import */ var _server_release_js__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(1931);
+/* harmony import */ var _server_stage_js__WEBPACK_IMPORTED_MODULE_13__ = __nccwpck_require__(3448);
+/* harmony import */ var _server_transaction_js__WEBPACK_IMPORTED_MODULE_14__ = __nccwpck_require__(1522);
+/* harmony import */ var _walk_js__WEBPACK_IMPORTED_MODULE_15__ = __nccwpck_require__(4886);
+
+
 
 
 
@@ -38649,23 +38596,23 @@ async function report(connection, { tid, directory }) {
 /** Back to an older release, from what the server kept of it: no checkout, no build, no registry. */
 async function rollback(inputs, context, report) {
     const { run, folder, signal, assets, runner } = context;
-    const connection = await (0,_server_connection_js__WEBPACK_IMPORTED_MODULE_5__/* .connect */ .Ng)(run, inputs, folder, signal);
-    const { directory, server } = await (0,_server_find_js__WEBPACK_IMPORTED_MODULE_7__/* .requireProject */ .L)(connection, assets.transaction.toString(), inputs.directory);
-    (0,_server_look_js__WEBPACK_IMPORTED_MODULE_9__/* .checkServer */ .i6)(server, inputs.host.user);
-    const target = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_10__/* .chooseTarget */ .bx)(server, inputs.version);
+    const connection = await (0,_server_connection_js__WEBPACK_IMPORTED_MODULE_7__/* .connect */ .Ng)(run, inputs, folder, signal);
+    const { directory, server } = await (0,_server_find_js__WEBPACK_IMPORTED_MODULE_9__/* .requireProject */ .L)(connection, assets.transaction.toString(), inputs.directory);
+    (0,_server_look_js__WEBPACK_IMPORTED_MODULE_11__/* .checkServer */ .i6)(server, inputs.host.user);
+    const target = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_12__/* .chooseTarget */ .bx)(server, inputs.version);
     report.version = target.version;
-    report.previous = report.serving = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_10__/* .versionOf */ .E4)(server, server.current);
+    report.previous = report.serving = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_12__/* .versionOf */ .E4)(server, server.current);
     report.project = target.facts.get('project')?.[0];
-    report.images = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_10__/* .imagesOf */ .IC)(target.facts);
-    const [before, model] = await Promise.all([server.current, target.id].map((id) => (0,_server_release_js__WEBPACK_IMPORTED_MODULE_10__/* .readModel */ .ko)(connection, directory, id)));
+    report.images = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_12__/* .imagesOf */ .IC)(target.facts);
+    const [before, model] = await Promise.all([server.current, target.id].map((id) => (0,_server_release_js__WEBPACK_IMPORTED_MODULE_12__/* .readModel */ .ko)(connection, directory, id)));
     const { data = [], backing = [] } = Object.fromEntries(target.facts);
     const keeping = data.filter((service) => !backing.includes(service));
     for (const { service, keys } of (0,_compose_drift_js__WEBPACK_IMPORTED_MODULE_1__/* .findDrifts */ .Q0)(before ?? {}, model ?? {}, keeping))
         (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .warning */ .$e)(`${service} stays as it is, because it may hold data; ${target.version} had another ${keys.join(', ')}`);
     (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`${report.project} serves ${report.serving ?? 'nothing'}; going back to ${target.version} (${target.id})`);
-    const transaction = { directory, id: (0,_server_transaction_js__WEBPACK_IMPORTED_MODULE_12__/* .newId */ .Si)(`rollback-${target.version}`, runner, server.plans) };
-    await (0,_report_log_js__WEBPACK_IMPORTED_MODULE_4__/* .group */ .Os)(`Stage ${transaction.id}`, async () => {
-        const files = (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_11__/* .planFiles */ .jP)('plan', assets, {
+    const transaction = { directory, id: (0,_server_transaction_js__WEBPACK_IMPORTED_MODULE_14__/* .newId */ .Si)(`rollback-${target.version}`, runner, server.plans) };
+    await (0,_report_log_js__WEBPACK_IMPORTED_MODULE_6__/* .group */ .Os)(`Stage ${transaction.id}`, async () => {
+        const files = (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_13__/* .planFiles */ .jP)('plan', assets, {
             target: [target.id],
             run: [String(runner.runId)],
             url: [runner.runUrl],
@@ -38675,37 +38622,40 @@ async function rollback(inputs, context, report) {
             'health-timeout': inputs.healthTimeout === undefined ? [] : [String(Math.ceil(inputs.healthTimeout / 1000))],
             keep: ['100'],
         });
-        await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_11__/* .send */ .tN)(run, connection, (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_11__/* .incoming */ .Ri)(directory, transaction.id), files, folder);
-        await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_11__/* .stage */ .dw)(connection, directory, transaction.id, [], _report_log_js__WEBPACK_IMPORTED_MODULE_4__/* .show */ .WU);
+        await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_13__/* .send */ .tN)(run, connection, (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_13__/* .incoming */ .Ri)(directory, transaction.id), files, folder);
+        await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_13__/* .stage */ .dw)(connection, directory, transaction.id, [], _report_log_js__WEBPACK_IMPORTED_MODULE_6__/* .show */ .WU);
     });
-    const settings = await (0,_report_log_js__WEBPACK_IMPORTED_MODULE_4__/* .group */ .Os)(`Does ${target.version} fit the database`, () => checkFit(connection, transaction, target, server));
-    const plan = (0,_django_plan_js__WEBPACK_IMPORTED_MODULE_14__/* .planRollback */ .II)(target.facts.get('jobs') ?? []);
+    const { settings, mounts } = await (0,_report_log_js__WEBPACK_IMPORTED_MODULE_6__/* .group */ .Os)(`Does ${target.version} fit the database`, () => checkFit(connection, transaction, target, server));
+    const plan = (0,_django_plan_js__WEBPACK_IMPORTED_MODULE_16__/* .planRollback */ .II)({
+        jobs: target.facts.get('jobs') ?? [],
+        static: (0,_django_static_js__WEBPACK_IMPORTED_MODULE_3__/* .needsCollecting */ .s)((0,_django_static_js__WEBPACK_IMPORTED_MODULE_3__/* .readCollect */ .X)((0,_server_look_js__WEBPACK_IMPORTED_MODULE_11__/* .fact */ .fK)(target.facts, 'collectstatic')), settings.static, mounts.get((0,_server_look_js__WEBPACK_IMPORTED_MODULE_11__/* .fact */ .fK)(target.facts, 'django') ?? '')),
+    });
     report.plan = { digest: plan.digest, steps: plan.steps, pending: [], unknown: [], drift: [] };
     if (inputs.dryRun) {
         report.outcome = 'planned';
         return;
     }
-    const http = (0,_django_plan_js__WEBPACK_IMPORTED_MODULE_14__/* .askHealth */ .Yj)((0,_walk_js__WEBPACK_IMPORTED_MODULE_13__/* .healthQuestion */ .dT)(inputs), (0,_server_release_js__WEBPACK_IMPORTED_MODULE_10__/* .frontsOf */ .Mj)(target.facts), settings);
-    await (0,_walk_js__WEBPACK_IMPORTED_MODULE_13__/* .walk */ .GG)(connection, context, transaction, { steps: plan.steps, approved: [], http }, server, report);
+    const http = (0,_django_plan_js__WEBPACK_IMPORTED_MODULE_16__/* .askHealth */ .Yj)((0,_walk_js__WEBPACK_IMPORTED_MODULE_15__/* .healthQuestion */ .dT)(inputs), (0,_server_release_js__WEBPACK_IMPORTED_MODULE_12__/* .frontsOf */ .Mj)(target.facts), settings);
+    await (0,_walk_js__WEBPACK_IMPORTED_MODULE_15__/* .walk */ .GG)(connection, context, transaction, { steps: plan.steps, approved: [], http }, server, report);
     report.outcome = 'rolled-back';
 }
-/** Asks the target's own code; refuses when it cannot live with the schema. Gives the settings that it saw. */
+/** Asks the target's own code; refuses when it cannot live with the schema. Gives the settings that it saw, and its mounts. */
 async function checkFit(connection, { directory, id }, target, server) {
-    const checked = await connection.reach((0,_server_follow_js__WEBPACK_IMPORTED_MODULE_8__/* .command */ .G5)(directory, id, 'check'));
+    const checked = await connection.reach((0,_server_follow_js__WEBPACK_IMPORTED_MODULE_10__/* .command */ .G5)(directory, id, 'check'));
     if (checked.code !== 0)
-        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_6__/* .explainStage */ .oi)(checked);
-    const asked = await connection.reach([...(0,_server_follow_js__WEBPACK_IMPORTED_MODULE_8__/* .command */ .G5)(directory, id, 'plan'), 'fit']);
+        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_8__/* .explainStage */ .oi)(checked);
+    const asked = await connection.reach([...(0,_server_follow_js__WEBPACK_IMPORTED_MODULE_10__/* .command */ .G5)(directory, id, 'plan'), 'fit']);
     const document = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_2__/* .findDocument */ .$)(asked.stdout);
     if (document && asked.code === 20)
-        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_6__/* .explainUnfit */ .K9)(document);
+        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_8__/* .explainUnfit */ .K9)(document);
     if (!document || asked.code !== 0)
-        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_6__/* .explainProbe */ .Kz)(asked.code, document, asked.stderr);
+        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_8__/* .explainProbe */ .Kz)(asked.code, document, asked.stderr);
     const { ahead, database } = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_2__/* .readFitReport */ .gg)(document);
-    (0,_guard_database_js__WEBPACK_IMPORTED_MODULE_3__/* .checkDatabase */ .M)(server.database, database, `deploy ${target.version} again with \`force: true\``);
+    (0,_guard_database_js__WEBPACK_IMPORTED_MODULE_4__/* .checkDatabase */ .M)(server.database, database, `deploy ${target.version} again with \`force: true\``);
     (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(ahead.length === 0
         ? `The database is as ${target.version} knows it.`
         : `These migrations stay applied, ${target.version} can live with them: ${ahead.join(', ')}`);
-    return (0,_django_document_js__WEBPACK_IMPORTED_MODULE_2__/* .readSettings */ .sb)(document['settings']);
+    return { settings: (0,_django_document_js__WEBPACK_IMPORTED_MODULE_2__/* .readSettings */ .sb)(document['settings']), mounts: (0,_guard_mount_js__WEBPACK_IMPORTED_MODULE_5__/* .readMounts */ .b)((0,_django_document_js__WEBPACK_IMPORTED_MODULE_2__/* .findDocument */ .$)(checked.stdout)) };
 }
 
 
@@ -40241,7 +40191,18 @@ function readSettings(found) {
         allowedHosts: texts(settings['allowed_hosts']),
         sslRedirect: settings['ssl_redirect'] === true,
         proxySslHeader: name !== undefined && value !== undefined ? [name, value] : undefined,
+        static: readStatic(record(settings['static'])),
     };
+}
+function readStatic(found) {
+    switch (found['kind']) {
+        case 'folder':
+            return { kind: 'folder', root: text(found['root']) };
+        case 'elsewhere':
+            return { kind: 'elsewhere' };
+        default:
+            return { kind: 'none', why: text(found['why']) };
+    }
 }
 function isRecord(value) {
     return typeof value === 'object' && value !== null && !Array.isArray(value);
@@ -40269,7 +40230,7 @@ const texts = (value) => Array.isArray(value) ? value.filter((item) => typeof it
 const SWAP = ['swap', 'proxy', 'health', 'verify', 'commit', 'prune'];
 const LOOK_ONLY = ['recover', 'fence', 'health', 'verify'];
 /** The plan of a deploy. `same` says that the release that serves has the same images, files and settings. */
-function planDeploy(found, migrate, same, jobs) {
+function planDeploy(found, migrate, same, preparation) {
     const pending = found.kind === 'live' ? found.pending : found.migrations;
     const { digest } = found;
     if (same && (pending.length === 0 || migrate === 'none'))
@@ -40279,7 +40240,7 @@ function planDeploy(found, migrate, same, jobs) {
     const migrating = ours ? ['replan', 'migrate'] : [];
     return {
         kind: 'deploy',
-        steps: ['recover', 'fence', 'data', ...migrating, ...running(jobs), ...SWAP],
+        steps: ['recover', 'fence', 'data', ...migrating, ...preparing(preparation), ...SWAP],
         pending,
         digest,
     };
@@ -40289,13 +40250,13 @@ function adopting(steps) {
     return steps.flatMap((step) => (step === 'fence' ? [step, 'adopt'] : [step]));
 }
 /** The plan of a code-only rollback: the schema stays, so the old code must fit it. */
-function planRollback(jobs) {
-    const steps = ['recover', 'fence', 'data', 'fit', ...running(jobs), ...SWAP];
+function planRollback(preparation) {
+    const steps = ['recover', 'fence', 'data', 'fit', ...preparing(preparation), ...SWAP];
     return { kind: 'rollback', steps, pending: [], digest: '' };
 }
-/** Services that run to their end before the app, such as one that collects the static files. */
-function running(jobs) {
-    return jobs.length > 0 ? ['jobs'] : [];
+/** A job may build what is collected. */
+function preparing(preparation) {
+    return [...(preparation.jobs.length > 0 ? ['jobs'] : []), ...(preparation.static ? ['static'] : [])];
 }
 /** `app.name=source`, as the probe compares what it finds with what was approved. */
 function approve(pending) {
@@ -40337,6 +40298,50 @@ function headerName(wsgi) {
         .toLowerCase()
         .split('_');
     return words.map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join('-');
+}
+
+
+/***/ }),
+
+/***/ 6682:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   X: () => (/* binding */ readCollect),
+/* harmony export */   s: () => (/* binding */ needsCollecting)
+/* harmony export */ });
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(2409);
+
+/** What a release keeps of it; one that was adopted, or deployed by an older version, keeps nothing. */
+function readCollect(kept) {
+    return kept === 'always' || kept === 'never' ? kept : 'auto';
+}
+/**
+ * Whether a transaction has to collect the static files of its release. Without `mounts` it is not known what the release
+ * mounts; then the step itself finds out.
+ */
+function needsCollecting(asked, found, mounts) {
+    if (asked === 'never')
+        return false;
+    const lasts = found.kind === 'elsewhere' || (found.kind === 'folder' && (!mounts || isKept(found.root, mounts)));
+    if (asked === 'auto')
+        return lasts && found.kind === 'folder';
+    if (lasts)
+        return true;
+    throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('static-failed', {
+        what: 'The static files cannot be collected as `collectstatic: always` asks',
+        ...(found.kind === 'none'
+            ? { seen: found.why, fix: 'set STATIC_ROOT and add django.contrib.staticfiles to INSTALLED_APPS' }
+            : {
+                seen: `STATIC_ROOT is ${found.root}, where the app has no volume that it may write`,
+                why: 'what is collected would go with the container that collects it',
+                fix: 'mount a volume there, which the proxy mounts too; or collect while the image is built (`RUN python manage.py collectstatic --noinput`) and leave `collectstatic` out',
+            }),
+    });
+}
+/** Whether what is written there outlives the container. */
+function isKept(root, mounts) {
+    return mounts.some(({ target, readOnly }) => !readOnly && `${root}/`.startsWith(`${target.replace(/\/+$/, '')}/`));
 }
 
 
@@ -40392,6 +40397,7 @@ const codes = {
     'settings-import': 'the Django settings or apps cannot be imported',
     'migration-conflict': 'the migrations contradict each other or the database',
     'migration-failed': 'a migration failed',
+    'static-failed': 'the static files could not be collected',
     'plan-differs': 'the database changed between the plan and the migration',
     'plan-digest': 'the plan is not the one that was approved',
     'lock-busy': 'another deployment holds the lock on the server',
@@ -40563,6 +40569,83 @@ function isSame(a, b) {
 /** As people name it. */
 function describe({ vendor, system, host, name }) {
     return [vendor, host, name, system === undefined ? '' : `(system ${system})`].filter((part) => part !== '').join(' ');
+}
+
+
+/***/ }),
+
+/***/ 3995:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   R: () => (/* binding */ checkMounts),
+/* harmony export */   b: () => (/* binding */ readMounts)
+/* harmony export */ });
+/* harmony import */ var _compose_document_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6526);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(2409);
+
+
+/** Reads the document of the verb `check` of transaction.sh: a model of Compose with mounts only, its variables filled in. */
+function readMounts(document) {
+    const model = (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .valuesOf */ .sm)(document?.['model']);
+    const volumes = (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .valuesOf */ .sm)(model['volumes']);
+    const services = (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .valuesOf */ .sm)(model['services']);
+    const own = (name) => (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .listOf */ .c3)((0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .valuesOf */ .sm)(services[name])['volumes']).flatMap((entry) => resolve(entry, volumes));
+    return new Map(Object.entries(services).map(([name, values]) => {
+        const lent = (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .textsOf */ .CB)((0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .valuesOf */ .sm)(values)['volumes_from']).map((entry) => entry.split(':')[0] ?? entry);
+        return [name, [name, ...lent].flatMap(own)];
+    }));
+}
+function resolve(entry, volumes) {
+    if (!(0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .isValues */ .vs)(entry))
+        return [];
+    const { type: kind, source: from } = entry;
+    const [source, target, readOnly] = [(0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .textOf */ .b6)(from) ?? '', (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .textOf */ .b6)(entry['target']) ?? '', entry['read_only'] === true];
+    if (kind === 'bind')
+        return [{ kind, source, target, readOnly }];
+    // Without a source it is an anonymous volume, which travels along with its container.
+    if (kind !== 'volume' || source === '')
+        return [];
+    return [{ kind, source: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .textOf */ .b6)((0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .valuesOf */ .sm)(volumes[source])['name']) ?? source, target, readOnly }];
+}
+/** Stops when a path that a container has mounted now would come from elsewhere or from nowhere. */
+function checkMounts(facts) {
+    const moved = facts.containers.flatMap((container) => container.mounts.flatMap((now) => moveOf(container, now, facts)));
+    const [first] = moved;
+    if (!first)
+        return;
+    throw new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('mount-changed', {
+        what: `What service ${first.service} has mounted at ${first.now.target} would come from ${first.next ? 'elsewhere' : 'nowhere'}`,
+        seen: [...new Set(moved.map(lineOf))].join('\n'),
+        why: 'the data of the container would stay behind: it would start with what lies in the other place, often nothing',
+        fix: 'mount the same volume or folder as now',
+    });
+}
+function moveOf({ service, folder }, now, { mounts, managePath, django }) {
+    const wanted = mounts.get(service);
+    if (!wanted)
+        return [];
+    const next = wanted.find(({ target }) => plain(target) === plain(now.target));
+    const move = [{ service, now, next }];
+    if (next) {
+        if (next.kind === now.kind && plain(next.source) === plain(now.source))
+            return [];
+        // A file of the repository lies under the address of its content.
+        return now.kind === 'bind' && (isShipped(now) || isShipped(next)) ? [] : move;
+    }
+    // What the container cannot write is no data of it; secrets and configs are mounted so.
+    if (now.readOnly || isShipped(now) || isAnonymous(now))
+        return [];
+    const isCode = now.kind === 'bind' &&
+        (plain(now.source) === plain(folder) ||
+            (django.includes(service) && managePath !== undefined && managePath.startsWith(`${plain(now.target)}/`)));
+    return isCode ? [] : move;
+}
+const plain = (path) => path.replace(/(.)\/+$/, '$1');
+const isShipped = ({ kind, source }) => kind === 'bind' && source.includes('/.deploy/');
+const isAnonymous = ({ kind, source }) => kind === 'volume' && /^[0-9a-f]{64}$/.test(source);
+function lineOf({ service, now, next }) {
+    return `${service} ${now.target}: now ${now.source}, then ${next?.source ?? 'nothing'}`;
 }
 
 
@@ -41488,7 +41571,7 @@ __nccwpck_require__.a(__webpack_module__, async (__webpack_handle_async_dependen
 /* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6760);
 /* harmony import */ var _assets_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(159);
 /* harmony import */ var _commands_build_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(267);
-/* harmony import */ var _commands_deploy_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(8686);
+/* harmony import */ var _commands_deploy_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(1751);
 /* harmony import */ var _commands_exec_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(8974);
 /* harmony import */ var _commands_post_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(6217);
 /* harmony import */ var _commands_rollback_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(3911);
@@ -41908,6 +41991,11 @@ const releasing = {
             description: 'how long one statement may wait for a lock of the database before it is tried again',
             default: '5s',
             parse: lib_values/* parseDuration */.E9,
+        }),
+        collectstatic: input({
+            description: '`auto`: collect the static files where a volume hides those of the image, also when going back; `always`; `never`',
+            default: 'auto',
+            parse: lib_values/* oneOf */.yL('auto', 'always', 'never'),
         }),
         ...health,
         url: input({
@@ -43092,6 +43180,12 @@ const explanations = {
         what: 'The database would be lost with each release',
         why: 'a variable such as DATABASE_URL is missing, so that the settings fall back to SQLite, or its file is in no volume',
         fix: 'set the variable in the env file, or mount a volume where the file is; `migrate: none` for a site without a database',
+    },
+    23: {
+        code: 'static-failed',
+        what: 'The static files could not be collected',
+        why: 'a file that a style sheet names is missing, or the volume at STATIC_ROOT belongs to another user than the app',
+        fix: 'mend what is named; a volume of another user takes one `chown` on the server. `collectstatic: never` when the image collects by itself',
     },
     46: {
         code: 'health-timeout',

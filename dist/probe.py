@@ -1,17 +1,19 @@
 """What the image and its database say about migrations; how the app answers over HTTP.
 
 Runs inside the app's container, as one argument of `manage.py shell -v 0 -c` (verbs list, plan, migrate,
-verify, fit) or of plain `python -c` (verbs static, http). The verb is in DEPLOY_DJANGO. The result is one line
+verify, fit, collect) or of plain `python -c` (verbs static, http). The verb is in DEPLOY_DJANGO. The result is one line
 of JSON, the last one on stdout, and an exit code; everything for people goes to stderr. Python 3.8 and later,
 Django 3.2 and later, standard library only. Nothing is written to a database unless the verb is `migrate`.
 """
 import ast
+import filecmp
 import hashlib
 import http.client
 import json
 import os
 import platform
 import select
+import shutil
 import signal
 import socket
 import ssl
@@ -26,7 +28,7 @@ from contextlib import contextmanager
 
 PLANNED, PLAN_DIFFERS, LOCK_BUSY, DATABASE_DOWN, DATABASE_REFUSED, UNSOUND = 0, 10, 11, 12, 13, 14
 OUT_OF_TIME, NO_GO, MIGRATION_FAILED, NOT_IMPORTABLE, NOT_MIGRATED, UNFIT, UNHEALTHY = 15, 16, 17, 18, 19, 20, 21
-NOT_KEPT = 22
+NOT_KEPT, NOT_COLLECTED = 22, 23
 UNEXPECTED = 1
 
 ALIAS = "default"
@@ -585,9 +587,23 @@ def describe_settings():
     return {
         "allowed_hosts": [str(host) for host in settings.ALLOWED_HOSTS], "ssl_redirect": bool(settings.SECURE_SSL_REDIRECT),
         "proxy_ssl_header": [str(part) for part in header] if header else None, "debug": bool(settings.DEBUG),
-        "static_root": str(settings.STATIC_ROOT) if settings.STATIC_ROOT else None,
-        "media_root": str(settings.MEDIA_ROOT) if settings.MEDIA_ROOT else None,
+        "static": describe_static(), "media_root": str(settings.MEDIA_ROOT) if settings.MEDIA_ROOT else None,
     }
+
+
+def describe_static():
+    """Where collectstatic writes."""
+    from django.apps import apps
+    from django.contrib.staticfiles.storage import staticfiles_storage
+
+    if not apps.is_installed("django.contrib.staticfiles"):
+        return {"kind": "none", "why": "django.contrib.staticfiles is not in INSTALLED_APPS"}
+    try:
+        return {"kind": "folder", "root": os.path.abspath(staticfiles_storage.path(""))}
+    except NotImplementedError:
+        return {"kind": "elsewhere"}
+    except Exception as error:
+        return {"kind": "none", "why": last_line(error)}
 
 
 def verify(_out):
@@ -683,6 +699,59 @@ def read_columns(connection):
                 made = getattr(column, "extra", "") or getattr(column, "is_autofield", False) or getattr(column, "pk", False)
                 columns[fold(column.name)] = not column.null_ok and column.default is None and not made
     return tables
+
+
+# ---------------------------------------------------------------------------------------------- collect
+
+
+def collect(_out):
+    """What the project's own `collectstatic` makes; unasked only in a folder that outlives this container."""
+    protect_databases("read")
+    root = describe_static().get("root")
+    if os.environ.get("DEPLOY_DJANGO_COLLECT") != "always" and not (root and is_mounted(root)):
+        return PLANNED, {}
+    try:
+        if root:
+            collect_into(root)
+        else:
+            run_collectstatic()
+    except Exception as error:
+        say_traceback(error)
+        raise Stop(NOT_COLLECTED, "not-collected", "collectstatic failed.", last_line(error))
+    return PLANNED, {}
+
+
+def run_collectstatic():
+    from django.core.management import call_command
+
+    call_command("collectstatic", interactive=False, verbosity=0, stdout=sys.stderr)
+
+
+def collect_into(root):
+    """Each file comes whole and none goes, because pages that are open name those of older releases.
+
+    The command alone leaves what is younger than the image's file, which is everything after a rollback, and removes a file
+    before it writes it again.
+    """
+    from django.contrib.staticfiles.storage import staticfiles_storage
+
+    fresh = os.path.join(root, ".deploy-django")
+    shutil.rmtree(fresh, ignore_errors=True)  # of one that was killed
+    staticfiles_storage.location = fresh
+    changed = 0
+    try:
+        run_collectstatic()
+        for folder, _, names in os.walk(fresh, topdown=False):  # a manifest lies at the top: it comes after what it names
+            place = os.path.join(root, os.path.relpath(folder, fresh))
+            os.makedirs(place, exist_ok=True)
+            for name in names:
+                new, old = os.path.join(folder, name), os.path.join(place, name)
+                if not os.path.isfile(old) or not filecmp.cmp(new, old, shallow=False):
+                    os.replace(new, old)
+                    changed += 1
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+    say("Collected the static files into %s: %d are new or changed." % (root, changed))
 
 
 # ---------------------------------------------------------------------------------------------- migrate
@@ -1249,7 +1318,7 @@ def explain_answer(answer, reason, headers):
 
 VERBS = {
     "list": list_migrations, "static": list_statically, "plan": plan, "migrate": migrate, "verify": verify, "fit": fit,
-    "http": check_http,
+    "collect": collect, "http": check_http,
 }
 
 main()

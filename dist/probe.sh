@@ -51,7 +51,7 @@ ask_django() { # RELEASE VERB COMPOSE-RUN-OPTIONS…
     rm ".deploy/plans/$transaction/entrypoint"
   fi
   # With an entrypoint that cannot run here alone, the first answer is the one to tell.
-  if [ "$again" -eq 1 ] || [ "$again" -gt 22 ]; then return "$asked"; fi
+  if [ "$again" -eq 1 ] || [ "$again" -gt 23 ]; then return "$asked"; fi
   : >".deploy/plans/$transaction/entrypoint"
   return "$again"
 }

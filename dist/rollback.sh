@@ -50,7 +50,10 @@ make_plan() {
   echo no >"$plan/facts/force"
   echo 100 >"$plan/facts/keep"
   jobs=$(if [ -n "$(release_list "$target" jobs)" ]; then echo jobs; fi)
-  for step in recover fence data fit $jobs swap proxy health verify commit prune; do echo "$step"; done >"$plan/steps"
+  # Whether a volume hides them was decided when the target was deployed; of what was adopted the step itself finds out.
+  steps=.deploy/plans/$target/steps
+  static=$(if [ ! -f "$steps" ] || grep -qx static "$steps"; then echo static; fi)
+  for step in recover fence data fit $jobs $static swap proxy health verify commit prune; do echo "$step"; done >"$plan/steps"
 }
 
 watch() { # what the runner would show

@@ -119,6 +119,7 @@ is_nginx() { { ask top "$1" || ask exec "$1" cat /proc/1/cmdline; } 2>/dev/null 
 step_undo() {
   settle_migration
   remove_jobs
+  put_static_back
   if ! happened swap begin; then return; fi
   survey
   settle_leftovers

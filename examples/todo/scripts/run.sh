@@ -1,6 +1,5 @@
 #!/bin/sh
-# Starts the app. Migrations are not its business: the deployment applies them, once.
+# Starts the app. Migrations and static files are not its business: the deployment sees to both, once.
 set -e
 python manage.py wait_for_db
-python manage.py collectstatic --noinput
 exec uwsgi --ini /scripts/uwsgi.ini

@@ -1,0 +1,25 @@
+# shellcheck shell=sh
+## Step static, and what takes it back.
+
+# Before the swap: an app reads the manifest of its files when it starts.
+step_static() {
+  end_collecting
+  report static collect "$target"
+}
+
+# Of an attempt that died, its container may go on. To end it is safe: each file is put in place whole.
+end_collecting() { on "$(ask ps -aq --filter "label=deploy-django.collects=$project")" ask rm -f >/dev/null; }
+
+collect() { # RELEASE: its static files, where a volume hides those of the image
+  choice=$(release_list "$1" collectstatic)
+  if [ "$choice" = never ]; then return; fi
+  ask_django "$1" collect --label "deploy-django.collects=$project" -e "DEPLOY_DJANGO_COLLECT=${choice:-auto}"
+}
+
+put_static_back() { # before the old containers start. What their image cannot do does not keep them away.
+  if ! happened static begin; then return; fi
+  end_collecting
+  if [ -z "$current" ] || collect "$current" >/dev/null; then return; fi
+  docker_answers || die 38 "docker does not answer"
+  echo "warning: the static files of $current were not collected again, those of $target stay"
+}
