@@ -73,6 +73,8 @@ export function makeRelease(facts: ReleaseFacts): Release {
   const keeping = roles.data.filter((service) => !taking.includes(service))
   const drifts = findDrifts(facts.before, pinned.model, keeping)
   const model = keepDefinitions(facts.before, pinned.model, drifts)
+  // Labels name the commit, so each release has an image of its own: that alone is no change that anybody made.
+  const isRebuilt = ({ service, keys }: Drift): boolean => images.has(service) && keys.every((key) => key === 'image')
   const compose = stringify(model, { sortMapEntries: true, lineWidth: 0, aliasDuplicateObjects: false, version: '1.1' })
   const active = [...roles.replaced.map(({ service }) => service), ...roles.data, ...roles.others]
   return {
@@ -93,8 +95,14 @@ export function makeRelease(facts: ReleaseFacts): Release {
       ...envPaths
         .filter((path) => path !== '.env' && !compose.includes(`/env/${path}`))
         .map((path) => `no service names the env file ${path}`),
+      ...drifts
+        .filter(isRebuilt)
+        .map(
+          ({ service }) =>
+            `${service} keeps the image that it runs, because it may hold data; for the new one: update-services: ${service}`,
+        ),
     ],
-    drifts,
+    drifts: drifts.filter((drift) => !isRebuilt(drift)),
   }
 }
 

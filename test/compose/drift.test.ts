@@ -47,6 +47,17 @@ describe('a database that the repository defines in another way', () => {
     })
   })
 
+  test('one that is built here keeps its image without a warning at each release, unless it is defined in another way', () => {
+    const text = (rest: string): string =>
+      `services: {app: {build: ., depends_on: [db]}, db: {build: ./postgres, volumes: ["pg:/data"]${rest}}}`
+    const [before, digest] = [release(text('')), 'sha256:other']
+    const after = release(text(''), { id: 'v2-2-1', before, digest })
+    expect(after).toMatchObject({ drifts: [], notes: [expect.stringContaining('update-services: db')] })
+    expect(serviceOf(after, 'db')).toEqual(serviceOf(before, 'db'))
+    const changed = release(text(', restart: always'), { id: 'v3-3-1', before: after, digest })
+    expect(changed.drifts).toEqual([{ service: 'db', keys: ['image', 'restart'] }])
+  })
+
   test('a changed file that it mounts is a changed definition; the file is shipped', () => {
     const text = shop('image: "postgres:17", volumes: ["./init:/docker-entrypoint-initdb.d:ro"]')
     const before = release(text, { files: { 'init/a.sql': 'SELECT 1' } })

@@ -31,19 +31,30 @@ type Options = {
   profiles?: string[]
   before?: Release
   update?: string[]
+  digest?: string
 }
 
 /** The release of a project whose built services all run one pushed image. */
 export function release(
   text: string,
-  { files = {}, file, id = 'v1-1-1', envFile, envFiles = [], profiles = [], before, update = [] }: Options = {},
+  {
+    files = {},
+    file,
+    id = 'v1-1-1',
+    envFile,
+    envFiles = [],
+    profiles = [],
+    before,
+    update = [],
+    digest = DIGEST,
+  }: Options = {},
 ): Release {
   const project = projectOf(text, file)
   const groups = groupBuilds(project)
   const [django] = groups
   if (!django) throw new Error('nothing is built')
   const roles = assignRoles({ project, groups, django, services: [], profiles })
-  const images = new Map(groups.flatMap(({ services }) => services.map((name) => [name, `ghcr.io/o/r@${DIGEST}`])))
+  const images = new Map(groups.flatMap(({ services }) => services.map((name) => [name, `ghcr.io/o/r@${digest}`])))
   return makeRelease({
     ...{ project, name: 'shop', id, roles, images, repository: repositoryOf(files) },
     ...{ envFile, envFiles, profiles },
