@@ -50,7 +50,7 @@ export async function deploy(inputs: DeployInputs, context: Context, report: Rep
   const named = {
     input: inputs.project,
     server: undefined,
-    env: inputs.envFile,
+    env: settings?.get('COMPOSE_PROJECT_NAME'),
     file: project.name,
     repository: runner.repository,
   }
@@ -58,7 +58,11 @@ export async function deploy(inputs: DeployInputs, context: Context, report: Rep
   const server = await look(connection, assets.transaction.toString(), directory, askable(needs))
   checkServer(server, inputs.host.user)
   const current = currentRelease(server)
-  const name = chooseProjectName({ ...named, server: fact(current?.facts, 'project') ?? projectIn(server) })
+  const name = chooseProjectName({
+    ...named,
+    server: fact(current?.facts, 'project') ?? projectIn(server),
+    env: settings ? named.env : server.projectName,
+  })
   checkPlace(server, {
     ...{ name, isNamed: inputs.project !== undefined, directory },
     services: groups.flatMap((group) => group.services),

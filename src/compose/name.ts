@@ -1,4 +1,3 @@
-import { readEnvFile } from './env-file.ts'
 import { interpolate } from './variable.ts'
 
 /** What may decide the project's name, the strongest first. */
@@ -6,7 +5,7 @@ export type NameSources = {
   input: string | undefined
   /** What a release on the server says. */
   server: string | undefined
-  /** The text of `.env`, when the release ships one. */
+  /** What `.env` sets COMPOSE_PROJECT_NAME to. */
   env: string | undefined
   /** `name:` of the Compose files, as written. */
   file: string | undefined
@@ -16,11 +15,7 @@ export type NameSources = {
 
 /** The name of the Compose project. It must never change: Compose finds volumes and containers by it. */
 export function chooseProjectName({ input, server, env, file, repository }: NameSources): string {
-  const given =
-    input ??
-    server ??
-    (readEnvFile(env ?? '').values.get('COMPOSE_PROJECT_NAME') || undefined) ??
-    (file && interpolate(file))
+  const given = input ?? server ?? (env || undefined) ?? (file && interpolate(file))
   if (given !== undefined && given !== '' && /^[a-z0-9][a-z0-9_-]*$/.test(given)) return given
   return sanitise(given || (repository.split('/').at(-1) ?? repository))
 }

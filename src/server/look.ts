@@ -28,9 +28,10 @@ export type Server = {
   projects: readonly string[]
   /** Those of the files that were asked for. */
   files: readonly string[]
-  /** The names that the directory's own `.env` sets, and the profiles that it makes active. */
+  /** The names that the directory's own `.env` sets, the profiles that it makes active, and what it calls the project. */
   settings: readonly string[]
   profiles: string | undefined
+  projectName: string | undefined
   format: number | undefined
   current: string | undefined
   /** Whether all containers of the current release run. */
@@ -106,7 +107,8 @@ export function parseLook(text: string): Server | undefined {
     projects: all('project'),
     files: all('file'),
     settings: all('setting'),
-    profiles: one('profiles'),
+    profiles: one('COMPOSE_PROFILES'),
+    projectName: one('COMPOSE_PROJECT_NAME'),
     format: toNumber(one('format')),
     current: one('current'),
     whole: one('whole') === 'yes',

@@ -17,7 +17,8 @@ file .env
 file ../shared.env
 setting SECRET_KEY
 setting PORT
-profiles prod,jobs
+COMPOSE_PROFILES prod,jobs
+COMPOSE_PROJECT_NAME live
 format 1
 current v2-18-1
 whole yes
@@ -60,6 +61,7 @@ describe('parseLook', () => {
       files: ['.env', '../shared.env'],
       settings: ['SECRET_KEY', 'PORT'],
       profiles: 'prod,jobs',
+      projectName: 'live',
       format: 1,
       current: 'v2-18-1',
       whole: true,
@@ -95,6 +97,7 @@ describe('parseLook', () => {
       ...{ home: '/root', docker: undefined, architecture: undefined, dockerError: undefined, compose: undefined },
       ...{ freeDisk: undefined, missing: ['docker', 'flock'], endsWithLogin: undefined, projects: [] },
       ...{ format: undefined, current: undefined, files: [], settings: [], profiles: undefined },
+      projectName: undefined,
       ...{ whole: false, running: [], previous: undefined, releases: new Map(), served: [], plans: [], open: [] },
       ...{ containers: [], folders: [], database: undefined },
     })

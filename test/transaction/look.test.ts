@@ -75,7 +75,7 @@ describe.each(SHELLS)('look under %s', (shell) => {
     })
   })
 
-  test('which env files are there, which names .env sets, and none of its values but the profiles', async () => {
+  test('which env files are there, which names .env sets, and none of its values but the profiles and the project', async () => {
     const world = await newWorld(shell)
     const lines = [
       '# NOT=1',
@@ -83,7 +83,9 @@ describe.each(SHELLS)('look under %s', (shell) => {
       '  export DB_PASS = "hunter2"',
       'A.B=1',
       'COLON: x',
-      'COMPOSE_PROFILES="prod,jobs"',
+      'COMPOSE_PROFILES=other',
+      'export COMPOSE_PROFILES="prod,jobs"',
+      "COMPOSE_PROJECT_NAME='live'",
     ]
     await writeFile(join(world.directory, '.env'), lines.map((line) => `${line}\n`).join(''))
     await mkdir(join(world.directory, 'conf'))
@@ -92,8 +94,9 @@ describe.each(SHELLS)('look under %s', (shell) => {
     const seen = await look(world, '.env', 'conf/prod.env', 'db.env', '../shared.env', '../no.env')
     expect(seen).toMatchObject({
       files: ['.env', 'conf/prod.env', '../shared.env'],
-      settings: ['SECRET_KEY', 'DB_PASS', 'COLON', 'COMPOSE_PROFILES'],
+      settings: ['SECRET_KEY', 'DB_PASS', 'COLON', 'COMPOSE_PROFILES', 'COMPOSE_PROFILES', 'COMPOSE_PROJECT_NAME'],
       profiles: 'prod,jobs',
+      projectName: 'live',
     })
     expect(JSON.stringify(seen)).not.toContain('hunter2')
   })
