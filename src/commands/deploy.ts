@@ -207,6 +207,7 @@ function releaseFacts(
     once: roles.once,
     jobs: roles.jobs,
     backing: roles.backing,
+    alone: roles.alone,
     others: roles.others,
     fronts: roles.fronts.map(({ service, port }) => `${service} ${port}`),
     env: [release.env],

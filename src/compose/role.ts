@@ -11,6 +11,8 @@ export type Roles = {
   data: readonly string[]
   /** Those of `data` that keep nothing, such as a cache: they take a changed definition, a database never does. */
   backing: readonly string[]
+  /** Those of `data` on which no service depends, such as a tool for backups: it may end as it likes. */
+  alone: readonly string[]
   /** Not replaced and in front of the app. */
   others: readonly string[]
   /** Those of `data` that run to their end, and only once in the life of the project. */
@@ -58,6 +60,9 @@ export function assignRoles({ project, groups, django, services, profiles }: Rol
       .sort((a, b) => a.level - b.level || (a.service < b.service ? -1 : 1)),
     data: kept.filter((name) => !isFront(name)),
     backing: kept.filter((name) => !isFront(name) && !oneShots.includes(name) && !keepsData(project, name)),
+    alone: kept.filter(
+      (name) => !isFront(name) && !active.some(({ dependsOn }) => dependsOn.some(({ service }) => service === name)),
+    ),
     others: kept.filter(isFront),
     once: oneShots.filter((name) => !built.has(name)),
     jobs,

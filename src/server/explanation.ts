@@ -173,7 +173,11 @@ export const explanations: Readonly<Record<number, Explanation>> = {
     what: 'The job was cancelled, so the deployment turned back at its next safe point',
     fix: 'run the job again to deploy',
   },
-  43: { code: 'database-not-up', what: 'A data service did not become healthy', fix: 'see its last lines above' },
+  43: {
+    code: 'database-not-up',
+    what: 'A data service did not become healthy',
+    fix: 'see its last lines above; a service that ends by itself belongs behind a profile',
+  },
   44: {
     code: 'migration-failed',
     what: "The migration's container disappeared, its result is unknown",

@@ -35,6 +35,14 @@ describe('a whole shop', () => {
   test('what the app needs starts before it, in order', () => {
     expect(all.data).toEqual(['network', 'db', 'setup', 'redis'])
   })
+  test('what nobody depends on is not waited for', () => {
+    expect(all.alone).toEqual([])
+    const tool = '  awscli: {build: ./aws, volumes: ["backups:/backups"], depends_on: [db]}\n'
+    expect(roles(shop + tool, 'web')).toMatchObject({
+      data: ['network', 'db', 'awscli', 'setup', 'redis'],
+      alone: ['awscli'],
+    })
+  })
   test('what keeps nothing takes a changed definition; a database does not, with a volume or without', () => {
     expect(all.backing).toEqual(['network', 'redis'])
     const text = 'services: {web: {build: ., depends_on: [store]}, store: {image: "postgis/postgis:17"}}'

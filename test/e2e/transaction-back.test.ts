@@ -135,6 +135,20 @@ describe('what fails before anything is replaced', () => {
     ).toBe('committed v3-3-1')
     expect(await buckets()).toEqual(made)
   })
+
+  test('a data service that ends at once with an error (43); one for which nobody waits may', async () => {
+    const tool = { image: 'postgres:17', 'x-exits': 252 }
+    const facts = { ...v2.releaseFacts, data: ['db', 'tool'] }
+    const staged = { ...v2, releaseFacts: facts, services: { ...v2.services, tool } }
+    const world = await serving()
+    expect(await logOf(world, staged)).toMatch(/last lines of \S*tool[^]*tool exit=252/)
+    expect(await storyOf(world, v2.id)).toContain('data fail 43')
+    const other = await serving()
+    expect(await logOf(other, { ...staged, releaseFacts: { ...facts, alone: ['tool'] } })).toContain(
+      'note: tool exit=252',
+    )
+    expect(await endOf(other, v2.id)).toBe('committed v2-2-1')
+  })
 })
 
 describe('what fails after the swap goes back', () => {

@@ -12,6 +12,7 @@ const roles: Roles = {
   data: ['db'],
   others: ['proxy'],
   backing: [],
+  alone: [],
   once: [],
   jobs: [],
   django: 'web',
