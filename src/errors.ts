@@ -29,7 +29,8 @@ export const codes = {
   'database-changed': 'the settings lead to another database, or to an empty one',
   'adoption-failed': 'the stack that runs cannot be kept as a release',
   'variable-missing': 'the Compose file uses a variable that is set nowhere',
-  'env-file-missing': 'the Compose file names an env file that is neither shipped nor on the server',
+  'env-file-missing':
+    'the Compose file names an env file, or that of a secret, that is neither shipped nor on the server',
   'database-not-up': 'the database does not answer yet',
   'database-refused': 'the database refuses the connection',
   'database-not-kept': 'the database is a file inside the container',

@@ -2,6 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { info, warning } from '@actions/core'
 import { checkCodeMounts } from '../compose/code.ts'
 import { checkUpdates, describeDrift } from '../compose/drift.ts'
+import { neededGroups } from '../compose/group.ts'
 import { chooseProjectName } from '../compose/name.ts'
 import { askable, checkNeeds } from '../compose/need.ts'
 import { publishedPorts } from '../compose/port.ts'
@@ -82,7 +83,11 @@ export async function deploy(inputs: DeployInputs, context: Context, report: Rep
   )
 
   // The images, by digest from here on.
-  const { logins, made } = await obtainImages({ project, groups, naming }, inputs, context)
+  const { logins, made } = await obtainImages(
+    { project, groups: neededGroups(groups, active), naming },
+    inputs,
+    context,
+  )
   report.images = Object.fromEntries(made.images)
   checkArchitecture(server, made.django.facts.architecture)
   await checkRoom(connection, assets.transaction.toString(), server, await measureImages(made.images.values(), run))

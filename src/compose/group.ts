@@ -1,5 +1,5 @@
 import { DeployError } from '../errors.ts'
-import { canonical, type Values } from './document.ts'
+import { canonical, pairsOf, type Values } from './document.ts'
 import type { Project } from './project.ts'
 import type { Service } from './service.ts'
 
@@ -38,6 +38,20 @@ export function groupBuilds(project: Project): readonly BuildGroup[] {
     for (const key of keys) first.keys.add(key)
   }
   return groups.map(({ services }) => toGroup(services)).sort((a, b) => (a.name < b.name ? -1 : 1))
+}
+
+/** The groups of the services, and those from which their builds take something; no other has to be built. */
+export function neededGroups(groups: readonly BuildGroup[], services: readonly string[]): readonly BuildGroup[] {
+  const needed = new Set<BuildGroup>()
+  const add = (name: string): void => {
+    const group = groups.find((each) => each.services.includes(name))
+    if (!group || needed.has(group)) return
+    needed.add(group)
+    const contexts = [...pairsOf(group.build['additional_contexts']).values()]
+    contexts.flatMap((context) => /^service:(.+)$/.exec(context ?? '')?.[1] ?? []).forEach(add)
+  }
+  services.forEach(add)
+  return groups.filter((group) => needed.has(group))
 }
 
 function definition(build: Values): string {

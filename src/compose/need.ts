@@ -10,8 +10,8 @@ import { missingIn } from './variable.ts'
 
 /** What a release does not bring along, so that the server must have it. */
 export type Needs = {
-  /** Env files by service, relative to the directory. */
-  envFiles: ReadonlyMap<string, readonly string[]>
+  /** Env files, and those of secrets and configs, by service, relative to the directory. */
+  files: ReadonlyMap<string, readonly string[]>
   /** Variables without a default. */
   variables: readonly string[]
 }
@@ -37,14 +37,14 @@ export function findNeeds({ project, groups, repository, shipped }: NeedFacts): 
   const own = settings ? [...readEnvFile(settings.content).values.keys()] : []
   const missing = textsIn(model).flatMap((text) => missingIn(text, (name) => [...GIVEN, ...own].includes(name)))
   return {
-    envFiles: required,
+    files: required,
     variables: [...new Set(missing)].sort(),
   }
 }
 
-/** The env files that the server can be asked about; others are only missed when the plan is made. */
-export function askable({ envFiles }: Needs): readonly string[] {
-  const all = [...new Set([...envFiles.values()].flat())]
+/** The files that the server can be asked about; others are only missed when the plan is made. */
+export function askable({ files }: Needs): readonly string[] {
+  const all = [...new Set([...files.values()].flat())]
   return all.filter((path) => /^[A-Za-z0-9_.\/][A-Za-z0-9_.@+\/-]*$/.test(path))
 }
 
@@ -56,16 +56,16 @@ export function checkNeeds(
   { files }: Project,
 ): void {
   const annotation = { file: files[0] ?? '' }
-  const wanted = active.flatMap((service) => needs.envFiles.get(service) ?? [])
+  const wanted = active.flatMap((service) => needs.files.get(service) ?? [])
   const absent = askable(needs).filter((path) => wanted.includes(path) && !has.files.includes(path))
   const unset = needs.variables.filter((name) => !has.settings.includes(name))
   checkAll(
     () => {
       if (absent.length === 0) return
       throw new DeployError('env-file-missing', {
-        what: 'The Compose file names env files that are neither shipped nor on the server',
+        what: 'The Compose file names files that are neither shipped nor on the server',
         seen: absent.join('\n'),
-        fix: 'put them there on the server (the paths are relative to the directory), or ship them with `env-file` (.env) and `env-files`',
+        fix: 'put them there on the server (the paths are relative to the directory); env files can be shipped as well, with `env-file` (.env) and `env-files`',
         annotation,
       })
     },

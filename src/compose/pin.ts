@@ -23,7 +23,7 @@ export type Pins = {
 export type Pinned = {
   model: Values
   files: readonly ShippedFile[]
-  /** Env files that must be on the server already, by service. */
+  /** Env files, and those of secrets and configs, that must be on the server already, by service. */
   required: ReadonlyMap<string, readonly string[]>
   notes: readonly string[]
 }
@@ -56,7 +56,7 @@ export function pin(pins: Pins): Pinned {
 
   const services = Object.entries(valuesOf(project.model['services'])).map(([name, values]) => {
     const envFiles = pinEnvFiles(valuesOf(values), pins, move)
-    required.set(name, envFiles.required)
+    required.set(name, [...envFiles.required, ...unshipped(valuesOf(values), pins, move)])
     return [name, pinService(name, valuesOf(values), pins, envFiles.entries, move)]
   })
   const kept = Object.entries(project.model).filter(([key]) => !key.startsWith('x-') && key !== 'version')
@@ -72,6 +72,9 @@ export function pin(pins: Pins): Pinned {
 
 type Move = (text: string, mount?: Mount) => string
 
+/** A service that no active profile starts is not built, but Compose wants each to have an image. */
+const NOT_BUILT = 'deploy-django/not-built'
+
 function pinService(
   name: string,
   values: Values,
@@ -79,10 +82,10 @@ function pinService(
   envFiles: readonly unknown[],
   move: Move,
 ): Values {
-  const { build: _, develop: __, ...rest } = values
-  const image = images.get(name)
+  const { build, develop: _, ...rest } = values
+  const image = images.get(name) ?? (build === undefined ? undefined : NOT_BUILT)
   // The digest is all there is to pull, and the server's login lives for one pull only.
-  const { pull_policy: ___, ...unpulled } = rest
+  const { pull_policy: __, ...unpulled } = rest
   return {
     ...(image === undefined ? rest : { ...unpulled, image }),
     ...(textsOf(values['profiles']).some((profile) => ['*', profile].some((one) => profiles.includes(one)))
@@ -133,13 +136,25 @@ function pinEnvFiles(
   return { entries, required }
 }
 
+/** Files of secrets and configs that are not in the repository: for a missing one Docker would make a folder. */
+function unshipped(values: Values, { project }: Pins, move: Move): readonly string[] {
+  return (['configs', 'secrets'] as const).flatMap((kind) =>
+    sourcesOf(values, kind).flatMap((source) => {
+      const file = textOf(valuesOf(valuesOf(project.model[kind])[source])['file'])
+      if (file === undefined || hasVariable(file) || move(file) !== file) return []
+      checkPath(file.replace(/^\//, ''))
+      return [posix.normalize(file)]
+    }),
+  )
+}
+
+function sourcesOf(values: Values, kind: 'configs' | 'secrets'): readonly string[] {
+  return listOf(values[kind]).flatMap((entry) => textOf(isValues(entry) ? entry['source'] : entry) ?? [])
+}
+
 /** Those that a service uses: what only a build needs must not be asked for on the server. */
 function pinDefinitions(kind: 'configs' | 'secrets', project: Project, move: Move): Values {
-  const used = new Set(
-    [...project.services.values()].flatMap(({ values }) =>
-      listOf(values[kind]).map((entry) => (isValues(entry) ? textOf(entry['source']) : textOf(entry))),
-    ),
-  )
+  const used = new Set([...project.services.values()].flatMap(({ values }) => sourcesOf(values, kind)))
   const all = Object.entries(valuesOf(project.model[kind])).filter(([name]) => used.has(name))
   const pinned = all.map(([name, definition]) => {
     const file = isValues(definition) ? textOf(definition['file']) : undefined

@@ -128,8 +128,8 @@ export const explanations: Readonly<Record<number, Explanation>> = {
   },
   34: {
     code: 'env-file-missing',
-    what: 'The Compose file names an env file that is neither shipped nor on the server',
-    fix: 'put it into the directory on the server, or ship it with `env-files`',
+    what: 'The Compose file names a file that is neither shipped nor on the server',
+    fix: 'put it into the directory on the server; an env file can be shipped with `env-files` as well',
   },
   35: {
     code: 'compose-invalid',

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals'
-import { groupBuilds } from '../../src/compose/group.ts'
+import { groupBuilds, neededGroups } from '../../src/compose/group.ts'
 import { projectOf } from './model.ts'
 
 const groups = (text: string): Record<string, readonly string[]> =>
@@ -15,6 +15,18 @@ services:
   proxy: {build: ./proxy}
   db: {image: postgres}`
   expect(groups(text)).toEqual({ django: ['beat', 'django', 'flower', 'worker'], proxy: ['proxy'] })
+})
+
+test('what no active service needs is not built', () => {
+  const all = groupBuilds(
+    projectOf(`
+services:
+  web: {build: {context: ., additional_contexts: {base: "service:base"}}}
+  base: {build: ./base, profiles: [build]}
+  dev: {build: {context: ., target: dev}, profiles: [dev]}
+  db: {image: postgres}`),
+  )
+  expect(neededGroups(all, ['web', 'db']).map(({ name }) => name)).toEqual(['base', 'web'])
 })
 
 test('the image of a built service joins those that only use it', () => {

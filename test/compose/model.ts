@@ -1,10 +1,10 @@
 import { parse } from 'yaml'
 import { valuesOf } from '../../src/compose/document.ts'
-import { groupBuilds } from '../../src/compose/group.ts'
+import { groupBuilds, neededGroups } from '../../src/compose/group.ts'
 import { toProject, type Project } from '../../src/compose/project.ts'
 import { makeRelease, type Release } from '../../src/compose/release.ts'
 import type { Repository } from '../../src/compose/repository.ts'
-import { assignRoles } from '../../src/compose/role.ts'
+import { activeServices, assignRoles } from '../../src/compose/role.ts'
 
 /** A project from the text that `docker compose config` would print for it. */
 export function projectOf(text: string, file = 'compose.yaml'): Project {
@@ -54,7 +54,10 @@ export function release(
   const [django] = groups
   if (!django) throw new Error('nothing is built')
   const roles = assignRoles({ project, groups, django, services: [], profiles })
-  const images = new Map(groups.flatMap(({ services }) => services.map((name) => [name, `ghcr.io/o/r@${digest}`])))
+  const active = activeServices(project, [], profiles).map(({ name }) => name)
+  const images = new Map(
+    neededGroups(groups, active).flatMap(({ services }) => services.map((name) => [name, `ghcr.io/o/r@${digest}`])),
+  )
   return makeRelease({
     ...{ project, name: 'shop', id, roles, images, repository: repositoryOf(files) },
     ...{ envFile, envFiles, profiles },

@@ -11,9 +11,11 @@ services:
     image: "\${REGISTRY}/app:\${TAG}"
     env_file: [.env, conf/prod.env, ../shared.env, {path: maybe.env, required: false}]
     environment: {SECRET_KEY: "\${SECRET_KEY:?}", HOST: "$HOST", DEBUG: "\${DEBUG:-0}", HOME: "$HOME"}
-  worker: {image: "\${REGISTRY}/app:\${TAG}"}
+  worker: {image: "\${REGISTRY}/app:\${TAG}", secrets: [key, {source: cert}, token], configs: [shipped]}
   db: {image: "postgres:\${PG}", env_file: [db.env, /efs/b.env]}
   tool: {image: x, profiles: [tools], env_file: "tool s.env"}
+secrets: {key: {file: ./secrets/key}, cert: {file: /etc/cert.pem}, token: {environment: TOKEN}, unused: {file: ./u}}
+configs: {shipped: {file: ./conf/prod.env}}
 x-not: "\${NOT}"
 `
 const project = projectOf(text)
@@ -29,14 +31,15 @@ const all = ['web', 'db', 'tool']
 describe('what the server must have', () => {
   test('is what neither the repository nor the inputs bring, without what only the build needs', () => {
     expect(needs().variables).toEqual(['HOST', 'PG', 'SECRET_KEY'])
-    expect(needs().envFiles.get('web')).toEqual(['.env', '../shared.env'])
-    expect(askable(needs())).toEqual(['.env', '../shared.env', 'db.env', '/efs/b.env'])
+    expect(needs().files.get('web')).toEqual(['.env', '../shared.env'])
+    expect(needs().files.get('worker')).toEqual(['secrets/key', '/etc/cert.pem'])
+    expect(askable(needs())).toEqual(['.env', '../shared.env', 'secrets/key', '/etc/cert.pem', 'db.env', '/efs/b.env'])
   })
 
   test('is less when the env file is shipped', () => {
     const shipped = needs({ '.env': 'HOST=x\nPG=17\nSECRET_KEY=', 'db.env': '' })
     expect(shipped.variables).toEqual([])
-    expect(askable(shipped)).toEqual(['../shared.env', '/efs/b.env'])
+    expect(askable(shipped)).toEqual(['../shared.env', 'secrets/key', '/etc/cert.pem', '/efs/b.env'])
   })
 
   test('is missed all at once, by name', () => {

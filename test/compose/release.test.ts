@@ -34,6 +34,11 @@ describe('the pinned model', () => {
     })
     expect(serviceOf(made, 'web')['pull_policy']).toBeUndefined()
   })
+  test('keeps a service that no profile starts, without what would have to be built for it', () => {
+    const text =
+      'services: {app: {build: .}, dev: {build: {context: ., target: dev}, image: "${DEV}", profiles: [dev]}}'
+    expect(serviceOf(release(text), 'dev')).toEqual({ image: 'deploy-django/not-built', profiles: ['dev'] })
+  })
   test('asks for no secret that only a build needs', () => {
     expect(Object.keys(valuesOf(modelOf(made)['secrets']))).toEqual(['key'])
   })
