@@ -17,11 +17,13 @@ export function ship(repository: Repository, path: string): Shipped | undefined 
     checkPath(member)
     return { path: member, content: repository.read(member), mode: repository.files.get(member) ? 0o755 : 0o644 }
   })
-  const hash = createHash('sha256')
+  const name = path === '.' ? 'repository' : posix.basename(path)
+  // The server keeps one thing under an address: without the name it would take a renamed file for one that it has.
+  const hash = createHash('sha256').update(`${name}\0`)
   for (const file of files) {
     hash.update(`${posix.relative(path, file.path)}\0${file.mode}\0${file.content.length}\0`).update(file.content)
   }
-  const address = `files/${hash.digest('hex')}/${path === '.' ? 'repository' : posix.basename(path)}`
+  const address = `files/${hash.digest('hex')}/${name}`
   return {
     path: address,
     files: files.map((file) => ({ ...file, path: posix.join(address, posix.relative(path, file.path)) })),

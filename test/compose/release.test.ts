@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parse } from 'yaml'
 import { valuesOf } from '../../src/compose/document.ts'
+import { ship } from '../../src/compose/shipment.ts'
 import { toProject } from '../../src/compose/project.ts'
 import { makeRelease, type Release } from '../../src/compose/release.ts'
 import { run } from '../../src/process.ts'
@@ -172,10 +173,12 @@ describe('files of the repository', () => {
     ])
   })
 
-  test('another mode is another address', () => {
-    const address = (repository: Record<string, string>, source: string) =>
-      String(sourceOf(release(bind(source), { files: repository }))).split('/')[3]
-    expect(address({ 'run.sh': 'x' }, './run.sh')).not.toBe(address({ run: 'x' }, './run'))
+  test('another name or mode is another address: what an older release brought is not sent again', () => {
+    const address = (path: string, executable: boolean) =>
+      ship({ files: new Map([[path, executable]]), read: () => Buffer.from('x') }, path)?.path.split('/')[1]
+    const addresses = [address('run', true), address('run', false), address('start', true), address('bin/run', true)]
+    expect(new Set(addresses).size).toBe(3)
+    expect(addresses[3]).toBe(addresses[0])
   })
 
   test('paths start from the folder of the first Compose file', () => {
