@@ -26,7 +26,7 @@ export type NeedFacts = {
 }
 
 /** Compose has a value for these by itself. */
-const GIVEN = ['PATH', 'HOME', 'COMPOSE_PROJECT_NAME', 'DOCKER_HOST', 'DOCKER_CONTEXT', 'XDG_RUNTIME_DIR']
+const GIVEN = ['PATH', 'HOME', 'PWD', 'COMPOSE_PROJECT_NAME', 'DOCKER_HOST', 'DOCKER_CONTEXT', 'XDG_RUNTIME_DIR']
 
 /** Finds what the server must have, before anything is built. */
 export function findNeeds({ project, groups, repository, shipped }: NeedFacts): Needs {

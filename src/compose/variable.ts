@@ -108,8 +108,12 @@ function parse(body: string): Expression | undefined {
   return name === undefined ? undefined : { name, operator, operand }
 }
 
-/** A path that the repository can know: plain, or the default of one variable; `rebuild` puts another one in its place. */
-export function knownPath(text: string): { path: string; rebuild: (path: string) => string } | undefined {
+/**
+ * A path that the repository can know: plain, below `${PWD}`, or the default of one variable; `rebuild` puts another one in
+ * its place. PWD is the folder of the Compose file, where people start it.
+ */
+export function knownPath(written: string): { path: string; rebuild: (path: string) => string } | undefined {
+  const text = written.replace(/^\$(PWD|\{PWD\})(?=\/|$)/, '.')
   if (!hasVariable(text)) return { path: text.replaceAll('$$', '$'), rebuild: (path) => path }
   if (!text.startsWith('${') || endOf(text, 0) !== text.length) return undefined
   const expression = parse(text.slice(2, -1))

@@ -53,6 +53,9 @@ test('a path is known when it is plain or the default of one variable', () => {
   expect(knownPath('./a')?.path).toBe('./a')
   expect(knownPath('${A:-./a}')?.path).toBe('./a')
   expect(knownPath('${A:-./a}')?.rebuild('./b')).toBe('${A:-./b}')
+  expect(['${PWD}/a', '$PWD', '$PWDS/a', 'b$PWD'].map((text) => knownPath(text)?.path)).toEqual([
+    ...['./a', '.', undefined, undefined],
+  ])
   expect(['${A}', '${A:?x}', './${A:-b}', '${A:-$B}'].map(knownPath)).toEqual([
     undefined,
     undefined,

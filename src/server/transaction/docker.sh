@@ -22,7 +22,7 @@ limited() { # SECONDS ARGUMENTS…: docker, stopped when it hangs
 compose_of() { # PROJECT ARGUMENTS…
   of=$1
   shift
-  env -i PATH="$PATH" HOME="$HOME" ${DOCKER_HOST:+"DOCKER_HOST=$DOCKER_HOST"} ${DOCKER_CONTEXT:+"DOCKER_CONTEXT=$DOCKER_CONTEXT"} \
+  env -i PATH="$PATH" HOME="$HOME" PWD="$directory" ${DOCKER_HOST:+"DOCKER_HOST=$DOCKER_HOST"} ${DOCKER_CONTEXT:+"DOCKER_CONTEXT=$DOCKER_CONTEXT"} \
     ${XDG_RUNTIME_DIR:+"XDG_RUNTIME_DIR=$XDG_RUNTIME_DIR"} timeout -k 10 "$change_limit" \
     $through docker compose --project-directory "$directory" -p "$of" "$@" </dev/null
 }
