@@ -109,14 +109,25 @@ export function chooseLogins(
     : []
 }
 
-/** Stops when there is nothing to build: a release is made of this commit, and a ready image does not say of which it is. */
+/** Stops when a service has no image, and when there is nothing to build: a release is made of this commit, and a ready image does not say of which it is. */
 export function checkBuilds(project: Project, groups: readonly BuildGroup[]): void {
+  const services = [...project.services.values()]
+  const [file = ''] = project.files
+  const bare = services.find(({ image, build, values }) => !image && !build && !values['provider'])
+  if (bare) {
+    throw new DeployError('compose-invalid', {
+      what: `Service ${bare.name} has neither an image nor a build section`,
+      why: `${project.files.join(' and ')} may be meant to lie over another file, as in docker compose -f docker-compose.yml -f ${file}`,
+      fix: `name all of them, in that order: compose-files: docker-compose.yml ${file}`,
+      annotation: { file },
+    })
+  }
   if (groups.length > 0) return
   throw new DeployError('compose-invalid', {
     what: 'No service of the Compose file has a build section',
-    seen: [...project.services.values()].map(({ name, image }) => `${name}: image: ${image}`).join('\n'),
+    seen: services.map(({ name, image }) => `${name}: image: ${image}`).join('\n'),
     why: 'only images that are built here, from this commit, are deployed; those of a registry are left as they are',
     fix: 'add `build: .` to the service of the Django app, or name the file that has it with compose-files',
-    annotation: { file: project.files[0] ?? '' },
+    annotation: { file },
   })
 }

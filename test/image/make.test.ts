@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
 import { groupBuilds } from '../../src/compose/group.ts'
-import { chooseLogins } from '../../src/image/make.ts'
+import { checkBuilds, chooseLogins } from '../../src/image/make.ts'
 import { projectOf } from '../compose/model.ts'
 
 type Given = Parameters<typeof chooseLogins>[2]
@@ -29,5 +29,22 @@ describe('logins', () => {
   })
   test("nothing given: the runner's own logins", () => {
     expect(logins('me/app', 'me/proxy', none)).toEqual([])
+  })
+})
+
+describe('a file that would build nothing', () => {
+  const check = (text: string) => (): void => {
+    const project = projectOf(text, 'docker-compose.prod.yml')
+    checkBuilds(project, groupBuilds(project))
+  }
+  test('has only ready images', () => {
+    expect(check('services: {web: {image: me/app}}')).toThrow('No service of the Compose file has a build section')
+  })
+  test('may be meant to lie over another one, whatever else it builds', () => {
+    const fix = 'name all of them, in that order: compose-files: docker-compose.yml docker-compose.prod.yml'
+    expect(check('services: {web: {command: gunicorn}, proxy: {build: ./nginx}}')).toThrow(
+      expect.objectContaining({ code: 'compose-invalid', fix }),
+    )
+    expect(check('services: {web: {build: .}, ai: {provider: {type: model}}}')).not.toThrow()
   })
 })
