@@ -27,8 +27,8 @@ export type Shape = AsyncDisposable & {
   place(folder: string, files: Files): Promise<void>
   deploy(version: string, inputs?: Record<string, string>): Promise<ActionRun>
   rollback(inputs?: Record<string, string>): Promise<ActionRun>
-  /** Text of the site's first page and a header of its answer. */
-  ask(): Promise<{ text: string; proxy: string | null }>
+  /** Text of a page of the site, the first one by default, and a header of its answer. */
+  ask(path?: string): Promise<{ text: string; proxy: string | null }>
   /** "service state" of the project's containers, sorted. */
   containers(): Promise<string[]>
 }
@@ -144,8 +144,8 @@ export async function makeShape(files: Files, on?: Server): Promise<Shape> {
       const all = { ...connection, directory: `deploy/${name}`, ...inputs }
       return await runAction({ action: 'rollback/action.yml', cwd: '/', inputs: all, env: facts('v1') })
     },
-    async ask() {
-      const answer = await fetch(server.url(port), { signal: AbortSignal.timeout(10_000) })
+    async ask(path = '/') {
+      const answer = await fetch(server.url(port) + path, { signal: AbortSignal.timeout(10_000) })
       return { text: await answer.text(), proxy: answer.headers.get('x-proxy') }
     },
     async containers() {

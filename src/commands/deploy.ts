@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { info, warning } from '@actions/core'
+import { checkBeside } from '../compose/beside.ts'
 import { checkCodeMounts } from '../compose/code.ts'
 import { checkUpdates, describeDrift } from '../compose/drift.ts'
 import { neededGroups } from '../compose/group.ts'
@@ -79,6 +80,7 @@ export async function deploy(inputs: DeployInputs, context: Context, report: Rep
   const active = activeServices(project, inputs.services, profiles).map((service) => service.name)
   checkAll(
     () => checkProfiles(project, groups, inputs.services, profiles),
+    () => inputs.directory === undefined && checkBeside(needs.beside, active, directory, project.folder),
     () => checkNeeds(needs, active, { files: server.files, settings: settings ? [] : server.settings }, project),
   )
 

@@ -1,5 +1,6 @@
 import { checkAll, DeployError } from '../errors.ts'
 import type { EnvFile } from '../values.ts'
+import { mountsBeside, type Beside } from './beside.ts'
 import { isValues } from './document.ts'
 import { readEnvFile } from './env-file.ts'
 import type { BuildGroup } from './group.ts'
@@ -14,6 +15,8 @@ export type Needs = {
   files: ReadonlyMap<string, readonly string[]>
   /** Variables without a default. */
   variables: readonly string[]
+  /** What is mounted from above the directory. */
+  beside: readonly Beside[]
 }
 
 /** What decides the needs. */
@@ -39,6 +42,7 @@ export function findNeeds({ project, groups, repository, shipped }: NeedFacts): 
   return {
     files: required,
     variables: [...new Set(missing)].sort(),
+    beside: mountsBeside(model),
   }
 }
 
