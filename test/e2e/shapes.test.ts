@@ -1,8 +1,7 @@
-import { expect, test } from '@jest/globals'
+import { expect } from '@jest/globals'
+import { story } from '../part.ts'
 import { DOCKERFILE, makeShape, migration, project, type Files } from '../shape.ts'
-
-const titles = (run: { annotations: { properties: Record<string, string> }[] }): (string | undefined)[] =>
-  run.annotations.map(({ properties }) => properties['title'])
+import { codes } from '../story.ts'
 
 const ALONE = `services:
   web:
@@ -38,10 +37,10 @@ const madeByEntrypoint = (version: 'v1' | 'v2'): Files => {
   }
 }
 
-test('one published service and its worker, without proxy or database service, under an image with a variable tag', async () => {
+story('one published service and a worker, no proxy, no database, an image under a variable tag', async () => {
   await using shape = await makeShape({ ...madeByEntrypoint('v1'), 'docker-compose.yml': ALONE })
   const lost = { image: '', 'env-file': 'SECRET_KEY=only-for-this-test-1\nDATABASE_NAME=../tmp/x\n' }
-  expect(titles(await shape.deploy('v0', lost))).toEqual(['Deploy Django: database-not-kept'])
+  expect(codes(await shape.deploy('v0', lost))).toEqual(['Deploy Django: database-not-kept'])
   const inputs = { ...lost, 'env-file': 'SECRET_KEY=only-for-this-test-1\nDATABASE_NAME=db.sqlite3\n' }
   const first = await shape.deploy('v1', inputs)
   expect(first.annotations).toEqual([])
@@ -50,6 +49,10 @@ test('one published service and its worker, without proxy or database service, u
     web: expect.stringContaining(`/${shape.name}/site@sha256:`),
     worker: expect.stringContaining(`/${shape.name}/site@sha256:`),
   })
+  const journal = await shape.server.exec(['sh', '-c', `cat deploy/${shape.name}/.deploy/journal/v1-*[0-9]`])
+  const at = (line: string): number => Date.parse(new RegExp(`(\\S+) ${line}$`, 'm').exec(journal.stdout)?.[1] ?? '')
+  // Docker itself would look for the first time after a minute.
+  expect(at('health end') - at('health begin')).toBeLessThan(45_000)
   await shape.write(madeByEntrypoint('v2'))
   expect((await shape.deploy('v2', inputs)).outputs).toMatchObject({ outcome: 'deployed', serving: 'v2' })
   expect(await shape.containers()).toEqual(['web running', 'worker running'])
@@ -84,7 +87,7 @@ const PRODUCTION = `services:
 const nginx = (name: string): string =>
   `server { listen 80; add_header X-Proxy ${name}; location / { proxy_pass http://app:8000; } }\n`
 
-test('two Compose files in a folder, a one-shot, a proxy that is not built, settings that only the server has', async () => {
+story('two Compose files in a folder, a one-shot, a proxy that is not built, settings of the server', async () => {
   await using shape = await makeShape({
     ...project('v1'),
     ...{ 'docker/Dockerfile': DOCKERFILE, 'docker/base.yml': BASE, 'docker/production.yml': PRODUCTION },
@@ -99,15 +102,15 @@ test('two Compose files in a folder, a one-shot, a proxy that is not built, sett
   }
 
   const without = await shape.deploy('v1', inputs)
-  expect(titles(without)).toEqual(['Deploy Django: env-file-missing'])
+  expect(codes(without)).toEqual(['Deploy Django: env-file-missing'])
   await keep('SECRET_KEY=cut$offhere')
   const cut = await shape.deploy('v1', inputs)
-  expect(titles(cut)).toEqual(['Deploy Django: variable-missing'])
+  expect(codes(cut)).toEqual(['Deploy Django: variable-missing'])
   expect(cut.annotations[0]?.message).toContain('single quotes')
   expect(cut.raw).not.toContain('offhere')
   await keep('SECRET_KEY="never closed')
   const unclosed = await shape.deploy('v1', inputs)
-  expect(titles(unclosed)).toEqual(['Deploy Django: compose-invalid'])
+  expect(codes(unclosed)).toEqual(['Deploy Django: compose-invalid'])
   expect(unclosed.raw).not.toContain('never closed')
   await keep("SECRET_KEY='not$cut'")
   expect((await shape.deploy('v1', inputs)).outputs).toMatchObject({ outcome: 'deployed', serving: 'v1' })
@@ -119,7 +122,7 @@ test('two Compose files in a folder, a one-shot, a proxy that is not built, sett
   expect(await shape.ask()).toEqual({ text: 'v2 with 0 notes', proxy: 'two' })
   await shape.write({ 'nginx/site.conf': 'no configuration\n' })
   const broken = await shape.deploy('v3', inputs)
-  expect(titles(broken)).toEqual(['Deploy Django: container-exited'])
+  expect(codes(broken)).toEqual(['Deploy Django: container-exited'])
   expect(broken.outputs['serving']).toBe('v2')
   expect(await shape.ask()).toEqual({ text: 'v2 with 0 notes', proxy: 'two' })
 

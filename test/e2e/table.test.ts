@@ -117,32 +117,29 @@ exec "$@"
   'compose/production/traefik/default.conf': 'server { listen 80; location / { proxy_pass http://django:5000; } }\n',
 })
 
-story(
-  'cookiecutter-django: four images of one Dockerfile, a worker that drains, one beat, a Redis with data',
-  async () => {
-    await using shape = await makeShape(cookiecutter('v1'))
-    const postgres =
-      'POSTGRES_HOST=postgres\nPOSTGRES_DB=site\nPOSTGRES_USER=site\nPOSTGRES_PASSWORD=only-for-this-test\n'
-    const files = { '.envs/.production/.django': KEY, '.envs/.production/.postgres': postgres }
-    const inputs = { 'env-files': JSON.stringify(files) }
-    const first = await shape.deploy('v1', inputs)
-    expect(first.annotations).toEqual([])
-    expect(first.outputs).toMatchObject({ outcome: 'deployed', serving: 'v1' })
-    const kept = [await ids(shape, 'redis'), await ids(shape, 'postgres')]
-    await shape.write(cookiecutter('v2'))
-    const second = await shape.deploy('v2', inputs)
-    expect(second.annotations).toEqual([])
-    expect(second.outputs).toMatchObject({ outcome: 'deployed', serving: 'v2' })
-    expect((await shape.ask()).text).toBe('v2 with 0 notes')
-    expect([await ids(shape, 'redis'), await ids(shape, 'postgres')]).toEqual(kept)
-    expect(await shape.containers()).toHaveLength(7)
-    const told = (await inside(shape, 'django', 'cat', '/log/told')).split('\n')
-    for (const name of ['beat', 'worker']) {
-      const own = told.filter((line) => line.startsWith(name))
-      expect(own).toEqual([`${name} begins`, `${name} ends`, `${name} begins`])
-    }
-  },
-)
+story('cookiecutter-django: four images of one Dockerfile, a worker that drains, one beat, a Redis', async () => {
+  await using shape = await makeShape(cookiecutter('v1'))
+  const postgres =
+    'POSTGRES_HOST=postgres\nPOSTGRES_DB=site\nPOSTGRES_USER=site\nPOSTGRES_PASSWORD=only-for-this-test\n'
+  const files = { '.envs/.production/.django': KEY, '.envs/.production/.postgres': postgres }
+  const inputs = { 'env-files': JSON.stringify(files) }
+  const first = await shape.deploy('v1', inputs)
+  expect(first.annotations).toEqual([])
+  expect(first.outputs).toMatchObject({ outcome: 'deployed', serving: 'v1' })
+  const kept = [await ids(shape, 'redis'), await ids(shape, 'postgres')]
+  await shape.write(cookiecutter('v2'))
+  const second = await shape.deploy('v2', inputs)
+  expect(second.annotations).toEqual([])
+  expect(second.outputs).toMatchObject({ outcome: 'deployed', serving: 'v2' })
+  expect((await shape.ask()).text).toBe('v2 with 0 notes')
+  expect([await ids(shape, 'redis'), await ids(shape, 'postgres')]).toEqual(kept)
+  expect(await shape.containers()).toHaveLength(7)
+  const told = (await inside(shape, 'django', 'cat', '/log/told')).split('\n')
+  for (const name of ['beat', 'worker']) {
+    const own = told.filter((line) => line.startsWith(name))
+    expect(own).toEqual([`${name} begins`, `${name} ends`, `${name} begins`])
+  }
+})
 
 const MANAGED = `name: not-this
 services:
@@ -183,44 +180,41 @@ const managed: Files = {
   Dockerfile: POSTGRES,
 }
 
-story(
-  'a database outside, a proxy on the host, https only, all in profiles, named by .env, env files of three kinds',
-  async () => {
-    await using shape = await makeShape(managed)
-    const { server, name } = shape
-    const directory = `deploy/${name}`
-    await using outside = new AsyncDisposableStack()
-    outside.defer(async () => void (await server.docker('network', 'rm', `${name}-shared`)))
-    outside.defer(async () => void (await server.docker('rm', '--force', '--volumes', `${name}-database`)))
-    await server.docker('network', 'create', `${name}-shared`)
-    const settings = ['USER=site', 'DB=site', 'PASSWORD=outside'].flatMap((setting) => ['--env', `POSTGRES_${setting}`])
-    await server.docker(
-      'run',
-      '--detach',
-      '--name',
-      `${name}-database`,
-      '--network',
-      `${name}-shared`,
-      ...settings,
-      'postgres:17',
-    )
-    const names = `export COMPOSE_PROJECT_NAME=${name}\nCOMPOSE_PROFILES=prod\n`
-    await shape.place(directory, { '.env': `${names}${KEY}`, 'site.env': `export DB_HOST=${name}-database\n` })
-    const missing = await shape.deploy('v1', { directory })
-    expect(codes(missing)).toEqual(['Deploy Django: env-file-missing'])
-    expect(missing.annotations[0]?.message).toContain('secrets/db_password')
-    await shape.place(directory, { 'secrets/db_password': 'outside' })
-    const first = await shape.deploy('v1', { directory })
-    expect(first.annotations).toEqual([])
-    expect(first.outputs).toMatchObject({ outcome: 'deployed', serving: 'v1' })
-    expect(await shape.containers()).toEqual(['app running', 'worker running'])
-    const headers = ['Host: shop.example.com', 'X-Forwarded-Proto: https'].flatMap((header) => ['--header', header])
-    const [port = ''] = (await server.docker('port', `${name}-app-1`)).split('\n')
-    expect(port).toMatch(/^8000\/tcp -> 127\.0\.0\.1:\d+$/)
-    const asked = await server.exec(['curl', '--silent', ...headers, `http://${port.split(' ').at(-1)}/`])
-    expect(asked.stdout).toBe('v1 with 0 notes')
-  },
-)
+story('a database outside, a proxy on the host, https only, profiles, a name and settings of the server', async () => {
+  await using outside = new AsyncDisposableStack()
+  await using shape = await makeShape(managed)
+  const { server, name } = shape
+  const directory = `deploy/${name}`
+  outside.defer(async () => void (await server.docker('network', 'rm', `${name}-shared`)))
+  outside.defer(async () => void (await server.docker('rm', '--force', '--volumes', `${name}-database`)))
+  await server.docker('network', 'create', `${name}-shared`)
+  const settings = ['USER=site', 'DB=site', 'PASSWORD=outside'].flatMap((setting) => ['--env', `POSTGRES_${setting}`])
+  await server.docker(
+    'run',
+    '--detach',
+    '--name',
+    `${name}-database`,
+    '--network',
+    `${name}-shared`,
+    ...settings,
+    'postgres:17',
+  )
+  const names = `export COMPOSE_PROJECT_NAME=${name}\nCOMPOSE_PROFILES=prod\n`
+  await shape.place(directory, { '.env': `${names}${KEY}`, 'site.env': `export DB_HOST=${name}-database\n` })
+  const missing = await shape.deploy('v1', { directory })
+  expect(codes(missing)).toEqual(['Deploy Django: env-file-missing'])
+  expect(missing.annotations[0]?.message).toContain('secrets/db_password')
+  await shape.place(directory, { 'secrets/db_password': 'outside' })
+  const first = await shape.deploy('v1', { directory })
+  expect(first.annotations).toEqual([])
+  expect(first.outputs).toMatchObject({ outcome: 'deployed', serving: 'v1' })
+  expect(await shape.containers()).toEqual(['app running', 'worker running'])
+  const headers = ['Host: shop.example.com', 'X-Forwarded-Proto: https'].flatMap((header) => ['--header', header])
+  const [port = ''] = (await server.docker('port', `${name}-app-1`)).split('\n')
+  expect(port).toMatch(/^8000\/tcp -> 127\.0\.0\.1:\d+$/)
+  const asked = await server.exec(['curl', '--silent', ...headers, `http://${port.split(' ').at(-1)}/`])
+  expect(asked.stdout).toBe('v1 with 0 notes')
+})
 
 const CLOSED = `services:
   backend:
@@ -259,26 +253,23 @@ CMD ["/venv/bin/uwsgi", "--socket", ":8000", "--chdir", "/app/src", "--module", 
 `,
 })
 
-story(
-  'a uWSGI socket behind nginx, nobody is root, nothing can be written, manage.py in a subfolder and its Python elsewhere',
-  async () => {
-    await using shape = await makeShape(closed('v1'))
-    const inputs = { 'env-file': KEY }
-    const without = await shape.deploy('v1', inputs)
-    expect(codes(without)).toEqual(['Deploy Django: no-manage-py'])
-    expect(without.annotations[0]?.message).toContain('python /app/src/manage.py')
-    const manage = '/venv/bin/python src/manage.py'
-    expect((await shape.deploy('v1', { ...inputs, manage })).annotations).toEqual([])
-    await shape.write(closed('v2'))
-    const second = await shape.deploy('v2', { ...inputs, manage })
-    expect(second.annotations).toEqual([])
-    expect(second.outputs).toMatchObject({ outcome: 'deployed', serving: 'v2' })
-    expect((await shape.ask()).text).toBe('v2 with 0 notes')
-    expect(await shape.containers()).toEqual(['backend running', 'proxy running'])
-    // The volume was filled from the image of the first release.
-    expect((await shape.ask('/static/site.css')).text).toBe('v1')
-  },
-)
+story('a uWSGI socket behind nginx, no root, nothing to write to, manage.py and its Python elsewhere', async () => {
+  await using shape = await makeShape(closed('v1'))
+  const inputs = { 'env-file': KEY }
+  const without = await shape.deploy('v1', inputs)
+  expect(codes(without)).toEqual(['Deploy Django: no-manage-py'])
+  expect(without.annotations[0]?.message).toContain('python /app/src/manage.py')
+  const manage = '/venv/bin/python src/manage.py'
+  expect((await shape.deploy('v1', { ...inputs, manage })).annotations).toEqual([])
+  await shape.write(closed('v2'))
+  const second = await shape.deploy('v2', { ...inputs, manage })
+  expect(second.annotations).toEqual([])
+  expect(second.outputs).toMatchObject({ outcome: 'deployed', serving: 'v2' })
+  expect((await shape.ask()).text).toBe('v2 with 0 notes')
+  expect(await shape.containers()).toEqual(['backend running', 'proxy running'])
+  // The volume was filled from the image of the first release.
+  expect((await shape.ask('/static/site.css')).text).toBe('v1')
+})
 
 const PARTS: Files = {
   'compose.yaml': `name: \${SITE:-@NAME@}
@@ -356,25 +347,22 @@ configs: { cache: { file: ./cache.conf } }
   'parts/cache.conf': 'cache\n',
 }
 
-story(
-  'extends, include and anchors, an inline Dockerfile, inline configs, two replicas, a service that migrates, one that runs once',
-  async () => {
-    await using shape = await makeShape({ ...project('v1'), ...PARTS })
-    const inputs = { 'env-file': KEY }
-    for (const version of ['v1', 'v2'] as const) {
-      await shape.write(project(version))
-      const run = await shape.deploy(version, inputs)
-      expect(run.annotations).toEqual([])
-      expect(run.outputs).toMatchObject({ outcome: 'deployed', serving: version })
-      expect((await shape.ask()).text).toBe(`${version} with 0 notes`)
-    }
-    expect(await shape.containers()).toEqual([
-      ...['cache running', 'edge running', 'migrate exited', 'setup exited', 'web running', 'web running'],
-    ])
-    const script = 'cat /data/told /etc/motd.conf /more/told.txt && echo $WORKERS $RATE $UNSET $MONEY'
-    expect(await inside(shape, 'web', 'sh', '-c', script)).toBe(`sh ran\nsite ${shape.name} costs $5\nmore\n2 1.5 a$b`)
-  },
-)
+story('extends, include, anchors, all inline, replicas, a service that migrates and one that runs once', async () => {
+  await using shape = await makeShape({ ...project('v1'), ...PARTS })
+  const inputs = { 'env-file': KEY }
+  for (const version of ['v1', 'v2'] as const) {
+    await shape.write(project(version))
+    const run = await shape.deploy(version, inputs)
+    expect(run.annotations).toEqual([])
+    expect(run.outputs).toMatchObject({ outcome: 'deployed', serving: version })
+    expect((await shape.ask()).text).toBe(`${version} with 0 notes`)
+  }
+  expect(await shape.containers()).toEqual([
+    ...['cache running', 'edge running', 'migrate exited', 'setup exited', 'web running', 'web running'],
+  ])
+  const script = 'cat /data/told /etc/motd.conf /more/told.txt && echo $WORKERS $RATE $UNSET $MONEY'
+  expect(await inside(shape, 'web', 'sh', '-c', script)).toBe(`sh ran\nsite ${shape.name} costs $5\nmore\n2 1.5 a$b`)
+})
 
 const HOST = `services:
   web:
@@ -386,7 +374,7 @@ const HOST = `services:
 volumes: { data: {} }
 `
 
-story('code that a bind mount hides is refused; the network of the server; no health check at all', async () => {
+story('code that a bind mount hides is refused; the network of the server, and no health check', async () => {
   await using shape = await makeShape({ ...project('v1'), Dockerfile: DOCKERFILE, 'compose.yml': HOST })
   const inputs = { 'env-file': KEY }
   const hidden = await shape.deploy('v1', inputs)
