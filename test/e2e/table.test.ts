@@ -185,20 +185,12 @@ story('a database outside, a proxy on the host, https only, profiles, a name and
   await using shape = await makeShape(managed)
   const { server, name } = shape
   const directory = `deploy/${name}`
-  outside.defer(async () => void (await server.docker('network', 'rm', `${name}-shared`)))
-  outside.defer(async () => void (await server.docker('rm', '--force', '--volumes', `${name}-database`)))
   await server.docker('network', 'create', `${name}-shared`)
-  const settings = ['USER=site', 'DB=site', 'PASSWORD=outside'].flatMap((setting) => ['--env', `POSTGRES_${setting}`])
-  await server.docker(
-    'run',
-    '--detach',
-    '--name',
-    `${name}-database`,
-    '--network',
-    `${name}-shared`,
-    ...settings,
-    'postgres:17',
-  )
+  outside.defer(async () => void (await server.docker('network', 'rm', `${name}-shared`)))
+  const place = `--detach --name ${name}-database --network ${name}-shared`
+  const settings = '--env POSTGRES_USER=site --env POSTGRES_DB=site --env POSTGRES_PASSWORD=outside'
+  await server.docker(...`run ${place} ${settings} postgres:17`.split(' '))
+  outside.defer(async () => void (await server.docker('rm', '--force', '--volumes', `${name}-database`)))
   const names = `export COMPOSE_PROJECT_NAME=${name}\nCOMPOSE_PROFILES=prod\n`
   await shape.place(directory, { '.env': `${names}${KEY}`, 'site.env': `export DB_HOST=${name}-database\n` })
   const missing = await shape.deploy('v1', { directory })

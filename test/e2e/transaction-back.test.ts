@@ -138,11 +138,13 @@ describe('what fails before anything is replaced', () => {
 
   test('a data service that ends at once with an error (43); one for which nobody waits may', async () => {
     const tool = { image: 'postgres:17', 'x-exits': 252 }
-    const facts = { ...v2.releaseFacts, data: ['db', 'tool'] }
-    const staged = { ...v2, releaseFacts: facts, services: { ...v2.services, tool } }
+    const facts = { ...v2.releaseFacts, data: ['db', 'tool', 'next'] }
+    const staged = { ...v2, releaseFacts: facts, services: { ...v2.services, tool, next: { image: 'postgres:17' } } }
     const world = await serving()
     expect(await logOf(world, staged)).toMatch(/last lines of \S*tool[^]*tool exit=252/)
     expect(await storyOf(world, v2.id)).toContain('data fail 43')
+    // What may need it was not started yet.
+    expect((await stateOf(world)).containers.map(({ service }) => service)).not.toContain('next')
     const other = await serving()
     expect(await logOf(other, { ...staged, releaseFacts: { ...facts, alone: ['tool'] } })).toContain(
       'note: tool exit=252',
