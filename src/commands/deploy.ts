@@ -181,6 +181,7 @@ function releaseFiles(release: Release, facts: FactLines): SentFile[] {
   return [
     { path: 'release/compose.yaml', content: release.compose, mode: 0o600 },
     { path: 'release/mounts.yaml', content: release.mounts, mode: 0o600 },
+    ...(release.run === undefined ? [] : [{ path: 'release/run.yaml', content: release.run, mode: 0o600 }]),
     ...writeFacts('release', facts),
     ...release.envFiles.map((file) => ({ ...file, path: `release/${file.path}` })),
     ...release.files,

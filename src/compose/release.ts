@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { stringify } from 'yaml'
 import type { EnvFile } from '../values.ts'
+import { withoutAddresses } from './address.ts'
 import { canonical, type Values } from './document.ts'
 import { findDrifts, keepDefinitions, type Drift } from './drift.ts'
 import { onlyMounts } from './mount.ts'
@@ -36,6 +37,8 @@ export type ReleaseFacts = {
 export type Release = {
   /** Text of compose.yaml: the same for the same input, byte for byte. */
   compose: string
+  /** Text of run.yaml: the same for containers beside it, where it would not do for them. */
+  run: string | undefined
   /** Text of mounts.yaml: what the repository wants to be mounted. */
   mounts: string
   roles: Roles
@@ -75,10 +78,14 @@ export function makeRelease(facts: ReleaseFacts): Release {
   const model = keepDefinitions(facts.before, pinned.model, drifts)
   // Labels name the commit, so each release has an image of its own: that alone is no change that anybody made.
   const isRebuilt = ({ service, keys }: Drift): boolean => images.has(service) && keys.every((key) => key === 'image')
-  const compose = stringify(model, { sortMapEntries: true, lineWidth: 0, aliasDuplicateObjects: false, version: '1.1' })
+  const write = (values: Values): string =>
+    stringify(values, { sortMapEntries: true, lineWidth: 0, aliasDuplicateObjects: false, version: '1.1' })
+  const compose = write(model)
+  const beside = withoutAddresses(model)
   const active = [...roles.replaced.map(({ service }) => service), ...roles.data, ...roles.others]
   return {
     compose,
+    run: beside && write(beside),
     mounts: stringify(onlyMounts(pinned.model), { aliasDuplicateObjects: false, version: '1.1' }),
     roles,
     images,

@@ -40,6 +40,19 @@ describe('the pinned model', () => {
       'services: {app: {build: .}, dev: {build: {context: ., target: dev}, image: "${DEV}", profiles: [dev]}}'
     expect(serviceOf(release(text), 'dev')).toEqual({ image: 'deploy-django/not-built', profiles: ['dev'] })
   })
+  test('has a second one without addresses for containers beside it, when a service has an address of its own', () => {
+    expect(made.run).toBeUndefined()
+    const text = `
+services:
+  web: {build: ., mac_address: "02:42:ac:11:65:43", networks: {default: {ipv4_address: 10.1.0.5, aliases: [shop]}, other: }}
+  db: {image: postgres, networks: [default]}`
+    const { run: beside, compose } = release(text)
+    expect(valuesOf(parse(beside ?? '')['services'])).toEqual({
+      web: { image: `ghcr.io/o/r@${DIGEST}`, networks: { default: { aliases: ['shop'] }, other: null } },
+      db: { image: 'postgres', networks: ['default'] },
+    })
+    expect(compose).toContain('ipv4_address: 10.1.0.5')
+  })
   test('asks for no secret that only a build needs', () => {
     expect(Object.keys(valuesOf(modelOf(made)['secrets']))).toEqual(['key'])
   })
