@@ -1,5 +1,6 @@
 import type { BuildGroup } from '../compose/group.ts'
 import type { Project } from '../compose/project.ts'
+import type { Service } from '../compose/service.ts'
 import { DeployError } from '../errors.ts'
 import type { Run } from '../process.ts'
 import { bake, planBake, type Commit } from './bake.ts'
@@ -109,11 +110,17 @@ export function chooseLogins(
     : []
 }
 
-/** Stops when a service has no image, and when there is nothing to build: a release is made of this commit, and a ready image does not say of which it is. */
+/**
+ * Stops when a service has no image, and when there is nothing to build: a release is made of this commit, and a ready
+ * image does not say of which it is.
+ */
 export function checkBuilds(project: Project, groups: readonly BuildGroup[]): void {
   const services = [...project.services.values()]
   const [file = ''] = project.files
-  const bare = services.find(({ image, build, values }) => !image && !build && !values['provider'])
+  // One behind a profile may be a template for others.
+  const isBare = ({ image, build, values, profiles }: Service): boolean =>
+    !image && !build && !values['provider'] && profiles.length === 0
+  const bare = services.find(isBare)
   if (bare) {
     throw new DeployError('compose-invalid', {
       what: `Service ${bare.name} has neither an image nor a build section`,

@@ -45,6 +45,6 @@ describe('a file that would build nothing', () => {
     expect(check('services: {web: {command: gunicorn}, proxy: {build: ./nginx}}')).toThrow(
       expect.objectContaining({ code: 'compose-invalid', fix }),
     )
-    expect(check('services: {web: {build: .}, ai: {provider: {type: model}}}')).not.toThrow()
+    expect(check('services: {web: {build: .}, ai: {provider: {type: model}}, base: {profiles: [base]}}')).not.toThrow()
   })
 })
