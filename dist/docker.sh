@@ -22,7 +22,7 @@ limited() { # SECONDS ARGUMENTS…: docker, stopped when it hangs
 compose_of() { # PROJECT ARGUMENTS…
   of=$1
   shift
-  env -i PATH="$PATH" HOME="$HOME" ${DOCKER_HOST:+"DOCKER_HOST=$DOCKER_HOST"} ${DOCKER_CONTEXT:+"DOCKER_CONTEXT=$DOCKER_CONTEXT"} \
+  env -i PATH="$PATH" HOME="$HOME" PWD="$directory" ${DOCKER_HOST:+"DOCKER_HOST=$DOCKER_HOST"} ${DOCKER_CONTEXT:+"DOCKER_CONTEXT=$DOCKER_CONTEXT"} \
     ${XDG_RUNTIME_DIR:+"XDG_RUNTIME_DIR=$XDG_RUNTIME_DIR"} timeout -k 10 "$change_limit" \
     $through docker compose --project-directory "$directory" -p "$of" "$@" </dev/null
 }
@@ -70,12 +70,25 @@ absent() { # RELEASE LIST: services of that list that have to be started; those 
 until_healthy() { # CONTAINERS: those with a health check of their own succeed in it, the others run or ran to their end
   until=$(($(date +%s) + data_limit))
   for id in $1; do
-    until docker_health "$id" || [ "$(ask inspect -f '{{.State.Status}} {{.State.ExitCode}}' "$id")" = "exited 0" ]; do
+    until docker_health "$id" || has_ended "$id"; do
       if is_aborted && ! happened back begin; then die 42 "aborted while waiting for a data service"; fi
       [ "$(date +%s)" -lt "$until" ] || { show_last_lines "$id"; die 43 "a data service did not become healthy in $data_limit s"; }
       pause 0.2
     done
   done
+}
+
+has_ended() { # CONTAINER: it ran to its end, and with success unless nobody waits for it
+  ended=$(ask inspect -f '{{.State.Status}} {{.State.ExitCode}} {{or .HostConfig.RestartPolicy.Name "no"}} {{index .Config.Labels "com.docker.compose.service"}}' "$1") || return 1
+  read -r state exit policy service <<END
+$ended
+END
+  [ "$state" = exited ] || return 1
+  if [ "$exit" -eq 0 ]; then return; fi
+  [ "$policy" = no ] || return 1
+  show_last_lines "$1"
+  is_listed "$service" "$(release_list "$target" alone)" || die 43 "$service exit=$exit"
+  echo "note: $service exit=$exit; no service waits for it"
 }
 
 docker_health() { # CONTAINER: its health command succeeds, whenever Docker's own interval is; without one, it runs

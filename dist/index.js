@@ -37221,7 +37221,7 @@ async function readAssets() {
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
 /* harmony export */   j: () => (/* binding */ build)
 /* harmony export */ });
-/* harmony import */ var _checkout_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3144);
+/* harmony import */ var _checkout_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3675);
 /* harmony import */ var _images_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(2736);
 
 
@@ -37236,7 +37236,7 @@ async function build(inputs, context, report) {
 
 /***/ }),
 
-/***/ 3144:
+/***/ 3675:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -37299,78 +37299,16 @@ function checkGiven(given, exists) {
     });
 }
 
-// EXTERNAL MODULE: ./lib/compose/document.js
-var compose_document = __nccwpck_require__(6526);
-;// CONCATENATED MODULE: ./lib/compose/group.js
-
-
-/** The images that the project builds: an identical build section, or the `image:` of a built service, joins services. */
-function groupBuilds(project) {
-    const groups = [];
-    const built = [...project.services.values()].filter((service) => service.build);
-    const images = new Set(built.map((service) => service.image).filter((image) => image !== undefined));
-    for (const service of project.services.values()) {
-        const byImage = service.image !== undefined && images.has(service.image);
-        if (!service.build && !byImage)
-            continue;
-        const keys = [
-            ...(service.build ? [`build ${definition(service.build)}`] : []),
-            ...(byImage ? [`image ${service.image}`] : []),
-        ];
-        const joined = groups.filter((group) => keys.some((key) => group.keys.has(key)));
-        const [first, ...others] = joined.length > 0 ? joined : [{ services: [], keys: new Set() }];
-        if (!first)
-            continue;
-        if (joined.length === 0)
-            groups.push(first);
-        for (const other of others) {
-            groups.splice(groups.indexOf(other), 1);
-            first.services.push(...other.services);
-            for (const key of other.keys)
-                first.keys.add(key);
-        }
-        first.services.push(service);
-        for (const key of keys)
-            first.keys.add(key);
-    }
-    return groups.map(({ services }) => toGroup(services)).sort((a, b) => (a.name < b.name ? -1 : 1));
-}
-function definition(build) {
-    const context = build['context'];
-    const plain = typeof context === 'string' ? context.replace(/^\.\/(?=.)/, '').replace(/(.)\/+$/, '$1') : context;
-    const dockerfile = build['dockerfile'] ?? 'Dockerfile';
-    return (0,compose_document/* canonical */.$N)({ ...build, context: plain, dockerfile });
-}
-function toGroup(services) {
-    const sorted = services.toSorted((a, b) => (a.name < b.name ? -1 : 1));
-    const built = sorted.filter((service) => service.build);
-    const primary = built.find((service) => service.ports.length > 0) ?? built[0];
-    const [build, other] = new Map(built.map(({ build = {} }) => [definition(build), build])).values();
-    if (!primary || !build)
-        throw new errors/* DeployError */.sH('internal', { what: 'A build group without a build' });
-    if (other) {
-        const names = built.map(({ name }) => name).join(', ');
-        throw new errors/* DeployError */.sH('compose-invalid', {
-            what: `The services ${names} build different images of one name`,
-            seen: built.find(({ image }) => image !== undefined)?.image,
-            why: 'the image that is built last would replace the other',
-            fix: `give each its own image:, or make their build: sections the same`,
-        });
-    }
-    return {
-        name: primary.name,
-        services: sorted.map(({ name }) => name),
-        build,
-        image: primary.image ?? sorted.find(({ image }) => image !== undefined)?.image,
-    };
-}
-
+// EXTERNAL MODULE: ./lib/compose/group.js
+var group = __nccwpck_require__(7492);
 // EXTERNAL MODULE: ./lib/compose/need.js
 var need = __nccwpck_require__(9815);
 // EXTERNAL MODULE: external "node:fs/promises"
 var promises_ = __nccwpck_require__(1455);
 // EXTERNAL MODULE: ../../main/node_modules/yaml/dist/index.js
 var dist = __nccwpck_require__(3645);
+// EXTERNAL MODULE: ./lib/compose/document.js
+var compose_document = __nccwpck_require__(6526);
 // EXTERNAL MODULE: ./lib/compose/mount.js
 var mount = __nccwpck_require__(6874);
 // EXTERNAL MODULE: ./lib/compose/variable.js
@@ -37640,8 +37578,8 @@ function nearest(sources, path, file) {
     return has ? (0,compose_document/* placeOf */.$t)(has, path) : file === undefined ? undefined : { file };
 }
 
-// EXTERNAL MODULE: ./lib/compose/release.js
-var release = __nccwpck_require__(8362);
+// EXTERNAL MODULE: ./lib/compose/release.js + 1 modules
+var release = __nccwpck_require__(4159);
 ;// CONCATENATED MODULE: ./lib/compose/repository.js
 
 
@@ -37716,7 +37654,7 @@ async function readCheckout(inputs, context) {
         readProject({ workspace, files, temp: folder, run, env: environment }),
         readRepository(workspace, inputs.files, run),
     ]);
-    const groups = groupBuilds(project);
+    const groups = (0,group/* groupBuilds */.J)(project);
     const envFiles = (0,release/* shippedEnvFiles */.C)(inputs);
     const own = envFiles.find(({ path }) => path === '.env');
     const settings = own && (0,env_file/* readEnvFile */.S)(own.content).values;
@@ -37753,6 +37691,8 @@ __nccwpck_require__.d(__webpack_exports__, {
 var promises_ = __nccwpck_require__(8500);
 // EXTERNAL MODULE: ../../main/node_modules/@actions/core/lib/core.js + 20 modules
 var core = __nccwpck_require__(1800);
+// EXTERNAL MODULE: ./lib/compose/beside.js
+var beside = __nccwpck_require__(3409);
 // EXTERNAL MODULE: external "node:path"
 var external_node_path_ = __nccwpck_require__(6760);
 // EXTERNAL MODULE: ./lib/errors.js
@@ -37796,17 +37736,13 @@ function hidesCode(mount, folder, managePath, repository) {
 
 // EXTERNAL MODULE: ./lib/compose/drift.js
 var compose_drift = __nccwpck_require__(5132);
-// EXTERNAL MODULE: ./lib/compose/env-file.js
-var env_file = __nccwpck_require__(7643);
+// EXTERNAL MODULE: ./lib/compose/group.js
+var group = __nccwpck_require__(7492);
 ;// CONCATENATED MODULE: ./lib/compose/name.js
-
 
 /** The name of the Compose project. It must never change: Compose finds volumes and containers by it. */
 function chooseProjectName({ input, server, env, file, repository }) {
-    const given = input ??
-        server ??
-        ((0,env_file/* readEnvFile */.S)(env ?? '').values.get('COMPOSE_PROJECT_NAME') || undefined) ??
-        (file && (0,variable/* interpolate */.GW)(file));
+    const given = input ?? server ?? (env || undefined) ?? (file && (0,variable/* interpolate */.GW)(file));
     if (given !== undefined && given !== '' && /^[a-z0-9][a-z0-9_-]*$/.test(given))
         return given;
     return sanitise(given || (repository.split('/').at(-1) ?? repository));
@@ -37838,8 +37774,8 @@ function publishedPorts(project, env) {
     });
 }
 
-// EXTERNAL MODULE: ./lib/compose/release.js
-var compose_release = __nccwpck_require__(8362);
+// EXTERNAL MODULE: ./lib/compose/release.js + 1 modules
+var compose_release = __nccwpck_require__(4159);
 // EXTERNAL MODULE: ./lib/compose/role.js
 var role = __nccwpck_require__(9323);
 // EXTERNAL MODULE: ./lib/compose/scale.js
@@ -38087,13 +38023,15 @@ const megabytes = (bytes) => `${Math.floor(bytes / 1_000_000)} MB`;
 
 // EXTERNAL MODULE: ./lib/server/transaction.js
 var server_transaction = __nccwpck_require__(1522);
-// EXTERNAL MODULE: ./lib/commands/checkout.js + 7 modules
-var checkout = __nccwpck_require__(3144);
+// EXTERNAL MODULE: ./lib/commands/checkout.js + 6 modules
+var checkout = __nccwpck_require__(3675);
 // EXTERNAL MODULE: ./lib/commands/images.js + 1 modules
 var commands_images = __nccwpck_require__(2736);
 // EXTERNAL MODULE: ./lib/commands/walk.js
 var walk = __nccwpck_require__(4886);
 ;// CONCATENATED MODULE: ./lib/commands/deploy.js
+
+
 
 
 
@@ -38140,7 +38078,7 @@ async function deploy(inputs, context, report) {
     const named = {
         input: inputs.project,
         server: undefined,
-        env: inputs.envFile,
+        env: settings?.get('COMPOSE_PROJECT_NAME'),
         file: project.name,
         repository: runner.repository,
     };
@@ -38148,7 +38086,11 @@ async function deploy(inputs, context, report) {
     const server = await (0,look/* look */.Op)(connection, assets.transaction.toString(), directory, (0,need/* askable */.gQ)(needs));
     (0,look/* checkServer */.i6)(server, inputs.host.user);
     const current = (0,server_release/* currentRelease */.BX)(server);
-    const name = chooseProjectName({ ...named, server: (0,look/* fact */.fK)(current?.facts, 'project') ?? projectIn(server) });
+    const name = chooseProjectName({
+        ...named,
+        server: (0,look/* fact */.fK)(current?.facts, 'project') ?? projectIn(server),
+        env: settings ? named.env : server.projectName,
+    });
     checkPlace(server, {
         ...{ name, isNamed: inputs.project !== undefined, directory },
         services: groups.flatMap((group) => group.services),
@@ -38161,9 +38103,9 @@ async function deploy(inputs, context, report) {
     (0,core/* info */.pq)(`${name} in ${directory} on ${inputs.host.address}: ${current?.version ?? 'nothing'} serves`);
     const profiles = (0,role/* chooseProfiles */.KR)(inputs.profiles, settings ? settings.get('COMPOSE_PROFILES') : server.profiles);
     const active = (0,role/* activeServices */.PO)(project, inputs.services, profiles).map((service) => service.name);
-    (0,errors/* checkAll */.K7)(() => (0,role/* checkProfiles */.rZ)(project, groups, inputs.services, profiles), () => (0,need/* checkNeeds */.Q1)(needs, active, { files: server.files, settings: settings ? [] : server.settings }, project));
+    (0,errors/* checkAll */.K7)(() => (0,role/* checkProfiles */.rZ)(project, groups, inputs.services, profiles), () => inputs.directory === undefined && (0,beside/* checkBeside */.j)(needs.beside, active, directory, project.folder), () => (0,need/* checkNeeds */.Q1)(needs, active, { files: server.files, settings: settings ? [] : server.settings }, project));
     // The images, by digest from here on.
-    const { logins, made } = await (0,commands_images/* obtainImages */.y)({ project, groups, naming }, inputs, context);
+    const { logins, made } = await (0,commands_images/* obtainImages */.y)({ project, groups: (0,group/* neededGroups */.K)(groups, active), naming }, inputs, context);
     report.images = Object.fromEntries(made.images);
     (0,look/* checkArchitecture */.kN)(server, made.django.facts.architecture);
     await checkRoom(connection, assets.transaction.toString(), server, await measureImages(made.images.values(), run));
@@ -38246,6 +38188,7 @@ function releaseFiles(release, facts) {
     return [
         { path: 'release/compose.yaml', content: release.compose, mode: 0o600 },
         { path: 'release/mounts.yaml', content: release.mounts, mode: 0o600 },
+        ...(release.run === undefined ? [] : [{ path: 'release/run.yaml', content: release.run, mode: 0o600 }]),
         ...(0,stage/* writeFacts */.Rz)('release', facts),
         ...release.envFiles.map((file) => ({ ...file, path: `release/${file.path}` })),
         ...release.files,
@@ -38272,6 +38215,7 @@ function deploy_releaseFacts(release, made, inputs, { runner }, name) {
         once: roles.once,
         jobs: roles.jobs,
         backing: roles.backing,
+        alone: roles.alone,
         others: roles.others,
         fronts: roles.fronts.map(({ service, port }) => `${service} ${port}`),
         env: [release.env],
@@ -38973,6 +38917,48 @@ function durations(journal) {
 
 /***/ }),
 
+/***/ 3409:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   X: () => (/* binding */ mountsBeside),
+/* harmony export */   j: () => (/* binding */ checkBeside)
+/* harmony export */ });
+/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6760);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(2409);
+/* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6526);
+/* harmony import */ var _mount_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(6874);
+/* harmony import */ var _variable_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(9627);
+
+
+
+
+
+/** What a pinned model mounts from there: nothing of it is shipped. */
+function mountsBeside({ services }) {
+    return Object.entries((0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(services)).flatMap(([service, values]) => (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .listOf */ .c3)((0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(values)['volumes']).flatMap((entry) => {
+        const mount = (0,_mount_js__WEBPACK_IMPORTED_MODULE_3__/* .readMount */ .Ob)(entry);
+        const path = mount?.kind === 'bind' ? node_path__WEBPACK_IMPORTED_MODULE_0__.posix.normalize((0,_variable_js__WEBPACK_IMPORTED_MODULE_4__/* .knownPath */ .ry)(mount.source ?? '')?.path ?? '') : '';
+        return path.startsWith('..') ? [{ service, path }] : [];
+    }));
+}
+/** Stops when data would lie in the folder of all projects, where another one may have the same. */
+function checkBeside(all, active, directory, folder) {
+    const mounts = all.filter(({ service }) => active.includes(service));
+    if (mounts.length === 0)
+        return;
+    const below = node_path__WEBPACK_IMPORTED_MODULE_0__.posix.join(directory, folder === '.' ? 'compose' : folder);
+    throw new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('input-invalid', {
+        what: 'The Compose file mounts folders that would lie beside the directory of this project on the server',
+        seen: mounts.map(({ service, path }) => `${service}: ${path} would be ${node_path__WEBPACK_IMPORTED_MODULE_0__.posix.join(directory, path)}`).join('\n'),
+        why: 'the directory stands for the folder of the Compose file, and above it are other projects',
+        fix: `put it one level deeper, for this step and for the other actions: directory: ${below}`,
+    });
+}
+
+
+/***/ }),
+
 /***/ 6526:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
@@ -39260,6 +39246,95 @@ function checkEnvFile({ path, content }, known) {
 
 /***/ }),
 
+/***/ 7492:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   J: () => (/* binding */ groupBuilds),
+/* harmony export */   K: () => (/* binding */ neededGroups)
+/* harmony export */ });
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(2409);
+/* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6526);
+
+
+/** The images that the project builds: an identical build section, or the `image:` of a built service, joins services. */
+function groupBuilds(project) {
+    const groups = [];
+    const built = [...project.services.values()].filter((service) => service.build);
+    const images = new Set(built.map((service) => service.image).filter((image) => image !== undefined));
+    for (const service of project.services.values()) {
+        const byImage = service.image !== undefined && images.has(service.image);
+        if (!service.build && !byImage)
+            continue;
+        const keys = [
+            ...(service.build ? [`build ${definition(service.build)}`] : []),
+            ...(byImage ? [`image ${service.image}`] : []),
+        ];
+        const joined = groups.filter((group) => keys.some((key) => group.keys.has(key)));
+        const [first, ...others] = joined.length > 0 ? joined : [{ services: [], keys: new Set() }];
+        if (!first)
+            continue;
+        if (joined.length === 0)
+            groups.push(first);
+        for (const other of others) {
+            groups.splice(groups.indexOf(other), 1);
+            first.services.push(...other.services);
+            for (const key of other.keys)
+                first.keys.add(key);
+        }
+        first.services.push(service);
+        for (const key of keys)
+            first.keys.add(key);
+    }
+    return groups.map(({ services }) => toGroup(services)).sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+/** The groups of the services, and those from which their builds take something; no other has to be built. */
+function neededGroups(groups, services) {
+    const needed = new Set();
+    const add = (name) => {
+        const group = groups.find((each) => each.services.includes(name));
+        if (!group || needed.has(group))
+            return;
+        needed.add(group);
+        const contexts = [...(0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .pairsOf */ .fq)(group.build['additional_contexts']).values()];
+        contexts.flatMap((context) => /^service:(.+)$/.exec(context ?? '')?.[1] ?? []).forEach(add);
+    };
+    services.forEach(add);
+    return groups.filter((group) => needed.has(group));
+}
+function definition(build) {
+    const context = build['context'];
+    const plain = typeof context === 'string' ? context.replace(/^\.\/(?=.)/, '').replace(/(.)\/+$/, '$1') : context;
+    const dockerfile = build['dockerfile'] ?? 'Dockerfile';
+    return (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .canonical */ .$N)({ ...build, context: plain, dockerfile });
+}
+function toGroup(services) {
+    const sorted = services.toSorted((a, b) => (a.name < b.name ? -1 : 1));
+    const built = sorted.filter((service) => service.build);
+    const primary = built.find((service) => service.ports.length > 0) ?? built[0];
+    const [build, other] = new Map(built.map(({ build = {} }) => [definition(build), build])).values();
+    if (!primary || !build)
+        throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('internal', { what: 'A build group without a build' });
+    if (other) {
+        const names = built.map(({ name }) => name).join(', ');
+        throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('compose-invalid', {
+            what: `The services ${names} build different images of one name`,
+            seen: built.find(({ image }) => image !== undefined)?.image,
+            why: 'the image that is built last would replace the other',
+            fix: `give each its own image:, or make their build: sections the same`,
+        });
+    }
+    return {
+        name: primary.name,
+        services: sorted.map(({ name }) => name),
+        build,
+        image: primary.image ?? sorted.find(({ image }) => image !== undefined)?.image,
+    };
+}
+
+
+/***/ }),
+
 /***/ 6874:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
@@ -39340,48 +39415,51 @@ function onlyMounts(model) {
 /* harmony export */   gQ: () => (/* binding */ askable)
 /* harmony export */ });
 /* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(2409);
-/* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6526);
-/* harmony import */ var _env_file_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(7643);
-/* harmony import */ var _pin_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(7064);
-/* harmony import */ var _variable_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(9627);
+/* harmony import */ var _beside_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(3409);
+/* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6526);
+/* harmony import */ var _env_file_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(7643);
+/* harmony import */ var _pin_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(7064);
+/* harmony import */ var _variable_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(9627);
+
 
 
 
 
 
 /** Compose has a value for these by itself. */
-const GIVEN = ['PATH', 'HOME', 'COMPOSE_PROJECT_NAME', 'DOCKER_HOST', 'DOCKER_CONTEXT', 'XDG_RUNTIME_DIR'];
+const GIVEN = ['PATH', 'HOME', 'PWD', 'COMPOSE_PROJECT_NAME', 'DOCKER_HOST', 'DOCKER_CONTEXT', 'XDG_RUNTIME_DIR'];
 /** Finds what the server must have, before anything is built. */
 function findNeeds({ project, groups, repository, shipped }) {
     const images = new Map(groups.flatMap(({ services }) => services).map((name) => [name, 'built']));
     const envPaths = shipped.map(({ path }) => path);
-    const { model, required } = (0,_pin_js__WEBPACK_IMPORTED_MODULE_3__/* .pin */ .y)({ project, name: 'any', release: 'any', images, repository, envPaths, profiles: [] });
+    const { model, required } = (0,_pin_js__WEBPACK_IMPORTED_MODULE_4__/* .pin */ .y)({ project, name: 'any', release: 'any', images, repository, envPaths, profiles: [] });
     const settings = shipped.find(({ path }) => path === '.env');
-    const own = settings ? [...(0,_env_file_js__WEBPACK_IMPORTED_MODULE_2__/* .readEnvFile */ .S)(settings.content).values.keys()] : [];
-    const missing = textsIn(model).flatMap((text) => (0,_variable_js__WEBPACK_IMPORTED_MODULE_4__/* .missingIn */ .EH)(text, (name) => [...GIVEN, ...own].includes(name)));
+    const own = settings ? [...(0,_env_file_js__WEBPACK_IMPORTED_MODULE_3__/* .readEnvFile */ .S)(settings.content).values.keys()] : [];
+    const missing = textsIn(model).flatMap((text) => (0,_variable_js__WEBPACK_IMPORTED_MODULE_5__/* .missingIn */ .EH)(text, (name) => [...GIVEN, ...own].includes(name)));
     return {
-        envFiles: required,
+        files: required,
         variables: [...new Set(missing)].sort(),
+        beside: (0,_beside_js__WEBPACK_IMPORTED_MODULE_1__/* .mountsBeside */ .X)(model),
     };
 }
-/** The env files that the server can be asked about; others are only missed when the plan is made. */
-function askable({ envFiles }) {
-    const all = [...new Set([...envFiles.values()].flat())];
+/** The files that the server can be asked about; others are only missed when the plan is made. */
+function askable({ files }) {
+    const all = [...new Set([...files.values()].flat())];
     return all.filter((path) => /^[A-Za-z0-9_.\/][A-Za-z0-9_.@+\/-]*$/.test(path));
 }
 /** Stops when the server does not have what the active services need. */
 function checkNeeds(needs, active, has, { files }) {
     const annotation = { file: files[0] ?? '' };
-    const wanted = active.flatMap((service) => needs.envFiles.get(service) ?? []);
+    const wanted = active.flatMap((service) => needs.files.get(service) ?? []);
     const absent = askable(needs).filter((path) => wanted.includes(path) && !has.files.includes(path));
     const unset = needs.variables.filter((name) => !has.settings.includes(name));
     (0,_errors_js__WEBPACK_IMPORTED_MODULE_0__/* .checkAll */ .K7)(() => {
         if (absent.length === 0)
             return;
         throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('env-file-missing', {
-            what: 'The Compose file names env files that are neither shipped nor on the server',
+            what: 'The Compose file names files that are neither shipped nor on the server',
             seen: absent.join('\n'),
-            fix: 'put them there on the server (the paths are relative to the directory), or ship them with `env-file` (.env) and `env-files`',
+            fix: 'put them there on the server (the paths are relative to the directory); env files can be shipped as well, with `env-file` (.env) and `env-files`',
             annotation,
         });
     }, () => {
@@ -39401,7 +39479,7 @@ function textsIn(value) {
         return [value];
     if (Array.isArray(value))
         return value.flatMap(textsIn);
-    return (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .isValues */ .vs)(value) ? Object.values(value).flatMap(textsIn) : [];
+    return (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .isValues */ .vs)(value) ? Object.values(value).flatMap(textsIn) : [];
 }
 
 
@@ -39450,7 +39528,7 @@ function pin(pins) {
     };
     const services = Object.entries((0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(project.model['services'])).map(([name, values]) => {
         const envFiles = pinEnvFiles((0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(values), pins, move);
-        required.set(name, envFiles.required);
+        required.set(name, [...envFiles.required, ...unshipped((0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(values), pins, move)]);
         return [name, pinService(name, (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(values), pins, envFiles.entries, move)];
     });
     const kept = Object.entries(project.model).filter(([key]) => !key.startsWith('x-') && key !== 'version');
@@ -39463,11 +39541,13 @@ function pin(pins) {
     };
     return { model, files: [...files.values()], required, notes: [...notes] };
 }
+/** A service that no active profile starts is not built, but Compose wants each to have an image. */
+const NOT_BUILT = 'deploy-django/not-built';
 function pinService(name, values, { images, profiles }, envFiles, move) {
-    const { build: _, develop: __, ...rest } = values;
-    const image = images.get(name);
+    const { build, develop: _, ...rest } = values;
+    const image = images.get(name) ?? (build === undefined ? undefined : NOT_BUILT);
     // The digest is all there is to pull, and the server's login lives for one pull only.
-    const { pull_policy: ___, ...unpulled } = rest;
+    const { pull_policy: __, ...unpulled } = rest;
     return {
         ...(image === undefined ? rest : { ...unpulled, image }),
         ...((0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .textsOf */ .CB)(values['profiles']).some((profile) => ['*', profile].some((one) => profiles.includes(one)))
@@ -39515,9 +39595,22 @@ function pinEnvFiles(values, pins, move) {
     });
     return { entries, required };
 }
+/** Files of secrets and configs that are not in the repository: for a missing one Docker would make a folder. */
+function unshipped(values, { project }, move) {
+    return ['configs', 'secrets'].flatMap((kind) => sourcesOf(values, kind).flatMap((source) => {
+        const file = (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .textOf */ .b6)((0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)((0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(project.model[kind])[source])['file']);
+        if (file === undefined || (0,_variable_js__WEBPACK_IMPORTED_MODULE_4__/* .hasVariable */ .$u)(file) || move(file) !== file)
+            return [];
+        (0,_shipment_js__WEBPACK_IMPORTED_MODULE_3__/* .checkPath */ .Cg)(file.replace(/^\//, ''));
+        return [node_path__WEBPACK_IMPORTED_MODULE_0__.posix.normalize(file)];
+    }));
+}
+function sourcesOf(values, kind) {
+    return (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .listOf */ .c3)(values[kind]).flatMap((entry) => (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .textOf */ .b6)((0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .isValues */ .vs)(entry) ? entry['source'] : entry) ?? []);
+}
 /** Those that a service uses: what only a build needs must not be asked for on the server. */
 function pinDefinitions(kind, project, move) {
-    const used = new Set([...project.services.values()].flatMap(({ values }) => (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .listOf */ .c3)(values[kind]).map((entry) => ((0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .isValues */ .vs)(entry) ? (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .textOf */ .b6)(entry['source']) : (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .textOf */ .b6)(entry)))));
+    const used = new Set([...project.services.values()].flatMap(({ values }) => sourcesOf(values, kind)));
     const all = Object.entries((0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(project.model[kind])).filter(([name]) => used.has(name));
     const pinned = all.map(([name, definition]) => {
         const file = (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .isValues */ .vs)(definition) ? (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .textOf */ .b6)(definition['file']) : undefined;
@@ -39544,20 +39637,51 @@ function isData({ readOnly, target }, path, repository) {
 
 /***/ }),
 
-/***/ 8362:
+/***/ 4159:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   C: () => (/* binding */ shippedEnvFiles),
-/* harmony export */   c: () => (/* binding */ makeRelease)
-/* harmony export */ });
-/* harmony import */ var node_crypto__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(7598);
-/* harmony import */ var yaml__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(3645);
-/* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6526);
-/* harmony import */ var _drift_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(5132);
-/* harmony import */ var _mount_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(6874);
-/* harmony import */ var _pin_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(7064);
-/* harmony import */ var _shipment_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(4249);
+
+// EXPORTS
+__nccwpck_require__.d(__webpack_exports__, {
+  c: () => (/* binding */ makeRelease),
+  C: () => (/* binding */ shippedEnvFiles)
+});
+
+// EXTERNAL MODULE: external "node:crypto"
+var external_node_crypto_ = __nccwpck_require__(7598);
+// EXTERNAL MODULE: ../../main/node_modules/yaml/dist/index.js
+var dist = __nccwpck_require__(3645);
+// EXTERNAL MODULE: ./lib/compose/document.js
+var compose_document = __nccwpck_require__(6526);
+;// CONCATENATED MODULE: ./lib/compose/address.js
+
+const ADDRESSES = ['ipv4_address', 'ipv6_address', 'link_local_ips', 'mac_address'];
+/**
+ * The model for containers that run beside those of the release, such as the one that migrates: no two can have one address.
+ * Undefined when no service has an address of its own.
+ */
+function withoutAddresses(model) {
+    const services = mapValues((0,compose_document/* valuesOf */.sm)(model['services']), (service) => {
+        const { networks, ...rest } = without(service);
+        return (0,compose_document/* isValues */.vs)(networks) ? { ...rest, networks: mapValues(networks, without) } : without(service);
+    });
+    return (0,compose_document/* canonical */.$N)(services) === (0,compose_document/* canonical */.$N)(model['services']) ? undefined : { ...model, services };
+}
+const without = (values) => Object.fromEntries(Object.entries(values).filter(([key]) => !ADDRESSES.includes(key)));
+function mapValues(values, change) {
+    return Object.fromEntries(Object.entries(values).map(([key, inner]) => [key, (0,compose_document/* isValues */.vs)(inner) ? change(inner) : inner]));
+}
+
+// EXTERNAL MODULE: ./lib/compose/drift.js
+var drift = __nccwpck_require__(5132);
+// EXTERNAL MODULE: ./lib/compose/mount.js
+var mount = __nccwpck_require__(6874);
+// EXTERNAL MODULE: ./lib/compose/pin.js
+var pin = __nccwpck_require__(7064);
+// EXTERNAL MODULE: ./lib/compose/shipment.js
+var shipment = __nccwpck_require__(4249);
+;// CONCATENATED MODULE: ./lib/compose/release.js
+
 
 
 
@@ -39570,7 +39694,7 @@ function makeRelease(facts) {
     const { project, name, id, roles, images, repository } = facts;
     const shipped = shippedEnvFiles(facts);
     const envPaths = shipped.map(({ path }) => path);
-    const pinned = (0,_pin_js__WEBPACK_IMPORTED_MODULE_5__/* .pin */ .y)({
+    const pinned = (0,pin/* pin */.y)({
         project,
         name,
         release: id,
@@ -39582,30 +39706,38 @@ function makeRelease(facts) {
     const { files, required, notes } = pinned;
     const taking = [...roles.backing, ...facts.update];
     const keeping = roles.data.filter((service) => !taking.includes(service));
-    const drifts = (0,_drift_js__WEBPACK_IMPORTED_MODULE_3__/* .findDrifts */ .Q0)(facts.before, pinned.model, keeping);
-    const model = (0,_drift_js__WEBPACK_IMPORTED_MODULE_3__/* .keepDefinitions */ .gE)(facts.before, pinned.model, drifts);
-    const compose = (0,yaml__WEBPACK_IMPORTED_MODULE_1__/* .stringify */ .As)(model, { sortMapEntries: true, lineWidth: 0, aliasDuplicateObjects: false, version: '1.1' });
+    const drifts = (0,drift/* findDrifts */.Q0)(facts.before, pinned.model, keeping);
+    const model = (0,drift/* keepDefinitions */.gE)(facts.before, pinned.model, drifts);
+    // Labels name the commit, so each release has an image of its own: that alone is no change that anybody made.
+    const isRebuilt = ({ service, keys }) => images.has(service) && keys.every((key) => key === 'image');
+    const write = (values) => (0,dist/* stringify */.As)(values, { sortMapEntries: true, lineWidth: 0, aliasDuplicateObjects: false, version: '1.1' });
+    const compose = write(model);
+    const beside = withoutAddresses(model);
     const active = [...roles.replaced.map(({ service }) => service), ...roles.data, ...roles.others];
     return {
         compose,
-        mounts: (0,yaml__WEBPACK_IMPORTED_MODULE_1__/* .stringify */ .As)((0,_mount_js__WEBPACK_IMPORTED_MODULE_4__/* .onlyMounts */ .Ju)(pinned.model), { aliasDuplicateObjects: false, version: '1.1' }),
+        run: beside && write(beside),
+        mounts: (0,dist/* stringify */.As)((0,mount/* onlyMounts */.Ju)(pinned.model), { aliasDuplicateObjects: false, version: '1.1' }),
         roles,
         images,
         env: envPaths.includes('.env') ? 'shipped' : 'server',
         requiredEnvFiles: [...new Set(active.flatMap((service) => required.get(service) ?? []))].sort(),
         files,
         envFiles: shipped.map(({ path, content }) => ({ path: `env/${path}`, content: Buffer.from(content), mode: 0o600 })),
-        fingerprint: (0,node_crypto__WEBPACK_IMPORTED_MODULE_0__.createHash)('sha256')
+        fingerprint: (0,external_node_crypto_.createHash)('sha256')
             .update(compose.replaceAll(`.deploy/releases/${id}/`, '.deploy/releases/-/'))
-            .update((0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .canonical */ .$N)(shipped))
+            .update((0,compose_document/* canonical */.$N)(shipped))
             .digest('hex'),
         notes: [
             ...notes,
             ...envPaths
                 .filter((path) => path !== '.env' && !compose.includes(`/env/${path}`))
                 .map((path) => `no service names the env file ${path}`),
+            ...drifts
+                .filter(isRebuilt)
+                .map(({ service }) => `${service} keeps the image that it runs, because it may hold data; for the new one: update-services: ${service}`),
         ],
-        drifts,
+        drifts: drifts.filter((drift) => !isRebuilt(drift)),
     };
 }
 /** `env-file` is another way to write `.env` in `env-files`, and wins over it. */
@@ -39617,7 +39749,7 @@ function shippedEnvFiles({ envFile, envFiles }) {
         .map(([path, content]) => ({ path, content }))
         .sort((a, b) => (a.path < b.path ? -1 : 1))
         .map((file) => {
-        (0,_shipment_js__WEBPACK_IMPORTED_MODULE_6__/* .checkPath */ .Cg)(file.path);
+        (0,shipment/* checkPath */.Cg)(file.path);
         return file;
     });
 }
@@ -39660,6 +39792,7 @@ function assignRoles({ project, groups, django, services, profiles }) {
             .sort((a, b) => a.level - b.level || (a.service < b.service ? -1 : 1)),
         data: kept.filter((name) => !isFront(name)),
         backing: kept.filter((name) => !isFront(name) && !oneShots.includes(name) && !keepsData(project, name)),
+        alone: kept.filter((name) => !isFront(name) && !active.some(({ dependsOn }) => dependsOn.some(({ service }) => service === name))),
         others: kept.filter(isFront),
         once: oneShots.filter((name) => !built.has(name)),
         jobs,
@@ -39890,11 +40023,13 @@ function ship(repository, path) {
         checkPath(member);
         return { path: member, content: repository.read(member), mode: repository.files.get(member) ? 0o755 : 0o644 };
     });
-    const hash = (0,node_crypto__WEBPACK_IMPORTED_MODULE_0__.createHash)('sha256');
+    const name = path === '.' ? 'repository' : node_path__WEBPACK_IMPORTED_MODULE_1__.posix.basename(path);
+    // The server keeps one thing under an address: without the name it would take a renamed file for one that it has.
+    const hash = (0,node_crypto__WEBPACK_IMPORTED_MODULE_0__.createHash)('sha256').update(`${name}\0`);
     for (const file of files) {
         hash.update(`${node_path__WEBPACK_IMPORTED_MODULE_1__.posix.relative(path, file.path)}\0${file.mode}\0${file.content.length}\0`).update(file.content);
     }
-    const address = `files/${hash.digest('hex')}/${path === '.' ? 'repository' : node_path__WEBPACK_IMPORTED_MODULE_1__.posix.basename(path)}`;
+    const address = `files/${hash.digest('hex')}/${name}`;
     return {
         path: address,
         files: files.map((file) => ({ ...file, path: node_path__WEBPACK_IMPORTED_MODULE_1__.posix.join(address, node_path__WEBPACK_IMPORTED_MODULE_1__.posix.relative(path, file.path)) })),
@@ -40040,8 +40175,12 @@ function parse(body) {
     const [, name, operator = '', operand = ''] = /^([A-Za-z_][A-Za-z0-9_]*)(?:(:?[-?+])([\s\S]*))?$/.exec(body) ?? [];
     return name === undefined ? undefined : { name, operator, operand };
 }
-/** A path that the repository can know: plain, or the default of one variable; `rebuild` puts another one in its place. */
-function knownPath(text) {
+/**
+ * A path that the repository can know: plain, below `${PWD}`, or the default of one variable; `rebuild` puts another one in
+ * its place. PWD is the folder of the Compose file, where people start it.
+ */
+function knownPath(written) {
+    const text = written.replace(/^\$(PWD|\{PWD\})(?=\/|$)/, '.');
     if (!hasVariable(text))
         return { path: text.replaceAll('$$', '$'), rebuild: (path) => path };
     if (!text.startsWith('${') || endOf(text, 0) !== text.length)
@@ -40390,7 +40529,7 @@ const codes = {
     'database-changed': 'the settings lead to another database, or to an empty one',
     'adoption-failed': 'the stack that runs cannot be kept as a release',
     'variable-missing': 'the Compose file uses a variable that is set nowhere',
-    'env-file-missing': 'the Compose file names an env file that is neither shipped nor on the server',
+    'env-file-missing': 'the Compose file names an env file, or that of a secret, that is neither shipped nor on the server',
     'database-not-up': 'the database does not answer yet',
     'database-refused': 'the database refuses the connection',
     'database-not-kept': 'the database is a file inside the container',
@@ -41244,16 +41383,32 @@ function chooseLogins(groups, naming, given) {
         ? [{ registry: 'ghcr.io', username: actor, password: token }]
         : [];
 }
-/** Stops when there is nothing to build: a release is made of this commit, and a ready image does not say of which it is. */
+/**
+ * Stops when a service has no image, and when there is nothing to build: a release is made of this commit, and a ready
+ * image does not say of which it is.
+ */
 function checkBuilds(project, groups) {
+    const services = [...project.services.values()];
+    const [file = ''] = project.files;
+    // One behind a profile may be a template for others.
+    const isBare = ({ image, build, values, profiles }) => !image && !build && !values['provider'] && profiles.length === 0;
+    const bare = services.find(isBare);
+    if (bare) {
+        throw new errors/* DeployError */.sH('compose-invalid', {
+            what: `Service ${bare.name} has neither an image nor a build section`,
+            why: `${project.files.join(' and ')} may be meant to lie over another file, as in docker compose -f docker-compose.yml -f ${file}`,
+            fix: `name all of them, in that order: compose-files: docker-compose.yml ${file}`,
+            annotation: { file },
+        });
+    }
     if (groups.length > 0)
         return;
     throw new errors/* DeployError */.sH('compose-invalid', {
         what: 'No service of the Compose file has a build section',
-        seen: [...project.services.values()].map(({ name, image }) => `${name}: image: ${image}`).join('\n'),
+        seen: services.map(({ name, image }) => `${name}: image: ${image}`).join('\n'),
         why: 'only images that are built here, from this commit, are deployed; those of a registry are left as they are',
         fix: 'add `build: .` to the service of the Django app, or name the file that has it with compose-files',
-        annotation: { file: project.files[0] ?? '' },
+        annotation: { file },
     });
 }
 
@@ -41907,7 +42062,7 @@ const releasing = {
             parse: lib_values/* optional */.lq(lib_values/* parseDirectory */.Bp),
         }),
         profiles: input({
-            description: 'Compose profiles that are active',
+            description: 'Compose profiles that are active; what belongs to no active one is not built',
             otherwise: '`COMPOSE_PROFILES` of the env file',
             parse: lib_values/* wordsOf */.Z9(lib_values/* parseProfile */.jZ),
         }),
@@ -43234,8 +43389,8 @@ const explanations = {
     },
     34: {
         code: 'env-file-missing',
-        what: 'The Compose file names an env file that is neither shipped nor on the server',
-        fix: 'put it into the directory on the server, or ship it with `env-files`',
+        what: 'The Compose file names a file that is neither shipped nor on the server',
+        fix: 'put it into the directory on the server; an env file can be shipped with `env-files` as well',
     },
     35: {
         code: 'compose-invalid',
@@ -43279,7 +43434,11 @@ const explanations = {
         what: 'The job was cancelled, so the deployment turned back at its next safe point',
         fix: 'run the job again to deploy',
     },
-    43: { code: 'database-not-up', what: 'A data service did not become healthy', fix: 'see its last lines above' },
+    43: {
+        code: 'database-not-up',
+        what: 'A data service did not become healthy',
+        fix: 'see its last lines above; a service that ends by itself belongs behind a profile',
+    },
     44: {
         code: 'migration-failed',
         what: "The migration's container disappeared, its result is unknown",
@@ -43802,7 +43961,8 @@ function parseLook(text) {
         projects: all('project'),
         files: all('file'),
         settings: all('setting'),
-        profiles: one('profiles'),
+        profiles: one('COMPOSE_PROFILES'),
+        projectName: one('COMPOSE_PROJECT_NAME'),
         format: toNumber(one('format')),
         current: one('current'),
         whole: one('whole') === 'yes',

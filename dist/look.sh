@@ -45,10 +45,12 @@ look_files() { # DIRECTORY [FILE…]: which of them are here; before the first d
   done
 }
 
-look_settings() { # which names .env sets; of its values only the profiles
+look_settings() { # which names .env sets; of its values only profiles and the project's name
   if [ ! -r .env ]; then return; fi
   sed -n 's/^[[:space:]]*\(export[[:space:]]\{1,\}\)\{0,1\}\([A-Za-z_][A-Za-z0-9_]*\)[[:space:]]*[=:].*/setting \2/p' .env
-  sed -n "s/^[[:space:]]*COMPOSE_PROFILES=[\"']\{0,1\}\([A-Za-z0-9_.,*-]*\).*/profiles \1/p" .env | tail -n 1
+  for name in COMPOSE_PROFILES COMPOSE_PROJECT_NAME; do
+    sed -n "s/^[[:space:]]*\(export[[:space:]]\{1,\}\)\{0,1\}${name}[[:space:]]*[=:][[:space:]]*[\"']\{0,1\}\([A-Za-z0-9_.,*-]*\).*/$name \2/p" .env | tail -n 1
+  done
 }
 
 # What Docker could free, a line a kind; volumes are data, not room.

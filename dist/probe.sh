@@ -28,7 +28,10 @@ run_probe() { # RELEASE VERB COMPOSE-RUN-OPTIONS…: inside Django, in a one-off
     if [ -n "$skipped" ]; then set -- "$@" "$word"; fi
     skipped=yes
   done <"$manage"
-  compose "$image_of" run --no-deps -T "$@" shell -v 0 -c "$(probe_word)"
+  # Where a service has an address of its own, containers beside it need another model.
+  model=compose.yaml
+  if [ -f ".deploy/releases/$image_of/run.yaml" ]; then model=run.yaml; fi
+  compose_with "$model" "$image_of" run --no-deps -T "$@" shell -v 0 -c "$(probe_word)"
 }
 
 # Whether the database has to outlive the containers; with `migrate: none` it is none of our business.

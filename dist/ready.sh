@@ -13,11 +13,12 @@ step_fence() {
   check_settings "$target"
 }
 
+# In order: one may need another to be well. Compose would start those again that run only once.
 step_data() {
   survey
-  starting=$(absent "$target" data)
-  if [ -z "$starting" ]; then return; fi
-  on "$starting" compose "$target" up -d --no-deps --no-recreate
-  survey
-  until_healthy "$(ids_of "$starting")"
+  for starting in $(absent "$target" data); do
+    compose "$target" up -d --no-deps --no-recreate "$starting"
+    survey
+    until_healthy "$(ids_of "$starting")"
+  done
 }

@@ -93,7 +93,7 @@ const releasing = {
       parse: value.optional(value.parseDirectory),
     }),
     profiles: input({
-      description: 'Compose profiles that are active',
+      description: 'Compose profiles that are active; what belongs to no active one is not built',
       otherwise: '`COMPOSE_PROFILES` of the env file',
       parse: value.wordsOf(value.parseProfile),
     }),
