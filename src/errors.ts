@@ -23,6 +23,7 @@ export const codes = {
   'server-compose-old': 'Docker Compose on the server is too old',
   'server-architecture': 'the image was built for another processor architecture',
   'server-disk': 'the server has too little free disk space',
+  'server-directory': 'the folder of the project on the server cannot be used by this user',
   'server-format': 'a newer version of this action has deployed to this directory',
   'project-elsewhere': 'the project seems to run on the server already, under another name or in another folder',
   'mount-changed': 'what a container has mounted now would come from elsewhere or from nowhere',
@@ -52,6 +53,7 @@ export const codes = {
   'rollback-unfit': 'the old code cannot live with the database as it is now',
   'rollback-unknown-version': 'the version to go back to is not on the server',
   'rollback-none': 'there is no earlier release to go back to',
+  'port-taken': 'a port that the release publishes is in use on the server',
   'transaction-failed': 'a step of the deployment failed on the server',
   'transaction-died': 'the deployment on the server ended without a result',
   aborted: 'the job was cancelled',
@@ -153,7 +155,7 @@ export function explain(error: unknown): string {
     return [`${error.problems.length} things need a change:`, ...error.problems.map(explain)].join('\n')
   }
   if (error instanceof DeployError) {
-    return [`${error.what} [${error.code}]`, ...details(error), ...causes(error.cause)].join('\n')
+    return [`${error.what} [${error.code}]`, ...details(error), ...causes(error.cause, error.seen)].join('\n')
   }
   const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
   return [
@@ -172,9 +174,11 @@ function details(error: DeployError): string[] {
   return lines
 }
 
-function causes(cause: unknown): string[] {
+/** What was seen may well be the text of the cause. */
+function causes(cause: unknown, seen?: string): string[] {
   if (cause === undefined || cause === null) return []
   if (cause instanceof DeployError) return [field('cause', `${cause.what} [${cause.code}]`), ...causes(cause.cause)]
+  if (cause instanceof Error && cause.message === seen) return causes(cause.cause)
   if (cause instanceof Error) return [field('cause', cause.message), ...causes(cause.cause)]
   return [field('cause', String(cause))]
 }

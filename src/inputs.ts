@@ -182,7 +182,7 @@ function missing(name: string, row: Input<unknown>): DeployError {
 function invalid(name: string, row: Input<unknown>, text: string, error: Unusable): DeployError {
   return new DeployError('input-invalid', {
     what: `Input ${name} cannot be used: ${error.why}`,
-    seen: row.secret ? undefined : text,
+    seen: row.secret || text === '' ? undefined : text,
     fix: error.fix,
   })
 }

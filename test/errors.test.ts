@@ -37,6 +37,12 @@ describe('explain', () => {
     ])
   })
 
+  test('says a cause only once', () => {
+    const cause = new Error('line 3 is odd', { cause: new Error('nobody knows') })
+    const text = explain(new DeployError('compose-invalid', { what: 'It failed', seen: 'line 3 is odd', cause }))
+    expect(text).toBe('It failed [compose-invalid]\n  seen:  line 3 is odd\n  cause: nobody knows')
+  })
+
   test('lists all problems of the inputs', () => {
     const error = new Problems([
       new DeployError('input-missing', { what: 'Input host is empty', fix: 'set host' }),

@@ -29,7 +29,7 @@ export type Checkout = {
 }
 
 /** The inputs that are about the checkout. */
-export type CheckoutInputs = Partial<Pick<DeployInputs, 'images'>> &
+export type CheckoutInputs = Partial<Pick<DeployInputs, 'images' | 'updateServices' | 'scale' | 'profiles'>> &
   Pick<DeployInputs, 'composeFiles' | 'services' | 'image' | 'set' | 'files' | 'envFile' | 'envFiles'>
 
 /** Reads the checkout, and stops for all that is wrong in it at once: the server need not be asked for that. */
@@ -53,7 +53,7 @@ export async function readCheckout(inputs: CheckoutInputs, context: Context): Pr
   }
   checkAll(
     () => checkBuilds(project, groups),
-    () => checkServices(project, inputs.services),
+    () => checkServices(project, inputs),
     () => checkImageNames(groups, naming),
     () => checkOverrides(inputs.set, groups),
     () => inputs.images && matchImages(groups, inputs.images, naming),

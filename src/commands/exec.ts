@@ -3,9 +3,9 @@ import { randomUUID } from 'node:crypto'
 import type { ExecInputs } from '../contract.ts'
 import { DeployError } from '../errors.ts'
 import { show } from '../report/log.ts'
-import { connect } from '../server/connection.ts'
+import { connect, type Connection } from '../server/connection.ts'
 import { explainStage } from '../server/failure.ts'
-import { requireProject } from '../server/find.ts'
+import { nothingDeployed, requireProject } from '../server/find.ts'
 import { checkServer } from '../server/look.ts'
 import { currentRelease } from '../server/release.ts'
 import { incoming, send } from '../server/stage.ts'
@@ -29,15 +29,16 @@ export async function exec(inputs: ExecInputs, context: Context): Promise<void> 
   ]
   await send(run, connection, place, files, folder)
   info(`In ${inputs.service ?? 'the service that runs Django'} of ${release.version}:`)
-  const words = ['sh', `${place}/transaction.sh`, 'run', directory, id]
+  const words = [directory, id, ...(inputs.service === undefined ? [] : [inputs.service])]
   const done = await connection
-    .reach([...words, ...(inputs.service === undefined ? [] : [inputs.service])], {
+    .reach(['sh', `${place}/transaction.sh`, 'run', ...words], {
       onLine: (line, stream) => {
         if (stream === 'stdout') show(line)
       },
     })
-    .catch((cause: unknown) => {
-      throw signal.aborted ? cancelled(cause) : cause
+    .catch(async (cause: unknown) => {
+      if (!signal.aborted) throw cause
+      throw cancelled(await askToQuit(connection, assets.transaction.toString(), words), cause)
     })
   const code = done.code === 0 ? exitCodeIn(done.stderr) : undefined
   if (code === undefined) throw explainStage(done)
@@ -59,10 +60,21 @@ export function exitCodeIn(stderr: string): number | undefined {
   return code === undefined ? undefined : Number(code)
 }
 
-function cancelled(cause: unknown): DeployError {
+/** After the job was cancelled, so the signal of the connection must not stop it. False when it could not be done. */
+async function askToQuit(connection: Connection, script: string, words: readonly string[]): Promise<boolean> {
+  const options = { stdin: script, signal: undefined, timeoutMs: 5_000 }
+  return await connection.call(['sh', '-s', 'quit', ...words], options).then(
+    (finished) => finished.code === 0,
+    () => false,
+  )
+}
+
+function cancelled(asked: boolean, cause: unknown): DeployError {
   return new DeployError('aborted', {
     what: 'The job was cancelled while the command ran',
-    why: 'nobody ends it: it goes on in its container, and nobody sees what it prints',
+    why: asked
+      ? 'its processes in the container were asked to end (SIGTERM)'
+      : 'they could not be asked to end: it goes on in its container, and nobody sees what it prints',
     cause,
   })
 }
@@ -80,12 +92,4 @@ const EXIT_CODES: Readonly<Record<number, string>> = {
   126: 'a program in the container may not be started',
   127: 'a program is not in the container; there has to be at least `sh`',
   137: 'it was killed: the memory ran out, or the container was replaced by a deployment meanwhile',
-}
-
-function nothingDeployed(directory: string): DeployError {
-  return new DeployError('nothing-deployed', {
-    what: `Nothing was deployed to ${directory} yet`,
-    why: 'the first deployment failed or was never made, or the folder is another one',
-    fix: 'deploy first, or set `directory` to the folder of the project on the server',
-  })
 }

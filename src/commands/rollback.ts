@@ -10,7 +10,7 @@ import { group, show } from '../report/log.ts'
 import type { Report } from '../report/report.ts'
 import { connect, type Connection } from '../server/connection.ts'
 import { explainProbe, explainStage, explainUnfit } from '../server/failure.ts'
-import { requireProject } from '../server/find.ts'
+import { nothingDeployed, requireProject } from '../server/find.ts'
 import { command } from '../server/follow.ts'
 import { checkServer, fact, type Server } from '../server/look.ts'
 import { chooseTarget, frontsOf, imagesOf, readModel, versionOf, type KeptRelease } from '../server/release.ts'
@@ -26,6 +26,7 @@ export async function rollback(inputs: RollbackInputs, context: Context, report:
 
   const { directory, server } = await requireProject(connection, assets.transaction.toString(), inputs.directory)
   checkServer(server, inputs.host.user)
+  if (server.served.length === 0) throw nothingDeployed(directory)
   const target = chooseTarget(server, inputs.version)
   report.version = target.version
   report.previous = report.serving = versionOf(server, server.current)

@@ -17,6 +17,8 @@ export type Needs = {
   variables: readonly string[]
   /** What is mounted from above the directory. */
   beside: readonly Beside[]
+  /** Env files that are shipped and that no service names. */
+  unread: readonly string[]
 }
 
 /** What decides the needs. */
@@ -38,11 +40,13 @@ export function findNeeds({ project, groups, repository, shipped }: NeedFacts): 
   const { model, required } = pin({ project, name: 'any', release: 'any', images, repository, envPaths, profiles: [] })
   const settings = shipped.find(({ path }) => path === '.env')
   const own = settings ? [...readEnvFile(settings.content).values.keys()] : []
-  const missing = textsIn(model).flatMap((text) => missingIn(text, (name) => [...GIVEN, ...own].includes(name)))
+  const texts = textsIn(model)
+  const missing = texts.flatMap((text) => missingIn(text, (name) => [...GIVEN, ...own].includes(name)))
   return {
     files: required,
     variables: [...new Set(missing)].sort(),
     beside: mountsBeside(model),
+    unread: envPaths.filter((path) => path !== '.env' && !texts.some((text) => text.includes(`/env/${path}`))),
   }
 }
 
@@ -52,7 +56,7 @@ export function askable({ files }: Needs): readonly string[] {
   return all.filter((path) => /^[A-Za-z0-9_.\/][A-Za-z0-9_.@+\/-]*$/.test(path))
 }
 
-/** Stops when the server does not have what the active services need. */
+/** Stops when the server does not have what the active services need, or what is shipped is needed by none. */
 export function checkNeeds(
   needs: Needs,
   active: readonly string[],
@@ -80,6 +84,14 @@ export function checkNeeds(
         seen: unset.join(' '),
         why: 'Compose would make them empty: empty passwords are made this way',
         fix: 'set them in `.env` on the server or in `env-file`, or give them a default: ${NAME:-value}',
+        annotation,
+      })
+    },
+    () => {
+      if (needs.unread.length === 0) return
+      throw new DeployError('input-invalid', {
+        what: `Input env-files has ${needs.unread.join(', ')}, which no service names below env_file:`,
+        fix: `use the path as the Compose file has it: ${[...new Set([...needs.envFiles.values()].flat())].join(', ') || 'it has none'}`,
         annotation,
       })
     },

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { stringify } from 'yaml'
+import { DeployError } from '../errors.ts'
 import type { EnvFile } from '../values.ts'
 import { withoutAddresses } from './address.ts'
 import { canonical, type Values } from './document.ts'
@@ -99,9 +100,6 @@ export function makeRelease(facts: ReleaseFacts): Release {
       .digest('hex'),
     notes: [
       ...notes,
-      ...envPaths
-        .filter((path) => path !== '.env' && !compose.includes(`/env/${path}`))
-        .map((path) => `no service names the env file ${path}`),
       ...drifts
         .filter(isRebuilt)
         .map(
@@ -113,9 +111,15 @@ export function makeRelease(facts: ReleaseFacts): Release {
   }
 }
 
-/** `env-file` is another way to write `.env` in `env-files`, and wins over it. */
+/** `env-file` is another way to write `.env` in `env-files`. */
 export function shippedEnvFiles({ envFile, envFiles }: Pick<ReleaseFacts, 'envFile' | 'envFiles'>): readonly EnvFile[] {
   const all = new Map(envFiles.map(({ path, content }) => [path, content]))
+  if (envFile !== undefined && all.has('.env')) {
+    throw new DeployError('input-invalid', {
+      what: 'The content of .env is given twice',
+      fix: 'leave out `env-file`, or the entry `.env` of `env-files`',
+    })
+  }
   if (envFile !== undefined) all.set('.env', envFile)
   return [...all]
     .map(([path, content]) => ({ path, content }))

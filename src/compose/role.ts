@@ -1,6 +1,7 @@
-import { DeployError } from '../errors.ts'
+import { checkAll, DeployError } from '../errors.ts'
 import type { BuildGroup } from './group.ts'
 import type { Project } from './project.ts'
+import type { Scale } from './scale.ts'
 import type { Service } from './service.ts'
 
 /** What happens to each service in a deployment. */
@@ -205,15 +206,43 @@ function djangoService(
   })
 }
 
+/** The inputs that name what is in the Compose file. */
+export type NamingInputs = {
+  services: readonly string[]
+  updateServices?: readonly string[]
+  scale?: readonly Scale[]
+  profiles?: readonly string[]
+}
+
 /** Stops for names that the Compose file does not have, and for those that the server could not keep. */
-export function checkServices(project: Project, services: readonly string[]): void {
-  const stranger = services.find((name) => !project.services.has(name))
-  if (stranger !== undefined) {
-    throw new DeployError('input-invalid', {
-      what: `Input services names ${stranger}, which the Compose file does not have`,
-      fix: `use one of: ${[...project.services.keys()].join(', ')}`,
-    })
-  }
+export function checkServices(project: Project, inputs: NamingInputs): void {
+  const { services, updateServices = [], scale = [], profiles = [] } = inputs
+  const names = [...project.services.keys()]
+  const known = [...project.services.values()].flatMap((service) => service.profiles)
+  checkAll(
+    () => checkKnown('services', services, names),
+    () => checkKnown('update-services', updateServices, names),
+    () =>
+      checkKnown(
+        'scale',
+        scale.map(({ service }) => service),
+        names,
+      ),
+    () => checkKnown('profiles', profiles, ['*', ...known]),
+    () => checkKept(project),
+  )
+}
+
+function checkKnown(input: string, given: readonly string[], known: readonly string[]): void {
+  const stranger = given.find((name) => !known.includes(name))
+  if (stranger === undefined) return
+  throw new DeployError('input-invalid', {
+    what: `Input ${input} names ${stranger}, which the Compose file does not have`,
+    fix: `use one of: ${[...new Set(known)].join(', ')}`,
+  })
+}
+
+function checkKept(project: Project): void {
   const odd = [...project.services.keys()].find((name) => !/^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(name))
   if (odd === undefined) return
   throw new DeployError('compose-invalid', {

@@ -43,19 +43,64 @@ function placeIn(lines: readonly string[], target: Target, project: Project): Pl
   return { file: posix.join(project.folder, context, dockerfile), line }
 }
 
-function advice(output: string): { why?: string; fix?: string } {
-  const [, variable] = /required variable (\w+) is missing/.exec(output) ?? []
-  if (variable !== undefined) {
-    return {
-      why: `a build section needs ${variable}, and the step does not have it`,
-      fix: `give it to the step: env: { ${variable}: … }, or a default in the Compose file: \${${variable}:-…}`,
-    }
-  }
-  if (/no space left on device/.test(output)) {
-    return { why: 'the disk of the runner is full', fix: 'free space before this step, or make the image smaller' }
-  }
-  if (/pull access denied|insufficient_scope|401 Unauthorized/.test(output)) {
-    return { why: 'a base image is private or its name is wrong', fix: 'log in to its registry before this step' }
+type Advice = { why: string; fix: string }
+
+/** What is known about a cause by what was printed; `$1` is the part of it in parentheses. */
+const ADVICE: readonly [RegExp, Advice][] = [
+  [
+    /required variable (\w+) is missing/,
+    {
+      why: 'a build section needs $1, and the step does not have it',
+      fix: 'give it to the step: env: { $1: … }, or a default in the Compose file: ${$1:-…}',
+    },
+  ],
+  [
+    /no space left on device/,
+    { why: 'the disk of the runner is full', fix: 'free space before this step, or make the image smaller' },
+  ],
+  [
+    /pull access denied|insufficient_scope|401 Unauthorized/,
+    { why: 'a base image is private or its name is wrong', fix: 'log in to its registry before this step' },
+  ],
+  [
+    /unable to prepare context: path "[^"]*?([^/"]+)" not found/,
+    {
+      why: 'the checkout has no folder $1 where `context:` says',
+      fix: 'correct `context:` in the build section of the Compose file, or commit the folder',
+    },
+  ],
+  [
+    /failed to read dockerfile: open ([^\s:]+)/,
+    {
+      why: 'the build context has no file $1',
+      fix: 'correct `dockerfile:` in the Compose file, whose path starts from `context:`, or commit the file',
+    },
+  ],
+  [
+    /target stage "?([^\s"]+)"? could not be found/,
+    { why: 'the Dockerfile has no stage $1', fix: 'correct `target:` in the Compose file, or the input `set`' },
+  ],
+  [
+    /failed to calculate checksum of ref .*"([^"]+)": not found/,
+    {
+      why: '$1 is not in the build context: it is not committed, or .dockerignore leaves it out',
+      fix: 'commit it or correct .dockerignore; a path of COPY starts from `context:`',
+    },
+  ],
+  [
+    /exec format error/,
+    {
+      why: 'the image is for another processor than that of the runner, whose programs cannot be run here',
+      fix: 'add docker/setup-qemu-action before this step, or run the job on a runner of that architecture',
+    },
+  ],
+]
+
+function advice(output: string): { why?: string; fix: string } {
+  for (const [pattern, { why, fix }] of ADVICE) {
+    const found = pattern.exec(output)
+    const fill = (text: string): string => text.replaceAll('$1', () => found?.[1] ?? '')
+    if (found) return { why: fill(why), fix: fill(fix) }
   }
   return { fix: 'run docker compose build in a fresh checkout to see the same failure' }
 }

@@ -4,7 +4,7 @@ import { isValues, listOf, textOf, textsOf, valuesOf, type Values } from '../com
 import { interpolate } from '../compose/variable.ts'
 import { DeployError } from '../errors.ts'
 import type { Run } from '../process.ts'
-import type { Target } from './bake.ts'
+import { REVISION_LABEL, type Target } from './bake.ts'
 
 /** What an image says about itself. */
 export type ImageFacts = {
@@ -14,6 +14,8 @@ export type ImageFacts = {
   entrypoint: readonly string[]
   architecture: string
   user: string
+  /** The commit that its label says it was built from. */
+  revision: string | undefined
 }
 
 /** A migration inside the image; `source` is the SHA-256 of its file. */
@@ -83,6 +85,7 @@ export async function inspectImage(reference: string, { run, env }: Tools): Prom
     entrypoint: textsOf(config['Entrypoint']),
     architecture: textOf(image['Architecture']) ?? '',
     user: textOf(config['User']) ?? '',
+    revision: textOf(valuesOf(config['Labels'])[REVISION_LABEL]),
   }
 }
 
@@ -176,11 +179,16 @@ export async function listMigrations(target: Target, facts: InspectFacts, tools:
   if (listed.kind === 'done') return readListed(listed.document, 'imported')
   const read = await runProbe('static', target, python, ['-c', program], given, tools)
   if (read.kind === 'done') return readListed(read.document, 'static')
+  const isForeign = /exec format error/.test(`${listed.seen}${read.seen}`)
   throw new DeployError('settings-import', {
     what: `The migrations of service ${target.group.name} could not be listed`,
     seen: `${facts.manage.join(' ')}: ${listed.seen}\n${python}: ${read.seen}`,
-    why: `${python} in the image is not a Python that can run, or not the one that has Django`,
-    fix: 'say how Django commands are started in the image, for example manage: /venv/bin/python manage.py',
+    why: isForeign
+      ? 'the image is for another processor than that of the runner, so that nothing of it can be run here'
+      : `${python} in the image is not a Python that can run, or not the one that has Django`,
+    fix: isForeign
+      ? 'add docker/setup-qemu-action before this step, or run the job on a runner of that architecture'
+      : 'say how Django commands are started in the image, for example manage: /venv/bin/python manage.py',
   })
 }
 

@@ -118,6 +118,6 @@ async function logIn({ registry, username, password }: Login, run: Run, env: Nod
 /** Why a registry failed four times, when that was no fault of the request. */
 export function troubleOf(output: string): string | undefined {
   return isPassing(output)
-    ? `the registry fails or cannot be reached: ${PAUSES.length + 1} attempts in ${PAUSES.reduce((sum, pause) => sum + pause) / 1000} s`
+    ? `the registry fails or cannot be reached: ${PAUSES.length + 1} attempts with growing pauses`
     : undefined
 }

@@ -87,7 +87,7 @@ export const explanations: Readonly<Record<number, Explanation>> = {
     fix: 'see the last lines of the containers; raise `health-timeout` when the app is only slow',
   },
   30: {
-    code: 'transaction-failed',
+    code: 'server-directory',
     what: "The project's directory on the server cannot be used",
     why: 'it was removed since this run began, or belongs to another user',
     fix: 'give the folder to the user of `host`, then run the job again',
@@ -125,6 +125,12 @@ export const explanations: Readonly<Record<number, Explanation>> = {
     what: 'The registry did not give the server the image in four attempts',
     why: 'it answers with errors of its own, or the network between them breaks off',
     fix: 'run the job again later; when it stays, look at the status page of the registry',
+  },
+  69: {
+    code: 'pull-failed',
+    what: 'An image of the release to go back to is no longer on the server, and could not be pulled again',
+    why: 'all unused images were pruned there, and the registry has let it go or wants a login',
+    fix: 'deploy the old tag again; or log in on the server with `docker login`, as the user that deploys, and roll back again',
   },
   34: {
     code: 'env-file-missing',

@@ -32,3 +32,12 @@ export async function requireProject(
     fix: 'set `directory` to the folder of the project on the server',
   })
 }
+
+/** For a command that needs what a deployment has left. */
+export function nothingDeployed(directory: string): DeployError {
+  return new DeployError('nothing-deployed', {
+    what: `Nothing was deployed to ${directory} yet`,
+    why: 'the first deployment failed or was never made, or the folder is another one',
+    fix: 'deploy first, or set `directory` to the folder of the project on the server',
+  })
+}

@@ -18,6 +18,8 @@ export type Server = {
   /** Free space where Docker keeps its images, in KiB. */
   freeDisk: number | undefined
   missing: readonly string[]
+  /** Where the project's directory is or would be made, when this user cannot. */
+  unwritable: string | undefined
   /** The user whose processes end with the login that started them; nothing can be begun there. */
   endsWithLogin: string | undefined
   /** Those of every Compose project on the server. */
@@ -101,6 +103,7 @@ export function parseLook(text: string): Server | undefined {
     compose: one('compose'),
     freeDisk: toNumber(one('disk')),
     missing: all('missing'),
+    unwritable: one('unwritable'),
     endsWithLogin: one('ends-with-login'),
     containers: all('container').map(readContainer),
     folders: [...new Set(all('folder'))],
@@ -154,6 +157,7 @@ export function checkServer(server: Server, user: string): void {
       fix: 'install coreutils, util-linux and tar (on Alpine: apk add coreutils util-linux tar)',
     })
   }
+  if (server.unwritable !== undefined) throw notWritable(server.unwritable, user)
   if (server.endsWithLogin !== undefined) {
     const [code, problem] = explainExit(52, undefined, '')
     throw new DeployError(code, { ...problem, fix: problem.fix?.replace('USER', server.endsWithLogin) })
@@ -165,6 +169,15 @@ export function checkServer(server: Server, user: string): void {
       fix: 'use the newer version in this workflow as well',
     })
   }
+}
+
+function notWritable(place: string, user: string): DeployError {
+  return new DeployError('server-directory', {
+    what: 'The folder of the project on the server cannot be used',
+    seen: place === '.' ? `the home folder of ${user}` : place,
+    why: `it belongs to another user than ${user}, or is no folder`,
+    fix: `on the server, as root: mkdir -p FOLDER and chown -R ${user} FOLDER; or set \`directory\` to a folder below the home of ${user}`,
+  })
 }
 
 /** Stops when the image would not run there. */

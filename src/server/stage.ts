@@ -105,10 +105,11 @@ export async function begin(connection: Connection, directory: string, transacti
 }
 
 function notWritten(destination: string, stderr: string): DeployError {
-  return new DeployError('server-disk', {
+  const isFull = /no space left|quota/i.test(stderr)
+  return new DeployError(isFull ? 'server-disk' : 'server-directory', {
     what: `The release could not be written to ${destination} on the server`,
     seen: stderr.trim(),
-    why: 'the disk is full, or the folder belongs to another user',
-    fix: 'free disk space, or give the folder to the user of `host`',
+    why: isFull ? 'the disk is full' : 'the folder belongs to another user, or a file is in its place',
+    fix: isFull ? 'free disk space' : 'give the folder to the user of `host`',
   })
 }

@@ -56,6 +56,14 @@ describe('what the server must have', () => {
     expect(check(all, ['.env', '../shared.env', 'db.env', '/efs/b.env'], ['PG'])).toThrow(
       expect.objectContaining({ code: 'variable-missing', seen: 'HOST SECRET_KEY' }),
     )
+    const typo = needs({ '.env': 'HOST=x\nPG=17\nSECRET_KEY=', 'dbs.env': '' })
+    expect(() => checkNeeds(typo, ['web'], { files: ['.env'], settings: [] }, project)).toThrow(
+      expect.objectContaining({
+        code: 'input-invalid',
+        what: expect.stringContaining('env-files has dbs.env'),
+        fix: expect.stringContaining('db.env'),
+      }),
+    )
     expect(check(['db'], ['db.env', '/efs/b.env'], ['HOST', 'PG', 'SECRET_KEY'])).not.toThrow()
   })
 })

@@ -41,9 +41,8 @@ describe('env files', () => {
     expect(made.requiredEnvFiles).toEqual([])
   })
 
-  test('one that nothing names is mentioned', () => {
-    expect(release(text('[]'), { envFiles: [{ path: 'x.env', content: '' }] }).notes).toEqual([
-      expect.stringContaining('x.env'),
-    ])
+  test('.env is given once', () => {
+    const twice = { envFile: 'A=1\n', envFiles: [{ path: '.env', content: 'A=2\n' }] }
+    expect(() => release(text('[.env]'), twice)).toThrow('The content of .env is given twice')
   })
 })

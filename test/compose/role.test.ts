@@ -72,7 +72,24 @@ describe('the input services', () => {
     expect(replaced(roles(shop, 'web', ['tool']))).toEqual(['0 tool'])
   })
   test('must exist', () => {
-    expect(() => checkServices(projectOf(shop), ['app'])).toThrow('Input services names app')
+    expect(() => checkServices(projectOf(shop), { services: ['app'] })).toThrow('Input services names app')
+    const all = {
+      services: ['web'],
+      updateServices: ['db'],
+      scale: [{ service: 'web', count: 2 }],
+      profiles: ['tools'],
+    }
+    expect(() => checkServices(projectOf(shop), all)).not.toThrow()
+    expect(() => checkServices(projectOf(shop), { ...all, profiles: ['*'] })).not.toThrow()
+    const wrong = {
+      services: ['app'],
+      updateServices: ['dB'],
+      scale: [{ service: 'wep', count: 2 }],
+      profiles: ['tool'],
+    }
+    expect(() => checkServices(projectOf(shop), wrong)).toThrow(
+      /services names app[^]*update-services names dB[^]*scale names wep[^]*profiles names tool/,
+    )
   })
   test('must name one of the Django image', () => {
     expect(() => roles(shop, 'web', ['proxy'])).toThrow('No service of the Django image')
@@ -133,7 +150,8 @@ test('levels go through services that are not replaced', () => {
 
 test('names that a shell would read differently are refused', () => {
   for (const name of ['-x', 'a b', 'a;b', '$(id)', "a'b", '../x', 'a\\nb']) {
-    const check = (): void => checkServices(projectOf(JSON.stringify({ services: { [name]: { build: '.' } } })), [])
+    const check = (): void =>
+      checkServices(projectOf(JSON.stringify({ services: { [name]: { build: '.' } } })), { services: [] })
     expect(check).toThrow('cannot be deployed')
   }
 })

@@ -72,7 +72,10 @@ describe.each(SHELLS)('under %s', (shell) => {
       delete registry['registry/app@sha256:v1']
     })
     const pruned = await byHand(world, 'v1')
-    expect(pruned).toMatchObject({ code: 67, stderr: expect.stringContaining('could not pull registry/app@sha256:v1') })
+    expect(pruned).toMatchObject({
+      code: 69,
+      stderr: expect.stringMatching(/could not pull registry\/app@sha256:v1: .*\n.*deploy the old tag again/),
+    })
     expect(await findFaults(world, 'v3-3-1')).toEqual([])
     expect(await readdir(join(world.directory, '.deploy/incoming'))).toEqual([])
   })

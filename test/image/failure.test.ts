@@ -57,7 +57,14 @@ describe('a failed build', () => {
     ],
     ['write /x: no space left on device', /space/],
     ['failed to solve: a/b: pull access denied, repository does not exist', /log in/],
+    ['ERROR: unable to prepare context: path "/w/docker/nope" not found', /`context:`/],
+    ['ERROR: failed to solve: failed to read dockerfile: open Nope: no such file or directory', /`dockerfile:`/],
+    ['ERROR: failed to solve: target stage "prod" could not be found', /`target:`/],
+    ['failed to calculate checksum of ref abc::def: "/start.sh": not found', /dockerignore/],
+    ['exec /bin/sh: exec format error', /qemu/],
   ])('%s has its own advice', (output, fix) => {
-    expect(explainBuild(output, targets, project).fix).toMatch(fix)
+    const error = explainBuild(output, targets, project)
+    expect(error.fix).toMatch(fix)
+    expect(`${error.why}${error.fix}`).not.toContain('$1')
   })
 })

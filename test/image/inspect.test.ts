@@ -28,7 +28,7 @@ const FAILED = {
 type World = {
   /** Files by target, as `docker cp` finds them. */
   files: Record<string, readonly string[]>
-  probe?: (verb: string, call: Call) => { code: number; document?: unknown }
+  probe?: (verb: string, call: Call) => { code: number; document?: unknown; stderr?: string }
   services?: string[]
   manage?: string[]
   environment?: Record<string, string | undefined>
@@ -59,11 +59,15 @@ function inspect({
         : { code: 1, stderr: `Error response from daemon: Could not find the file ${path} in container` }
     }
     if (line.startsWith('run')) {
-      const { code, document } = probe(line.includes('DEPLOY_DJANGO=list') ? 'list' : 'static', call)
+      const {
+        code,
+        document,
+        stderr = 'Traceback',
+      } = probe(line.includes('DEPLOY_DJANGO=list') ? 'list' : 'static', call)
       return {
         code,
         stdout: document ? `noise\n${JSON.stringify(document).replace(',', ', ').replace('":1', '": 1')}\n` : '',
-        stderr: 'Traceback',
+        stderr,
       }
     }
     return {}
@@ -169,6 +173,12 @@ describe('the probe', () => {
     await expect(inspect({ files, probe }).result).rejects.toMatchObject({
       code: 'settings-import',
       seen: expect.stringMatching(/No settings\. KeyError[\s\S]*Traceback/),
+      fix: expect.stringContaining('manage:'),
     })
+  })
+
+  test('that is for another processor is told so', async () => {
+    const probe = () => ({ code: 255, stderr: 'exec /usr/bin/python: exec format error' })
+    await expect(inspect({ files, probe }).result).rejects.toMatchObject({ fix: expect.stringContaining('qemu') })
   })
 })

@@ -104,7 +104,7 @@ describe('a login to a registry in trouble', () => {
     await expect(logIn(...Array<string>(4).fill(status('502 Bad Gateway')))).rejects.toMatchObject({
       code: 'registry-login-failed',
       what: 'The login to r.io failed',
-      why: 'the registry fails or cannot be reached: 4 attempts in 15 s',
+      why: 'the registry fails or cannot be reached: 4 attempts with growing pauses',
     })
   })
 
@@ -158,7 +158,7 @@ describe('a push', () => {
     )
     await expect(push([image], 'v1', { run: docker.run, registry, pause })).rejects.toMatchObject({
       code: 'push-failed',
-      why: 'the registry fails or cannot be reached: 4 attempts in 15 s',
+      why: 'the registry fails or cannot be reached: 4 attempts with growing pauses',
     })
     expect(pauses).toEqual([1_000, 4_000, 10_000])
   })

@@ -212,11 +212,21 @@ describe('explainEnding', () => {
   })
 
   test('a step that Docker refused is named, with the last lines', () => {
-    expect(failing('swap', 1, ['a', 'Error: port is already allocated'])).toMatchObject({
+    expect(failing('swap', 1, ['a', 'Error: no such network'])).toMatchObject({
       what: 'The server could not do a step of the deployment (step swap)',
-      seen: 'a\nError: port is already allocated',
+      seen: 'a\nError: no such network',
       why: 'exit code 1',
     })
+  })
+
+  test.each([
+    'Error response from daemon: driver failed programming external connectivity on endpoint web (7b65): Bind for 0.0.0.0:8080 failed: port is already allocated',
+    'Error response from daemon: driver failed programming external connectivity on endpoint web (7b65): listen tcp4 0.0.0.0:8080: bind: address already in use',
+    'Error response from daemon: failed to set up container networking: driver failed programming external connectivity on endpoint web (1d): failed to bind host port for 0.0.0.0:8080:172.18.0.2:80/tcp: address already in use',
+    'Error response from daemon: failed to bind host port [::]:8080/tcp: address already in use',
+  ])('a port that is taken is named: %s', (line) => {
+    const failure = failing('swap', 1, ['Container web  Starting', line, 'something else'])
+    expect(failure).toMatchObject({ code: 'port-taken', what: 'Port 8080 of the server is in use' })
   })
 
   test.each([

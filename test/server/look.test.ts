@@ -232,6 +232,14 @@ describe('checkServer', () => {
     for (const name of ['coreutils', 'util-linux', 'tar']) expect(failure.fix).toContain(name)
   })
 
+  test.each([
+    ['/srv/todo', '/srv/todo'],
+    ['.', 'the home folder of deploy'],
+  ])('sends nothing where it cannot write: %s', (unwritable, seen) => {
+    const failure = failureOf({ unwritable })
+    expect(failure).toMatchObject({ code: 'server-directory', seen, fix: expect.stringContaining('chown -R deploy') })
+  })
+
   test('begins nothing where it would end with the login', () => {
     const failure = failureOf({ endsWithLogin: 'deploy' })
     expect(failure).toMatchObject({ code: 'server-logind', why: expect.stringContaining('KillUserProcesses=yes') })

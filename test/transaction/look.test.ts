@@ -1,5 +1,6 @@
 import { afterAll, describe, expect, jest, test } from '@jest/globals'
 import { appendFile, mkdir, rm, writeFile } from 'node:fs/promises'
+import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import { run } from '../../src/process.ts'
 import { parseLook, type Server } from '../../src/server/look.ts'
@@ -133,6 +134,25 @@ describe.each(SHELLS)('look under %s', (shell) => {
     expect(after).toMatchObject({ current: 'v1-1-1', previous: undefined, open: ['v9-9-1'] })
     expect(after?.served).toEqual(['v1-1-1', 'v2-2-1', 'v1-1-1'])
     expect(after?.plans).toEqual(['rollback-v1-3-1', 'v1-1-1', 'v2-2-1', 'v9-9-1'])
+  })
+
+  test('where the directory can neither be made nor written to', async () => {
+    const world = await newWorld(shell)
+    const cwd = join(world.root, 'site')
+    await writeFile(join(cwd, 'file'), '')
+    await run('chmod', ['-R', 'a+rwX', world.root])
+    // Root may do anything.
+    const nobody = userInfo().uid === 0 ? ['/usr/bin/setpriv', '--reuid', '65534', '--clear-groups'] : []
+    const seen = async (directory: string): Promise<string | undefined> => {
+      const [program = '', ...words] = [...nobody, 'sh', '-s', 'look', directory]
+      const said = await run(program, words, { env: world.env, cwd, stdin: script.toString() })
+      return parseLook(said.stdout)?.unwritable
+    }
+    for (const directory of ['todo', 'todo/a/b', 'new']) expect(await seen(directory)).toBe(undefined)
+    expect(await seen('file')).toBe('file')
+    expect(await seen('file/a')).toBe('file')
+    expect(await seen('/proc/a/b')).toBe('/proc')
+    expect(await seen('/nowhere')).toBe('/')
   })
 
   test('a Docker that does not answer is told with its words', async () => {

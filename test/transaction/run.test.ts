@@ -1,6 +1,9 @@
 import { afterAll, describe, expect, jest, test } from '@jest/globals'
+import { randomUUID } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { mkdir, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import { withoutInput } from '../../src/commands/exec.ts'
 import { run, type Finished } from '../../src/process.ts'
 import { removeAll, serving } from './serving.ts'
@@ -11,12 +14,18 @@ afterAll(removeAll)
 
 describe.each(SHELLS)('run under %s', (shell) => {
   /** As `exec` sends it. */
-  async function execute(world: World, lines: string, env = '', service: readonly string[] = []): Promise<Finished> {
-    const place = join(world.directory, '.deploy/incoming/exec-1')
+  async function execute(
+    world: World,
+    lines: string,
+    env = '',
+    service: readonly string[] = [],
+    id = 'exec-1',
+  ): Promise<Finished> {
+    const place = join(world.directory, '.deploy/incoming', id)
     await mkdir(join(place, 'env'), { recursive: true })
     await writeFile(join(place, 'script'), withoutInput(lines))
     await writeFile(join(place, 'env/given'), env)
-    return await call(world, 'run', ['exec-1', ...service])
+    return await call(world, 'run', [id, ...service])
   }
 
   test('in the container of Django, with its own variables, redacted; nothing of it stays', async () => {
@@ -61,5 +70,23 @@ describe.each(SHELLS)('run under %s', (shell) => {
       stderr: 'deploy-django: worker; running: db proxy web \n',
     })
     expect(await readdir(join(world.directory, '.deploy/incoming'))).toEqual([])
+  })
+
+  test('what is cancelled is asked to end with all that it has started, and nothing else is', async () => {
+    const world = await serving(shell)
+    const [mine, other] = [`exec-${randomUUID()}`, `exec-${randomUUID()}`]
+    const lines = (name: string): string =>
+      `sh -c 'touch "$1"; until [ -e "$2" ]; do sleep 0.05; done' sh '${join(world.root, name)}' '${join(world.root, 'go')}'`
+    const [ended, left] = [
+      execute(world, lines('mine'), '', ['worker'], mine),
+      execute(world, lines('other'), '', ['worker'], other),
+    ]
+    while (!['mine', 'other'].every((name) => existsSync(join(world.root, name)))) await pause(20)
+    expect(await call(world, 'quit', [mine, 'worker'])).toMatchObject({ code: 0, stderr: '' })
+    expect(await ended).toMatchObject({ code: 0, stderr: 'exit 143\n' })
+    await writeFile(join(world.root, 'go'), '')
+    expect(await left).toMatchObject({ code: 0, stderr: 'exit 0\n' })
+    // It is over by now.
+    expect(await call(world, 'quit', [mine, 'worker'])).toMatchObject({ code: 0 })
   })
 })

@@ -3,7 +3,7 @@ import { mkdir, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/p
 import { join } from 'node:path'
 import type { Finished } from '../../src/process.ts'
 import { call, changeState, makeWorld, removeWorld, SHELLS, stateOf, stopDocker, type World } from './world.ts'
-import { deployOf, stage, type Staged } from './staged.ts'
+import { deployOf, rollbackTo, stage, type Staged } from './staged.ts'
 
 jest.setTimeout(60_000)
 const worlds: World[] = []
@@ -92,6 +92,17 @@ describe.each(SHELLS)('under %s', (shell) => {
       if (code === 0) return
       expect(staged.stderr).toContain('deploy-django: this server could not pull registry/app@sha256:v1')
       expect(staged.stderr).toContain(trouble.at(-1))
+    })
+
+    test.each([
+      ['is gone', 'manifest unknown: manifest unknown', 69],
+      ['is refused', 'pull access denied for app', 69],
+      ['does not fit', 'write /var/lib/docker/x: no space left on device', 33],
+    ])('an image of an older release that %s', async (_, trouble, code) => {
+      const world = await newWorld()
+      expect(await stage(world, v1)).toMatchObject({ code: 0 })
+      await changeState(world, (state) => Object.assign(state, { images: {}, trouble: [trouble] }))
+      expect(await stage(world, rollbackTo(v1.id, 2))).toMatchObject({ code, stderr: expect.stringContaining(trouble) })
     })
 
     test('a login is tried again as well', async () => {

@@ -69,10 +69,13 @@ pull_once() { limited "$pull_limit" ${login:+--config "$login"} pull -q "$1" 2>&
 
 pull_failure() { # ANSWER: the exit code that says why
   if is_passing "$1"; then echo 68
-  elif printf '%s' "$1" | grep -qiE 'denied|unauthorized|forbidden|authentication required|no basic auth'; then echo 66
-  elif printf '%s' "$1" | grep -qiE 'manifest unknown|name unknown|not found'; then echo 67
+  elif printf '%s' "$1" | grep -qiE 'denied|unauthorized|forbidden|authentication required|no basic auth'; then of_older 66
+  elif printf '%s' "$1" | grep -qiE 'manifest unknown|name unknown|not found'; then of_older 67
   else echo 33; fi
 }
+
+# No run builds and pushes an older release again, and a rollback has no login.
+of_older() { if [ "$(plan_fact target)" = "$transaction" ]; then echo "$1"; else echo 69; fi; }
 
 # A registry that has trouble of its own, or a network that breaks off, is asked again after growing pauses. Sets `answer`.
 insist() { # COMMAND…

@@ -19,6 +19,8 @@ SIMPLE = {
 def obey(call, verb, words, folder):
     if verb == "wait":
         return wait(call, words[0])
+    if verb == "exec" and "--env-file" in words:
+        return run_lines(call, words[words.index("--env-file") + 1:])
     with call.state as facts:
         advance(facts)
         if "%s %s" % (verb, words[-1]) in SIMPLE:
@@ -79,8 +81,6 @@ def inspect(facts, words):
 
 def execute(call, facts, words):
     words, environment = [word for word in words if word != "-i"], None
-    if words[0] == "--env-file":
-        return run_lines(call, facts, words)
     while words[0] == "-e":
         environment, words = environment or words[1], words[2:]
     container, words = find(facts, words[0]), words[1:]
@@ -106,6 +106,8 @@ def execute(call, facts, words):
     if words == ["nginx", "-s", "reload"]:
         facts["reloads"] += 1
         return
+    if words[:2] == ["sh", "-c"]:
+        raise SystemExit(subprocess.run(words).returncode)
     check = spec["x-check"]
     if words != (check[1:] if check[0] == "CMD" else ["/bin/sh", "-c", check[1]]):
         fail("stand-in: unknown command in the container %s" % words, 99)
@@ -113,16 +115,17 @@ def execute(call, facts, words):
         raise SystemExit(1)
 
 
-def run_lines(call, facts, words):
-    """The lines on standard input, in a shell with nothing but the environment that is in the file."""
-    container = find(facts, words[-2])
-    if words[2:4] != ["-e", "PYTHONUNBUFFERED=1"] or words[-1] != "sh" or container["state"] != "running":
+def run_lines(call, words):
+    """The lines on standard input, in a shell with nothing but the environment that is in the file and one mark."""
+    with call.state as facts:
+        container = find(facts, words[-2])
+    if words[1:4] != ["-e", "PYTHONUNBUFFERED=1", "-e"] or words[-1] != "sh" or container["state"] != "running":
         fail("stand-in: lines are run in another way: %s" % words, 99)
-    given = dict(line.split("=", 1) for line in call.read(words[1]).split("\n")[:-1])
+    given = dict(line.split("=", 1) for line in [*call.read(words[0]).split("\n")[:-1], words[4]])
     done = subprocess.run(["/bin/sh"], input=call.stdin, env=dict(given, SERVICE=container["service"]), text=True, capture_output=True)
     sys.stdout.write(done.stdout)
     sys.stderr.write(done.stderr)
-    raise SystemExit(done.returncode)
+    raise SystemExit(done.returncode if done.returncode >= 0 else 128 - done.returncode)
 
 
 def wait(call, name):
