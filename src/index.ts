@@ -46,39 +46,31 @@ async function main(): Promise<void> {
   }
   switch (readCommand()) {
     case 'deploy': {
-      const inputs = readDeployInputs()
-      mask(inputs)
+      const inputs = masked(readDeployInputs())
       const report = startReport('deploy', inputs.host.address, inputs.version)
       return await tell(report, deploy(inputs, context, report))
     }
     case 'rollback': {
-      const inputs = readRollbackInputs()
-      mask(inputs)
+      const inputs = masked(readRollbackInputs())
       const report = startReport('rollback', inputs.host.address, inputs.version ?? 'the release before')
       return await tell(report, rollback(inputs, context, report))
     }
     case 'build': {
-      const inputs = readBuildInputs()
-      mask(inputs)
+      const inputs = masked(readBuildInputs())
       const report = startReport('build', undefined, inputs.version)
       return await tell(report, build(inputs, context, report))
     }
-    case 'exec': {
-      const inputs = readExecInputs()
-      mask(inputs)
-      return await exec(inputs, context)
-    }
-    case 'status': {
-      const inputs = readStatusInputs()
-      mask(inputs)
-      return await status(inputs, context)
-    }
+    case 'exec':
+      return await exec(masked(readExecInputs()), context)
+    case 'status':
+      return await status(masked(readStatusInputs()), context)
   }
 }
 
-/** Before anything is printed. */
-function mask(inputs: Parameters<typeof secretsOf>[0]): void {
+/** The inputs, whose secrets are hidden before anything is printed. */
+function masked<Inputs extends Parameters<typeof secretsOf>[0]>(inputs: Inputs): Inputs {
   secretsOf(inputs).forEach((secret) => setSecret(secret))
+  return inputs
 }
 
 /** Outputs and summary, whether the command succeeds or fails; then the failure goes its way. */

@@ -8,6 +8,7 @@ import { readProject, type Project } from '../compose/project.ts'
 import { shippedEnvFiles } from '../compose/release.ts'
 import { readRepository, type Repository } from '../compose/repository.ts'
 import { checkServices } from '../compose/role.ts'
+import { checkScale } from '../compose/scale.ts'
 import type { DeployInputs } from '../contract.ts'
 import { checkAll } from '../errors.ts'
 import { checkOverrides } from '../image/bake.ts'
@@ -54,6 +55,7 @@ export async function readCheckout(inputs: CheckoutInputs, context: Context): Pr
   checkAll(
     () => checkBuilds(project, groups),
     () => checkServices(project, inputs),
+    () => checkAll(...(inputs.scale ?? []).map((scale) => () => checkScale(scale, project.model))),
     () => checkImageNames(groups, naming),
     () => checkOverrides(inputs.set, groups),
     () => inputs.images && matchImages(groups, inputs.images, naming),

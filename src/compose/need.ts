@@ -91,7 +91,7 @@ export function checkNeeds(
       if (needs.unread.length === 0) return
       throw new DeployError('input-invalid', {
         what: `Input env-files has ${needs.unread.join(', ')}, which no service names below env_file:`,
-        fix: `use the path as the Compose file has it: ${[...new Set([...needs.envFiles.values()].flat())].join(', ') || 'it has none'}`,
+        fix: `use the path as the Compose file has it: ${[...new Set([...needs.files.values()].flat())].join(', ') || 'it has none'}`,
         annotation,
       })
     },

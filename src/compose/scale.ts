@@ -19,7 +19,13 @@ export function parseScale(text: string): Scale {
 /** The counts for the swap, as `service=number`, or without a number where the one in the Compose file shall count. */
 export function chooseCounts(asked: readonly Scale[], before: Values, model: Values, roles: Roles): readonly string[] {
   const services = [...roles.replaced.map(({ service }) => service), ...roles.others, ...roles.backing]
-  for (const scale of asked) checkScale(scale, model, services)
+  const stranger = asked.find(({ service }) => !services.includes(service))
+  if (stranger !== undefined) {
+    throw new DeployError('input-invalid', {
+      what: `Input scale names ${stranger.service}, which a release does not bring up`,
+      fix: `use one of: ${services.join(', ')}`,
+    })
+  }
   const changed = services.filter((service) => {
     const [old, now] = [serviceOf(before, service), serviceOf(model, service)]
     return old && now && countOf(old) !== countOf(now) && asked.every((scale) => scale.service !== service)
@@ -36,13 +42,8 @@ function countOf({ scale, deploy }: Values): string | undefined {
   return textOf(scale ?? valuesOf(deploy)['replicas'])
 }
 
-function checkScale({ service, count }: Scale, model: Values, services: readonly string[]): void {
-  if (!services.includes(service)) {
-    throw new DeployError('input-invalid', {
-      what: `Input scale names ${service}, which a release does not bring up`,
-      fix: `use one of: ${services.join(', ')}`,
-    })
-  }
+/** Stops when a service cannot have that many containers. */
+export function checkScale({ service, count }: Scale, model: Values): void {
   const values = serviceOf(model, service) ?? {}
   const name = textOf(values['container_name'])
   const port = listOf(values['ports'])

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals'
 import { parse } from 'yaml'
 import { valuesOf } from '../../src/compose/document.ts'
-import { chooseCounts, type Scale } from '../../src/compose/scale.ts'
+import { checkScale, chooseCounts, type Scale } from '../../src/compose/scale.ts'
 import { release } from './model.ts'
 
 const shop = (web: string): string => `
@@ -14,6 +14,7 @@ services:
 `
 function counts(asked: Scale[], before: string | undefined, now: string): readonly string[] {
   const model = valuesOf(parse(shop(now)))
+  for (const scale of asked) checkScale(scale, model)
   return chooseCounts(asked, before === undefined ? {} : valuesOf(parse(shop(before))), model, release(shop(now)).roles)
 }
 

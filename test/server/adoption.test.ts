@@ -3,24 +3,9 @@ import type { Roles } from '../../src/compose/role.ts'
 import { planAdoption, type Adoption } from '../../src/server/adoption.ts'
 import type { Container, Mounted } from '../../src/server/container.ts'
 import { parseLook } from '../../src/server/look.ts'
+import { roles as staged } from '../transaction/hand.ts'
 
-const roles: Roles = {
-  replaced: [
-    { level: 0, service: 'web' },
-    { level: 1, service: 'worker' },
-  ],
-  data: ['db'],
-  others: ['proxy'],
-  backing: [],
-  alone: [],
-  once: [],
-  jobs: [],
-  django: 'web',
-  fronts: [
-    { service: 'proxy', port: 80 },
-    { service: 'web', port: 8000 },
-  ],
-}
+const roles: Roles = { ...staged, fronts: [...staged.fronts, { service: 'web', port: 8000 }] }
 
 function container(service: string, change: Partial<Container> = {}): Container {
   return {

@@ -9,7 +9,7 @@ import { services } from './staged.ts'
 import { changeState, script, stateOf, type World } from './world.ts'
 
 /** What a deploy of `staged.ts` does to its services. */
-const roles: Roles = {
+export const roles: Roles = {
   replaced: [
     { level: 0, service: 'web' },
     { level: 1, service: 'worker' },
