@@ -27,6 +27,8 @@ export type Shape = AsyncDisposable & {
   place(folder: string, files: Files): Promise<void>
   deploy(version: string, inputs?: Record<string, string>): Promise<ActionRun>
   rollback(inputs?: Record<string, string>): Promise<ActionRun>
+  /** A sub-action that needs no checkout. */
+  sub(action: 'rollback' | 'exec' | 'status', inputs?: Record<string, string>): Promise<ActionRun>
   /** Text of a page of the site, the first one by default, and a header of its answer. */
   ask(path?: string): Promise<{ text: string; proxy: string | null }>
   /** "service state" of the project's containers, sorted. */
@@ -121,6 +123,10 @@ export async function makeShape(files: Files, on?: Server): Promise<Shape> {
     ...{ GITHUB_SHA: sha, GITHUB_REPOSITORY: `owner/${name}`, GITHUB_REF_TYPE: 'tag' },
     ...{ GITHUB_REF: `refs/tags/${version}`, GITHUB_REF_NAME: version },
   })
+  const sub: Shape['sub'] = (action, inputs = {}) => {
+    const all = { ...connection, directory: `deploy/${name}`, ...inputs }
+    return runAction({ action: `${action}/action.yml`, cwd: '/', inputs: all, env: facts('v1') })
+  }
   await git('init', '--quiet', '--initial-branch', 'main')
   await write(files)
   return {
@@ -140,10 +146,8 @@ export async function makeShape(files: Files, on?: Server): Promise<Shape> {
       const all = { ...connection, ...login, image: `${world.registry.host}/${name}`, ...inputs }
       return await runAction({ action: 'action.yml', cwd: workspace, inputs: all, env: facts(version) })
     },
-    async rollback(inputs = {}) {
-      const all = { ...connection, directory: `deploy/${name}`, ...inputs }
-      return await runAction({ action: 'rollback/action.yml', cwd: '/', inputs: all, env: facts('v1') })
-    },
+    rollback: (inputs = {}) => sub('rollback', inputs),
+    sub,
     async ask(path = '/') {
       const answer = await fetch(server.url(port) + path, { signal: AbortSignal.timeout(10_000) })
       return { text: await answer.text(), proxy: answer.headers.get('x-proxy') }

@@ -66,6 +66,13 @@ test('a stack that was built and started by hand survives a first deploy that fa
   expect(await picture()).toBe(before)
   expect(await shape.ask()).toEqual({ text: 'v1 with 0 notes', proxy: 'by-hand' })
 
+  const inside = await shape.sub('exec', { run: 'echo "$GREETING, $SECRET_KEY"' })
+  expect(inside.code).toBe(0)
+  expect(inside.raw).toMatch(/^hello, \*\*\*$/m)
+  const status = await shape.sub('status', {})
+  expect(status.outputs).toMatchObject({ serving: adopted, healthy: 'true' })
+  expect(JSON.parse(status.outputs['migrations'] ?? '')).toEqual([{ name: 'notes.0001_initial', state: 'applied' }])
+
   await shape.write({ Dockerfile: DOCKERFILE })
   const deployed = await shape.deploy('v2', inputs)
   expect(deployed.annotations).toEqual([])

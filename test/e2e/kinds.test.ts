@@ -1,5 +1,7 @@
 import { describe, expect, test } from '@jest/globals'
+import { randomBytes } from 'node:crypto'
 import { codes, tell, type Story } from '../story.ts'
+import { output } from '../world/docker.ts'
 import { logInAs, noCompose5, type Kind } from '../world/kind.ts'
 import type { Server } from '../world/server.ts'
 import { openWorld } from '../world/world.ts'
@@ -24,6 +26,18 @@ async function upgrade(story: Story, inputs: Inputs = {}): Promise<void> {
   expect(await story.serves()).toBe('v2')
   expect(await story.migrations()).toEqual(['0001_initial', '0002_todo_due'])
   await story.expectWhole()
+}
+
+/** What runs beside a deploy finds its way to Docker as well. */
+async function look(story: Story): Promise<void> {
+  const run = await story.exec('echo "in $GREETING"; cat VERSION', { inputs: { env: 'GREETING=a "b" $c' } })
+  expect(run).toMatchObject({ code: 0, raw: expect.stringContaining('in a "b" $c\nv2\n') })
+  const status = await story.status()
+  expect(status).toMatchObject({ code: 0, outputs: { serving: 'v2', healthy: 'true' } })
+  expect(JSON.parse(status.outputs['migrations'] ?? '')).toContainEqual({
+    name: 'core.0002_todo_due',
+    state: 'applied',
+  })
 }
 
 /** The life of a project: first deploy, upgrade, a release that answers 500, rollback. */
@@ -65,6 +79,7 @@ describe('on every kind of server', () => {
     async (kind) => {
       await using story = await tellOn(kind)
       await upgrade(story)
+      await look(story)
     },
     900_000,
   )
@@ -86,6 +101,28 @@ describe('a server that cannot take a deploy is named and left as it is', () => 
     expect(run.annotations[0]?.message).toMatch(said)
     expect(run.outputs).toMatchObject({ outcome: 'failed', serving: '' })
     expect(await story.server.exec(['ls', '-lAR', '--full-time', `/home/${kind}`], { as: 'root' })).toEqual(before)
+    expect(await story.containers()).toEqual([])
+  })
+
+  test('another processor than that of the image', async () => {
+    const server = await (await openWorld()).server('kinds')
+    const user = `arm-${randomBytes(4).toString('hex')}`
+    const asRoot = async (script: string, stdin = ''): Promise<string> =>
+      output(script, await server.exec(['sh', '-euc', script, 'sh', user], { as: 'root', stdin }))
+    await asRoot(
+      `useradd --create-home --shell /bin/bash --groups docker "$1"
+      cd "/home/$1" && mkdir bin && cat >bin/docker && chmod 755 bin/docker && echo 'PATH=$HOME/bin:$PATH' >.bashrc`,
+      '#!/bin/sh\n/usr/bin/docker "$@" | sed "s/^\\([^ ]*\\) amd64$/\\1 arm64/"\n',
+    )
+    await using story = await tell('todo', {
+      ...server,
+      host: server.host.replace(/^deploy@/, `${user}@`),
+      exec: (argv, options) => server.exec(argv, { as: user, ...options }),
+    })
+    const run = await story.deploy('v1')
+    expect(codes(run)).toEqual(['Deploy Django: server-architecture'])
+    expect(run.annotations[0]?.message).toMatch(/image is for amd64, the server has arm64[^]*\*\.platform=linux\/arm64/)
+    expect(await asRoot('ls -A "/home/$1"; userdel --force --remove "$1" 2>/dev/null')).not.toContain('deploy')
     expect(await story.containers()).toEqual([])
   })
 })

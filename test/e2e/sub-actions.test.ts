@@ -96,6 +96,16 @@ describe('build, exec and status around two deploys', () => {
     expect(missing.annotations[0]?.message).toContain('running: ')
   })
 
+  test('a cancelled job ends what it has started in the container', async () => {
+    const lines = 'sleep 987654 & echo started; sleep 987654'
+    const run = await story.exec(lines, { kill: { at: /^started$/, signal: 'SIGINT' } })
+    expect(codes(run)).toEqual(['Deploy Django: aborted'])
+    expect(run.annotations[0]?.message).toContain('SIGTERM')
+    const top = await story.server.docker('top', `${story.name}-project-1`, '-eo', 'args')
+    expect(top).not.toContain('987654')
+    await story.expectWhole()
+  })
+
   test('the superuser recipe: the password is in no argument, no log and no file', async () => {
     const { server, name } = story
     const password = `super-"${randomBytes(9).toString('hex')}`
