@@ -209,6 +209,7 @@ function releaseFacts(
     url: [runner.runUrl],
     services: roles.replaced.map(({ level, service }) => `${level} ${service}`),
     images: [...made.images].map(([service, image]) => `${service} ${image}`),
+    'images-beside': release.imagesBeside,
     django: [roles.django],
     manage: inputs.manage,
     migrate: [inputs.migrate],

@@ -3,7 +3,7 @@ import { stringify } from 'yaml'
 import { DeployError } from '../errors.ts'
 import type { EnvFile } from '../values.ts'
 import { withoutAddresses } from './address.ts'
-import { canonical, type Values } from './document.ts'
+import { canonical, textOf, valuesOf, type Values } from './document.ts'
 import { findDrifts, keepDefinitions, type Drift } from './drift.ts'
 import { onlyMounts } from './mount.ts'
 import { pin } from './pin.ts'
@@ -44,6 +44,8 @@ export type Release = {
   mounts: string
   roles: Roles
   images: ReadonlyMap<string, string>
+  /** Those of services that are not built here, as far as no variable is in their names. */
+  imagesBeside: readonly string[]
   env: 'shipped' | 'server'
   /** Env files that the server must have, relative to the directory. */
   requiredEnvFiles: readonly string[]
@@ -84,12 +86,14 @@ export function makeRelease(facts: ReleaseFacts): Release {
   const compose = write(model)
   const beside = withoutAddresses(model)
   const active = [...roles.replaced.map(({ service }) => service), ...roles.data, ...roles.others]
+  const kept = [...roles.data, ...roles.others].filter((service) => !images.has(service))
   return {
     compose,
     run: beside && write(beside),
     mounts: stringify(onlyMounts(pinned.model), { aliasDuplicateObjects: false, version: '1.1' }),
     roles,
     images,
+    imagesBeside: [...new Set(kept.flatMap((service) => imageOf(model, service) ?? []))],
     env: envPaths.includes('.env') ? 'shipped' : 'server',
     requiredEnvFiles: [...new Set(active.flatMap((service) => required.get(service) ?? []))].sort(),
     files,
@@ -109,6 +113,11 @@ export function makeRelease(facts: ReleaseFacts): Release {
     ],
     drifts: drifts.filter((drift) => !isRebuilt(drift)),
   }
+}
+
+function imageOf(model: Values, service: string): string | undefined {
+  const image = textOf(valuesOf(valuesOf(model['services'])[service])['image'])
+  return image !== undefined && /^\w[\w.:/@-]*$/.test(image) ? image : undefined
 }
 
 /** `env-file` is another way to write `.env` in `env-files`. */

@@ -132,6 +132,12 @@ export const explanations: Readonly<Record<number, Explanation>> = {
     why: 'all unused images were pruned there, and the registry has let it go or wants a login',
     fix: 'deploy the old tag again; or log in on the server with `docker login`, as the user that deploys, and roll back again',
   },
+  72: {
+    code: 'pull-failed',
+    what: 'The server could not pull an image that the Compose file names',
+    why: 'the name or the tag is wrong, or it is private and the server has no login for it',
+    fix: 'correct `image:` of the service; for a private image log in on the server with `docker login`, as the user that deploys',
+  },
   34: {
     code: 'env-file-missing',
     what: 'The Compose file names a file that is neither shipped nor on the server',

@@ -58,6 +58,16 @@ services:
   })
 })
 
+test('images beside the app are known by name, those that are built here and those with a variable are not', () => {
+  const text = `services:
+  web: {build: ., depends_on: [db, cache]}
+  db: {image: "postgres:17"}
+  cache: {image: "redis:\${REDIS:-7}"}
+  proxy: {image: "nginx:1@sha256:ab", ports: ["80:80"], depends_on: [web]}
+  tool: {image: busybox, profiles: [tools]}`
+  expect(release(text).imagesBeside).toEqual(['postgres:17', 'nginx:1@sha256:ab'])
+})
+
 describe('the same again', () => {
   test('gives the same bytes, whatever the order of the keys', () => {
     const turned = 'volumes: {b: {}, a: {}}\nservices: {web: {ports: ["1:1"], build: {context: .}}}'

@@ -26,6 +26,7 @@ export type Sshd = AsyncDisposable & {
   log: readonly string[]
   logins(): number
   connections(): number
+  refusals(): number
 }
 
 /** Starts an sshd; `settings` are lines of its configuration, which win over those that are set here. */
@@ -76,6 +77,7 @@ export async function startSshd(address = '127.0.0.1', settings: readonly string
     log,
     logins: () => count('Accepted publickey'),
     connections: () => count('Connection from'),
+    refusals: () => count('Failed publickey'),
     async [Symbol.asyncDispose]() {
       control.abort()
       await served

@@ -105,6 +105,23 @@ describe.each(SHELLS)('under %s', (shell) => {
       expect(await stage(world, rollbackTo(v1.id, 2))).toMatchObject({ code, stderr: expect.stringContaining(trouble) })
     })
 
+    test('an image beside the app is pulled as well, and keeps its name; a wrong one is told before anything is touched', async () => {
+      const world = await newWorld()
+      const beside = (...images: string[]): Staged => ({
+        ...v1,
+        releaseFacts: { ...v1.releaseFacts, 'images-beside': images },
+      })
+      await changeState(world, ({ registry }) => (registry['caddy@sha256:2'] = 'sha256:caddy'))
+      expect(await stage(world, beside('nginx:1', 'caddy@sha256:2'))).toMatchObject({ code: 0 })
+      const { images } = await stateOf(world)
+      expect(Object.keys(images).filter((name) => images[name] === 'sha256:caddy')).toEqual(['caddy@sha256:2'])
+      const wrong = { ...beside('postgres:nope'), id: 'v1-2-1', planFacts: { ...v1.planFacts, target: 'v1-2-1' } }
+      expect(await stage(world, wrong)).toMatchObject({
+        code: 72,
+        stderr: expect.stringContaining('could not pull postgres:nope: '),
+      })
+    })
+
     test('a login is tried again as well', async () => {
       const world = await newWorld()
       await changeState(world, (state) => Object.assign(state, { trouble: [fails] }))
