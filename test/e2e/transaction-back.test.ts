@@ -364,6 +364,14 @@ describe('what fails after the swap goes back', () => {
     ...staged,
     releaseFacts: { ...staged.releaseFacts, services: ['0 web'], images: [`web ${imageOf('v2')}`] },
   })
+  test('an image that Compose cannot pull, whose exit code is not one of the probe', async () => {
+    const world = await serving()
+    const proxy = { image: 'nginx:nope', 'x-nginx': true }
+    expect(await logOf(world, { ...v2, services: { ...v2.services, proxy } })).toContain('No such image: nginx:nope')
+    expect((await storyOf(world, v2.id)).find((line) => line.startsWith('swap fail'))).toBe('swap fail 1')
+    expect(await findFaults(world, 'v1-1-1')).toEqual([])
+  })
+
   test('a service that the new release has no more runs again', async () => {
     const world = await serving()
     expect(await transact(world, withoutWorker(v2With({ 'x-health': 'bad' })))).toBe('back v1-1-1')

@@ -40,6 +40,17 @@ compose_with() { # FILE RELEASE ARGUMENTS…: that file of the release
   compose_of "$(release_fact "$release" project)" --env-file "$variables" -f ".deploy/releases/$release/$file" "$@"
 }
 
+# Compose has exit codes of its own, such as 18 for an image that it cannot pull, which would be read as the probe's.
+compose_up() { # RELEASE ARGUMENTS…
+  whose=$1
+  shift
+  compose "$whose" up -d --no-deps "$@" || {
+    failed=$?
+    [ "$failed" -ge 30 ] || failed=1
+    return "$failed"
+  }
+}
+
 ask() { limited "$call_limit" "$@" </dev/null 8>&-; }
 docker_answers() { limited 10 version --format '{{.Server.Version}}' </dev/null >/dev/null 2>&1 8>&-; }
 

@@ -84,7 +84,7 @@ def converge(call, project, name, spec, count, flags):
     with call.state as facts:
         if spec["image"] not in facts["images"]:
             if "--pull=never" in flags or spec["image"] not in facts["registry"]:
-                fail("Error response from daemon: No such image: " + spec["image"])
+                fail("Error response from daemon: No such image: " + spec["image"], 18)
             facts["images"][spec["image"]] = facts["registry"][spec["image"]]
         existing = containers_of(facts, project, [name])
         new = {"project": project, "service": name, "oneoff": "False", "spec": spec, "hash": json.dumps(spec), "image": facts["images"][spec["image"]], "labels": call.labels}
