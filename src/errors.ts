@@ -54,6 +54,8 @@ export const codes = {
   'rollback-unknown-version': 'the version to go back to is not on the server',
   'rollback-none': 'there is no earlier release to go back to',
   'port-taken': 'a port that the release publishes is in use on the server',
+  'name-taken': 'a container that is not of this project has the name of one of its containers',
+  'external-missing': 'an external network or volume of the Compose file is not on the server',
   'transaction-failed': 'a step of the deployment failed on the server',
   'transaction-died': 'the deployment on the server ended without a result',
   aborted: 'the job was cancelled',

@@ -106,10 +106,11 @@ export function parseNewVersion(text: string): string {
 
 /** A Compose project name. */
 export function parseProject(text: string): string {
-  if (!/^[a-z0-9][a-z0-9_-]*$/.test(text)) {
+  // Docker has room for 128 letters in the tag that keeps its images.
+  if (!/^[a-z0-9][a-z0-9_-]{0,99}$/.test(text)) {
     throw new Unusable(
       'Docker Compose does not take it as a project name',
-      'use lower-case letters, digits, dashes and underscores, starting with a letter or digit',
+      'use up to 100 lower-case letters, digits, dashes and underscores, starting with a letter or digit',
     )
   }
   return text

@@ -309,6 +309,7 @@ describe('names and paths', () => {
   test.each([
     ['project', 'Todo'],
     ['project', '_todo'],
+    ['project', 'a'.repeat(101)],
     ['directory', '..'],
     ['directory', 'deploy/../../etc'],
     ['directory', '-rf'],

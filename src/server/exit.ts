@@ -1,4 +1,5 @@
 import type { Code, Problem } from '../errors.ts'
+import { explainComplaint } from './complaint.ts'
 import { explanations } from './explanation.ts'
 
 /** Exit codes whose cause stands in what was printed around them, not in one line. */
@@ -22,8 +23,8 @@ export function explainExit(code: number, said: string | undefined, tail: string
   const known = explanations[code]
   const all = tail.includes(said ?? '') ? tail : `${said}\n${tail}`.trim()
   if (known) return [known.code, { ...known, seen: (NEEDS_TAIL.includes(code) ? all : said) || undefined }]
-  const port = PORT_TAKEN.exec(tail)
-  if (port) return portTaken(port)
+  const complaint = explainComplaint(tail)
+  if (complaint) return complaint
   const during = step === undefined ? '' : ` (step ${step})`
   return [
     'transaction-failed',
@@ -32,22 +33,6 @@ export function explainExit(code: number, said: string | undefined, tail: string
       seen: all || undefined,
       why: `exit code ${code}`,
       fix: 'see the last lines; when they do not help, run the job again with debug logging',
-    },
-  ]
-}
-
-/** As versions of Docker say it: `Bind for 0.0.0.0:80 failed`, `listen tcp4 0.0.0.0:80: bind`, `failed to bind host port for 0.0.0.0:80:…`. */
-const PORT_TAKEN =
-  /(?:bind for|listen \w+|host port(?: for)?) \S*?:(\d+)\b.*(?:port is already allocated|address already in use)/i
-
-function portTaken([seen, port = '']: RegExpExecArray): [Code, Problem] {
-  return [
-    'port-taken',
-    {
-      what: `Port ${port} of the server is in use`,
-      seen,
-      why: 'another project, or a program outside of Docker such as nginx, listens there',
-      fix: `publish another port in the Compose file, or end what listens: \`docker ps --filter publish=${port}\` and \`ss -ltnp\` on the server name it`,
     },
   ]
 }

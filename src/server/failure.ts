@@ -1,6 +1,7 @@
 import { readFitReport, readHttpReport, readMigrateReport, readProbeError } from '../django/document.ts'
 import { DeployError, type Code } from '../errors.ts'
 import type { Finished } from '../process.ts'
+import { explainComplaint } from './complaint.ts'
 import { explainExit, isKnownExit } from './exit.ts'
 import { ABORTED } from './explanation.ts'
 import type { Ending } from './follow.ts'
@@ -36,6 +37,8 @@ export function explainProbe(
       fix: 'look for the traceback above; when it is not from the app, report it',
     })
   }
+  const complaint = document ? undefined : explainComplaint(tail)
+  if (complaint && complaint[0] !== 'container-exited') return new DeployError(...complaint)
   // Without a document Django did not get as far as our code, whatever the exit code.
   return new DeployError(...explainExit(document ? code : 18, seen, tail))
 }

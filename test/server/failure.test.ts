@@ -220,6 +220,34 @@ describe('explainEnding', () => {
   })
 
   test.each([
+    [
+      'name-taken',
+      /shop_web/,
+      'Error response from daemon: Conflict. The container name "/shop_web" is already in use by container "0af". You have to remove (or rename) that container to be able to reuse that name.',
+    ],
+    ['external-missing', /network create proxy/, 'network proxy declared as external, but could not be found'],
+    ['external-missing', /volume create pg_data/, 'external volume "pg_data" not found'],
+    [
+      'container-exited',
+      /chmod=\+x/,
+      'Error response from daemon: failed to create task for container: failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: exec: "/app/start.sh": permission denied: unknown',
+    ],
+    ['container-exited', /command:/, 'Error: exec: "gunicorn": executable file not found in $PATH: unknown'],
+  ])('%s: %s is what mends it', (code, fix, line) => {
+    const failure = failing('swap', 1, ['Container web  Starting', line])
+    expect(failure).toMatchObject({ code, seen: line, fix: expect.stringMatching(fix) })
+    expect(`${failure?.what}${failure?.why}`).not.toContain('$')
+  })
+
+  test('what Docker lacks before Django can be asked is not for Django to mend', () => {
+    const missing = 'network proxy declared as external, but could not be found'
+    expect(explainProbe(1, undefined, missing)).toMatchObject({ code: 'external-missing', seen: missing })
+    expect(explainProbe(1, undefined, 'exec: "python": executable file not found')).toMatchObject({
+      code: 'settings-import',
+    })
+  })
+
+  test.each([
     'Error response from daemon: driver failed programming external connectivity on endpoint web (7b65): Bind for 0.0.0.0:8080 failed: port is already allocated',
     'Error response from daemon: driver failed programming external connectivity on endpoint web (7b65): listen tcp4 0.0.0.0:8080: bind: address already in use',
     'Error response from daemon: failed to set up container networking: driver failed programming external connectivity on endpoint web (1d): failed to bind host port for 0.0.0.0:8080:172.18.0.2:80/tcp: address already in use',

@@ -1,0 +1,50 @@
+import type { Code, Problem } from '../errors.ts'
+
+type Complaint = { pattern: RegExp; code: Code; what: string; why: string; fix: string }
+
+/** What versions of Docker and Compose say; `$1` and `$2` are the parts in parentheses. */
+const COMPLAINTS: readonly Complaint[] = [
+  {
+    pattern:
+      /(?:bind for|listen \w+|host port(?: for)?) \S*?:(\d+)\b.*(?:port is already allocated|address already in use)/i,
+    code: 'port-taken',
+    what: 'Port $1 of the server is in use',
+    why: 'another project, or a program outside of Docker such as nginx, listens there',
+    fix: 'publish another port in the Compose file, or end what listens: `docker ps --filter publish=$1` and `ss -ltnp` on the server name it',
+  },
+  {
+    pattern: /container name "\/?([^"]+)" is already in use by container/,
+    code: 'name-taken',
+    what: 'A container named $1 is on the server already, and is not of this project',
+    why: 'it was started by hand or by another project, and the Compose file has `container_name: $1`',
+    fix: 'remove `container_name` from the Compose file, or that container on the server: docker rm -f $1',
+  },
+  {
+    pattern: /(network|volume) "?([\w.-]+)"? (?:declared as external, but could not be found|not found)/,
+    code: 'external-missing',
+    what: 'The external $1 $2 is not on the server',
+    why: 'the Compose file says `external: true`, so that Compose does not make it',
+    fix: 'on the server: docker $1 create $2; or correct the name, or remove `external: true`',
+  },
+  {
+    pattern: /exec: "([^"]+)": (?:executable file not found|permission denied|stat .*: no such file|is a directory)/,
+    code: 'container-exited',
+    what: 'The program $1 of a container cannot be started',
+    why: 'it is not in the image, or its file is not executable',
+    fix: 'correct `command:` or `entrypoint:` in the Compose file, or the Dockerfile; for a script of the repository: git update-index --chmod=+x FILE',
+  },
+]
+
+/** What Docker on the server complains about, when a person can mend it. */
+export function explainComplaint(text: string): [Code, Problem] | undefined {
+  for (const line of text.split('\n')) {
+    for (const { pattern, code, ...texts } of COMPLAINTS) {
+      const found = pattern.exec(line)
+      if (!found) continue
+      const fill = (template: string): string =>
+        template.replace(/\$([12])/g, (_, place: string) => found[Number(place)] ?? '')
+      return [code, { what: fill(texts.what), seen: line.trim(), why: fill(texts.why), fix: fill(texts.fix) }]
+    }
+  }
+  return undefined
+}
