@@ -11,8 +11,8 @@ export type Login = { registry: string; username: string; password: string }
 /** An environment in which Docker has this run's logins; `close` forgets them. */
 export type Registry = { env: NodeJS.ProcessEnv; close: () => Promise<void> }
 
-/** Waits; passed in so that tests need not. */
-export type Pause = (milliseconds: number) => Promise<void>
+/** Says why, and waits; passed in so that tests need not. */
+export type Pause = (milliseconds: number, reason: string) => Promise<void>
 
 const PAUSES = [1_000, 4_000, 10_000]
 const HUB = 'docker.io'
@@ -38,8 +38,8 @@ export async function openRegistry(
 
 /** Says that something is tried again, and waits. */
 export function sayAndWait(show: (line: string) => void): Pause {
-  return (milliseconds) => {
-    show(`The registry has trouble; trying again in ${milliseconds / 1000} s`)
+  return (milliseconds, reason) => {
+    show(`${reason}: trying again in ${milliseconds / 1000} s`)
     return setTimeout(milliseconds)
   }
 }
@@ -51,8 +51,9 @@ export async function retry<T extends { code: number; stdout: string; stderr: st
 ): Promise<T> {
   for (const wait of PAUSES) {
     const finished = await attempt()
-    if (finished.code === 0 || !isPassing(`${finished.stdout}\n${finished.stderr}`)) return finished
-    await pause(wait)
+    const said = `${finished.stdout}\n${finished.stderr}`.trim()
+    if (finished.code === 0 || !isPassing(said)) return finished
+    await pause(wait, said.split('\n').at(-1) ?? '')
   }
   return attempt()
 }

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { groupBuilds } from '../../src/compose/group.ts'
 import { planBake, type Target } from '../../src/image/bake.ts'
 import { push, reuse } from '../../src/image/push.ts'
-import { isPassing, openRegistry, type Registry } from '../../src/image/registry.ts'
+import { isPassing, openRegistry, sayAndWait, type Registry } from '../../src/image/registry.ts'
 import { projectOf } from '../compose/model.ts'
 import { fakeDocker } from './fake.ts'
 
@@ -114,6 +114,12 @@ describe('a login to a registry in trouble', () => {
     })
     expect(pauses).toEqual([1_000])
   })
+})
+
+test('why it is tried again is said', async () => {
+  const said: string[] = []
+  await sayAndWait((line) => said.push(line))(1, 'unexpected EOF')
+  expect(said).toEqual(['unexpected EOF: trying again in 0.001 s'])
 })
 
 describe('a push', () => {
