@@ -228,7 +228,12 @@ export function checkServices(project: Project, inputs: NamingInputs): void {
         scale.map(({ service }) => service),
         names,
       ),
-    () => checkKnown('profiles', profiles, ['*', ...known]),
+    () =>
+      checkKnown(
+        'profiles',
+        profiles.filter((name) => name !== '*'),
+        known,
+      ),
     () => checkKept(project),
   )
 }
@@ -238,7 +243,7 @@ function checkKnown(input: string, given: readonly string[], known: readonly str
   if (stranger === undefined) return
   throw new DeployError('input-invalid', {
     what: `Input ${input} names ${stranger}, which the Compose file does not have`,
-    fix: `use one of: ${[...new Set(known)].join(', ')}`,
+    fix: known.length === 0 ? 'leave it out: there are none' : `use one of: ${[...new Set(known)].join(', ')}`,
   })
 }
 
