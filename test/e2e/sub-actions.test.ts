@@ -50,6 +50,12 @@ describe('build, exec and status around two deploys', () => {
     expect(run.log).not.toMatch(/Bake|Push/)
     expect(await story.migrations()).toEqual(['0001_initial'])
     await story.expectWhole()
+    const other = { inputs: { images, 'dry-run': 'true' }, env: { GITHUB_SHA: 'f'.repeat(40) } }
+    const warned = await story.deploy('v1', other)
+    expect(warned.outputs['outcome']).toBe('planned')
+    expect(warned.annotations).toEqual([
+      expect.objectContaining({ kind: 'warning', message: expect.stringMatching(/commit [0-9a-f]{40}, .* of f{40}$/) }),
+    ])
   })
 
   test('images that are not those of the checkout stop the deploy before anything is sent', async () => {
