@@ -37,10 +37,25 @@ export function explainProbe(
       fix: 'look for the traceback above; when it is not from the app, report it',
     })
   }
-  const complaint = document ? undefined : explainComplaint(tail)
-  if (complaint && complaint[0] !== 'container-exited') return new DeployError(...complaint)
+  const refusal = document ? undefined : refusalIn(tail)
+  if (refusal) return refusal
   // Without a document Django did not get as far as our code, whatever the exit code.
   return new DeployError(...explainExit(document ? code : 18, seen, tail))
+}
+
+/** What Docker said instead of starting Django at all; a program that it does not find may be what `manage` names. */
+function refusalIn(tail: string): DeployError | undefined {
+  const complaint = explainComplaint(tail)
+  if (complaint) return complaint[0] === 'container-exited' ? undefined : new DeployError(...complaint)
+  const seen = tail.split('\n').findLast((line) => line.startsWith('Error response from daemon: '))
+  return seen === undefined
+    ? undefined
+    : new DeployError('container-exited', {
+        what: 'Docker on the server could not start a container of the new image',
+        seen,
+        why: 'a setting of the service in the Compose file does not suit the image or the server',
+        fix: 'mend what Docker names',
+      })
 }
 
 /** Why a transaction went back, and what to do; undefined when it reached its goal. */

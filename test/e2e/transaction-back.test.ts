@@ -163,6 +163,15 @@ describe('what fails after the swap goes back', () => {
     ],
     ['the health command fails (46)', v2With({ 'x-health': 'bad' }), 'health fail 46', /not healthy in time/],
     [
+      'the health command cannot run (46), which nobody waits a minute for',
+      {
+        ...v2With({ 'x-health': 'bad', 'x-says': '/bin/sh: 1: curl: not found' }),
+        planFacts: { ...v2.planFacts, 'health-timeout': '600' },
+      },
+      'health fail 46',
+      /the health command of web says: \/bin\/sh: 1: curl: not found\n/,
+    ],
+    [
       'the program crashes again and again (47)',
       v2With({ 'x-exits': 1 }),
       'health fail 47',

@@ -242,6 +242,8 @@ describe('explainEnding', () => {
   test('what Docker lacks before Django can be asked is not for Django to mend', () => {
     const missing = 'network proxy declared as external, but could not be found'
     expect(explainProbe(1, undefined, missing)).toMatchObject({ code: 'external-missing', seen: missing })
+    const user = 'Error response from daemon: unable to find user nope: no matching entries in passwd file'
+    expect(explainProbe(1, undefined, `something\n${user}`)).toMatchObject({ code: 'container-exited', seen: user })
     expect(explainProbe(1, undefined, 'exec: "python": executable file not found')).toMatchObject({
       code: 'settings-import',
     })

@@ -102,7 +102,8 @@ END
   echo "note: $service exit=$exit; no service waits for it"
 }
 
-docker_health() { # CONTAINER: its health command succeeds, whenever Docker's own interval is; without one, it runs
+# Whether its health command succeeds, whenever Docker's own interval is; without one, it runs. Sets `complaint`.
+docker_health() { # CONTAINER
   asked=$1 separator=$(printf '\037')
   answer=$(ask inspect -f '{{.State.Running}}{{"\x1f"}}{{with .Config.Healthcheck}}{{range .Test}}{{.}}{{"\x1f"}}{{end}}{{end}}' "$asked") || return 1
   set --
@@ -111,10 +112,10 @@ docker_health() { # CONTAINER: its health command succeeds, whenever Docker's ow
   unset IFS
   [ "$1" = true ] || return 1
   case ${2:-} in
-    CMD-SHELL) ask exec "$asked" /bin/sh -c "$3" >/dev/null 2>&1 ;;
+    CMD-SHELL) complaint=$(ask exec "$asked" /bin/sh -c "$3" 2>&1) ;;
     CMD)
       shift 2
-      ask exec "$asked" "$@" >/dev/null 2>&1
+      complaint=$(ask exec "$asked" "$@" 2>&1)
       ;;
   esac
 }

@@ -3,8 +3,9 @@
 `up` recreates in the steps of Compose v2, each of them persisted: new container `<12 hex>_name`, old one stopped, removed,
 new one renamed; when all are there, they are started. A compose file is JSON here. What a service is like stands in its
 entry: x-migrations (rows that its code knows), x-fails (the one that does not apply), x-unfit (rows that its code cannot
-live with), x-health (bad), x-uncollected (its static files cannot be collected), x-check (its health command), x-exits (a code), x-port-taken, x-stubborn, x-nginx,
-x-variables and x-required (names that its text uses), x-port (the port of the server that it publishes), container_name.
+live with), x-health (bad), x-says (what its health command says then), x-uncollected (its static files cannot be collected),
+x-check (its health command), x-exits (a code), x-port-taken, x-stubborn, x-nginx, x-variables and x-required (names that its
+text uses), x-port (the port of the server that it publishes), container_name.
 """
 import json
 import os

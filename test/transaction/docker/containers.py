@@ -112,6 +112,7 @@ def execute(call, facts, words):
     if words != (check[1:] if check[0] == "CMD" else ["/bin/sh", "-c", check[1]]):
         fail("stand-in: unknown command in the container %s" % words, 99)
     if spec.get("x-health") == "bad":
+        print(spec.get("x-says", ""))
         raise SystemExit(1)
 
 
