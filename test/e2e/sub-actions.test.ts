@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { randomBytes } from 'node:crypto'
-import { codes, giveWord, meanwhile, patientMigration, tell, type Story } from '../story.ts'
+import { codes, giveWord, meanwhile, patientMigration, tell, until, type Story } from '../story.ts'
 
 type Reported = {
   deployments: { release: string; outcome: string; step?: string }[]
@@ -107,8 +107,8 @@ describe('build, exec and status around two deploys', () => {
     const run = await story.exec(lines, { kill: { at: /^started$/, signal: 'SIGINT' } })
     expect(codes(run)).toEqual(['Deploy Django: aborted'])
     expect(run.annotations[0]?.message).toContain('SIGTERM')
-    const top = await story.server.docker('top', `${story.name}-project-1`, '-eo', 'args')
-    expect(top).not.toContain('987654')
+    const top = (): Promise<string> => story.server.docker('top', `${story.name}-project-1`, '-eo', 'pid,args')
+    await until('what was started has ended', async () => !(await top()).includes('sleep 987654'), 5)
     await story.expectWhole()
   })
 
