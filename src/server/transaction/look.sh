@@ -41,7 +41,7 @@ is_writable() { # DIRECTORY: it, or where it would be made; sets `place`
     case $place in */?*) place=${place%/*} ;; *) place=. ;; esac
     place=${place:-/}
   done
-  if [ -d "$place/.deploy" ]; then place=$place/.deploy; fi
+  if [ -w "$place" ] && [ -d "$place/.deploy" ]; then place=$place/.deploy; fi
   [ -d "$place" ] && [ -w "$place" ]
 }
 
