@@ -57,7 +57,7 @@ describe('what the server must have', () => {
       expect.objectContaining({ code: 'variable-missing', seen: 'HOST SECRET_KEY' }),
     )
     const typo = needs({ '.env': 'HOST=x\nPG=17\nSECRET_KEY=', 'dbs.env': '' })
-    expect(() => checkNeeds(typo, ['web'], { files: ['.env'], settings: [] }, project)).toThrow(
+    expect(() => checkNeeds(typo, ['web'], { files: ['.env', '../shared.env'], settings: [] }, project)).toThrow(
       expect.objectContaining({
         code: 'input-invalid',
         what: expect.stringContaining('env-files has dbs.env'),
