@@ -40,6 +40,17 @@ compose_with() { # FILE RELEASE ARGUMENTS…: that file of the release
   compose_of "$(release_fact "$release" project)" --env-file "$variables" -f ".deploy/releases/$release/$file" "$@"
 }
 
+# Compose has exit codes of its own, such as 18 for an image that it cannot pull, which would be read as the probe's.
+compose_up() { # RELEASE ARGUMENTS…
+  whose=$1
+  shift
+  compose "$whose" up -d --no-deps "$@" || {
+    failed=$?
+    [ "$failed" -ge 30 ] || failed=1
+    return "$failed"
+  }
+}
+
 ask() { limited "$call_limit" "$@" </dev/null 8>&-; }
 docker_answers() { limited 10 version --format '{{.Server.Version}}' </dev/null >/dev/null 2>&1 8>&-; }
 
@@ -91,7 +102,8 @@ END
   echo "note: $service exit=$exit; no service waits for it"
 }
 
-docker_health() { # CONTAINER: its health command succeeds, whenever Docker's own interval is; without one, it runs
+# Whether its health command succeeds, whenever Docker's own interval is; without one, it runs. Sets `complaint`.
+docker_health() { # CONTAINER
   asked=$1 separator=$(printf '\037')
   answer=$(ask inspect -f '{{.State.Running}}{{"\x1f"}}{{with .Config.Healthcheck}}{{range .Test}}{{.}}{{"\x1f"}}{{end}}{{end}}' "$asked") || return 1
   set --
@@ -100,10 +112,10 @@ docker_health() { # CONTAINER: its health command succeeds, whenever Docker's ow
   unset IFS
   [ "$1" = true ] || return 1
   case ${2:-} in
-    CMD-SHELL) ask exec "$asked" /bin/sh -c "$3" >/dev/null 2>&1 ;;
+    CMD-SHELL) complaint=$(ask exec "$asked" /bin/sh -c "$3" 2>&1) ;;
     CMD)
       shift 2
-      ask exec "$asked" "$@" >/dev/null 2>&1
+      complaint=$(ask exec "$asked" "$@" 2>&1)
       ;;
   esac
 }

@@ -35,16 +35,19 @@ step_health() {
   done
 }
 
-# A release that has answered the same refusal for ten seconds will not mend itself; 502 to 504 are a proxy's "not yet".
+# A release that has answered the same refusal for ten seconds will not mend itself, nor does a health command whose program
+# is not in the image; 502 to 504 are a proxy's "not yet".
 is_firm() {
   answer=.deploy/journal/$transaction.http.json
-  if ! grep -qsE '"reason": "(bad-request|https-redirect|status|server-error)"' "$answer" || grep -qE '"status": 50[234]' "$answer"; then
+  if ! lacks_program && { ! grep -qsE '"reason": "(bad-request|https-redirect|status|server-error)"' "$answer" || grep -qE '"status": 50[234]' "$answer"; }; then
     firm_since=
     return 1
   fi
   firm_since=${firm_since:-$(date +%s)}
   [ "$(date +%s)" -ge $((firm_since + 10)) ]
 }
+
+lacks_program() { case $unwell in *': not found'* | *'command not found'* | *'executable file not found'*) ;; *) return 1 ;; esac; }
 
 health_limit() { # start period + interval x retries of the slowest check, at least 60 s
   on "$ids" ask inspect -f '{{with .Config.Healthcheck}}{{.StartPeriod.Nanoseconds}} {{.Interval.Nanoseconds}} {{.Retries}}{{end}}' | {
@@ -59,14 +62,18 @@ health_limit() { # start period + interval x retries of the slowest check, at le
 }
 
 app_is_healthy() {
-  asker='' healthy=yes
+  asker='' healthy=yes unwell=''
   while read -r service state exit restarts policy _ image id; do
     if is_finished "$state" "$exit" "$policy"; then continue; fi
     if [ "$restarts" -ge 3 ] || [ "$state" = dead ] || [ "$state $policy" = "exited no" ]; then
       show_last_lines "$id"
       die 47 "$service exit=$exit restarts=$restarts"
     fi
-    if [ "$state" != running ] || { ! docker_health "$id" && ! inherits_check "$service" "$image" "$id"; }; then healthy=no; fi
+    complaint=
+    if [ "$state" != running ] || { ! docker_health "$id" && ! inherits_check "$service" "$image" "$id"; }; then
+      healthy=no
+      if [ -n "$complaint" ]; then unwell=$unwell$newline"the health command of $service says: $(printf '%s\n' "$complaint" | tail -n 1)"; fi
+    fi
     if [ "$service" = "$(release_fact "$target" django)" ]; then asker=$id; fi
   done <<END
 $app
@@ -110,4 +117,5 @@ show_unhealthy() {
     echo "$service is $state, $restarts restarts"
     show_last_lines "$id"
   done
+  if [ -n "$unwell" ]; then echo "${unwell#?}"; fi
 }

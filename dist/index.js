@@ -37621,6 +37621,8 @@ function walk(workspace, path) {
 
 // EXTERNAL MODULE: ./lib/compose/role.js
 var role = __nccwpck_require__(9323);
+// EXTERNAL MODULE: ./lib/compose/scale.js
+var compose_scale = __nccwpck_require__(1761);
 // EXTERNAL MODULE: ./lib/image/bake.js + 1 modules
 var bake = __nccwpck_require__(9512);
 // EXTERNAL MODULE: ./lib/image/make.js + 1 modules
@@ -37630,6 +37632,7 @@ var image_name = __nccwpck_require__(4579);
 // EXTERNAL MODULE: ./lib/image/take.js
 var take = __nccwpck_require__(8219);
 ;// CONCATENATED MODULE: ./lib/commands/checkout.js
+
 
 
 
@@ -37664,7 +37667,7 @@ async function readCheckout(inputs, context) {
         // As for Compose, the environment of the step wins.
         settings: { ...Object.fromEntries(settings ?? []), ...environment },
     };
-    (0,errors/* checkAll */.K7)(() => (0,make/* checkBuilds */.ex)(project, groups), () => (0,role/* checkServices */.RP)(project, inputs.services), () => (0,image_name/* checkImageNames */.W2)(groups, naming), () => (0,bake/* checkOverrides */.yk)(inputs.set, groups), () => inputs.images && (0,take/* matchImages */.G)(groups, inputs.images, naming), () => (0,env_file/* checkEnvFiles */.b)(project, envFiles));
+    (0,errors/* checkAll */.K7)(() => (0,make/* checkBuilds */.ex)(project, groups), () => (0,role/* checkServices */.RP)(project, inputs), () => (0,errors/* checkAll */.K7)(...(inputs.scale ?? []).map((scale) => () => (0,compose_scale/* checkScale */.DK)(scale, project.model))), () => (0,image_name/* checkImageNames */.W2)(groups, naming), () => (0,bake/* checkOverrides */.yk)(inputs.set, groups), () => inputs.images && (0,take/* matchImages */.G)(groups, inputs.images, naming), () => (0,env_file/* checkEnvFiles */.b)(project, envFiles));
     return {
         project,
         groups,
@@ -38120,7 +38123,7 @@ async function deploy(inputs, context, report) {
         ...{ id: transaction.id, envFile: inputs.envFile, envFiles: inputs.envFiles, profiles: inputs.profiles },
         ...{ before, update: inputs.updateServices },
     });
-    const counts = (0,scale/* chooseCounts */.Q)(inputs.scale, before, project.model, roles);
+    const counts = (0,scale/* chooseCounts */.Qt)(inputs.scale, before, project.model, roles);
     release.notes.forEach((note) => (0,core/* info */.pq)(note));
     release.drifts.forEach((drift) => (0,core/* warning */.$e)((0,compose_drift/* describeDrift */.ZP)(drift)));
     const adoption = planAdoption({
@@ -38207,6 +38210,7 @@ function deploy_releaseFacts(release, made, inputs, { runner }, name) {
         url: [runner.runUrl],
         services: roles.replaced.map(({ level, service }) => `${level} ${service}`),
         images: [...made.images].map(([service, image]) => `${service} ${image}`),
+        'images-beside': release.imagesBeside,
         django: [roles.django],
         manage: inputs.manage,
         migrate: [inputs.migrate],
@@ -38319,11 +38323,11 @@ function otherPlan(approved, digest) {
 async function exec(inputs, context) {
     const { run, folder, signal, assets } = context;
     const connection = await (0,_server_connection_js__WEBPACK_IMPORTED_MODULE_4__/* .connect */ .Ng)(run, inputs, folder, signal);
-    const { directory, server } = await (0,_server_find_js__WEBPACK_IMPORTED_MODULE_6__/* .requireProject */ .L)(connection, assets.transaction.toString(), inputs.directory);
+    const { directory, server } = await (0,_server_find_js__WEBPACK_IMPORTED_MODULE_6__/* .requireProject */ .LX)(connection, assets.transaction.toString(), inputs.directory);
     (0,_server_look_js__WEBPACK_IMPORTED_MODULE_7__/* .checkServer */ .i6)(server, inputs.host.user);
     const release = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_8__/* .currentRelease */ .BX)(server);
     if (!release)
-        throw nothingDeployed(directory);
+        throw (0,_server_find_js__WEBPACK_IMPORTED_MODULE_6__/* .nothingDeployed */ .cL)(directory);
     const id = `exec-${(0,node_crypto__WEBPACK_IMPORTED_MODULE_1__.randomUUID)()}`;
     const place = (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_9__/* .incoming */ .Ri)(directory, id);
     const files = [
@@ -38333,16 +38337,18 @@ async function exec(inputs, context) {
     ];
     await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_9__/* .send */ .tN)(run, connection, place, files, folder);
     (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`In ${inputs.service ?? 'the service that runs Django'} of ${release.version}:`);
-    const words = ['sh', `${place}/transaction.sh`, 'run', directory, id];
+    const words = [directory, id, ...(inputs.service === undefined ? [] : [inputs.service])];
     const done = await connection
-        .reach([...words, ...(inputs.service === undefined ? [] : [inputs.service])], {
+        .reach(['sh', `${place}/transaction.sh`, 'run', ...words], {
         onLine: (line, stream) => {
             if (stream === 'stdout')
                 (0,_report_log_js__WEBPACK_IMPORTED_MODULE_3__/* .show */ .WU)(line);
         },
     })
-        .catch((cause) => {
-        throw signal.aborted ? cancelled(cause) : cause;
+        .catch(async (cause) => {
+        if (!signal.aborted)
+            throw cause;
+        throw cancelled(await askToQuit(connection, assets.transaction.toString(), words), cause);
     });
     const code = done.code === 0 ? exitCodeIn(done.stderr) : undefined;
     if (code === undefined)
@@ -38363,10 +38369,17 @@ function exitCodeIn(stderr) {
     const [, code] = /^exit (\d{1,3})$/.exec(stderr.trimEnd().split('\n').at(-1) ?? '') ?? [];
     return code === undefined ? undefined : Number(code);
 }
-function cancelled(cause) {
+/** After the job was cancelled, so the signal of the connection must not stop it. False when it could not be done. */
+async function askToQuit(connection, script, words) {
+    const options = { stdin: script, signal: undefined, timeoutMs: 5_000 };
+    return await connection.call(['sh', '-s', 'quit', ...words], options).then((finished) => finished.code === 0, () => false);
+}
+function cancelled(asked, cause) {
     return new _errors_js__WEBPACK_IMPORTED_MODULE_2__/* .DeployError */ .sH('aborted', {
         what: 'The job was cancelled while the command ran',
-        why: 'nobody ends it: it goes on in its container, and nobody sees what it prints',
+        why: asked
+            ? 'its processes in the container were asked to end (SIGTERM)'
+            : 'they could not be asked to end: it goes on in its container, and nobody sees what it prints',
         cause,
     });
 }
@@ -38383,13 +38396,6 @@ const EXIT_CODES = {
     127: 'a program is not in the container; there has to be at least `sh`',
     137: 'it was killed: the memory ran out, or the container was replaced by a deployment meanwhile',
 };
-function nothingDeployed(directory) {
-    return new _errors_js__WEBPACK_IMPORTED_MODULE_2__/* .DeployError */ .sH('nothing-deployed', {
-        what: `Nothing was deployed to ${directory} yet`,
-        why: 'the first deployment failed or was never made, or the folder is another one',
-        fix: 'deploy first, or set `directory` to the folder of the project on the server',
-    });
-}
 
 
 /***/ }),
@@ -38403,6 +38409,8 @@ __nccwpck_require__.d(__webpack_exports__, {
   y: () => (/* binding */ obtainImages)
 });
 
+// EXTERNAL MODULE: ../../main/node_modules/@actions/core/lib/core.js + 20 modules
+var core = __nccwpck_require__(1800);
 ;// CONCATENATED MODULE: ./lib/image/commit.js
 /** The commit of the checkout, with the time that becomes the image's. A workspace without git history has no time. */
 async function readCommit(run, { sha, workspace, serverUrl, repository }) {
@@ -38427,6 +38435,7 @@ var log = __nccwpck_require__(3129);
 
 
 
+
 /** Makes the images of a checkout, or takes those that a `build` has made; with the logins for their registry. */
 async function obtainImages({ project, groups, naming }, inputs, { run, runner, folder, assets, environment: env, signal }) {
     const logins = (0,make/* chooseLogins */.UO)(groups, naming, {
@@ -38443,6 +38452,10 @@ async function obtainImages({ project, groups, naming }, inputs, { run, runner, 
     };
     const tools = { run, env, temp: folder, signal, show: log/* show */.WU, group: log/* group */.Os, pause: (0,registry/* sayAndWait */.QZ)(log/* show */.WU) };
     const made = inputs.images ? await (0,take/* takeImages */.a)(facts, inputs.images, tools) : await (0,make/* makeImages */.XD)(facts, tools);
+    // Images of another run may be meant so; the Compose file and the files that are shipped are not theirs.
+    const { revision = runner.sha } = made.django.facts;
+    if (revision !== runner.sha)
+        (0,core/* warning */.$e)(`The images were built from commit ${revision}, the Compose file and what is shipped are of ${runner.sha}`);
     return { logins, made };
 }
 
@@ -38541,8 +38554,10 @@ async function report(connection, { tid, directory }) {
 async function rollback(inputs, context, report) {
     const { run, folder, signal, assets, runner } = context;
     const connection = await (0,_server_connection_js__WEBPACK_IMPORTED_MODULE_7__/* .connect */ .Ng)(run, inputs, folder, signal);
-    const { directory, server } = await (0,_server_find_js__WEBPACK_IMPORTED_MODULE_9__/* .requireProject */ .L)(connection, assets.transaction.toString(), inputs.directory);
+    const { directory, server } = await (0,_server_find_js__WEBPACK_IMPORTED_MODULE_9__/* .requireProject */ .LX)(connection, assets.transaction.toString(), inputs.directory);
     (0,_server_look_js__WEBPACK_IMPORTED_MODULE_11__/* .checkServer */ .i6)(server, inputs.host.user);
+    if (server.served.length === 0)
+        throw (0,_server_find_js__WEBPACK_IMPORTED_MODULE_9__/* .nothingDeployed */ .cL)(directory);
     const target = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_12__/* .chooseTarget */ .bx)(server, inputs.version);
     report.version = target.version;
     report.previous = report.serving = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_12__/* .versionOf */ .E4)(server, server.current);
@@ -38805,7 +38820,7 @@ function known(word) {
 async function status_status(inputs, { run, folder, signal, assets }) {
     const connection = await (0,server_connection/* connect */.Ng)(run, inputs, folder, signal);
     const script = assets.transaction.toString();
-    const found = await (0,find/* findProject */.t)(connection, script, inputs.directory);
+    const found = await (0,find/* findProject */.t1)(connection, script, inputs.directory);
     const now = found.directory === undefined ? undefined : await askStatus(connection, script, found.directory);
     const report = reportStatus(inputs.host.address, found, now);
     for (const [name, value] of Object.entries(statusOutputs(report)))
@@ -39435,11 +39450,13 @@ function findNeeds({ project, groups, repository, shipped }) {
     const { model, required } = (0,_pin_js__WEBPACK_IMPORTED_MODULE_4__/* .pin */ .y)({ project, name: 'any', release: 'any', images, repository, envPaths, profiles: [] });
     const settings = shipped.find(({ path }) => path === '.env');
     const own = settings ? [...(0,_env_file_js__WEBPACK_IMPORTED_MODULE_3__/* .readEnvFile */ .S)(settings.content).values.keys()] : [];
-    const missing = textsIn(model).flatMap((text) => (0,_variable_js__WEBPACK_IMPORTED_MODULE_5__/* .missingIn */ .EH)(text, (name) => [...GIVEN, ...own].includes(name)));
+    const texts = textsIn(model);
+    const missing = texts.flatMap((text) => (0,_variable_js__WEBPACK_IMPORTED_MODULE_5__/* .missingIn */ .EH)(text, (name) => [...GIVEN, ...own].includes(name)));
     return {
         files: required,
         variables: [...new Set(missing)].sort(),
         beside: (0,_beside_js__WEBPACK_IMPORTED_MODULE_1__/* .mountsBeside */ .X)(model),
+        unread: envPaths.filter((path) => path !== '.env' && !texts.some((text) => text.includes(`/env/${path}`))),
     };
 }
 /** The files that the server can be asked about; others are only missed when the plan is made. */
@@ -39447,7 +39464,7 @@ function askable({ files }) {
     const all = [...new Set([...files.values()].flat())];
     return all.filter((path) => /^[A-Za-z0-9_.\/][A-Za-z0-9_.@+\/-]*$/.test(path));
 }
-/** Stops when the server does not have what the active services need. */
+/** Stops when the server does not have what the active services need, or what is shipped is needed by none. */
 function checkNeeds(needs, active, has, { files }) {
     const annotation = { file: files[0] ?? '' };
     const wanted = active.flatMap((service) => needs.files.get(service) ?? []);
@@ -39470,6 +39487,14 @@ function checkNeeds(needs, active, has, { files }) {
             seen: unset.join(' '),
             why: 'Compose would make them empty: empty passwords are made this way',
             fix: 'set them in `.env` on the server or in `env-file`, or give them a default: ${NAME:-value}',
+            annotation,
+        });
+    }, () => {
+        if (needs.unread.length === 0)
+            return;
+        throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('input-invalid', {
+            what: `Input env-files has ${needs.unread.join(', ')}, which no service names below env_file:`,
+            fix: `use the path as the Compose file has it: ${[...new Set([...needs.files.values()].flat())].join(', ') || 'it has none'}`,
             annotation,
         });
     });
@@ -39651,6 +39676,8 @@ __nccwpck_require__.d(__webpack_exports__, {
 var external_node_crypto_ = __nccwpck_require__(7598);
 // EXTERNAL MODULE: ../../main/node_modules/yaml/dist/index.js
 var dist = __nccwpck_require__(3645);
+// EXTERNAL MODULE: ./lib/errors.js
+var errors = __nccwpck_require__(2409);
 // EXTERNAL MODULE: ./lib/compose/document.js
 var compose_document = __nccwpck_require__(6526);
 ;// CONCATENATED MODULE: ./lib/compose/address.js
@@ -39689,6 +39716,7 @@ var shipment = __nccwpck_require__(4249);
 
 
 
+
 /** Makes the release: the whole pinned model, with every `${VARIABLE}` left for the server to fill in. */
 function makeRelease(facts) {
     const { project, name, id, roles, images, repository } = facts;
@@ -39714,12 +39742,14 @@ function makeRelease(facts) {
     const compose = write(model);
     const beside = withoutAddresses(model);
     const active = [...roles.replaced.map(({ service }) => service), ...roles.data, ...roles.others];
+    const kept = [...roles.data, ...roles.others].filter((service) => !images.has(service));
     return {
         compose,
         run: beside && write(beside),
         mounts: (0,dist/* stringify */.As)((0,mount/* onlyMounts */.Ju)(pinned.model), { aliasDuplicateObjects: false, version: '1.1' }),
         roles,
         images,
+        imagesBeside: [...new Set(kept.flatMap((service) => imageOf(model, service) ?? []))],
         env: envPaths.includes('.env') ? 'shipped' : 'server',
         requiredEnvFiles: [...new Set(active.flatMap((service) => required.get(service) ?? []))].sort(),
         files,
@@ -39730,9 +39760,6 @@ function makeRelease(facts) {
             .digest('hex'),
         notes: [
             ...notes,
-            ...envPaths
-                .filter((path) => path !== '.env' && !compose.includes(`/env/${path}`))
-                .map((path) => `no service names the env file ${path}`),
             ...drifts
                 .filter(isRebuilt)
                 .map(({ service }) => `${service} keeps the image that it runs, because it may hold data; for the new one: update-services: ${service}`),
@@ -39740,9 +39767,19 @@ function makeRelease(facts) {
         drifts: drifts.filter((drift) => !isRebuilt(drift)),
     };
 }
-/** `env-file` is another way to write `.env` in `env-files`, and wins over it. */
+function imageOf(model, service) {
+    const image = (0,compose_document/* textOf */.b6)((0,compose_document/* valuesOf */.sm)((0,compose_document/* valuesOf */.sm)(model['services'])[service])['image']);
+    return image !== undefined && /^\w[\w.:/@-]*$/.test(image) ? image : undefined;
+}
+/** `env-file` is another way to write `.env` in `env-files`. */
 function shippedEnvFiles({ envFile, envFiles }) {
     const all = new Map(envFiles.map(({ path, content }) => [path, content]));
+    if (envFile !== undefined && all.has('.env')) {
+        throw new errors/* DeployError */.sH('input-invalid', {
+            what: 'The content of .env is given twice',
+            fix: 'leave out `env-file`, or the entry `.env` of `env-files`',
+        });
+    }
     if (envFile !== undefined)
         all.set('.env', envFile);
     return [...all]
@@ -39907,14 +39944,22 @@ function djangoService(project, django, replaced, services) {
     });
 }
 /** Stops for names that the Compose file does not have, and for those that the server could not keep. */
-function checkServices(project, services) {
-    const stranger = services.find((name) => !project.services.has(name));
-    if (stranger !== undefined) {
-        throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('input-invalid', {
-            what: `Input services names ${stranger}, which the Compose file does not have`,
-            fix: `use one of: ${[...project.services.keys()].join(', ')}`,
-        });
-    }
+function checkServices(project, inputs) {
+    const { services, updateServices = [], scale = [], profiles = [] } = inputs;
+    const names = [...project.services.keys()];
+    const known = [...project.services.values()].flatMap((service) => service.profiles);
+    (0,_errors_js__WEBPACK_IMPORTED_MODULE_0__/* .checkAll */ .K7)(() => checkKnown('services', services, names), () => checkKnown('update-services', updateServices, names), () => checkKnown('scale', scale.map(({ service }) => service), names), () => checkKnown('profiles', profiles.filter((name) => name !== '*'), known), () => checkKept(project));
+}
+function checkKnown(input, given, known) {
+    const stranger = given.find((name) => !known.includes(name));
+    if (stranger === undefined)
+        return;
+    throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('input-invalid', {
+        what: `Input ${input} names ${stranger}, which the Compose file does not have`,
+        fix: known.length === 0 ? 'leave it out: there are none' : `use one of: ${[...new Set(known)].join(', ')}`,
+    });
+}
+function checkKept(project) {
     const odd = [...project.services.keys()].find((name) => !/^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(name));
     if (odd === undefined)
         return;
@@ -39931,8 +39976,9 @@ function checkServices(project, services) {
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   Q: () => (/* binding */ chooseCounts),
-/* harmony export */   W: () => (/* binding */ parseScale)
+/* harmony export */   DK: () => (/* binding */ checkScale),
+/* harmony export */   Qt: () => (/* binding */ chooseCounts),
+/* harmony export */   W7: () => (/* binding */ parseScale)
 /* harmony export */ });
 /* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(2409);
 /* harmony import */ var _values_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6216);
@@ -39953,8 +39999,13 @@ function parseScale(text) {
 /** The counts for the swap, as `service=number`, or without a number where the one in the Compose file shall count. */
 function chooseCounts(asked, before, model, roles) {
     const services = [...roles.replaced.map(({ service }) => service), ...roles.others, ...roles.backing];
-    for (const scale of asked)
-        checkScale(scale, model, services);
+    const stranger = asked.find(({ service }) => !services.includes(service));
+    if (stranger !== undefined) {
+        throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('input-invalid', {
+            what: `Input scale names ${stranger.service}, which a release does not bring up`,
+            fix: `use one of: ${services.join(', ')}`,
+        });
+    }
     const changed = services.filter((service) => {
         const [old, now] = [serviceOf(before, service), serviceOf(model, service)];
         return old && now && countOf(old) !== countOf(now) && asked.every((scale) => scale.service !== service);
@@ -39968,13 +40019,8 @@ function serviceOf(model, service) {
 function countOf({ scale, deploy }) {
     return (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(scale ?? (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(deploy)['replicas']);
 }
-function checkScale({ service, count }, model, services) {
-    if (!services.includes(service)) {
-        throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('input-invalid', {
-            what: `Input scale names ${service}, which a release does not bring up`,
-            fix: `use one of: ${services.join(', ')}`,
-        });
-    }
+/** Stops when a service cannot have that many containers. */
+function checkScale({ service, count }, model) {
     const values = serviceOf(model, service) ?? {};
     const name = (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(values['container_name']);
     const port = (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .listOf */ .c3)(values['ports'])
@@ -40523,6 +40569,7 @@ const codes = {
     'server-compose-old': 'Docker Compose on the server is too old',
     'server-architecture': 'the image was built for another processor architecture',
     'server-disk': 'the server has too little free disk space',
+    'server-directory': 'the folder of the project on the server cannot be used by this user',
     'server-format': 'a newer version of this action has deployed to this directory',
     'project-elsewhere': 'the project seems to run on the server already, under another name or in another folder',
     'mount-changed': 'what a container has mounted now would come from elsewhere or from nowhere',
@@ -40551,6 +40598,9 @@ const codes = {
     'rollback-unfit': 'the old code cannot live with the database as it is now',
     'rollback-unknown-version': 'the version to go back to is not on the server',
     'rollback-none': 'there is no earlier release to go back to',
+    'port-taken': 'a port that the release publishes is in use on the server',
+    'name-taken': 'a container that is not of this project has the name of one of its containers',
+    'external-missing': 'an external network or volume of the Compose file is not on the server',
     'transaction-failed': 'a step of the deployment failed on the server',
     'transaction-died': 'the deployment on the server ended without a result',
     aborted: 'the job was cancelled',
@@ -40632,7 +40682,7 @@ function explain(error) {
         return [`${error.problems.length} things need a change:`, ...error.problems.map(explain)].join('\n');
     }
     if (error instanceof DeployError) {
-        return [`${error.what} [${error.code}]`, ...details(error), ...causes(error.cause)].join('\n');
+        return [`${error.what} [${error.code}]`, ...details(error), ...causes(error.cause, error.seen)].join('\n');
     }
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
     return [
@@ -40652,11 +40702,14 @@ function details(error) {
         lines.push(field('fix', error.fix));
     return lines;
 }
-function causes(cause) {
+/** What was seen may well be the text of the cause. */
+function causes(cause, seen) {
     if (cause === undefined || cause === null)
         return [];
     if (cause instanceof DeployError)
         return [field('cause', `${cause.what} [${cause.code}]`), ...causes(cause.cause)];
+    if (cause instanceof Error && cause.message === seen)
+        return causes(cause.cause);
     if (cause instanceof Error)
         return [field('cause', cause.message), ...causes(cause.cause)];
     return [field('cause', String(cause))];
@@ -40859,19 +40912,62 @@ function placeIn(lines, target, project) {
         return undefined;
     return { file: external_node_path_.posix.join(project.folder, context, dockerfile), line };
 }
+/** What is known about a cause by what was printed; `$1` is the part of it in parentheses. */
+const ADVICE = [
+    [
+        /required variable (\w+) is missing/,
+        {
+            why: 'a build section needs $1, and the step does not have it',
+            fix: 'give it to the step: env: { $1: … }, or a default in the Compose file: ${$1:-…}',
+        },
+    ],
+    [
+        /no space left on device/,
+        { why: 'the disk of the runner is full', fix: 'free space before this step, or make the image smaller' },
+    ],
+    [
+        /pull access denied|insufficient_scope|401 Unauthorized/,
+        { why: 'a base image is private or its name is wrong', fix: 'log in to its registry before this step' },
+    ],
+    [
+        /unable to prepare context: path "[^"]*?([^/"]+)" not found/,
+        {
+            why: 'the checkout has no folder $1 where `context:` says',
+            fix: 'correct `context:` in the build section of the Compose file, or commit the folder',
+        },
+    ],
+    [
+        /failed to read dockerfile: open ([^\s:]+)/,
+        {
+            why: 'the build context has no file $1',
+            fix: 'correct `dockerfile:` in the Compose file, whose path starts from `context:`, or commit the file',
+        },
+    ],
+    [
+        /target stage "?([^\s"]+)"? could not be found/,
+        { why: 'the Dockerfile has no stage $1', fix: 'correct `target:` in the Compose file, or the input `set`' },
+    ],
+    [
+        /failed to calculate checksum of ref .*"([^"]+)": not found/,
+        {
+            why: '$1 is not in the build context: it is not committed, or .dockerignore leaves it out',
+            fix: 'commit it or correct .dockerignore; a path of COPY starts from `context:`',
+        },
+    ],
+    [
+        /exec format error/,
+        {
+            why: 'the image is for another processor than that of the runner, whose programs cannot be run here',
+            fix: 'add docker/setup-qemu-action before this step, or run the job on a runner of that architecture',
+        },
+    ],
+];
 function advice(output) {
-    const [, variable] = /required variable (\w+) is missing/.exec(output) ?? [];
-    if (variable !== undefined) {
-        return {
-            why: `a build section needs ${variable}, and the step does not have it`,
-            fix: `give it to the step: env: { ${variable}: … }, or a default in the Compose file: \${${variable}:-…}`,
-        };
-    }
-    if (/no space left on device/.test(output)) {
-        return { why: 'the disk of the runner is full', fix: 'free space before this step, or make the image smaller' };
-    }
-    if (/pull access denied|insufficient_scope|401 Unauthorized/.test(output)) {
-        return { why: 'a base image is private or its name is wrong', fix: 'log in to its registry before this step' };
+    for (const [pattern, { why, fix }] of ADVICE) {
+        const found = pattern.exec(output);
+        const fill = (text) => text.replaceAll('$1', () => found?.[1] ?? '');
+        if (found)
+            return { why: fill(why), fix: fill(fix) };
     }
     return { fix: 'run docker compose build in a fresh checkout to see the same failure' };
 }
@@ -41048,8 +41144,10 @@ function sha256(text) {
 /* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6760);
 /* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(1617);
 /* harmony import */ var _compose_document_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6526);
-/* harmony import */ var _compose_variable_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(9627);
+/* harmony import */ var _compose_variable_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(9627);
 /* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(2409);
+/* harmony import */ var _bake_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(9512);
+
 
 
 
@@ -41084,6 +41182,7 @@ async function inspectImage(reference, { run, env }) {
         entrypoint: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textsOf */ .CB)(config['Entrypoint']),
         architecture: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(image['Architecture']) ?? '',
         user: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(config['User']) ?? '',
+        revision: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)((0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(config['Labels'])[_bake_js__WEBPACK_IMPORTED_MODULE_4__/* .REVISION_LABEL */ .P1]),
     };
 }
 async function choose(looked, facts, tools) {
@@ -41173,11 +41272,16 @@ async function listMigrations(target, facts, tools) {
     const read = await runProbe('static', target, python, ['-c', program], given, tools);
     if (read.kind === 'done')
         return readListed(read.document, 'static');
+    const isForeign = /exec format error/.test(`${listed.seen}${read.seen}`);
     throw new _errors_js__WEBPACK_IMPORTED_MODULE_3__/* .DeployError */ .sH('settings-import', {
         what: `The migrations of service ${target.group.name} could not be listed`,
         seen: `${facts.manage.join(' ')}: ${listed.seen}\n${python}: ${read.seen}`,
-        why: `${python} in the image is not a Python that can run, or not the one that has Django`,
-        fix: 'say how Django commands are started in the image, for example manage: /venv/bin/python manage.py',
+        why: isForeign
+            ? 'the image is for another processor than that of the runner, so that nothing of it can be run here'
+            : `${python} in the image is not a Python that can run, or not the one that has Django`,
+        fix: isForeign
+            ? 'add docker/setup-qemu-action before this step, or run the job on a runner of that architecture'
+            : 'say how Django commands are started in the image, for example manage: /venv/bin/python manage.py',
     });
 }
 async function runProbe(verb, target, program, args, given, { run, env, signal }) {
@@ -41198,7 +41302,7 @@ async function runProbe(verb, target, program, args, given, { run, env, signal }
 function environmentOf(target, { environments }, isFilled) {
     const given = new Map();
     for (const [name, text] of environments.get(target.group.name) ?? []) {
-        const known = text === undefined ? undefined : (0,_compose_variable_js__WEBPACK_IMPORTED_MODULE_4__/* .interpolate */ .GW)(text);
+        const known = text === undefined ? undefined : (0,_compose_variable_js__WEBPACK_IMPORTED_MODULE_5__/* .interpolate */ .GW)(text);
         const value = known ?? (isFilled ? standInFor(name) : undefined);
         // These belong to the Docker client that is started here, not to the app.
         if (value !== undefined && !/^(PATH|HOME|DOCKER_\w+|DEPLOY_DJANGO)$/.test(name))
@@ -41556,8 +41660,8 @@ async function openRegistry(logins, { run, env, temp, pause }) {
 }
 /** Says that something is tried again, and waits. */
 function sayAndWait(show) {
-    return (milliseconds) => {
-        show(`The registry has trouble; trying again in ${milliseconds / 1000} s`);
+    return (milliseconds, reason) => {
+        show(`${reason}: trying again in ${milliseconds / 1000} s`);
         return (0,node_timers_promises__WEBPACK_IMPORTED_MODULE_2__.setTimeout)(milliseconds);
     };
 }
@@ -41565,9 +41669,10 @@ function sayAndWait(show) {
 async function retry(attempt, pause) {
     for (const wait of PAUSES) {
         const finished = await attempt();
-        if (finished.code === 0 || !isPassing(`${finished.stdout}\n${finished.stderr}`))
+        const said = `${finished.stdout}\n${finished.stderr}`.trim();
+        if (finished.code === 0 || !isPassing(said))
             return finished;
-        await pause(wait);
+        await pause(wait, said.split('\n').at(-1) ?? '');
     }
     return attempt();
 }
@@ -41629,7 +41734,7 @@ async function logIn({ registry, username, password }, run, env, pause) {
 /** Why a registry failed four times, when that was no fault of the request. */
 function troubleOf(output) {
     return isPassing(output)
-        ? `the registry fails or cannot be reached: ${PAUSES.length + 1} attempts in ${PAUSES.reduce((sum, pause) => sum + pause) / 1000} s`
+        ? `the registry fails or cannot be reached: ${PAUSES.length + 1} attempts with growing pauses`
         : undefined;
 }
 
@@ -41774,38 +41879,30 @@ async function main() {
     };
     switch ((0,_inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .readCommand */ .UK)()) {
         case 'deploy': {
-            const inputs = (0,_inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .readDeployInputs */ .Jj)();
-            mask(inputs);
+            const inputs = masked((0,_inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .readDeployInputs */ .Jj)());
             const report = (0,_report_report_js__WEBPACK_IMPORTED_MODULE_15__/* .startReport */ .F)('deploy', inputs.host.address, inputs.version);
             return await tell(report, (0,_commands_deploy_js__WEBPACK_IMPORTED_MODULE_5__/* .deploy */ .g)(inputs, context, report));
         }
         case 'rollback': {
-            const inputs = (0,_inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .readRollbackInputs */ .KA)();
-            mask(inputs);
+            const inputs = masked((0,_inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .readRollbackInputs */ .KA)());
             const report = (0,_report_report_js__WEBPACK_IMPORTED_MODULE_15__/* .startReport */ .F)('rollback', inputs.host.address, inputs.version ?? 'the release before');
             return await tell(report, (0,_commands_rollback_js__WEBPACK_IMPORTED_MODULE_8__/* .rollback */ .d)(inputs, context, report));
         }
         case 'build': {
-            const inputs = (0,_inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .readBuildInputs */ .qJ)();
-            mask(inputs);
+            const inputs = masked((0,_inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .readBuildInputs */ .qJ)());
             const report = (0,_report_report_js__WEBPACK_IMPORTED_MODULE_15__/* .startReport */ .F)('build', undefined, inputs.version);
             return await tell(report, (0,_commands_build_js__WEBPACK_IMPORTED_MODULE_4__/* .build */ .j)(inputs, context, report));
         }
-        case 'exec': {
-            const inputs = (0,_inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .readExecInputs */ .X3)();
-            mask(inputs);
-            return await (0,_commands_exec_js__WEBPACK_IMPORTED_MODULE_6__/* .exec */ .m0)(inputs, context);
-        }
-        case 'status': {
-            const inputs = (0,_inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .readStatusInputs */ .SJ)();
-            mask(inputs);
-            return await (0,_commands_status_js__WEBPACK_IMPORTED_MODULE_9__/* .status */ .h)(inputs, context);
-        }
+        case 'exec':
+            return await (0,_commands_exec_js__WEBPACK_IMPORTED_MODULE_6__/* .exec */ .m0)(masked((0,_inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .readExecInputs */ .X3)()), context);
+        case 'status':
+            return await (0,_commands_status_js__WEBPACK_IMPORTED_MODULE_9__/* .status */ .h)(masked((0,_inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .readStatusInputs */ .SJ)()), context);
     }
 }
-/** Before anything is printed. */
-function mask(inputs) {
+/** The inputs, whose secrets are hidden before anything is printed. */
+function masked(inputs) {
     (0,_inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .secretsOf */ .Fj)(inputs).forEach((secret) => (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .setSecret */ .Pq)(secret));
+    return inputs;
 }
 /** Outputs and summary, whether the command succeeds or fails; then the failure goes its way. */
 async function tell(report, work) {
@@ -42078,7 +42175,7 @@ const releasing = {
         scale: input({
             description: 'how many containers of a service, one per line, such as `web=3`',
             otherwise: 'a count that changed in the Compose file, else as many as there are now',
-            parse: lib_values/* linesOf */.Dx(scale/* parseScale */.W),
+            parse: lib_values/* linesOf */.Dx(scale/* parseScale */.W7),
         }),
         image: input({
             description: 'repository to push to, without a tag',
@@ -42418,7 +42515,7 @@ function missing(name, row) {
 function invalid(name, row, text, error) {
     return new errors/* DeployError */.sH('input-invalid', {
         what: `Input ${name} cannot be used: ${error.why}`,
-        seen: row.secret ? undefined : text,
+        seen: row.secret || text === '' ? undefined : text,
         fix: error.fix,
     });
 }
@@ -42886,6 +42983,60 @@ function cut(text) {
 
 /***/ }),
 
+/***/ 2267:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   F: () => (/* binding */ explainComplaint)
+/* harmony export */ });
+/** What versions of Docker and Compose say; `$1` and `$2` are the parts in parentheses. */
+const COMPLAINTS = [
+    {
+        pattern: /(?:bind for|listen \w+|host port(?: for)?) \S*?:(\d+)\b.*(?:port is already allocated|address already in use)/i,
+        code: 'port-taken',
+        what: 'Port $1 of the server is in use',
+        why: 'another project, or a program outside of Docker such as nginx, listens there',
+        fix: 'publish another port in the Compose file, or end what listens: `docker ps --filter publish=$1` and `ss -ltnp` on the server name it',
+    },
+    {
+        pattern: /container name "\/?([^"]+)" is already in use by container/,
+        code: 'name-taken',
+        what: 'A container named $1 is on the server already, and is not of this project',
+        why: 'it was started by hand or by another project, and the Compose file has `container_name: $1`',
+        fix: 'remove `container_name` from the Compose file, or that container on the server: docker rm -f $1',
+    },
+    {
+        pattern: /(network|volume) "?([\w.-]+)"? (?:declared as external, but could not be found|not found)/,
+        code: 'external-missing',
+        what: 'The external $1 $2 is not on the server',
+        why: 'the Compose file says `external: true`, so that Compose does not make it',
+        fix: 'on the server: docker $1 create $2; or correct the name, or remove `external: true`',
+    },
+    {
+        pattern: /exec: "([^"]+)": (?:executable file not found|permission denied|stat .*: no such file|is a directory)/,
+        code: 'container-exited',
+        what: 'The program $1 of a container cannot be started',
+        why: 'it is not in the image, or its file is not executable',
+        fix: 'correct `command:` or `entrypoint:` in the Compose file, or the Dockerfile; for a script of the repository: git update-index --chmod=+x FILE',
+    },
+];
+/** What Docker on the server complains about, when a person can mend it. */
+function explainComplaint(text) {
+    for (const line of text.split('\n')) {
+        for (const { pattern, code, ...texts } of COMPLAINTS) {
+            const found = pattern.exec(line);
+            if (!found)
+                continue;
+            const fill = (template) => template.replace(/\$([12])/g, (_, place) => found[Number(place)] ?? '');
+            return [code, { what: fill(texts.what), seen: line.trim(), why: fill(texts.why), fix: fill(texts.fix) }];
+        }
+    }
+    return undefined;
+}
+
+
+/***/ }),
+
 /***/ 6496:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
@@ -43222,27 +43373,32 @@ function readPort(binding) {
 /* harmony export */   WM: () => (/* binding */ isKnownExit),
 /* harmony export */   bO: () => (/* binding */ explanationLines)
 /* harmony export */ });
-/* harmony import */ var _explanation_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(1045);
+/* harmony import */ var _complaint_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(2267);
+/* harmony import */ var _explanation_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(1045);
+
 
 /** Exit codes whose cause stands in what was printed around them, not in one line. */
 const NEEDS_TAIL = [21, 33, 35, 43, 45, 46, 47, 124, 126, 127, 137];
 /** Whether an exit code has an explanation of its own. */
 function isKnownExit(code) {
-    return code in _explanation_js__WEBPACK_IMPORTED_MODULE_0__/* .explanations */ .x;
+    return code in _explanation_js__WEBPACK_IMPORTED_MODULE_1__/* .explanations */ .x;
 }
 /** All of them as lines `code what: why. fix`, for who goes back by hand on the server. */
 function explanationLines() {
-    return Object.entries(_explanation_js__WEBPACK_IMPORTED_MODULE_0__/* .explanations */ .x).map(([code, { what, why, fix }]) => {
+    return Object.entries(_explanation_js__WEBPACK_IMPORTED_MODULE_1__/* .explanations */ .x).map(([code, { what, why, fix }]) => {
         const cause = why === undefined ? '' : ` (${why})`;
         return `${code} ${what}${cause}. To mend it: ${fix ?? 'see the last lines above'}`;
     });
 }
 /** The code and the text of the error for an exit code; `said` is the program's one line about it, `tail` its last lines. */
 function explainExit(code, said, tail, step) {
-    const known = _explanation_js__WEBPACK_IMPORTED_MODULE_0__/* .explanations */ .x[code];
+    const known = _explanation_js__WEBPACK_IMPORTED_MODULE_1__/* .explanations */ .x[code];
     const all = tail.includes(said ?? '') ? tail : `${said}\n${tail}`.trim();
     if (known)
         return [known.code, { ...known, seen: (NEEDS_TAIL.includes(code) ? all : said) || undefined }];
+    const complaint = (0,_complaint_js__WEBPACK_IMPORTED_MODULE_0__/* .explainComplaint */ .F)(tail);
+    if (complaint)
+        return complaint;
     const during = step === undefined ? '' : ` (step ${step})`;
     return [
         'transaction-failed',
@@ -43348,7 +43504,7 @@ const explanations = {
         fix: 'see the last lines of the containers; raise `health-timeout` when the app is only slow',
     },
     30: {
-        code: 'transaction-failed',
+        code: 'server-directory',
         what: "The project's directory on the server cannot be used",
         why: 'it was removed since this run began, or belongs to another user',
         fix: 'give the folder to the user of `host`, then run the job again',
@@ -43386,6 +43542,18 @@ const explanations = {
         what: 'The registry did not give the server the image in four attempts',
         why: 'it answers with errors of its own, or the network between them breaks off',
         fix: 'run the job again later; when it stays, look at the status page of the registry',
+    },
+    69: {
+        code: 'pull-failed',
+        what: 'An image of the release to go back to is no longer on the server, and could not be pulled again',
+        why: 'all unused images were pruned there, and the registry has let it go or wants a login',
+        fix: 'deploy the old tag again; or log in on the server with `docker login`, as the user that deploys, and roll back again',
+    },
+    72: {
+        code: 'pull-failed',
+        what: 'The server could not pull an image that the Compose file names',
+        why: 'the name or the tag is wrong, or it is private and the server has no login for it',
+        fix: 'correct `image:` of the service; for a private image log in on the server with `docker login`, as the user that deploys',
     },
     34: {
         code: 'env-file-missing',
@@ -43560,8 +43728,10 @@ const explanations = {
 /* harmony export */ });
 /* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(1617);
 /* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(2409);
-/* harmony import */ var _exit_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(4276);
-/* harmony import */ var _explanation_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(1045);
+/* harmony import */ var _complaint_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(2267);
+/* harmony import */ var _exit_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(4276);
+/* harmony import */ var _explanation_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(1045);
+
 
 
 
@@ -43570,7 +43740,7 @@ const explanations = {
 function explainStage(finished) {
     const lines = finished.stderr.trim().split('\n');
     const tail = lines.slice(-8).join('\n');
-    return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH(...(0,_exit_js__WEBPACK_IMPORTED_MODULE_2__/* .explainExit */ .Ah)(finished.code, saidIn(lines) ?? tail, tail));
+    return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH(...(0,_exit_js__WEBPACK_IMPORTED_MODULE_3__/* .explainExit */ .Ah)(finished.code, saidIn(lines) ?? tail, tail));
 }
 /** What `die` of transaction.sh said. */
 function saidIn(lines) {
@@ -43584,7 +43754,7 @@ function explainProbe(code, document, stderr) {
     const error = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_0__/* .readProbeError */ .Tl)(document);
     const tail = stderr.trim().split('\n').slice(-8).join('\n');
     const seen = error ? [error.message, error.detail].filter((part) => part).join('\n') : tail;
-    if (error && !(0,_exit_js__WEBPACK_IMPORTED_MODULE_2__/* .isKnownExit */ .WM)(code)) {
+    if (error && !(0,_exit_js__WEBPACK_IMPORTED_MODULE_3__/* .isKnownExit */ .WM)(code)) {
         return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('internal', {
             what: 'The probe, which asks Django about the migrations, failed',
             seen,
@@ -43592,8 +43762,26 @@ function explainProbe(code, document, stderr) {
             fix: 'look for the traceback above; when it is not from the app, report it',
         });
     }
+    const refusal = document ? undefined : refusalIn(tail);
+    if (refusal)
+        return refusal;
     // Without a document Django did not get as far as our code, whatever the exit code.
-    return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH(...(0,_exit_js__WEBPACK_IMPORTED_MODULE_2__/* .explainExit */ .Ah)(document ? code : 18, seen, tail));
+    return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH(...(0,_exit_js__WEBPACK_IMPORTED_MODULE_3__/* .explainExit */ .Ah)(document ? code : 18, seen, tail));
+}
+/** What Docker said instead of starting Django at all; a program that it does not find may be what `manage` names. */
+function refusalIn(tail) {
+    const complaint = (0,_complaint_js__WEBPACK_IMPORTED_MODULE_2__/* .explainComplaint */ .F)(tail);
+    if (complaint)
+        return complaint[0] === 'container-exited' ? undefined : new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH(...complaint);
+    const seen = tail.split('\n').findLast((line) => line.startsWith('Error response from daemon: '));
+    return seen === undefined
+        ? undefined
+        : new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('container-exited', {
+            what: 'Docker on the server could not start a container of the new image',
+            seen,
+            why: 'a setting of the service in the Compose file does not suit the image or the server',
+            fix: 'mend what Docker names',
+        });
 }
 /** Why a transaction went back, and what to do; undefined when it reached its goal. */
 function explainEnding(ending) {
@@ -43633,11 +43821,11 @@ function explainFailure(ending) {
     if (ending.failure === undefined)
         return undefined;
     if (ending.failure === 'aborted')
-        return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH(...(0,_exit_js__WEBPACK_IMPORTED_MODULE_2__/* .explainExit */ .Ah)(_explanation_js__WEBPACK_IMPORTED_MODULE_3__/* .ABORTED */ .w, undefined, ''));
+        return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH(...(0,_exit_js__WEBPACK_IMPORTED_MODULE_3__/* .explainExit */ .Ah)(_explanation_js__WEBPACK_IMPORTED_MODULE_4__/* .ABORTED */ .w, undefined, ''));
     const { step, code } = ending.failure;
     const log = beforeGoingBack(ending.log);
     const tail = log.slice(-12).join('\n');
-    return explainReport(ending, code) ?? new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH(...(0,_exit_js__WEBPACK_IMPORTED_MODULE_2__/* .explainExit */ .Ah)(code, saidIn(log) ?? tail, tail, step));
+    return explainReport(ending, code) ?? new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH(...(0,_exit_js__WEBPACK_IMPORTED_MODULE_3__/* .explainExit */ .Ah)(code, saidIn(log) ?? tail, tail, step));
 }
 /** What the probe reported says more than its exit code. */
 function explainReport(ending, code) {
@@ -43707,8 +43895,9 @@ function beforeGoingBack(log) {
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   L: () => (/* binding */ requireProject),
-/* harmony export */   t: () => (/* binding */ findProject)
+/* harmony export */   LX: () => (/* binding */ requireProject),
+/* harmony export */   cL: () => (/* binding */ nothingDeployed),
+/* harmony export */   t1: () => (/* binding */ findProject)
 /* harmony export */ });
 /* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(2409);
 /* harmony import */ var _look_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(2939);
@@ -43738,6 +43927,14 @@ async function requireProject(connection, script, given) {
     throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('input-missing', {
         what: 'No project was found in deploy/ on the server',
         fix: 'set `directory` to the folder of the project on the server',
+    });
+}
+/** For a command that needs what a deployment has left. */
+function nothingDeployed(directory) {
+    return new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('nothing-deployed', {
+        what: `Nothing was deployed to ${directory} yet`,
+        why: 'the first deployment failed or was never made, or the folder is another one',
+        fix: 'deploy first, or set `directory` to the folder of the project on the server',
     });
 }
 
@@ -43955,6 +44152,7 @@ function parseLook(text) {
         compose: one('compose'),
         freeDisk: toNumber(one('disk')),
         missing: all('missing'),
+        unwritable: one('unwritable'),
         endsWithLogin: one('ends-with-login'),
         containers: all('container').map(_container_js__WEBPACK_IMPORTED_MODULE_2__/* .readContainer */ .u),
         folders: [...new Set(all('folder'))],
@@ -44007,6 +44205,8 @@ function checkServer(server, user) {
             fix: 'install coreutils, util-linux and tar (on Alpine: apk add coreutils util-linux tar)',
         });
     }
+    if (server.unwritable !== undefined)
+        throw notWritable(server.unwritable, user);
     if (server.endsWithLogin !== undefined) {
         const [code, problem] = (0,_exit_js__WEBPACK_IMPORTED_MODULE_3__/* .explainExit */ .Ah)(52, undefined, '');
         throw new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH(code, { ...problem, fix: problem.fix?.replace('USER', server.endsWithLogin) });
@@ -44018,6 +44218,14 @@ function checkServer(server, user) {
             fix: 'use the newer version in this workflow as well',
         });
     }
+}
+function notWritable(place, user) {
+    return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('server-directory', {
+        what: 'The folder of the project on the server cannot be used',
+        seen: place === '.' ? `the home folder of ${user}` : place,
+        why: `it belongs to another user than ${user}, or is no folder`,
+        fix: `on the server, as root: mkdir -p FOLDER and chown -R ${user} FOLDER; or set \`directory\` to a folder below the home of ${user}`,
+    });
 }
 /** Stops when the image would not run there. */
 function checkArchitecture(server, image) {
@@ -44258,11 +44466,12 @@ async function begin(connection, directory, transaction) {
         throw (0,_failure_js__WEBPACK_IMPORTED_MODULE_4__/* .explainStage */ .oi)(begun);
 }
 function notWritten(destination, stderr) {
-    return new _errors_js__WEBPACK_IMPORTED_MODULE_2__/* .DeployError */ .sH('server-disk', {
+    const isFull = /no space left|quota/i.test(stderr);
+    return new _errors_js__WEBPACK_IMPORTED_MODULE_2__/* .DeployError */ .sH(isFull ? 'server-disk' : 'server-directory', {
         what: `The release could not be written to ${destination} on the server`,
         seen: stderr.trim(),
-        why: 'the disk is full, or the folder belongs to another user',
-        fix: 'free disk space, or give the folder to the user of `host`',
+        why: isFull ? 'the disk is full' : 'the folder belongs to another user, or a file is in its place',
+        fix: isFull ? 'free disk space' : 'give the folder to the user of `host`',
     });
 }
 
@@ -44489,8 +44698,9 @@ function parseNewVersion(text) {
 }
 /** A Compose project name. */
 function parseProject(text) {
-    if (!/^[a-z0-9][a-z0-9_-]*$/.test(text)) {
-        throw new Unusable('Docker Compose does not take it as a project name', 'use lower-case letters, digits, dashes and underscores, starting with a letter or digit');
+    // Docker has room for 128 letters in the tag that keeps its images.
+    if (!/^[a-z0-9][a-z0-9_-]{0,99}$/.test(text)) {
+        throw new Unusable('Docker Compose does not take it as a project name', 'use up to 100 lower-case letters, digits, dashes and underscores, starting with a letter or digit');
     }
     return text;
 }

@@ -19,6 +19,7 @@ look() { # DIRECTORY [FILE…]: facts for the runner, a word and its value a lin
       printf 'docker-error %s\n' "$(printf '%s' "$server" | tr '\n' ' ')"
     fi
   fi
+  is_writable "$1" || echo "unwritable $place"
   choose_session || echo "ends-with-login $(id -un)"
   case $1 in */*) beside=${1%/*} ;; *) beside=. ;; esac
   for name in $(entries "$beside"); do
@@ -32,6 +33,16 @@ look() { # DIRECTORY [FILE…]: facts for the runner, a word and its value a lin
     if [ -f .deploy/format ]; then look_releases; fi
   fi
   echo "end"
+}
+
+is_writable() { # DIRECTORY: it, or where it would be made; sets `place`
+  place=$1
+  until [ -e "$place" ]; do
+    case $place in */?*) place=${place%/*} ;; *) place=. ;; esac
+    place=${place:-/}
+  done
+  if [ -w "$place" ] && [ -d "$place/.deploy" ]; then place=$place/.deploy; fi
+  [ -d "$place" ] && [ -w "$place" ]
 }
 
 look_files() { # DIRECTORY [FILE…]: which of them are here; before the first deploy the directory is not

@@ -6,6 +6,6 @@ shift
 choose_way
 case $verb in
   stage | check | plan | begin | recover | follow | run | status) redacted "$verb" "$@" ;;
-  look | room | engine | resume | step | abort | rollback | boot) "$verb" "$@" ;;
+  look | room | engine | resume | step | abort | rollback | boot | quit) "$verb" "$@" ;;
   *) die 64 "unknown verb $verb" ;;
 esac

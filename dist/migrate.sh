@@ -87,7 +87,7 @@ step_jobs() {
   for job in $(release_list "$target" jobs); do
     survey
     await_end "$(ids_of "$job" running)"
-    compose "$target" up -d --no-deps --no-build --pull never --force-recreate "$job"
+    compose_up "$target" --no-build --pull never --force-recreate "$job"
     survey
     await_end "$(ids_of "$job")"
     for id in $(ids_of "$job"); do

@@ -17,7 +17,7 @@ step_fence() {
 step_data() {
   survey
   for starting in $(absent "$target" data); do
-    compose "$target" up -d --no-deps --no-recreate "$starting"
+    compose_up "$target" --no-recreate "$starting"
     survey
     until_healthy "$(ids_of "$starting")"
   done

@@ -30,8 +30,15 @@ pull() { # RELEASE; on standard input three lines for each login: registry, user
     insist log_in || die 32 "the registry $registry refused the login from this server: $(printf '%s\n' "$answer" | tail -n 1)"
   done
   jobs='' failed=0 project=$(release_fact "$1" project)
+  # What an older release lacks no run builds and pushes again.
+  lacking=$(if [ "$1" != "$transaction" ]; then echo 69; fi)
   for image in $(release_fact "$1" images | second_word | sort -u); do
-    pull_image "$image" &
+    keep_image "$image" "$lacking" &
+    jobs="$jobs $!"
+  done
+  # A wrong name beside the app is better said now than when the app has been replaced already.
+  for image in $(release_list "$1" images-beside); do
+    pull_image "$image" 72 &
     jobs="$jobs $!"
   done
   for job in $jobs; do wait "$job" || failed=$?; done
@@ -51,12 +58,15 @@ make_login() { # a folder for logins that live for this pull: in memory, where t
   if socket=$(ask context inspect --format '{{.Endpoints.docker.Host}}' 2>/dev/null); then export DOCKER_HOST="$socket"; fi
 }
 
-pull_image() { # IMAGE
-  if ! ask image inspect "$1" >/dev/null 2>&1; then
-    echo "pulling $1"
-    insist pull_once "$1" || die "$(pull_failure "$answer")" "this server could not pull $1: $answer"
-  fi
+keep_image() { # IMAGE CODE
+  pull_image "$@"
   case $1 in *@*) ask tag "$1" "$(tag_of "$1")" ;; esac
+}
+
+pull_image() { # IMAGE CODE: the exit code when the registry does not give it
+  if ask image inspect "$1" >/dev/null 2>&1; then return; fi
+  echo "pulling $1"
+  insist pull_once "$1" || die "$(pull_failure "$answer" "$2")" "this server could not pull $1: $answer"
 }
 
 # An image without a tag is what `docker image prune` removes. The tag is in the repository of the digest: of an image that has
@@ -67,10 +77,10 @@ tag_of() { # IMAGE
 
 pull_once() { limited "$pull_limit" ${login:+--config "$login"} pull -q "$1" 2>&1 </dev/null; }
 
-pull_failure() { # ANSWER: the exit code that says why
+pull_failure() { # ANSWER CODE: the exit code that says why
   if is_passing "$1"; then echo 68
-  elif printf '%s' "$1" | grep -qiE 'denied|unauthorized|forbidden|authentication required|no basic auth'; then echo 66
-  elif printf '%s' "$1" | grep -qiE 'manifest unknown|name unknown|not found'; then echo 67
+  elif printf '%s' "$1" | grep -qiE 'denied|unauthorized|forbidden|authentication required|no basic auth'; then echo "${2:-66}"
+  elif printf '%s' "$1" | grep -qiE 'manifest unknown|name unknown|not found'; then echo "${2:-67}"
   else echo 33; fi
 }
 

@@ -24,12 +24,12 @@ bring_up() { # RELEASE OPTIONS…: its services, level by level, as many of each
   listed=$(release_fact "$bringing" services)
   for level in $(printf '%s\n' "$listed" | first_word | sort -un); do
     names=$(printf '%s\n' "$listed" | while read -r at service; do if [ "$at" = "$level" ]; then echo "$service"; fi; done)
-    on "$(scales_of "$names") $names" compose "$bringing" up -d --no-deps --no-build --pull never "$@"
+    on "$(scales_of "$names") $names" compose_up "$bringing" --no-build --pull never "$@"
   done
 }
 
 bring_others() { # RELEASE SERVICES: what is not built here; only what changed
-  on "$(scales_of "$2") $2" compose "$1" up -d --no-deps --no-build
+  on "$(scales_of "$2") $2" compose_up "$1" --no-build
 }
 
 bring_backing() { # RELEASE SERVICES: what stands behind the app and takes a changed definition; the app waits until it is well

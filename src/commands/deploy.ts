@@ -91,8 +91,6 @@ export async function deploy(inputs: DeployInputs, context: Context, report: Rep
     context,
   )
   report.images = Object.fromEntries(made.images)
-  const { revision = context.runner.sha } = made.django.facts
-  if (revision !== context.runner.sha) warning(otherCommit(revision, context.runner.sha))
   checkArchitecture(server, made.django.facts.architecture)
   await checkRoom(connection, assets.transaction.toString(), server, await measureImages(made.images.values(), run))
 
@@ -289,11 +287,6 @@ function showPlan(steps: readonly string[], found: LivePlan | OfflinePlan): Show
 function unapplied(pending: readonly Migration[]): string {
   const names = pending.map(({ app, name }) => `${app}.${name}`)
   return `Nobody applies the pending migrations (\`migrate: none\`): ${names.join(', ')}`
-}
-
-/** Images that another run has built may be meant so; the Compose file and the files that are shipped are not theirs. */
-function otherCommit(revision: string, sha: string): string {
-  return `The images were built from commit ${revision}, the Compose file and what is shipped are of ${sha}`
 }
 
 function otherPlan(approved: string, digest: string): DeployError {

@@ -1,3 +1,4 @@
+import { warning } from '@actions/core'
 import type { BuildInputs, DeployInputs } from '../contract.ts'
 import { readCommit } from '../image/commit.ts'
 import { chooseLogins, makeImages, type Made } from '../image/make.ts'
@@ -27,5 +28,9 @@ export async function obtainImages(
   }
   const tools = { run, env, temp: folder, signal, show, group, pause: sayAndWait(show) }
   const made = inputs.images ? await takeImages(facts, inputs.images, tools) : await makeImages(facts, tools)
+  // Images of another run may be meant so; the Compose file and the files that are shipped are not theirs.
+  const { revision = runner.sha } = made.django.facts
+  if (revision !== runner.sha)
+    warning(`The images were built from commit ${revision}, the Compose file and what is shipped are of ${runner.sha}`)
   return { logins, made }
 }
