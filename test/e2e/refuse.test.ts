@@ -134,6 +134,18 @@ describe('inputs', () => {
     for (const name of Object.keys(wrong)) expect(message(run)).toContain(`Input ${name} cannot be used`)
   })
 
+  test('that name what the Compose file has not, or a folder of somebody else, are told before anything is built', async () => {
+    const wrong = { services: 'wep', scale: 'wep=2', 'update-services': 'dp', profiles: 'prdo', set: 'wep.target=x' }
+    const run = await refused(wrong, 'input-invalid')
+    expect(message(run)).toMatch(/^5 things need a change:/)
+    for (const name of Object.keys(wrong)) expect(message(run)).toContain(`Input ${name} names`)
+    const typo = await refused({ 'env-files': '.env.pord: A=1' }, 'input-invalid')
+    expect(message(typo)).toContain('Input env-files has .env.pord')
+    const root = await refused({ directory: '/root/site' }, 'server-directory')
+    expect(message(root)).toContain('chown -R deploy')
+    expect(run.log + typo.log + root.log).not.toContain('Bake')
+  })
+
   test('of an env file that Compose would read differently are told with their lines, not their text', async () => {
     const lines = ['SECRET_KEY=hunter$two', 'A=fine', 'B="hunter3" x', 'C']
     const run = await refused({ 'env-file': lines.join('\n'), 'env-files': '.env.db: A=hunter$four' }, 'input-invalid')
