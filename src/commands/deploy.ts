@@ -81,7 +81,7 @@ export async function deploy(inputs: DeployInputs, context: Context, report: Rep
   checkAll(
     () => checkProfiles(project, groups, inputs.services, profiles),
     () => inputs.directory === undefined && checkBeside(needs.beside, active, directory, project.folder),
-    () => checkNeeds(needs, active, { files: server.files, settings: settings ? [] : server.settings }, project),
+    () => checkNeeds(needs, active, { ...server, settings: settings ? [] : server.settings }, project),
   )
 
   // The images, by digest from here on.

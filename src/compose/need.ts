@@ -3,6 +3,7 @@ import type { EnvFile } from '../values.ts'
 import { mountsBeside, type Beside } from './beside.ts'
 import { isValues } from './document.ts'
 import { readEnvFile } from './env-file.ts'
+import { checkExternals, findExternals, type External } from './external.ts'
 import type { BuildGroup } from './group.ts'
 import { pin } from './pin.ts'
 import type { Project } from './project.ts'
@@ -15,6 +16,7 @@ export type Needs = {
   files: ReadonlyMap<string, readonly string[]>
   /** Variables without a default. */
   variables: readonly string[]
+  externals: readonly External[]
   /** What is mounted from above the directory. */
   beside: readonly Beside[]
   /** Env files that are shipped and that no service names. */
@@ -39,19 +41,25 @@ export function findNeeds({ project, groups, repository, shipped }: NeedFacts): 
   const envPaths = shipped.map(({ path }) => path)
   const { model, required } = pin({ project, name: 'any', release: 'any', images, repository, envPaths, profiles: [] })
   const settings = shipped.find(({ path }) => path === '.env')
-  const own = settings ? [...readEnvFile(settings.content).values.keys()] : []
+  const values = settings && readEnvFile(settings.content).values
+  const own = [...(values?.keys() ?? [])]
   const texts = textsIn(model)
   const missing = texts.flatMap((text) => missingIn(text, (name) => [...GIVEN, ...own].includes(name)))
   return {
     files: required,
     variables: [...new Set(missing)].sort(),
+    externals: findExternals(project, values),
     beside: mountsBeside(model),
     unread: envPaths.filter((path) => path !== '.env' && !texts.some((text) => text.includes(`/env/${path}`))),
   }
 }
 
-/** The files that the server can be asked about; others are only missed when the plan is made. */
-export function askable({ files }: Needs): readonly string[] {
+/** What the server is asked about: files, those that it can be asked about before the plan is made, and what is external. */
+export function askable(needs: Needs): readonly string[] {
+  return [...askableFiles(needs), ...(needs.externals.length > 0 ? ['externals:'] : [])]
+}
+
+function askableFiles({ files }: Needs): readonly string[] {
   const all = [...new Set([...files.values()].flat())]
   return all.filter((path) => /^[A-Za-z0-9_.\/][A-Za-z0-9_.@+\/-]*$/.test(path))
 }
@@ -60,12 +68,12 @@ export function askable({ files }: Needs): readonly string[] {
 export function checkNeeds(
   needs: Needs,
   active: readonly string[],
-  has: { files: readonly string[]; settings: readonly string[] },
-  { files }: Project,
+  has: { files: readonly string[]; settings: readonly string[]; externals: readonly string[] },
+  project: Project,
 ): void {
-  const annotation = { file: files[0] ?? '' }
+  const annotation = { file: project.files[0] ?? '' }
   const wanted = active.flatMap((service) => needs.files.get(service) ?? [])
-  const absent = askable(needs).filter((path) => wanted.includes(path) && !has.files.includes(path))
+  const absent = askableFiles(needs).filter((path) => wanted.includes(path) && !has.files.includes(path))
   const unset = needs.variables.filter((name) => !has.settings.includes(name))
   checkAll(
     () => {
@@ -95,6 +103,7 @@ export function checkNeeds(
         annotation,
       })
     },
+    () => checkExternals(needs.externals, active, has.externals, project),
   )
 }
 

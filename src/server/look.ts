@@ -30,6 +30,8 @@ export type Server = {
   projects: readonly string[]
   /** Those of the files that were asked for. */
   files: readonly string[]
+  /** `volume NAME` and `network NAME` of all that there are, if they were asked for. */
+  externals: readonly string[]
   /** The names that the directory's own `.env` sets, the profiles that it makes active, and what it calls the project. */
   settings: readonly string[]
   profiles: string | undefined
@@ -54,15 +56,15 @@ export type Server = {
 const HEADER = 'deploy-django look 1'
 const LOOK_LIMIT_MS = 120_000
 
-/** Asks the server, once, for everything that the decisions of a run need. `script` is transaction.sh, `files` may be there. */
+/** Asks the server, once, for everything that the decisions of a run need. `script` is transaction.sh, `asked` are files and `externals:`. */
 export async function look(
   connection: Connection,
   script: string,
   directory: string,
-  files: readonly string[] = [],
+  asked: readonly string[] = [],
 ): Promise<Server> {
   const finished = await connection
-    .reach(['sh', '-s', 'look', directory, ...files], { stdin: script, timeoutMs: LOOK_LIMIT_MS })
+    .reach(['sh', '-s', 'look', directory, ...asked], { stdin: script, timeoutMs: LOOK_LIMIT_MS })
     .catch((cause: unknown) => {
       throw codeOf(cause) === 'program-timeout' ? tooSlow(cause) : cause
     })
@@ -109,6 +111,7 @@ export function parseLook(text: string): Server | undefined {
     folders: [...new Set(all('folder'))],
     projects: all('project'),
     files: all('file'),
+    externals: all('external'),
     settings: all('setting'),
     profiles: one('COMPOSE_PROFILES'),
     projectName: one('COMPOSE_PROJECT_NAME'),

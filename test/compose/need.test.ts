@@ -44,7 +44,7 @@ describe('what the server must have', () => {
 
   test('is missed all at once, by name', () => {
     const check = (active: string[], files: string[], settings: string[]) => (): void =>
-      checkNeeds(needs(), active, { files, settings }, project)
+      checkNeeds(needs(), active, { files, settings, externals: [] }, project)
     expect(check(all, [], [])).toThrow(Problems)
     expect(check(all, ['.env', '../shared.env', 'db.env'], ['HOST', 'PG', 'SECRET_KEY'])).toThrow(
       expect.objectContaining({
@@ -57,7 +57,9 @@ describe('what the server must have', () => {
       expect.objectContaining({ code: 'variable-missing', seen: 'HOST SECRET_KEY' }),
     )
     const typo = needs({ '.env': 'HOST=x\nPG=17\nSECRET_KEY=', 'dbs.env': '' })
-    expect(() => checkNeeds(typo, ['web'], { files: ['.env', '../shared.env'], settings: [] }, project)).toThrow(
+    expect(() =>
+      checkNeeds(typo, ['web'], { files: ['.env', '../shared.env'], settings: [], externals: [] }, project),
+    ).toThrow(
       expect.objectContaining({
         code: 'input-invalid',
         what: expect.stringContaining('env-files has dbs.env'),

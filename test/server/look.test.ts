@@ -15,6 +15,8 @@ project /home/deploy/deploy/shop
 project /home/deploy/deploy/todo
 file .env
 file ../shared.env
+external volume pg
+external network web
 setting SECRET_KEY
 setting PORT
 COMPOSE_PROFILES prod,jobs
@@ -59,6 +61,7 @@ describe('parseLook', () => {
       folders: ['/home/deploy/deploy/todo'],
       projects: ['/home/deploy/deploy/shop', '/home/deploy/deploy/todo'],
       files: ['.env', '../shared.env'],
+      externals: ['volume pg', 'network web'],
       settings: ['SECRET_KEY', 'PORT'],
       profiles: 'prod,jobs',
       projectName: 'live',
@@ -96,7 +99,7 @@ describe('parseLook', () => {
     expect(parseLook('deploy-django look 1\nhome /root\nmissing docker\nmissing flock\nend\n')).toEqual({
       ...{ home: '/root', docker: undefined, architecture: undefined, dockerError: undefined, compose: undefined },
       ...{ freeDisk: undefined, missing: ['docker', 'flock'], endsWithLogin: undefined, projects: [] },
-      ...{ format: undefined, current: undefined, files: [], settings: [], profiles: undefined },
+      ...{ format: undefined, current: undefined, files: [], externals: [], settings: [], profiles: undefined },
       projectName: undefined,
       ...{ whole: false, running: [], previous: undefined, releases: new Map(), served: [], plans: [], open: [] },
       ...{ containers: [], folders: [], database: undefined },

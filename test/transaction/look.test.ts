@@ -102,6 +102,14 @@ describe.each(SHELLS)('look under %s', (shell) => {
     expect(JSON.stringify(seen)).not.toContain('hunter2')
   })
 
+  test('which of the external volumes and networks are there, also before the first deploy', async () => {
+    const world = await newWorld(shell)
+    await rm(world.directory, { recursive: true })
+    const seen = await look(world, '.env', 'externals:')
+    expect(seen).toMatchObject({ externals: ['volume there', 'network there'], files: [] })
+    expect(await look(world, '.env')).toMatchObject({ externals: [] })
+  })
+
   test('what served, what is kept, what is open; facts as they are', async () => {
     const world = await newWorld(shell)
     const v1 = deployOf('v1', 1, ['core.0001'])

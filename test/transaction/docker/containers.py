@@ -247,7 +247,13 @@ def system(facts, words):
     print("Images 1.2GB (40%)\nContainers 0B (0%)\nLocal Volumes 3GB (90%)\nBuild Cache 512MB")
 
 
+def external(facts, words):
+    """`volume ls` and `network ls`: there is one of each."""
+    print(option(words, "--format").replace("{{.Name}}", "there"))
+
+
 VERBS = {
+    "volume": external, "network": external,
     "system": system,
     "ps": ps, "inspect": inspect, "kill": kill, "rm": remove, "image": image, "tag": tag, "rmi": untag, "logs": logs, "top": top,
     "stop": stop_all, "events": events, "rename": rename, "run": run,
