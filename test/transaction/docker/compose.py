@@ -134,14 +134,20 @@ def recreate(call, old, name, new):
 
 
 def run(call, project, services, words):
-    environment, options, words = {}, {}, list(words)
+    environment, options, labels, words = {}, {}, {}, list(words)
     while words[0].startswith("-"):
         word = words.pop(0)
         if word == "-e":
             name, value = words.pop(0).split("=", 1)
             environment[name] = value
+        elif word == "--label":
+            label, value = words.pop(0).split("=", 1)
+            labels[label] = value
         else:
-            options[word] = words.pop(0) if word in ("--name", "--label", "--entrypoint") else True
+            options[word] = words.pop(0) if word in ("--name", "--entrypoint") else True
+    # The labels of the service are there as well, and with them it would get visitors.
+    if labels.pop("traefik.enable", "") != "false":
+        fail("stand-in: Traefik would find the container of the probe", 99)
     name, verb = words[0], environment["DEPLOY_DJANGO"]
     spec = services[name]
     through = "--entrypoint" not in options
@@ -161,7 +167,7 @@ def run(call, project, services, words):
         approved = [each.split("=")[0] for each in environment["DEPLOY_DJANGO_APPROVED"].split()]
         identity = create(
             facts, name=options["--name"], project=project, service=name, oneoff="True", number=1, spec=spec, hash="",
-            image=facts["images"][spec["image"]], labels=dict([options["--label"].split("=")]),
+            image=facts["images"][spec["image"]], labels=labels,
             probe={"phase": "lost" if lost else "start", "now": "DEPLOY_DJANGO_GO" in environment, "approved": approved, "applied": []})
     call.point("amid, created the migration")
     with call.state as facts:
