@@ -37301,8 +37301,8 @@ function checkGiven(given, exists) {
 
 // EXTERNAL MODULE: ./lib/compose/group.js
 var group = __nccwpck_require__(7492);
-// EXTERNAL MODULE: ./lib/compose/need.js
-var need = __nccwpck_require__(9815);
+// EXTERNAL MODULE: ./lib/compose/need.js + 1 modules
+var need = __nccwpck_require__(1650);
 // EXTERNAL MODULE: external "node:fs/promises"
 var promises_ = __nccwpck_require__(1455);
 // EXTERNAL MODULE: ../../main/node_modules/yaml/dist/index.js
@@ -37758,8 +37758,8 @@ function sanitise(text) {
         .replace(/^[_-]+/, '') || 'app');
 }
 
-// EXTERNAL MODULE: ./lib/compose/need.js
-var need = __nccwpck_require__(9815);
+// EXTERNAL MODULE: ./lib/compose/need.js + 1 modules
+var need = __nccwpck_require__(1650);
 // EXTERNAL MODULE: ./lib/compose/document.js
 var compose_document = __nccwpck_require__(6526);
 ;// CONCATENATED MODULE: ./lib/compose/port.js
@@ -38106,7 +38106,7 @@ async function deploy(inputs, context, report) {
     (0,core/* info */.pq)(`${name} in ${directory} on ${inputs.host.address}: ${current?.version ?? 'nothing'} serves`);
     const profiles = (0,role/* chooseProfiles */.KR)(inputs.profiles, settings ? settings.get('COMPOSE_PROFILES') : server.profiles);
     const active = (0,role/* activeServices */.PO)(project, inputs.services, profiles).map((service) => service.name);
-    (0,errors/* checkAll */.K7)(() => (0,role/* checkProfiles */.rZ)(project, groups, inputs.services, profiles), () => inputs.directory === undefined && (0,beside/* checkBeside */.j)(needs.beside, active, directory, project.folder), () => (0,need/* checkNeeds */.Q1)(needs, active, { files: server.files, settings: settings ? [] : server.settings }, project));
+    (0,errors/* checkAll */.K7)(() => (0,role/* checkProfiles */.rZ)(project, groups, inputs.services, profiles), () => inputs.directory === undefined && (0,beside/* checkBeside */.j)(needs.beside, active, directory, project.folder), () => (0,need/* checkNeeds */.Q1)(needs, active, { ...server, settings: settings ? [] : server.settings }, project));
     // The images, by digest from here on.
     const { logins, made } = await (0,commands_images/* obtainImages */.y)({ project, groups: (0,group/* neededGroups */.K)(groups, active), naming }, inputs, context);
     report.images = Object.fromEntries(made.images);
@@ -39421,20 +39421,76 @@ function onlyMounts(model) {
 
 /***/ }),
 
-/***/ 9815:
+/***/ 1650:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   $I: () => (/* binding */ findNeeds),
-/* harmony export */   Q1: () => (/* binding */ checkNeeds),
-/* harmony export */   gQ: () => (/* binding */ askable)
-/* harmony export */ });
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(2409);
-/* harmony import */ var _beside_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(3409);
-/* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6526);
-/* harmony import */ var _env_file_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(7643);
-/* harmony import */ var _pin_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(7064);
-/* harmony import */ var _variable_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(9627);
+
+// EXPORTS
+__nccwpck_require__.d(__webpack_exports__, {
+  gQ: () => (/* binding */ askable),
+  Q1: () => (/* binding */ checkNeeds),
+  $I: () => (/* binding */ findNeeds)
+});
+
+// EXTERNAL MODULE: ./lib/errors.js
+var errors = __nccwpck_require__(2409);
+// EXTERNAL MODULE: ./lib/compose/beside.js
+var beside = __nccwpck_require__(3409);
+// EXTERNAL MODULE: ./lib/compose/document.js
+var compose_document = __nccwpck_require__(6526);
+// EXTERNAL MODULE: ./lib/compose/env-file.js
+var env_file = __nccwpck_require__(7643);
+// EXTERNAL MODULE: ./lib/compose/variable.js
+var variable = __nccwpck_require__(9627);
+;// CONCATENATED MODULE: ./lib/compose/external.js
+
+
+
+/** The external volumes and networks of the services, as far as their names are known; `settings` is the shipped `.env`. */
+function findExternals({ model, services }, settings) {
+    const find = (kind, uses) => Object.entries((0,compose_document/* valuesOf */.sm)(model[`${kind}s`])).flatMap(([key, definition]) => {
+        if (!(0,compose_document/* isValues */.vs)(definition) || definition['external'] !== true)
+            return [];
+        const name = nameOf((0,compose_document/* textOf */.b6)(definition['name']) ?? key, settings);
+        const users = [...services.values()].filter((service) => uses(service).includes(key));
+        return name === undefined ? [] : [{ kind, name, services: users.map((service) => service.name) }];
+    });
+    return [
+        ...find('volume', ({ mounts }) => mounts.map(({ kind, source }) => (kind === 'volume' ? source : undefined))),
+        ...find('network', ({ values }) => networksOf(values)),
+    ];
+}
+/** What only the server's own `.env` says, and what Docker would not take as a name, is left to Compose to complain about. */
+function nameOf(text, settings) {
+    if ((0,variable/* hasVariable */.$u)(text) && !settings)
+        return undefined;
+    const name = (0,variable/* interpolate */.GW)(text, Object.fromEntries(settings ?? []));
+    return name !== undefined && /^[A-Za-z0-9][A-Za-z0-9_.-]*$/.test(name) ? name : undefined;
+}
+function networksOf({ networks, network_mode }) {
+    if (network_mode !== undefined)
+        return [];
+    const names = (0,compose_document/* isValues */.vs)(networks) ? Object.keys(networks) : (0,compose_document/* textsOf */.CB)(networks);
+    return names.length > 0 ? names : ['default'];
+}
+/** Stops when the server does not have what the active services use; `there` is its answer. */
+function checkExternals(externals, active, there, { files }) {
+    const missing = externals.filter(({ kind, name, services }) => services.some((service) => active.includes(service)) && !there.includes(`${kind} ${name}`));
+    if (missing.length === 0)
+        return;
+    throw new errors/* DeployError */.sH('external-missing', {
+        what: 'The Compose file uses external volumes or networks that are not on the server',
+        seen: missing.map(({ kind, name, services }) => `${kind} ${name}, of ${services.join(', ')}`).join('\n'),
+        why: 'what is external is made by hand, once; a deployment neither makes nor removes it',
+        fix: `on the server: ${missing.map(({ kind, name }) => `docker ${kind} create ${name}`).join(' && ')}`,
+        annotation: { file: files[0] ?? '' },
+    });
+}
+
+// EXTERNAL MODULE: ./lib/compose/pin.js
+var pin = __nccwpck_require__(7064);
+;// CONCATENATED MODULE: ./lib/compose/need.js
+
 
 
 
@@ -39447,33 +39503,38 @@ const GIVEN = ['PATH', 'HOME', 'PWD', 'COMPOSE_PROJECT_NAME', 'DOCKER_HOST', 'DO
 function findNeeds({ project, groups, repository, shipped }) {
     const images = new Map(groups.flatMap(({ services }) => services).map((name) => [name, 'built']));
     const envPaths = shipped.map(({ path }) => path);
-    const { model, required } = (0,_pin_js__WEBPACK_IMPORTED_MODULE_4__/* .pin */ .y)({ project, name: 'any', release: 'any', images, repository, envPaths, profiles: [] });
+    const { model, required } = (0,pin/* pin */.y)({ project, name: 'any', release: 'any', images, repository, envPaths, profiles: [] });
     const settings = shipped.find(({ path }) => path === '.env');
-    const own = settings ? [...(0,_env_file_js__WEBPACK_IMPORTED_MODULE_3__/* .readEnvFile */ .S)(settings.content).values.keys()] : [];
+    const values = settings && (0,env_file/* readEnvFile */.S)(settings.content).values;
+    const own = [...(values?.keys() ?? [])];
     const texts = textsIn(model);
-    const missing = texts.flatMap((text) => (0,_variable_js__WEBPACK_IMPORTED_MODULE_5__/* .missingIn */ .EH)(text, (name) => [...GIVEN, ...own].includes(name)));
+    const missing = texts.flatMap((text) => (0,variable/* missingIn */.EH)(text, (name) => [...GIVEN, ...own].includes(name)));
     return {
         files: required,
         variables: [...new Set(missing)].sort(),
-        beside: (0,_beside_js__WEBPACK_IMPORTED_MODULE_1__/* .mountsBeside */ .X)(model),
+        externals: findExternals(project, values),
+        beside: (0,beside/* mountsBeside */.X)(model),
         unread: envPaths.filter((path) => path !== '.env' && !texts.some((text) => text.includes(`/env/${path}`))),
     };
 }
-/** The files that the server can be asked about; others are only missed when the plan is made. */
-function askable({ files }) {
+/** What the server is asked about: files, those that it can be asked about before the plan is made, and what is external. */
+function askable(needs) {
+    return [...askableFiles(needs), ...(needs.externals.length > 0 ? ['externals:'] : [])];
+}
+function askableFiles({ files }) {
     const all = [...new Set([...files.values()].flat())];
     return all.filter((path) => /^[A-Za-z0-9_.\/][A-Za-z0-9_.@+\/-]*$/.test(path));
 }
 /** Stops when the server does not have what the active services need, or what is shipped is needed by none. */
-function checkNeeds(needs, active, has, { files }) {
-    const annotation = { file: files[0] ?? '' };
+function checkNeeds(needs, active, has, project) {
+    const annotation = { file: project.files[0] ?? '' };
     const wanted = active.flatMap((service) => needs.files.get(service) ?? []);
-    const absent = askable(needs).filter((path) => wanted.includes(path) && !has.files.includes(path));
+    const absent = askableFiles(needs).filter((path) => wanted.includes(path) && !has.files.includes(path));
     const unset = needs.variables.filter((name) => !has.settings.includes(name));
-    (0,_errors_js__WEBPACK_IMPORTED_MODULE_0__/* .checkAll */ .K7)(() => {
+    (0,errors/* checkAll */.K7)(() => {
         if (absent.length === 0)
             return;
-        throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('env-file-missing', {
+        throw new errors/* DeployError */.sH('env-file-missing', {
             what: 'The Compose file names files that are neither shipped nor on the server',
             seen: absent.join('\n'),
             fix: 'put them there on the server (the paths are relative to the directory); env files can be shipped as well, with `env-file` (.env) and `env-files`',
@@ -39482,7 +39543,7 @@ function checkNeeds(needs, active, has, { files }) {
     }, () => {
         if (unset.length === 0)
             return;
-        throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('variable-missing', {
+        throw new errors/* DeployError */.sH('variable-missing', {
             what: 'The Compose file uses variables that are set nowhere',
             seen: unset.join(' '),
             why: 'Compose would make them empty: empty passwords are made this way',
@@ -39492,19 +39553,19 @@ function checkNeeds(needs, active, has, { files }) {
     }, () => {
         if (needs.unread.length === 0)
             return;
-        throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('input-invalid', {
+        throw new errors/* DeployError */.sH('input-invalid', {
             what: `Input env-files has ${needs.unread.join(', ')}, which no service names below env_file:`,
             fix: `use the path as the Compose file has it: ${[...new Set([...needs.files.values()].flat())].join(', ') || 'it has none'}`,
             annotation,
         });
-    });
+    }, () => checkExternals(needs.externals, active, has.externals, project));
 }
 function textsIn(value) {
     if (typeof value === 'string')
         return [value];
     if (Array.isArray(value))
         return value.flatMap(textsIn);
-    return (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .isValues */ .vs)(value) ? Object.values(value).flatMap(textsIn) : [];
+    return (0,compose_document/* isValues */.vs)(value) ? Object.values(value).flatMap(textsIn) : [];
 }
 
 
@@ -44108,10 +44169,10 @@ function readWord(word) {
 
 const HEADER = 'deploy-django look 1';
 const LOOK_LIMIT_MS = 120_000;
-/** Asks the server, once, for everything that the decisions of a run need. `script` is transaction.sh, `files` may be there. */
-async function look(connection, script, directory, files = []) {
+/** Asks the server, once, for everything that the decisions of a run need. `script` is transaction.sh, `asked` are files and `externals:`. */
+async function look(connection, script, directory, asked = []) {
     const finished = await connection
-        .reach(['sh', '-s', 'look', directory, ...files], { stdin: script, timeoutMs: LOOK_LIMIT_MS })
+        .reach(['sh', '-s', 'look', directory, ...asked], { stdin: script, timeoutMs: LOOK_LIMIT_MS })
         .catch((cause) => {
         throw (0,_errors_js__WEBPACK_IMPORTED_MODULE_1__/* .codeOf */ .$N)(cause) === 'program-timeout' ? tooSlow(cause) : cause;
     });
@@ -44158,6 +44219,7 @@ function parseLook(text) {
         folders: [...new Set(all('folder'))],
         projects: all('project'),
         files: all('file'),
+        externals: all('external'),
         settings: all('setting'),
         profiles: one('COMPOSE_PROFILES'),
         projectName: one('COMPOSE_PROJECT_NAME'),

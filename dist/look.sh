@@ -1,7 +1,7 @@
 # shellcheck shell=sh
 ## Look: what is on the server, for the runner to decide by.
 
-look() { # DIRECTORY [FILE…]: facts for the runner, a word and its value a line
+look() { # DIRECTORY [FILE|externals:…]: facts for the runner, a word and its value a line
   echo "deploy-django look $format"
   echo "home $(pwd -P)"
   for tool in docker flock setsid timeout tar base64 awk; do
@@ -15,6 +15,7 @@ look() { # DIRECTORY [FILE…]: facts for the runner, a word and its value a lin
       [ -d "$root" ] || root=/
       echo "disk $(df -Pk "$root" | { read -r _; read -r _ _ _ free _; echo "$free"; })"
       look_containers
+      look_externals "$@"
     else
       printf 'docker-error %s\n' "$(printf '%s' "$server" | tr '\n' ' ')"
     fi
@@ -33,6 +34,14 @@ look() { # DIRECTORY [FILE…]: facts for the runner, a word and its value a lin
     if [ -f .deploy/format ]; then look_releases; fi
   fi
   echo "end"
+}
+
+look_externals() { # [FILE|externals:…]: all that a Compose file could call external, if that is asked
+  for asked; do
+    if [ "$asked" != externals: ]; then continue; fi
+    ask volume ls --format 'external volume {{.Name}}'
+    ask network ls --format 'external network {{.Name}}'
+  done
 }
 
 is_writable() { # DIRECTORY: it, or where it would be made; sets `place`

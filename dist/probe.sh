@@ -15,6 +15,8 @@ run_probe() { # RELEASE VERB COMPOSE-RUN-OPTIONS…: inside Django, in a one-off
   image_of=$1 asks=$2
   set -- "$@" -e "DEPLOY_DJANGO=$2" -e "DEPLOY_DJANGO_KEEP=$(keeps "$1")" -e PYTHONUNBUFFERED=1
   shift 2
+  # It has the labels of its service: without this one Traefik would send it visitors, while it plans and migrates.
+  set -- "$@" --label traefik.enable=false
   manage=.deploy/releases/$image_of/facts/manage skipped=yes
   if ! needs_entrypoint; then
     read -r program <"$manage"

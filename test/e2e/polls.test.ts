@@ -1,13 +1,12 @@
 import { expect, test } from '@jest/globals'
-import { spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { request, type IncomingHttpHeaders } from 'node:http'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
+import { develop } from '../development.ts'
 import { story } from '../part.ts'
 import { codes, giveWord, meanwhile, patientMigration, tell, until, type Story } from '../story.ts'
-import { output } from '../world/docker.ts'
 import { logInAs, noCompose5 } from '../world/kind.ts'
 import type { Server } from '../world/server.ts'
 import { bringTraefik, noTraefik } from '../world/traefik.ts'
@@ -142,40 +141,32 @@ async function live(server: Server): Promise<void> {
 
 const onTraefik = noTraefik === '' ? story : test.skip
 const onFive = noCompose5 === '' ? onTraefik : test.skip
-onTraefik(`behind Traefik: three containers, an upgrade, a rollback, one again${noTraefik}`, async () => {
+onTraefik(`polls behind Traefik: three containers, an upgrade, a rollback, one again${noTraefik}`, async () => {
   await live(await (await openWorld()).server('beta'))
 })
-onFive(`behind Traefik with Compose 5${noTraefik || noCompose5}`, async () => {
+onFive(`polls behind Traefik with Compose 5${noTraefik || noCompose5}`, async () => {
   await live(await logInAs(await (await openWorld()).server('kinds'), 'five'))
 })
 
-story('without the volume nothing is built, sent or made, and the error has the command that makes it', async () => {
-  const server = await (await openWorld()).server('beta')
-  await using polls = await tellPolls(server, newName())
-  const refused = await polls.deploy('v1', { inputs: health })
-  expect(codes(refused)).toEqual(['Deploy Django: external-missing'])
-  expect(refused.annotations[0]?.message).toContain(`docker volume create ${polls.env['DB_VOLUME']}`)
-  expect(refused.log).not.toContain('Bake')
-  expect((await server.exec(['ls', `deploy/${polls.name}`])).code).not.toBe(0)
-  expect(await server.docker('volume', 'ls', '-q')).not.toContain(polls.env['DB_VOLUME'])
-})
+story(
+  'polls without its volume: nothing is built, sent or made, and the error has the command that makes it',
+  async () => {
+    const server = await (await openWorld()).server('beta')
+    await using polls = await tellPolls(server, newName())
+    const refused = await polls.deploy('v1', { inputs: health })
+    expect(codes(refused)).toEqual(['Deploy Django: external-missing'])
+    expect(refused.annotations[0]?.message).toContain(`docker volume create ${polls.env['DB_VOLUME']}`)
+    expect(refused.log).not.toContain('Bake')
+    expect((await server.exec(['ls', `deploy/${polls.name}`])).code).not.toBe(0)
+    expect(await server.docker('volume', 'ls', '-q')).not.toContain(polls.env['DB_VOLUME'])
+  },
+)
 
-story('while developing: one command starts it, the code is reloaded, the models have their migrations', async () => {
-  const server = await (await openWorld()).server('beta')
-  await using polls = await tell('polls', server)
-  const folder = `deploy/${polls.name}`
-  const sh = async (script: string, stdin?: Buffer): Promise<string> => {
-    const words = ['sh', '-c', `cd "$1" && export PORT="$2" && ${script}`, 'sh', folder, String(polls.port)]
-    return output(script, await server.exec(words, { ...(stdin && { stdin }) }))
-  }
-  const source = spawnSync('tar', ['-C', polls.project.workspace, '--exclude=.git', '-c', '.']).stdout
-  await server.exec(['mkdir', '-p', folder])
-  await sh('tar -x', source)
-  await sh('docker compose up -d --build 2>&1')
-  const shows = (text: string) => until(text, async () => (await sh('curl -s "127.0.0.1:$PORT" || :')).includes(text))
-  await shows('Release v1')
-  await sh(`sed -i "s/'release': .*}/'release': 'reloaded'}/" src/polls/views.py`)
-  await shows('Release reloaded')
-  await sh('docker compose exec -T polls python manage.py makemigrations --check --dry-run')
-  await sh('docker compose down --volumes --rmi local 2>&1')
+story('polls: `docker compose up` for development, which reloads what is edited', async () => {
+  await using polls = await develop('polls')
+  await until('the page is there', async () => (await polls.page()).includes('Release v1'))
+  const views = await readFile(join(polls.project.workspace, 'src/polls/views.py'), 'utf8')
+  await polls.project.write('src/polls/views.py', views.replace('settings.RELEASE', "'edited'"))
+  await until('the edited page is there', async () => (await polls.page()).includes('Release edited'))
+  await polls.compose('exec', '-T', 'polls', 'python', 'manage.py', 'makemigrations', '--check', '--dry-run')
 })
