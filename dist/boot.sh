@@ -1,7 +1,8 @@
 # shellcheck shell=sh
 ## Boot: after a power loss cron finishes what was interrupted. Where no cron takes our entry, the next deploy does.
 
-register_boot() { # once for a project and its place
+# Once for a project and its place: what `boot` does is in the script of each transaction, so its own text need not change.
+register_boot() {
   entry="@reboot sh $directory/.deploy/boot # deploy-django" registered=
   if [ -f .deploy/cron ]; then read -r registered <.deploy/cron || registered=; fi
   if [ "$registered" = "$entry" ]; then return; fi
