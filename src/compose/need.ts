@@ -1,7 +1,7 @@
 import { checkAll, DeployError } from '../errors.ts'
 import type { EnvFile } from '../values.ts'
 import { mountsBeside, type Beside } from './beside.ts'
-import { isValues } from './document.ts'
+import { isValues, textOf, valuesOf, type Values } from './document.ts'
 import { readEnvFile } from './env-file.ts'
 import { checkExternals, findExternals, type External } from './external.ts'
 import type { BuildGroup } from './group.ts'
@@ -44,7 +44,9 @@ export function findNeeds({ project, groups, repository, shipped }: NeedFacts): 
   const values = settings && readEnvFile(settings.content).values
   const own = [...(values?.keys() ?? [])]
   const texts = textsIn(model)
-  const missing = texts.flatMap((text) => missingIn(text, (name) => [...GIVEN, ...own].includes(name)))
+  const missing = [...texts, ...secretVariables(model)].flatMap((text) =>
+    missingIn(text, (name) => [...GIVEN, ...own].includes(name)),
+  )
   return {
     files: required,
     variables: [...new Set(missing)].sort(),
@@ -62,6 +64,16 @@ export function askable(needs: Needs): readonly string[] {
 function askableFiles({ files }: Needs): readonly string[] {
   const all = [...new Set([...files.values()].flat())]
   return all.filter((path) => /^[A-Za-z0-9_.\/][A-Za-z0-9_.@+\/-]*$/.test(path))
+}
+
+/** `environment: TOKEN` of a secret or config, as a text that uses the variable. */
+function secretVariables(model: Values): readonly string[] {
+  return ['secrets', 'configs'].flatMap((kind) =>
+    Object.values(valuesOf(model[kind])).flatMap((definition) => {
+      const name = textOf(valuesOf(definition)['environment'])
+      return name === undefined ? [] : [`\${${name}}`]
+    }),
+  )
 }
 
 /** Stops when the server does not have what the active services need, or what is shipped is needed by none. */

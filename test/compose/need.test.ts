@@ -30,14 +30,14 @@ const all = ['web', 'db', 'tool']
 
 describe('what the server must have', () => {
   test('is what neither the repository nor the inputs bring, without what only the build needs', () => {
-    expect(needs().variables).toEqual(['HOST', 'PG', 'SECRET_KEY'])
+    expect(needs().variables).toEqual(['HOST', 'PG', 'SECRET_KEY', 'TOKEN'])
     expect(needs().files.get('web')).toEqual(['.env', '../shared.env'])
     expect(needs().files.get('worker')).toEqual(['secrets/key', '/etc/cert.pem'])
     expect(askable(needs())).toEqual(['.env', '../shared.env', 'secrets/key', '/etc/cert.pem', 'db.env', '/efs/b.env'])
   })
 
   test('is less when the env file is shipped', () => {
-    const shipped = needs({ '.env': 'HOST=x\nPG=17\nSECRET_KEY=', 'db.env': '' })
+    const shipped = needs({ '.env': 'HOST=x\nPG=17\nSECRET_KEY=\nTOKEN=x', 'db.env': '' })
     expect(shipped.variables).toEqual([])
     expect(askable(shipped)).toEqual(['../shared.env', 'secrets/key', '/etc/cert.pem', '/efs/b.env'])
   })
@@ -46,7 +46,7 @@ describe('what the server must have', () => {
     const check = (active: string[], files: string[], settings: string[]) => (): void =>
       checkNeeds(needs(), active, { files, settings, externals: [] }, project)
     expect(check(all, [], [])).toThrow(Problems)
-    expect(check(all, ['.env', '../shared.env', 'db.env'], ['HOST', 'PG', 'SECRET_KEY'])).toThrow(
+    expect(check(all, ['.env', '../shared.env', 'db.env'], ['HOST', 'PG', 'SECRET_KEY', 'TOKEN'])).toThrow(
       expect.objectContaining({
         code: 'env-file-missing',
         seen: '/efs/b.env',
@@ -54,9 +54,9 @@ describe('what the server must have', () => {
       }),
     )
     expect(check(all, ['.env', '../shared.env', 'db.env', '/efs/b.env'], ['PG'])).toThrow(
-      expect.objectContaining({ code: 'variable-missing', seen: 'HOST SECRET_KEY' }),
+      expect.objectContaining({ code: 'variable-missing', seen: 'HOST SECRET_KEY TOKEN' }),
     )
-    const typo = needs({ '.env': 'HOST=x\nPG=17\nSECRET_KEY=', 'dbs.env': '' })
+    const typo = needs({ '.env': 'HOST=x\nPG=17\nSECRET_KEY=\nTOKEN=x', 'dbs.env': '' })
     expect(() =>
       checkNeeds(typo, ['web'], { files: ['.env', '../shared.env'], settings: [], externals: [] }, project),
     ).toThrow(
@@ -66,6 +66,6 @@ describe('what the server must have', () => {
         fix: expect.stringContaining('db.env'),
       }),
     )
-    expect(check(['db'], ['db.env', '/efs/b.env'], ['HOST', 'PG', 'SECRET_KEY'])).not.toThrow()
+    expect(check(['db'], ['db.env', '/efs/b.env'], ['HOST', 'PG', 'SECRET_KEY', 'TOKEN'])).not.toThrow()
   })
 })
