@@ -85,7 +85,7 @@ export function makeRelease(facts: ReleaseFacts): Release {
     stringify(values, { sortMapEntries: true, lineWidth: 0, aliasDuplicateObjects: false, version: '1.1' })
   const compose = write(model)
   const beside = withoutAddresses(model)
-  const active = [...roles.replaced.map(({ service }) => service), ...roles.data, ...roles.others]
+  const active = [...roles.replaced.map(({ service }) => service), ...roles.data, ...roles.jobs, ...roles.others]
   const kept = [...roles.data, ...roles.others].filter((service) => !images.has(service))
   return {
     compose,

@@ -41,6 +41,14 @@ describe('env files', () => {
     expect(made.requiredEnvFiles).toEqual([])
   })
 
+  test('those of a service that runs to its end are asked for', () => {
+    const init = 'init: {build: ., env_file: init.env}'
+    const made = release(
+      `services: {app: {build: ., depends_on: {init: {condition: service_completed_successfully}}}, ${init}}`,
+    )
+    expect(made.requiredEnvFiles).toEqual(['init.env'])
+  })
+
   test('.env is given once', () => {
     const twice = { envFile: 'A=1\n', envFiles: [{ path: '.env', content: 'A=2\n' }] }
     expect(() => release(text('[.env]'), twice)).toThrow('The content of .env is given twice')
