@@ -1,4 +1,5 @@
 import { checkAll, DeployError } from '../errors.ts'
+import { textsOf } from './document.ts'
 import type { BuildGroup } from './group.ts'
 import type { Project } from './project.ts'
 import type { Scale } from './scale.ts'
@@ -22,6 +23,7 @@ export type Roles = {
   jobs: readonly string[]
   /** The service whose container is asked about Django. */
   django: string
+  /** Where visitors come in: published ports of the app and of what stands in front of it. */
   fronts: readonly { service: string; port: number }[]
 }
 
@@ -68,7 +70,9 @@ export function assignRoles({ project, groups, django, services, profiles }: Rol
     once: oneShots.filter((name) => !built.has(name)),
     jobs,
     django: djangoService(project, django, names, services),
-    fronts: running.flatMap(({ name, ports }) => ports.map((port) => ({ service: name, port }))),
+    fronts: running
+      .filter((service) => (names.includes(service.name) || isFront(service.name)) && !isWorker(service))
+      .flatMap(({ name, ports }) => ports.map((port) => ({ service: name, port }))),
   }
 }
 
@@ -181,20 +185,32 @@ function inOrder(project: Project, names: readonly string[]): readonly string[] 
   return result
 }
 
-/** In order: named in `services`, published, asked for by another service, the group's own name. */
+const SERVER = /gunicorn|uwsgi|uvicorn|daphne|hypercorn|granian|runserver/
+const TASKS = /celery|flower|\bbeat\b|rqworker|rqscheduler|qcluster|huey|dramatiq/
+const WORKER = /celery|flower|worker|beat|queue|cron|sched|tasks/
+
+/** Whether the service is not what visitors reach, by its command or its name; Flower is often published as well. */
+function isWorker(service: Service | undefined): boolean {
+  const command = textsOf(service?.values['command']).join(' ')
+  return !SERVER.test(command) && (TASKS.test(command) || WORKER.test(service?.name ?? ''))
+}
+
+/** In order: named in `services`, published, asked for by another service, the group's own name; workers only if there is no other. */
 function djangoService(
   project: Project,
   django: BuildGroup,
   replaced: readonly string[],
   services: readonly string[],
 ): string {
-  const candidates = django.services.filter((name) => replaced.includes(name))
+  const all = django.services.filter((name) => replaced.includes(name))
+  const servers = all.filter((name) => !isWorker(project.services.get(name)))
+  const candidates = servers.length > 0 ? servers : all
   const isAsked = (name: string): boolean =>
     [...project.services.values()].some(
       (other) => !django.services.includes(other.name) && other.dependsOn.some(({ service }) => service === name),
     )
   const found =
-    services.find((name) => candidates.includes(name)) ??
+    services.find((name) => all.includes(name)) ??
     candidates.find((name) => (project.services.get(name)?.ports.length ?? 0) > 0) ??
     candidates.find(isAsked) ??
     (candidates.includes(django.name) ? django.name : candidates[0])

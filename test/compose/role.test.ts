@@ -57,6 +57,12 @@ describe('a whole shop', () => {
     expect(built).toMatchObject({ jobs: ['setup'], once: [], data: ['network', 'db', 'redis'] })
     expect(replaced(built)).toEqual(replaced(all))
   })
+  test('nobody reaches the app through what stands behind it, or through a worker', () => {
+    const more =
+      '  pgadmin: {image: pgadmin, ports: ["9000:80"], depends_on: [db]}\n  flower: {image: flower, ports: ["5555:5555"], depends_on: [worker]}\n'
+    const services = roles(shop + more, 'web').fronts.map(({ service }) => service)
+    expect(services).toEqual(['web', 'proxy', 'edge', 'traefik'])
+  })
   test('the probed service and the published ports', () => {
     expect(all.django).toBe('web')
     expect(all.fronts).toContainEqual({ service: 'proxy', port: 80 })
@@ -132,6 +138,13 @@ describe('the service that is probed', () => {
       'a',
       'b',
     ],
+    [
+      'not one for tasks, although it is published and the web service is not',
+      'services: {flower: {build: ., ports: ["5555:5555"]}, tasks: {build: ., command: [celery, -A, x]}, web: {build: ., command: gunicorn --workers 2 x}}',
+      'flower',
+      'web',
+    ],
+    ['one for tasks when there is no other', 'services: {celery: {build: .}, worker: {build: .}}', 'celery', 'celery'],
     ['else the first', 'services: {b: {build: .}, a: {build: .}}', 'a', 'a'],
   ])('is %s', (_, text, group, service) => {
     expect(roles(text, group).django).toBe(service)
