@@ -37387,6 +37387,7 @@ var external_node_crypto_ = __nccwpck_require__(7598);
 
 
 
+
 const MARK = '/deploy-django-volume/';
 /** The text of a Compose file with each short volume that has variables replaced by a plain one. */
 function shadow(source, text) {
@@ -37409,7 +37410,7 @@ function shadow(source, text) {
     return { text: result, entries };
 }
 function wordFor(text) {
-    const [source = '', target = ''] = (0,variable/* splitOutside */.kO)(text, ':');
+    const [source = '', target = ''] = (0,variable/* splitOutside */.kO)((0,mount/* shortForm */.JZ)(text).entry, ':');
     if (!(0,variable/* hasVariable */.$u)(text) || !/^[\w./~-]*\$|^[\w./~-]+$/.test(source))
         return undefined;
     if (!target.startsWith('/') && !/^\$\{\w+:?-\//.test(target))
@@ -39354,6 +39355,7 @@ function toGroup(services) {
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   JZ: () => (/* binding */ shortForm),
 /* harmony export */   Ju: () => (/* binding */ onlyMounts),
 /* harmony export */   Ob: () => (/* binding */ readMount),
 /* harmony export */   g5: () => (/* binding */ withSource),
@@ -39380,8 +39382,15 @@ function readMount(entry) {
         creates: (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(entry['bind'])['create_host_path'] === true,
     };
 }
+/** Where source and target stand: of `${PUBLIC:-./public:/app/public}` that is the default. */
+function shortForm(text) {
+    const known = (0,_variable_js__WEBPACK_IMPORTED_MODULE_2__/* .splitOutside */ .kO)(text, ':').length === 1 ? (0,_variable_js__WEBPACK_IMPORTED_MODULE_2__/* .knownPath */ .ry)(text) : undefined;
+    return known?.path.includes(':')
+        ? { entry: known.path, rebuild: known.rebuild }
+        : { entry: text, rebuild: (to) => to };
+}
 function readShort(text) {
-    const [first = '', target, mode = ''] = (0,_variable_js__WEBPACK_IMPORTED_MODULE_2__/* .splitOutside */ .kO)(text, ':');
+    const [first = '', target, mode = ''] = (0,_variable_js__WEBPACK_IMPORTED_MODULE_2__/* .splitOutside */ .kO)(shortForm(text).entry, ':');
     if (target === undefined)
         return { kind: 'volume', source: undefined, target: first, readOnly: false, creates: false };
     const source = (0,_variable_js__WEBPACK_IMPORTED_MODULE_2__/* .interpolate */ .GW)(first);
@@ -39396,8 +39405,9 @@ function withSource(entry, source) {
         return { ...entry, type: 'bind', source };
     if (typeof entry !== 'string')
         return entry;
-    const [, ...rest] = (0,_variable_js__WEBPACK_IMPORTED_MODULE_2__/* .splitOutside */ .kO)(entry, ':');
-    return [source, ...rest].join(':');
+    const short = shortForm(entry);
+    const [, ...rest] = (0,_variable_js__WEBPACK_IMPORTED_MODULE_2__/* .splitOutside */ .kO)(short.entry, ':');
+    return short.rebuild([source, ...rest].join(':'));
 }
 /** Whether the mount lies over this path in the container. */
 function covers(mount, path) {
@@ -39508,7 +39518,7 @@ function findNeeds({ project, groups, repository, shipped }) {
     const values = settings && (0,env_file/* readEnvFile */.S)(settings.content).values;
     const own = [...(values?.keys() ?? [])];
     const texts = textsIn(model);
-    const missing = texts.flatMap((text) => (0,variable/* missingIn */.EH)(text, (name) => [...GIVEN, ...own].includes(name)));
+    const missing = [...texts, ...secretVariables(model)].flatMap((text) => (0,variable/* missingIn */.EH)(text, (name) => [...GIVEN, ...own].includes(name)));
     return {
         files: required,
         variables: [...new Set(missing)].sort(),
@@ -39524,6 +39534,13 @@ function askable(needs) {
 function askableFiles({ files }) {
     const all = [...new Set([...files.values()].flat())];
     return all.filter((path) => /^[A-Za-z0-9_.\/][A-Za-z0-9_.@+\/-]*$/.test(path));
+}
+/** `environment: TOKEN` of a secret or config, as a text that uses the variable. */
+function secretVariables(model) {
+    return ['secrets', 'configs'].flatMap((kind) => Object.values((0,compose_document/* valuesOf */.sm)(model[kind])).flatMap((definition) => {
+        const name = (0,compose_document/* textOf */.b6)((0,compose_document/* valuesOf */.sm)(definition)['environment']);
+        return name === undefined ? [] : [`\${${name}}`];
+    }));
 }
 /** Stops when the server does not have what the active services need, or what is shipped is needed by none. */
 function checkNeeds(needs, active, has, project) {
@@ -39802,7 +39819,7 @@ function makeRelease(facts) {
     const write = (values) => (0,dist/* stringify */.As)(values, { sortMapEntries: true, lineWidth: 0, aliasDuplicateObjects: false, version: '1.1' });
     const compose = write(model);
     const beside = withoutAddresses(model);
-    const active = [...roles.replaced.map(({ service }) => service), ...roles.data, ...roles.others];
+    const active = [...roles.replaced.map(({ service }) => service), ...roles.data, ...roles.jobs, ...roles.others];
     const kept = [...roles.data, ...roles.others].filter((service) => !images.has(service));
     return {
         compose,
@@ -39867,6 +39884,8 @@ function shippedEnvFiles({ envFile, envFiles }) {
 /* harmony export */ });
 /* unused harmony exports isActive, hasOwnData */
 /* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(2409);
+/* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6526);
+
 
 /** Decides for every active service whether the release replaces it, and in which order. */
 function assignRoles({ project, groups, django, services, profiles }) {
@@ -39895,7 +39914,9 @@ function assignRoles({ project, groups, django, services, profiles }) {
         once: oneShots.filter((name) => !built.has(name)),
         jobs,
         django: djangoService(project, django, names, services),
-        fronts: running.flatMap(({ name, ports }) => ports.map((port) => ({ service: name, port }))),
+        fronts: running
+            .filter((service) => (names.includes(service.name) || isFront(service.name)) && !isWorker(service))
+            .flatMap(({ name, ports }) => ports.map((port) => ({ service: name, port }))),
     };
 }
 /** The services that the input names, and those that Compose would start by itself. */
@@ -39988,11 +40009,21 @@ function inOrder(project, names) {
         add(name);
     return result;
 }
-/** In order: named in `services`, published, asked for by another service, the group's own name. */
+const SERVER = /gunicorn|uwsgi|uvicorn|daphne|hypercorn|granian|runserver/;
+const TASKS = /celery|flower|\bbeat\b|rqworker|rqscheduler|qcluster|huey|dramatiq/;
+const WORKER = /celery|flower|worker|beat|queue|cron|sched|tasks/;
+/** Whether the service is not what visitors reach, by its command or its name; Flower is often published as well. */
+function isWorker(service) {
+    const command = (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .textsOf */ .CB)(service?.values['command']).join(' ');
+    return !SERVER.test(command) && (TASKS.test(command) || WORKER.test(service?.name ?? ''));
+}
+/** In order: named in `services`, published, asked for by another service, the group's own name; workers only if there is no other. */
 function djangoService(project, django, replaced, services) {
-    const candidates = django.services.filter((name) => replaced.includes(name));
+    const all = django.services.filter((name) => replaced.includes(name));
+    const servers = all.filter((name) => !isWorker(project.services.get(name)));
+    const candidates = servers.length > 0 ? servers : all;
     const isAsked = (name) => [...project.services.values()].some((other) => !django.services.includes(other.name) && other.dependsOn.some(({ service }) => service === name));
-    const found = services.find((name) => candidates.includes(name)) ??
+    const found = services.find((name) => all.includes(name)) ??
         candidates.find((name) => (project.services.get(name)?.ports.length ?? 0) > 0) ??
         candidates.find(isAsked) ??
         (candidates.includes(django.name) ? django.name : candidates[0]);

@@ -1,6 +1,6 @@
 import { posix } from 'node:path'
 import { isValues, textOf, valuesOf, type Values } from './document.ts'
-import { interpolate, splitOutside } from './variable.ts'
+import { interpolate, knownPath, splitOutside } from './variable.ts'
 
 /** Something mounted into a container. The source of a bind mount is as written, variables included. */
 export type Mount = {
@@ -26,8 +26,16 @@ export function readMount(entry: unknown): Mount | undefined {
   }
 }
 
+/** Where source and target stand: of `${PUBLIC:-./public:/app/public}` that is the default. */
+export function shortForm(text: string): { entry: string; rebuild: (entry: string) => string } {
+  const known = splitOutside(text, ':').length === 1 ? knownPath(text) : undefined
+  return known?.path.includes(':')
+    ? { entry: known.path, rebuild: known.rebuild }
+    : { entry: text, rebuild: (to) => to }
+}
+
 function readShort(text: string): Mount {
-  const [first = '', target, mode = ''] = splitOutside(text, ':')
+  const [first = '', target, mode = ''] = splitOutside(shortForm(text).entry, ':')
   if (target === undefined) return { kind: 'volume', source: undefined, target: first, readOnly: false, creates: false }
   const source = interpolate(first)
   // Without a default the variable may as well hold the name of a volume; a path is the usual case.
@@ -40,8 +48,9 @@ function readShort(text: string): Mount {
 export function withSource(entry: unknown, source: string): unknown {
   if (isValues(entry)) return { ...entry, type: 'bind', source }
   if (typeof entry !== 'string') return entry
-  const [, ...rest] = splitOutside(entry, ':')
-  return [source, ...rest].join(':')
+  const short = shortForm(entry)
+  const [, ...rest] = splitOutside(short.entry, ':')
+  return short.rebuild([source, ...rest].join(':'))
 }
 
 /** Whether the mount lies over this path in the container. */

@@ -3,6 +3,7 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join, posix } from 'node:path'
 import { visit } from 'yaml'
 import { listOf, isValues, parseSource, textOf, textsOf, valuesOf, type Source, type Values } from './document.ts'
+import { shortForm } from './mount.ts'
 import { hasVariable, splitOutside } from './variable.ts'
 
 /**
@@ -33,7 +34,7 @@ export function shadow(source: Source, text: string): Shadow {
 }
 
 function wordFor(text: string): { source: string; target: string } | undefined {
-  const [source = '', target = ''] = splitOutside(text, ':')
+  const [source = '', target = ''] = splitOutside(shortForm(text).entry, ':')
   if (!hasVariable(text) || !/^[\w./~-]*\$|^[\w./~-]+$/.test(source)) return undefined
   if (!target.startsWith('/') && !/^\$\{\w+:?-\//.test(target)) return undefined
   // Two files that mount something at the same place override each other by the target.

@@ -102,6 +102,7 @@ describe('short volumes with variables, which Compose alone would cut or refuse'
     ['${DATA}:/data', { kind: 'bind', source: '${DATA}', target: '/data' }],
     ['${VOLUME:-files}:/data', { kind: 'volume', source: '${VOLUME:-files}' }],
     ['./a:${PLACE:-/srv}/a', { source: './a', target: '${PLACE:-/srv}/a' }],
+    ['${PUBLIC:-./public:/app/public:ro}', { kind: 'bind', source: './public', target: '/app/public', readOnly: true }],
     ['${A:-./a}/b:/b', { kind: 'bind', source: '${A:-./a}/b', target: '/b' }],
   ])('%s', async (entry, expected) => {
     const project = await read({ 'compose.yaml': `services: {web: {image: a, volumes: ["${entry}", "./x:/x"]}}` })

@@ -209,6 +209,12 @@ describe('files of the repository', () => {
     expect(made.files).toHaveLength(1)
   })
 
+  test('of a whole entry that is the default of a variable, the source is shipped', () => {
+    const text = 'services: {web: {build: ., volumes: ["${CONF:-./conf:/conf:ro}"]}}'
+    const [entry] = [serviceOf(release(text, { files: { 'conf/a': 'x' } }), 'web')['volumes']].flat()
+    expect(entry).toMatch(/^\$\{CONF:-\.\/\.deploy\/files\/[0-9a-f]{64}\/conf:\/conf:ro\}$/)
+  })
+
   test('the default of a variable is shipped, the variable stays', () => {
     const made = release(bind('${CONF:-./nginx.conf}'), { files: { 'nginx.conf': 'a' } })
     expect(sourceOf(made)).toMatch(/^\$\{CONF:-\.\/\.deploy\/files\/[0-9a-f]{64}\/nginx\.conf\}$/)
