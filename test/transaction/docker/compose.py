@@ -160,7 +160,7 @@ def run(call, project, services, words):
         if through and "read_only=on" not in environment.get("PGOPTIONS", ""):
             fail("stand-in: an entrypoint may write", 99)
         if verb == "collect" and not lost:
-            return collect(call, project, name, spec, options)
+            return collect(call, project, name, spec, labels)
         with call.state as facts:
             return probe(facts, spec, verb, lost)
     with call.state as facts:
@@ -175,11 +175,11 @@ def run(call, project, services, words):
     return print(identity)
 
 
-def collect(call, project, service, spec, options):
+def collect(call, project, service, spec, labels):
     with call.state as facts:
         container = create(
             facts, name="%s-run-%d" % (project, facts["created"]), project=project, service=service, oneoff="True", number=1, spec=spec,
-            hash="", image=facts["images"][spec["image"]], labels=dict([options["--label"].split("=")]))
+            hash="", image=facts["images"][spec["image"]], labels=labels)
         start(facts, find(facts, container))
     call.point("amid, collecting")
     with call.state as facts:
