@@ -1,7 +1,7 @@
 /**
  * Shapes of real projects: what deploys, and what is refused with which code. Told elsewhere: an entrypoint that makes the settings,
- * `container_name`, an image under a variable tag, a check every minute, Compose files in a folder and files of the server in
- * e2e/shapes.test.ts; anchors, `extends` and `include` as they are read in compose/project.test.ts.
+ * `container_name`, an image under a variable tag, a check every minute, Compose files in a folder with settings of the server
+ * (e2e/shapes.test.ts); anchors, `extends`, `include` and volumes with variables as they are read (compose/project.test.ts).
  */
 import { expect } from '@jest/globals'
 import { story } from '../part.ts'
@@ -194,17 +194,18 @@ story('a database outside, a proxy on the host, https only, profiles, a name and
   await using shape = await makeShape(managed)
   const { server, name } = shape
   const directory = `deploy/${name}`
+  const names = `export COMPOSE_PROJECT_NAME=${name}\nCOMPOSE_PROFILES=prod\n`
+  await shape.place(directory, { '.env': `${names}${KEY}`, 'site.env': `export DB_HOST=${name}-database\n` })
+  const missing = await shape.deploy('v1', { directory })
+  expect(codes(missing)).toEqual(['Deploy Django: env-file-missing'])
+  expect(missing.annotations[0]?.message).toContain('secrets/db_password')
+  expect(missing.annotations[0]?.message).toContain(`docker network create ${name}-shared`)
   await server.docker('network', 'create', `${name}-shared`)
   outside.defer(async () => void (await server.docker('network', 'rm', `${name}-shared`)))
   const place = `--detach --name ${name}-database --network ${name}-shared`
   const settings = '--env POSTGRES_USER=site --env POSTGRES_DB=site --env POSTGRES_PASSWORD=outside'
   await server.docker(...`run ${place} ${settings} postgres:17`.split(' '))
   outside.defer(async () => void (await server.docker('rm', '--force', '--volumes', `${name}-database`)))
-  const names = `export COMPOSE_PROJECT_NAME=${name}\nCOMPOSE_PROFILES=prod\n`
-  await shape.place(directory, { '.env': `${names}${KEY}`, 'site.env': `export DB_HOST=${name}-database\n` })
-  const missing = await shape.deploy('v1', { directory })
-  expect(codes(missing)).toEqual(['Deploy Django: env-file-missing'])
-  expect(missing.annotations[0]?.message).toContain('secrets/db_password')
   await shape.place(directory, { 'secrets/db_password': 'outside' })
   const first = await shape.deploy('v1', { directory })
   expect(first.annotations).toEqual([])
