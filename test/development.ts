@@ -1,4 +1,5 @@
 /** The development side of an example as a person has it: a checkout and Compose on this machine. */
+import { chmod } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { freePort } from './django/postgres.ts'
 import { docker, environment } from './world/docker.ts'
@@ -8,22 +9,24 @@ export type Development = AsyncDisposable & {
   project: Project
   /** Runs `docker compose` in the checkout. */
   compose(...words: readonly string[]): Promise<string>
-  /** Text of a page of the site; empty while nothing answers. */
-  page(path?: string): Promise<string>
+  /** Text and `X-Release` of a page of the site; nothing while nothing answers. */
+  ask(path?: string): Promise<{ text: string; release: string | null }>
 }
 
 /** Starts an example with `docker compose up`. */
 export async function develop(example: string): Promise<Development> {
   const project = await makeProject(example)
+  // It is mounted, and the user of the image is another one.
+  await chmod(project.workspace, 0o755)
   const port = await freePort()
   const options = { cwd: project.workspace, env: { ...environment, PORT: String(port) } }
   const name = basename(project.workspace).toLowerCase()
   const development: Development = {
     project,
     compose: (...words) => docker(['compose', '-p', name, ...words], options),
-    async page(path = '/') {
+    async ask(path = '/') {
       const answer = await fetch(`http://127.0.0.1:${port}${path}`).catch(() => undefined)
-      return (await answer?.text()) ?? ''
+      return { text: (await answer?.text()) ?? '', release: answer?.headers.get('x-release') ?? null }
     },
     async [Symbol.asyncDispose]() {
       await development.compose('down', '--volumes', '--rmi', 'local', '--timeout', '1')

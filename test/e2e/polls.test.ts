@@ -164,9 +164,9 @@ story(
 
 story('polls: `docker compose up` for development, which reloads what is edited', async () => {
   await using polls = await develop('polls')
-  await until('the page is there', async () => (await polls.page()).includes('Release v1'))
+  await until('the page is there', async () => (await polls.ask()).text.includes('Release v1'))
   const views = await readFile(join(polls.project.workspace, 'src/polls/views.py'), 'utf8')
   await polls.project.write('src/polls/views.py', views.replace('settings.RELEASE', "'edited'"))
-  await until('the edited page is there', async () => (await polls.page()).includes('Release edited'))
+  await until('the edited page is there', async () => (await polls.ask()).text.includes('Release edited'))
   await polls.compose('exec', '-T', 'polls', 'python', 'manage.py', 'makemigrations', '--check', '--dry-run')
 })

@@ -1,13 +1,12 @@
 import { expect, test } from '@jest/globals'
-import { chmod, readFile } from 'node:fs/promises'
-import { freePort } from '../django/postgres.ts'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { develop } from '../development.ts'
 import { story } from '../part.ts'
 import { migration } from '../shape.ts'
 import { codes, tell, until, type Story } from '../story.ts'
-import { docker, environment } from '../world/docker.ts'
 import { logInAs, noCompose5 } from '../world/kind.ts'
 import { startManaged, type Managed } from '../world/managed.ts'
-import { makeProject } from '../world/project.ts'
 import { openWorld } from '../world/world.ts'
 
 /** The inputs of a deploy whose `.env` has these lines beside those that every site has. */
@@ -94,25 +93,10 @@ onFive(
   },
 )
 
-story('the development side of the starter: docker compose up', async () => {
-  await using project = await makeProject('starter')
-  await chmod(project.workspace, 0o755)
-  const port = await freePort()
-  const name = `starter-${port}`
-  const options = { cwd: project.workspace, env: { ...environment, PORT: String(port) } }
-  const compose = (...words: string[]): Promise<string> => docker(['compose', '-p', name, ...words], options)
-  try {
-    await compose('up', '--detach', '--build', '--quiet-pull')
-    const ask = (): Promise<string> =>
-      fetch(`http://127.0.0.1:${port}/`).then(
-        (answer) => answer.text(),
-        () => '',
-      )
-    await until('the page is there', async () => (await ask()) === 'Release v1 with 0 notes\n')
-    const view = await readFile(`${project.workspace}/notes/views.py`, 'utf8')
-    await project.write('notes/views.py', view.replace('Release', 'Edited'))
-    await until('the server reloads', async () => (await ask()).startsWith('Edited'))
-  } finally {
-    await compose('down', '--volumes', '--rmi', 'local', '--timeout', '1')
-  }
+story('the starter: `docker compose up` for development, which reloads what is edited', async () => {
+  await using starter = await develop('starter')
+  await until('the page is there', async () => (await starter.ask()).text === 'Release v1 with 0 notes\n')
+  const view = await readFile(join(starter.project.workspace, 'notes/views.py'), 'utf8')
+  await starter.project.write('notes/views.py', view.replace('Release', 'Edited'))
+  await until('the edited page is there', async () => (await starter.ask()).text.startsWith('Edited'))
 })

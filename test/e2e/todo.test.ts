@@ -1,11 +1,9 @@
 import { expect } from '@jest/globals'
 import { readFile } from 'node:fs/promises'
-import { basename, join } from 'node:path'
-import { freePort } from '../django/postgres.ts'
+import { join } from 'node:path'
+import { develop } from '../development.ts'
 import { story } from '../part.ts'
 import { codes, tell, until, type Story } from '../story.ts'
-import { docker, environment } from '../world/docker.ts'
-import { makeProject } from '../world/project.ts'
 
 const SHEET = 'src/core/static/core/todo.css'
 
@@ -89,25 +87,11 @@ story('todo: uploads and style sheets through deploys, a failure and a rollback,
 })
 
 story('todo: `docker compose up` for development, which reloads what is edited', async () => {
-  await using project = await makeProject('todo')
-  const port = await freePort()
-  const compose = (...words: string[]): Promise<string> =>
-    docker(['compose', '-p', basename(project.workspace).toLowerCase(), ...words], {
-      cwd: project.workspace,
-      env: { ...environment, PORT: String(port) },
-    })
-  const releaseAt = async (path: string): Promise<string | null> => {
-    const answer = await fetch(`http://127.0.0.1:${port}${path}`).catch(() => undefined)
-    return answer?.ok ? answer.headers.get('x-release') : null
-  }
-  try {
-    await compose('up', '--build', '--detach')
-    await until('the site is up', async () => (await releaseAt('/')) === 'v1')
-    expect((await fetch(`http://127.0.0.1:${port}/static/core/todo.css`)).status).toBe(200)
-    const settings = await readFile(join(project.workspace, 'src/todo/settings.py'), 'utf8')
-    await project.write('src/todo/settings.py', `${settings}RELEASE = 'edited'\n`)
-    await until('the edited site is up', async () => (await releaseAt('/')) === 'edited')
-  } finally {
-    await compose('down', '--volumes', '--rmi', 'local', '--timeout', '1')
-  }
+  await using todo = await develop('todo')
+  const serves = (release: string) => async (): Promise<boolean> => (await todo.ask()).release === release
+  await until('the site is up', serves('v1'))
+  expect((await todo.ask('/static/core/todo.css')).text).toContain('body')
+  const settings = await readFile(join(todo.project.workspace, 'src/todo/settings.py'), 'utf8')
+  await todo.project.write('src/todo/settings.py', `${settings}RELEASE = 'edited'\n`)
+  await until('the edited site is up', serves('edited'))
 })
