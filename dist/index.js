@@ -37682,7 +37682,7 @@ async function readCheckout(inputs, context) {
 
 /***/ }),
 
-/***/ 3060:
+/***/ 1332:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -37695,8 +37695,6 @@ __nccwpck_require__.d(__webpack_exports__, {
 var promises_ = __nccwpck_require__(8500);
 // EXTERNAL MODULE: ./node_modules/@actions/core/lib/core.js + 20 modules
 var core = __nccwpck_require__(3218);
-// EXTERNAL MODULE: ./lib/compose/beside.js
-var beside = __nccwpck_require__(572);
 // EXTERNAL MODULE: external "node:path"
 var external_node_path_ = __nccwpck_require__(6760);
 // EXTERNAL MODULE: ./lib/errors.js
@@ -37742,50 +37740,12 @@ function hidesCode(mount, folder, managePath, repository) {
 var compose_drift = __nccwpck_require__(2727);
 // EXTERNAL MODULE: ./lib/compose/group.js
 var group = __nccwpck_require__(2655);
-;// CONCATENATED MODULE: ./lib/compose/name.js
-
-/** The name of the Compose project. It must never change: Compose finds volumes and containers by it. */
-function chooseProjectName({ input, server, env, file, repository }) {
-    const given = input ?? server ?? (env || undefined) ?? (file && (0,variable/* interpolate */.GW)(file));
-    if (given !== undefined && given !== '' && /^[a-z0-9][a-z0-9_-]*$/.test(given))
-        return given;
-    return sanitise(given || (repository.split('/').at(-1) ?? repository));
-}
-/** As Compose makes a name of a folder's. */
-function sanitise(text) {
-    return (text
-        .toLowerCase()
-        .replace(/[^a-z0-9_-]/g, '')
-        .replace(/^[_-]+/, '') || 'app');
-}
-
-// EXTERNAL MODULE: ./lib/compose/need.js + 1 modules
-var need = __nccwpck_require__(9840);
-// EXTERNAL MODULE: ./lib/compose/document.js
-var compose_document = __nccwpck_require__(8983);
-;// CONCATENATED MODULE: ./lib/compose/port.js
-
-
-/** The server's side of all published ports, the first of a range; those that hang on an unknown variable are left out. */
-function publishedPorts(project, env) {
-    const entries = [...project.services.values()].flatMap(({ values }) => (0,compose_document/* listOf */.c3)(values['ports']));
-    return entries.flatMap((entry) => {
-        const text = (0,compose_document/* isValues */.vs)(entry)
-            ? (0,compose_document/* textOf */.b6)(entry['published'])
-            : (0,variable/* splitOutside */.kO)(((0,compose_document/* textOf */.b6)(entry) ?? '').replace(/\[[^\]]*\]:/, ''), ':').at(-2);
-        const [, digits] = /^(\d{1,5})(?:-\d+)?$/.exec((0,variable/* interpolate */.GW)(text ?? '', env) ?? '') ?? [];
-        return digits === undefined ? [] : [Number(digits)];
-    });
-}
-
 // EXTERNAL MODULE: ./lib/compose/release.js + 1 modules
 var compose_release = __nccwpck_require__(929);
 // EXTERNAL MODULE: ./lib/compose/role.js
 var role = __nccwpck_require__(3454);
 // EXTERNAL MODULE: ./lib/compose/scale.js
 var scale = __nccwpck_require__(326);
-// EXTERNAL MODULE: ./lib/django/document.js
-var django_document = __nccwpck_require__(7614);
 // EXTERNAL MODULE: ./lib/django/plan.js
 var django_plan = __nccwpck_require__(3732);
 // EXTERNAL MODULE: ./lib/django/static.js
@@ -37794,73 +37754,6 @@ var django_static = __nccwpck_require__(4733);
 var database = __nccwpck_require__(4296);
 // EXTERNAL MODULE: ./lib/guard/mount.js
 var mount = __nccwpck_require__(4388);
-// EXTERNAL MODULE: ./lib/server/look.js
-var look = __nccwpck_require__(6524);
-// EXTERNAL MODULE: ./lib/server/release.js
-var server_release = __nccwpck_require__(9762);
-;// CONCATENATED MODULE: ./lib/guard/place.js
-
-
-
-/** The project that runs in our directory: the only one, whoever started it. */
-function projectIn(server) {
-    const names = new Set(server.containers.filter((each) => isHere(server, each)).map(({ project }) => project));
-    const [only, ...others] = names;
-    return others.length === 0 ? only : undefined;
-}
-/** Stops when a stack that seems to be this project runs under another name or in another folder. */
-function checkPlace(server, wanted) {
-    const known = (0,look/* fact */.fK)((0,server_release/* currentRelease */.BX)(server)?.facts, 'project');
-    if (known !== undefined && known !== wanted.name)
-        throw elsewhere(server, wanted, known, undefined, 'its releases');
-    const named = server.containers.filter(({ project }) => project === wanted.name);
-    if (named.some((each) => isHere(server, each)))
-        return;
-    const [stray] = named;
-    if (stray)
-        throw elsewhere(server, wanted, stray.project, stray.folder, 'its containers');
-    const here = server.containers.find((each) => isHere(server, each));
-    if (here)
-        throw elsewhere(server, wanted, here.project, undefined, 'its containers');
-    if (known !== undefined)
-        return;
-    for (const [name, stack] of Map.groupBy(server.containers, ({ project }) => project)) {
-        const evidence = resemblance(stack, wanted);
-        if (evidence !== undefined)
-            throw elsewhere(server, wanted, name, stack[0]?.folder, evidence);
-    }
-}
-function isHere(server, { folder }) {
-    return server.folders.includes(folder);
-}
-/** The same services alone prove nothing: every second project has `web` and `db`. */
-function resemblance(stack, { isNamed, services, images, ports }) {
-    if (!services.every((name) => stack.some(({ service }) => service === name)))
-        return undefined;
-    const same = `the services ${services.join(', ')}`;
-    const port = ports.find((wanted) => stack.some((each) => services.includes(each.service) && each.ports.includes(wanted)));
-    if (port !== undefined)
-        return `${same}, and the port ${port}`;
-    const image = isNamed ? undefined : images.find((name) => stack.some((each) => repositoryOf(each.imageName) === name));
-    return image === undefined ? undefined : `${same}, and the image ${image}`;
-}
-function repositoryOf(image) {
-    return image.replace(/@.*$/, '').replace(/:[^:/]*$/, '');
-}
-function elsewhere({ home }, wanted, project, folder, evidence) {
-    const directory = folder?.startsWith(`${home}/`) ? folder.slice(home.length + 1) : folder;
-    const lines = [
-        ...(project === wanted.name ? [] : [`project: ${project}`]),
-        ...(directory === undefined ? [] : [`directory: ${directory}`]),
-    ];
-    return new errors/* DeployError */.sH('project-elsewhere', {
-        what: `This project seems to run on the server already: as ${project} in ${directory ?? wanted.directory}`,
-        seen: `${evidence}; this deployment would be ${wanted.name} in ${wanted.directory}`,
-        why: 'under another name or in another folder it would begin with empty volumes, beside or instead of what runs',
-        fix: `add to the step:\n${lines.join('\n')}\nor, if it is another project, give this one a name, folder and ports of its own`,
-    });
-}
-
 ;// CONCATENATED MODULE: ./lib/image/measure.js
 /** The unpacked sizes of images that are on the runner; others have no known size and are left out. */
 async function measureImages(images, run) {
@@ -37871,8 +37764,6 @@ async function measureImages(images, run) {
     return measured.flat();
 }
 
-// EXTERNAL MODULE: ./lib/image/name.js
-var image_name = __nccwpck_require__(3158);
 // EXTERNAL MODULE: ./lib/report/log.js
 var log = __nccwpck_require__(9820);
 ;// CONCATENATED MODULE: ./lib/report/visit.js
@@ -37983,10 +37874,10 @@ function tagOf(name, id, service) {
 
 // EXTERNAL MODULE: ./lib/server/connection.js + 2 modules
 var server_connection = __nccwpck_require__(1672);
-// EXTERNAL MODULE: ./lib/server/failure.js
-var failure = __nccwpck_require__(5049);
-// EXTERNAL MODULE: ./lib/server/follow.js
-var follow = __nccwpck_require__(9394);
+// EXTERNAL MODULE: ./lib/server/look.js
+var look = __nccwpck_require__(6524);
+// EXTERNAL MODULE: ./lib/server/release.js
+var server_release = __nccwpck_require__(9762);
 ;// CONCATENATED MODULE: ./lib/server/room.js
 
 
@@ -38027,19 +37918,268 @@ const megabytes = (bytes) => `${Math.floor(bytes / 1_000_000)} MB`;
 
 // EXTERNAL MODULE: ./lib/server/transaction.js
 var server_transaction = __nccwpck_require__(3675);
+// EXTERNAL MODULE: ./lib/django/document.js
+var django_document = __nccwpck_require__(7614);
+// EXTERNAL MODULE: ./lib/server/failure.js
+var failure = __nccwpck_require__(5049);
+// EXTERNAL MODULE: ./lib/server/follow.js
+var follow = __nccwpck_require__(9394);
+;// CONCATENATED MODULE: ./lib/commands/ask.js
+
+
+
+
+
+
+/** Stops when a setting is missing; gives what the release would mount. */
+async function askMounts(connection, { directory, id }) {
+    const asked = await connection.reach((0,follow/* command */.G5)(directory, id, 'check'));
+    if (asked.code !== 0)
+        throw (0,failure/* explainStage */.oi)(asked);
+    return (0,mount/* readMounts */.b)((0,django_document/* findDocument */.$)(asked.stdout));
+}
+/** The plan of the image on the database as it is now. */
+async function askPlan(connection, { directory, id }) {
+    const asked = await connection.reach([...(0,follow/* command */.G5)(directory, id, 'plan'), 'plan']);
+    const document = (0,django_document/* findDocument */.$)(asked.stdout);
+    if (!document || asked.code !== 0)
+        throw (0,failure/* explainProbe */.Kz)(asked.code, document, asked.stderr);
+    const plan = (0,django_document/* readPlan */.m3)(document);
+    const pending = plan.kind === 'live' ? plan.pending : plan.migrations;
+    (0,core/* info */.pq)(plan.kind === 'live'
+        ? `database: ${(0,database/* describe */.q)(plan.database)}`
+        : 'the database does not exist yet: every migration of the image will be applied');
+    (0,core/* info */.pq)(pending.length === 0 ? 'no migrations are pending' : `${pending.length} migrations are pending`);
+    if (plan.kind === 'offline')
+        return plan;
+    for (const { app, name, operations } of plan.pending) {
+        (0,core/* info */.pq)(`  ${app}.${name}`);
+        operations.forEach((operation) => (0,core/* info */.pq)(`    ${operation.text}${operation.reversible ? '' : ' (not reversible)'}`));
+    }
+    return plan;
+}
+
 // EXTERNAL MODULE: ./lib/commands/checkout.js + 6 modules
-var checkout = __nccwpck_require__(4160);
+var commands_checkout = __nccwpck_require__(4160);
+;// CONCATENATED MODULE: ./lib/commands/facts.js
+
+/** The release folder. */
+function releaseFiles(release, facts) {
+    return [
+        { path: 'release/compose.yaml', content: release.compose, mode: 0o600 },
+        { path: 'release/mounts.yaml', content: release.mounts, mode: 0o600 },
+        ...(release.run === undefined ? [] : [{ path: 'release/run.yaml', content: release.run, mode: 0o600 }]),
+        ...(0,stage/* writeFacts */.Rz)('release', facts),
+        ...release.envFiles.map((file) => ({ ...file, path: `release/${file.path}` })),
+        ...release.files,
+    ];
+}
+/** What a later rollback, or the server alone, must know about the release. */
+function facts_releaseFacts(release, made, inputs, { runner }, name) {
+    const { roles } = release;
+    return {
+        format: ['1'],
+        version: [inputs.version],
+        project: [name],
+        run: [String(runner.runId)],
+        attempt: [String(runner.runAttempt)],
+        commit: [runner.sha],
+        url: [runner.runUrl],
+        services: roles.replaced.map(({ level, service }) => `${level} ${service}`),
+        images: [...made.images].map(([service, image]) => `${service} ${image}`),
+        'images-beside': release.imagesBeside,
+        django: [roles.django],
+        manage: inputs.manage,
+        migrate: [inputs.migrate],
+        collectstatic: [inputs.collectstatic],
+        data: roles.data,
+        once: roles.once,
+        jobs: roles.jobs,
+        backing: roles.backing,
+        alone: roles.alone,
+        others: roles.others,
+        fronts: roles.fronts.map(({ service, port }) => `${service} ${port}`),
+        env: [release.env],
+        'env-files': release.requiredEnvFiles,
+        migrations: made.django.migrations.map((migration) => `${migration.app}.${migration.name}`),
+        fingerprint: [release.fingerprint],
+    };
+}
+/** What the server must know to walk the transaction. */
+function transactionFacts(id, counts, inputs, { runner }) {
+    return {
+        target: [id],
+        run: [String(runner.runId)],
+        url: [runner.runUrl],
+        force: [inputs.force ? 'yes' : 'no'],
+        'migrate-timeout': [seconds(inputs.migrateTimeout)],
+        'lock-timeout': [String(inputs.migrateLockTimeout)],
+        'health-timeout': inputs.healthTimeout === undefined ? [] : [seconds(inputs.healthTimeout)],
+        'on-failure': [inputs.onFailure],
+        update: inputs.updateServices,
+        scale: counts,
+        keep: [String(inputs.keepReleases)],
+    };
+}
+const seconds = (milliseconds) => String(Math.ceil(milliseconds / 1000));
+
 // EXTERNAL MODULE: ./lib/commands/images.js + 1 modules
 var commands_images = __nccwpck_require__(3582);
+// EXTERNAL MODULE: ./lib/compose/beside.js
+var beside = __nccwpck_require__(572);
+;// CONCATENATED MODULE: ./lib/compose/name.js
+
+/** The name of the Compose project. It must never change: Compose finds volumes and containers by it. */
+function chooseProjectName({ input, server, env, file, repository }) {
+    const given = input ?? server ?? (env || undefined) ?? (file && (0,variable/* interpolate */.GW)(file));
+    if (given !== undefined && given !== '' && /^[a-z0-9][a-z0-9_-]*$/.test(given))
+        return given;
+    return sanitise(given || (repository.split('/').at(-1) ?? repository));
+}
+/** As Compose makes a name of a folder's. */
+function sanitise(text) {
+    return (text
+        .toLowerCase()
+        .replace(/[^a-z0-9_-]/g, '')
+        .replace(/^[_-]+/, '') || 'app');
+}
+
+// EXTERNAL MODULE: ./lib/compose/need.js + 1 modules
+var need = __nccwpck_require__(9840);
+// EXTERNAL MODULE: ./lib/compose/document.js
+var compose_document = __nccwpck_require__(8983);
+;// CONCATENATED MODULE: ./lib/compose/port.js
+
+
+/** The server's side of all published ports, the first of a range; those that hang on an unknown variable are left out. */
+function publishedPorts(project, env) {
+    const entries = [...project.services.values()].flatMap(({ values }) => (0,compose_document/* listOf */.c3)(values['ports']));
+    return entries.flatMap((entry) => {
+        const text = (0,compose_document/* isValues */.vs)(entry)
+            ? (0,compose_document/* textOf */.b6)(entry['published'])
+            : (0,variable/* splitOutside */.kO)(((0,compose_document/* textOf */.b6)(entry) ?? '').replace(/\[[^\]]*\]:/, ''), ':').at(-2);
+        const [, digits] = /^(\d{1,5})(?:-\d+)?$/.exec((0,variable/* interpolate */.GW)(text ?? '', env) ?? '') ?? [];
+        return digits === undefined ? [] : [Number(digits)];
+    });
+}
+
+;// CONCATENATED MODULE: ./lib/guard/place.js
+
+
+
+/** The project that runs in our directory: the only one, whoever started it. */
+function projectIn(server) {
+    const names = new Set(server.containers.filter((each) => isHere(server, each)).map(({ project }) => project));
+    const [only, ...others] = names;
+    return others.length === 0 ? only : undefined;
+}
+/** Stops when a stack that seems to be this project runs under another name or in another folder. */
+function checkPlace(server, wanted) {
+    const known = (0,look/* fact */.fK)((0,server_release/* currentRelease */.BX)(server)?.facts, 'project');
+    if (known !== undefined && known !== wanted.name)
+        throw elsewhere(server, wanted, known, undefined, 'its releases');
+    const named = server.containers.filter(({ project }) => project === wanted.name);
+    if (named.some((each) => isHere(server, each)))
+        return;
+    const [stray] = named;
+    if (stray)
+        throw elsewhere(server, wanted, stray.project, stray.folder, 'its containers');
+    const here = server.containers.find((each) => isHere(server, each));
+    if (here)
+        throw elsewhere(server, wanted, here.project, undefined, 'its containers');
+    if (known !== undefined)
+        return;
+    for (const [name, stack] of Map.groupBy(server.containers, ({ project }) => project)) {
+        const evidence = resemblance(stack, wanted);
+        if (evidence !== undefined)
+            throw elsewhere(server, wanted, name, stack[0]?.folder, evidence);
+    }
+}
+function isHere(server, { folder }) {
+    return server.folders.includes(folder);
+}
+/** The same services alone prove nothing: every second project has `web` and `db`. */
+function resemblance(stack, { isNamed, services, images, ports }) {
+    if (!services.every((name) => stack.some(({ service }) => service === name)))
+        return undefined;
+    const same = `the services ${services.join(', ')}`;
+    const port = ports.find((wanted) => stack.some((each) => services.includes(each.service) && each.ports.includes(wanted)));
+    if (port !== undefined)
+        return `${same}, and the port ${port}`;
+    const image = isNamed ? undefined : images.find((name) => stack.some((each) => repositoryOf(each.imageName) === name));
+    return image === undefined ? undefined : `${same}, and the image ${image}`;
+}
+function repositoryOf(image) {
+    return image.replace(/@.*$/, '').replace(/:[^:/]*$/, '');
+}
+function elsewhere({ home }, wanted, project, folder, evidence) {
+    const directory = folder?.startsWith(`${home}/`) ? folder.slice(home.length + 1) : folder;
+    const lines = [
+        ...(project === wanted.name ? [] : [`project: ${project}`]),
+        ...(directory === undefined ? [] : [`directory: ${directory}`]),
+    ];
+    return new errors/* DeployError */.sH('project-elsewhere', {
+        what: `This project seems to run on the server already: as ${project} in ${directory ?? wanted.directory}`,
+        seen: `${evidence}; this deployment would be ${wanted.name} in ${wanted.directory}`,
+        why: 'under another name or in another folder it would begin with empty volumes, beside or instead of what runs',
+        fix: `add to the step:\n${lines.join('\n')}\nor, if it is another project, give this one a name, folder and ports of its own`,
+    });
+}
+
+// EXTERNAL MODULE: ./lib/image/name.js
+var image_name = __nccwpck_require__(3158);
+;// CONCATENATED MODULE: ./lib/commands/meet.js
+
+
+
+
+
+
+
+
+
+
+
+/**
+ * Looks at the server, writes down what serves there, and stops for all that keeps it from taking what the checkout has:
+ * before anything is built.
+ */
+async function meetServer(connection, { project, groups, naming, settings, needs }, inputs, { runner, assets }, report) {
+    const named = {
+        input: inputs.project,
+        server: undefined,
+        env: settings?.get('COMPOSE_PROJECT_NAME'),
+        file: project.name,
+        repository: runner.repository,
+    };
+    const directory = inputs.directory ?? `deploy/${chooseProjectName(named)}`;
+    const server = await (0,look/* look */.Op)(connection, assets.transaction.toString(), directory, (0,need/* askable */.gQ)(needs));
+    (0,look/* checkServer */.i6)(server, inputs.host.user);
+    const current = (0,server_release/* currentRelease */.BX)(server);
+    const name = chooseProjectName({
+        ...named,
+        server: (0,look/* fact */.fK)(current?.facts, 'project') ?? projectIn(server),
+        env: settings ? named.env : server.projectName,
+    });
+    checkPlace(server, {
+        ...{ name, isNamed: inputs.project !== undefined, directory },
+        services: groups.flatMap((group) => group.services),
+        images: groups.flatMap((group) => (0,image_name/* candidateNames */.qd)(group, groups, naming)),
+        ports: publishedPorts(project, Object.fromEntries(settings ?? [])),
+    });
+    report.project = name;
+    report.url = inputs.url;
+    report.previous = report.serving = current?.version;
+    (0,core/* info */.pq)(`${name} in ${directory} on ${inputs.host.address}: ${current?.version ?? 'nothing'} serves`);
+    const profiles = (0,role/* chooseProfiles */.KR)(inputs.profiles, settings ? settings.get('COMPOSE_PROFILES') : server.profiles);
+    const active = (0,role/* activeServices */.PO)(project, inputs.services, profiles).map((service) => service.name);
+    (0,errors/* checkAll */.K7)(() => (0,role/* checkProfiles */.rZ)(project, groups, inputs.services, profiles), () => inputs.directory === undefined && (0,beside/* checkBeside */.j)(needs.beside, active, directory, project.folder), () => (0,need/* checkNeeds */.Q1)(needs, active, { ...server, settings: settings ? [] : server.settings }, project));
+    return { directory, server, current, name, profiles, active };
+}
+
 // EXTERNAL MODULE: ./lib/commands/walk.js
 var walk = __nccwpck_require__(9929);
 ;// CONCATENATED MODULE: ./lib/commands/deploy.js
-
-
-
-
-
-
 
 
 
@@ -38074,40 +38214,13 @@ async function deploy(inputs, context, report) {
     const { run, runner, folder, assets, signal } = context;
     const connection = await (0,server_connection/* connect */.Ng)(run, inputs, folder, signal);
     // The repository, then the server: nothing is built for a server that cannot take it.
-    const [{ project, groups, repository, naming, settings, needs }] = await Promise.all([
-        (0,checkout/* readCheckout */.b)(inputs, context),
+    const [checkout] = await Promise.all([
+        (0,commands_checkout/* readCheckout */.b)(inputs, context),
         // Only the handshake, which takes as long.
         connection.reach(['true']),
     ]);
-    const named = {
-        input: inputs.project,
-        server: undefined,
-        env: settings?.get('COMPOSE_PROJECT_NAME'),
-        file: project.name,
-        repository: runner.repository,
-    };
-    const directory = inputs.directory ?? `deploy/${chooseProjectName(named)}`;
-    const server = await (0,look/* look */.Op)(connection, assets.transaction.toString(), directory, (0,need/* askable */.gQ)(needs));
-    (0,look/* checkServer */.i6)(server, inputs.host.user);
-    const current = (0,server_release/* currentRelease */.BX)(server);
-    const name = chooseProjectName({
-        ...named,
-        server: (0,look/* fact */.fK)(current?.facts, 'project') ?? projectIn(server),
-        env: settings ? named.env : server.projectName,
-    });
-    checkPlace(server, {
-        ...{ name, isNamed: inputs.project !== undefined, directory },
-        services: groups.flatMap((group) => group.services),
-        images: groups.flatMap((group) => (0,image_name/* candidateNames */.qd)(group, groups, naming)),
-        ports: publishedPorts(project, Object.fromEntries(settings ?? [])),
-    });
-    report.project = name;
-    report.url = inputs.url;
-    report.previous = report.serving = current?.version;
-    (0,core/* info */.pq)(`${name} in ${directory} on ${inputs.host.address}: ${current?.version ?? 'nothing'} serves`);
-    const profiles = (0,role/* chooseProfiles */.KR)(inputs.profiles, settings ? settings.get('COMPOSE_PROFILES') : server.profiles);
-    const active = (0,role/* activeServices */.PO)(project, inputs.services, profiles).map((service) => service.name);
-    (0,errors/* checkAll */.K7)(() => (0,role/* checkProfiles */.rZ)(project, groups, inputs.services, profiles), () => inputs.directory === undefined && (0,beside/* checkBeside */.j)(needs.beside, active, directory, project.folder), () => (0,need/* checkNeeds */.Q1)(needs, active, { ...server, settings: settings ? [] : server.settings }, project));
+    const { project, groups, repository, naming } = checkout;
+    const { directory, server, current, name, profiles, active } = await meetServer(connection, checkout, inputs, context, report);
     // The images, by digest from here on.
     const { logins, made } = await (0,commands_images/* obtainImages */.y)({ project, groups: (0,group/* neededGroups */.K)(groups, active), naming }, inputs, context);
     report.images = Object.fromEntries(made.images);
@@ -38132,7 +38245,7 @@ async function deploy(inputs, context, report) {
         ...{ manage: inputs.manage, time: new Date() },
     });
     await (0,log/* group */.Os)(`Stage ${transaction.id}`, async () => {
-        const facts = deploy_releaseFacts(release, made, inputs, context, name);
+        const facts = facts_releaseFacts(release, made, inputs, context, name);
         const sent = [
             ...releaseFiles(release, facts),
             ...(0,stage/* planFiles */.jP)('plan', assets, {
@@ -38187,89 +38300,6 @@ async function visitSite(url) {
         (0,core/* info */.pq)(`${url} answers`);
     else
         (0,core/* warning */.$e)(`${url} does not answer as a visitor needs it: ${trouble}. Look at the proxy, the certificate and the name`);
-}
-function releaseFiles(release, facts) {
-    return [
-        { path: 'release/compose.yaml', content: release.compose, mode: 0o600 },
-        { path: 'release/mounts.yaml', content: release.mounts, mode: 0o600 },
-        ...(release.run === undefined ? [] : [{ path: 'release/run.yaml', content: release.run, mode: 0o600 }]),
-        ...(0,stage/* writeFacts */.Rz)('release', facts),
-        ...release.envFiles.map((file) => ({ ...file, path: `release/${file.path}` })),
-        ...release.files,
-    ];
-}
-/** What a later rollback, or the server alone, must know about the release. */
-function deploy_releaseFacts(release, made, inputs, { runner }, name) {
-    const { roles } = release;
-    return {
-        format: ['1'],
-        version: [inputs.version],
-        project: [name],
-        run: [String(runner.runId)],
-        attempt: [String(runner.runAttempt)],
-        commit: [runner.sha],
-        url: [runner.runUrl],
-        services: roles.replaced.map(({ level, service }) => `${level} ${service}`),
-        images: [...made.images].map(([service, image]) => `${service} ${image}`),
-        'images-beside': release.imagesBeside,
-        django: [roles.django],
-        manage: inputs.manage,
-        migrate: [inputs.migrate],
-        collectstatic: [inputs.collectstatic],
-        data: roles.data,
-        once: roles.once,
-        jobs: roles.jobs,
-        backing: roles.backing,
-        alone: roles.alone,
-        others: roles.others,
-        fronts: roles.fronts.map(({ service, port }) => `${service} ${port}`),
-        env: [release.env],
-        'env-files': release.requiredEnvFiles,
-        migrations: made.django.migrations.map((migration) => `${migration.app}.${migration.name}`),
-        fingerprint: [release.fingerprint],
-    };
-}
-function transactionFacts(id, counts, inputs, { runner }) {
-    return {
-        target: [id],
-        run: [String(runner.runId)],
-        url: [runner.runUrl],
-        force: [inputs.force ? 'yes' : 'no'],
-        'migrate-timeout': [seconds(inputs.migrateTimeout)],
-        'lock-timeout': [String(inputs.migrateLockTimeout)],
-        'health-timeout': inputs.healthTimeout === undefined ? [] : [seconds(inputs.healthTimeout)],
-        'on-failure': [inputs.onFailure],
-        update: inputs.updateServices,
-        scale: counts,
-        keep: [String(inputs.keepReleases)],
-    };
-}
-const seconds = (milliseconds) => String(Math.ceil(milliseconds / 1000));
-/** Stops when a setting is missing; gives what the release would mount. */
-async function askMounts(connection, { directory, id }) {
-    const asked = await connection.reach((0,follow/* command */.G5)(directory, id, 'check'));
-    if (asked.code !== 0)
-        throw (0,failure/* explainStage */.oi)(asked);
-    return (0,mount/* readMounts */.b)((0,django_document/* findDocument */.$)(asked.stdout));
-}
-async function askPlan(connection, { directory, id }) {
-    const asked = await connection.reach([...(0,follow/* command */.G5)(directory, id, 'plan'), 'plan']);
-    const document = (0,django_document/* findDocument */.$)(asked.stdout);
-    if (!document || asked.code !== 0)
-        throw (0,failure/* explainProbe */.Kz)(asked.code, document, asked.stderr);
-    const plan = (0,django_document/* readPlan */.m3)(document);
-    const pending = plan.kind === 'live' ? plan.pending : plan.migrations;
-    (0,core/* info */.pq)(plan.kind === 'live'
-        ? `database: ${(0,database/* describe */.q)(plan.database)}`
-        : 'the database does not exist yet: every migration of the image will be applied');
-    (0,core/* info */.pq)(pending.length === 0 ? 'no migrations are pending' : `${pending.length} migrations are pending`);
-    if (plan.kind === 'offline')
-        return plan;
-    for (const { app, name, operations } of plan.pending) {
-        (0,core/* info */.pq)(`  ${app}.${name}`);
-        operations.forEach((operation) => (0,core/* info */.pq)(`    ${operation.text}${operation.reversible ? '' : ' (not reversible)'}`));
-    }
-    return plan;
 }
 function showPlan(steps, found) {
     if (found.kind === 'live')
@@ -41923,7 +41953,7 @@ __nccwpck_require__.a(__webpack_module__, async (__webpack_handle_async_dependen
 /* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6760);
 /* harmony import */ var _assets_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(122);
 /* harmony import */ var _commands_build_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(6866);
-/* harmony import */ var _commands_deploy_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(3060);
+/* harmony import */ var _commands_deploy_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(1332);
 /* harmony import */ var _commands_exec_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(8465);
 /* harmony import */ var _commands_post_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(8790);
 /* harmony import */ var _commands_rollback_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(3772);

@@ -13,13 +13,13 @@ export type Development = AsyncDisposable & {
   ask(path?: string): Promise<{ text: string; release: string | null }>
 }
 
-/** Starts an example with `docker compose up`. */
-export async function develop(example: string): Promise<Development> {
+/** Starts an example with `docker compose up`, with its `PORT` and these variables set. */
+export async function develop(example: string, env: Record<string, string> = {}): Promise<Development> {
   const project = await makeProject(example)
   // It is mounted, and the user of the image is another one.
   await chmod(project.workspace, 0o755)
   const port = await freePort()
-  const options = { cwd: project.workspace, env: { ...environment, PORT: String(port) } }
+  const options = { cwd: project.workspace, env: { ...environment, ...env, PORT: String(port) } }
   const name = basename(project.workspace).toLowerCase()
   const development: Development = {
     project,

@@ -1,41 +1,35 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { info, warning } from '@actions/core'
-import { checkBeside } from '../compose/beside.ts'
 import { checkCodeMounts } from '../compose/code.ts'
 import { checkUpdates, describeDrift } from '../compose/drift.ts'
 import { neededGroups } from '../compose/group.ts'
-import { chooseProjectName } from '../compose/name.ts'
-import { askable, checkNeeds } from '../compose/need.ts'
-import { publishedPorts } from '../compose/port.ts'
-import { makeRelease, type Release } from '../compose/release.ts'
-import { activeServices, assignRoles, checkProfiles, chooseProfiles } from '../compose/role.ts'
+import { makeRelease } from '../compose/release.ts'
+import { assignRoles } from '../compose/role.ts'
 import { chooseCounts } from '../compose/scale.ts'
 import type { DeployInputs } from '../contract.ts'
-import { findDocument, readPlan, type LivePlan, type Migration, type OfflinePlan } from '../django/document.ts'
+import type { LivePlan, Migration, OfflinePlan } from '../django/document.ts'
 import { adopting, approve, askHealth, planDeploy } from '../django/plan.ts'
 import { needsCollecting } from '../django/static.ts'
-import { checkAll, DeployError } from '../errors.ts'
-import { checkDatabase, describe } from '../guard/database.ts'
-import { checkMounts, readMounts, type Mounts } from '../guard/mount.ts'
-import { checkPlace, projectIn } from '../guard/place.ts'
-import type { Made } from '../image/make.ts'
+import { DeployError } from '../errors.ts'
+import { checkDatabase } from '../guard/database.ts'
+import { checkMounts } from '../guard/mount.ts'
 import { measureImages } from '../image/measure.ts'
-import { candidateNames } from '../image/name.ts'
 import { group, show } from '../report/log.ts'
 import { visit } from '../report/visit.ts'
 import type { Report, ShownPlan } from '../report/report.ts'
 import { planAdoption } from '../server/adoption.ts'
-import { connect, type Connection } from '../server/connection.ts'
-import { explainProbe, explainStage } from '../server/failure.ts'
-import { command } from '../server/follow.ts'
-import { checkArchitecture, checkServer, fact, look } from '../server/look.ts'
-import { currentRelease, readModel } from '../server/release.ts'
+import { connect } from '../server/connection.ts'
+import { checkArchitecture, fact } from '../server/look.ts'
+import { readModel } from '../server/release.ts'
 import { checkRoom } from '../server/room.ts'
-import { incoming, planFiles, send, stage, writeFacts, type FactLines, type SentFile } from '../server/stage.ts'
+import { incoming, planFiles, send, stage } from '../server/stage.ts'
 import { newId } from '../server/transaction.ts'
+import { askMounts, askPlan } from './ask.ts'
 import { readCheckout } from './checkout.ts'
 import type { Context } from './context.ts'
+import { releaseFacts, releaseFiles, transactionFacts } from './facts.ts'
 import { obtainImages } from './images.ts'
+import { meetServer } from './meet.ts'
 import { healthQuestion, walk } from './walk.ts'
 
 /** From the repository to a running, verified release. */
@@ -44,44 +38,18 @@ export async function deploy(inputs: DeployInputs, context: Context, report: Rep
   const connection = await connect(run, inputs, folder, signal)
 
   // The repository, then the server: nothing is built for a server that cannot take it.
-  const [{ project, groups, repository, naming, settings, needs }] = await Promise.all([
+  const [checkout] = await Promise.all([
     readCheckout(inputs, context),
     // Only the handshake, which takes as long.
     connection.reach(['true']),
   ])
-  const named = {
-    input: inputs.project,
-    server: undefined,
-    env: settings?.get('COMPOSE_PROJECT_NAME'),
-    file: project.name,
-    repository: runner.repository,
-  }
-  const directory = inputs.directory ?? `deploy/${chooseProjectName(named)}`
-  const server = await look(connection, assets.transaction.toString(), directory, askable(needs))
-  checkServer(server, inputs.host.user)
-  const current = currentRelease(server)
-  const name = chooseProjectName({
-    ...named,
-    server: fact(current?.facts, 'project') ?? projectIn(server),
-    env: settings ? named.env : server.projectName,
-  })
-  checkPlace(server, {
-    ...{ name, isNamed: inputs.project !== undefined, directory },
-    services: groups.flatMap((group) => group.services),
-    images: groups.flatMap((group) => candidateNames(group, groups, naming)),
-    ports: publishedPorts(project, Object.fromEntries(settings ?? [])),
-  })
-  report.project = name
-  report.url = inputs.url
-  report.previous = report.serving = current?.version
-  info(`${name} in ${directory} on ${inputs.host.address}: ${current?.version ?? 'nothing'} serves`)
-
-  const profiles = chooseProfiles(inputs.profiles, settings ? settings.get('COMPOSE_PROFILES') : server.profiles)
-  const active = activeServices(project, inputs.services, profiles).map((service) => service.name)
-  checkAll(
-    () => checkProfiles(project, groups, inputs.services, profiles),
-    () => inputs.directory === undefined && checkBeside(needs.beside, active, directory, project.folder),
-    () => checkNeeds(needs, active, { ...server, settings: settings ? [] : server.settings }, project),
+  const { project, groups, repository, naming } = checkout
+  const { directory, server, current, name, profiles, active } = await meetServer(
+    connection,
+    checkout,
+    inputs,
+    context,
+    report,
   )
 
   // The images, by digest from here on.
@@ -175,106 +143,6 @@ async function visitSite(url: string): Promise<void> {
   if (trouble === undefined) info(`${url} answers`)
   else
     warning(`${url} does not answer as a visitor needs it: ${trouble}. Look at the proxy, the certificate and the name`)
-}
-
-function releaseFiles(release: Release, facts: FactLines): SentFile[] {
-  return [
-    { path: 'release/compose.yaml', content: release.compose, mode: 0o600 },
-    { path: 'release/mounts.yaml', content: release.mounts, mode: 0o600 },
-    ...(release.run === undefined ? [] : [{ path: 'release/run.yaml', content: release.run, mode: 0o600 }]),
-    ...writeFacts('release', facts),
-    ...release.envFiles.map((file) => ({ ...file, path: `release/${file.path}` })),
-    ...release.files,
-  ]
-}
-
-/** What a later rollback, or the server alone, must know about the release. */
-function releaseFacts(
-  release: Release,
-  made: Made,
-  inputs: DeployInputs,
-  { runner }: Context,
-  name: string,
-): FactLines {
-  const { roles } = release
-  return {
-    format: ['1'],
-    version: [inputs.version],
-    project: [name],
-    run: [String(runner.runId)],
-    attempt: [String(runner.runAttempt)],
-    commit: [runner.sha],
-    url: [runner.runUrl],
-    services: roles.replaced.map(({ level, service }) => `${level} ${service}`),
-    images: [...made.images].map(([service, image]) => `${service} ${image}`),
-    'images-beside': release.imagesBeside,
-    django: [roles.django],
-    manage: inputs.manage,
-    migrate: [inputs.migrate],
-    collectstatic: [inputs.collectstatic],
-    data: roles.data,
-    once: roles.once,
-    jobs: roles.jobs,
-    backing: roles.backing,
-    alone: roles.alone,
-    others: roles.others,
-    fronts: roles.fronts.map(({ service, port }) => `${service} ${port}`),
-    env: [release.env],
-    'env-files': release.requiredEnvFiles,
-    migrations: made.django.migrations.map((migration) => `${migration.app}.${migration.name}`),
-    fingerprint: [release.fingerprint],
-  }
-}
-
-function transactionFacts(id: string, counts: readonly string[], inputs: DeployInputs, { runner }: Context): FactLines {
-  return {
-    target: [id],
-    run: [String(runner.runId)],
-    url: [runner.runUrl],
-    force: [inputs.force ? 'yes' : 'no'],
-    'migrate-timeout': [seconds(inputs.migrateTimeout)],
-    'lock-timeout': [String(inputs.migrateLockTimeout)],
-    'health-timeout': inputs.healthTimeout === undefined ? [] : [seconds(inputs.healthTimeout)],
-    'on-failure': [inputs.onFailure],
-    update: inputs.updateServices,
-    scale: counts,
-    keep: [String(inputs.keepReleases)],
-  }
-}
-
-const seconds = (milliseconds: number): string => String(Math.ceil(milliseconds / 1000))
-
-/** Stops when a setting is missing; gives what the release would mount. */
-async function askMounts(
-  connection: Connection,
-  { directory, id }: { directory: string; id: string },
-): Promise<Mounts> {
-  const asked = await connection.reach(command(directory, id, 'check'))
-  if (asked.code !== 0) throw explainStage(asked)
-  return readMounts(findDocument(asked.stdout))
-}
-
-async function askPlan(
-  connection: Connection,
-  { directory, id }: { directory: string; id: string },
-): Promise<LivePlan | OfflinePlan> {
-  const asked = await connection.reach([...command(directory, id, 'plan'), 'plan'])
-  const document = findDocument(asked.stdout)
-  if (!document || asked.code !== 0) throw explainProbe(asked.code, document, asked.stderr)
-  const plan = readPlan(document)
-  const pending = plan.kind === 'live' ? plan.pending : plan.migrations
-  info(
-    plan.kind === 'live'
-      ? `database: ${describe(plan.database)}`
-      : 'the database does not exist yet: every migration of the image will be applied',
-  )
-  info(pending.length === 0 ? 'no migrations are pending' : `${pending.length} migrations are pending`)
-  if (plan.kind === 'offline') return plan
-  for (const { app, name, operations } of plan.pending) {
-    info(`  ${app}.${name}`)
-    operations.forEach((operation) => info(`    ${operation.text}${operation.reversible ? '' : ' (not reversible)'}`))
-  }
-  return plan
 }
 
 function showPlan(steps: readonly string[], found: LivePlan | OfflinePlan): ShownPlan {

@@ -1,0 +1,77 @@
+import { info } from '@actions/core'
+import { checkBeside } from '../compose/beside.ts'
+import { chooseProjectName } from '../compose/name.ts'
+import { askable, checkNeeds } from '../compose/need.ts'
+import { publishedPorts } from '../compose/port.ts'
+import { activeServices, checkProfiles, chooseProfiles } from '../compose/role.ts'
+import type { DeployInputs } from '../contract.ts'
+import { checkAll } from '../errors.ts'
+import { checkPlace, projectIn } from '../guard/place.ts'
+import { candidateNames } from '../image/name.ts'
+import type { Report } from '../report/report.ts'
+import type { Connection } from '../server/connection.ts'
+import { checkServer, fact, look, type Server } from '../server/look.ts'
+import { currentRelease, type KeptRelease } from '../server/release.ts'
+import type { Checkout } from './checkout.ts'
+import type { Context } from './context.ts'
+
+/** The project on its server. */
+export type Place = {
+  directory: string
+  server: Server
+  /** What serves there. */
+  current: KeptRelease | undefined
+  /** Name of the Compose project. */
+  name: string
+  profiles: readonly string[]
+  /** The services that these profiles start. */
+  active: readonly string[]
+}
+
+/**
+ * Looks at the server, writes down what serves there, and stops for all that keeps it from taking what the checkout has:
+ * before anything is built.
+ */
+export async function meetServer(
+  connection: Connection,
+  { project, groups, naming, settings, needs }: Checkout,
+  inputs: DeployInputs,
+  { runner, assets }: Context,
+  report: Report,
+): Promise<Place> {
+  const named = {
+    input: inputs.project,
+    server: undefined,
+    env: settings?.get('COMPOSE_PROJECT_NAME'),
+    file: project.name,
+    repository: runner.repository,
+  }
+  const directory = inputs.directory ?? `deploy/${chooseProjectName(named)}`
+  const server = await look(connection, assets.transaction.toString(), directory, askable(needs))
+  checkServer(server, inputs.host.user)
+  const current = currentRelease(server)
+  const name = chooseProjectName({
+    ...named,
+    server: fact(current?.facts, 'project') ?? projectIn(server),
+    env: settings ? named.env : server.projectName,
+  })
+  checkPlace(server, {
+    ...{ name, isNamed: inputs.project !== undefined, directory },
+    services: groups.flatMap((group) => group.services),
+    images: groups.flatMap((group) => candidateNames(group, groups, naming)),
+    ports: publishedPorts(project, Object.fromEntries(settings ?? [])),
+  })
+  report.project = name
+  report.url = inputs.url
+  report.previous = report.serving = current?.version
+  info(`${name} in ${directory} on ${inputs.host.address}: ${current?.version ?? 'nothing'} serves`)
+
+  const profiles = chooseProfiles(inputs.profiles, settings ? settings.get('COMPOSE_PROFILES') : server.profiles)
+  const active = activeServices(project, inputs.services, profiles).map((service) => service.name)
+  checkAll(
+    () => checkProfiles(project, groups, inputs.services, profiles),
+    () => inputs.directory === undefined && checkBeside(needs.beside, active, directory, project.folder),
+    () => checkNeeds(needs, active, { ...server, settings: settings ? [] : server.settings }, project),
+  )
+  return { directory, server, current, name, profiles, active }
+}
