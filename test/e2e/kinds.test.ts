@@ -1,5 +1,9 @@
 import { describe, expect, test } from '@jest/globals'
 import { randomBytes } from 'node:crypto'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { run } from '../../src/process.ts'
 import { codes, tell, type Story } from '../story.ts'
 import { output } from '../world/docker.ts'
 import { logInAs, noCompose5, type Kind } from '../world/kind.ts'
@@ -87,6 +91,7 @@ describe('on every kind of server', () => {
 
 describe('a server that cannot take a deploy is named and left as it is', () => {
   test.each<[Kind, string, RegExp]>([
+    ['dockerless', 'server-no-docker', /Docker is not installed/],
     ['stranger', 'server-no-docker', /usermod -aG docker stranger/],
     ['old', 'server-compose-old', /2\.19\.1/],
     ['bare', 'server-tools', /setsid, tar/],
@@ -102,6 +107,20 @@ describe('a server that cannot take a deploy is named and left as it is', () => 
     expect(run.outputs).toMatchObject({ outcome: 'failed', serving: '' })
     expect(await story.server.exec(['ls', '-lAR', '--full-time', `/home/${kind}`], { as: 'root' })).toEqual(before)
     expect(await story.containers()).toEqual([])
+  })
+
+  // Its sshd is that of Debian 13, which shuts out for a while an address that it has refused a few times.
+  test('a login that is refused is tried once, so that the right key is not shut out', async () => {
+    await using story = await tellOn('alpine')
+    const folder = await mkdtemp(join(tmpdir(), 'deploy-django-key-'))
+    output('ssh-keygen', await run('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', join(folder, 'other')]))
+    const other = await readFile(join(folder, 'other'), 'utf8')
+    await rm(folder, { recursive: true })
+    for (const version of ['v1', 'v2']) {
+      const refused = await story.deploy(version, { inputs: { 'ssh-key': other } })
+      expect(codes(refused)).toEqual(['Deploy Django: ssh-login-refused'])
+    }
+    expect(await story.status()).toMatchObject({ code: 0, annotations: [] })
   })
 
   test('another processor than that of the image', async () => {
