@@ -38173,7 +38173,7 @@ async function meetServer(connection, { project, groups, naming, settings, needs
     (0,core/* info */.pq)(`${name} in ${directory} on ${inputs.host.address}: ${current?.version ?? 'nothing'} serves`);
     const profiles = (0,role/* chooseProfiles */.KR)(inputs.profiles, settings ? settings.get('COMPOSE_PROFILES') : server.profiles);
     const active = (0,role/* activeServices */.PO)(project, inputs.services, profiles).map((service) => service.name);
-    (0,errors/* checkAll */.K7)(() => (0,role/* checkProfiles */.rZ)(project, groups, inputs.services, profiles), () => inputs.directory === undefined && (0,beside/* checkBeside */.j)(needs.beside, active, directory, project.folder), () => (0,need/* checkNeeds */.Q1)(needs, active, { ...server, settings: settings ? [] : server.settings }, project));
+    (0,errors/* checkAll */.K7)(() => (0,role/* checkProfiles */.rZ)(project, groups, inputs.services, profiles), () => inputs.directory === undefined && !current && (0,beside/* checkBeside */.j)(needs.beside, active, directory, project.folder), () => (0,need/* checkNeeds */.Q1)(needs, active, { ...server, settings: settings ? [] : server.settings }, project));
     return { directory, server, current, name, profiles, active };
 }
 
@@ -39732,7 +39732,8 @@ function pinEnvFiles(values, pins, move) {
 function unshipped(values, { project }, move) {
     return ['configs', 'secrets'].flatMap((kind) => sourcesOf(values, kind).flatMap((source) => {
         const file = (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .textOf */ .b6)((0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)((0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(project.model[kind])[source])['file']);
-        if (file === undefined || (0,_variable_js__WEBPACK_IMPORTED_MODULE_4__/* .hasVariable */ .$u)(file) || move(file) !== file)
+        // Whose home `~` is, Compose says on the server.
+        if (file === undefined || file.startsWith('~') || (0,_variable_js__WEBPACK_IMPORTED_MODULE_4__/* .hasVariable */ .$u)(file) || move(file) !== file)
             return [];
         (0,_shipment_js__WEBPACK_IMPORTED_MODULE_3__/* .checkPath */ .Cg)(file.replace(/^\//, ''));
         return [node_path__WEBPACK_IMPORTED_MODULE_0__.posix.normalize(file)];

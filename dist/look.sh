@@ -61,7 +61,7 @@ look_files() { # DIRECTORY [FILE…]: which of them are here; before the first d
     from=$place path=$file
     while [ "$path" != "${path#../}" ]; do from=${from%/*} path=${path#../}; done
     case $path in /*) ;; *) path=$from/$path ;; esac
-    if [ -e "$path" ]; then echo "file $file"; fi
+    if is_there "$path"; then echo "file $file"; fi
   done
 }
 

@@ -36,11 +36,14 @@ pull() { # RELEASE; on standard input three lines for each login: registry, user
     keep_image "$image" "$lacking" &
     jobs="$jobs $!"
   done
-  # A wrong name beside the app is better said now than when the app has been replaced already.
-  for image in $(release_list "$1" images-beside); do
-    pull_image "$image" 72 &
-    jobs="$jobs $!"
-  done
+  # A wrong name beside the app is better said now than when the app has been replaced already. An older release may name
+  # what nobody will start.
+  if [ "$1" = "$transaction" ]; then
+    for image in $(release_list "$1" images-beside); do
+      pull_image "$image" 72 &
+      jobs="$jobs $!"
+    done
+  fi
   for job in $jobs; do wait "$job" || failed=$?; done
   return "$failed"
 }
@@ -100,7 +103,7 @@ is_passing() { # ANSWER: the same as isPassing in src/image/registry.ts
 
 check_settings() { # RELEASE: what the compose file wants from this server is here
   release_list "$1" env-files | while IFS= read -r file; do
-    [ -e "$file" ] || die 34 "$file"
+    is_there "$file" || die 34 "$file"
   done
   answer=$(compose "$1" config -q 2>&1) || die 35 "$(printf '%s\n' "$answer" | said_by_compose)"
   # A variable that is set nowhere would become an empty string: empty passwords are made this way.

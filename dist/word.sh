@@ -35,6 +35,15 @@ only_in() { # LIST LIST: what the first has and the second has not
 
 both_in() { only_in "$1" "$(only_in "$1" "$2")"; } # LIST LIST: what is in both
 
+is_there() { # FILE: or in a folder that only others may look into, such as Docker
+  above=$1
+  until [ -e "$above" ]; do
+    case $above in */?*) above=${above%/*} ;; *) return 1 ;; esac
+    above=${above:-/}
+  done
+  [ "$above" = "$1" ] || [ ! -x "$above" ]
+}
+
 on() { # LIST COMMAND…: the command with the words of the list behind it; nothing when there are none
   list=$1
   shift

@@ -70,7 +70,7 @@ export async function meetServer(
   const active = activeServices(project, inputs.services, profiles).map((service) => service.name)
   checkAll(
     () => checkProfiles(project, groups, inputs.services, profiles),
-    () => inputs.directory === undefined && checkBeside(needs.beside, active, directory, project.folder),
+    () => inputs.directory === undefined && !current && checkBeside(needs.beside, active, directory, project.folder),
     () => checkNeeds(needs, active, { ...server, settings: settings ? [] : server.settings }, project),
   )
   return { directory, server, current, name, profiles, active }

@@ -141,7 +141,8 @@ function unshipped(values: Values, { project }: Pins, move: Move): readonly stri
   return (['configs', 'secrets'] as const).flatMap((kind) =>
     sourcesOf(values, kind).flatMap((source) => {
       const file = textOf(valuesOf(valuesOf(project.model[kind])[source])['file'])
-      if (file === undefined || hasVariable(file) || move(file) !== file) return []
+      // Whose home `~` is, Compose says on the server.
+      if (file === undefined || file.startsWith('~') || hasVariable(file) || move(file) !== file) return []
       checkPath(file.replace(/^\//, ''))
       return [posix.normalize(file)]
     }),

@@ -708,8 +708,14 @@ def collect(_out):
     """What the project's own `collectstatic` makes; unasked only in a folder that outlives this container."""
     protect_databases("read")
     root = describe_static().get("root")
-    if os.environ.get("DEPLOY_DJANGO_COLLECT") != "always" and not (root and is_mounted(root)):
-        return PLANNED, {}
+    if os.environ.get("DEPLOY_DJANGO_COLLECT") != "always":
+        if not (root and is_mounted(root)):
+            return PLANNED, {}
+        # Nobody asked for it, so what cannot be done here is no failure: the volume has what it had.
+        obstacle = find_obstacle(root)
+        if obstacle:
+            say("warning: the static files in the volume stay as they are: %s (collectstatic: auto)" % obstacle)
+            return PLANNED, {}
     try:
         if root:
             collect_into(root)
@@ -719,6 +725,22 @@ def collect(_out):
         say_traceback(error)
         raise Stop(NOT_COLLECTED, "not-collected", "collectstatic failed.", last_line(error))
     return PLANNED, {}
+
+
+def find_obstacle(root):
+    """What speaks against collecting unasked."""
+    from django.conf import settings
+
+    folder = root
+    while not os.path.exists(folder):
+        folder = os.path.dirname(folder)
+    if not os.access(folder, os.W_OK):
+        return "user %d may not write in %s, which belongs to user %d" % (os.geteuid(), folder, os.stat(folder).st_uid)
+    for entry in settings.STATICFILES_DIRS:
+        source = entry[1] if isinstance(entry, (list, tuple)) else entry
+        if not os.path.isdir(source):  # built in a stage of the image that is gone: the collected ones were copied alone
+            return "%s of STATICFILES_DIRS is not in the image" % source
+    return None
 
 
 def run_collectstatic():
@@ -735,6 +757,8 @@ def collect_into(root):
     """
     from django.contrib.staticfiles.storage import staticfiles_storage
 
+    os.makedirs(root, exist_ok=True)
+    owner = os.stat(root)
     fresh = os.path.join(root, ".deploy-django")
     shutil.rmtree(fresh, ignore_errors=True)  # of one that was killed
     staticfiles_storage.location = fresh
@@ -744,14 +768,22 @@ def collect_into(root):
         for folder, _, names in os.walk(fresh, topdown=False):  # a manifest lies at the top: it comes after what it names
             place = os.path.join(root, os.path.relpath(folder, fresh))
             os.makedirs(place, exist_ok=True)
+            give(place, owner)
             for name in names:
                 new, old = os.path.join(folder, name), os.path.join(place, name)
                 if not os.path.isfile(old) or not filecmp.cmp(new, old, shallow=False):
+                    give(new, owner)
                     os.replace(new, old)
                     changed += 1
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
     say("Collected the static files into %s: %d are new or changed." % (root, changed))
+
+
+def give(path, owner):
+    """What root makes here an entrypoint that drops to another user may have to replace later."""
+    if os.geteuid() == 0 and os.stat(path).st_uid == 0:
+        os.chown(path, owner.st_uid, owner.st_gid)
 
 
 # ---------------------------------------------------------------------------------------------- migrate

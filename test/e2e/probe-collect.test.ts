@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, test } from '@jest/globals'
-import { mkdir, readdir, readFile, stat, utimes, writeFile } from 'node:fs/promises'
+import { chown, mkdir, readdir, readFile, stat, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { makeProject, probe, removeProjects, several, type Options, type Outcome } from '../django/probe.ts'
 
@@ -74,6 +74,19 @@ describe('collect', () => {
     const project = await makeSite()
     expect(await probe('collect', project, { env: { DATABASE: 'none' } })).toMatchObject({ code: 0 })
     expect(await namesIn(project)).not.toContainEqual(expect.stringMatching(/^static\//))
+  })
+
+  // An entrypoint that drops to another user may collect there as well.
+  test('what root makes belongs to the owner of the volume', async () => {
+    const project = await makeSite()
+    const root = join(project, 'static')
+    await mkdir(root)
+    await chown(root, 1234, 1234)
+    expect(await collect(project)).toMatchObject({ code: 0 })
+    const owners = await Promise.all(
+      (await readdir(root, { recursive: true })).map(async (name) => (await stat(join(root, name))).uid),
+    )
+    expect(new Set(owners)).toEqual(new Set([1234]))
   })
 
   test('what cannot be collected is told, and what is there stays', async () => {

@@ -11,6 +11,8 @@ RELEASE = (BASE_DIR / 'VERSION').read_text().strip()
 SECRET_KEY = os.environ['SECRET_KEY']
 DEBUG = bool(int(os.environ.get('DEBUG', default=0)))
 ALLOWED_HOSTS = [host.strip() for host in os.environ.get('ALLOWED_HOSTS', '').split(',') if host.strip()]
+# A form that came over HTTPS, from a proxy in front.
+CSRF_TRUSTED_ORIGINS = [f'https://{host}' for host in ALLOWED_HOSTS]
 
 INSTALLED_APPS = [
     'django.contrib.admin',
