@@ -37215,6 +37215,56 @@ async function readAssets() {
 
 /***/ }),
 
+/***/ 7435:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   M: () => (/* binding */ askMounts),
+/* harmony export */   n: () => (/* binding */ askPlan)
+/* harmony export */ });
+/* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3218);
+/* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7614);
+/* harmony import */ var _guard_database_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(4296);
+/* harmony import */ var _guard_mount_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(4388);
+/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(5049);
+/* harmony import */ var _server_follow_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(9394);
+
+
+
+
+
+
+/** Stops when a setting is missing; gives what the release would mount. */
+async function askMounts(connection, { directory, id }) {
+    const asked = await connection.reach((0,_server_follow_js__WEBPACK_IMPORTED_MODULE_5__/* .command */ .G5)(directory, id, 'check'));
+    if (asked.code !== 0)
+        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_4__/* .explainStage */ .oi)(asked);
+    return (0,_guard_mount_js__WEBPACK_IMPORTED_MODULE_3__/* .readMounts */ .b)((0,_django_document_js__WEBPACK_IMPORTED_MODULE_1__/* .findDocument */ .$)(asked.stdout));
+}
+/** The plan of the image on the database as it is now. */
+async function askPlan(connection, { directory, id }) {
+    const asked = await connection.reach([...(0,_server_follow_js__WEBPACK_IMPORTED_MODULE_5__/* .command */ .G5)(directory, id, 'plan'), 'plan']);
+    const document = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_1__/* .findDocument */ .$)(asked.stdout);
+    if (!document || asked.code !== 0)
+        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_4__/* .explainProbe */ .Kz)(asked.code, document, asked.stderr);
+    const plan = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_1__/* .readPlan */ .m3)(document);
+    const pending = plan.kind === 'live' ? plan.pending : plan.migrations;
+    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(plan.kind === 'live'
+        ? `database: ${(0,_guard_database_js__WEBPACK_IMPORTED_MODULE_2__/* .describe */ .q)(plan.database)}`
+        : 'the database does not exist yet: every migration of the image will be applied');
+    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(pending.length === 0 ? 'no migrations are pending' : `${pending.length} migrations are pending`);
+    if (plan.kind === 'offline')
+        return plan;
+    for (const { app, name, operations } of plan.pending) {
+        (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`  ${app}.${name}`);
+        operations.forEach((operation) => (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`    ${operation.text}${operation.reversible ? '' : ' (not reversible)'}`));
+    }
+    return plan;
+}
+
+
+/***/ }),
+
 /***/ 6866:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
@@ -37682,7 +37732,7 @@ async function readCheckout(inputs, context) {
 
 /***/ }),
 
-/***/ 1332:
+/***/ 2053:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -37918,47 +37968,8 @@ const megabytes = (bytes) => `${Math.floor(bytes / 1_000_000)} MB`;
 
 // EXTERNAL MODULE: ./lib/server/transaction.js
 var server_transaction = __nccwpck_require__(3675);
-// EXTERNAL MODULE: ./lib/django/document.js
-var django_document = __nccwpck_require__(7614);
-// EXTERNAL MODULE: ./lib/server/failure.js
-var failure = __nccwpck_require__(5049);
-// EXTERNAL MODULE: ./lib/server/follow.js
-var follow = __nccwpck_require__(9394);
-;// CONCATENATED MODULE: ./lib/commands/ask.js
-
-
-
-
-
-
-/** Stops when a setting is missing; gives what the release would mount. */
-async function askMounts(connection, { directory, id }) {
-    const asked = await connection.reach((0,follow/* command */.G5)(directory, id, 'check'));
-    if (asked.code !== 0)
-        throw (0,failure/* explainStage */.oi)(asked);
-    return (0,mount/* readMounts */.b)((0,django_document/* findDocument */.$)(asked.stdout));
-}
-/** The plan of the image on the database as it is now. */
-async function askPlan(connection, { directory, id }) {
-    const asked = await connection.reach([...(0,follow/* command */.G5)(directory, id, 'plan'), 'plan']);
-    const document = (0,django_document/* findDocument */.$)(asked.stdout);
-    if (!document || asked.code !== 0)
-        throw (0,failure/* explainProbe */.Kz)(asked.code, document, asked.stderr);
-    const plan = (0,django_document/* readPlan */.m3)(document);
-    const pending = plan.kind === 'live' ? plan.pending : plan.migrations;
-    (0,core/* info */.pq)(plan.kind === 'live'
-        ? `database: ${(0,database/* describe */.q)(plan.database)}`
-        : 'the database does not exist yet: every migration of the image will be applied');
-    (0,core/* info */.pq)(pending.length === 0 ? 'no migrations are pending' : `${pending.length} migrations are pending`);
-    if (plan.kind === 'offline')
-        return plan;
-    for (const { app, name, operations } of plan.pending) {
-        (0,core/* info */.pq)(`  ${app}.${name}`);
-        operations.forEach((operation) => (0,core/* info */.pq)(`    ${operation.text}${operation.reversible ? '' : ' (not reversible)'}`));
-    }
-    return plan;
-}
-
+// EXTERNAL MODULE: ./lib/commands/ask.js
+var ask = __nccwpck_require__(7435);
 // EXTERNAL MODULE: ./lib/commands/checkout.js + 6 modules
 var commands_checkout = __nccwpck_require__(4160);
 ;// CONCATENATED MODULE: ./lib/commands/facts.js
@@ -38258,12 +38269,12 @@ async function deploy(inputs, context, report) {
         await (0,stage/* stage */.dw)(connection, directory, transaction.id, logins, log/* show */.WU);
     });
     // What must not be lost, then the plan, from the live database with the new image.
-    const mounts = await askMounts(connection, transaction);
+    const mounts = await (0,ask/* askMounts */.M)(connection, transaction);
     (0,mount/* checkMounts */.R)({
         containers: server.containers.filter(({ project: of, service }) => of === name && !inputs.updateServices.includes(service)),
         ...{ mounts, managePath: made.django.managePath, django: made.django.target.group.services },
     });
-    const found = await (0,log/* group */.Os)('Plan', () => askPlan(connection, transaction));
+    const found = await (0,log/* group */.Os)('Plan', () => (0,ask/* askPlan */.n)(connection, transaction));
     if (!inputs.force && found.kind === 'live') {
         (0,database/* checkDatabase */.M)(server.database, found.database, 'deploy once with `force: true`');
     }
@@ -38553,16 +38564,16 @@ async function report(connection, { tid, directory }) {
 /* harmony import */ var _django_plan_js__WEBPACK_IMPORTED_MODULE_16__ = __nccwpck_require__(3732);
 /* harmony import */ var _django_static_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(4733);
 /* harmony import */ var _guard_database_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(4296);
-/* harmony import */ var _guard_mount_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(4388);
-/* harmony import */ var _report_log_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(9820);
-/* harmony import */ var _server_connection_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(1672);
-/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(5049);
-/* harmony import */ var _server_find_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(4916);
-/* harmony import */ var _server_follow_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(9394);
-/* harmony import */ var _server_look_js__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(6524);
-/* harmony import */ var _server_release_js__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(9762);
-/* harmony import */ var _server_stage_js__WEBPACK_IMPORTED_MODULE_13__ = __nccwpck_require__(13);
-/* harmony import */ var _server_transaction_js__WEBPACK_IMPORTED_MODULE_14__ = __nccwpck_require__(3675);
+/* harmony import */ var _report_log_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(9820);
+/* harmony import */ var _server_connection_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(1672);
+/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(5049);
+/* harmony import */ var _server_find_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(4916);
+/* harmony import */ var _server_follow_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(9394);
+/* harmony import */ var _server_look_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(6524);
+/* harmony import */ var _server_release_js__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(9762);
+/* harmony import */ var _server_stage_js__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(13);
+/* harmony import */ var _server_transaction_js__WEBPACK_IMPORTED_MODULE_13__ = __nccwpck_require__(3675);
+/* harmony import */ var _ask_js__WEBPACK_IMPORTED_MODULE_14__ = __nccwpck_require__(7435);
 /* harmony import */ var _walk_js__WEBPACK_IMPORTED_MODULE_15__ = __nccwpck_require__(9929);
 
 
@@ -38584,25 +38595,25 @@ async function report(connection, { tid, directory }) {
 /** Back to an older release, from what the server kept of it: no checkout, no build, no registry. */
 async function rollback(inputs, context, report) {
     const { run, folder, signal, assets, runner } = context;
-    const connection = await (0,_server_connection_js__WEBPACK_IMPORTED_MODULE_7__/* .connect */ .Ng)(run, inputs, folder, signal);
-    const { directory, server } = await (0,_server_find_js__WEBPACK_IMPORTED_MODULE_9__/* .requireProject */ .LX)(connection, assets.transaction.toString(), inputs.directory);
-    (0,_server_look_js__WEBPACK_IMPORTED_MODULE_11__/* .checkServer */ .i6)(server, inputs.host.user);
+    const connection = await (0,_server_connection_js__WEBPACK_IMPORTED_MODULE_6__/* .connect */ .Ng)(run, inputs, folder, signal);
+    const { directory, server } = await (0,_server_find_js__WEBPACK_IMPORTED_MODULE_8__/* .requireProject */ .LX)(connection, assets.transaction.toString(), inputs.directory);
+    (0,_server_look_js__WEBPACK_IMPORTED_MODULE_10__/* .checkServer */ .i6)(server, inputs.host.user);
     if (server.served.length === 0)
-        throw (0,_server_find_js__WEBPACK_IMPORTED_MODULE_9__/* .nothingDeployed */ .cL)(directory);
-    const target = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_12__/* .chooseTarget */ .bx)(server, inputs.version);
+        throw (0,_server_find_js__WEBPACK_IMPORTED_MODULE_8__/* .nothingDeployed */ .cL)(directory);
+    const target = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_11__/* .chooseTarget */ .bx)(server, inputs.version);
     report.version = target.version;
-    report.previous = report.serving = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_12__/* .versionOf */ .E4)(server, server.current);
+    report.previous = report.serving = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_11__/* .versionOf */ .E4)(server, server.current);
     report.project = target.facts.get('project')?.[0];
-    report.images = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_12__/* .imagesOf */ .IC)(target.facts);
-    const [before, model] = await Promise.all([server.current, target.id].map((id) => (0,_server_release_js__WEBPACK_IMPORTED_MODULE_12__/* .readModel */ .ko)(connection, directory, id)));
+    report.images = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_11__/* .imagesOf */ .IC)(target.facts);
+    const [before, model] = await Promise.all([server.current, target.id].map((id) => (0,_server_release_js__WEBPACK_IMPORTED_MODULE_11__/* .readModel */ .ko)(connection, directory, id)));
     const { data = [], backing = [] } = Object.fromEntries(target.facts);
     const keeping = data.filter((service) => !backing.includes(service));
     for (const { service, keys } of (0,_compose_drift_js__WEBPACK_IMPORTED_MODULE_1__/* .findDrifts */ .Q0)(before ?? {}, model ?? {}, keeping))
         (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .warning */ .$e)(`${service} stays as it is, because it may hold data; ${target.version} had another ${keys.join(', ')}`);
     (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`${report.project} serves ${report.serving ?? 'nothing'}; going back to ${target.version} (${target.id})`);
-    const transaction = { directory, id: (0,_server_transaction_js__WEBPACK_IMPORTED_MODULE_14__/* .newId */ .Si)(`rollback-${target.version}`, runner, server.plans) };
-    await (0,_report_log_js__WEBPACK_IMPORTED_MODULE_6__/* .group */ .Os)(`Stage ${transaction.id}`, async () => {
-        const files = (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_13__/* .planFiles */ .jP)('plan', assets, {
+    const transaction = { directory, id: (0,_server_transaction_js__WEBPACK_IMPORTED_MODULE_13__/* .newId */ .Si)(`rollback-${target.version}`, runner, server.plans) };
+    await (0,_report_log_js__WEBPACK_IMPORTED_MODULE_5__/* .group */ .Os)(`Stage ${transaction.id}`, async () => {
+        const files = (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_12__/* .planFiles */ .jP)('plan', assets, {
             target: [target.id],
             run: [String(runner.runId)],
             url: [runner.runUrl],
@@ -38612,40 +38623,38 @@ async function rollback(inputs, context, report) {
             'health-timeout': inputs.healthTimeout === undefined ? [] : [String(Math.ceil(inputs.healthTimeout / 1000))],
             keep: ['100'],
         });
-        await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_13__/* .send */ .tN)(run, connection, (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_13__/* .incoming */ .Ri)(directory, transaction.id), files, folder);
-        await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_13__/* .stage */ .dw)(connection, directory, transaction.id, [], _report_log_js__WEBPACK_IMPORTED_MODULE_6__/* .show */ .WU);
+        await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_12__/* .send */ .tN)(run, connection, (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_12__/* .incoming */ .Ri)(directory, transaction.id), files, folder);
+        await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_12__/* .stage */ .dw)(connection, directory, transaction.id, [], _report_log_js__WEBPACK_IMPORTED_MODULE_5__/* .show */ .WU);
     });
-    const { settings, mounts } = await (0,_report_log_js__WEBPACK_IMPORTED_MODULE_6__/* .group */ .Os)(`Does ${target.version} fit the database`, () => checkFit(connection, transaction, target, server));
+    const { settings, mounts } = await (0,_report_log_js__WEBPACK_IMPORTED_MODULE_5__/* .group */ .Os)(`Does ${target.version} fit the database`, () => checkFit(connection, transaction, target, server));
     const plan = (0,_django_plan_js__WEBPACK_IMPORTED_MODULE_16__/* .planRollback */ .II)({
         jobs: target.facts.get('jobs') ?? [],
-        static: (0,_django_static_js__WEBPACK_IMPORTED_MODULE_3__/* .needsCollecting */ .s)((0,_django_static_js__WEBPACK_IMPORTED_MODULE_3__/* .readCollect */ .X)((0,_server_look_js__WEBPACK_IMPORTED_MODULE_11__/* .fact */ .fK)(target.facts, 'collectstatic')), settings.static, mounts.get((0,_server_look_js__WEBPACK_IMPORTED_MODULE_11__/* .fact */ .fK)(target.facts, 'django') ?? '')),
+        static: (0,_django_static_js__WEBPACK_IMPORTED_MODULE_3__/* .needsCollecting */ .s)((0,_django_static_js__WEBPACK_IMPORTED_MODULE_3__/* .readCollect */ .X)((0,_server_look_js__WEBPACK_IMPORTED_MODULE_10__/* .fact */ .fK)(target.facts, 'collectstatic')), settings.static, mounts.get((0,_server_look_js__WEBPACK_IMPORTED_MODULE_10__/* .fact */ .fK)(target.facts, 'django') ?? '')),
     });
     report.plan = { digest: plan.digest, steps: plan.steps, pending: [], unknown: [], drift: [] };
     if (inputs.dryRun) {
         report.outcome = 'planned';
         return;
     }
-    const http = (0,_django_plan_js__WEBPACK_IMPORTED_MODULE_16__/* .askHealth */ .Yj)((0,_walk_js__WEBPACK_IMPORTED_MODULE_15__/* .healthQuestion */ .dT)(inputs), (0,_server_release_js__WEBPACK_IMPORTED_MODULE_12__/* .frontsOf */ .Mj)(target.facts), settings);
+    const http = (0,_django_plan_js__WEBPACK_IMPORTED_MODULE_16__/* .askHealth */ .Yj)((0,_walk_js__WEBPACK_IMPORTED_MODULE_15__/* .healthQuestion */ .dT)(inputs), (0,_server_release_js__WEBPACK_IMPORTED_MODULE_11__/* .frontsOf */ .Mj)(target.facts), settings);
     await (0,_walk_js__WEBPACK_IMPORTED_MODULE_15__/* .walk */ .GG)(connection, context, transaction, { steps: plan.steps, approved: [], http }, server, report);
     report.outcome = 'rolled-back';
 }
 /** Asks the target's own code; refuses when it cannot live with the schema. Gives the settings that it saw, and its mounts. */
-async function checkFit(connection, { directory, id }, target, server) {
-    const checked = await connection.reach((0,_server_follow_js__WEBPACK_IMPORTED_MODULE_10__/* .command */ .G5)(directory, id, 'check'));
-    if (checked.code !== 0)
-        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_8__/* .explainStage */ .oi)(checked);
-    const asked = await connection.reach([...(0,_server_follow_js__WEBPACK_IMPORTED_MODULE_10__/* .command */ .G5)(directory, id, 'plan'), 'fit']);
+async function checkFit(connection, transaction, target, server) {
+    const mounts = await (0,_ask_js__WEBPACK_IMPORTED_MODULE_14__/* .askMounts */ .M)(connection, transaction);
+    const asked = await connection.reach([...(0,_server_follow_js__WEBPACK_IMPORTED_MODULE_9__/* .command */ .G5)(transaction.directory, transaction.id, 'plan'), 'fit']);
     const document = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_2__/* .findDocument */ .$)(asked.stdout);
     if (document && asked.code === 20)
-        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_8__/* .explainUnfit */ .K9)(document);
+        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_7__/* .explainUnfit */ .K9)(document);
     if (!document || asked.code !== 0)
-        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_8__/* .explainProbe */ .Kz)(asked.code, document, asked.stderr);
+        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_7__/* .explainProbe */ .Kz)(asked.code, document, asked.stderr);
     const { ahead, database } = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_2__/* .readFitReport */ .gg)(document);
     (0,_guard_database_js__WEBPACK_IMPORTED_MODULE_4__/* .checkDatabase */ .M)(server.database, database, `deploy ${target.version} again with \`force: true\``);
     (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(ahead.length === 0
         ? `The database is as ${target.version} knows it.`
         : `These migrations stay applied, ${target.version} can live with them: ${ahead.join(', ')}`);
-    return { settings: (0,_django_document_js__WEBPACK_IMPORTED_MODULE_2__/* .readSettings */ .sb)(document['settings']), mounts: (0,_guard_mount_js__WEBPACK_IMPORTED_MODULE_5__/* .readMounts */ .b)((0,_django_document_js__WEBPACK_IMPORTED_MODULE_2__/* .findDocument */ .$)(checked.stdout)) };
+    return { settings: (0,_django_document_js__WEBPACK_IMPORTED_MODULE_2__/* .readSettings */ .sb)(document['settings']), mounts };
 }
 
 
@@ -41954,7 +41963,7 @@ __nccwpck_require__.a(__webpack_module__, async (__webpack_handle_async_dependen
 /* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6760);
 /* harmony import */ var _assets_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(122);
 /* harmony import */ var _commands_build_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(6866);
-/* harmony import */ var _commands_deploy_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(1332);
+/* harmony import */ var _commands_deploy_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(2053);
 /* harmony import */ var _commands_exec_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(8465);
 /* harmony import */ var _commands_post_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(8790);
 /* harmony import */ var _commands_rollback_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(3772);

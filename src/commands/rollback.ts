@@ -4,18 +4,19 @@ import { findDocument, readFitReport, readSettings, type Settings } from '../dja
 import { askHealth, planRollback } from '../django/plan.ts'
 import { needsCollecting, readCollect } from '../django/static.ts'
 import { checkDatabase } from '../guard/database.ts'
-import { readMounts, type Mounts } from '../guard/mount.ts'
+import type { Mounts } from '../guard/mount.ts'
 import type { RollbackInputs } from '../contract.ts'
 import { group, show } from '../report/log.ts'
 import type { Report } from '../report/report.ts'
 import { connect, type Connection } from '../server/connection.ts'
-import { explainProbe, explainStage, explainUnfit } from '../server/failure.ts'
+import { explainProbe, explainUnfit } from '../server/failure.ts'
 import { nothingDeployed, requireProject } from '../server/find.ts'
 import { command } from '../server/follow.ts'
 import { checkServer, fact, type Server } from '../server/look.ts'
 import { chooseTarget, frontsOf, imagesOf, readModel, versionOf, type KeptRelease } from '../server/release.ts'
 import { incoming, planFiles, send, stage } from '../server/stage.ts'
-import { newId } from '../server/transaction.ts'
+import { newId, type Transaction } from '../server/transaction.ts'
+import { askMounts } from './ask.ts'
 import type { Context } from './context.ts'
 import { healthQuestion, walk } from './walk.ts'
 
@@ -81,13 +82,12 @@ export async function rollback(inputs: RollbackInputs, context: Context, report:
 /** Asks the target's own code; refuses when it cannot live with the schema. Gives the settings that it saw, and its mounts. */
 async function checkFit(
   connection: Connection,
-  { directory, id }: { directory: string; id: string },
+  transaction: Transaction,
   target: KeptRelease,
   server: Server,
 ): Promise<{ settings: Settings; mounts: Mounts }> {
-  const checked = await connection.reach(command(directory, id, 'check'))
-  if (checked.code !== 0) throw explainStage(checked)
-  const asked = await connection.reach([...command(directory, id, 'plan'), 'fit'])
+  const mounts = await askMounts(connection, transaction)
+  const asked = await connection.reach([...command(transaction.directory, transaction.id, 'plan'), 'fit'])
   const document = findDocument(asked.stdout)
   if (document && asked.code === 20) throw explainUnfit(document)
   if (!document || asked.code !== 0) throw explainProbe(asked.code, document, asked.stderr)
@@ -98,5 +98,5 @@ async function checkFit(
       ? `The database is as ${target.version} knows it.`
       : `These migrations stay applied, ${target.version} can live with them: ${ahead.join(', ')}`,
   )
-  return { settings: readSettings(document['settings']), mounts: readMounts(findDocument(checked.stdout)) }
+  return { settings: readSettings(document['settings']), mounts }
 }
