@@ -37177,7 +37177,7 @@ exports.visitAsync = visitAsync;
 /* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(1455);
 
 /** The parts of the script that walks a transaction on the server: one file when it is sent, one noun a file here. */
-const parts = [
+const transactionParts = [
     __nccwpck_require__.ab + "head.sh",
     __nccwpck_require__.ab + "word.sh",
     __nccwpck_require__.ab + "docker.sh",
@@ -37203,13 +37203,26 @@ const parts = [
     __nccwpck_require__.ab + "rollback.sh",
     __nccwpck_require__.ab + "main.sh",
 ];
+/** The parts of what runs in the app's container: one word of `python -c` when it is sent. */
+const probeParts = [
+    __nccwpck_require__.ab + "head.py",
+    __nccwpck_require__.ab + "database.py",
+    __nccwpck_require__.ab + "migrations.py",
+    __nccwpck_require__.ab + "plan.py",
+    __nccwpck_require__.ab + "fit.py",
+    __nccwpck_require__.ab + "collect.py",
+    __nccwpck_require__.ab + "migrate.py",
+    __nccwpck_require__.ab + "static.py",
+    __nccwpck_require__.ab + "http.py",
+    __nccwpck_require__.ab + "main.py",
+];
 /** Reads the script and the probe; the bundler copies the files beside the bundle and mends their addresses. */
 async function readAssets() {
-    const [probe, transaction] = await Promise.all([
-        (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.readFile)(__nccwpck_require__.ab + "probe.py"),
-        Promise.all(parts.map((part) => (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.readFile)(part))),
-    ]);
-    return { transaction: Buffer.concat(transaction), probe };
+    const [transaction, probe] = await Promise.all([join(transactionParts), join(probeParts)]);
+    return { transaction, probe };
+}
+async function join(parts) {
+    return Buffer.concat(await Promise.all(parts.map((part) => (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.readFile)(part))));
 }
 
 

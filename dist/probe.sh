@@ -1,5 +1,5 @@
 # shellcheck shell=sh
-## The probe: django/probe.py inside an image or a container of the release.
+## The probe (django/probe/*.py) inside an image or a container of the release.
 
 # The probe's text as one word without spaces: it passes through any entrypoint, needs no mount and no standard input.
 probe_word() { printf "exec(__import__('base64').b64decode('%s'))" "$(base64 <".deploy/plans/$transaction/probe.py" | tr -d '\n')"; }

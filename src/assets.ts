@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises'
 export type Assets = { transaction: Buffer; probe: Buffer }
 
 /** The parts of the script that walks a transaction on the server: one file when it is sent, one noun a file here. */
-const parts = [
+const transactionParts = [
   new URL('./server/transaction/head.sh', import.meta.url),
   new URL('./server/transaction/word.sh', import.meta.url),
   new URL('./server/transaction/docker.sh', import.meta.url),
@@ -31,11 +31,26 @@ const parts = [
   new URL('./server/transaction/main.sh', import.meta.url),
 ]
 
+/** The parts of what runs in the app's container: one word of `python -c` when it is sent. */
+const probeParts = [
+  new URL('./django/probe/head.py', import.meta.url),
+  new URL('./django/probe/database.py', import.meta.url),
+  new URL('./django/probe/migrations.py', import.meta.url),
+  new URL('./django/probe/plan.py', import.meta.url),
+  new URL('./django/probe/fit.py', import.meta.url),
+  new URL('./django/probe/collect.py', import.meta.url),
+  new URL('./django/probe/migrate.py', import.meta.url),
+  new URL('./django/probe/static.py', import.meta.url),
+  new URL('./django/probe/http.py', import.meta.url),
+  new URL('./django/probe/main.py', import.meta.url),
+]
+
 /** Reads the script and the probe; the bundler copies the files beside the bundle and mends their addresses. */
 export async function readAssets(): Promise<Assets> {
-  const [probe, transaction] = await Promise.all([
-    readFile(new URL('./django/probe.py', import.meta.url)),
-    Promise.all(parts.map((part) => readFile(part))),
-  ])
-  return { transaction: Buffer.concat(transaction), probe }
+  const [transaction, probe] = await Promise.all([join(transactionParts), join(probeParts)])
+  return { transaction, probe }
+}
+
+async function join(parts: readonly URL[]): Promise<Buffer> {
+  return Buffer.concat(await Promise.all(parts.map((part) => readFile(part))))
 }

@@ -10,16 +10,18 @@ const bytes = (path: string): Buffer => readFileSync(fileURLToPath(new URL(`../$
 
 /** `npm run build` mends these when they fail. */
 describe('dist', () => {
-  const parts = readdirSync(fileURLToPath(new URL('../src/server/transaction', import.meta.url)))
-  const copied = [...parts.map((part) => `server/transaction/${part}`), 'django/probe.py']
-  test.each(copied)('has src/%s, byte for byte', (path) => {
+  const parts = ['server/transaction', 'django/probe'].flatMap((folder) =>
+    readdirSync(fileURLToPath(new URL(`../src/${folder}`, import.meta.url))).map((part) => `${folder}/${part}`),
+  )
+  test.each(parts)('has src/%s, byte for byte', (path) => {
     expect(bytes(`dist/${basename(path)}`).equals(bytes(`src/${path}`))).toBe(true)
   })
 
-  test('every part of the script is sent', async () => {
-    const { transaction } = await readAssets()
-    const sent = parts.filter((part) => transaction.includes(bytes(`src/server/transaction/${part}`)))
-    expect(sent).toEqual(parts)
+  test('every part of the script and of the probe is sent', async () => {
+    const { transaction, probe } = await readAssets()
+    expect(
+      parts.filter((part) => !transaction.includes(bytes(`src/${part}`)) && !probe.includes(bytes(`src/${part}`))),
+    ).toEqual([])
   })
 
   test.each(['action.yml', 'rollback/action.yml'])(

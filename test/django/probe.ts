@@ -1,10 +1,11 @@
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { readAssets } from '../../src/assets.ts'
 
 // Jest has no import.meta.dirname.
 const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -51,9 +52,11 @@ export type Options = {
   inside?: readonly string[]
 }
 
+const assets = await readAssets()
+
 /** The one argument that carries the probe. */
 export function probeWord(): string {
-  return `exec(__import__('base64').b64decode('${readFileSync(join(root, 'src/django/probe.py')).toString('base64')}'))`
+  return `exec(__import__('base64').b64decode('${assets.probe.toString('base64')}'))`
 }
 
 /** The Python of a virtual environment of test/django/ready. */

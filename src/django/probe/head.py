@@ -1,0 +1,122 @@
+"""What the image and its database say about migrations; how the app answers over HTTP.
+
+Runs inside the app's container, as one argument of `manage.py shell -v 0 -c` (verbs list, plan, migrate,
+verify, fit, collect) or of plain `python -c` (verbs static, http). The verb is in DEPLOY_DJANGO. The result is one line
+of JSON, the last one on stdout, and an exit code; everything for people goes to stderr. Python 3.8 and later,
+Django 3.2 and later, standard library only. Nothing is written to a database unless the verb is `migrate`. The parts in
+this folder are one program when it is sent, in the order of src/assets.ts.
+"""
+import ast
+import filecmp
+import hashlib
+import http.client
+import json
+import os
+import platform
+import select
+import shutil
+import signal
+import socket
+import ssl
+import sys
+import threading
+import time
+import traceback
+import urllib.parse
+import zlib
+from collections import Counter
+from contextlib import contextmanager
+
+PLANNED, PLAN_DIFFERS, LOCK_BUSY, DATABASE_DOWN, DATABASE_REFUSED, UNSOUND = 0, 10, 11, 12, 13, 14
+OUT_OF_TIME, NO_GO, MIGRATION_FAILED, NOT_IMPORTABLE, NOT_MIGRATED, UNFIT, UNHEALTHY = 15, 16, 17, 18, 19, 20, 21
+NOT_KEPT, NOT_COLLECTED = 22, 23
+UNEXPECTED = 1
+
+ALIAS = "default"
+LOCK_NAMESPACE = zlib.crc32(b"deploy-django") & 0x7FFFFFFF
+ACCEPT_MARK = b"# deploy-django: accept"
+
+
+class Stop(Exception):
+    """The verb ends here, with this exit code; `facts` become part of the result."""
+
+    def __init__(self, code, kind, message, detail="", **facts):
+        super().__init__(message)
+        self.code = code
+        self.result = dict(facts, error={"kind": kind, "message": message, "detail": detail})
+
+
+def main():
+    out = claim_stdout()
+    verb = os.environ.get("DEPLOY_DJANGO", "")
+    try:
+        if verb not in VERBS:
+            raise Stop(2, "usage", "DEPLOY_DJANGO names no verb: %r" % verb, "one of " + " ".join(sorted(VERBS)))
+        code, result = VERBS[verb](out)
+    except Stop as stop:
+        code, result = stop.code, stop.result
+    except BaseException as error:
+        stop = explain(error)
+        code, result = stop.code, stop.result
+    finish(out, verb, code, result)
+
+
+def claim_stdout():
+    """Keeps the real stdout for the result; what settings and apps print goes to stderr from now on."""
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8", errors="backslashreplace")
+    os.dup2(2, 1)
+    sys.stdout.flush()  # what was printed before, and still waited in the buffer
+    return out
+
+
+def tell(out, line):
+    # The newline in front ends whatever unfinished line was there before.
+    out.write("\n" + line + "\n")
+    out.flush()
+
+
+def finish(out, verb, code, result):
+    """The only way out."""
+    # Letters as they are: the server looks for values of env files in it.
+    line = json.dumps(dict({"deploy-django": 1, "verb": verb}, **result), default=str, ensure_ascii=False)
+    try:
+        tell(out, line)
+    except OSError:
+        pass  # nobody reads any more; the exit code still counts
+    # A thread that an app started and never ends must not keep this process alive.
+    last = threading.Timer(10, os._exit, (code,))
+    last.daemon = True
+    last.start()
+    sys.exit(code)
+
+
+def say(text):
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def say_traceback(error):
+    """The way to the error for people. Of each message only the first line: the next ones carry values of rows."""
+    text = ""
+    while error:
+        text = "".join(traceback.format_tb(error.__traceback__)) + last_line(error) + "\n" + text
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    say(text.rstrip())
+
+
+def last_line(error):
+    """`IntegrityError: what happened`, without the lines that carry values of rows."""
+    first = (str(error).strip().splitlines() or [""])[0]
+    return "%s: %s" % (type(error).__name__, first) if first else type(error).__name__
+
+
+def explain(error):
+    """Says what an exception that nobody expected means."""
+    database = sys.modules.get("django.db.utils")
+    if database and isinstance(error, (database.DatabaseError, database.InterfaceError)):
+        return explain_database(error)
+    say_traceback(error)
+    core = sys.modules.get("django.core.exceptions")
+    if isinstance(error, (ImportError, SyntaxError)) or (core and isinstance(error, core.ImproperlyConfigured)):
+        return Stop(NOT_IMPORTABLE, "not-importable", "The settings or apps of this image do not import.", last_line(error))
+    return Stop(UNEXPECTED, "unexpected", "The probe failed.", last_line(error))

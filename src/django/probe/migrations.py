@@ -1,0 +1,241 @@
+class Survey:
+    """What this image and the database say: taken once, compared with another one later."""
+
+    def __init__(self, connection):
+        from django.db.migrations.exceptions import InconsistentMigrationHistory
+        from django.db.migrations.executor import MigrationExecutor
+
+        self.rows = read_rows(connection)
+        executor = load_migrations(lambda: MigrationExecutor(connection))
+        self.loader = executor.loader
+        self.replaces = {key: found.replaces for key, found in self.loader.disk_migrations.items() if found.replaces}
+        known = set(self.loader.disk_migrations) | {part for key in self.replaces for part in self.expand(key)}
+        self.unknown = sorted(set(self.rows) - known)
+        self.duplicates = sorted(key for key, count in self.rows.items() if count > 1)
+        self.conflicts = self.loader.detect_conflicts()
+        self.inconsistent = None
+        if connection:
+            try:
+                self.loader.check_consistent_history(connection)
+            except InconsistentMigrationHistory as error:
+                self.inconsistent = str(error)
+        # migration_plan may reload the graph: it comes last.
+        has_database = connection is not None or database_vendor() != "unknown"
+        plan = executor.migration_plan(self.loader.graph.leaf_nodes()) if has_database else []
+        self.pending = [migration for migration, _ in plan]
+
+    def expand(self, key):
+        """The migration and all that it replaces, and so on: the rows that applying it writes."""
+        parts, rest = [], [key]
+        while rest:
+            part = rest.pop()
+            if part not in parts:
+                parts.append(part)
+                rest.extend(tuple(replaced) for replaced in self.replaces.get(part, ()))
+        return parts
+
+    def facts(self):
+        return {
+            "applied": labels(sorted(self.rows)), "unknown": labels(self.unknown), "conflicts": self.conflicts,
+            "inconsistent": self.inconsistent, "duplicates": labels(self.duplicates),
+        }
+
+    def trouble(self):
+        """None, or why no one should migrate with this image on this database."""
+        if self.conflicts:
+            names = "; ".join("%s: %s" % (app, ", ".join(names)) for app, names in sorted(self.conflicts.items()))
+            return ("conflict", "Two migrations follow the same one (%s): run `python manage.py makemigrations --merge` "
+                    "and commit the result." % names)
+        if self.inconsistent:
+            return ("inconsistent", "A migration is applied although one that it depends on is not. " + self.inconsistent)
+        if self.duplicates:
+            return ("duplicates", "These migrations are recorded more than once, so two runners applied them at the same "
+                    "time: %s. Check what they changed, then delete the surplus rows of django_migrations."
+                    % ", ".join(labels(self.duplicates)))
+        return None
+
+
+def database_vendor():
+    from django.db import connections
+
+    return connections[ALIAS].vendor
+
+
+def read_rows(connection):
+    """How often each migration is recorded. (`applied_migrations()` is a dict and hides duplicates.)"""
+    from django.db.migrations.recorder import MigrationRecorder
+
+    if connection is None:
+        return Counter()
+    recorder = MigrationRecorder(connection)
+    return Counter(recorder.migration_qs.values_list("app", "name")) if recorder.has_table() else Counter()
+
+
+def load_migrations(load):
+    from django.db import DatabaseError, InterfaceError
+
+    try:
+        return load()
+    except (DatabaseError, InterfaceError, Stop):
+        raise
+    except Exception as error:
+        say_traceback(error)
+        raise Stop(NOT_IMPORTABLE, "migrations-broken", "The migrations of this image do not load.", last_line(error))
+
+
+def labels(keys):
+    return ["%s.%s" % tuple(key) for key in keys]
+
+
+def read_source(loader, migration):
+    """The bytes of the migration's file."""
+    module, _ = loader.migrations_module(migration.app_label)
+    with open(sys.modules["%s.%s" % (module, migration.name)].__file__, "rb") as file:
+        return file.read()
+
+
+def digest(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+def describe_migration(loader, migration):
+    source = read_source(loader, migration)
+    return {
+        "app": migration.app_label, "name": migration.name, "source": digest(source),
+        "accept": ACCEPT_MARK in source, "replaces": [list(key) for key in migration.replaces],
+    }
+
+
+def describe_pending(survey):
+    """Each pending migration with its operations."""
+    try:
+        found = walk_operations(survey)
+    except Exception:
+        if not survey.trouble():
+            raise
+        found = {}  # an unsound history has no state of the models to walk along
+    return [
+        dict(describe_migration(survey.loader, each), atomic=bool(each.atomic), operations=found.get(each, []))
+        for each in survey.pending
+    ]
+
+
+def walk_operations(survey):
+    """{migration: operations}, each seen with the state of the models before and after it."""
+    from django.db.migrations.state import ProjectState
+
+    graph, state, created, found = survey.loader.graph, ProjectState(real_apps=survey.loader.unmigrated_apps), set(), {}
+    for leaf in graph.leaf_nodes():
+        for key in graph.forwards_plan(leaf):
+            migration = graph.nodes[key]
+            if migration in found:
+                continue
+            found[migration] = []
+            if migration in survey.pending:
+                for operation in migration.operations:
+                    found[migration].append(describe_operation(migration.app_label, operation, state, created))
+            elif key in survey.loader.applied_migrations:
+                migration.mutate_state(state, preserve=False)
+    return found
+
+
+def describe_operation(app, operation, state, created):
+    """What a judgement needs. `new`: this same plan makes the table, so no old code and no rows know it."""
+    from django.db.migrations.operations.fields import FieldOperation
+    from django.db.migrations.operations.models import ModelOperation
+
+    facts = {"kind": kind_of(operation), "text": operation_text(operation)}
+    if hasattr(operation, "database_operations"):
+        inner = state.clone()
+        facts["nested"] = [describe_operation(app, part, inner, created) for part in operation.database_operations]
+    model = operation.name if isinstance(operation, ModelOperation) else getattr(operation, "model_name", None)
+    key = (app, model.lower()) if model else None
+    field = operation.name if isinstance(operation, FieldOperation) else None
+    before = describe_field(state, key, field)
+    operation.state_forwards(app, state)
+    if facts["kind"] == "CreateModel":
+        created.add(key)
+    if key:
+        facts.update(model="%s.%s" % key, new=key in created)
+    if field:
+        after = describe_field(state, key, getattr(operation, "new_name", field))
+        facts.update(field=field, before=before, after=after)
+    for reverse in ("reverse_code", "reverse_sql"):
+        if hasattr(operation, reverse):
+            facts["noop_reverse"] = getattr(operation, reverse) is getattr(type(operation), "noop", operation)
+    facts["reversible"] = is_reversible(operation, before, facts.get("nested"))
+    return facts
+
+
+def kind_of(thing):
+    """The class of Django that it is or derives from; the full name of one that is entirely its own."""
+    for base in type(thing).__mro__:
+        if base.__module__.startswith("django.") and base.__name__ not in ("Operation", "Field"):
+            return base.__name__
+    return "%s.%s" % (type(thing).__module__, type(thing).__qualname__)
+
+
+def operation_text(operation):
+    try:
+        return str(operation.describe())
+    except Exception:
+        return type(operation).__name__
+
+
+def describe_field(state, model, name):
+    found = state.models.get(model) if name else None
+    field = found.fields.get(name) if found else None
+    if field is None:
+        return None
+    from django.db.models import NOT_PROVIDED
+
+    return {
+        "type": kind_of(field), "column": field.db_column, "null": bool(field.null), "default": field.has_default(),
+        "db_default": getattr(field, "db_default", NOT_PROVIDED) is not NOT_PROVIDED,
+        "generated": bool(getattr(field, "generated", False)), "unique": bool(field.unique), "db_index": bool(field.db_index),
+        "primary_key": bool(field.primary_key), "max_length": field.max_length, "relation": bool(field.remote_field),
+        "many_to_many": bool(field.many_to_many), "blank_text": bool(field.blank and field.empty_strings_allowed),
+    }
+
+
+def is_reversible(operation, before, nested):
+    """`operation.reversible` is not enough: it ignores nested operations and a column that cannot be filled again."""
+    if nested is not None:
+        return all(part["reversible"] for part in nested)
+    if kind_of(operation) == "RemoveField" and before:
+        fillable = ("null", "default", "db_default", "generated", "many_to_many", "blank_text", "primary_key")
+        if not any(before[way] for way in fillable):
+            return False  # NOT NULL without any default: the rows that exist have no value for it
+    return bool(operation.reversible)
+
+
+def find_drift(loader):
+    """What `makemigrations` would add. Needs no database, and is no reason to stop."""
+    from django.apps import apps
+    from django.db.migrations.autodetector import MigrationAutodetector
+    from django.db.migrations.questioner import MigrationQuestioner
+    from django.db.migrations.state import ProjectState
+
+    # The base class asks nobody; the one named NonInteractive may exit the process.
+    questioner = MigrationQuestioner(defaults={"ask_initial": True}, dry_run=True)
+    try:
+        detector = MigrationAutodetector(loader.project_state(), ProjectState.from_apps(apps), questioner)
+        changes = detector.changes(graph=loader.graph)
+    except Exception as error:
+        return ["?: models and migrations cannot be compared: %s" % last_line(error)]
+    return [
+        "%s: %s" % (app, operation_text(operation))
+        for app in sorted(changes) for migration in changes[app] for operation in migration.operations
+    ]
+
+
+def load_offline():
+    from django.db.migrations.loader import MigrationLoader
+
+    return load_migrations(lambda: MigrationLoader(None, ignore_no_migrations=True))
+
+
+def versions():
+    import django
+
+    return {"django": django.get_version(), "python": platform.python_version()}
