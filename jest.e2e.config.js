@@ -5,6 +5,7 @@ export default {
   ...unit,
   roots: ['<rootDir>/test/e2e'],
   testPathIgnorePatterns: [],
-  testTimeout: 300_000,
+  // A bound for what hangs; a story takes up to 90 s on a calm machine of two cores.
+  testTimeout: 900_000,
   maxWorkers: 2,
 }

@@ -101,4 +101,4 @@ test('files and definitions beside the app arrive, go back by themselves and in 
   expect(back.outputs).toMatchObject({ outcome: 'rolled-back', serving: 'v1' })
   expect(await seen()).toEqual({ ...one, sides: 2 })
   expect([await containers('tasks'), (await containers('worker')).length]).toEqual([[], 1])
-}, 600_000)
+})

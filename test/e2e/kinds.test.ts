@@ -73,8 +73,8 @@ function throughBastion({ host, knownHosts, sshPort }: Server): Inputs {
 // These share the server: projects on it do not meet. A busy machine needs more than the five minutes of a story.
 describe('on every kind of server', () => {
   const onFive = noCompose5 === '' ? test.concurrent : test.skip
-  test.concurrent('with nothing but BusyBox', () => live('alpine'), 900_000)
-  onFive(`with Compose 5 and fish, behind a bastion${noCompose5}`, () => live('five', throughBastion), 900_000)
+  test.concurrent('with nothing but BusyBox', () => live('alpine'))
+  onFive(`with Compose 5 and fish, behind a bastion${noCompose5}`, () => live('five', throughBastion))
   test.concurrent.each<[Kind, string]>([
     ['sudoer', 'with Docker through sudo, and csh'],
     ['rootless', 'with a Docker without root'],

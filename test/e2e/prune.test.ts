@@ -23,4 +23,4 @@ test('a cron that prunes all images takes away neither what serves nor the way b
   await story.expectWhole()
   // What held the images of v1 is gone: its own containers do.
   expect(await server.docker('ps', '-aq', '--filter', 'label=deploy-django.holds')).toBe('')
-}, 600_000)
+})

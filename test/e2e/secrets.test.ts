@@ -124,7 +124,7 @@ describe('secrets, over a first deploy, an upgrade, an app that tells what it kn
       await root('rm "/run/$1.watch"', [user])
       watched = (await Promise.all([watching, calling]))[0]
     }
-  }, 600_000)
+  })
   afterAll(async () => {
     await story[Symbol.asyncDispose]()
     await story.server.exec(['userdel', '--force', '--remove', user], { as: 'root' })
