@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import { checkDefinitions } from '../compose/definition.ts'
 import { checkEnvFiles, readEnvFile } from '../compose/env-file.ts'
 import { chooseFiles } from '../compose/files.ts'
 import { groupBuilds, type BuildGroup } from '../compose/group.ts'
@@ -53,6 +54,7 @@ export async function readCheckout(inputs: CheckoutInputs, context: Context): Pr
     settings: { ...Object.fromEntries(settings ?? []), ...environment },
   }
   checkAll(
+    () => checkDefinitions(project),
     () => checkBuilds(project, groups),
     () => checkServices(project, inputs),
     () => checkAll(...(inputs.scale ?? []).map((scale) => () => checkScale(scale, project.model))),

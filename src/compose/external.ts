@@ -1,7 +1,7 @@
 import { DeployError } from '../errors.ts'
-import { isValues, textOf, textsOf, valuesOf, type Values } from './document.ts'
+import { usesOf } from './definition.ts'
+import { isValues, textOf, valuesOf } from './document.ts'
 import type { Project } from './project.ts'
-import type { Service } from './service.ts'
 import { hasVariable, interpolate } from './variable.ts'
 
 /** What the Compose file calls external: somebody made it by hand, and nobody else makes or removes it. */
@@ -11,17 +11,16 @@ type Settings = ReadonlyMap<string, string> | undefined
 
 /** The external volumes and networks of the services, as far as their names are known; `settings` is the shipped `.env`. */
 export function findExternals({ model, services }: Project, settings: Settings): readonly External[] {
-  const find = (kind: External['kind'], uses: (service: Service) => readonly (string | undefined)[]): External[] =>
+  const find = (kind: External['kind']): External[] =>
     Object.entries(valuesOf(model[`${kind}s`])).flatMap(([key, definition]) => {
       if (!isValues(definition) || definition['external'] !== true) return []
       const name = nameOf(textOf(definition['name']) ?? key, settings)
-      const users = [...services.values()].filter((service) => uses(service).includes(key))
+      const users = [...services.values()].filter((service) =>
+        usesOf(service).some((use) => use.kind === `${kind}s` && use.name === key),
+      )
       return name === undefined ? [] : [{ kind, name, services: users.map((service) => service.name) }]
     })
-  return [
-    ...find('volume', ({ mounts }) => mounts.map(({ kind, source }) => (kind === 'volume' ? source : undefined))),
-    ...find('network', ({ values }) => networksOf(values)),
-  ]
+  return [...find('volume'), ...find('network')]
 }
 
 /** What only the server's own `.env` says, and what Docker would not take as a name, is left to Compose to complain about. */
@@ -29,12 +28,6 @@ function nameOf(text: string, settings: Settings): string | undefined {
   if (hasVariable(text) && !settings) return undefined
   const name = interpolate(text, Object.fromEntries(settings ?? []))
   return name !== undefined && /^[A-Za-z0-9][A-Za-z0-9_.-]*$/.test(name) ? name : undefined
-}
-
-function networksOf({ networks, network_mode }: Values): readonly string[] {
-  if (network_mode !== undefined) return []
-  const names = isValues(networks) ? Object.keys(networks) : textsOf(networks)
-  return names.length > 0 ? names : ['default']
 }
 
 /** Stops when the server does not have what the active services use; `there` is its answer. */

@@ -1,4 +1,5 @@
 import { posix } from 'node:path'
+import { usesOf } from './definition.ts'
 import { isValues, listOf, textOf, textsOf, valuesOf, type Values } from './document.ts'
 import { readMount, withSource, type Mount } from './mount.ts'
 import type { Project } from './project.ts'
@@ -56,7 +57,7 @@ export function pin(pins: Pins): Pinned {
 
   const services = Object.entries(valuesOf(project.model['services'])).map(([name, values]) => {
     const envFiles = pinEnvFiles(valuesOf(values), pins, move)
-    required.set(name, [...envFiles.required, ...unshipped(valuesOf(values), pins, move)])
+    required.set(name, [...envFiles.required, ...unshipped(name, pins, move)])
     return [name, pinService(name, valuesOf(values), pins, envFiles.entries, move)]
   })
   const kept = Object.entries(project.model).filter(([key]) => !key.startsWith('x-') && key !== 'version')
@@ -137,26 +138,23 @@ function pinEnvFiles(
 }
 
 /** Files of secrets and configs that are not in the repository: for a missing one Docker would make a folder. */
-function unshipped(values: Values, { project }: Pins, move: Move): readonly string[] {
-  return (['configs', 'secrets'] as const).flatMap((kind) =>
-    sourcesOf(values, kind).flatMap((source) => {
-      const file = textOf(valuesOf(valuesOf(project.model[kind])[source])['file'])
-      // Whose home `~` is, Compose says on the server.
-      if (file === undefined || file.startsWith('~') || hasVariable(file) || move(file) !== file) return []
-      checkPath(file.replace(/^\//, ''))
-      return [posix.normalize(file)]
-    }),
-  )
-}
-
-function sourcesOf(values: Values, kind: 'configs' | 'secrets'): readonly string[] {
-  return listOf(values[kind]).flatMap((entry) => textOf(isValues(entry) ? entry['source'] : entry) ?? [])
+function unshipped(service: string, { project }: Pins, move: Move): readonly string[] {
+  const found = project.services.get(service)
+  return (found ? usesOf(found) : []).flatMap(({ kind, name }) => {
+    const file = textOf(valuesOf(valuesOf(project.model[kind])[name])['file'])
+    // Whose home `~` is, Compose says on the server.
+    if (file === undefined || file.startsWith('~') || hasVariable(file) || move(file) !== file) return []
+    checkPath(file.replace(/^\//, ''))
+    return [posix.normalize(file)]
+  })
 }
 
 /** Those that a service uses: what only a build needs must not be asked for on the server. */
 function pinDefinitions(kind: 'configs' | 'secrets', project: Project, move: Move): Values {
-  const used = new Set([...project.services.values()].flatMap(({ values }) => sourcesOf(values, kind)))
-  const all = Object.entries(valuesOf(project.model[kind])).filter(([name]) => used.has(name))
+  const uses = [...project.services.values()].flatMap(usesOf)
+  const all = Object.entries(valuesOf(project.model[kind])).filter(([name]) =>
+    uses.some((use) => use.kind === kind && use.name === name),
+  )
   const pinned = all.map(([name, definition]) => {
     const file = isValues(definition) ? textOf(definition['file']) : undefined
     return [name, isValues(definition) && file !== undefined ? { ...definition, file: move(file) } : definition]

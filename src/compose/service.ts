@@ -54,7 +54,7 @@ function readDependencies(values: Values): readonly Dependency[] {
       }))
     : textsOf(values['depends_on']).map((service) => ({ service, condition: 'service_started' }))
   const shared = ['network_mode', 'ipc', 'pid'].flatMap((key) => {
-    const [kind, service] = (textOf(values[key]) ?? '').split(':')
+    const [kind, service] = (interpolate(textOf(values[key]) ?? '') ?? '').split(':')
     return kind === 'service' && service ? [service] : []
   })
   const linked = textsOf(values['links']).map((link) => link.split(':')[0] ?? link)

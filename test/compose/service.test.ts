@@ -32,6 +32,7 @@ describe('dependencies', () => {
   test('what shares a network, volumes or a link depends as well', () => {
     const values = { network_mode: 'service:vpn', links: ['db:database'], volumes_from: ['assets:ro', 'container:x'] }
     expect(read(values).dependsOn.map(({ service }) => service)).toEqual(['vpn', 'db', 'assets'])
+    expect(read({ network_mode: '${MODE:-service:vpn}' }).dependsOn.map(({ service }) => service)).toEqual(['vpn'])
   })
 })
 
