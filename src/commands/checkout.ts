@@ -38,11 +38,9 @@ export type CheckoutInputs = Partial<Pick<DeployInputs, 'images' | 'updateServic
 export async function readCheckout(inputs: CheckoutInputs, context: Context): Promise<Checkout> {
   const { run, runner, folder, environment } = context
   const { workspace } = runner
-  const files = chooseFiles(inputs.composeFiles, (path) => existsSync(join(workspace, path)))
-  const [project, repository] = await Promise.all([
-    readProject({ workspace, files, temp: folder, run, env: environment }),
-    readRepository(workspace, inputs.files, run),
-  ])
+  const repository = await readRepository(workspace, inputs.files, run)
+  const files = chooseFiles(inputs.composeFiles, (path) => existsSync(join(workspace, path)), repository)
+  const project = await readProject({ workspace, files, temp: folder, run, env: environment })
   const groups = groupBuilds(project)
   const envFiles = shippedEnvFiles(inputs)
   const own = envFiles.find(({ path }) => path === '.env')

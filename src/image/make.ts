@@ -125,7 +125,7 @@ export function checkBuilds(project: Project, groups: readonly BuildGroup[]): vo
     throw new DeployError('compose-invalid', {
       what: `Service ${bare.name} has neither an image nor a build section`,
       why: `${project.files.join(' and ')} may be meant to lie over another file, as in docker compose -f docker-compose.yml -f ${file}`,
-      fix: `name all of them, in that order: compose-files: docker-compose.yml ${file}`,
+      fix: `name all of them, in that order, for example: compose-files: docker-compose.yml ${file}`,
       annotation: { file },
     })
   }

@@ -1,9 +1,10 @@
 import { describe, expect, test } from '@jest/globals'
 import { chooseFiles } from '../../src/compose/files.ts'
 import { codeOf, DeployError } from '../../src/errors.ts'
+import { repositoryOf } from './model.ts'
 
 const choose = (given: string[], ...present: string[]): readonly string[] =>
-  chooseFiles(given, (path) => present.includes(path))
+  chooseFiles(given, (path) => present.includes(path), repositoryOf({ 'ansible/production.yml': 'hosts: all\n' }))
 
 function failure(act: () => unknown): DeployError {
   try {
@@ -45,6 +46,19 @@ describe('no choice', () => {
     const error = failure(() => choose([], 'docker-compose.dev.yml'))
     expect(codeOf(error)).toBe('compose-file-missing')
     expect(error.seen).toMatch(/compose\.production\.yaml.*docker-compose\.yml.*docker\/compose\.yaml/)
+  })
+
+  test('files with other names are found by what is in them, that for production first', () => {
+    const services = 'volumes: {}\nservices:\n  web: {build: .}\n'
+    const names = ['local.yml', 'infra/docker-compose.yml', 'production.yml', '.github/workflows/ci.yml']
+    const files = Object.fromEntries(names.map((name) => [name, services]))
+    const repository = repositoryOf({ ...files, 'openapi.yaml': 'info: {}\n', 'services.md': services })
+    const without = failure(() => chooseFiles([], (path) => names.includes(path), repository))
+    expect(codeOf(without)).toBe('compose-file-missing')
+    expect(without.seen).toBe('in the repository: production.yml, infra/docker-compose.yml, local.yml')
+    expect(without.fix).toBe('name it, for example: compose-files: production.yml')
+    const wrong = failure(() => chooseFiles(['production.yaml'], (path) => names.includes(path), repository))
+    expect(wrong.fix).toContain('there are production.yml, infra/docker-compose.yml')
   })
 
   test('a given one that is not there is named', () => {
