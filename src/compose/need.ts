@@ -8,7 +8,7 @@ import type { BuildGroup } from './group.ts'
 import { pin } from './pin.ts'
 import type { Project } from './project.ts'
 import type { Repository } from './repository.ts'
-import { missingIn } from './variable.ts'
+import { canBecome, missingIn } from './variable.ts'
 
 /** What a release does not bring along, so that the server must have it. */
 export type Needs = {
@@ -52,8 +52,16 @@ export function findNeeds({ project, groups, repository, shipped }: NeedFacts): 
     variables: [...new Set(missing)].sort(),
     externals: findExternals(project, values),
     beside: mountsBeside(model),
-    unread: envPaths.filter((path) => path !== '.env' && !texts.some((text) => text.includes(`/env/${path}`))),
+    unread: envPaths.filter((path) => path !== '.env' && !texts.some((text) => reads(text, path))),
   }
+}
+
+/** Whether this text of the pinned model is the path of the shipped env file. */
+function reads(text: string, path: string): boolean {
+  return (
+    text.includes(`/env/${path}`) ||
+    (text.startsWith('./.deploy/') && canBecome(text, `.deploy/releases/any/env/${path}`))
+  )
 }
 
 /** What the server is asked about: files, those that it can be asked about before the plan is made, and what is external. */

@@ -5,7 +5,7 @@ import { readMount, withSource, type Mount } from './mount.ts'
 import type { Project } from './project.ts'
 import type { Repository } from './repository.ts'
 import { checkPath, membersOf, ship, type ShippedFile } from './shipment.ts'
-import { hasVariable, knownPath } from './variable.ts'
+import { canBecome, cutAtVariable, hasVariable, knownPath } from './variable.ts'
 
 /** What pins a model: the images by service, and which env files travel with the release. */
 export type Pins = {
@@ -37,7 +37,7 @@ export function pin(pins: Pins): Pinned {
   const { project, repository } = pins
 
   const move = (text: string, mount?: Mount): string => {
-    const known = knownPath(text)
+    const known = knownPath(text) ?? chosenIn(text, pins)
     const path = known && insideRepository(project.folder, known.path)
     if (!known || path === undefined) return text
     if (mount && isData(mount, path, repository)) {
@@ -72,6 +72,17 @@ export function pin(pins: Pins): Pinned {
 }
 
 type Move = (text: string, mount?: Mount) => string
+
+/** The folder of the repository in which a variable chooses what is mounted; never all of the repository. */
+function chosenIn(text: string, { project, repository }: Pins): ReturnType<typeof knownPath> {
+  const cut = cutAtVariable(text)
+  const folder = cut && insideRepository(project.folder, cut.folder)
+  if (!cut || folder === undefined || folder === '.') return undefined
+  const isThere = membersOf(repository, folder).some(
+    (member) => canBecome(cut.rest, posix.relative(folder, member)) && !DATA_FILE.test(member),
+  )
+  return isThere ? { path: cut.folder, rebuild: (path) => `${path}/${cut.rest}` } : undefined
+}
 
 /** A service that no active profile starts is not built, but Compose wants each to have an image. */
 const NOT_BUILT = 'deploy-django/not-built'
@@ -123,7 +134,10 @@ function pinEnvFiles(
     const inside = known && insideRepository(pins.project.folder, known.path)
     const shipped = pins.envPaths.find((candidate) => candidate === path || candidate === inside)
     const put = (place: string): unknown => (isValues(entry) ? { ...entry, path: place } : place)
-    if (known && shipped !== undefined) return put(known.rebuild(`./.deploy/releases/${pins.release}/env/${shipped}`))
+    const place = `./.deploy/releases/${pins.release}/env`
+    if (known && shipped !== undefined) return put(known.rebuild(`${place}/${shipped}`))
+    const chosen = chosenEnvFile(text, pins)
+    if (chosen !== undefined) return put(`${place}/${chosen}`)
     // A committed .env holds settings for developing; the server's own is also what fills the variables.
     const moved = path === '.env' ? text : move(text)
     if (moved !== text) return put(moved)
@@ -135,6 +149,14 @@ function pinEnvFiles(
     return entry
   })
   return { entries, required }
+}
+
+/** Where below `env/` a variable chooses among the shipped files. */
+function chosenEnvFile(text: string, { project, envPaths }: Pins): string | undefined {
+  const cut = cutAtVariable(text)
+  const folders = cut ? [cut.folder, insideRepository(project.folder, cut.folder)] : []
+  const paths = folders.flatMap((folder) => (folder === undefined ? [] : `${posix.normalize(folder)}/${cut?.rest}`))
+  return paths.find((path) => envPaths.some((shipped) => canBecome(path, shipped)))
 }
 
 /** Files of secrets and configs that are not in the repository: for a missing one Docker would make a folder. */
@@ -168,11 +190,12 @@ function insideRepository(folder: string, path: string): string | undefined {
   return joined === '..' || joined.startsWith('../') || joined.startsWith('.deploy/') ? undefined : joined
 }
 
+const DATA_FILE = /\.(sqlite3?|db|log)$/
 const DATA = /^(\w*data|db|database|media|uploads?|storage|backups?|logs?|volumes?)$/
 
 /** What a container writes must stay where it is: a shipped file is replaced with the next change in the repository. */
 function isData({ readOnly, target }: Mount, path: string, repository: Repository): boolean {
   if (readOnly || /^\/(etc|usr|docker-entrypoint-initdb\.d)(\/|$)/.test(target)) return false
-  if (repository.files.has(path)) return /\.(sqlite3?|db|log)$/.test(path)
+  if (repository.files.has(path)) return DATA_FILE.test(path)
   return [path, target].some((place) => DATA.test(posix.basename(place)))
 }

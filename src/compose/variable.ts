@@ -1,3 +1,5 @@
+import { posix } from 'node:path'
+
 /** What a `${…}` expression says: `${NAME}`, `${NAME:-default}`, `${NAME-default}`, `${NAME:?message}`, `${NAME:+text}`. */
 type Expression = { name: string; operator: string; operand: string }
 
@@ -113,11 +115,29 @@ function parse(body: string): Expression | undefined {
  * its place. PWD is the folder of the Compose file, where people start it.
  */
 export function knownPath(written: string): { path: string; rebuild: (path: string) => string } | undefined {
-  const text = written.replace(/^\$(PWD|\{PWD\})(?=\/|$)/, '.')
+  const text = fromHere(written)
   if (!hasVariable(text)) return { path: text.replaceAll('$$', '$'), rebuild: (path) => path }
   if (!text.startsWith('${') || endOf(text, 0) !== text.length) return undefined
   const expression = parse(text.slice(2, -1))
   if (!expression || !/^:?-$/.test(expression.operator) || hasVariable(expression.operand)) return undefined
   const { name, operator, operand } = expression
   return { path: operand, rebuild: (path) => `\${${name}${operator}${path}}` }
+}
+
+const fromHere = (written: string): string => written.replace(/^\$(PWD|\{PWD\})(?=\/|$)/, '.')
+
+/** Of a relative path with a variable in it, such as `./nginx/${SITE:-shop}.conf`: the folder before that, and the rest. */
+export function cutAtVariable(written: string): { folder: string; rest: string } | undefined {
+  const text = fromHere(written)
+  if (!hasVariable(text) || /^[/~$]|\$\$/.test(text)) return undefined
+  const slash = text.lastIndexOf('/', text.indexOf('$'))
+  return { folder: text.slice(0, Math.max(slash, 0)) || '.', rest: text.slice(slash + 1) }
+}
+
+/** Whether the text can become this path, or a folder above it, whatever its variables are. */
+export function canBecome(text: string, path: string): boolean {
+  const any: Record<string, string> = new Proxy({}, { get: () => '\0' })
+  const parts = posix.normalize(interpolate(text, any) ?? '').split('\0')
+  const pattern = parts.map((part) => part.replace(/[^\w/]/g, '\\$&')).join('[^/]*')
+  return new RegExp(`^${pattern}(/|$)`).test(posix.normalize(path))
 }

@@ -42,6 +42,13 @@ describe('what the server must have', () => {
     expect(askable(shipped)).toEqual(['../shared.env', 'secrets/key', '/etc/cert.pem', '/efs/b.env'])
   })
 
+  test('is nothing that a variable chooses among the shipped files', () => {
+    const chosen = projectOf('services: {web: {build: ., env_file: "conf/.env.${STAGE:-prod}"}}')
+    const shipped = ['conf/.env.prod', 'conf/.env.staging', '.env.prod'].map((path) => ({ path, content: '' }))
+    const facts = { project: chosen, groups: groupBuilds(chosen), repository: repositoryOf({}), shipped }
+    expect(findNeeds(facts)).toMatchObject({ unread: ['.env.prod'], variables: [] })
+  })
+
   test('is missed all at once, by name', () => {
     const check = (active: string[], files: string[], settings: string[]) => (): void =>
       checkNeeds(needs(), active, { files, settings, externals: [] }, project)

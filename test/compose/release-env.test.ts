@@ -22,6 +22,15 @@ describe('env files', () => {
     expect([made.env, made.requiredEnvFiles, made.files]).toEqual(['shipped', [], []])
   })
 
+  test.each([
+    ['.env.${STAGE:-prod}', './.env.${STAGE:-prod}', '.env.prod'],
+    ['env/$STAGE.env', 'env/$STAGE.env', 'env/prod.env'],
+  ])('a variable may choose among the shipped ones: %s', (entry, place, path) => {
+    const made = release(text(`["${entry}"]`), { envFiles: [{ path, content: 'A=1\n' }] })
+    expect(entryOf(made)).toEqual([`./.deploy/releases/v1-1-1/env/${place}`])
+    expect(entryOf(release(text(`["${entry}"]`)))).toEqual([entry])
+  })
+
   test('one of the repository goes by its content', () => {
     const made = release(text('[config/prod.env]'), { files: { 'config/prod.env': 'B=1' } })
     expect(entryOf(made)).toEqual([expect.stringMatching(/^\.\/\.deploy\/files\/\w{64}\/prod\.env$/)])

@@ -221,7 +221,22 @@ describe('files of the repository', () => {
   })
 
   test.each([
+    ['./nginx/${SITE:-shop}.conf', 'nginx', '/${SITE:-shop}.conf'],
+    ['./nginx/${SITE}.conf', 'nginx', '/${SITE}.conf'],
+    ['./conf/$ENV', 'conf', '/$ENV'],
+  ])('where a variable chooses one of several, all of them are shipped: %s', (source, folder, rest) => {
+    const files = { 'nginx/shop.conf': 'a', 'nginx/other.conf': 'b', 'conf/prod/a.conf': 'c' }
+    const made = release(bind(source), { files })
+    expect(String(sourceOf(made)).replace(/[0-9a-f]{64}/, '-')).toBe(`./.deploy/files/-/${folder}${rest}`)
+    expect(made.files.length).toBe(folder === 'nginx' ? 2 : 1)
+  })
+
+  test.each([
     ['not in the repository', './data'],
+    ['not in the repository, whatever the variable', './nginx/${SITE}.pem'],
+    ['in the folder of all that there is', './${NAME:-nginx.conf}'],
+    ['data whatever the variable', './media/${NAME:-logo}.png'],
+    ['a database that a variable chooses', './sub/${NAME}.sqlite3'],
     ['absolute', '/srv/nginx.conf'],
     ['in a home folder', '~/nginx.conf'],
     ['outside of the repository', '../nginx.conf'],
@@ -230,7 +245,8 @@ describe('files of the repository', () => {
     ['data by its name', './media'],
     ['a database', './db.sqlite3'],
   ])('what is %s stays', (_, source) => {
-    const files = { 'nginx.conf': 'a', 'empty/.gitkeep': '', 'media/logo.png': 'p', 'db.sqlite3': 'd' }
+    const data = { 'media/logo.png': 'p', 'db.sqlite3': 'd', 'sub/db.sqlite3': 'd' }
+    const files = { 'nginx.conf': 'a', 'nginx/shop.conf': 'a', 'empty/.gitkeep': '', ...data }
     const made = release(bind(source), { files })
     expect(sourceOf(made)).toBe(source)
     expect(made.files).toEqual([])

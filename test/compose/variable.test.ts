@@ -1,5 +1,14 @@
 import { describe, expect, test } from '@jest/globals'
-import { hasVariable, interpolate, isWhole, knownPath, missingIn, splitOutside } from '../../src/compose/variable.ts'
+import {
+  canBecome,
+  cutAtVariable,
+  hasVariable,
+  interpolate,
+  isWhole,
+  knownPath,
+  missingIn,
+  splitOutside,
+} from '../../src/compose/variable.ts'
 
 describe('variables filled in', () => {
   const env = { A: 'a', EMPTY: '' }
@@ -62,4 +71,30 @@ test('a path is known when it is plain or the default of one variable', () => {
     undefined,
     undefined,
   ])
+})
+
+test.each([
+  ['./nginx/${SITE:-a/b}.conf', './nginx', '${SITE:-a/b}.conf'],
+  ['$PWD/conf/$ENV/x', './conf', '$ENV/x'],
+  ['.env.$STAGE', '.', '.env.$STAGE'],
+  ['../$A', '..', '$A'],
+])('%s chooses in %s', (text, folder, rest) => {
+  expect(cutAtVariable(text)).toEqual({ folder, rest })
+})
+
+test('what is plain, absolute or begins with a variable chooses nowhere', () => {
+  const texts = ['./a', '/etc/$A', '~/$A', '${A:-./b}', '$A/b', './$$/$A']
+  expect(texts.map(cutAtVariable)).toEqual(texts.map(() => undefined))
+})
+
+test.each([
+  ['${SITE:-shop}.conf', 'shop.conf', true],
+  ['${SITE:-shop}.conf', 'other.conf', true],
+  ['${SITE:-shop}.conf', 'shop_conf', false],
+  ['${SITE:-shop}.conf', 'a/shop.conf', false],
+  ['./$ENV/x', 'prod/x/y', true],
+  ['./$ENV/x', 'prod/xy', false],
+  ['${A', 'a', false],
+])('%s can become %s: %s', (text, path, expected) => {
+  expect(canBecome(text, path)).toBe(expected)
 })

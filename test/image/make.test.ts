@@ -41,7 +41,8 @@ describe('a file that would build nothing', () => {
     expect(check('services: {web: {image: me/app}}')).toThrow('No service of the Compose file has a build section')
   })
   test('may be meant to lie over another one, whatever else it builds', () => {
-    const fix = 'name all of them, in that order: compose-files: docker-compose.yml docker-compose.prod.yml'
+    const fix =
+      'name all of them, in that order, for example: compose-files: docker-compose.yml docker-compose.prod.yml'
     expect(check('services: {web: {command: gunicorn}, proxy: {build: ./nginx}}')).toThrow(
       expect.objectContaining({ code: 'compose-invalid', fix }),
     )
