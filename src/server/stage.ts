@@ -66,6 +66,7 @@ async function pack(run: Run, files: readonly SentFile[], folder: string): Promi
       await writeFile(path, file.content, { mode: 0o600 })
       await chmod(path, file.mode)
     }
+    await Promise.all(mountable(files).map((path) => chmod(join(tree, 'tree', path), 0o755)))
     const archive = join(tree, 'archive.tar')
     const packed = await run('tar', ['-C', join(tree, 'tree'), '-c', '-f', archive, '--owner=0', '--group=0', '.'])
     if (packed.code !== 0) throw new DeployError('internal', { what: 'tar failed on the runner', seen: packed.stderr })
@@ -73,6 +74,15 @@ async function pack(run: Run, files: readonly SentFile[], folder: string): Promi
   } finally {
     await rm(tree, { recursive: true, force: true })
   }
+}
+
+/** The folders that a container may mount: it reads them as any user, as it would in a checkout. */
+function mountable(files: readonly SentFile[]): readonly string[] {
+  const folders = new Set<string>()
+  for (const { path } of files.filter((file) => file.path.startsWith('files/'))) {
+    for (let folder = dirname(path); folder !== '.'; folder = dirname(folder)) folders.add(folder)
+  }
+  return [...folders]
 }
 
 /** Puts what was sent in place and pulls the images by digest; the site is untouched. */

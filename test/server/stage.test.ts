@@ -69,6 +69,7 @@ describe('send', () => {
     { path: 'release/env/.env', content: 'SECRET_KEY=s3cret\n', mode: 0o600 },
     { path: 'files/aa/run.sh', content: Buffer.from([0, 255, 10]), mode: 0o755 },
     { path: 'files/bb/über uns.html', content: 'hi', mode: 0o644 },
+    { path: 'files/cc/conf/sub/a.conf', content: 'a', mode: 0o644 },
     { path: './facts/keep', content: '5\n', mode: 0o600 },
   ]
 
@@ -96,11 +97,16 @@ describe('send', () => {
       '700 .',
       '700 facts',
       '600 facts/keep',
-      '700 files',
-      '700 files/aa',
+      // A container mounts what is below, and may read it as any user.
+      '755 files',
+      '755 files/aa',
       '755 files/aa/run.sh',
-      '700 files/bb',
+      '755 files/bb',
       '644 files/bb/über uns.html',
+      '755 files/cc',
+      '755 files/cc/conf',
+      '755 files/cc/conf/sub',
+      '644 files/cc/conf/sub/a.conf',
       '700 release',
       '700 release/env',
       '600 release/env/.env',
