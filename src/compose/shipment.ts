@@ -13,10 +13,13 @@ export type Shipped = { path: string; files: readonly ShippedFile[] }
 export function ship(repository: Repository, path: string): Shipped | undefined {
   const members = membersOf(repository, path)
   if (!members.some((member) => !posix.basename(member).startsWith('.') || member === path)) return undefined
-  const files = members.map((member) => {
-    checkPath(member)
-    return { path: member, content: repository.read(member), mode: repository.files.get(member) ? 0o755 : 0o644 }
-  })
+  // What is below a folder is never named again: any character will do.
+  checkPath(path)
+  const files = members.map((member) => ({
+    path: member,
+    content: repository.read(member),
+    mode: repository.files.get(member) ? 0o755 : 0o644,
+  }))
   const name = path === '.' ? 'repository' : posix.basename(path)
   // The server keeps one thing under an address: without the name it would take a renamed file for one that it has.
   const hash = createHash('sha256').update(`${name}\0`)

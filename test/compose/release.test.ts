@@ -196,6 +196,12 @@ describe('files of the repository', () => {
     ])
   })
 
+  test('files below a folder have any name', () => {
+    const names = ['static/logo (1).png', "static/$(id);'a\nb"]
+    const made = release(bind('static'), { files: Object.fromEntries(names.map((name) => [name, 'x'])) })
+    expect(made.files.map(({ path }) => path.replace(/^files\/[0-9a-f]{64}\//, '')).sort()).toEqual(names.sort())
+  })
+
   test('another name or mode is another address: what an older release brought is not sent again', () => {
     const address = (path: string, executable: boolean) =>
       ship({ files: new Map([[path, executable]]), read: () => Buffer.from('x') }, path)?.path.split('/')[1]
