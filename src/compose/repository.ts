@@ -1,4 +1,4 @@
-import { lstatSync, readdirSync, readFileSync } from 'node:fs'
+import { lstatSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { join, posix } from 'node:path'
 import { DeployError } from '../errors.ts'
 import type { Run } from '../process.ts'
@@ -12,7 +12,7 @@ export async function readRepository(workspace: string, extra: readonly string[]
     cwd: workspace,
   })
   // Without git, actions/checkout unpacks an archive: everything in it is tracked.
-  const tracked = listed.code === 0 ? parseIndex(listed.stdout) : walk(workspace, '')
+  const tracked = listed.code === 0 ? parseIndex(listed.stdout, workspace) : walk(workspace, '')
   const added = extra.flatMap((path) => {
     const found = walk(workspace, path)
     if (found.length > 0) return found
@@ -24,18 +24,22 @@ export async function readRepository(workspace: string, extra: readonly string[]
   return { files: new Map([...tracked, ...added]), read: (path) => readFileSync(join(workspace, path)) }
 }
 
-/** Submodules (160000) have no content of their own in the index. */
-function parseIndex(text: string): readonly (readonly [string, boolean])[] {
+/** Submodules (160000) have no content of their own in the index; a link (120000) is what `walk` makes of it. */
+function parseIndex(text: string, workspace: string): readonly (readonly [string, boolean])[] {
   return text.split('\0').flatMap((line) => {
     const [, mode, path] = /^(\d{6}) [0-9a-f]+ \d\t([\s\S]+)$/.exec(line) ?? []
-    return mode === undefined || path === undefined || mode === '160000' ? [] : [[path, mode === '100755'] as const]
+    if (mode === undefined || path === undefined || mode === '160000') return []
+    return mode === '120000' ? walk(workspace, path) : [[path, mode === '100755'] as const]
   })
 }
 
 function walk(workspace: string, path: string): readonly (readonly [string, boolean])[] {
-  const stat = lstatSync(join(workspace, path), { throwIfNoEntry: false })
-  if (!stat) return []
+  const place = join(workspace, path)
+  const isLink = lstatSync(place, { throwIfNoEntry: false })?.isSymbolicLink()
+  const stat = statSync(place, { throwIfNoEntry: false })
+  // A link counts as the file that it leads to; one to a folder may lead in a circle.
+  if (!stat || (isLink && stat.isDirectory())) return []
   if (!stat.isDirectory()) return [[path, (stat.mode & 0o111) !== 0]]
-  const names = readdirSync(join(workspace, path)).filter((name) => name !== '.git' && name !== 'node_modules')
+  const names = readdirSync(place).filter((name) => name !== '.git' && name !== 'node_modules')
   return names.flatMap((name) => walk(workspace, posix.join(path, name)))
 }
