@@ -101,12 +101,12 @@ export function checkProfiles(
 ): void {
   const built = groups.flatMap((group) => group.services)
   if (activeServices(project, services, profiles).some(({ name }) => built.includes(name))) return
-  const known = built.flatMap((name) => project.services.get(name)?.profiles ?? [])
+  const known = [...new Set(built.flatMap((name) => project.services.get(name)?.profiles ?? []))]
   throw new DeployError('compose-invalid', {
     what: 'No service would be replaced by this release',
     seen: `active profiles: ${profiles.join(', ') || 'none'}; profiles of the services that are built here: ${known.join(', ') || 'none'}`,
     why: 'all services that are built here belong to profiles that are not active',
-    fix: `set profiles: ${known[0] ?? '<name>'}, or COMPOSE_PROFILES in .env, or name the services: services: ${built[0]}`,
+    fix: `set profiles: ${known.join(' ') || '<name>'}, or those of them that run on this server; or COMPOSE_PROFILES in .env`,
     annotation: { file: project.files[0] ?? '' },
   })
 }

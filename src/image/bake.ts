@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { statSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { stringify } from 'yaml'
@@ -79,7 +80,7 @@ export async function bake(
         ...wanted.map(({ name }) => name),
       ],
       {
-        cwd: join(workspace, project.folder),
+        cwd: placeFor(join(workspace, project.folder), folder),
         env: {
           ...buildEnvironment(options.env, plan.overrides),
           SOURCE_DATE_EPOCH: String(Math.floor(plan.commit.time.getTime() / 1000)),
@@ -94,6 +95,11 @@ export async function bake(
   } finally {
     await rm(folder, { recursive: true, force: true })
   }
+}
+
+/** Beside the Compose file, for its `.env` gives variables; buildx fails where that is a folder, which Compose passes over. */
+function placeFor(beside: string, elsewhere: string): string {
+  return statSync(join(beside, '.env'), { throwIfNoEntry: false })?.isDirectory() ? elsewhere : beside
 }
 
 /** GitHub's own variables must not leak into tags and arguments; only its build cache needs its address and token. */

@@ -103,10 +103,11 @@ describe('the input services', () => {
 })
 
 describe('profiles', () => {
-  const text = 'services: {web: {build: ., profiles: [prod]}, worker: {build: ., profiles: [jobs]}}'
+  const text =
+    'services: {web: {build: ., profiles: [prod]}, worker: {build: ., profiles: [jobs]}, beat: {build: ., profiles: [jobs]}}'
   test('decide which services are there', () => {
-    expect(replaced(roles(text, 'web', [], ['prod']))).toEqual(['0 web'])
-    expect(replaced(roles(text, 'web', [], ['*']))).toEqual(['0 web', '0 worker'])
+    expect(replaced(roles(text, 'beat', [], ['prod']))).toEqual(['0 web'])
+    expect(replaced(roles(text, 'beat', [], ['*']))).toEqual(['0 beat', '0 web', '0 worker'])
   })
   test('none of them active is an error, not an empty deployment', () => {
     const project = projectOf(text)
@@ -115,8 +116,8 @@ describe('profiles', () => {
     expect(check([], ['prud'])).toThrow(
       expect.objectContaining({
         code: 'compose-invalid',
-        seen: 'active profiles: prud; profiles of the services that are built here: prod, jobs',
-        fix: expect.stringContaining('set profiles: prod'),
+        seen: 'active profiles: prud; profiles of the services that are built here: jobs, prod',
+        fix: expect.stringContaining('set profiles: jobs prod,'),
         annotation: { file: 'compose.yaml' },
       }),
     )

@@ -1,9 +1,13 @@
 import { describe, expect, test } from '@jest/globals'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { parse } from 'yaml'
 import { valuesOf, type Values } from '../../src/compose/document.ts'
 import { groupBuilds } from '../../src/compose/group.ts'
-import { BAKE_LABEL, checkOverrides, planBake, type BakePlan } from '../../src/image/bake.ts'
+import { bake, BAKE_LABEL, checkOverrides, planBake, type BakePlan } from '../../src/image/bake.ts'
 import { projectOf } from '../compose/model.ts'
+import { fakeDocker } from './fake.ts'
 
 const commit = { sha: 'c'.repeat(40), time: new Date('2024-01-02T03:04:05Z'), source: 'https://github.com/o/r' }
 
@@ -113,4 +117,23 @@ describe('overrides', () => {
     expect(() => checkOverrides(['*.target=a', 'db.target=a'], groups)).toThrow('Input set names db')
     expect(() => checkOverrides(['x.target=a', 'y.target=a'], groups)).toThrow(/names x.*; .*names y/)
   })
+})
+
+test.each([
+  ['beside the Compose file', async (place: string) => writeFile(place, 'A=1\n')],
+  ['beside the Compose file', async () => {}],
+  ['elsewhere, where its .env is a folder that buildx cannot read', async (place: string) => mkdir(place)],
+])('buildx runs %s', async (where, make) => {
+  const workspace = await mkdtemp(join(tmpdir(), 'bake-'))
+  try {
+    await make(join(workspace, '.env'))
+    const { run, calls } = fakeDocker(() => undefined)
+    const project = projectOf('services: {web: {build: .}}')
+    const made = plan('services: {web: {build: .}}')
+    await bake(made, made.targets, { run, env: {}, workspace, project, temp: workspace })
+    const isBeside = calls[0]?.options.cwd === workspace
+    expect(isBeside).toBe(where.startsWith('beside'))
+  } finally {
+    await rm(workspace, { recursive: true })
+  }
 })
