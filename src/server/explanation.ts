@@ -34,7 +34,7 @@ export const explanations: Readonly<Record<number, Explanation>> = {
   14: {
     code: 'migration-conflict',
     what: 'The migrations contradict each other or the database',
-    fix: 'run `python manage.py makemigrations --merge`, or repair the rows of django_migrations that are named here',
+    fix: 'mend what is named here: two leaves with `python manage.py makemigrations --merge`, surplus rows in django_migrations, files that the image lacks in the repository',
   },
   15: {
     code: 'migration-failed',

@@ -175,9 +175,10 @@ describe('plan', () => {
     })
   })
 
-  test.each<[string, Record<string, string>, string]>([
+  test.each<[string, Record<string, string | null>, string]>([
     ['conflict', { 'shop/migrations/0002_other.py': note.replace('0002_note', '0001_initial') }, ''],
     ['inconsistent', {}, "DELETE FROM django_migrations WHERE name = '0001_initial' AND app = 'shop'"],
+    ['hidden', { 'blog/migrations/0001_initial.py': null }, ''],
     ['duplicates', {}, record('shop', '0002_note')],
   ])('%s stops, with the plan all the same', async (kind, files, statement) => {
     const database = await world.database(kind)
