@@ -19,6 +19,7 @@ import { visit } from '../report/visit.ts'
 import type { Report, ShownPlan } from '../report/report.ts'
 import { planAdoption } from '../server/adoption.ts'
 import { connect } from '../server/connection.ts'
+import { explainUnfit } from '../server/failure.ts'
 import { checkArchitecture, fact } from '../server/look.ts'
 import { readModel } from '../server/release.ts'
 import { checkRoom } from '../server/room.ts'
@@ -105,7 +106,9 @@ export async function deploy(inputs: DeployInputs, context: Context, report: Rep
   const found = await group('Plan', () => askPlan(connection, transaction))
   if (!inputs.force && found.kind === 'live') {
     checkDatabase(server.database, found.database, 'deploy once with `force: true`')
+    if (found.problems.length > 0) throw explainUnfit({ ahead: found.unknown, problems: found.problems })
   }
+  found.elsewhere.forEach((names, alias) => names.length > 0 && warning(describeElsewhere(alias, names)))
   const same =
     !inputs.force &&
     server.whole &&
@@ -149,12 +152,17 @@ function showPlan(steps: readonly string[], found: LivePlan | OfflinePlan): Show
   if (found.kind === 'live')
     return { digest: found.digest, steps, pending: found.pending, unknown: found.unknown, drift: found.drift }
   const pending = found.migrations.map(({ app, name }) => ({ app, name, operations: [] }))
-  return { digest: found.digest, steps, pending, unknown: [], drift: [] }
+  return { digest: found.digest, steps, pending, unknown: [], drift: found.drift }
 }
 
 function unapplied(pending: readonly Migration[]): string {
   const names = pending.map(({ app, name }) => `${app}.${name}`)
   return `Nobody applies the pending migrations (\`migrate: none\`): ${names.join(', ')}`
+}
+
+function describeElsewhere(alias: string, names: readonly string[]): string {
+  const way = `a service with \`command: python manage.py migrate --database ${alias}\`, for which the app waits (\`depends_on\` with \`condition: service_completed_successfully\`), does it before the app is replaced`
+  return `Only the database \`default\` is migrated here; ${alias} lacks ${names.join(', ')}, unless the project does it by itself: ${way}`
 }
 
 function otherPlan(approved: string, digest: string): DeployError {

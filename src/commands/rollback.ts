@@ -89,7 +89,7 @@ async function checkFit(
   const mounts = await askMounts(connection, transaction)
   const asked = await connection.reach([...command(transaction.directory, transaction.id, 'plan'), 'fit'])
   const document = findDocument(asked.stdout)
-  if (document && asked.code === 20) throw explainUnfit(document)
+  if (document && asked.code === 20) throw explainUnfit(readFitReport(document))
   if (!document || asked.code !== 0) throw explainProbe(asked.code, document, asked.stderr)
   const { ahead, database } = readFitReport(document)
   checkDatabase(server.database, database, `deploy ${target.version} again with \`force: true\``)

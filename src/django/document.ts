@@ -32,11 +32,24 @@ export type LivePlan = {
   pending: readonly Pending[]
   unknown: readonly string[]
   drift: readonly string[]
+  /** What keeps code that is older than the database from living with it. */
+  problems: readonly string[]
+  elsewhere: Elsewhere
   digest: string
 }
 
+/** What the routers send to other databases and is not applied there, by alias. */
+export type Elsewhere = ReadonlyMap<string, readonly string[]>
+
 /** The database's service does not run yet: everything in the image will be applied. */
-export type OfflinePlan = { kind: 'offline'; settings: Settings; migrations: readonly Migration[]; digest: string }
+export type OfflinePlan = {
+  kind: 'offline'
+  settings: Settings
+  migrations: readonly Migration[]
+  drift: readonly string[]
+  elsewhere: Elsewhere
+  digest: string
+}
 
 /** A migration that this transaction applied. */
 export type Applied = { app: string; name: string; milliseconds: number }
@@ -81,9 +94,13 @@ export function findDocument(output: string): Json | undefined {
 
 export function readPlan(document: Json): LivePlan | OfflinePlan {
   const settings = readSettings(document['settings'])
+  const elsewhere = new Map(
+    Object.entries(record(document['elsewhere'])).map(([alias, names]) => [alias, texts(names)]),
+  )
+  const digest = text(document['digest'])
   if (document['verb'] === 'list') {
     const migrations = records(document['migrations']).map(readMigration)
-    return { kind: 'offline', settings, migrations, digest: text(document['digest']) }
+    return { kind: 'offline', settings, migrations, drift: texts(document['models_drift']), elsewhere, digest }
   }
   return {
     kind: 'live',
@@ -100,7 +117,9 @@ export function readPlan(document: Json): LivePlan | OfflinePlan {
     })),
     unknown: texts(document['unknown']),
     drift: texts(document['drift']),
-    digest: text(document['digest']),
+    problems: problemsOf(document),
+    elsewhere,
+    digest,
   }
 }
 
@@ -160,11 +179,14 @@ export function readHttpReport(document: Json): HttpReport {
 
 export function readFitReport(document: Json): FitReport {
   return {
-    problems: records(document['problems']).map((problem) => text(problem['text'])),
+    problems: problemsOf(document),
     ahead: texts(document['ahead']),
     database: readDatabase(document),
   }
 }
+
+const problemsOf = (document: Json): readonly string[] =>
+  records(document['problems']).map((problem) => text(problem['text']))
 
 export function readProbeError(document: Json | undefined): ProbeError | undefined {
   const error = document?.['error']

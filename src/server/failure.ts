@@ -1,4 +1,4 @@
-import { readFitReport, readHttpReport, readMigrateReport, readProbeError } from '../django/document.ts'
+import { type FitReport, readFitReport, readHttpReport, readMigrateReport, readProbeError } from '../django/document.ts'
 import { DeployError, type Code } from '../errors.ts'
 import type { Finished } from '../process.ts'
 import { explainComplaint } from './complaint.ts'
@@ -123,14 +123,13 @@ function explainReport(ending: Ending, code: number): DeployError | undefined {
     })
   }
   const fit = ending.documents.get('fit')
-  if (fit && code === 20) return explainUnfit(fit)
+  if (fit && code === 20) return explainUnfit(readFitReport(fit))
   const asked = [...ending.documents.values()].findLast((document) => readProbeError(document))
   return asked && code < 30 ? explainProbe(code, asked, '') : undefined
 }
 
-/** The refusal of a rollback, with the migrations in the way by name. */
-export function explainUnfit(document: Parameters<typeof readFitReport>[0]): DeployError {
-  const { ahead, problems } = readFitReport(document)
+/** The refusal of code that is older than the database, with the migrations in the way by name. */
+export function explainUnfit({ ahead, problems }: Pick<FitReport, 'ahead' | 'problems'>): DeployError {
   return new DeployError('rollback-unfit', {
     what: 'The old code cannot live with the database as it is now',
     seen: [...problems, ...(ahead.length > 0 ? [`applied since: ${ahead.join(', ')}`] : [])].join('\n'),

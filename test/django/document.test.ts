@@ -66,6 +66,8 @@ describe('readPlan', () => {
         ],
         unknown: ['todo.0009_other'],
         drift: ['todo: Alter field title on item'],
+        problems: [{ table: 'todo_item', text: 'todo_item.late must have a value' }],
+        elsewhere: { stats: ['hits.0001_initial'] },
         digest: 'cd',
         applied: ['todo.0001_initial'],
       }),
@@ -87,14 +89,19 @@ describe('readPlan', () => {
       ],
       unknown: ['todo.0009_other'],
       drift: ['todo: Alter field title on item'],
+      problems: ['todo_item.late must have a value'],
+      elsewhere: new Map([['stats', ['hits.0001_initial']]]),
       digest: 'cd',
     })
   })
 
   test('of an image without a database', () => {
     const migrations = [{ app: 'todo', name: '0001_initial', source: 'ab', replaces: [] }]
-    expect(readPlan(document({ verb: 'list', settings, migrations, digest: 'cd' }))).toMatchObject({
+    expect(
+      readPlan(document({ verb: 'list', settings, migrations, models_drift: ['a: x'], digest: 'cd' })),
+    ).toMatchObject({
       kind: 'offline',
+      drift: ['a: x'],
       digest: 'cd',
       settings: { sslRedirect: true },
       migrations: [{ app: 'todo', name: '0001_initial', source: 'ab' }],

@@ -18,11 +18,20 @@ const live = (...pending: Pending[]): LivePlan => ({
     pending,
     unknown: [],
     drift: [],
+    problems: [],
+    elsewhere: new Map(),
     digest: 'dd',
   },
 })
 const initial: Migration = { app: 'todo', name: '0001_initial', source: 'cd' }
-const offline: OfflinePlan = { kind: 'offline', settings, migrations: [initial], digest: 'ee' }
+const offline: OfflinePlan = {
+  kind: 'offline',
+  settings,
+  migrations: [initial],
+  drift: [],
+  elsewhere: new Map(),
+  digest: 'ee',
+}
 
 const nothing = { jobs: [], static: false }
 const both = { jobs: ['assets'], static: true }

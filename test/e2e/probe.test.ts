@@ -1,3 +1,4 @@
+import { readdir } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { freePort } from '../django/postgres.ts'
 import { makeProject, migration, probe, several } from '../django/probe.ts'
@@ -171,8 +172,39 @@ describe('plan', () => {
     await world.postgres.query(database, record('shop', '0009_later'))
     expect(await world.ask('plan', database)).toMatchObject({
       code: 0,
-      result: { pending: [], unknown: ['shop.0009_later'] },
+      result: { pending: [], unknown: ['shop.0009_later'], problems: [] },
     })
+    await world.postgres.query(database, 'ALTER TABLE shop_order ADD COLUMN later integer NOT NULL')
+    const [problem] = (await world.ask('plan', database)).result['problems'] as { text: string }[]
+    expect(problem?.text).toContain('shop_order.later must have a value')
+    // A migration of this image may mend it.
+    const mending = await makeProject({ 'shop/migrations/0003_note.py': note })
+    expect((await world.ask('plan', database, mending)).result['problems']).toEqual([])
+  })
+
+  test('names what the routers send to another database and nobody applied there', async () => {
+    const folder = await makeProject({
+      'world/two.py': `from world.settings import *
+DATABASES["stats"] = {**DATABASES["default"], "NAME": os.environ["STATS"]}
+DATABASES["replica"] = DATABASES["default"]
+DATABASES["file"] = {"ENGINE": "django.db.backends.sqlite3", "NAME": "not-there.sqlite3"}
+DATABASE_ROUTERS = ["world.two.Router"]
+class Router:
+    def allow_migrate(self, db, app_label, **hints):
+        return db in ("stats", "file") if app_label == "blog" else None
+`,
+    })
+    const stats = await world.database('stats', 'empty')
+    const ask = async (verb: string, database: string): Promise<unknown> => {
+      const env = { ...world.env('base', { STATS: database }), DJANGO_SETTINGS_MODULE: 'world.two' }
+      return (await probe(verb, folder, { env })).result['elsewhere']
+    }
+    const all = ['blog.0001_initial']
+    expect(await ask('plan', stats)).toEqual({ stats: all, file: all })
+    expect(await ask('list', stats)).toEqual({ stats: all, file: all })
+    expect(await ask('plan', 'base')).toEqual({ stats: [], file: all })
+    expect(await ask('plan', 'no_such_database')).toEqual({ file: all })
+    expect(await readdir(folder)).not.toContain('not-there.sqlite3')
   })
 
   test.each<[string, Record<string, string | null>, string]>([

@@ -61,6 +61,15 @@ story('one published service and a worker, no proxy, no database, an image under
   expect((await shape.deploy('v2', { ...inputs, force: 'true' })).outputs['outcome']).toBe('deployed')
   expect((await shape.rollback()).outputs).toMatchObject({ outcome: 'rolled-back', version: 'v1', serving: 'v1' })
   expect((await shape.ask()).text).toBe('v1 with 0 notes')
+  // Once a column must have a value that the old code does not know, neither a rollback nor the old tag brings that back.
+  const must = migration('0002_extra', 'migrations.AddField("note", "must", models.IntegerField(default=1))')
+  await shape.write({ ...madeByEntrypoint('v2'), 'notes/migrations/0003_must.py': must })
+  expect((await shape.deploy('v3', inputs)).outputs).toMatchObject({ outcome: 'deployed', serving: 'v3' })
+  expect(codes(await shape.rollback())).toEqual(['Deploy Django: rollback-unfit'])
+  await shape.write(madeByEntrypoint('v2'), ['notes/migrations/0003_must.py'])
+  const older = await shape.deploy('v2', inputs)
+  expect(codes(older)).toEqual(['Deploy Django: rollback-unfit'])
+  expect(older.annotations[0]?.message).toContain('notes_note.must must have a value')
 })
 
 const BASE = `services:

@@ -11,7 +11,8 @@ class Survey:
         self.replaces = {key: found.replaces for key, found in self.loader.disk_migrations.items() if found.replaces}
         known = set(self.loader.disk_migrations) | {part for key in self.replaces for part in self.expand(key)}
         self.unknown = sorted(set(self.rows) - known)
-        self.hidden = sorted({app for app, _ in self.rows} & with_tables() - {app for app, _ in self.loader.disk_migrations})
+        bare = {model._meta.app_label for model in models_with_tables()} - {app for app, _ in self.loader.disk_migrations}
+        self.hidden = sorted(bare & {app for app, _ in self.rows})
         self.duplicates = sorted(key for key, count in self.rows.items() if count > 1)
         self.conflicts = self.loader.detect_conflicts()
         self.inconsistent = None
@@ -60,11 +61,10 @@ class Survey:
         return None
 
 
-def with_tables():
-    """The apps whose models have tables that Django makes."""
+def models_with_tables():
     from django.apps import apps
 
-    return {model._meta.app_label for model in apps.get_models() if model._meta.managed and not model._meta.proxy}
+    return [model for model in apps.get_models() if model._meta.managed and not model._meta.proxy and not model._meta.swapped]
 
 
 def database_vendor():
