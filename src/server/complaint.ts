@@ -27,6 +27,13 @@ const COMPLAINTS: readonly Complaint[] = [
     fix: 'on the server: docker $1 create $2; or correct the name, or remove `external: true`',
   },
   {
+    pattern: /\| exec (\/\S+): no such file or directory$/,
+    code: 'container-exited',
+    what: 'The program $1 of a container cannot be started',
+    why: 'it is not in the image, or the program in its first line is not: Windows line ends (CRLF) look so',
+    fix: 'for a script of the repository: the line `*.sh text eol=lf` in .gitattributes, then git add --renormalize .',
+  },
+  {
     pattern: /exec: "([^"]+)": (?:executable file not found|permission denied|stat .*: no such file|is a directory)/,
     code: 'container-exited',
     what: 'The program $1 of a container cannot be started',

@@ -22,8 +22,10 @@ export function explanationLines(): readonly string[] {
 export function explainExit(code: number, said: string | undefined, tail: string, step?: string): [Code, Problem] {
   const known = explanations[code]
   const all = tail.includes(said ?? '') ? tail : `${said}\n${tail}`.trim()
-  if (known) return [known.code, { ...known, seen: (NEEDS_TAIL.includes(code) ? all : said) || undefined }]
   const complaint = explainComplaint(tail)
+  // Of a container that ended only what kept its program from starting is Docker's word; the rest is its own log.
+  if (code === 47 && complaint?.[0] === 'container-exited') return complaint
+  if (known) return [known.code, { ...known, seen: (NEEDS_TAIL.includes(code) ? all : said) || undefined }]
   if (complaint) return complaint
   const during = step === undefined ? '' : ` (step ${step})`
   return [

@@ -67,7 +67,7 @@ export const explanations: Readonly<Record<number, Explanation>> = {
   21: {
     code: 'health-timeout',
     what: 'The new release did not become healthy in time',
-    fix: 'see the last lines of the containers; raise `health-timeout` when the app is only slow',
+    fix: 'see the last lines of the containers; correct the health command when it is what fails; raise `health-timeout` when the app is only slow',
   },
   22: {
     code: 'database-not-kept',
@@ -84,7 +84,7 @@ export const explanations: Readonly<Record<number, Explanation>> = {
   46: {
     code: 'health-timeout',
     what: 'The new release did not become healthy in time',
-    fix: 'see the last lines of the containers; raise `health-timeout` when the app is only slow',
+    fix: 'see the last lines of the containers; correct the health command when it is what fails; raise `health-timeout` when the app is only slow',
   },
   30: {
     code: 'server-directory',

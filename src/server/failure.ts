@@ -1,5 +1,5 @@
 import { type FitReport, readFitReport, readHttpReport, readMigrateReport, readProbeError } from '../django/document.ts'
-import { DeployError, type Code } from '../errors.ts'
+import { DeployError, type Code, type Problem } from '../errors.ts'
 import type { Finished } from '../process.ts'
 import { explainComplaint } from './complaint.ts'
 import { explainExit, isKnownExit } from './exit.ts'
@@ -116,16 +116,32 @@ function explainReport(ending: Ending, code: number): DeployError | undefined {
   const migrate = ending.documents.get('migrate')
   const failed = migrate && code === 17 ? readMigrateReport(migrate).failed : undefined
   if (failed) {
-    return new DeployError('migration-failed', {
-      what: `Migration ${failed.app}.${failed.name} failed`,
-      seen: failed.error,
-      fix: 'mend the migration and deploy again; what was applied before it stays and is not applied twice',
-    })
+    const what = `Migration ${failed.app}.${failed.name} failed`
+    return new DeployError('migration-failed', { what, seen: failed.error, ...adviseMigration(failed) })
   }
   const fit = ending.documents.get('fit')
   if (fit && code === 20) return explainUnfit(readFitReport(fit))
   const asked = [...ending.documents.values()].findLast((document) => readProbeError(document))
   return asked && code < 30 ? explainProbe(code, asked, '') : undefined
+}
+
+/** What is there already is no fault of the migration: it was begun before, made by hand, or its row was lost. */
+function adviseMigration({
+  app,
+  name,
+  error,
+}: {
+  app: string
+  name: string
+  error: string
+}): Pick<Problem, 'why' | 'fix'> {
+  if (!/already exists|duplicate column name/i.test(error)) {
+    return { fix: 'mend the migration and deploy again; what was applied before it stays and is not applied twice' }
+  }
+  return {
+    why: 'the database has this already: an attempt that failed half-way has left it (on MySQL, or with `atomic = False`), somebody made it by hand, or rows of django_migrations are gone',
+    fix: `take away by hand what the half of an attempt has left; when all that this migration makes is there, record it (\`python manage.py migrate ${app} ${name} --fake\`); then deploy again`,
+  }
 }
 
 /** The refusal of code that is older than the database, with the migrations in the way by name. */

@@ -306,6 +306,26 @@ describe('explainEnding', () => {
     })
   })
 
+  test.each([
+    'ProgrammingError: relation "todo_item" already exists',
+    'OperationalError: (1060, "Duplicate column name \'due\'")',
+  ])('what %s says is there can be recorded', (error) => {
+    const migrate = { verb: 'migrate', applied: [], failed: { app: 'todo', name: '0002_due', error } }
+    expect(failing('migrate', 17, [], [migrate])).toMatchObject({
+      seen: error,
+      fix: expect.stringContaining('python manage.py migrate todo 0002_due --fake'),
+    })
+  })
+
+  test('a script with Windows line ends', () => {
+    const log = ['last lines of /todo-web-1:', '  | exec /app/entrypoint.sh: no such file or directory']
+    expect(failing('health', 47, [...log, 'deploy-django: web exit=1 restarts=3'])).toMatchObject({
+      code: 'container-exited',
+      seen: '| exec /app/entrypoint.sh: no such file or directory',
+      fix: expect.stringContaining('eol=lf'),
+    })
+  })
+
   test('old code that does not fit, with the columns and migrations in the way', () => {
     const fit = { verb: 'fit', problems: [{ text: 'todo.due is missing.' }], ahead: ['todo.0002_due'] }
     expect(failing('fit', 20, [], [fit])).toMatchObject({
