@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { info, warning } from '@actions/core'
 import { checkCodeMounts } from '../compose/code.ts'
-import { checkUpdates, describeDrift } from '../compose/drift.ts'
+import { checkUpdates, describeAbandoned, describeDrift, findAbandoned } from '../compose/drift.ts'
 import { neededGroups } from '../compose/group.ts'
 import { makeRelease } from '../compose/release.ts'
 import { assignRoles } from '../compose/role.ts'
@@ -77,6 +77,8 @@ export async function deploy(inputs: DeployInputs, context: Context, report: Rep
   const counts = chooseCounts(inputs.scale, before, project.model, roles)
   release.notes.forEach((note) => info(note))
   release.drifts.forEach((drift) => warning(describeDrift(drift)))
+  const abandoned = findAbandoned(current?.facts, [...project.services.keys()])
+  abandoned.forEach((service) => warning(describeAbandoned(service, name)))
   const adoption = planAdoption({
     ...{ server, name, roles, named: [...project.services.keys()] },
     ...{ manage: inputs.manage, time: new Date() },

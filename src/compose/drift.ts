@@ -39,6 +39,26 @@ export function describeDrift({ service, keys }: Drift): string {
   )
 }
 
+/** Services with data that the release which serves has and the Compose file has not; what ran to its end is no matter. */
+export function findAbandoned(
+  facts: ReadonlyMap<string, readonly string[]> | undefined,
+  named: readonly string[],
+): readonly string[] {
+  const ended = facts?.get('once') ?? []
+  return (facts?.get('data') ?? []).filter((service) => !ended.includes(service) && !named.includes(service))
+}
+
+/** What to say about a service with data that the Compose file has no more. */
+export function describeAbandoned(service: string, project: string): string {
+  const labels = [`project=${project}`, `service=${service}`].map(
+    (label) => `--filter label=com.docker.compose.${label}`,
+  )
+  return (
+    `${service} is no longer in the Compose file; it stays as it is, because it may hold data. ` +
+    `When nothing needs it, on the server: docker stop $(docker ps -q ${labels.join(' ')})`
+  )
+}
+
 /**
  * The model with the definitions of `before` for what drifted: nobody who starts the project by hand shall recreate a database
  * with another image, or with a volume that is empty.

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
 import { valuesOf } from '../../src/compose/document.ts'
-import { checkUpdates, describeDrift } from '../../src/compose/drift.ts'
+import { checkUpdates, describeAbandoned, describeDrift, findAbandoned } from '../../src/compose/drift.ts'
 import { modelOf, release, serviceOf } from './model.ts'
 
 const shop = (db: string, more = ''): string => `
@@ -72,6 +72,16 @@ test('the warning names service, change and input', () => {
     'db stays as it was defined before, because it may hold data: image, volumes changed in the Compose file. ' +
       'To take the change over: update-services: db',
   )
+})
+
+test('a service with data that the Compose file has no more is named, with the way to stop it', () => {
+  const facts = new Map([
+    ['data', ['db', 'redis', 'buckets']],
+    ['once', ['buckets']],
+  ])
+  expect(findAbandoned(facts, ['web', 'db'])).toEqual(['redis'])
+  expect(findAbandoned(undefined, ['web'])).toEqual([])
+  expect(describeAbandoned('redis', 'shop')).toContain('--filter label=com.docker.compose.service=redis')
 })
 
 test('update-services names services with data', () => {
