@@ -25,7 +25,7 @@ export function checkCodeMounts(
     what: `A mount hides the code of the image in service ${first.name}`,
     seen: hidden.map(({ name, mount }) => `${name}: ${mount.source ?? ''}:${mount.target}`).join('\n'),
     why: 'the container would run files of the server and not those of the image, as is usual while developing',
-    fix: `remove the mount, or put it into a file for development only and name the others: compose-files: ${project.files.join(' ')}`,
+    fix: 'move the mount to a file for development only, such as compose.override.yaml, which is not deployed; or let a file for production, named behind the other one in compose-files, replace the list: `volumes: !override [data:/data]`',
     annotation: { file: project.files[0] ?? '' },
   })
 }

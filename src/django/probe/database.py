@@ -1,6 +1,6 @@
 REFUSALS = (
     "authentication failed", "no password supplied", "access denied", "permission denied", "not permitted to log in",
-    "unknown database", "no pg_hba.conf entry", "ssl was required", "ssl connection is required",
+    "is not allowed to connect", "unknown database", "no pg_hba.conf entry", "ssl was required", "ssl connection is required",
     "insecure transport are prohibited", "certificate verify failed", "certificate has expired",
     "unable to open database file", "not a database", "malformed",
     "unsupported startup parameter", "must be owner", "disk full", "is too old", "or later is required",
