@@ -101,11 +101,13 @@ async function choose(looked: readonly Looked[], facts: InspectFacts, tools: Too
     if (named) return named
   }
   const names = holders.map(({ target }) => target.group.services.join(', '))
+  const services = new Set([...holders, ...looked].flatMap(({ target }) => target.group.services))
   throw new DeployError('several-manage-py', {
     what: 'Several images hold manage.py',
     seen: holders.map(({ path }, index) => `${names[index]}: ${path ?? facts.manage.join(' ')}`).join('\n'),
     why: 'only one image can be asked for the migrations',
-    fix: `name the services to replace, the one that migrates first: services: ${holders.map(({ target }) => target.group.name).join(' ')}`,
+    // What is not named stays on its old image: a worker, a proxy with the style sheets.
+    fix: `name every service that a release replaces, without databases, the one that migrates first: services: ${[...services].join(' ')}`,
   })
 }
 

@@ -123,7 +123,10 @@ describe('the Django image', () => {
 
   test('must be one: services decides between several', async () => {
     const files = { ...nothing, web: ['/srv/manage.py'], job: ['/srv/manage.py'] }
-    await expect(inspect({ files }).result).rejects.toMatchObject({ code: 'several-manage-py' })
+    await expect(inspect({ files }).result).rejects.toMatchObject({
+      code: 'several-manage-py',
+      fix: expect.stringMatching(/first: services: job web worker proxy$/),
+    })
     expect((await inspect({ files, services: ['proxy', 'job', 'web'] }).result).target.name).toBe('job')
     expect((await inspect({ files, services: ['worker'] }).result).target.name).toBe('web')
   })
