@@ -110,7 +110,9 @@ export async function deploy(inputs: DeployInputs, context: Context, report: Rep
     checkDatabase(server.database, found.database, 'deploy once with `force: true`')
     if (found.problems.length > 0) throw explainUnfit({ ahead: found.unknown, problems: found.problems })
   }
-  found.elsewhere.forEach((names, alias) => names.length > 0 && warning(describeElsewhere(alias, names)))
+  if (inputs.migrate !== 'external') {
+    found.elsewhere.forEach((names, alias) => names.length > 0 && warning(describeElsewhere(alias, names)))
+  }
   const same =
     !inputs.force &&
     server.whole &&
