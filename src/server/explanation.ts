@@ -28,8 +28,8 @@ export const explanations: Readonly<Record<number, Explanation>> = {
   13: {
     code: 'database-refused',
     what: 'The database refuses the connection',
-    why: 'user, password or database name in the env file are not those of the database',
-    fix: 'mend the env file; a PostgreSQL container keeps the password it was first started with',
+    why: 'user, password or database name in the env file are not those of the database; or the folder of a SQLite file belongs to another user',
+    fix: 'mend the env file, or the owner of that folder; a PostgreSQL container keeps the password it was first started with',
   },
   14: {
     code: 'migration-conflict',

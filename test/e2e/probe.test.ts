@@ -253,6 +253,8 @@ class Router:
       { PGUSER: 'stranger', PGPASSWORD: 'wrong' },
     ].map(async (more) => (await probe('plan', world.plain, { env: world.env('base', more) })).code)
     expect(await Promise.all(outcomes)).toEqual([12, 12, 13, 13, 13])
+    const file = await world.ask('migrate', '/no/such/folder/x.sqlite3')
+    expect([file.code, file.result.error?.message]).toEqual([13, expect.stringContaining('cannot be opened')])
   })
 
   test('an image whose migrations do not load', async () => {
