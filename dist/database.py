@@ -1,6 +1,6 @@
 REFUSALS = (
     "authentication failed", "no password supplied", "access denied", "permission denied", "not permitted to log in",
-    "unknown database", "no pg_hba.conf entry", "ssl was required", "ssl connection is required",
+    "is not allowed to connect", "unknown database", "no pg_hba.conf entry", "ssl was required", "ssl connection is required",
     "insecure transport are prohibited", "certificate verify failed", "certificate has expired",
     "unable to open database file", "not a database", "malformed",
     "unsupported startup parameter", "must be owner", "disk full", "is too old", "or later is required",
@@ -28,6 +28,10 @@ def explain_database(error):
         say_traceback(error)
         return Stop(DATABASE_REFUSED, "database-error", "The database %s did not do what it was asked to." % where,
                     last_line(error))
+    if "unable to open database file" in lower:
+        return Stop(DATABASE_REFUSED, "database-refused", "The file %s cannot be opened: its folder is not there, or user %d of this "
+                    "container may not write in it. A volume that is empty takes the owner of that folder in the image, so make "
+                    "it there; one with files needs one `chown` on the server." % (settings.get("NAME"), os.geteuid()), text)
     if refused:
         return Stop(DATABASE_REFUSED, "database-refused", "The database %s refused: check name, user, password, "
                     "rights and SSL of DATABASES in the environment of this service." % where, text)

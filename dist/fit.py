@@ -3,6 +3,19 @@ def fit(_out):
     protect_databases("read")
     connection = open_database()
     survey = Survey(connection)
+    problems = find_misfits(connection)
+    result = {
+        "settings": describe_settings(), "database": describe_database(connection, survey.rows), "problems": problems,
+        "ahead": labels(survey.unknown),
+    }
+    if problems:
+        message = "This code does not fit the database: %s" % " ".join(problem["text"] for problem in problems[:3])
+        say(message)
+        raise Stop(UNFIT, "unfit", message, **result)
+    return PLANNED, result
+
+
+def find_misfits(connection):
     problems, tables = [], read_columns(connection) if connection else {}
     wanted = {} if database_vendor() == "unknown" else model_columns()
     for table, known in sorted(wanted.items()):
@@ -21,15 +34,7 @@ def fit(_out):
                 problems.append({"table": table, "column": column, "kind": "required", "text":
                                  "%s.%s must have a value, has no default in the database and is unknown to this code: "
                                  "every INSERT fails." % (table, column)})
-    result = {
-        "settings": describe_settings(), "database": describe_database(connection, survey.rows), "problems": problems,
-        "ahead": labels(survey.unknown),
-    }
-    if problems:
-        message = "This code does not fit the database: %s" % " ".join(problem["text"] for problem in problems[:3])
-        say(message)
-        raise Stop(UNFIT, "unfit", message, **result)
-    return PLANNED, result
+    return problems
 
 
 def fold(name):

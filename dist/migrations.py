@@ -11,6 +11,8 @@ class Survey:
         self.replaces = {key: found.replaces for key, found in self.loader.disk_migrations.items() if found.replaces}
         known = set(self.loader.disk_migrations) | {part for key in self.replaces for part in self.expand(key)}
         self.unknown = sorted(set(self.rows) - known)
+        bare = {model._meta.app_label for model in models_with_tables()} - {app for app, _ in self.loader.disk_migrations}
+        self.hidden = sorted(bare & {app for app, _ in self.rows})
         self.duplicates = sorted(key for key, count in self.rows.items() if count > 1)
         self.conflicts = self.loader.detect_conflicts()
         self.inconsistent = None
@@ -48,11 +50,21 @@ class Survey:
                     "and commit the result." % names)
         if self.inconsistent:
             return ("inconsistent", "A migration is applied although one that it depends on is not. " + self.inconsistent)
+        if self.hidden:
+            return ("hidden", "This image has no migrations for %s, and the database has rows of them: without the files Django "
+                    "never migrates these apps again. Commit their folders of migrations with the __init__.py in them, and "
+                    "leave them out of .gitignore and .dockerignore." % ", ".join(self.hidden))
         if self.duplicates:
             return ("duplicates", "These migrations are recorded more than once, so two runners applied them at the same "
                     "time: %s. Check what they changed, then delete the surplus rows of django_migrations."
                     % ", ".join(labels(self.duplicates)))
         return None
+
+
+def models_with_tables():
+    from django.apps import apps
+
+    return [model for model in apps.get_models() if model._meta.managed and not model._meta.proxy and not model._meta.swapped]
 
 
 def database_vendor():

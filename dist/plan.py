@@ -3,7 +3,7 @@ def list_migrations(_out):
     loader = load_offline()
     found = [describe_migration(loader, loader.disk_migrations[key]) for key in sorted(loader.disk_migrations)]
     return PLANNED, dict(
-        versions(), settings=describe_settings(), migrations=found, models_drift=find_drift(loader),
+        versions(), settings=describe_settings(), migrations=found, models_drift=find_drift(loader), elsewhere=find_elsewhere(False),
         digest=plan_digest(found, [], []),
     )
 
@@ -21,7 +21,42 @@ def plan(_out):
     trouble = survey.trouble()
     if trouble:
         raise Stop(UNSOUND, *trouble, **result)
+    # Older code than the one that migrated last; what is pending may still change what it meets.
+    result["problems"] = find_misfits(connection) if survey.unknown and not pending else []
+    result["elsewhere"] = find_elsewhere(True)
     return PLANNED, result
+
+
+def find_elsewhere(may_ask):
+    """{alias: migrations} that the routers send to other databases, and that are not applied there: nobody does it here."""
+    from django.db import Error, connections
+
+    found = {}
+    for alias in connections:
+        sent = set() if alias == ALIAS else {model._meta.app_label for model in models_with_tables() if is_sent(alias, model)}
+        if not sent:
+            continue
+        connection = connections[alias]
+        there = may_ask and (connection.vendor != "sqlite" or os.path.exists(str(connection.settings_dict["NAME"])))
+        try:
+            pending = Survey(connection if there else None).pending
+        except Error as error:
+            say("The database %s was not looked at: %s" % (alias, last_line(error)))
+            continue
+        found[alias] = labels((each.app_label, each.name) for each in pending if each.app_label in sent)
+    return found
+
+
+def is_sent(alias, model):
+    """Whether a router says so. Where none has an opinion Django allows everything everywhere, replicas included."""
+    from django.db import router
+
+    app, name = model._meta.app_label, model._meta.model_name
+    for each in router.routers:
+        said = each.allow_migrate(alias, app, model_name=name, model=model) if hasattr(each, "allow_migrate") else None
+        if said is not None:
+            return said
+    return False
 
 
 def plan_digest(pending, applied, unknown):
