@@ -4,7 +4,7 @@ import { isValues, listOf, textOf, textsOf, valuesOf, type Values } from './docu
 import { readMount, withSource, type Mount } from './mount.ts'
 import type { Project } from './project.ts'
 import type { Repository } from './repository.ts'
-import { checkPath, membersOf, ship, type ShippedFile } from './shipment.ts'
+import { checkPath, isPlaceholder, membersOf, ship, type ShippedFile } from './shipment.ts'
 import { canBecome, cutAtVariable, hasVariable, knownPath } from './variable.ts'
 
 /** What pins a model: the images by service, and which env files travel with the release. */
@@ -40,17 +40,19 @@ export function pin(pins: Pins): Pinned {
     const known = knownPath(text) ?? chosenIn(text, pins)
     const path = known && insideRepository(project.folder, known.path)
     if (!known || path === undefined) return text
-    if (mount && isData(mount, path, repository)) {
-      if (
-        repository.files.has(path) ||
-        membersOf(repository, path).some((file) => !posix.basename(file).startsWith('.'))
-      ) {
+    if (mount && isData(mount, path, pins)) {
+      if (membersOf(repository, path).some((file) => file === path || !isPlaceholder(file))) {
         notes.add(`${path} is in the repository, but looks like data of the server: it is not shipped`)
       }
       return text
     }
     const shipped = ship(repository, path)
     if (!shipped) return text
+    if (mount && isWritten(mount) && !repository.files.has(path)) {
+      notes.add(
+        `${path} comes with the release: what a container writes there is not in the next; mount it read-only (:ro)`,
+      )
+    }
     for (const file of shipped.files) files.set(file.path, file)
     return known.rebuild(`./.deploy/${shipped.path}`)
   }
@@ -191,11 +193,24 @@ function insideRepository(folder: string, path: string): string | undefined {
 }
 
 const DATA_FILE = /\.(sqlite3?|db|log)$/
-const DATA = /^(\w*data|db|database|media|uploads?|storage|backups?|logs?|volumes?)$/
+const DATA = /^((?!meta)\w*data|db|database|media|uploads?|storage|backups?|logs?|volumes?)$/
 
 /** What a container writes must stay where it is: a shipped file is replaced with the next change in the repository. */
-function isData({ readOnly, target }: Mount, path: string, repository: Repository): boolean {
-  if (readOnly || /^\/(etc|usr|docker-entrypoint-initdb\.d)(\/|$)/.test(target)) return false
-  if (repository.files.has(path)) return DATA_FILE.test(path)
-  return [path, target].some((place) => DATA.test(posix.basename(place)))
+function isData(mount: Mount, path: string, pins: Pins): boolean {
+  if (!isWritten(mount)) return false
+  if (pins.repository.files.has(path)) return DATA_FILE.test(path)
+  return [path, mount.target].some((place) => DATA.test(posix.basename(place))) || isWorkplace(path, pins)
+}
+
+const isWritten = ({ readOnly, target }: Mount): boolean =>
+  !readOnly && !/^\/(etc|usr|docker-entrypoint-initdb\.d)(\/|$)/.test(target)
+
+/** Whether something below the folder is mounted that is not in the repository: one container makes it, another reads it. */
+function isWorkplace(path: string, { project, repository }: Pins): boolean {
+  const mounts = [...project.services.values()].flatMap((service) => service.mounts)
+  return mounts.some(({ kind, source }) => {
+    const known = kind === 'bind' && source !== undefined ? knownPath(source) : undefined
+    const other = known && insideRepository(project.folder, known.path)
+    return other?.startsWith(`${path}/`) && membersOf(repository, other).length === 0
+  })
 }

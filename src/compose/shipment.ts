@@ -9,10 +9,10 @@ export type ShippedFile = { path: string; content: Buffer; mode: number }
 /** Something of the repository under its content's address, e.g. `files/<sha256>/nginx.conf`. */
 export type Shipped = { path: string; files: readonly ShippedFile[] }
 
-/** The file or folder at this path of the repository; undefined when it is not there or holds nothing but dot-files. */
+/** The file or folder at this path of the repository; undefined when it is not there or only kept in Git for what comes into it. */
 export function ship(repository: Repository, path: string): Shipped | undefined {
   const members = membersOf(repository, path)
-  if (!members.some((member) => !posix.basename(member).startsWith('.') || member === path)) return undefined
+  if (!members.some((member) => member === path || !isPlaceholder(member))) return undefined
   // What is below a folder is never named again: any character will do.
   checkPath(path)
   const files = members.map((member) => ({
@@ -31,6 +31,11 @@ export function ship(repository: Repository, path: string): Shipped | undefined 
     path: address,
     files: files.map((file) => ({ ...file, path: posix.join(address, posix.relative(path, file.path)) })),
   }
+}
+
+/** Whether a file only keeps its folder in Git: `.gitkeep`, `.gitignore`, a readme for who puts something there. */
+export function isPlaceholder(path: string): boolean {
+  return /^(\.|readme(\.|$))/i.test(posix.basename(path))
 }
 
 /** The files of the repository at or below this path, in a fixed order. */

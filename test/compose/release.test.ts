@@ -248,11 +248,13 @@ describe('files of the repository', () => {
     ['outside of the repository', '../nginx.conf'],
     ['a variable', '${WHERE}'],
     ['nothing but .gitkeep', './empty'],
+    ['nothing but a readme for who puts something there', './ssl'],
     ['data by its name', './media'],
     ['a database', './db.sqlite3'],
   ])('what is %s stays', (_, source) => {
     const data = { 'media/logo.png': 'p', 'db.sqlite3': 'd', 'sub/db.sqlite3': 'd' }
-    const files = { 'nginx.conf': 'a', 'nginx/shop.conf': 'a', 'empty/.gitkeep': '', ...data }
+    const kept = { 'empty/.gitkeep': '', 'ssl/.gitignore': '*', 'ssl/ReadMe.md': '' }
+    const files = { 'nginx.conf': 'a', 'nginx/shop.conf': 'a', ...kept, ...data }
     const made = release(bind(source), { files })
     expect(sourceOf(made)).toBe(source)
     expect(made.files).toEqual([])
@@ -265,6 +267,26 @@ describe('files of the repository', () => {
     expect(release(bind('./db', '/docker-entrypoint-initdb.d'), { files: { 'db/init.sql': 'x' } }).files).toHaveLength(
       1,
     )
+  })
+
+  test('a name such as metadata is no data, and a folder that is shipped should be read-only', () => {
+    const files = { 'hasura/metadata/tables.yaml': 'x' }
+    const made = release(bind('hasura/metadata'), { files })
+    expect(made.files).toHaveLength(1)
+    expect(made.notes).toEqual([expect.stringContaining('mount it read-only')])
+    expect(release(bind('hasura/metadata', '/target', ', read_only: true'), { files }).notes).toEqual([])
+    expect(release(bind('hasura/metadata', '/etc/x'), { files }).notes).toEqual([])
+  })
+
+  test('where one container makes what another reads, the folder stays', () => {
+    const proxy = (source: string) => `  proxy: {image: nginx, volumes: ["${source}:/usr/share/nginx/html"]}`
+    const text = (source: string) =>
+      `services:\n  front: {build: ./front, volumes: ["./front:/app/result"]}\n${proxy(source)}`
+    const files = { 'front/Dockerfile': 'x', 'front/public/a.html': 'x' }
+    expect(release(text('./front/dist'), { files }).files).toEqual([])
+    expect(release(text('./front/dist'), { files }).notes).toEqual([expect.stringContaining('front is in the')])
+    expect(release(text('./front/public'), { files }).files).toHaveLength(3)
+    expect(release(text('./frontend/dist'), { files }).files).toHaveLength(2)
   })
 
   test('configs and secrets from files', () => {
