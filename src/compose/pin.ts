@@ -35,12 +35,13 @@ export function pin(pins: Pins): Pinned {
   const required = new Map<string, readonly string[]>()
   const notes = new Set<string>()
   const { project, repository } = pins
+  const data = dataPaths(pins)
 
   const move = (text: string, mount?: Mount): string => {
     const known = knownPath(text) ?? chosenIn(text, pins)
     const path = known && insideRepository(project.folder, known.path)
     if (!known || path === undefined) return text
-    if (mount && isData(mount, path, pins)) {
+    if (mount && data.has(path)) {
       if (membersOf(repository, path).some((file) => file === path || !isPlaceholder(file))) {
         notes.add(`${path} is in the repository, but looks like data of the server: it is not shipped`)
       }
@@ -195,22 +196,27 @@ function insideRepository(folder: string, path: string): string | undefined {
 const DATA_FILE = /\.(sqlite3?|db|log)$/
 const DATA = /^((?!meta)\w*data|db|database|media|uploads?|storage|backups?|logs?|volumes?)$/
 
+/** Where any container keeps data: there it is for each that mounts it. */
+function dataPaths(pins: Pins): ReadonlySet<string> {
+  const mounts = [...pins.project.services.values()].flatMap((service) => service.mounts)
+  const all = mounts.flatMap((mount) => {
+    const known =
+      mount.kind === 'bind' ? (knownPath(mount.source ?? '') ?? chosenIn(mount.source ?? '', pins)) : undefined
+    const path = known && insideRepository(pins.project.folder, known.path)
+    return path === undefined ? [] : [{ mount, path }]
+  })
+  const paths = all.map(({ path }) => path)
+  return new Set(all.filter(({ mount, path }) => isData(mount, path, paths, pins.repository)).map(({ path }) => path))
+}
+
 /** What a container writes must stay where it is: a shipped file is replaced with the next change in the repository. */
-function isData(mount: Mount, path: string, pins: Pins): boolean {
+function isData(mount: Mount, path: string, mounted: readonly string[], repository: Repository): boolean {
   if (!isWritten(mount)) return false
-  if (pins.repository.files.has(path)) return DATA_FILE.test(path)
-  return [path, mount.target].some((place) => DATA.test(posix.basename(place))) || isWorkplace(path, pins)
+  if (repository.files.has(path)) return DATA_FILE.test(path)
+  // What is mounted from below it and not in the repository is made by one container and read by another.
+  const isExchanged = mounted.some((one) => one.startsWith(`${path}/`) && membersOf(repository, one).length === 0)
+  return isExchanged || [path, mount.target].some((place) => DATA.test(posix.basename(place)))
 }
 
 const isWritten = ({ readOnly, target }: Mount): boolean =>
   !readOnly && !/^\/(etc|usr|docker-entrypoint-initdb\.d)(\/|$)/.test(target)
-
-/** Whether something below the folder is mounted that is not in the repository: one container makes it, another reads it. */
-function isWorkplace(path: string, { project, repository }: Pins): boolean {
-  const mounts = [...project.services.values()].flatMap((service) => service.mounts)
-  return mounts.some(({ kind, source }) => {
-    const known = kind === 'bind' && source !== undefined ? knownPath(source) : undefined
-    const other = known && insideRepository(project.folder, known.path)
-    return other?.startsWith(`${path}/`) && membersOf(repository, other).length === 0
-  })
-}

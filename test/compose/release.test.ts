@@ -278,6 +278,18 @@ describe('files of the repository', () => {
     expect(release(bind('hasura/metadata', '/etc/x'), { files }).notes).toEqual([])
   })
 
+  test('data of one service is data for all that mount it', () => {
+    const text = `services:
+  web: {build: ., volumes: ["./media:/app/media", "./site.conf:/etc/site.conf"]}
+  proxy: {image: nginx, volumes: ["./media/:/usr/share/nginx/media:ro", "./site.conf:/etc/nginx/site.conf:ro"]}`
+    const made = release(text, { files: { 'media/logo.png': 'p', 'site.conf': 'c' } })
+    expect(serviceOf(made, 'proxy')['volumes']).toEqual([
+      './media/:/usr/share/nginx/media:ro',
+      expect.stringMatching(/^\.\/\.deploy.*:\/etc\/nginx\/site\.conf:ro$/),
+    ])
+    expect(made.files).toHaveLength(1)
+  })
+
   test('where one container makes what another reads, the folder stays', () => {
     const proxy = (source: string) => `  proxy: {image: nginx, volumes: ["${source}:/usr/share/nginx/html"]}`
     const text = (source: string) =>
