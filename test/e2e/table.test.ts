@@ -230,7 +230,7 @@ const CLOSED = `services:
     env_file: .env
     expose: ["8000"]
     networks: { default: { ipv4_address: "${NET}.5" } }
-    volumes: ["data:/data", "static:/app/static"]
+    volumes: ["data:/data", "static:/app/static", "./texts/\${LANGUAGE:-en}:/texts:ro"]
   proxy:
     image: nginx:1-alpine
     ports: ["@PORT@:80"]
@@ -249,6 +249,7 @@ const closed = (version: 'v1' | 'v2'): Files => ({
 }
 `,
   'static/site.css': version,
+  'texts/en/sub/hello (1).txt': 'hello\n',
   Dockerfile: `FROM python:3.13-slim
 RUN --mount=type=cache,target=/root/.cache/pip python -m venv /venv && /venv/bin/pip install "django==5.2.*" pyuwsgi
 WORKDIR /app
@@ -272,6 +273,8 @@ story('a uWSGI socket behind nginx, no root, nothing to write to, a fixed addres
   expect(second.outputs).toMatchObject({ outcome: 'deployed', serving: 'v2' })
   expect((await shape.ask()).text).toBe('v2 with 0 notes')
   expect(await shape.containers()).toEqual(['backend running', 'proxy running'])
+  // By a user who owns nothing there.
+  expect(await inside(shape, 'backend', 'cat', '/texts/sub/hello (1).txt')).toBe('hello')
   // The volume was filled from the image of the first release.
   expect((await shape.ask('/static/site.css')).text).toBe('v1')
 })
