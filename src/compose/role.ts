@@ -13,7 +13,7 @@ export type Roles = {
   data: readonly string[]
   /** Those of `data` that keep nothing, such as a cache: they take a changed definition, a database never does. */
   backing: readonly string[]
-  /** Those of `data` on which no service depends, such as a tool for backups: it may end as it likes. */
+  /** Not replaced, not published and needed by no service, such as a tool for backups or certificates: it may end as it likes. */
   alone: readonly string[]
   /** Not replaced and in front of the app. */
   others: readonly string[]
@@ -64,7 +64,9 @@ export function assignRoles({ project, groups, django, services, profiles }: Rol
     data: kept.filter((name) => !isFront(name)),
     backing: kept.filter((name) => !isFront(name) && !oneShots.includes(name) && !keepsData(project, name)),
     alone: kept.filter(
-      (name) => !isFront(name) && !active.some(({ dependsOn }) => dependsOn.some(({ service }) => service === name)),
+      (name) =>
+        (!isFront(name) || project.services.get(name)?.ports.length === 0) &&
+        !active.some(({ dependsOn }) => dependsOn.some(({ service }) => service === name)),
     ),
     others: kept.filter(isFront),
     once: oneShots.filter((name) => !built.has(name)),

@@ -43,6 +43,10 @@ describe('a whole shop', () => {
       alone: ['awscli'],
     })
   })
+  test('nor what stands in front without being published', () => {
+    const tool = '  certbot: {image: certbot/certbot, depends_on: [edge]}\n'
+    expect(roles(shop + tool, 'web')).toMatchObject({ others: ['edge', 'certbot', 'traefik'], alone: ['certbot'] })
+  })
   test('what keeps nothing takes a changed definition; a database does not, with a volume or without', () => {
     expect(all.backing).toEqual(['network', 'redis'])
     const text = 'services: {web: {build: ., depends_on: [store]}, store: {image: "postgis/postgis:17"}}'

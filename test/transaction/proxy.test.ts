@@ -22,4 +22,14 @@ describe.each(SHELLS)('under %s', (shell) => {
     expect(await transact(world, { ...v1, services: { ...v1.services, proxy } })).toBe('committed v1-1-1')
     expect((await stateOf(world)).reloads).toBe(reloads)
   })
+
+  test('a tool in front of the app may end with an error when nobody needs it', async () => {
+    const world = await makeWorld(shell)
+    worlds.push(world)
+    const v1 = deployOf('v1', 1, ['core.0001'])
+    const certbot = { image: 'nginx:1', 'x-exits': 1 }
+    const releaseFacts = { ...v1.releaseFacts, others: ['proxy', 'certbot'], alone: ['certbot'] }
+    const staged = { ...v1, services: { ...v1.services, certbot }, releaseFacts }
+    expect(await transact(world, staged)).toBe('committed v1-1-1')
+  })
 })
