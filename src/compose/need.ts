@@ -101,6 +101,7 @@ export function checkNeeds(
       throw new DeployError('env-file-missing', {
         what: 'The Compose file names files that are neither shipped nor on the server',
         seen: absent.join('\n'),
+        ...(absent.includes('.env') && { why: 'a .env in the repository is for developing, so it is not sent' }),
         fix: 'put them there on the server (the paths are relative to the directory); env files can be shipped as well, with `env-file` (.env) and `env-files`',
         annotation,
       })

@@ -60,6 +60,9 @@ describe('what the server must have', () => {
         annotation: { file: 'compose.yaml' },
       }),
     )
+    expect(check(all, ['../shared.env', 'db.env', '/efs/b.env'], ['HOST', 'PG', 'SECRET_KEY', 'TOKEN'])).toThrow(
+      expect.objectContaining({ seen: '.env', why: expect.stringContaining('repository') }),
+    )
     expect(check(all, ['.env', '../shared.env', 'db.env', '/efs/b.env'], ['PG'])).toThrow(
       expect.objectContaining({ code: 'variable-missing', seen: 'HOST SECRET_KEY TOKEN' }),
     )
