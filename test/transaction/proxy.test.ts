@@ -1,4 +1,5 @@
 import { afterAll, describe, expect, jest, test } from '@jest/globals'
+import { journalOf } from './journal.ts'
 import { deployOf, transact } from './staged.ts'
 import { makeWorld, removeWorld, SHELLS, stateOf, stopDocker, type World } from './world.ts'
 
@@ -31,5 +32,23 @@ describe.each(SHELLS)('under %s', (shell) => {
     const releaseFacts = { ...v1.releaseFacts, others: ['proxy', 'certbot'], alone: ['certbot'] }
     const staged = { ...v1, services: { ...v1.services, certbot }, releaseFacts }
     expect(await transact(world, staged)).toBe('committed v1-1-1')
+  })
+
+  test.each([
+    ['a proxy that crashed a moment ago', 'proxy', [4, 6], 'verify', 2_000],
+    ['an app that crashed a moment ago', 'web', [2, 6], 'health', 2_000],
+    ['an app that crashed often, long ago,', 'web', [4, 3600], 'health', -1],
+  ])('%s has to stay up', async (_, service, crashed, step, least) => {
+    const world = await makeWorld(shell)
+    worlds.push(world)
+    const v1 = deployOf('v1', 1, ['core.0001'])
+    const flaky = { ...v1.services?.[service], image: v1.services?.[service]?.image ?? '', restart: 'always' }
+    const services = { ...v1.services, [service]: { ...flaky, 'x-crashed': crashed } }
+    const planFacts = { ...v1.planFacts, 'health-timeout': '20' }
+    expect(await transact(world, { ...v1, services, planFacts })).toBe('committed v1-1-1')
+    const journal = await journalOf(world, v1.id)
+    const at = (line: string): number =>
+      Date.parse(journal.find((one) => one.endsWith(` ${line}`))?.split(' ')[0] ?? '')
+    expect(at(`${step} end`) - at('proxy begin')).toBeGreaterThan(least)
   })
 })

@@ -66,6 +66,10 @@ def start(facts, container):
     if "x-exits" in spec:
         container.update(exit=spec["x-exits"], state="restarting" if "restart" in spec else "exited", restarts=5 if "restart" in spec else 0)
         container["logs"].append("Traceback: it does not stay up")
+    if "x-crashed" in spec:  # so many times, the last one so many seconds ago
+        restarts, ago = spec["x-crashed"]
+        container.update(restarts=restarts, started=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - ago)))
+
 
 
 def stop(facts, container):
