@@ -15,6 +15,13 @@ look_again() {
 
 is_finished() { [ "$1 $2" = "exited 0" ] && is_listed "$3" "no${newline}on-failure"; } # STATE EXIT POLICY: a container that has run to its end, as it should
 
+is_steady() { # STATE RESTARTS STARTED: between two crashes a container runs for a moment as well
+  [ "$1" = running ] || return 1
+  [ "$2" -gt 0 ] || return 0
+  since=$(date -u -d "@$(($(date +%s) - 10))" +%Y-%m-%dT%H:%M:%S)
+  [ "$(printf '%s\n' "$3" "$since" | sort | head -n 1)" = "$3" ]
+}
+
 step_health() {
   inspect_release "$target"
   deadline='' quiet_since='' firm_since='' warned=''
@@ -63,14 +70,16 @@ health_limit() { # start period + interval x retries of the slowest check, at le
 
 app_is_healthy() {
   asker='' healthy=yes unwell=''
-  while read -r service state exit restarts policy _ image id; do
+  while read -r service state exit restarts policy started image id; do
     if is_finished "$state" "$exit" "$policy"; then continue; fi
-    if [ "$restarts" -ge 3 ] || [ "$state" = dead ] || [ "$state $policy" = "exited no" ]; then
+    steady=yes
+    is_steady "$state" "$restarts" "$started" || steady=no
+    if [ "$steady" = no ] && { [ "$restarts" -ge 3 ] || [ "$state" = dead ] || [ "$state $policy" = "exited no" ]; }; then
       show_last_lines "$id"
       die 47 "$service exit=$exit restarts=$restarts"
     fi
     complaint=
-    if [ "$state" != running ] || { ! docker_health "$id" && ! inherits_check "$service" "$image" "$id"; }; then
+    if [ "$steady" = no ] || { ! docker_health "$id" && ! inherits_check "$service" "$image" "$id"; }; then
       healthy=no
       if [ -n "$complaint" ]; then unwell=$unwell$newline"the health command of $service says: $(printf '%s\n' "$complaint" | tail -n 1)"; fi
     fi

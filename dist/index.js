@@ -1,15 +1,15 @@
 import { createRequire as __WEBPACK_EXTERNAL_createRequire } from "module";
 /******/ var __webpack_modules__ = ({
 
-/***/ 9802:
+/***/ 3270:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
-/* unused reexport */ __nccwpck_require__(4610);
+/* unused reexport */ __nccwpck_require__(2030);
 
 
 /***/ }),
 
-/***/ 4610:
+/***/ 2030:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 var __webpack_unused_export__;
@@ -281,34 +281,34 @@ __webpack_unused_export__ = debug; // for test
 
 /***/ }),
 
-/***/ 5624:
+/***/ 9948:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 var __webpack_unused_export__;
 
 
-const Client = __nccwpck_require__(6285)
-const Dispatcher = __nccwpck_require__(7163)
-const Pool = __nccwpck_require__(6876)
-const BalancedPool = __nccwpck_require__(7421)
-const Agent = __nccwpck_require__(8485)
-const ProxyAgent = __nccwpck_require__(7624)
-const EnvHttpProxyAgent = __nccwpck_require__(5225)
-const RetryAgent = __nccwpck_require__(8538)
-const errors = __nccwpck_require__(6011)
-const util = __nccwpck_require__(7032)
+const Client = __nccwpck_require__(8025)
+const Dispatcher = __nccwpck_require__(2207)
+const Pool = __nccwpck_require__(3488)
+const BalancedPool = __nccwpck_require__(3457)
+const Agent = __nccwpck_require__(2937)
+const ProxyAgent = __nccwpck_require__(7820)
+const EnvHttpProxyAgent = __nccwpck_require__(109)
+const RetryAgent = __nccwpck_require__(7126)
+const errors = __nccwpck_require__(7439)
+const util = __nccwpck_require__(5300)
 const { InvalidArgumentError } = errors
-const api = __nccwpck_require__(3375)
-const buildConnector = __nccwpck_require__(7064)
-const MockClient = __nccwpck_require__(2733)
-const MockAgent = __nccwpck_require__(8741)
-const MockPool = __nccwpck_require__(7372)
-const mockErrors = __nccwpck_require__(9973)
-const RetryHandler = __nccwpck_require__(528)
-const { getGlobalDispatcher, setGlobalDispatcher } = __nccwpck_require__(9245)
-const DecoratorHandler = __nccwpck_require__(2291)
-const RedirectHandler = __nccwpck_require__(170)
-const createRedirectInterceptor = __nccwpck_require__(2044)
+const api = __nccwpck_require__(5723)
+const buildConnector = __nccwpck_require__(7356)
+const MockClient = __nccwpck_require__(2145)
+const MockAgent = __nccwpck_require__(3793)
+const MockPool = __nccwpck_require__(9352)
+const mockErrors = __nccwpck_require__(345)
+const RetryHandler = __nccwpck_require__(9052)
+const { getGlobalDispatcher, setGlobalDispatcher } = __nccwpck_require__(3393)
+const DecoratorHandler = __nccwpck_require__(1767)
+const RedirectHandler = __nccwpck_require__(5646)
+const createRedirectInterceptor = __nccwpck_require__(4064)
 
 Object.assign(Dispatcher.prototype, api)
 
@@ -326,10 +326,10 @@ __webpack_unused_export__ = DecoratorHandler
 __webpack_unused_export__ = RedirectHandler
 __webpack_unused_export__ = createRedirectInterceptor
 __webpack_unused_export__ = {
-  redirect: __nccwpck_require__(258),
-  retry: __nccwpck_require__(7346),
-  dump: __nccwpck_require__(4916),
-  dns: __nccwpck_require__(291)
+  redirect: __nccwpck_require__(8126),
+  retry: __nccwpck_require__(9430),
+  dump: __nccwpck_require__(120),
+  dns: __nccwpck_require__(1127)
 }
 
 __webpack_unused_export__ = buildConnector
@@ -391,7 +391,7 @@ function makeDispatcher (fn) {
 __webpack_unused_export__ = setGlobalDispatcher
 __webpack_unused_export__ = getGlobalDispatcher
 
-const fetchImpl = (__nccwpck_require__(9526).fetch)
+const fetchImpl = (__nccwpck_require__(8722).fetch)
 __webpack_unused_export__ = async function fetch (init, options = undefined) {
   try {
     return await fetchImpl(init, options)
@@ -403,39 +403,39 @@ __webpack_unused_export__ = async function fetch (init, options = undefined) {
     throw err
   }
 }
-/* unused reexport */ __nccwpck_require__(3564).Headers
-/* unused reexport */ __nccwpck_require__(3).Response
-/* unused reexport */ __nccwpck_require__(4759).Request
-/* unused reexport */ __nccwpck_require__(9134).FormData
+/* unused reexport */ __nccwpck_require__(4568).Headers
+/* unused reexport */ __nccwpck_require__(6959).Response
+/* unused reexport */ __nccwpck_require__(8939).Request
+/* unused reexport */ __nccwpck_require__(9970).FormData
 __webpack_unused_export__ = globalThis.File ?? (__nccwpck_require__(4573).File)
-/* unused reexport */ __nccwpck_require__(3739).FileReader
+/* unused reexport */ __nccwpck_require__(2375).FileReader
 
-const { setGlobalOrigin, getGlobalOrigin } = __nccwpck_require__(3435)
+const { setGlobalOrigin, getGlobalOrigin } = __nccwpck_require__(8791)
 
 __webpack_unused_export__ = setGlobalOrigin
 __webpack_unused_export__ = getGlobalOrigin
 
-const { CacheStorage } = __nccwpck_require__(7413)
-const { kConstruct } = __nccwpck_require__(1461)
+const { CacheStorage } = __nccwpck_require__(9465)
+const { kConstruct } = __nccwpck_require__(2753)
 
 // Cache & CacheStorage are tightly coupled with fetch. Even if it may run
 // in an older version of Node, it doesn't have any use without fetch.
 __webpack_unused_export__ = new CacheStorage(kConstruct)
 
-const { deleteCookie, getCookies, getSetCookies, setCookie } = __nccwpck_require__(9325)
+const { deleteCookie, getCookies, getSetCookies, setCookie } = __nccwpck_require__(3641)
 
 __webpack_unused_export__ = deleteCookie
 __webpack_unused_export__ = getCookies
 __webpack_unused_export__ = getSetCookies
 __webpack_unused_export__ = setCookie
 
-const { parseMIMEType, serializeAMimeType } = __nccwpck_require__(3236)
+const { parseMIMEType, serializeAMimeType } = __nccwpck_require__(7720)
 
 __webpack_unused_export__ = parseMIMEType
 __webpack_unused_export__ = serializeAMimeType
 
-const { CloseEvent, ErrorEvent, MessageEvent } = __nccwpck_require__(556)
-/* unused reexport */ __nccwpck_require__(5574).WebSocket
+const { CloseEvent, ErrorEvent, MessageEvent } = __nccwpck_require__(9008)
+/* unused reexport */ __nccwpck_require__(2242).WebSocket
 __webpack_unused_export__ = CloseEvent
 __webpack_unused_export__ = ErrorEvent
 __webpack_unused_export__ = MessageEvent
@@ -451,18 +451,18 @@ __webpack_unused_export__ = MockPool
 __webpack_unused_export__ = MockAgent
 __webpack_unused_export__ = mockErrors
 
-const { EventSource } = __nccwpck_require__(2014)
+const { EventSource } = __nccwpck_require__(6522)
 
 __webpack_unused_export__ = EventSource
 
 
 /***/ }),
 
-/***/ 726:
+/***/ 1042:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
-const { addAbortListener } = __nccwpck_require__(7032)
-const { RequestAbortedError } = __nccwpck_require__(6011)
+const { addAbortListener } = __nccwpck_require__(5300)
+const { RequestAbortedError } = __nccwpck_require__(7439)
 
 const kListener = Symbol('kListener')
 const kSignal = Symbol('kSignal')
@@ -522,16 +522,16 @@ module.exports = {
 
 /***/ }),
 
-/***/ 8348:
+/***/ 5088:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
 const assert = __nccwpck_require__(4589)
 const { AsyncResource } = __nccwpck_require__(6698)
-const { InvalidArgumentError, SocketError } = __nccwpck_require__(6011)
-const util = __nccwpck_require__(7032)
-const { addSignal, removeSignal } = __nccwpck_require__(726)
+const { InvalidArgumentError, SocketError } = __nccwpck_require__(7439)
+const util = __nccwpck_require__(5300)
+const { addSignal, removeSignal } = __nccwpck_require__(1042)
 
 class ConnectHandler extends AsyncResource {
   constructor (opts, callback) {
@@ -637,7 +637,7 @@ module.exports = connect
 
 /***/ }),
 
-/***/ 7350:
+/***/ 5578:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
@@ -651,10 +651,10 @@ const {
   InvalidArgumentError,
   InvalidReturnValueError,
   RequestAbortedError
-} = __nccwpck_require__(6011)
-const util = __nccwpck_require__(7032)
+} = __nccwpck_require__(7439)
+const util = __nccwpck_require__(5300)
 const { AsyncResource } = __nccwpck_require__(6698)
-const { addSignal, removeSignal } = __nccwpck_require__(726)
+const { addSignal, removeSignal } = __nccwpck_require__(1042)
 const assert = __nccwpck_require__(4589)
 
 const kResume = Symbol('resume')
@@ -895,16 +895,16 @@ module.exports = pipeline
 
 /***/ }),
 
-/***/ 960:
+/***/ 2111:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
 const assert = __nccwpck_require__(4589)
-const { Readable } = __nccwpck_require__(6463)
-const { InvalidArgumentError, RequestAbortedError } = __nccwpck_require__(6011)
-const util = __nccwpck_require__(7032)
-const { getResolveErrorBodyCallback } = __nccwpck_require__(2895)
+const { Readable } = __nccwpck_require__(2427)
+const { InvalidArgumentError, RequestAbortedError } = __nccwpck_require__(7439)
+const util = __nccwpck_require__(5300)
+const { getResolveErrorBodyCallback } = __nccwpck_require__(3587)
 const { AsyncResource } = __nccwpck_require__(6698)
 
 class RequestHandler extends AsyncResource {
@@ -1116,18 +1116,18 @@ module.exports.RequestHandler = RequestHandler
 
 /***/ }),
 
-/***/ 32:
+/***/ 4748:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
 const assert = __nccwpck_require__(4589)
 const { finished, PassThrough } = __nccwpck_require__(7075)
-const { InvalidArgumentError, InvalidReturnValueError } = __nccwpck_require__(6011)
-const util = __nccwpck_require__(7032)
-const { getResolveErrorBodyCallback } = __nccwpck_require__(2895)
+const { InvalidArgumentError, InvalidReturnValueError } = __nccwpck_require__(7439)
+const util = __nccwpck_require__(5300)
+const { getResolveErrorBodyCallback } = __nccwpck_require__(3587)
 const { AsyncResource } = __nccwpck_require__(6698)
-const { addSignal, removeSignal } = __nccwpck_require__(726)
+const { addSignal, removeSignal } = __nccwpck_require__(1042)
 
 class StreamHandler extends AsyncResource {
   constructor (opts, factory, callback) {
@@ -1343,15 +1343,15 @@ module.exports = stream
 
 /***/ }),
 
-/***/ 5746:
+/***/ 2574:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { InvalidArgumentError, SocketError } = __nccwpck_require__(6011)
+const { InvalidArgumentError, SocketError } = __nccwpck_require__(7439)
 const { AsyncResource } = __nccwpck_require__(6698)
-const util = __nccwpck_require__(7032)
-const { addSignal, removeSignal } = __nccwpck_require__(726)
+const util = __nccwpck_require__(5300)
+const { addSignal, removeSignal } = __nccwpck_require__(1042)
 const assert = __nccwpck_require__(4589)
 
 class UpgradeHandler extends AsyncResource {
@@ -1458,21 +1458,21 @@ module.exports = upgrade
 
 /***/ }),
 
-/***/ 3375:
+/***/ 5723:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-module.exports.request = __nccwpck_require__(960)
-module.exports.stream = __nccwpck_require__(32)
-module.exports.pipeline = __nccwpck_require__(7350)
-module.exports.upgrade = __nccwpck_require__(5746)
-module.exports.connect = __nccwpck_require__(8348)
+module.exports.request = __nccwpck_require__(2111)
+module.exports.stream = __nccwpck_require__(4748)
+module.exports.pipeline = __nccwpck_require__(5578)
+module.exports.upgrade = __nccwpck_require__(2574)
+module.exports.connect = __nccwpck_require__(5088)
 
 
 /***/ }),
 
-/***/ 6463:
+/***/ 2427:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 // Ported from https://github.com/nodejs/undici/pull/907
@@ -1481,9 +1481,9 @@ module.exports.connect = __nccwpck_require__(8348)
 
 const assert = __nccwpck_require__(4589)
 const { Readable } = __nccwpck_require__(7075)
-const { RequestAbortedError, NotSupportedError, InvalidArgumentError, AbortError } = __nccwpck_require__(6011)
-const util = __nccwpck_require__(7032)
-const { ReadableStreamFrom } = __nccwpck_require__(7032)
+const { RequestAbortedError, NotSupportedError, InvalidArgumentError, AbortError } = __nccwpck_require__(7439)
+const util = __nccwpck_require__(5300)
+const { ReadableStreamFrom } = __nccwpck_require__(5300)
 
 const kConsume = Symbol('kConsume')
 const kReading = Symbol('kReading')
@@ -1864,15 +1864,15 @@ module.exports = { Readable: BodyReadable, chunksDecode }
 
 /***/ }),
 
-/***/ 2895:
+/***/ 3587:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 const assert = __nccwpck_require__(4589)
 const {
   ResponseStatusCodeError
-} = __nccwpck_require__(6011)
+} = __nccwpck_require__(7439)
 
-const { chunksDecode } = __nccwpck_require__(6463)
+const { chunksDecode } = __nccwpck_require__(2427)
 const CHUNK_LIMIT = 128 * 1024
 
 async function getResolveErrorBodyCallback ({ callback, body, contentType, statusCode, statusMessage, headers }) {
@@ -1964,16 +1964,16 @@ module.exports = {
 
 /***/ }),
 
-/***/ 7064:
+/***/ 7356:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
 const net = __nccwpck_require__(7030)
 const assert = __nccwpck_require__(4589)
-const util = __nccwpck_require__(7032)
-const { InvalidArgumentError, ConnectTimeoutError } = __nccwpck_require__(6011)
-const timers = __nccwpck_require__(9107)
+const util = __nccwpck_require__(5300)
+const { InvalidArgumentError, ConnectTimeoutError } = __nccwpck_require__(7439)
+const timers = __nccwpck_require__(3783)
 
 function noop () {}
 
@@ -2211,7 +2211,7 @@ module.exports = buildConnector
 
 /***/ }),
 
-/***/ 3351:
+/***/ 9643:
 /***/ ((module) => {
 
 
@@ -2336,7 +2336,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 5270:
+/***/ 7178:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
@@ -2545,7 +2545,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 6011:
+/***/ 7439:
 /***/ ((module) => {
 
 
@@ -2977,7 +2977,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 3399:
+/***/ 7587:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
@@ -2985,7 +2985,7 @@ module.exports = {
 const {
   InvalidArgumentError,
   NotSupportedError
-} = __nccwpck_require__(6011)
+} = __nccwpck_require__(7439)
 const assert = __nccwpck_require__(4589)
 const {
   isValidHTTPToken,
@@ -3000,9 +3000,9 @@ const {
   validateHandler,
   getServerName,
   normalizedMethodRecords
-} = __nccwpck_require__(7032)
-const { channels } = __nccwpck_require__(5270)
-const { headerNameLowerCasedRecord } = __nccwpck_require__(3351)
+} = __nccwpck_require__(5300)
+const { channels } = __nccwpck_require__(7178)
+const { headerNameLowerCasedRecord } = __nccwpck_require__(9643)
 
 // Verifies that a given path is valid does not contain control chars \x00 to \x20
 const invalidPathRegex = /[^\u0021-\u00ff]/
@@ -3466,7 +3466,7 @@ module.exports = Request
 
 /***/ }),
 
-/***/ 8579:
+/***/ 5399:
 /***/ ((module) => {
 
 module.exports = {
@@ -3540,7 +3540,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 1664:
+/***/ 8556:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
@@ -3548,7 +3548,7 @@ module.exports = {
 const {
   wellknownHeaderNames,
   headerNameLowerCasedRecord
-} = __nccwpck_require__(3351)
+} = __nccwpck_require__(9643)
 
 class TstNode {
   /** @type {any} */
@@ -3699,13 +3699,13 @@ module.exports = {
 
 /***/ }),
 
-/***/ 7032:
+/***/ 5300:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
 const assert = __nccwpck_require__(4589)
-const { kDestroyed, kBodyUsed, kListeners, kBody } = __nccwpck_require__(8579)
+const { kDestroyed, kBodyUsed, kListeners, kBody } = __nccwpck_require__(5399)
 const { IncomingMessage } = __nccwpck_require__(7067)
 const stream = __nccwpck_require__(7075)
 const net = __nccwpck_require__(7030)
@@ -3713,9 +3713,9 @@ const { Blob } = __nccwpck_require__(4573)
 const nodeUtil = __nccwpck_require__(7975)
 const { stringify } = __nccwpck_require__(1792)
 const { EventEmitter: EE } = __nccwpck_require__(8474)
-const { InvalidArgumentError } = __nccwpck_require__(6011)
-const { headerNameLowerCasedRecord } = __nccwpck_require__(3351)
-const { tree } = __nccwpck_require__(1664)
+const { InvalidArgumentError } = __nccwpck_require__(7439)
+const { headerNameLowerCasedRecord } = __nccwpck_require__(9643)
+const { tree } = __nccwpck_require__(8556)
 
 const [nodeMajor, nodeMinor] = process.versions.node.split('.').map(v => Number(v))
 
@@ -4425,18 +4425,18 @@ module.exports = {
 
 /***/ }),
 
-/***/ 8485:
+/***/ 2937:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { InvalidArgumentError } = __nccwpck_require__(6011)
-const { kClients, kRunning, kClose, kDestroy, kDispatch, kInterceptors } = __nccwpck_require__(8579)
-const DispatcherBase = __nccwpck_require__(9945)
-const Pool = __nccwpck_require__(6876)
-const Client = __nccwpck_require__(6285)
-const util = __nccwpck_require__(7032)
-const createRedirectInterceptor = __nccwpck_require__(2044)
+const { InvalidArgumentError } = __nccwpck_require__(7439)
+const { kClients, kRunning, kClose, kDestroy, kDispatch, kInterceptors } = __nccwpck_require__(5399)
+const DispatcherBase = __nccwpck_require__(8885)
+const Pool = __nccwpck_require__(3488)
+const Client = __nccwpck_require__(8025)
+const util = __nccwpck_require__(5300)
+const createRedirectInterceptor = __nccwpck_require__(4064)
 
 const kOnConnect = Symbol('onConnect')
 const kOnDisconnect = Symbol('onDisconnect')
@@ -4565,7 +4565,7 @@ module.exports = Agent
 
 /***/ }),
 
-/***/ 7421:
+/***/ 3457:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
@@ -4573,7 +4573,7 @@ module.exports = Agent
 const {
   BalancedPoolMissingUpstreamError,
   InvalidArgumentError
-} = __nccwpck_require__(6011)
+} = __nccwpck_require__(7439)
 const {
   PoolBase,
   kClients,
@@ -4581,10 +4581,10 @@ const {
   kAddClient,
   kRemoveClient,
   kGetDispatcher
-} = __nccwpck_require__(1896)
-const Pool = __nccwpck_require__(6876)
-const { kUrl, kInterceptors } = __nccwpck_require__(8579)
-const { parseOrigin } = __nccwpck_require__(7032)
+} = __nccwpck_require__(7876)
+const Pool = __nccwpck_require__(3488)
+const { kUrl, kInterceptors } = __nccwpck_require__(5399)
+const { parseOrigin } = __nccwpck_require__(5300)
 const kFactory = Symbol('factory')
 
 const kOptions = Symbol('options')
@@ -4781,7 +4781,7 @@ module.exports = BalancedPool
 
 /***/ }),
 
-/***/ 9557:
+/***/ 129:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
@@ -4789,9 +4789,9 @@ module.exports = BalancedPool
 /* global WebAssembly */
 
 const assert = __nccwpck_require__(4589)
-const util = __nccwpck_require__(7032)
-const { channels } = __nccwpck_require__(5270)
-const timers = __nccwpck_require__(9107)
+const util = __nccwpck_require__(5300)
+const { channels } = __nccwpck_require__(7178)
+const timers = __nccwpck_require__(3783)
 const {
   RequestContentLengthMismatchError,
   ResponseContentLengthMismatchError,
@@ -4804,7 +4804,7 @@ const {
   BodyTimeoutError,
   HTTPParserError,
   ResponseExceededMaxSizeError
-} = __nccwpck_require__(6011)
+} = __nccwpck_require__(7439)
 const {
   kUrl,
   kReset,
@@ -4837,9 +4837,9 @@ const {
   kOnError,
   kResume,
   kHTTPContext
-} = __nccwpck_require__(8579)
+} = __nccwpck_require__(5399)
 
-const constants = __nccwpck_require__(8080)
+const constants = __nccwpck_require__(8212)
 const EMPTY_BUF = Buffer.alloc(0)
 const FastBuffer = Buffer[Symbol.species]
 const addListener = util.addListener
@@ -4851,11 +4851,11 @@ const kSocketUsed = Symbol('kSocketUsed')
 let extractBody
 
 async function lazyllhttp () {
-  const llhttpWasmData = process.env.JEST_WORKER_ID ? __nccwpck_require__(6358) : undefined
+  const llhttpWasmData = process.env.JEST_WORKER_ID ? __nccwpck_require__(5130) : undefined
 
   let mod
   try {
-    mod = await WebAssembly.compile(__nccwpck_require__(8706))
+    mod = await WebAssembly.compile(__nccwpck_require__(774))
   } catch (e) {
     /* istanbul ignore next */
 
@@ -4863,7 +4863,7 @@ async function lazyllhttp () {
     // being enabled, but the occurring of this other error
     // * https://github.com/emscripten-core/emscripten/issues/11495
     // got me to remove that check to avoid breaking Node 12.
-    mod = await WebAssembly.compile(llhttpWasmData || __nccwpck_require__(6358))
+    mod = await WebAssembly.compile(llhttpWasmData || __nccwpck_require__(5130))
   }
 
   return await WebAssembly.instantiate(mod, {
@@ -5778,7 +5778,7 @@ function writeH1 (client, request) {
 
   if (util.isFormDataLike(body)) {
     if (!extractBody) {
-      extractBody = (__nccwpck_require__(5348).extractBody)
+      extractBody = (__nccwpck_require__(1648).extractBody)
     }
 
     const [bodyStream, contentType] = extractBody(body)
@@ -6301,7 +6301,7 @@ module.exports = connectH1
 
 /***/ }),
 
-/***/ 1276:
+/***/ 2152:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
@@ -6309,13 +6309,13 @@ module.exports = connectH1
 const assert = __nccwpck_require__(4589)
 const { errorMonitor } = __nccwpck_require__(8474)
 const { pipeline } = __nccwpck_require__(7075)
-const util = __nccwpck_require__(7032)
+const util = __nccwpck_require__(5300)
 const {
   RequestContentLengthMismatchError,
   RequestAbortedError,
   SocketError,
   InformationalError
-} = __nccwpck_require__(6011)
+} = __nccwpck_require__(7439)
 const {
   kUrl,
   kReset,
@@ -6334,7 +6334,7 @@ const {
   kResume,
   kSize,
   kHTTPContext
-} = __nccwpck_require__(8579)
+} = __nccwpck_require__(5399)
 
 const kOpenStreams = Symbol('open streams')
 
@@ -6740,7 +6740,7 @@ function writeH2 (client, request) {
   let contentLength = util.bodyLength(body)
 
   if (util.isFormDataLike(body)) {
-    extractBody ??= (__nccwpck_require__(5348).extractBody)
+    extractBody ??= (__nccwpck_require__(1648).extractBody)
 
     const [bodyStream, contentType] = extractBody(body)
     headers['content-type'] = contentType
@@ -7100,7 +7100,7 @@ module.exports = connectH2
 
 /***/ }),
 
-/***/ 6285:
+/***/ 8025:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 // @ts-check
@@ -7110,16 +7110,16 @@ module.exports = connectH2
 const assert = __nccwpck_require__(4589)
 const net = __nccwpck_require__(7030)
 const http = __nccwpck_require__(7067)
-const util = __nccwpck_require__(7032)
-const { channels } = __nccwpck_require__(5270)
-const Request = __nccwpck_require__(3399)
-const DispatcherBase = __nccwpck_require__(9945)
+const util = __nccwpck_require__(5300)
+const { channels } = __nccwpck_require__(7178)
+const Request = __nccwpck_require__(7587)
+const DispatcherBase = __nccwpck_require__(8885)
 const {
   InvalidArgumentError,
   InformationalError,
   ClientDestroyedError
-} = __nccwpck_require__(6011)
-const buildConnector = __nccwpck_require__(7064)
+} = __nccwpck_require__(7439)
+const buildConnector = __nccwpck_require__(7356)
 const {
   kUrl,
   kServerName,
@@ -7161,9 +7161,9 @@ const {
   kHTTPContext,
   kMaxConcurrentStreams,
   kResume
-} = __nccwpck_require__(8579)
-const connectH1 = __nccwpck_require__(9557)
-const connectH2 = __nccwpck_require__(1276)
+} = __nccwpck_require__(5399)
+const connectH1 = __nccwpck_require__(129)
+const connectH2 = __nccwpck_require__(2152)
 let deprecatedInterceptorWarned = false
 
 const kClosedResolve = Symbol('kClosedResolve')
@@ -7471,7 +7471,7 @@ class Client extends DispatcherBase {
   }
 }
 
-const createRedirectInterceptor = __nccwpck_require__(2044)
+const createRedirectInterceptor = __nccwpck_require__(4064)
 
 function onError (client, err) {
   if (
@@ -7731,19 +7731,19 @@ module.exports = Client
 
 /***/ }),
 
-/***/ 9945:
+/***/ 8885:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
 const buffer = __nccwpck_require__(4573)
-const Dispatcher = __nccwpck_require__(7163)
+const Dispatcher = __nccwpck_require__(2207)
 const {
   ClientDestroyedError,
   ClientClosedError,
   InvalidArgumentError
-} = __nccwpck_require__(6011)
-const { kDestroy, kClose, kClosed, kDestroyed, kDispatch, kInterceptors } = __nccwpck_require__(8579)
+} = __nccwpck_require__(7439)
+const { kDestroy, kClose, kClosed, kDestroyed, kDispatch, kInterceptors } = __nccwpck_require__(5399)
 
 const kOnDestroyed = Symbol('onDestroyed')
 const kOnClosed = Symbol('onClosed')
@@ -7946,7 +7946,7 @@ module.exports = DispatcherBase
 
 /***/ }),
 
-/***/ 7163:
+/***/ 2207:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
@@ -8018,15 +8018,15 @@ module.exports = Dispatcher
 
 /***/ }),
 
-/***/ 5225:
+/***/ 109:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const DispatcherBase = __nccwpck_require__(9945)
-const { kClose, kDestroy, kClosed, kDestroyed, kDispatch, kNoProxyAgent, kHttpProxyAgent, kHttpsProxyAgent } = __nccwpck_require__(8579)
-const ProxyAgent = __nccwpck_require__(7624)
-const Agent = __nccwpck_require__(8485)
+const DispatcherBase = __nccwpck_require__(8885)
+const { kClose, kDestroy, kClosed, kDestroyed, kDispatch, kNoProxyAgent, kHttpProxyAgent, kHttpsProxyAgent } = __nccwpck_require__(5399)
+const ProxyAgent = __nccwpck_require__(7820)
+const Agent = __nccwpck_require__(2937)
 
 const DEFAULT_PORTS = {
   'http:': 80,
@@ -8185,7 +8185,7 @@ module.exports = EnvHttpProxyAgent
 
 /***/ }),
 
-/***/ 4828:
+/***/ 8224:
 /***/ ((module) => {
 
 /* eslint-disable */
@@ -8309,15 +8309,15 @@ module.exports = class FixedQueue {
 
 /***/ }),
 
-/***/ 1896:
+/***/ 7876:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const DispatcherBase = __nccwpck_require__(9945)
-const FixedQueue = __nccwpck_require__(4828)
-const { kConnected, kSize, kRunning, kPending, kQueued, kBusy, kFree, kUrl, kClose, kDestroy, kDispatch } = __nccwpck_require__(8579)
-const PoolStats = __nccwpck_require__(1718)
+const DispatcherBase = __nccwpck_require__(8885)
+const FixedQueue = __nccwpck_require__(8224)
+const { kConnected, kSize, kRunning, kPending, kQueued, kBusy, kFree, kUrl, kClose, kDestroy, kDispatch } = __nccwpck_require__(5399)
+const PoolStats = __nccwpck_require__(2498)
 
 const kClients = Symbol('clients')
 const kNeedDrain = Symbol('needDrain')
@@ -8510,10 +8510,10 @@ module.exports = {
 
 /***/ }),
 
-/***/ 1718:
+/***/ 2498:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
-const { kFree, kConnected, kPending, kQueued, kRunning, kSize } = __nccwpck_require__(8579)
+const { kFree, kConnected, kPending, kQueued, kRunning, kSize } = __nccwpck_require__(5399)
 const kPool = Symbol('pool')
 
 class PoolStats {
@@ -8551,7 +8551,7 @@ module.exports = PoolStats
 
 /***/ }),
 
-/***/ 6876:
+/***/ 3488:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
@@ -8562,14 +8562,14 @@ const {
   kNeedDrain,
   kAddClient,
   kGetDispatcher
-} = __nccwpck_require__(1896)
-const Client = __nccwpck_require__(6285)
+} = __nccwpck_require__(7876)
+const Client = __nccwpck_require__(8025)
 const {
   InvalidArgumentError
-} = __nccwpck_require__(6011)
-const util = __nccwpck_require__(7032)
-const { kUrl, kInterceptors } = __nccwpck_require__(8579)
-const buildConnector = __nccwpck_require__(7064)
+} = __nccwpck_require__(7439)
+const util = __nccwpck_require__(5300)
+const { kUrl, kInterceptors } = __nccwpck_require__(5399)
+const buildConnector = __nccwpck_require__(7356)
 
 const kOptions = Symbol('options')
 const kConnections = Symbol('connections')
@@ -8665,19 +8665,19 @@ module.exports = Pool
 
 /***/ }),
 
-/***/ 7624:
+/***/ 7820:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { kProxy, kClose, kDestroy, kDispatch, kInterceptors } = __nccwpck_require__(8579)
+const { kProxy, kClose, kDestroy, kDispatch, kInterceptors } = __nccwpck_require__(5399)
 const { URL } = __nccwpck_require__(3136)
-const Agent = __nccwpck_require__(8485)
-const Pool = __nccwpck_require__(6876)
-const DispatcherBase = __nccwpck_require__(9945)
-const { InvalidArgumentError, RequestAbortedError, SecureProxyConnectionError } = __nccwpck_require__(6011)
-const buildConnector = __nccwpck_require__(7064)
-const Client = __nccwpck_require__(6285)
+const Agent = __nccwpck_require__(2937)
+const Pool = __nccwpck_require__(3488)
+const DispatcherBase = __nccwpck_require__(8885)
+const { InvalidArgumentError, RequestAbortedError, SecureProxyConnectionError } = __nccwpck_require__(7439)
+const buildConnector = __nccwpck_require__(7356)
+const Client = __nccwpck_require__(8025)
 
 const kAgent = Symbol('proxy agent')
 const kClient = Symbol('proxy client')
@@ -8946,13 +8946,13 @@ module.exports = ProxyAgent
 
 /***/ }),
 
-/***/ 8538:
+/***/ 7126:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const Dispatcher = __nccwpck_require__(7163)
-const RetryHandler = __nccwpck_require__(528)
+const Dispatcher = __nccwpck_require__(2207)
+const RetryHandler = __nccwpck_require__(9052)
 
 class RetryAgent extends Dispatcher {
   #agent = null
@@ -8988,7 +8988,7 @@ module.exports = RetryAgent
 
 /***/ }),
 
-/***/ 9245:
+/***/ 3393:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
@@ -8996,8 +8996,8 @@ module.exports = RetryAgent
 // We include a version number for the Dispatcher API. In case of breaking changes,
 // this version number must be increased to avoid conflicts.
 const globalDispatcher = Symbol.for('undici.globalDispatcher.1')
-const { InvalidArgumentError } = __nccwpck_require__(6011)
-const Agent = __nccwpck_require__(8485)
+const { InvalidArgumentError } = __nccwpck_require__(7439)
+const Agent = __nccwpck_require__(2937)
 
 if (getGlobalDispatcher() === undefined) {
   setGlobalDispatcher(new Agent())
@@ -9027,7 +9027,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 2291:
+/***/ 1767:
 /***/ ((module) => {
 
 
@@ -9078,15 +9078,15 @@ module.exports = class DecoratorHandler {
 
 /***/ }),
 
-/***/ 170:
+/***/ 5646:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const util = __nccwpck_require__(7032)
-const { kBodyUsed } = __nccwpck_require__(8579)
+const util = __nccwpck_require__(5300)
+const { kBodyUsed } = __nccwpck_require__(5399)
 const assert = __nccwpck_require__(4589)
-const { InvalidArgumentError } = __nccwpck_require__(6011)
+const { InvalidArgumentError } = __nccwpck_require__(7439)
 const EE = __nccwpck_require__(8474)
 
 const redirectableStatusCodes = [300, 301, 302, 303, 307, 308]
@@ -9317,20 +9317,20 @@ module.exports = RedirectHandler
 
 /***/ }),
 
-/***/ 528:
+/***/ 9052:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 const assert = __nccwpck_require__(4589)
 
-const { kRetryHandlerDefaultRetry } = __nccwpck_require__(8579)
-const { RequestRetryError } = __nccwpck_require__(6011)
+const { kRetryHandlerDefaultRetry } = __nccwpck_require__(5399)
+const { RequestRetryError } = __nccwpck_require__(7439)
 const {
   isDisturbed,
   parseHeaders,
   parseRangeHeader,
   wrapRequestBody
-} = __nccwpck_require__(7032)
+} = __nccwpck_require__(5300)
 
 function calculateRetryAfterHeader (retryAfter) {
   const current = Date.now()
@@ -9761,14 +9761,14 @@ module.exports = RetryHandler
 
 /***/ }),
 
-/***/ 291:
+/***/ 1127:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 const { isIP } = __nccwpck_require__(7030)
 const { lookup } = __nccwpck_require__(610)
-const DecoratorHandler = __nccwpck_require__(2291)
-const { InvalidArgumentError, InformationalError } = __nccwpck_require__(6011)
+const DecoratorHandler = __nccwpck_require__(1767)
+const { InvalidArgumentError, InformationalError } = __nccwpck_require__(7439)
 const maxInt = Math.pow(2, 31) - 1
 
 class DNSInstance {
@@ -10143,14 +10143,14 @@ module.exports = interceptorOpts => {
 
 /***/ }),
 
-/***/ 4916:
+/***/ 120:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const util = __nccwpck_require__(7032)
-const { InvalidArgumentError, RequestAbortedError } = __nccwpck_require__(6011)
-const DecoratorHandler = __nccwpck_require__(2291)
+const util = __nccwpck_require__(5300)
+const { InvalidArgumentError, RequestAbortedError } = __nccwpck_require__(7439)
+const DecoratorHandler = __nccwpck_require__(1767)
 
 class DumpHandler extends DecoratorHandler {
   #maxSize = 1024 * 1024
@@ -10273,12 +10273,12 @@ module.exports = createDumpInterceptor
 
 /***/ }),
 
-/***/ 2044:
+/***/ 4064:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const RedirectHandler = __nccwpck_require__(170)
+const RedirectHandler = __nccwpck_require__(5646)
 
 function createRedirectInterceptor ({ maxRedirections: defaultMaxRedirections }) {
   return (dispatch) => {
@@ -10301,11 +10301,11 @@ module.exports = createRedirectInterceptor
 
 /***/ }),
 
-/***/ 258:
+/***/ 8126:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
-const RedirectHandler = __nccwpck_require__(170)
+const RedirectHandler = __nccwpck_require__(5646)
 
 module.exports = opts => {
   const globalMaxRedirections = opts?.maxRedirections
@@ -10332,11 +10332,11 @@ module.exports = opts => {
 
 /***/ }),
 
-/***/ 7346:
+/***/ 9430:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
-const RetryHandler = __nccwpck_require__(528)
+const RetryHandler = __nccwpck_require__(9052)
 
 module.exports = globalOpts => {
   return dispatch => {
@@ -10358,13 +10358,13 @@ module.exports = globalOpts => {
 
 /***/ }),
 
-/***/ 8080:
+/***/ 8212:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 Object.defineProperty(exports, "__esModule", ({ value: true }));
 exports.SPECIAL_HEADERS = exports.HEADER_STATE = exports.MINOR = exports.MAJOR = exports.CONNECTION_TOKEN_CHARS = exports.HEADER_CHARS = exports.TOKEN = exports.STRICT_TOKEN = exports.HEX = exports.URL_CHAR = exports.STRICT_URL_CHAR = exports.USERINFO_CHARS = exports.MARK = exports.ALPHANUM = exports.NUM = exports.HEX_MAP = exports.NUM_MAP = exports.ALPHA = exports.FINISH = exports.H_METHOD_MAP = exports.METHOD_MAP = exports.METHODS_RTSP = exports.METHODS_ICE = exports.METHODS_HTTP = exports.METHODS = exports.LENIENT_FLAGS = exports.FLAGS = exports.TYPE = exports.ERROR = void 0;
-const utils_1 = __nccwpck_require__(2212);
+const utils_1 = __nccwpck_require__(792);
 // C headers
 var ERROR;
 (function (ERROR) {
@@ -10642,7 +10642,7 @@ exports.SPECIAL_HEADERS = {
 
 /***/ }),
 
-/***/ 6358:
+/***/ 5130:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
@@ -10654,7 +10654,7 @@ module.exports = Buffer.from('AGFzbQEAAAABJwdgAX8Bf2ADf39/AX9gAX8AYAJ/fwBgBH9/f3
 
 /***/ }),
 
-/***/ 8706:
+/***/ 774:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
@@ -10666,7 +10666,7 @@ module.exports = Buffer.from('AGFzbQEAAAABJwdgAX8Bf2ADf39/AX9gAX8AYAJ/fwBgBH9/f3
 
 /***/ }),
 
-/***/ 2212:
+/***/ 792:
 /***/ ((__unused_webpack_module, exports) => {
 
 
@@ -10687,13 +10687,13 @@ exports.enumToMap = enumToMap;
 
 /***/ }),
 
-/***/ 8741:
+/***/ 3793:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { kClients } = __nccwpck_require__(8579)
-const Agent = __nccwpck_require__(8485)
+const { kClients } = __nccwpck_require__(5399)
+const Agent = __nccwpck_require__(2937)
 const {
   kAgent,
   kMockAgentSet,
@@ -10704,14 +10704,14 @@ const {
   kGetNetConnect,
   kOptions,
   kFactory
-} = __nccwpck_require__(3733)
-const MockClient = __nccwpck_require__(2733)
-const MockPool = __nccwpck_require__(7372)
-const { matchValue, buildMockOptions } = __nccwpck_require__(4045)
-const { InvalidArgumentError, UndiciError } = __nccwpck_require__(6011)
-const Dispatcher = __nccwpck_require__(7163)
-const Pluralizer = __nccwpck_require__(7313)
-const PendingInterceptorsFormatter = __nccwpck_require__(3366)
+} = __nccwpck_require__(8393)
+const MockClient = __nccwpck_require__(2145)
+const MockPool = __nccwpck_require__(9352)
+const { matchValue, buildMockOptions } = __nccwpck_require__(1265)
+const { InvalidArgumentError, UndiciError } = __nccwpck_require__(7439)
+const Dispatcher = __nccwpck_require__(2207)
+const Pluralizer = __nccwpck_require__(2901)
+const PendingInterceptorsFormatter = __nccwpck_require__(6034)
 
 class MockAgent extends Dispatcher {
   constructor (opts) {
@@ -10854,14 +10854,14 @@ module.exports = MockAgent
 
 /***/ }),
 
-/***/ 2733:
+/***/ 2145:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
 const { promisify } = __nccwpck_require__(7975)
-const Client = __nccwpck_require__(6285)
-const { buildMockDispatch } = __nccwpck_require__(4045)
+const Client = __nccwpck_require__(8025)
+const { buildMockDispatch } = __nccwpck_require__(1265)
 const {
   kDispatches,
   kMockAgent,
@@ -10870,10 +10870,10 @@ const {
   kOrigin,
   kOriginalDispatch,
   kConnected
-} = __nccwpck_require__(3733)
-const { MockInterceptor } = __nccwpck_require__(6127)
-const Symbols = __nccwpck_require__(8579)
-const { InvalidArgumentError } = __nccwpck_require__(6011)
+} = __nccwpck_require__(8393)
+const { MockInterceptor } = __nccwpck_require__(6155)
+const Symbols = __nccwpck_require__(5399)
+const { InvalidArgumentError } = __nccwpck_require__(7439)
 
 /**
  * MockClient provides an API that extends the Client to influence the mockDispatches.
@@ -10920,12 +10920,12 @@ module.exports = MockClient
 
 /***/ }),
 
-/***/ 9973:
+/***/ 345:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { UndiciError } = __nccwpck_require__(6011)
+const { UndiciError } = __nccwpck_require__(7439)
 
 const kMockNotMatchedError = Symbol.for('undici.error.UND_MOCK_ERR_MOCK_NOT_MATCHED')
 
@@ -10955,12 +10955,12 @@ module.exports = {
 
 /***/ }),
 
-/***/ 6127:
+/***/ 6155:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { getResponseData, buildKey, addMockDispatch } = __nccwpck_require__(4045)
+const { getResponseData, buildKey, addMockDispatch } = __nccwpck_require__(1265)
 const {
   kDispatches,
   kDispatchKey,
@@ -10968,9 +10968,9 @@ const {
   kDefaultTrailers,
   kContentLength,
   kMockDispatch
-} = __nccwpck_require__(3733)
-const { InvalidArgumentError } = __nccwpck_require__(6011)
-const { buildURL } = __nccwpck_require__(7032)
+} = __nccwpck_require__(8393)
+const { InvalidArgumentError } = __nccwpck_require__(7439)
+const { buildURL } = __nccwpck_require__(5300)
 
 /**
  * Defines the scope API for an interceptor reply
@@ -11169,14 +11169,14 @@ module.exports.MockScope = MockScope
 
 /***/ }),
 
-/***/ 7372:
+/***/ 9352:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
 const { promisify } = __nccwpck_require__(7975)
-const Pool = __nccwpck_require__(6876)
-const { buildMockDispatch } = __nccwpck_require__(4045)
+const Pool = __nccwpck_require__(3488)
+const { buildMockDispatch } = __nccwpck_require__(1265)
 const {
   kDispatches,
   kMockAgent,
@@ -11185,10 +11185,10 @@ const {
   kOrigin,
   kOriginalDispatch,
   kConnected
-} = __nccwpck_require__(3733)
-const { MockInterceptor } = __nccwpck_require__(6127)
-const Symbols = __nccwpck_require__(8579)
-const { InvalidArgumentError } = __nccwpck_require__(6011)
+} = __nccwpck_require__(8393)
+const { MockInterceptor } = __nccwpck_require__(6155)
+const Symbols = __nccwpck_require__(5399)
+const { InvalidArgumentError } = __nccwpck_require__(7439)
 
 /**
  * MockPool provides an API that extends the Pool to influence the mockDispatches.
@@ -11235,7 +11235,7 @@ module.exports = MockPool
 
 /***/ }),
 
-/***/ 3733:
+/***/ 8393:
 /***/ ((module) => {
 
 
@@ -11265,20 +11265,20 @@ module.exports = {
 
 /***/ }),
 
-/***/ 4045:
+/***/ 1265:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { MockNotMatchedError } = __nccwpck_require__(9973)
+const { MockNotMatchedError } = __nccwpck_require__(345)
 const {
   kDispatches,
   kMockAgent,
   kOriginalDispatch,
   kOrigin,
   kGetNetConnect
-} = __nccwpck_require__(3733)
-const { buildURL } = __nccwpck_require__(7032)
+} = __nccwpck_require__(8393)
+const { buildURL } = __nccwpck_require__(5300)
 const { STATUS_CODES } = __nccwpck_require__(7067)
 const {
   types: {
@@ -11639,7 +11639,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 3366:
+/***/ 6034:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
@@ -11689,7 +11689,7 @@ module.exports = class PendingInterceptorsFormatter {
 
 /***/ }),
 
-/***/ 7313:
+/***/ 2901:
 /***/ ((module) => {
 
 
@@ -11725,7 +11725,7 @@ module.exports = class Pluralizer {
 
 /***/ }),
 
-/***/ 9107:
+/***/ 3783:
 /***/ ((module) => {
 
 
@@ -12155,20 +12155,20 @@ module.exports = {
 
 /***/ }),
 
-/***/ 6602:
+/***/ 3558:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { kConstruct } = __nccwpck_require__(1461)
-const { urlEquals, getFieldValues } = __nccwpck_require__(6902)
-const { kEnumerableProperty, isDisturbed } = __nccwpck_require__(7032)
-const { webidl } = __nccwpck_require__(877)
-const { Response, cloneResponse, fromInnerResponse } = __nccwpck_require__(3)
-const { Request, fromInnerRequest } = __nccwpck_require__(4759)
-const { kState } = __nccwpck_require__(5571)
-const { fetching } = __nccwpck_require__(9526)
-const { urlIsHttpHttpsScheme, createDeferredPromise, readAllBytes } = __nccwpck_require__(9448)
+const { kConstruct } = __nccwpck_require__(2753)
+const { urlEquals, getFieldValues } = __nccwpck_require__(7738)
+const { kEnumerableProperty, isDisturbed } = __nccwpck_require__(5300)
+const { webidl } = __nccwpck_require__(8153)
+const { Response, cloneResponse, fromInnerResponse } = __nccwpck_require__(6959)
+const { Request, fromInnerRequest } = __nccwpck_require__(8939)
+const { kState } = __nccwpck_require__(1503)
+const { fetching } = __nccwpck_require__(8722)
+const { urlIsHttpHttpsScheme, createDeferredPromise, readAllBytes } = __nccwpck_require__(5036)
 const assert = __nccwpck_require__(4589)
 
 /**
@@ -13021,15 +13021,15 @@ module.exports = {
 
 /***/ }),
 
-/***/ 7413:
+/***/ 9465:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { kConstruct } = __nccwpck_require__(1461)
-const { Cache } = __nccwpck_require__(6602)
-const { webidl } = __nccwpck_require__(877)
-const { kEnumerableProperty } = __nccwpck_require__(7032)
+const { kConstruct } = __nccwpck_require__(2753)
+const { Cache } = __nccwpck_require__(3558)
+const { webidl } = __nccwpck_require__(8153)
+const { kEnumerableProperty } = __nccwpck_require__(5300)
 
 class CacheStorage {
   /**
@@ -13180,26 +13180,26 @@ module.exports = {
 
 /***/ }),
 
-/***/ 1461:
+/***/ 2753:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
 module.exports = {
-  kConstruct: (__nccwpck_require__(8579).kConstruct)
+  kConstruct: (__nccwpck_require__(5399).kConstruct)
 }
 
 
 /***/ }),
 
-/***/ 6902:
+/***/ 7738:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
 const assert = __nccwpck_require__(4589)
-const { URLSerializer } = __nccwpck_require__(3236)
-const { isValidHeaderName } = __nccwpck_require__(9448)
+const { URLSerializer } = __nccwpck_require__(7720)
+const { isValidHeaderName } = __nccwpck_require__(5036)
 
 /**
  * @see https://url.spec.whatwg.org/#concept-url-equals
@@ -13244,7 +13244,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 7124:
+/***/ 3632:
 /***/ ((module) => {
 
 
@@ -13263,15 +13263,15 @@ module.exports = {
 
 /***/ }),
 
-/***/ 9325:
+/***/ 3641:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { parseSetCookie } = __nccwpck_require__(4706)
-const { stringify } = __nccwpck_require__(9965)
-const { webidl } = __nccwpck_require__(877)
-const { Headers } = __nccwpck_require__(3564)
+const { parseSetCookie } = __nccwpck_require__(590)
+const { stringify } = __nccwpck_require__(4465)
+const { webidl } = __nccwpck_require__(8153)
+const { Headers } = __nccwpck_require__(4568)
 
 /**
  * @typedef {Object} Cookie
@@ -13454,14 +13454,14 @@ module.exports = {
 
 /***/ }),
 
-/***/ 4706:
+/***/ 590:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { maxNameValuePairSize, maxAttributeValueSize } = __nccwpck_require__(7124)
-const { isCTLExcludingHtab } = __nccwpck_require__(9965)
-const { collectASequenceOfCodePointsFast } = __nccwpck_require__(3236)
+const { maxNameValuePairSize, maxAttributeValueSize } = __nccwpck_require__(3632)
+const { isCTLExcludingHtab } = __nccwpck_require__(4465)
+const { collectASequenceOfCodePointsFast } = __nccwpck_require__(7720)
 const assert = __nccwpck_require__(4589)
 
 /**
@@ -13771,7 +13771,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 9965:
+/***/ 4465:
 /***/ ((module) => {
 
 
@@ -14130,13 +14130,13 @@ module.exports = {
 
 /***/ }),
 
-/***/ 8215:
+/***/ 1320:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 const buffer = __nccwpck_require__(4573)
 const { Transform } = __nccwpck_require__(7075)
-const { isASCIINumber, isValidLastEventId } = __nccwpck_require__(1827)
+const { isASCIINumber, isValidLastEventId } = __nccwpck_require__(4895)
 
 /**
  * @type {number[]} BOM
@@ -14711,23 +14711,23 @@ module.exports = {
 
 /***/ }),
 
-/***/ 2014:
+/***/ 6522:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
 const { pipeline } = __nccwpck_require__(7075)
-const { fetching } = __nccwpck_require__(9526)
-const { makeRequest } = __nccwpck_require__(4759)
-const { webidl } = __nccwpck_require__(877)
-const { EventSourceStream } = __nccwpck_require__(8215)
-const { parseMIMEType } = __nccwpck_require__(3236)
-const { createFastMessageEvent } = __nccwpck_require__(556)
-const { isNetworkError } = __nccwpck_require__(3)
-const { delay } = __nccwpck_require__(1827)
-const { kEnumerableProperty } = __nccwpck_require__(7032)
-const { environmentSettingsObject } = __nccwpck_require__(9448)
-const { getGlobalDispatcher } = __nccwpck_require__(9245)
+const { fetching } = __nccwpck_require__(8722)
+const { makeRequest } = __nccwpck_require__(8939)
+const { webidl } = __nccwpck_require__(8153)
+const { EventSourceStream } = __nccwpck_require__(1320)
+const { parseMIMEType } = __nccwpck_require__(7720)
+const { createFastMessageEvent } = __nccwpck_require__(9008)
+const { isNetworkError } = __nccwpck_require__(6959)
+const { delay } = __nccwpck_require__(4895)
+const { kEnumerableProperty } = __nccwpck_require__(5300)
+const { environmentSettingsObject } = __nccwpck_require__(5036)
+const { getGlobalDispatcher } = __nccwpck_require__(3393)
 
 let experimentalWarned = false
 
@@ -15201,7 +15201,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 1827:
+/***/ 4895:
 /***/ ((module) => {
 
 
@@ -15245,12 +15245,12 @@ module.exports = {
 
 /***/ }),
 
-/***/ 5348:
+/***/ 1648:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const util = __nccwpck_require__(7032)
+const util = __nccwpck_require__(5300)
 const {
   ReadableStreamFrom,
   isBlobLike,
@@ -15260,16 +15260,16 @@ const {
   fullyReadBody,
   extractMimeType,
   utf8DecodeBytes
-} = __nccwpck_require__(9448)
-const { FormData } = __nccwpck_require__(9134)
-const { kState } = __nccwpck_require__(5571)
-const { webidl } = __nccwpck_require__(877)
+} = __nccwpck_require__(5036)
+const { FormData } = __nccwpck_require__(9970)
+const { kState } = __nccwpck_require__(1503)
+const { webidl } = __nccwpck_require__(8153)
 const { Blob } = __nccwpck_require__(4573)
 const assert = __nccwpck_require__(4589)
 const { isErrored, isDisturbed } = __nccwpck_require__(7075)
 const { isArrayBuffer } = __nccwpck_require__(3429)
-const { serializeAMimeType } = __nccwpck_require__(3236)
-const { multipartFormDataParser } = __nccwpck_require__(7068)
+const { serializeAMimeType } = __nccwpck_require__(7720)
+const { multipartFormDataParser } = __nccwpck_require__(8488)
 let random
 
 try {
@@ -15781,7 +15781,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 6263:
+/***/ 9923:
 /***/ ((module) => {
 
 
@@ -15912,7 +15912,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 3236:
+/***/ 7720:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
@@ -16663,12 +16663,12 @@ module.exports = {
 
 /***/ }),
 
-/***/ 6789:
+/***/ 321:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { kConnected, kSize } = __nccwpck_require__(8579)
+const { kConnected, kSize } = __nccwpck_require__(5399)
 
 class CompatWeakRef {
   constructor (value) {
@@ -16716,14 +16716,14 @@ module.exports = function () {
 
 /***/ }),
 
-/***/ 3458:
+/***/ 3750:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
 const { Blob, File } = __nccwpck_require__(4573)
-const { kState } = __nccwpck_require__(5571)
-const { webidl } = __nccwpck_require__(877)
+const { kState } = __nccwpck_require__(1503)
+const { webidl } = __nccwpck_require__(8153)
 
 // TODO(@KhafraDev): remove
 class FileLike {
@@ -16849,16 +16849,16 @@ module.exports = { FileLike, isFileLike }
 
 /***/ }),
 
-/***/ 7068:
+/***/ 8488:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { isUSVString, bufferToLowerCasedHeaderName } = __nccwpck_require__(7032)
-const { utf8DecodeBytes } = __nccwpck_require__(9448)
-const { HTTP_TOKEN_CODEPOINTS, isomorphicDecode } = __nccwpck_require__(3236)
-const { isFileLike } = __nccwpck_require__(3458)
-const { makeEntry } = __nccwpck_require__(9134)
+const { isUSVString, bufferToLowerCasedHeaderName } = __nccwpck_require__(5300)
+const { utf8DecodeBytes } = __nccwpck_require__(5036)
+const { HTTP_TOKEN_CODEPOINTS, isomorphicDecode } = __nccwpck_require__(7720)
+const { isFileLike } = __nccwpck_require__(3750)
+const { makeEntry } = __nccwpck_require__(9970)
 const assert = __nccwpck_require__(4589)
 const { File: NodeFile } = __nccwpck_require__(4573)
 
@@ -17330,16 +17330,16 @@ module.exports = {
 
 /***/ }),
 
-/***/ 9134:
+/***/ 9970:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { isBlobLike, iteratorMixin } = __nccwpck_require__(9448)
-const { kState } = __nccwpck_require__(5571)
-const { kEnumerableProperty } = __nccwpck_require__(7032)
-const { FileLike, isFileLike } = __nccwpck_require__(3458)
-const { webidl } = __nccwpck_require__(877)
+const { isBlobLike, iteratorMixin } = __nccwpck_require__(5036)
+const { kState } = __nccwpck_require__(1503)
+const { kEnumerableProperty } = __nccwpck_require__(5300)
+const { FileLike, isFileLike } = __nccwpck_require__(3750)
+const { webidl } = __nccwpck_require__(8153)
 const { File: NativeFile } = __nccwpck_require__(4573)
 const nodeUtil = __nccwpck_require__(7975)
 
@@ -17589,7 +17589,7 @@ module.exports = { FormData, makeEntry }
 
 /***/ }),
 
-/***/ 3435:
+/***/ 8791:
 /***/ ((module) => {
 
 
@@ -17636,21 +17636,21 @@ module.exports = {
 
 /***/ }),
 
-/***/ 3564:
+/***/ 4568:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 // https://github.com/Ethan-Arrowood/undici-fetch
 
 
 
-const { kConstruct } = __nccwpck_require__(8579)
-const { kEnumerableProperty } = __nccwpck_require__(7032)
+const { kConstruct } = __nccwpck_require__(5399)
+const { kEnumerableProperty } = __nccwpck_require__(5300)
 const {
   iteratorMixin,
   isValidHeaderName,
   isValidHeaderValue
-} = __nccwpck_require__(9448)
-const { webidl } = __nccwpck_require__(877)
+} = __nccwpck_require__(5036)
+const { webidl } = __nccwpck_require__(8153)
 const assert = __nccwpck_require__(4589)
 const util = __nccwpck_require__(7975)
 
@@ -18330,7 +18330,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 9526:
+/***/ 8722:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 // https://github.com/Ethan-Arrowood/undici-fetch
@@ -18343,9 +18343,9 @@ const {
   filterResponse,
   makeResponse,
   fromInnerResponse
-} = __nccwpck_require__(3)
-const { HeadersList } = __nccwpck_require__(3564)
-const { Request, cloneRequest } = __nccwpck_require__(4759)
+} = __nccwpck_require__(6959)
+const { HeadersList } = __nccwpck_require__(4568)
+const { Request, cloneRequest } = __nccwpck_require__(8939)
 const zlib = __nccwpck_require__(8522)
 const {
   bytesMatch,
@@ -18381,23 +18381,23 @@ const {
   buildContentRange,
   createInflate,
   extractMimeType
-} = __nccwpck_require__(9448)
-const { kState, kDispatcher } = __nccwpck_require__(5571)
+} = __nccwpck_require__(5036)
+const { kState, kDispatcher } = __nccwpck_require__(1503)
 const assert = __nccwpck_require__(4589)
-const { safelyExtractBody, extractBody } = __nccwpck_require__(5348)
+const { safelyExtractBody, extractBody } = __nccwpck_require__(1648)
 const {
   redirectStatusSet,
   nullBodyStatus,
   safeMethodsSet,
   requestBodyHeader,
   subresourceSet
-} = __nccwpck_require__(6263)
+} = __nccwpck_require__(9923)
 const EE = __nccwpck_require__(8474)
 const { Readable, pipeline, finished } = __nccwpck_require__(7075)
-const { addAbortListener, isErrored, isReadable, bufferToLowerCasedHeaderName } = __nccwpck_require__(7032)
-const { dataURLProcessor, serializeAMimeType, minimizeSupportedMimeType } = __nccwpck_require__(3236)
-const { getGlobalDispatcher } = __nccwpck_require__(9245)
-const { webidl } = __nccwpck_require__(877)
+const { addAbortListener, isErrored, isReadable, bufferToLowerCasedHeaderName } = __nccwpck_require__(5300)
+const { dataURLProcessor, serializeAMimeType, minimizeSupportedMimeType } = __nccwpck_require__(7720)
+const { getGlobalDispatcher } = __nccwpck_require__(3393)
+const { webidl } = __nccwpck_require__(8153)
 const { STATUS_CODES } = __nccwpck_require__(7067)
 const GET_OR_HEAD = ['GET', 'HEAD']
 
@@ -20607,23 +20607,23 @@ module.exports = {
 
 /***/ }),
 
-/***/ 4759:
+/***/ 8939:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 /* globals AbortController */
 
 
 
-const { extractBody, mixinBody, cloneBody, bodyUnusable } = __nccwpck_require__(5348)
-const { Headers, fill: fillHeaders, HeadersList, setHeadersGuard, getHeadersGuard, setHeadersList, getHeadersList } = __nccwpck_require__(3564)
-const { FinalizationRegistry } = __nccwpck_require__(6789)()
-const util = __nccwpck_require__(7032)
+const { extractBody, mixinBody, cloneBody, bodyUnusable } = __nccwpck_require__(1648)
+const { Headers, fill: fillHeaders, HeadersList, setHeadersGuard, getHeadersGuard, setHeadersList, getHeadersList } = __nccwpck_require__(4568)
+const { FinalizationRegistry } = __nccwpck_require__(321)()
+const util = __nccwpck_require__(5300)
 const nodeUtil = __nccwpck_require__(7975)
 const {
   isValidHTTPToken,
   sameOrigin,
   environmentSettingsObject
-} = __nccwpck_require__(9448)
+} = __nccwpck_require__(5036)
 const {
   forbiddenMethodsSet,
   corsSafeListedMethodsSet,
@@ -20633,12 +20633,12 @@ const {
   requestCredentials,
   requestCache,
   requestDuplex
-} = __nccwpck_require__(6263)
+} = __nccwpck_require__(9923)
 const { kEnumerableProperty, normalizedMethodRecordsBase, normalizedMethodRecords } = util
-const { kHeaders, kSignal, kState, kDispatcher } = __nccwpck_require__(5571)
-const { webidl } = __nccwpck_require__(877)
-const { URLSerializer } = __nccwpck_require__(3236)
-const { kConstruct } = __nccwpck_require__(8579)
+const { kHeaders, kSignal, kState, kDispatcher } = __nccwpck_require__(1503)
+const { webidl } = __nccwpck_require__(8153)
+const { URLSerializer } = __nccwpck_require__(7720)
+const { kConstruct } = __nccwpck_require__(5399)
 const assert = __nccwpck_require__(4589)
 const { getMaxListeners, setMaxListeners, getEventListeners, defaultMaxListeners } = __nccwpck_require__(8474)
 
@@ -21651,14 +21651,14 @@ module.exports = { Request, makeRequest, fromInnerRequest, cloneRequest }
 
 /***/ }),
 
-/***/ 3:
+/***/ 6959:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { Headers, HeadersList, fill, getHeadersGuard, setHeadersGuard, setHeadersList } = __nccwpck_require__(3564)
-const { extractBody, cloneBody, mixinBody, hasFinalizationRegistry, streamRegistry, bodyUnusable } = __nccwpck_require__(5348)
-const util = __nccwpck_require__(7032)
+const { Headers, HeadersList, fill, getHeadersGuard, setHeadersGuard, setHeadersList } = __nccwpck_require__(4568)
+const { extractBody, cloneBody, mixinBody, hasFinalizationRegistry, streamRegistry, bodyUnusable } = __nccwpck_require__(1648)
+const util = __nccwpck_require__(5300)
 const nodeUtil = __nccwpck_require__(7975)
 const { kEnumerableProperty } = util
 const {
@@ -21670,16 +21670,16 @@ const {
   isErrorLike,
   isomorphicEncode,
   environmentSettingsObject: relevantRealm
-} = __nccwpck_require__(9448)
+} = __nccwpck_require__(5036)
 const {
   redirectStatusSet,
   nullBodyStatus
-} = __nccwpck_require__(6263)
-const { kState, kHeaders } = __nccwpck_require__(5571)
-const { webidl } = __nccwpck_require__(877)
-const { FormData } = __nccwpck_require__(9134)
-const { URLSerializer } = __nccwpck_require__(3236)
-const { kConstruct } = __nccwpck_require__(8579)
+} = __nccwpck_require__(9923)
+const { kState, kHeaders } = __nccwpck_require__(1503)
+const { webidl } = __nccwpck_require__(8153)
+const { FormData } = __nccwpck_require__(9970)
+const { URLSerializer } = __nccwpck_require__(7720)
+const { kConstruct } = __nccwpck_require__(5399)
 const assert = __nccwpck_require__(4589)
 const { types } = __nccwpck_require__(7975)
 
@@ -22268,7 +22268,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 5571:
+/***/ 1503:
 /***/ ((module) => {
 
 
@@ -22284,21 +22284,21 @@ module.exports = {
 
 /***/ }),
 
-/***/ 9448:
+/***/ 5036:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
 const { Transform } = __nccwpck_require__(7075)
 const zlib = __nccwpck_require__(8522)
-const { redirectStatusSet, referrerPolicySet: referrerPolicyTokens, badPortsSet } = __nccwpck_require__(6263)
-const { getGlobalOrigin } = __nccwpck_require__(3435)
-const { collectASequenceOfCodePoints, collectAnHTTPQuotedString, removeChars, parseMIMEType } = __nccwpck_require__(3236)
+const { redirectStatusSet, referrerPolicySet: referrerPolicyTokens, badPortsSet } = __nccwpck_require__(9923)
+const { getGlobalOrigin } = __nccwpck_require__(8791)
+const { collectASequenceOfCodePoints, collectAnHTTPQuotedString, removeChars, parseMIMEType } = __nccwpck_require__(7720)
 const { performance } = __nccwpck_require__(643)
-const { isBlobLike, ReadableStreamFrom, isValidHTTPToken, normalizedMethodRecordsBase } = __nccwpck_require__(7032)
+const { isBlobLike, ReadableStreamFrom, isValidHTTPToken, normalizedMethodRecordsBase } = __nccwpck_require__(5300)
 const assert = __nccwpck_require__(4589)
 const { isUint8Array } = __nccwpck_require__(3429)
-const { webidl } = __nccwpck_require__(877)
+const { webidl } = __nccwpck_require__(8153)
 
 let supportedHashes = []
 
@@ -23923,14 +23923,14 @@ module.exports = {
 
 /***/ }),
 
-/***/ 877:
+/***/ 8153:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
 const { types, inspect } = __nccwpck_require__(7975)
 const { markAsUncloneable } = __nccwpck_require__(5919)
-const { toUSVString } = __nccwpck_require__(7032)
+const { toUSVString } = __nccwpck_require__(5300)
 
 /** @type {import('../../../types/webidl').Webidl} */
 const webidl = {}
@@ -24625,7 +24625,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 999:
+/***/ 2195:
 /***/ ((module) => {
 
 
@@ -24922,7 +24922,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 3739:
+/***/ 2375:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
@@ -24931,16 +24931,16 @@ const {
   staticPropertyDescriptors,
   readOperation,
   fireAProgressEvent
-} = __nccwpck_require__(5554)
+} = __nccwpck_require__(150)
 const {
   kState,
   kError,
   kResult,
   kEvents,
   kAborted
-} = __nccwpck_require__(2217)
-const { webidl } = __nccwpck_require__(877)
-const { kEnumerableProperty } = __nccwpck_require__(7032)
+} = __nccwpck_require__(3413)
+const { webidl } = __nccwpck_require__(8153)
+const { kEnumerableProperty } = __nccwpck_require__(5300)
 
 class FileReader extends EventTarget {
   constructor () {
@@ -25273,12 +25273,12 @@ module.exports = {
 
 /***/ }),
 
-/***/ 4149:
+/***/ 8809:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { webidl } = __nccwpck_require__(877)
+const { webidl } = __nccwpck_require__(8153)
 
 const kState = Symbol('ProgressEvent state')
 
@@ -25358,7 +25358,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 2217:
+/***/ 3413:
 /***/ ((module) => {
 
 
@@ -25375,7 +25375,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 5554:
+/***/ 150:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
@@ -25386,10 +25386,10 @@ const {
   kResult,
   kAborted,
   kLastProgressEventFired
-} = __nccwpck_require__(2217)
-const { ProgressEvent } = __nccwpck_require__(4149)
-const { getEncoding } = __nccwpck_require__(999)
-const { serializeAMimeType, parseMIMEType } = __nccwpck_require__(3236)
+} = __nccwpck_require__(3413)
+const { ProgressEvent } = __nccwpck_require__(8809)
+const { getEncoding } = __nccwpck_require__(2195)
+const { serializeAMimeType, parseMIMEType } = __nccwpck_require__(7720)
 const { types } = __nccwpck_require__(7975)
 const { StringDecoder } = __nccwpck_require__(3193)
 const { btoa } = __nccwpck_require__(4573)
@@ -25773,27 +25773,27 @@ module.exports = {
 
 /***/ }),
 
-/***/ 8201:
+/***/ 61:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { uid, states, sentCloseFrameState, emptyBuffer, opcodes } = __nccwpck_require__(2920)
+const { uid, states, sentCloseFrameState, emptyBuffer, opcodes } = __nccwpck_require__(6516)
 const {
   kReadyState,
   kSentClose,
   kByteParser,
   kReceivedClose,
   kResponse
-} = __nccwpck_require__(1880)
-const { fireEvent, failWebsocketConnection, isClosing, isClosed, isEstablished, parseExtensions } = __nccwpck_require__(2409)
-const { channels } = __nccwpck_require__(5270)
-const { CloseEvent } = __nccwpck_require__(556)
-const { makeRequest } = __nccwpck_require__(4759)
-const { fetching } = __nccwpck_require__(9526)
-const { Headers, getHeadersList } = __nccwpck_require__(3564)
-const { getDecodeSplit } = __nccwpck_require__(9448)
-const { WebsocketFrameSend } = __nccwpck_require__(424)
+} = __nccwpck_require__(7844)
+const { fireEvent, failWebsocketConnection, isClosing, isClosed, isEstablished, parseExtensions } = __nccwpck_require__(2461)
+const { channels } = __nccwpck_require__(7178)
+const { CloseEvent } = __nccwpck_require__(9008)
+const { makeRequest } = __nccwpck_require__(8939)
+const { fetching } = __nccwpck_require__(8722)
+const { Headers, getHeadersList } = __nccwpck_require__(4568)
+const { getDecodeSplit } = __nccwpck_require__(5036)
+const { WebsocketFrameSend } = __nccwpck_require__(4964)
 
 /** @type {import('crypto')} */
 let crypto
@@ -26151,7 +26151,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 2920:
+/***/ 6516:
 /***/ ((module) => {
 
 
@@ -26224,14 +26224,14 @@ module.exports = {
 
 /***/ }),
 
-/***/ 556:
+/***/ 9008:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { webidl } = __nccwpck_require__(877)
-const { kEnumerableProperty } = __nccwpck_require__(7032)
-const { kConstruct } = __nccwpck_require__(8579)
+const { webidl } = __nccwpck_require__(8153)
+const { kEnumerableProperty } = __nccwpck_require__(5300)
+const { kConstruct } = __nccwpck_require__(5399)
 const { MessagePort } = __nccwpck_require__(5919)
 
 /**
@@ -26560,12 +26560,12 @@ module.exports = {
 
 /***/ }),
 
-/***/ 424:
+/***/ 4964:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { maxUnsigned16Bit } = __nccwpck_require__(2920)
+const { maxUnsigned16Bit } = __nccwpck_require__(6516)
 
 const BUFFER_SIZE = 16386
 
@@ -26663,14 +26663,14 @@ module.exports = {
 
 /***/ }),
 
-/***/ 1541:
+/***/ 2702:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
 const { createInflateRaw, Z_DEFAULT_WINDOWBITS } = __nccwpck_require__(8522)
-const { isValidClientWindowBits } = __nccwpck_require__(2409)
-const { MessageSizeExceededError } = __nccwpck_require__(6011)
+const { isValidClientWindowBits } = __nccwpck_require__(2461)
+const { MessageSizeExceededError } = __nccwpck_require__(7439)
 
 const tail = Buffer.from([0x00, 0x00, 0xff, 0xff])
 const kBuffer = Symbol('kBuffer')
@@ -26775,16 +26775,16 @@ module.exports = { PerMessageDeflate }
 
 /***/ }),
 
-/***/ 6316:
+/***/ 4680:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
 const { Writable } = __nccwpck_require__(7075)
 const assert = __nccwpck_require__(4589)
-const { parserStates, opcodes, states, emptyBuffer, sentCloseFrameState } = __nccwpck_require__(2920)
-const { kReadyState, kSentClose, kResponse, kReceivedClose } = __nccwpck_require__(1880)
-const { channels } = __nccwpck_require__(5270)
+const { parserStates, opcodes, states, emptyBuffer, sentCloseFrameState } = __nccwpck_require__(6516)
+const { kReadyState, kSentClose, kResponse, kReceivedClose } = __nccwpck_require__(7844)
+const { channels } = __nccwpck_require__(7178)
 const {
   isValidStatusCode,
   isValidOpcode,
@@ -26794,11 +26794,11 @@ const {
   isControlFrame,
   isTextBinaryFrame,
   isContinuationFrame
-} = __nccwpck_require__(2409)
-const { WebsocketFrameSend } = __nccwpck_require__(424)
-const { closeWebSocketConnection } = __nccwpck_require__(8201)
-const { PerMessageDeflate } = __nccwpck_require__(1541)
-const { MessageSizeExceededError } = __nccwpck_require__(6011)
+} = __nccwpck_require__(2461)
+const { WebsocketFrameSend } = __nccwpck_require__(4964)
+const { closeWebSocketConnection } = __nccwpck_require__(61)
+const { PerMessageDeflate } = __nccwpck_require__(2702)
+const { MessageSizeExceededError } = __nccwpck_require__(7439)
 
 function failWebsocketConnectionWithCode (ws, code, reason) {
   closeWebSocketConnection(ws, code, reason, Buffer.byteLength(reason))
@@ -27309,14 +27309,14 @@ module.exports = {
 
 /***/ }),
 
-/***/ 772:
+/***/ 7968:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { WebsocketFrameSend } = __nccwpck_require__(424)
-const { opcodes, sendHints } = __nccwpck_require__(2920)
-const FixedQueue = __nccwpck_require__(4828)
+const { WebsocketFrameSend } = __nccwpck_require__(4964)
+const { opcodes, sendHints } = __nccwpck_require__(6516)
+const FixedQueue = __nccwpck_require__(8224)
 
 /** @type {typeof Uint8Array} */
 const FastBuffer = Buffer[Symbol.species]
@@ -27420,7 +27420,7 @@ module.exports = { SendQueue }
 
 /***/ }),
 
-/***/ 1880:
+/***/ 7844:
 /***/ ((module) => {
 
 
@@ -27439,16 +27439,16 @@ module.exports = {
 
 /***/ }),
 
-/***/ 2409:
+/***/ 2461:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { kReadyState, kController, kResponse, kBinaryType, kWebSocketURL } = __nccwpck_require__(1880)
-const { states, opcodes } = __nccwpck_require__(2920)
-const { ErrorEvent, createFastMessageEvent } = __nccwpck_require__(556)
+const { kReadyState, kController, kResponse, kBinaryType, kWebSocketURL } = __nccwpck_require__(7844)
+const { states, opcodes } = __nccwpck_require__(6516)
+const { ErrorEvent, createFastMessageEvent } = __nccwpck_require__(9008)
 const { isUtf8 } = __nccwpck_require__(4573)
-const { collectASequenceOfCodePointsFast, removeHTTPWhitespace } = __nccwpck_require__(3236)
+const { collectASequenceOfCodePointsFast, removeHTTPWhitespace } = __nccwpck_require__(7720)
 
 /* globals Blob */
 
@@ -27768,15 +27768,15 @@ module.exports = {
 
 /***/ }),
 
-/***/ 5574:
+/***/ 2242:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { webidl } = __nccwpck_require__(877)
-const { URLSerializer } = __nccwpck_require__(3236)
-const { environmentSettingsObject } = __nccwpck_require__(9448)
-const { staticPropertyDescriptors, states, sentCloseFrameState, sendHints } = __nccwpck_require__(2920)
+const { webidl } = __nccwpck_require__(8153)
+const { URLSerializer } = __nccwpck_require__(7720)
+const { environmentSettingsObject } = __nccwpck_require__(5036)
+const { staticPropertyDescriptors, states, sentCloseFrameState, sendHints } = __nccwpck_require__(6516)
 const {
   kWebSocketURL,
   kReadyState,
@@ -27785,21 +27785,21 @@ const {
   kResponse,
   kSentClose,
   kByteParser
-} = __nccwpck_require__(1880)
+} = __nccwpck_require__(7844)
 const {
   isConnecting,
   isEstablished,
   isClosing,
   isValidSubprotocol,
   fireEvent
-} = __nccwpck_require__(2409)
-const { establishWebSocketConnection, closeWebSocketConnection } = __nccwpck_require__(8201)
-const { ByteParser } = __nccwpck_require__(6316)
-const { kEnumerableProperty, isBlobLike } = __nccwpck_require__(7032)
-const { getGlobalDispatcher } = __nccwpck_require__(9245)
+} = __nccwpck_require__(2461)
+const { establishWebSocketConnection, closeWebSocketConnection } = __nccwpck_require__(61)
+const { ByteParser } = __nccwpck_require__(4680)
+const { kEnumerableProperty, isBlobLike } = __nccwpck_require__(5300)
+const { getGlobalDispatcher } = __nccwpck_require__(3393)
 const { types } = __nccwpck_require__(7975)
-const { ErrorEvent, CloseEvent } = __nccwpck_require__(556)
-const { SendQueue } = __nccwpck_require__(772)
+const { ErrorEvent, CloseEvent } = __nccwpck_require__(9008)
+const { SendQueue } = __nccwpck_require__(7968)
 
 // https://websockets.spec.whatwg.org/#interface-definition
 class WebSocket extends EventTarget {
@@ -28608,18 +28608,18 @@ module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("util");
 
 /***/ }),
 
-/***/ 301:
+/***/ 5553:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var identity = __nccwpck_require__(2911);
-var Scalar = __nccwpck_require__(8333);
-var YAMLMap = __nccwpck_require__(2382);
-var YAMLSeq = __nccwpck_require__(9479);
-var resolveBlockMap = __nccwpck_require__(151);
-var resolveBlockSeq = __nccwpck_require__(2822);
-var resolveFlowCollection = __nccwpck_require__(5486);
+var identity = __nccwpck_require__(2059);
+var Scalar = __nccwpck_require__(7113);
+var YAMLMap = __nccwpck_require__(1458);
+var YAMLSeq = __nccwpck_require__(4235);
+var resolveBlockMap = __nccwpck_require__(4243);
+var resolveBlockSeq = __nccwpck_require__(626);
+var resolveFlowCollection = __nccwpck_require__(1818);
 
 function resolveCollection(CN, ctx, token, onError, tagName, tag) {
     const coll = token.type === 'block-map'
@@ -28705,15 +28705,15 @@ exports.composeCollection = composeCollection;
 
 /***/ }),
 
-/***/ 5211:
+/***/ 8767:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var Document = __nccwpck_require__(7141);
-var composeNode = __nccwpck_require__(9001);
-var resolveEnd = __nccwpck_require__(6884);
-var resolveProps = __nccwpck_require__(9903);
+var Document = __nccwpck_require__(977);
+var composeNode = __nccwpck_require__(5429);
+var resolveEnd = __nccwpck_require__(776);
+var resolveProps = __nccwpck_require__(5635);
 
 function composeDoc(options, directives, { offset, start, value, end }, onError) {
     const opts = Object.assign({ _directives: directives }, options);
@@ -28757,17 +28757,17 @@ exports.composeDoc = composeDoc;
 
 /***/ }),
 
-/***/ 9001:
+/***/ 5429:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var Alias = __nccwpck_require__(3513);
-var identity = __nccwpck_require__(2911);
-var composeCollection = __nccwpck_require__(301);
-var composeScalar = __nccwpck_require__(9229);
-var resolveEnd = __nccwpck_require__(6884);
-var utilEmptyScalarPosition = __nccwpck_require__(3551);
+var Alias = __nccwpck_require__(813);
+var identity = __nccwpck_require__(2059);
+var composeCollection = __nccwpck_require__(5553);
+var composeScalar = __nccwpck_require__(9681);
+var resolveEnd = __nccwpck_require__(776);
+var utilEmptyScalarPosition = __nccwpck_require__(8387);
 
 const CN = { composeNode, composeEmptyNode };
 function composeNode(ctx, token, props, onError) {
@@ -28876,15 +28876,15 @@ exports.composeNode = composeNode;
 
 /***/ }),
 
-/***/ 9229:
+/***/ 9681:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var identity = __nccwpck_require__(2911);
-var Scalar = __nccwpck_require__(8333);
-var resolveBlockScalar = __nccwpck_require__(9593);
-var resolveFlowScalar = __nccwpck_require__(7410);
+var identity = __nccwpck_require__(2059);
+var Scalar = __nccwpck_require__(7113);
+var resolveBlockScalar = __nccwpck_require__(7005);
+var resolveFlowScalar = __nccwpck_require__(2302);
 
 function composeScalar(ctx, token, tagToken, onError) {
     const { value, type, comment, range } = token.type === 'block-scalar'
@@ -28971,18 +28971,18 @@ exports.composeScalar = composeScalar;
 
 /***/ }),
 
-/***/ 1080:
+/***/ 4492:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
 var node_process = __nccwpck_require__(932);
-var directives = __nccwpck_require__(3878);
-var Document = __nccwpck_require__(7141);
-var errors = __nccwpck_require__(4384);
-var identity = __nccwpck_require__(2911);
-var composeDoc = __nccwpck_require__(5211);
-var resolveEnd = __nccwpck_require__(6884);
+var directives = __nccwpck_require__(8322);
+var Document = __nccwpck_require__(977);
+var errors = __nccwpck_require__(7788);
+var identity = __nccwpck_require__(2059);
+var composeDoc = __nccwpck_require__(8767);
+var resolveEnd = __nccwpck_require__(776);
 
 function getErrorPos(src) {
     if (typeof src === 'number')
@@ -29202,17 +29202,17 @@ exports.Composer = Composer;
 
 /***/ }),
 
-/***/ 151:
+/***/ 4243:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var Pair = __nccwpck_require__(1877);
-var YAMLMap = __nccwpck_require__(2382);
-var resolveProps = __nccwpck_require__(9903);
-var utilContainsNewline = __nccwpck_require__(7683);
-var utilFlowIndentCheck = __nccwpck_require__(8011);
-var utilMapIncludes = __nccwpck_require__(907);
+var Pair = __nccwpck_require__(5129);
+var YAMLMap = __nccwpck_require__(1458);
+var resolveProps = __nccwpck_require__(5635);
+var utilContainsNewline = __nccwpck_require__(2327);
+var utilFlowIndentCheck = __nccwpck_require__(607);
+var utilMapIncludes = __nccwpck_require__(8319);
 
 const startColMsg = 'All mapping items must start at the same column';
 function resolveBlockMap({ composeNode, composeEmptyNode }, ctx, bm, onError, tag) {
@@ -29326,12 +29326,12 @@ exports.resolveBlockMap = resolveBlockMap;
 
 /***/ }),
 
-/***/ 9593:
+/***/ 7005:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var Scalar = __nccwpck_require__(8333);
+var Scalar = __nccwpck_require__(7113);
 
 function resolveBlockScalar(ctx, scalar, onError) {
     const start = scalar.offset;
@@ -29533,14 +29533,14 @@ exports.resolveBlockScalar = resolveBlockScalar;
 
 /***/ }),
 
-/***/ 2822:
+/***/ 626:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var YAMLSeq = __nccwpck_require__(9479);
-var resolveProps = __nccwpck_require__(9903);
-var utilFlowIndentCheck = __nccwpck_require__(8011);
+var YAMLSeq = __nccwpck_require__(4235);
+var resolveProps = __nccwpck_require__(5635);
+var utilFlowIndentCheck = __nccwpck_require__(607);
 
 function resolveBlockSeq({ composeNode, composeEmptyNode }, ctx, bs, onError, tag) {
     const NodeClass = tag?.nodeClass ?? YAMLSeq.YAMLSeq;
@@ -29591,7 +29591,7 @@ exports.resolveBlockSeq = resolveBlockSeq;
 
 /***/ }),
 
-/***/ 6884:
+/***/ 776:
 /***/ ((__unused_webpack_module, exports) => {
 
 
@@ -29637,19 +29637,19 @@ exports.resolveEnd = resolveEnd;
 
 /***/ }),
 
-/***/ 5486:
+/***/ 1818:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var identity = __nccwpck_require__(2911);
-var Pair = __nccwpck_require__(1877);
-var YAMLMap = __nccwpck_require__(2382);
-var YAMLSeq = __nccwpck_require__(9479);
-var resolveEnd = __nccwpck_require__(6884);
-var resolveProps = __nccwpck_require__(9903);
-var utilContainsNewline = __nccwpck_require__(7683);
-var utilMapIncludes = __nccwpck_require__(907);
+var identity = __nccwpck_require__(2059);
+var Pair = __nccwpck_require__(5129);
+var YAMLMap = __nccwpck_require__(1458);
+var YAMLSeq = __nccwpck_require__(4235);
+var resolveEnd = __nccwpck_require__(776);
+var resolveProps = __nccwpck_require__(5635);
+var utilContainsNewline = __nccwpck_require__(2327);
+var utilMapIncludes = __nccwpck_require__(8319);
 
 const blockMsg = 'Block collections are not allowed within flow collections';
 const isBlock = (token) => token && (token.type === 'block-map' || token.type === 'block-seq');
@@ -29853,13 +29853,13 @@ exports.resolveFlowCollection = resolveFlowCollection;
 
 /***/ }),
 
-/***/ 7410:
+/***/ 2302:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var Scalar = __nccwpck_require__(8333);
-var resolveEnd = __nccwpck_require__(6884);
+var Scalar = __nccwpck_require__(7113);
+var resolveEnd = __nccwpck_require__(776);
 
 function resolveFlowScalar(scalar, strict, onError) {
     const { offset, type, source, end } = scalar;
@@ -30088,7 +30088,7 @@ exports.resolveFlowScalar = resolveFlowScalar;
 
 /***/ }),
 
-/***/ 9903:
+/***/ 5635:
 /***/ ((__unused_webpack_module, exports) => {
 
 
@@ -30243,7 +30243,7 @@ exports.resolveProps = resolveProps;
 
 /***/ }),
 
-/***/ 7683:
+/***/ 2327:
 /***/ ((__unused_webpack_module, exports) => {
 
 
@@ -30286,7 +30286,7 @@ exports.containsNewline = containsNewline;
 
 /***/ }),
 
-/***/ 3551:
+/***/ 8387:
 /***/ ((__unused_webpack_module, exports) => {
 
 
@@ -30321,12 +30321,12 @@ exports.emptyScalarPosition = emptyScalarPosition;
 
 /***/ }),
 
-/***/ 8011:
+/***/ 607:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var utilContainsNewline = __nccwpck_require__(7683);
+var utilContainsNewline = __nccwpck_require__(2327);
 
 function flowIndentCheck(indent, fc, onError) {
     if (fc?.type === 'flow-collection') {
@@ -30345,12 +30345,12 @@ exports.flowIndentCheck = flowIndentCheck;
 
 /***/ }),
 
-/***/ 907:
+/***/ 8319:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var identity = __nccwpck_require__(2911);
+var identity = __nccwpck_require__(2059);
 
 function mapIncludes(ctx, items, search) {
     const { uniqueKeys } = ctx.options;
@@ -30367,22 +30367,22 @@ exports.mapIncludes = mapIncludes;
 
 /***/ }),
 
-/***/ 7141:
+/***/ 977:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var Alias = __nccwpck_require__(3513);
-var Collection = __nccwpck_require__(2989);
-var identity = __nccwpck_require__(2911);
-var Pair = __nccwpck_require__(1877);
-var toJS = __nccwpck_require__(5395);
-var Schema = __nccwpck_require__(2424);
-var stringifyDocument = __nccwpck_require__(7445);
-var anchors = __nccwpck_require__(4548);
-var applyReviver = __nccwpck_require__(9461);
-var createNode = __nccwpck_require__(5772);
-var directives = __nccwpck_require__(3878);
+var Alias = __nccwpck_require__(813);
+var Collection = __nccwpck_require__(4953);
+var identity = __nccwpck_require__(2059);
+var Pair = __nccwpck_require__(5129);
+var toJS = __nccwpck_require__(3687);
+var Schema = __nccwpck_require__(1524);
+var stringifyDocument = __nccwpck_require__(4569);
+var anchors = __nccwpck_require__(5632);
+var applyReviver = __nccwpck_require__(2833);
+var createNode = __nccwpck_require__(1464);
+var directives = __nccwpck_require__(8322);
 
 class Document {
     constructor(value, replacer, options) {
@@ -30711,13 +30711,13 @@ exports.Document = Document;
 
 /***/ }),
 
-/***/ 4548:
+/***/ 5632:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var identity = __nccwpck_require__(2911);
-var visit = __nccwpck_require__(4788);
+var identity = __nccwpck_require__(2059);
+var visit = __nccwpck_require__(8152);
 
 /**
  * Verify that the input string is a valid anchor.
@@ -30794,7 +30794,7 @@ exports.findNewAnchor = findNewAnchor;
 
 /***/ }),
 
-/***/ 9461:
+/***/ 2833:
 /***/ ((__unused_webpack_module, exports) => {
 
 
@@ -30858,14 +30858,14 @@ exports.applyReviver = applyReviver;
 
 /***/ }),
 
-/***/ 5772:
+/***/ 1464:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var Alias = __nccwpck_require__(3513);
-var identity = __nccwpck_require__(2911);
-var Scalar = __nccwpck_require__(8333);
+var Alias = __nccwpck_require__(813);
+var identity = __nccwpck_require__(2059);
+var Scalar = __nccwpck_require__(7113);
 
 const defaultTagPrefix = 'tag:yaml.org,2002:';
 function findTagObject(value, tagName, tags) {
@@ -30955,13 +30955,13 @@ exports.createNode = createNode;
 
 /***/ }),
 
-/***/ 3878:
+/***/ 8322:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var identity = __nccwpck_require__(2911);
-var visit = __nccwpck_require__(4788);
+var identity = __nccwpck_require__(2059);
+var visit = __nccwpck_require__(8152);
 
 const escapeChars = {
     '!': '%21',
@@ -31140,7 +31140,7 @@ exports.Directives = Directives;
 
 /***/ }),
 
-/***/ 4384:
+/***/ 7788:
 /***/ ((__unused_webpack_module, exports) => {
 
 
@@ -31209,28 +31209,28 @@ exports.prettifyError = prettifyError;
 
 /***/ }),
 
-/***/ 7591:
+/***/ 4195:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 var __webpack_unused_export__;
 
 
-var composer = __nccwpck_require__(1080);
-var Document = __nccwpck_require__(7141);
-var Schema = __nccwpck_require__(2424);
-var errors = __nccwpck_require__(4384);
-var Alias = __nccwpck_require__(3513);
-var identity = __nccwpck_require__(2911);
-var Pair = __nccwpck_require__(1877);
-var Scalar = __nccwpck_require__(8333);
-var YAMLMap = __nccwpck_require__(2382);
-var YAMLSeq = __nccwpck_require__(9479);
-var cst = __nccwpck_require__(109);
-var lexer = __nccwpck_require__(1841);
-var lineCounter = __nccwpck_require__(6924);
-var parser = __nccwpck_require__(1368);
-var publicApi = __nccwpck_require__(3703);
-var visit = __nccwpck_require__(4788);
+var composer = __nccwpck_require__(4492);
+var Document = __nccwpck_require__(977);
+var Schema = __nccwpck_require__(1524);
+var errors = __nccwpck_require__(7788);
+var Alias = __nccwpck_require__(813);
+var identity = __nccwpck_require__(2059);
+var Pair = __nccwpck_require__(5129);
+var Scalar = __nccwpck_require__(7113);
+var YAMLMap = __nccwpck_require__(1458);
+var YAMLSeq = __nccwpck_require__(4235);
+var cst = __nccwpck_require__(4345);
+var lexer = __nccwpck_require__(1133);
+var lineCounter = __nccwpck_require__(2064);
+var parser = __nccwpck_require__(8012);
+var publicApi = __nccwpck_require__(5963);
+var visit = __nccwpck_require__(8152);
 
 
 
@@ -31267,7 +31267,7 @@ __webpack_unused_export__ = visit.visitAsync;
 
 /***/ }),
 
-/***/ 9209:
+/***/ 2837:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
@@ -31293,16 +31293,16 @@ exports.warn = warn;
 
 /***/ }),
 
-/***/ 3513:
+/***/ 813:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var anchors = __nccwpck_require__(4548);
-var visit = __nccwpck_require__(4788);
-var identity = __nccwpck_require__(2911);
-var Node = __nccwpck_require__(4793);
-var toJS = __nccwpck_require__(5395);
+var anchors = __nccwpck_require__(5632);
+var visit = __nccwpck_require__(8152);
+var identity = __nccwpck_require__(2059);
+var Node = __nccwpck_require__(6589);
+var toJS = __nccwpck_require__(3687);
 
 class Alias extends Node.NodeBase {
     constructor(source) {
@@ -31420,14 +31420,14 @@ exports.Alias = Alias;
 
 /***/ }),
 
-/***/ 2989:
+/***/ 4953:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var createNode = __nccwpck_require__(5772);
-var identity = __nccwpck_require__(2911);
-var Node = __nccwpck_require__(4793);
+var createNode = __nccwpck_require__(1464);
+var identity = __nccwpck_require__(2059);
+var Node = __nccwpck_require__(6589);
 
 function collectionFromPath(schema, path, value) {
     let v = value;
@@ -31578,14 +31578,14 @@ exports.isEmptyPath = isEmptyPath;
 
 /***/ }),
 
-/***/ 4793:
+/***/ 6589:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var applyReviver = __nccwpck_require__(9461);
-var identity = __nccwpck_require__(2911);
-var toJS = __nccwpck_require__(5395);
+var applyReviver = __nccwpck_require__(2833);
+var identity = __nccwpck_require__(2059);
+var toJS = __nccwpck_require__(3687);
 
 class NodeBase {
     constructor(type) {
@@ -31625,15 +31625,15 @@ exports.NodeBase = NodeBase;
 
 /***/ }),
 
-/***/ 1877:
+/***/ 5129:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var createNode = __nccwpck_require__(5772);
-var stringifyPair = __nccwpck_require__(2236);
-var addPairToJSMap = __nccwpck_require__(9176);
-var identity = __nccwpck_require__(2911);
+var createNode = __nccwpck_require__(1464);
+var stringifyPair = __nccwpck_require__(9176);
+var addPairToJSMap = __nccwpck_require__(4388);
+var identity = __nccwpck_require__(2059);
 
 function createPair(key, value, ctx) {
     const k = createNode.createNode(key, undefined, ctx);
@@ -31671,14 +31671,14 @@ exports.createPair = createPair;
 
 /***/ }),
 
-/***/ 8333:
+/***/ 7113:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var identity = __nccwpck_require__(2911);
-var Node = __nccwpck_require__(4793);
-var toJS = __nccwpck_require__(5395);
+var identity = __nccwpck_require__(2059);
+var Node = __nccwpck_require__(6589);
+var toJS = __nccwpck_require__(3687);
 
 const isScalarValue = (value) => !value || (typeof value !== 'function' && typeof value !== 'object');
 class Scalar extends Node.NodeBase {
@@ -31705,17 +31705,17 @@ exports.isScalarValue = isScalarValue;
 
 /***/ }),
 
-/***/ 2382:
+/***/ 1458:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var stringifyCollection = __nccwpck_require__(3412);
-var addPairToJSMap = __nccwpck_require__(9176);
-var Collection = __nccwpck_require__(2989);
-var identity = __nccwpck_require__(2911);
-var Pair = __nccwpck_require__(1877);
-var Scalar = __nccwpck_require__(8333);
+var stringifyCollection = __nccwpck_require__(6440);
+var addPairToJSMap = __nccwpck_require__(4388);
+var Collection = __nccwpck_require__(4953);
+var identity = __nccwpck_require__(2059);
+var Pair = __nccwpck_require__(5129);
+var Scalar = __nccwpck_require__(7113);
 
 function findPair(items, key) {
     const k = identity.isScalar(key) ? key.value : key;
@@ -31859,17 +31859,17 @@ exports.findPair = findPair;
 
 /***/ }),
 
-/***/ 9479:
+/***/ 4235:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var createNode = __nccwpck_require__(5772);
-var stringifyCollection = __nccwpck_require__(3412);
-var Collection = __nccwpck_require__(2989);
-var identity = __nccwpck_require__(2911);
-var Scalar = __nccwpck_require__(8333);
-var toJS = __nccwpck_require__(5395);
+var createNode = __nccwpck_require__(1464);
+var stringifyCollection = __nccwpck_require__(6440);
+var Collection = __nccwpck_require__(4953);
+var identity = __nccwpck_require__(2059);
+var Scalar = __nccwpck_require__(7113);
+var toJS = __nccwpck_require__(3687);
 
 class YAMLSeq extends Collection.Collection {
     static get tagName() {
@@ -31981,16 +31981,16 @@ exports.YAMLSeq = YAMLSeq;
 
 /***/ }),
 
-/***/ 9176:
+/***/ 4388:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var log = __nccwpck_require__(9209);
-var merge = __nccwpck_require__(1484);
-var stringify = __nccwpck_require__(5324);
-var identity = __nccwpck_require__(2911);
-var toJS = __nccwpck_require__(5395);
+var log = __nccwpck_require__(2837);
+var merge = __nccwpck_require__(9648);
+var stringify = __nccwpck_require__(1576);
+var identity = __nccwpck_require__(2059);
+var toJS = __nccwpck_require__(3687);
 
 function addPairToJSMap(ctx, map, { key, value }) {
     if (identity.isNode(key) && key.addToJSMap)
@@ -32053,7 +32053,7 @@ exports.addPairToJSMap = addPairToJSMap;
 
 /***/ }),
 
-/***/ 2911:
+/***/ 2059:
 /***/ ((__unused_webpack_module, exports) => {
 
 
@@ -32113,12 +32113,12 @@ exports.isSeq = isSeq;
 
 /***/ }),
 
-/***/ 5395:
+/***/ 3687:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var identity = __nccwpck_require__(2911);
+var identity = __nccwpck_require__(2059);
 
 /**
  * Recursively convert any node or its contents to native JavaScript
@@ -32159,15 +32159,15 @@ exports.toJS = toJS;
 
 /***/ }),
 
-/***/ 7318:
+/***/ 698:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var resolveBlockScalar = __nccwpck_require__(9593);
-var resolveFlowScalar = __nccwpck_require__(7410);
-var errors = __nccwpck_require__(4384);
-var stringifyString = __nccwpck_require__(4949);
+var resolveBlockScalar = __nccwpck_require__(7005);
+var resolveFlowScalar = __nccwpck_require__(2302);
+var errors = __nccwpck_require__(7788);
+var stringifyString = __nccwpck_require__(2841);
 
 function resolveAsScalar(token, strict = true, onError) {
     if (token) {
@@ -32384,7 +32384,7 @@ exports.setScalarValue = setScalarValue;
 
 /***/ }),
 
-/***/ 3261:
+/***/ 9345:
 /***/ ((__unused_webpack_module, exports) => {
 
 
@@ -32454,7 +32454,7 @@ exports.stringify = stringify;
 
 /***/ }),
 
-/***/ 6827:
+/***/ 7615:
 /***/ ((__unused_webpack_module, exports) => {
 
 
@@ -32560,14 +32560,14 @@ exports.visit = visit;
 
 /***/ }),
 
-/***/ 109:
+/***/ 4345:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var cstScalar = __nccwpck_require__(7318);
-var cstStringify = __nccwpck_require__(3261);
-var cstVisit = __nccwpck_require__(6827);
+var cstScalar = __nccwpck_require__(698);
+var cstStringify = __nccwpck_require__(9345);
+var cstVisit = __nccwpck_require__(7615);
 
 /** The byte order mark */
 const BOM = '\u{FEFF}';
@@ -32679,12 +32679,12 @@ exports.tokenType = tokenType;
 
 /***/ }),
 
-/***/ 1841:
+/***/ 1133:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var cst = __nccwpck_require__(109);
+var cst = __nccwpck_require__(4345);
 
 /*
 START -> stream
@@ -33409,7 +33409,7 @@ exports.Lexer = Lexer;
 
 /***/ }),
 
-/***/ 6924:
+/***/ 2064:
 /***/ ((__unused_webpack_module, exports) => {
 
 
@@ -33457,14 +33457,14 @@ exports.LineCounter = LineCounter;
 
 /***/ }),
 
-/***/ 1368:
+/***/ 8012:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
 var node_process = __nccwpck_require__(932);
-var cst = __nccwpck_require__(109);
-var lexer = __nccwpck_require__(1841);
+var cst = __nccwpck_require__(4345);
+var lexer = __nccwpck_require__(1133);
 
 function includesToken(list, type) {
     for (let i = 0; i < list.length; ++i)
@@ -34444,18 +34444,18 @@ exports.Parser = Parser;
 
 /***/ }),
 
-/***/ 3703:
+/***/ 5963:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var composer = __nccwpck_require__(1080);
-var Document = __nccwpck_require__(7141);
-var errors = __nccwpck_require__(4384);
-var log = __nccwpck_require__(9209);
-var identity = __nccwpck_require__(2911);
-var lineCounter = __nccwpck_require__(6924);
-var parser = __nccwpck_require__(1368);
+var composer = __nccwpck_require__(4492);
+var Document = __nccwpck_require__(977);
+var errors = __nccwpck_require__(7788);
+var log = __nccwpck_require__(2837);
+var identity = __nccwpck_require__(2059);
+var lineCounter = __nccwpck_require__(2064);
+var parser = __nccwpck_require__(8012);
 
 function parseOptions(options) {
     const prettyErrors = options.prettyErrors !== false;
@@ -34558,16 +34558,16 @@ exports.stringify = stringify;
 
 /***/ }),
 
-/***/ 2424:
+/***/ 1524:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var identity = __nccwpck_require__(2911);
-var map = __nccwpck_require__(9555);
-var seq = __nccwpck_require__(7010);
-var string = __nccwpck_require__(6568);
-var tags = __nccwpck_require__(9578);
+var identity = __nccwpck_require__(2059);
+var map = __nccwpck_require__(2503);
+var seq = __nccwpck_require__(2742);
+var string = __nccwpck_require__(7044);
+var tags = __nccwpck_require__(8966);
 
 const sortMapEntriesByKey = (a, b) => a.key < b.key ? -1 : a.key > b.key ? 1 : 0;
 class Schema {
@@ -34604,13 +34604,13 @@ exports.Schema = Schema;
 
 /***/ }),
 
-/***/ 9555:
+/***/ 2503:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var identity = __nccwpck_require__(2911);
-var YAMLMap = __nccwpck_require__(2382);
+var identity = __nccwpck_require__(2059);
+var YAMLMap = __nccwpck_require__(1458);
 
 const map = {
     collection: 'map',
@@ -34630,12 +34630,12 @@ exports.map = map;
 
 /***/ }),
 
-/***/ 6088:
+/***/ 92:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var Scalar = __nccwpck_require__(8333);
+var Scalar = __nccwpck_require__(7113);
 
 const nullTag = {
     identify: value => value == null,
@@ -34654,13 +34654,13 @@ exports.nullTag = nullTag;
 
 /***/ }),
 
-/***/ 7010:
+/***/ 2742:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var identity = __nccwpck_require__(2911);
-var YAMLSeq = __nccwpck_require__(9479);
+var identity = __nccwpck_require__(2059);
+var YAMLSeq = __nccwpck_require__(4235);
 
 const seq = {
     collection: 'seq',
@@ -34680,12 +34680,12 @@ exports.seq = seq;
 
 /***/ }),
 
-/***/ 6568:
+/***/ 7044:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var stringifyString = __nccwpck_require__(4949);
+var stringifyString = __nccwpck_require__(2841);
 
 const string = {
     identify: value => typeof value === 'string',
@@ -34703,12 +34703,12 @@ exports.string = string;
 
 /***/ }),
 
-/***/ 8175:
+/***/ 2147:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var Scalar = __nccwpck_require__(8333);
+var Scalar = __nccwpck_require__(7113);
 
 const boolTag = {
     identify: value => typeof value === 'boolean',
@@ -34731,13 +34731,13 @@ exports.boolTag = boolTag;
 
 /***/ }),
 
-/***/ 7357:
+/***/ 6801:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var Scalar = __nccwpck_require__(8333);
-var stringifyNumber = __nccwpck_require__(2201);
+var Scalar = __nccwpck_require__(7113);
+var stringifyNumber = __nccwpck_require__(357);
 
 const floatNaN = {
     identify: value => typeof value === 'number',
@@ -34785,12 +34785,12 @@ exports.floatNaN = floatNaN;
 
 /***/ }),
 
-/***/ 1514:
+/***/ 8990:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var stringifyNumber = __nccwpck_require__(2201);
+var stringifyNumber = __nccwpck_require__(357);
 
 const intIdentify = (value) => typeof value === 'bigint' || Number.isInteger(value);
 const intResolve = (str, offset, radix, { intAsBigInt }) => (intAsBigInt ? BigInt(str) : parseInt(str.substring(offset), radix));
@@ -34834,18 +34834,18 @@ exports.intOct = intOct;
 
 /***/ }),
 
-/***/ 8968:
+/***/ 8692:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var map = __nccwpck_require__(9555);
-var _null = __nccwpck_require__(6088);
-var seq = __nccwpck_require__(7010);
-var string = __nccwpck_require__(6568);
-var bool = __nccwpck_require__(8175);
-var float = __nccwpck_require__(7357);
-var int = __nccwpck_require__(1514);
+var map = __nccwpck_require__(2503);
+var _null = __nccwpck_require__(92);
+var seq = __nccwpck_require__(2742);
+var string = __nccwpck_require__(7044);
+var bool = __nccwpck_require__(2147);
+var float = __nccwpck_require__(6801);
+var int = __nccwpck_require__(8990);
 
 const schema = [
     map.map,
@@ -34866,14 +34866,14 @@ exports.schema = schema;
 
 /***/ }),
 
-/***/ 3279:
+/***/ 5323:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var Scalar = __nccwpck_require__(8333);
-var map = __nccwpck_require__(9555);
-var seq = __nccwpck_require__(7010);
+var Scalar = __nccwpck_require__(7113);
+var map = __nccwpck_require__(2503);
+var seq = __nccwpck_require__(2742);
 
 function intIdentify(value) {
     return typeof value === 'bigint' || Number.isInteger(value);
@@ -34937,27 +34937,27 @@ exports.schema = schema;
 
 /***/ }),
 
-/***/ 9578:
+/***/ 8966:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var map = __nccwpck_require__(9555);
-var _null = __nccwpck_require__(6088);
-var seq = __nccwpck_require__(7010);
-var string = __nccwpck_require__(6568);
-var bool = __nccwpck_require__(8175);
-var float = __nccwpck_require__(7357);
-var int = __nccwpck_require__(1514);
-var schema = __nccwpck_require__(8968);
-var schema$1 = __nccwpck_require__(3279);
-var binary = __nccwpck_require__(6411);
-var merge = __nccwpck_require__(1484);
-var omap = __nccwpck_require__(3687);
-var pairs = __nccwpck_require__(1721);
-var schema$2 = __nccwpck_require__(7217);
-var set = __nccwpck_require__(1696);
-var timestamp = __nccwpck_require__(1560);
+var map = __nccwpck_require__(2503);
+var _null = __nccwpck_require__(92);
+var seq = __nccwpck_require__(2742);
+var string = __nccwpck_require__(7044);
+var bool = __nccwpck_require__(2147);
+var float = __nccwpck_require__(6801);
+var int = __nccwpck_require__(8990);
+var schema = __nccwpck_require__(8692);
+var schema$1 = __nccwpck_require__(5323);
+var binary = __nccwpck_require__(5503);
+var merge = __nccwpck_require__(9648);
+var omap = __nccwpck_require__(7971);
+var pairs = __nccwpck_require__(1981);
+var schema$2 = __nccwpck_require__(3581);
+var set = __nccwpck_require__(612);
+var timestamp = __nccwpck_require__(3876);
 
 const schemas = new Map([
     ['core', schema.schema],
@@ -35043,14 +35043,14 @@ exports.getTags = getTags;
 
 /***/ }),
 
-/***/ 6411:
+/***/ 5503:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
 var node_buffer = __nccwpck_require__(181);
-var Scalar = __nccwpck_require__(8333);
-var stringifyString = __nccwpck_require__(4949);
+var Scalar = __nccwpck_require__(7113);
+var stringifyString = __nccwpck_require__(2841);
 
 const binary = {
     identify: value => value instanceof Uint8Array, // Buffer inherits from Uint8Array
@@ -35120,12 +35120,12 @@ exports.binary = binary;
 
 /***/ }),
 
-/***/ 3977:
+/***/ 1098:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var Scalar = __nccwpck_require__(8333);
+var Scalar = __nccwpck_require__(7113);
 
 function boolStringify({ value, source }, ctx) {
     const boolObj = value ? trueTag : falseTag;
@@ -35156,13 +35156,13 @@ exports.trueTag = trueTag;
 
 /***/ }),
 
-/***/ 9982:
+/***/ 9986:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var Scalar = __nccwpck_require__(8333);
-var stringifyNumber = __nccwpck_require__(2201);
+var Scalar = __nccwpck_require__(7113);
+var stringifyNumber = __nccwpck_require__(357);
 
 const floatNaN = {
     identify: value => typeof value === 'number',
@@ -35213,12 +35213,12 @@ exports.floatNaN = floatNaN;
 
 /***/ }),
 
-/***/ 609:
+/***/ 7605:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var stringifyNumber = __nccwpck_require__(2201);
+var stringifyNumber = __nccwpck_require__(357);
 
 const intIdentify = (value) => typeof value === 'bigint' || Number.isInteger(value);
 function intResolve(str, offset, radix, { intAsBigInt }) {
@@ -35296,13 +35296,13 @@ exports.intOct = intOct;
 
 /***/ }),
 
-/***/ 1484:
+/***/ 9648:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var identity = __nccwpck_require__(2911);
-var Scalar = __nccwpck_require__(8333);
+var identity = __nccwpck_require__(2059);
+var Scalar = __nccwpck_require__(7113);
 
 // If the value associated with a merge key is a single mapping node, each of
 // its key/value pairs is inserted into the current mapping, unless the key
@@ -35374,16 +35374,16 @@ exports.merge = merge;
 
 /***/ }),
 
-/***/ 3687:
+/***/ 7971:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var identity = __nccwpck_require__(2911);
-var toJS = __nccwpck_require__(5395);
-var YAMLMap = __nccwpck_require__(2382);
-var YAMLSeq = __nccwpck_require__(9479);
-var pairs = __nccwpck_require__(1721);
+var identity = __nccwpck_require__(2059);
+var toJS = __nccwpck_require__(3687);
+var YAMLMap = __nccwpck_require__(1458);
+var YAMLSeq = __nccwpck_require__(4235);
+var pairs = __nccwpck_require__(1981);
 
 class YAMLOMap extends YAMLSeq.YAMLSeq {
     constructor() {
@@ -35458,15 +35458,15 @@ exports.omap = omap;
 
 /***/ }),
 
-/***/ 1721:
+/***/ 1981:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var identity = __nccwpck_require__(2911);
-var Pair = __nccwpck_require__(1877);
-var Scalar = __nccwpck_require__(8333);
-var YAMLSeq = __nccwpck_require__(9479);
+var identity = __nccwpck_require__(2059);
+var Pair = __nccwpck_require__(5129);
+var Scalar = __nccwpck_require__(7113);
+var YAMLSeq = __nccwpck_require__(4235);
 
 function resolvePairs(seq, onError) {
     if (identity.isSeq(seq)) {
@@ -35547,24 +35547,24 @@ exports.resolvePairs = resolvePairs;
 
 /***/ }),
 
-/***/ 7217:
+/***/ 3581:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var map = __nccwpck_require__(9555);
-var _null = __nccwpck_require__(6088);
-var seq = __nccwpck_require__(7010);
-var string = __nccwpck_require__(6568);
-var binary = __nccwpck_require__(6411);
-var bool = __nccwpck_require__(3977);
-var float = __nccwpck_require__(9982);
-var int = __nccwpck_require__(609);
-var merge = __nccwpck_require__(1484);
-var omap = __nccwpck_require__(3687);
-var pairs = __nccwpck_require__(1721);
-var set = __nccwpck_require__(1696);
-var timestamp = __nccwpck_require__(1560);
+var map = __nccwpck_require__(2503);
+var _null = __nccwpck_require__(92);
+var seq = __nccwpck_require__(2742);
+var string = __nccwpck_require__(7044);
+var binary = __nccwpck_require__(5503);
+var bool = __nccwpck_require__(1098);
+var float = __nccwpck_require__(9986);
+var int = __nccwpck_require__(7605);
+var merge = __nccwpck_require__(9648);
+var omap = __nccwpck_require__(7971);
+var pairs = __nccwpck_require__(1981);
+var set = __nccwpck_require__(612);
+var timestamp = __nccwpck_require__(3876);
 
 const schema = [
     map.map,
@@ -35595,14 +35595,14 @@ exports.schema = schema;
 
 /***/ }),
 
-/***/ 1696:
+/***/ 612:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var identity = __nccwpck_require__(2911);
-var Pair = __nccwpck_require__(1877);
-var YAMLMap = __nccwpck_require__(2382);
+var identity = __nccwpck_require__(2059);
+var Pair = __nccwpck_require__(5129);
+var YAMLMap = __nccwpck_require__(1458);
 
 class YAMLSet extends YAMLMap.YAMLMap {
     constructor(schema) {
@@ -35698,12 +35698,12 @@ exports.set = set;
 
 /***/ }),
 
-/***/ 1560:
+/***/ 3876:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var stringifyNumber = __nccwpck_require__(2201);
+var stringifyNumber = __nccwpck_require__(357);
 
 /** Internal types handle bigint as number, because TS can't figure it out. */
 function parseSexagesimal(str, asBigInt) {
@@ -35810,7 +35810,7 @@ exports.timestamp = timestamp;
 
 /***/ }),
 
-/***/ 9123:
+/***/ 1543:
 /***/ ((__unused_webpack_module, exports) => {
 
 
@@ -35968,15 +35968,15 @@ exports.foldFlowLines = foldFlowLines;
 
 /***/ }),
 
-/***/ 5324:
+/***/ 1576:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var anchors = __nccwpck_require__(4548);
-var identity = __nccwpck_require__(2911);
-var stringifyComment = __nccwpck_require__(2623);
-var stringifyString = __nccwpck_require__(4949);
+var anchors = __nccwpck_require__(5632);
+var identity = __nccwpck_require__(2059);
+var stringifyComment = __nccwpck_require__(3235);
+var stringifyString = __nccwpck_require__(2841);
 
 function createStringifyContext(doc, options) {
     const opt = Object.assign({
@@ -36107,14 +36107,14 @@ exports.stringify = stringify;
 
 /***/ }),
 
-/***/ 3412:
+/***/ 6440:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var identity = __nccwpck_require__(2911);
-var stringify = __nccwpck_require__(5324);
-var stringifyComment = __nccwpck_require__(2623);
+var identity = __nccwpck_require__(2059);
+var stringify = __nccwpck_require__(1576);
+var stringifyComment = __nccwpck_require__(3235);
 
 function stringifyCollection(collection, ctx, options) {
     const flow = ctx.inFlow ?? collection.flow;
@@ -36269,7 +36269,7 @@ exports.stringifyCollection = stringifyCollection;
 
 /***/ }),
 
-/***/ 2623:
+/***/ 3235:
 /***/ ((__unused_webpack_module, exports) => {
 
 
@@ -36300,14 +36300,14 @@ exports.stringifyComment = stringifyComment;
 
 /***/ }),
 
-/***/ 7445:
+/***/ 4569:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var identity = __nccwpck_require__(2911);
-var stringify = __nccwpck_require__(5324);
-var stringifyComment = __nccwpck_require__(2623);
+var identity = __nccwpck_require__(2059);
+var stringify = __nccwpck_require__(1576);
+var stringifyComment = __nccwpck_require__(3235);
 
 function stringifyDocument(doc, options) {
     const lines = [];
@@ -36394,7 +36394,7 @@ exports.stringifyDocument = stringifyDocument;
 
 /***/ }),
 
-/***/ 2201:
+/***/ 357:
 /***/ ((__unused_webpack_module, exports) => {
 
 
@@ -36428,15 +36428,15 @@ exports.stringifyNumber = stringifyNumber;
 
 /***/ }),
 
-/***/ 2236:
+/***/ 9176:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var identity = __nccwpck_require__(2911);
-var Scalar = __nccwpck_require__(8333);
-var stringify = __nccwpck_require__(5324);
-var stringifyComment = __nccwpck_require__(2623);
+var identity = __nccwpck_require__(2059);
+var Scalar = __nccwpck_require__(7113);
+var stringify = __nccwpck_require__(1576);
+var stringifyComment = __nccwpck_require__(3235);
 
 function stringifyPair({ key, value }, ctx, onComment, onChompKeep) {
     const { allNullValues, doc, indent, indentStep, options: { commentString, indentSeq, simpleKeys } } = ctx;
@@ -36587,13 +36587,13 @@ exports.stringifyPair = stringifyPair;
 
 /***/ }),
 
-/***/ 4949:
+/***/ 2841:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var Scalar = __nccwpck_require__(8333);
-var foldFlowLines = __nccwpck_require__(9123);
+var Scalar = __nccwpck_require__(7113);
+var foldFlowLines = __nccwpck_require__(1543);
 
 const getFoldOptions = (ctx, isBlock) => ({
     indentAtStart: isBlock ? ctx.indent.length : ctx.indentAtStart,
@@ -36932,12 +36932,12 @@ exports.stringifyString = stringifyString;
 
 /***/ }),
 
-/***/ 4788:
+/***/ 8152:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var identity = __nccwpck_require__(2911);
+var identity = __nccwpck_require__(2059);
 
 const BREAK = Symbol('break visit');
 const SKIP = Symbol('skip children');
@@ -37175,7 +37175,7 @@ exports.visitAsync = visitAsync;
 
 /***/ }),
 
-/***/ 9418:
+/***/ 9286:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -37197,7 +37197,7 @@ __nccwpck_require__.d(__webpack_exports__, {
 
 ;// CONCATENATED MODULE: external "os"
 const external_os_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("os");
-;// CONCATENATED MODULE: ../../../tmp/corpus-own/node_modules/@actions/core/lib/utils.js
+;// CONCATENATED MODULE: ../../../tmp/stranger-tools/node_modules/@actions/core/lib/utils.js
 // We use any as a valid input type
 /* eslint-disable @typescript-eslint/no-explicit-any */
 /**
@@ -37233,7 +37233,7 @@ function utils_toCommandProperties(annotationProperties) {
     };
 }
 //# sourceMappingURL=utils.js.map
-;// CONCATENATED MODULE: ../../../tmp/corpus-own/node_modules/@actions/core/lib/command.js
+;// CONCATENATED MODULE: ../../../tmp/stranger-tools/node_modules/@actions/core/lib/command.js
 
 
 /**
@@ -37329,7 +37329,7 @@ function escapeProperty(s) {
 const external_crypto_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("crypto");
 ;// CONCATENATED MODULE: external "fs"
 const external_fs_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("fs");
-;// CONCATENATED MODULE: ../../../tmp/corpus-own/node_modules/@actions/core/lib/file-command.js
+;// CONCATENATED MODULE: ../../../tmp/stranger-tools/node_modules/@actions/core/lib/file-command.js
 // For internal use, subject to change.
 // We use any as a valid input type
 /* eslint-disable @typescript-eslint/no-explicit-any */
@@ -37370,7 +37370,7 @@ const external_path_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.me
 var external_http_ = __nccwpck_require__(8611);
 // EXTERNAL MODULE: external "https"
 var external_https_ = __nccwpck_require__(5692);
-;// CONCATENATED MODULE: ../../../tmp/corpus-own/node_modules/@actions/http-client/lib/proxy.js
+;// CONCATENATED MODULE: ../../../tmp/stranger-tools/node_modules/@actions/http-client/lib/proxy.js
 function getProxyUrl(reqUrl) {
     const usingSsl = reqUrl.protocol === 'https:';
     if (checkBypass(reqUrl)) {
@@ -37461,11 +37461,11 @@ class DecodedURL extends URL {
     }
 }
 //# sourceMappingURL=proxy.js.map
-// EXTERNAL MODULE: ../../../tmp/corpus-own/node_modules/tunnel/index.js
-var node_modules_tunnel = __nccwpck_require__(9802);
-// EXTERNAL MODULE: ../../../tmp/corpus-own/node_modules/undici/index.js
-var undici = __nccwpck_require__(5624);
-;// CONCATENATED MODULE: ../../../tmp/corpus-own/node_modules/@actions/http-client/lib/index.js
+// EXTERNAL MODULE: ../../../tmp/stranger-tools/node_modules/tunnel/index.js
+var node_modules_tunnel = __nccwpck_require__(3270);
+// EXTERNAL MODULE: ../../../tmp/stranger-tools/node_modules/undici/index.js
+var undici = __nccwpck_require__(9948);
+;// CONCATENATED MODULE: ../../../tmp/stranger-tools/node_modules/@actions/http-client/lib/index.js
 /* eslint-disable @typescript-eslint/no-explicit-any */
 var __awaiter = (undefined && undefined.__awaiter) || function (thisArg, _arguments, P, generator) {
     function adopt(value) { return value instanceof P ? value : new P(function (resolve) { resolve(value); }); }
@@ -38162,7 +38162,7 @@ class lib_HttpClient {
 }
 const lowercaseKeys = (obj) => Object.keys(obj).reduce((c, k) => ((c[k.toLowerCase()] = obj[k]), c), {});
 //# sourceMappingURL=index.js.map
-;// CONCATENATED MODULE: ../../../tmp/corpus-own/node_modules/@actions/http-client/lib/auth.js
+;// CONCATENATED MODULE: ../../../tmp/stranger-tools/node_modules/@actions/http-client/lib/auth.js
 var auth_awaiter = (undefined && undefined.__awaiter) || function (thisArg, _arguments, P, generator) {
     function adopt(value) { return value instanceof P ? value : new P(function (resolve) { resolve(value); }); }
     return new (P || (P = Promise))(function (resolve, reject) {
@@ -38238,7 +38238,7 @@ class PersonalAccessTokenCredentialHandler {
     }
 }
 //# sourceMappingURL=auth.js.map
-;// CONCATENATED MODULE: ../../../tmp/corpus-own/node_modules/@actions/core/lib/oidc-utils.js
+;// CONCATENATED MODULE: ../../../tmp/stranger-tools/node_modules/@actions/core/lib/oidc-utils.js
 var oidc_utils_awaiter = (undefined && undefined.__awaiter) || function (thisArg, _arguments, P, generator) {
     function adopt(value) { return value instanceof P ? value : new P(function (resolve) { resolve(value); }); }
     return new (P || (P = Promise))(function (resolve, reject) {
@@ -38312,7 +38312,7 @@ class oidc_utils_OidcClient {
     }
 }
 //# sourceMappingURL=oidc-utils.js.map
-;// CONCATENATED MODULE: ../../../tmp/corpus-own/node_modules/@actions/core/lib/summary.js
+;// CONCATENATED MODULE: ../../../tmp/stranger-tools/node_modules/@actions/core/lib/summary.js
 var summary_awaiter = (undefined && undefined.__awaiter) || function (thisArg, _arguments, P, generator) {
     function adopt(value) { return value instanceof P ? value : new P(function (resolve) { resolve(value); }); }
     return new (P || (P = Promise))(function (resolve, reject) {
@@ -38593,7 +38593,7 @@ const _summary = new Summary();
 const markdownSummary = (/* unused pure expression or super */ null && (_summary));
 const summary = _summary;
 //# sourceMappingURL=summary.js.map
-;// CONCATENATED MODULE: ../../../tmp/corpus-own/node_modules/@actions/core/lib/path-utils.js
+;// CONCATENATED MODULE: ../../../tmp/stranger-tools/node_modules/@actions/core/lib/path-utils.js
 
 /**
  * toPosixPath converts the given path to the posix form. On Windows, \\ will be
@@ -38635,7 +38635,7 @@ var external_events_ = __nccwpck_require__(4434);
 const external_child_process_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("child_process");
 // EXTERNAL MODULE: external "assert"
 var external_assert_ = __nccwpck_require__(2613);
-;// CONCATENATED MODULE: ../../../tmp/corpus-own/node_modules/@actions/io/lib/io-util.js
+;// CONCATENATED MODULE: ../../../tmp/stranger-tools/node_modules/@actions/io/lib/io-util.js
 var io_util_awaiter = (undefined && undefined.__awaiter) || function (thisArg, _arguments, P, generator) {
     function adopt(value) { return value instanceof P ? value : new P(function (resolve) { resolve(value); }); }
     return new (P || (P = Promise))(function (resolve, reject) {
@@ -38815,7 +38815,7 @@ function getCmdPath() {
     return (_a = process.env['COMSPEC']) !== null && _a !== void 0 ? _a : `cmd.exe`;
 }
 //# sourceMappingURL=io-util.js.map
-;// CONCATENATED MODULE: ../../../tmp/corpus-own/node_modules/@actions/io/lib/io.js
+;// CONCATENATED MODULE: ../../../tmp/stranger-tools/node_modules/@actions/io/lib/io.js
 var io_awaiter = (undefined && undefined.__awaiter) || function (thisArg, _arguments, P, generator) {
     function adopt(value) { return value instanceof P ? value : new P(function (resolve) { resolve(value); }); }
     return new (P || (P = Promise))(function (resolve, reject) {
@@ -39089,7 +39089,7 @@ function io_copyFile(srcFile, destFile, force) {
 //# sourceMappingURL=io.js.map
 ;// CONCATENATED MODULE: external "timers"
 const external_timers_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("timers");
-;// CONCATENATED MODULE: ../../../tmp/corpus-own/node_modules/@actions/exec/lib/toolrunner.js
+;// CONCATENATED MODULE: ../../../tmp/stranger-tools/node_modules/@actions/exec/lib/toolrunner.js
 var toolrunner_awaiter = (undefined && undefined.__awaiter) || function (thisArg, _arguments, P, generator) {
     function adopt(value) { return value instanceof P ? value : new P(function (resolve) { resolve(value); }); }
     return new (P || (P = Promise))(function (resolve, reject) {
@@ -39677,7 +39677,7 @@ class ExecState extends external_events_.EventEmitter {
     }
 }
 //# sourceMappingURL=toolrunner.js.map
-;// CONCATENATED MODULE: ../../../tmp/corpus-own/node_modules/@actions/exec/lib/exec.js
+;// CONCATENATED MODULE: ../../../tmp/stranger-tools/node_modules/@actions/exec/lib/exec.js
 var exec_awaiter = (undefined && undefined.__awaiter) || function (thisArg, _arguments, P, generator) {
     function adopt(value) { return value instanceof P ? value : new P(function (resolve) { resolve(value); }); }
     return new (P || (P = Promise))(function (resolve, reject) {
@@ -39757,7 +39757,7 @@ function getExecOutput(commandLine, args, options) {
     });
 }
 //# sourceMappingURL=exec.js.map
-;// CONCATENATED MODULE: ../../../tmp/corpus-own/node_modules/@actions/core/lib/platform.js
+;// CONCATENATED MODULE: ../../../tmp/stranger-tools/node_modules/@actions/core/lib/platform.js
 var platform_awaiter = (undefined && undefined.__awaiter) || function (thisArg, _arguments, P, generator) {
     function adopt(value) { return value instanceof P ? value : new P(function (resolve) { resolve(value); }); }
     return new (P || (P = Promise))(function (resolve, reject) {
@@ -39822,7 +39822,7 @@ function getDetails() {
     });
 }
 //# sourceMappingURL=platform.js.map
-;// CONCATENATED MODULE: ../../../tmp/corpus-own/node_modules/@actions/core/lib/core.js
+;// CONCATENATED MODULE: ../../../tmp/stranger-tools/node_modules/@actions/core/lib/core.js
 var core_awaiter = (undefined && undefined.__awaiter) || function (thisArg, _arguments, P, generator) {
     function adopt(value) { return value instanceof P ? value : new P(function (resolve) { resolve(value); }); }
     return new (P || (P = Promise))(function (resolve, reject) {
@@ -40143,7 +40143,7 @@ function getIDToken(aud) {
 
 /***/ }),
 
-/***/ 6000:
+/***/ 5819:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
@@ -40203,19 +40203,19 @@ async function join(parts) {
 
 /***/ }),
 
-/***/ 1073:
+/***/ 4578:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
 /* harmony export */   M: () => (/* binding */ askMounts),
 /* harmony export */   n: () => (/* binding */ askPlan)
 /* harmony export */ });
-/* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(9418);
-/* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(2412);
-/* harmony import */ var _guard_database_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(350);
-/* harmony import */ var _guard_mount_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(630);
-/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(4047);
-/* harmony import */ var _server_follow_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(2820);
+/* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(9286);
+/* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(4133);
+/* harmony import */ var _guard_database_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(4917);
+/* harmony import */ var _guard_mount_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(4215);
+/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(8262);
+/* harmony import */ var _server_follow_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(5297);
 
 
 
@@ -40243,6 +40243,8 @@ async function askPlan(connection, { directory, id }) {
     (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(pending.length === 0 ? 'no migrations are pending' : `${pending.length} migrations are pending`);
     if (plan.kind === 'offline')
         return plan;
+    if (plan.unrecorded.length > 0)
+        (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`applied by their parts, and recorded: ${plan.unrecorded.join(', ')}`);
     for (const { app, name, operations } of plan.pending) {
         (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`  ${app}.${name}`);
         operations.forEach((operation) => (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`    ${operation.text}${operation.reversible ? '' : ' (not reversible)'}`));
@@ -40253,14 +40255,14 @@ async function askPlan(connection, { directory, id }) {
 
 /***/ }),
 
-/***/ 9620:
+/***/ 1423:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
 /* harmony export */   j: () => (/* binding */ build)
 /* harmony export */ });
-/* harmony import */ var _checkout_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(9655);
-/* harmony import */ var _images_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(3799);
+/* harmony import */ var _checkout_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(9283);
+/* harmony import */ var _images_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7683);
 
 
 /** Builds and pushes the images, for a `deploy` in another job; no server is asked. */
@@ -40274,7 +40276,7 @@ async function build(inputs, context, report) {
 
 /***/ }),
 
-/***/ 9655:
+/***/ 9283:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -40288,11 +40290,11 @@ var external_node_fs_ = __nccwpck_require__(3024);
 // EXTERNAL MODULE: external "node:path"
 var external_node_path_ = __nccwpck_require__(6760);
 // EXTERNAL MODULE: ./lib/compose/definition.js
-var definition = __nccwpck_require__(8665);
+var definition = __nccwpck_require__(66);
 // EXTERNAL MODULE: ./lib/compose/env-file.js
-var env_file = __nccwpck_require__(8644);
+var env_file = __nccwpck_require__(1671);
 // EXTERNAL MODULE: ./lib/errors.js
-var errors = __nccwpck_require__(6522);
+var errors = __nccwpck_require__(4165);
 ;// CONCATENATED MODULE: ./lib/compose/files.js
 
 
@@ -40351,19 +40353,19 @@ function findOthers(exists, { files, read }) {
 }
 
 // EXTERNAL MODULE: ./lib/compose/group.js
-var group = __nccwpck_require__(3877);
+var group = __nccwpck_require__(7528);
 // EXTERNAL MODULE: ./lib/compose/need.js + 1 modules
-var need = __nccwpck_require__(7757);
+var need = __nccwpck_require__(4670);
 // EXTERNAL MODULE: external "node:fs/promises"
 var promises_ = __nccwpck_require__(1455);
-// EXTERNAL MODULE: ../../../tmp/corpus-own/node_modules/yaml/dist/index.js
-var dist = __nccwpck_require__(7591);
+// EXTERNAL MODULE: ../../../tmp/stranger-tools/node_modules/yaml/dist/index.js
+var dist = __nccwpck_require__(4195);
 // EXTERNAL MODULE: ./lib/compose/document.js
-var compose_document = __nccwpck_require__(7297);
+var compose_document = __nccwpck_require__(5162);
 // EXTERNAL MODULE: ./lib/compose/mount.js
-var mount = __nccwpck_require__(7371);
+var mount = __nccwpck_require__(1086);
 // EXTERNAL MODULE: ./lib/compose/variable.js
-var variable = __nccwpck_require__(6764);
+var variable = __nccwpck_require__(4884);
 ;// CONCATENATED MODULE: ./lib/compose/service.js
 
 
@@ -40631,7 +40633,7 @@ function nearest(sources, path, file) {
 }
 
 // EXTERNAL MODULE: ./lib/compose/release.js + 1 modules
-var release = __nccwpck_require__(2589);
+var release = __nccwpck_require__(2093);
 ;// CONCATENATED MODULE: ./lib/compose/repository.js
 
 
@@ -40677,17 +40679,17 @@ function walk(workspace, path) {
 }
 
 // EXTERNAL MODULE: ./lib/compose/role.js
-var role = __nccwpck_require__(292);
+var role = __nccwpck_require__(9815);
 // EXTERNAL MODULE: ./lib/compose/scale.js
-var compose_scale = __nccwpck_require__(9104);
+var compose_scale = __nccwpck_require__(1549);
 // EXTERNAL MODULE: ./lib/image/bake.js + 1 modules
-var bake = __nccwpck_require__(17);
+var bake = __nccwpck_require__(192);
 // EXTERNAL MODULE: ./lib/image/make.js + 1 modules
-var make = __nccwpck_require__(2227);
+var make = __nccwpck_require__(7474);
 // EXTERNAL MODULE: ./lib/image/name.js
-var image_name = __nccwpck_require__(4308);
+var image_name = __nccwpck_require__(5671);
 // EXTERNAL MODULE: ./lib/image/take.js
-var take = __nccwpck_require__(6212);
+var take = __nccwpck_require__(7911);
 ;// CONCATENATED MODULE: ./lib/commands/checkout.js
 
 
@@ -40737,7 +40739,7 @@ async function readCheckout(inputs, context) {
 
 /***/ }),
 
-/***/ 6398:
+/***/ 3052:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -40748,18 +40750,18 @@ __nccwpck_require__.d(__webpack_exports__, {
 
 // EXTERNAL MODULE: external "node:timers/promises"
 var promises_ = __nccwpck_require__(8500);
-// EXTERNAL MODULE: ../../../tmp/corpus-own/node_modules/@actions/core/lib/core.js + 20 modules
-var core = __nccwpck_require__(9418);
+// EXTERNAL MODULE: ../../../tmp/stranger-tools/node_modules/@actions/core/lib/core.js + 20 modules
+var core = __nccwpck_require__(9286);
 // EXTERNAL MODULE: external "node:path"
 var external_node_path_ = __nccwpck_require__(6760);
 // EXTERNAL MODULE: ./lib/errors.js
-var errors = __nccwpck_require__(6522);
+var errors = __nccwpck_require__(4165);
 // EXTERNAL MODULE: ./lib/compose/mount.js
-var compose_mount = __nccwpck_require__(7371);
+var compose_mount = __nccwpck_require__(1086);
 // EXTERNAL MODULE: ./lib/compose/shipment.js
-var shipment = __nccwpck_require__(5618);
+var shipment = __nccwpck_require__(9357);
 // EXTERNAL MODULE: ./lib/compose/variable.js
-var variable = __nccwpck_require__(6764);
+var variable = __nccwpck_require__(4884);
 ;// CONCATENATED MODULE: ./lib/compose/code.js
 
 
@@ -40792,23 +40794,23 @@ function hidesCode(mount, folder, managePath, repository) {
 }
 
 // EXTERNAL MODULE: ./lib/compose/drift.js
-var compose_drift = __nccwpck_require__(3385);
+var compose_drift = __nccwpck_require__(1440);
 // EXTERNAL MODULE: ./lib/compose/group.js
-var group = __nccwpck_require__(3877);
+var group = __nccwpck_require__(7528);
 // EXTERNAL MODULE: ./lib/compose/release.js + 1 modules
-var compose_release = __nccwpck_require__(2589);
+var compose_release = __nccwpck_require__(2093);
 // EXTERNAL MODULE: ./lib/compose/role.js
-var role = __nccwpck_require__(292);
+var role = __nccwpck_require__(9815);
 // EXTERNAL MODULE: ./lib/compose/scale.js
-var scale = __nccwpck_require__(9104);
+var scale = __nccwpck_require__(1549);
 // EXTERNAL MODULE: ./lib/django/plan.js
-var django_plan = __nccwpck_require__(4570);
+var django_plan = __nccwpck_require__(9143);
 // EXTERNAL MODULE: ./lib/django/static.js
-var django_static = __nccwpck_require__(6839);
+var django_static = __nccwpck_require__(9174);
 // EXTERNAL MODULE: ./lib/guard/database.js
-var database = __nccwpck_require__(350);
+var database = __nccwpck_require__(4917);
 // EXTERNAL MODULE: ./lib/guard/mount.js
-var mount = __nccwpck_require__(630);
+var mount = __nccwpck_require__(4215);
 ;// CONCATENATED MODULE: ./lib/image/measure.js
 /** The unpacked sizes of images that are on the runner; others have no known size and are left out. */
 async function measureImages(images, run) {
@@ -40820,7 +40822,7 @@ async function measureImages(images, run) {
 }
 
 // EXTERNAL MODULE: ./lib/report/log.js
-var log = __nccwpck_require__(9633);
+var log = __nccwpck_require__(2445);
 ;// CONCATENATED MODULE: ./lib/report/visit.js
 /** Asks a public address as a visitor would; why it does not answer, or undefined when it does. */
 async function visit(url, get, pause) {
@@ -40845,9 +40847,9 @@ function explainFailure(failure) {
 }
 
 // EXTERNAL MODULE: ./lib/server/container.js
-var container = __nccwpck_require__(5234);
+var container = __nccwpck_require__(5113);
 // EXTERNAL MODULE: ./lib/server/stage.js
-var stage = __nccwpck_require__(4155);
+var stage = __nccwpck_require__(7436);
 ;// CONCATENATED MODULE: ./lib/server/adoption.js
 
 
@@ -40928,13 +40930,13 @@ function tagOf(name, id, service) {
 }
 
 // EXTERNAL MODULE: ./lib/server/connection.js + 2 modules
-var server_connection = __nccwpck_require__(9496);
+var server_connection = __nccwpck_require__(5626);
 // EXTERNAL MODULE: ./lib/server/failure.js
-var failure = __nccwpck_require__(4047);
+var failure = __nccwpck_require__(8262);
 // EXTERNAL MODULE: ./lib/server/look.js
-var look = __nccwpck_require__(1290);
+var look = __nccwpck_require__(4052);
 // EXTERNAL MODULE: ./lib/server/release.js
-var server_release = __nccwpck_require__(8792);
+var server_release = __nccwpck_require__(9303);
 ;// CONCATENATED MODULE: ./lib/server/room.js
 
 
@@ -40974,11 +40976,11 @@ function explainShortage({ needed, free }, reclaimable) {
 const megabytes = (bytes) => `${Math.floor(bytes / 1_000_000)} MB`;
 
 // EXTERNAL MODULE: ./lib/server/transaction.js
-var server_transaction = __nccwpck_require__(5761);
+var server_transaction = __nccwpck_require__(2662);
 // EXTERNAL MODULE: ./lib/commands/ask.js
-var ask = __nccwpck_require__(1073);
+var ask = __nccwpck_require__(4578);
 // EXTERNAL MODULE: ./lib/commands/checkout.js + 5 modules
-var commands_checkout = __nccwpck_require__(9655);
+var commands_checkout = __nccwpck_require__(9283);
 ;// CONCATENATED MODULE: ./lib/commands/facts.js
 
 /** The release folder. */
@@ -41042,9 +41044,9 @@ function transactionFacts(id, counts, inputs, { runner }) {
 const seconds = (milliseconds) => String(Math.ceil(milliseconds / 1000));
 
 // EXTERNAL MODULE: ./lib/commands/images.js + 1 modules
-var commands_images = __nccwpck_require__(3799);
+var commands_images = __nccwpck_require__(7683);
 // EXTERNAL MODULE: ./lib/compose/beside.js
-var beside = __nccwpck_require__(7930);
+var beside = __nccwpck_require__(3194);
 ;// CONCATENATED MODULE: ./lib/compose/name.js
 
 /** The name of the Compose project. It must never change: Compose finds volumes and containers by it. */
@@ -41063,9 +41065,9 @@ function sanitise(text) {
 }
 
 // EXTERNAL MODULE: ./lib/compose/need.js + 1 modules
-var need = __nccwpck_require__(7757);
+var need = __nccwpck_require__(4670);
 // EXTERNAL MODULE: ./lib/compose/document.js
-var compose_document = __nccwpck_require__(7297);
+var compose_document = __nccwpck_require__(5162);
 ;// CONCATENATED MODULE: ./lib/compose/port.js
 
 
@@ -41145,7 +41147,7 @@ function elsewhere({ home }, wanted, project, folder, evidence) {
 }
 
 // EXTERNAL MODULE: ./lib/image/name.js
-var image_name = __nccwpck_require__(4308);
+var image_name = __nccwpck_require__(5671);
 ;// CONCATENATED MODULE: ./lib/commands/meet.js
 
 
@@ -41196,7 +41198,7 @@ async function meetServer(connection, { project, groups, naming, settings, needs
 }
 
 // EXTERNAL MODULE: ./lib/commands/walk.js
-var walk = __nccwpck_require__(5355);
+var walk = __nccwpck_require__(3018);
 ;// CONCATENATED MODULE: ./lib/commands/deploy.js
 
 
@@ -41353,23 +41355,23 @@ function otherPlan(approved, digest) {
 
 /***/ }),
 
-/***/ 6431:
+/***/ 1010:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
 /* harmony export */   m0: () => (/* binding */ exec)
 /* harmony export */ });
 /* unused harmony exports withoutInput, exitCodeIn */
-/* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(9418);
+/* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(9286);
 /* harmony import */ var node_crypto__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7598);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6522);
-/* harmony import */ var _report_log_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(9633);
-/* harmony import */ var _server_connection_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(9496);
-/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(4047);
-/* harmony import */ var _server_find_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(7638);
-/* harmony import */ var _server_look_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(1290);
-/* harmony import */ var _server_release_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(8792);
-/* harmony import */ var _server_stage_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(4155);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(4165);
+/* harmony import */ var _report_log_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(2445);
+/* harmony import */ var _server_connection_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(5626);
+/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(8262);
+/* harmony import */ var _server_find_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(7111);
+/* harmony import */ var _server_look_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(4052);
+/* harmony import */ var _server_release_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(9303);
+/* harmony import */ var _server_stage_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(7436);
 
 
 
@@ -41461,7 +41463,7 @@ const EXIT_CODES = {
 
 /***/ }),
 
-/***/ 3799:
+/***/ 7683:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -41470,8 +41472,8 @@ __nccwpck_require__.d(__webpack_exports__, {
   y: () => (/* binding */ obtainImages)
 });
 
-// EXTERNAL MODULE: ../../../tmp/corpus-own/node_modules/@actions/core/lib/core.js + 20 modules
-var core = __nccwpck_require__(9418);
+// EXTERNAL MODULE: ../../../tmp/stranger-tools/node_modules/@actions/core/lib/core.js + 20 modules
+var core = __nccwpck_require__(9286);
 ;// CONCATENATED MODULE: ./lib/image/commit.js
 /** The commit of the checkout, with the time that becomes the image's. A workspace without git history has no time. */
 async function readCommit(run, { sha, workspace, serverUrl, repository }) {
@@ -41483,13 +41485,13 @@ async function readCommit(run, { sha, workspace, serverUrl, repository }) {
 }
 
 // EXTERNAL MODULE: ./lib/image/make.js + 1 modules
-var make = __nccwpck_require__(2227);
+var make = __nccwpck_require__(7474);
 // EXTERNAL MODULE: ./lib/image/registry.js
-var registry = __nccwpck_require__(1872);
+var registry = __nccwpck_require__(4187);
 // EXTERNAL MODULE: ./lib/image/take.js
-var take = __nccwpck_require__(6212);
+var take = __nccwpck_require__(7911);
 // EXTERNAL MODULE: ./lib/report/log.js
-var log = __nccwpck_require__(9633);
+var log = __nccwpck_require__(2445);
 ;// CONCATENATED MODULE: ./lib/commands/images.js
 
 
@@ -41523,18 +41525,18 @@ async function obtainImages({ project, groups, naming }, inputs, { run, runner, 
 
 /***/ }),
 
-/***/ 416:
+/***/ 589:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
 /* harmony export */   A: () => (/* binding */ followAfterCancel)
 /* harmony export */ });
-/* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(9418);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6522);
-/* harmony import */ var _server_connection_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(9496);
-/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(4047);
-/* harmony import */ var _state_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(4792);
-/* harmony import */ var _walk_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(5355);
+/* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(9286);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(4165);
+/* harmony import */ var _server_connection_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(5626);
+/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(8262);
+/* harmony import */ var _state_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(9637);
+/* harmony import */ var _walk_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(3018);
 
 
 
@@ -41571,29 +41573,29 @@ async function report(connection, { tid, directory }) {
 
 /***/ }),
 
-/***/ 8346:
+/***/ 1779:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
 /* harmony export */   d: () => (/* binding */ rollback)
 /* harmony export */ });
-/* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(9418);
-/* harmony import */ var _compose_drift_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(3385);
-/* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(2412);
-/* harmony import */ var _django_plan_js__WEBPACK_IMPORTED_MODULE_16__ = __nccwpck_require__(4570);
-/* harmony import */ var _django_static_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(6839);
-/* harmony import */ var _guard_database_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(350);
-/* harmony import */ var _report_log_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(9633);
-/* harmony import */ var _server_connection_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(9496);
-/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(4047);
-/* harmony import */ var _server_find_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(7638);
-/* harmony import */ var _server_follow_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(2820);
-/* harmony import */ var _server_look_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(1290);
-/* harmony import */ var _server_release_js__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(8792);
-/* harmony import */ var _server_stage_js__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(4155);
-/* harmony import */ var _server_transaction_js__WEBPACK_IMPORTED_MODULE_13__ = __nccwpck_require__(5761);
-/* harmony import */ var _ask_js__WEBPACK_IMPORTED_MODULE_14__ = __nccwpck_require__(1073);
-/* harmony import */ var _walk_js__WEBPACK_IMPORTED_MODULE_15__ = __nccwpck_require__(5355);
+/* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(9286);
+/* harmony import */ var _compose_drift_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(1440);
+/* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(4133);
+/* harmony import */ var _django_plan_js__WEBPACK_IMPORTED_MODULE_16__ = __nccwpck_require__(9143);
+/* harmony import */ var _django_static_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(9174);
+/* harmony import */ var _guard_database_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(4917);
+/* harmony import */ var _report_log_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(2445);
+/* harmony import */ var _server_connection_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(5626);
+/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(8262);
+/* harmony import */ var _server_find_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(7111);
+/* harmony import */ var _server_follow_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(5297);
+/* harmony import */ var _server_look_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(4052);
+/* harmony import */ var _server_release_js__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(9303);
+/* harmony import */ var _server_stage_js__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(7436);
+/* harmony import */ var _server_transaction_js__WEBPACK_IMPORTED_MODULE_13__ = __nccwpck_require__(2662);
+/* harmony import */ var _ask_js__WEBPACK_IMPORTED_MODULE_14__ = __nccwpck_require__(4578);
+/* harmony import */ var _walk_js__WEBPACK_IMPORTED_MODULE_15__ = __nccwpck_require__(3018);
 
 
 
@@ -41679,7 +41681,7 @@ async function checkFit(connection, transaction, target, server) {
 
 /***/ }),
 
-/***/ 7641:
+/***/ 2583:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -41688,14 +41690,14 @@ __nccwpck_require__.d(__webpack_exports__, {
   h: () => (/* binding */ status_status)
 });
 
-// EXTERNAL MODULE: ../../../tmp/corpus-own/node_modules/@actions/core/lib/core.js + 20 modules
-var core = __nccwpck_require__(9418);
+// EXTERNAL MODULE: ../../../tmp/stranger-tools/node_modules/@actions/core/lib/core.js + 20 modules
+var core = __nccwpck_require__(9286);
 // EXTERNAL MODULE: ./lib/report/log.js
-var log = __nccwpck_require__(9633);
+var log = __nccwpck_require__(2445);
 // EXTERNAL MODULE: ./lib/server/release.js
-var server_release = __nccwpck_require__(8792);
+var server_release = __nccwpck_require__(9303);
 // EXTERNAL MODULE: ./lib/report/markdown.js
-var markdown = __nccwpck_require__(2311);
+var markdown = __nccwpck_require__(9962);
 ;// CONCATENATED MODULE: ./lib/report/status.js
 
 
@@ -41803,13 +41805,13 @@ function size(bytes) {
 }
 
 // EXTERNAL MODULE: ./lib/server/connection.js + 2 modules
-var server_connection = __nccwpck_require__(9496);
+var server_connection = __nccwpck_require__(5626);
 // EXTERNAL MODULE: ./lib/server/find.js
-var find = __nccwpck_require__(7638);
+var find = __nccwpck_require__(7111);
 // EXTERNAL MODULE: ./lib/django/document.js
-var django_document = __nccwpck_require__(2412);
+var django_document = __nccwpck_require__(4133);
 // EXTERNAL MODULE: ./lib/errors.js
-var errors = __nccwpck_require__(6522);
+var errors = __nccwpck_require__(4165);
 ;// CONCATENATED MODULE: ./lib/server/status.js
 
 
@@ -41893,7 +41895,7 @@ async function status_status(inputs, { run, folder, signal, assets }) {
 
 /***/ }),
 
-/***/ 5355:
+/***/ 3018:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
@@ -41902,14 +41904,14 @@ async function status_status(inputs, { run, folder, signal, assets }) {
 /* harmony export */   dT: () => (/* binding */ healthQuestion)
 /* harmony export */ });
 /* unused harmony export durations */
-/* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(2412);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6522);
-/* harmony import */ var _report_log_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(9633);
-/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(4047);
-/* harmony import */ var _server_release_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(8792);
-/* harmony import */ var _server_stage_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(4155);
-/* harmony import */ var _server_transaction_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(5761);
-/* harmony import */ var _state_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(4792);
+/* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(4133);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(4165);
+/* harmony import */ var _report_log_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(2445);
+/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(8262);
+/* harmony import */ var _server_release_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(9303);
+/* harmony import */ var _server_stage_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(7436);
+/* harmony import */ var _server_transaction_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(2662);
+/* harmony import */ var _state_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(9637);
 
 
 
@@ -41991,7 +41993,7 @@ function durations(journal) {
 
 /***/ }),
 
-/***/ 7930:
+/***/ 3194:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
@@ -41999,10 +42001,10 @@ function durations(journal) {
 /* harmony export */   j: () => (/* binding */ checkBeside)
 /* harmony export */ });
 /* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6760);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6522);
-/* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(7297);
-/* harmony import */ var _mount_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(7371);
-/* harmony import */ var _variable_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(6764);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(4165);
+/* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(5162);
+/* harmony import */ var _mount_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(1086);
+/* harmony import */ var _variable_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(4884);
 
 
 
@@ -42033,16 +42035,16 @@ function checkBeside(all, active, directory, folder) {
 
 /***/ }),
 
-/***/ 8665:
+/***/ 66:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
 /* harmony export */   M: () => (/* binding */ usesOf),
 /* harmony export */   v: () => (/* binding */ checkDefinitions)
 /* harmony export */ });
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6522);
-/* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7297);
-/* harmony import */ var _variable_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6764);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(4165);
+/* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(5162);
+/* harmony import */ var _variable_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(4884);
 
 
 
@@ -42085,7 +42087,7 @@ function checkDefinitions({ files, model, services }) {
 
 /***/ }),
 
-/***/ 7297:
+/***/ 5162:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
@@ -42099,8 +42101,8 @@ function checkDefinitions({ files, model, services }) {
 /* harmony export */   sm: () => (/* binding */ valuesOf),
 /* harmony export */   vs: () => (/* binding */ isValues)
 /* harmony export */ });
-/* harmony import */ var yaml__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(7591);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6522);
+/* harmony import */ var yaml__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(4195);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(4165);
 
 
 /** Reads a YAML file; a mistake in it becomes an error with line and column. */
@@ -42175,7 +42177,7 @@ function canonical(value) {
 
 /***/ }),
 
-/***/ 3385:
+/***/ 1440:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
@@ -42186,8 +42188,8 @@ function canonical(value) {
 /* harmony export */   gE: () => (/* binding */ keepDefinitions),
 /* harmony export */   vC: () => (/* binding */ checkUpdates)
 /* harmony export */ });
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6522);
-/* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7297);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(4165);
+/* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(5162);
 
 
 /** Not the container itself: settings are the new release's, and so is the order. */
@@ -42258,7 +42260,7 @@ function definitionOf(model, service) {
 
 /***/ }),
 
-/***/ 8644:
+/***/ 1671:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
@@ -42266,9 +42268,9 @@ function definitionOf(model, service) {
 /* harmony export */   b: () => (/* binding */ checkEnvFiles)
 /* harmony export */ });
 /* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6760);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6522);
-/* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(7297);
-/* harmony import */ var _variable_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(6764);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(4165);
+/* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(5162);
+/* harmony import */ var _variable_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(4884);
 
 
 
@@ -42385,15 +42387,15 @@ function checkEnvFile({ path, content }, known) {
 
 /***/ }),
 
-/***/ 3877:
+/***/ 7528:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
 /* harmony export */   J: () => (/* binding */ groupBuilds),
 /* harmony export */   K: () => (/* binding */ neededGroups)
 /* harmony export */ });
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6522);
-/* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7297);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(4165);
+/* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(5162);
 
 
 /** The images that the project builds: an identical build section, or the `image:` of a built service, joins services. */
@@ -42474,7 +42476,7 @@ function toGroup(services) {
 
 /***/ }),
 
-/***/ 7371:
+/***/ 1086:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
@@ -42485,8 +42487,8 @@ function toGroup(services) {
 /* harmony export */   hU: () => (/* binding */ covers)
 /* harmony export */ });
 /* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6760);
-/* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7297);
-/* harmony import */ var _variable_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6764);
+/* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(5162);
+/* harmony import */ var _variable_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(4884);
 
 
 
@@ -42554,7 +42556,7 @@ function onlyMounts(model) {
 
 /***/ }),
 
-/***/ 7757:
+/***/ 4670:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -42566,17 +42568,17 @@ __nccwpck_require__.d(__webpack_exports__, {
 });
 
 // EXTERNAL MODULE: ./lib/errors.js
-var errors = __nccwpck_require__(6522);
+var errors = __nccwpck_require__(4165);
 // EXTERNAL MODULE: ./lib/compose/beside.js
-var beside = __nccwpck_require__(7930);
+var beside = __nccwpck_require__(3194);
 // EXTERNAL MODULE: ./lib/compose/document.js
-var compose_document = __nccwpck_require__(7297);
+var compose_document = __nccwpck_require__(5162);
 // EXTERNAL MODULE: ./lib/compose/env-file.js
-var env_file = __nccwpck_require__(8644);
+var env_file = __nccwpck_require__(1671);
 // EXTERNAL MODULE: ./lib/compose/definition.js
-var compose_definition = __nccwpck_require__(8665);
+var compose_definition = __nccwpck_require__(66);
 // EXTERNAL MODULE: ./lib/compose/variable.js
-var variable = __nccwpck_require__(6764);
+var variable = __nccwpck_require__(4884);
 ;// CONCATENATED MODULE: ./lib/compose/external.js
 
 
@@ -42615,7 +42617,7 @@ function checkExternals(externals, active, there, { files }) {
 }
 
 // EXTERNAL MODULE: ./lib/compose/pin.js
-var pin = __nccwpck_require__(1973);
+var pin = __nccwpck_require__(5084);
 ;// CONCATENATED MODULE: ./lib/compose/need.js
 
 
@@ -42676,6 +42678,7 @@ function checkNeeds(needs, active, has, project) {
         throw new errors/* DeployError */.sH('env-file-missing', {
             what: 'The Compose file names files that are neither shipped nor on the server',
             seen: absent.join('\n'),
+            ...(absent.includes('.env') && { why: 'a .env in the repository is for developing, so it is not sent' }),
             fix: 'put them there on the server (the paths are relative to the directory); env files can be shipped as well, with `env-file` (.env) and `env-files`',
             annotation,
         });
@@ -42710,18 +42713,18 @@ function textsIn(value) {
 
 /***/ }),
 
-/***/ 1973:
+/***/ 5084:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
 /* harmony export */   y: () => (/* binding */ pin)
 /* harmony export */ });
 /* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6760);
-/* harmony import */ var _definition_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(8665);
-/* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(7297);
-/* harmony import */ var _mount_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(7371);
-/* harmony import */ var _shipment_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(5618);
-/* harmony import */ var _variable_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(6764);
+/* harmony import */ var _definition_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(66);
+/* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(5162);
+/* harmony import */ var _mount_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(1086);
+/* harmony import */ var _shipment_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(9357);
+/* harmony import */ var _variable_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(4884);
 
 
 
@@ -42901,7 +42904,7 @@ const isWritten = ({ readOnly, target }) => !readOnly && !/^\/(etc|usr|docker-en
 
 /***/ }),
 
-/***/ 2589:
+/***/ 2093:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -42913,12 +42916,12 @@ __nccwpck_require__.d(__webpack_exports__, {
 
 // EXTERNAL MODULE: external "node:crypto"
 var external_node_crypto_ = __nccwpck_require__(7598);
-// EXTERNAL MODULE: ../../../tmp/corpus-own/node_modules/yaml/dist/index.js
-var dist = __nccwpck_require__(7591);
+// EXTERNAL MODULE: ../../../tmp/stranger-tools/node_modules/yaml/dist/index.js
+var dist = __nccwpck_require__(4195);
 // EXTERNAL MODULE: ./lib/errors.js
-var errors = __nccwpck_require__(6522);
+var errors = __nccwpck_require__(4165);
 // EXTERNAL MODULE: ./lib/compose/document.js
-var compose_document = __nccwpck_require__(7297);
+var compose_document = __nccwpck_require__(5162);
 ;// CONCATENATED MODULE: ./lib/compose/address.js
 
 const ADDRESSES = ['ipv4_address', 'ipv6_address', 'link_local_ips', 'mac_address'];
@@ -42939,13 +42942,13 @@ function mapValues(values, change) {
 }
 
 // EXTERNAL MODULE: ./lib/compose/drift.js
-var drift = __nccwpck_require__(3385);
+var drift = __nccwpck_require__(1440);
 // EXTERNAL MODULE: ./lib/compose/mount.js
-var mount = __nccwpck_require__(7371);
+var mount = __nccwpck_require__(1086);
 // EXTERNAL MODULE: ./lib/compose/pin.js
-var pin = __nccwpck_require__(1973);
+var pin = __nccwpck_require__(5084);
 // EXTERNAL MODULE: ./lib/compose/shipment.js
-var shipment = __nccwpck_require__(5618);
+var shipment = __nccwpck_require__(9357);
 ;// CONCATENATED MODULE: ./lib/compose/release.js
 
 
@@ -43033,7 +43036,7 @@ function shippedEnvFiles({ envFile, envFiles }) {
 
 /***/ }),
 
-/***/ 292:
+/***/ 9815:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
@@ -43044,8 +43047,8 @@ function shippedEnvFiles({ envFile, envFiles }) {
 /* harmony export */   rZ: () => (/* binding */ checkProfiles)
 /* harmony export */ });
 /* unused harmony exports isActive, hasOwnData */
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6522);
-/* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7297);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(4165);
+/* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(5162);
 
 
 /** Decides for every active service whether the release replaces it, and in which order. */
@@ -43226,7 +43229,7 @@ function checkKept(project) {
 
 /***/ }),
 
-/***/ 9104:
+/***/ 1549:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
@@ -43234,10 +43237,10 @@ function checkKept(project) {
 /* harmony export */   Qt: () => (/* binding */ chooseCounts),
 /* harmony export */   W7: () => (/* binding */ parseScale)
 /* harmony export */ });
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6522);
-/* harmony import */ var _values_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(8683);
-/* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(7297);
-/* harmony import */ var _variable_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(6764);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(4165);
+/* harmony import */ var _values_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7684);
+/* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(5162);
+/* harmony import */ var _variable_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(4884);
 
 
 
@@ -43300,7 +43303,7 @@ function fixedPort(entry) {
 
 /***/ }),
 
-/***/ 5618:
+/***/ 9357:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
@@ -43311,7 +43314,7 @@ function fixedPort(entry) {
 /* harmony export */ });
 /* harmony import */ var node_crypto__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(7598);
 /* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6760);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6522);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(4165);
 
 
 
@@ -43364,7 +43367,7 @@ function checkPath(path) {
 
 /***/ }),
 
-/***/ 6764:
+/***/ 4884:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
@@ -43523,7 +43526,7 @@ function canBecome(text, path) {
 
 /***/ }),
 
-/***/ 2412:
+/***/ 4133:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
@@ -43537,7 +43540,7 @@ function canBecome(text, path) {
 /* harmony export */   sb: () => (/* binding */ readSettings),
 /* harmony export */   x$: () => (/* binding */ readHttpReport)
 /* harmony export */ });
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6522);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(4165);
 
 /** The last probe document in a program's output; undefined when the probe did not get that far, or was cut off in it. */
 function findDocument(output) {
@@ -43577,6 +43580,7 @@ function readPlan(document) {
             })),
         })),
         unknown: texts(document['unknown']),
+        unrecorded: texts(document['unrecorded']),
         drift: texts(document['drift']),
         problems: problemsOf(document),
         elsewhere,
@@ -43688,7 +43692,7 @@ const texts = (value) => Array.isArray(value) ? value.filter((item) => typeof it
 
 /***/ }),
 
-/***/ 4570:
+/***/ 9143:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
@@ -43707,8 +43711,9 @@ function planDeploy(found, migrate, same, preparation) {
     const { digest } = found;
     if (same && (pending.length === 0 || migrate === 'none'))
         return { kind: 'unchanged', steps: LOOK_ONLY, pending, digest };
-    // Without a pending migration `verify` sees whether anybody changed that meanwhile, with one start of Django less.
-    const ours = pending.length > 0 && (migrate === 'auto' || migrate === 'before');
+    // Without a migration to apply or to record `verify` sees whether anybody changed that meanwhile, with one start of Django less.
+    const needed = pending.length > 0 || (found.kind === 'live' && found.unrecorded.length > 0);
+    const ours = needed && (migrate === 'auto' || migrate === 'before');
     const migrating = ours ? ['replan', 'migrate'] : [];
     return {
         kind: 'deploy',
@@ -43775,14 +43780,14 @@ function headerName(wsgi) {
 
 /***/ }),
 
-/***/ 6839:
+/***/ 9174:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
 /* harmony export */   X: () => (/* binding */ readCollect),
 /* harmony export */   s: () => (/* binding */ needsCollecting)
 /* harmony export */ });
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6522);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(4165);
 
 /** What a release keeps of it; one that was adopted, or deployed by an older version, keeps nothing. */
 function readCollect(kept) {
@@ -43819,7 +43824,7 @@ function isKept(root, mounts) {
 
 /***/ }),
 
-/***/ 6522:
+/***/ 4165:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
@@ -44009,14 +44014,14 @@ function field(name, text) {
 
 /***/ }),
 
-/***/ 350:
+/***/ 4917:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
 /* harmony export */   M: () => (/* binding */ checkDatabase),
 /* harmony export */   q: () => (/* binding */ describe)
 /* harmony export */ });
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6522);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(4165);
 
 /** Stops on another database than the one that the serving release was verified with; `accept` is how a person says yes. */
 function checkDatabase(before, now, accept) {
@@ -44053,15 +44058,15 @@ function describe({ vendor, system, host, name }) {
 
 /***/ }),
 
-/***/ 630:
+/***/ 4215:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
 /* harmony export */   R: () => (/* binding */ checkMounts),
 /* harmony export */   b: () => (/* binding */ readMounts)
 /* harmony export */ });
-/* harmony import */ var _compose_document_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(7297);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6522);
+/* harmony import */ var _compose_document_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(5162);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(4165);
 
 
 /** Reads the document of the verb `check` of transaction.sh: a model of Compose with mounts only, its variables filled in. */
@@ -44130,7 +44135,7 @@ function lineOf({ service, now, next }) {
 
 /***/ }),
 
-/***/ 17:
+/***/ 192:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -44151,14 +44156,14 @@ var external_node_fs_ = __nccwpck_require__(3024);
 var promises_ = __nccwpck_require__(1455);
 // EXTERNAL MODULE: external "node:path"
 var external_node_path_ = __nccwpck_require__(6760);
-// EXTERNAL MODULE: ../../../tmp/corpus-own/node_modules/yaml/dist/index.js
-var dist = __nccwpck_require__(7591);
+// EXTERNAL MODULE: ../../../tmp/stranger-tools/node_modules/yaml/dist/index.js
+var dist = __nccwpck_require__(4195);
 // EXTERNAL MODULE: ./lib/compose/document.js
-var compose_document = __nccwpck_require__(7297);
+var compose_document = __nccwpck_require__(5162);
 // EXTERNAL MODULE: ./lib/compose/variable.js
-var variable = __nccwpck_require__(6764);
+var variable = __nccwpck_require__(4884);
 // EXTERNAL MODULE: ./lib/errors.js
-var errors = __nccwpck_require__(6522);
+var errors = __nccwpck_require__(4165);
 ;// CONCATENATED MODULE: ./lib/image/failure.js
 
 
@@ -44427,7 +44432,7 @@ function sha256(text) {
 
 /***/ }),
 
-/***/ 6615:
+/***/ 3718:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
@@ -44436,11 +44441,11 @@ function sha256(text) {
 /* harmony export */ });
 /* unused harmony export inspectImage */
 /* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6760);
-/* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(2412);
-/* harmony import */ var _compose_document_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(7297);
-/* harmony import */ var _compose_variable_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(6764);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(6522);
-/* harmony import */ var _bake_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(17);
+/* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(4133);
+/* harmony import */ var _compose_document_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(5162);
+/* harmony import */ var _compose_variable_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(4884);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(4165);
+/* harmony import */ var _bake_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(192);
 
 
 
@@ -44629,7 +44634,7 @@ function readListed(document, confidence) {
 
 /***/ }),
 
-/***/ 2227:
+/***/ 7474:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -44642,15 +44647,15 @@ __nccwpck_require__.d(__webpack_exports__, {
 });
 
 // EXTERNAL MODULE: ./lib/errors.js
-var errors = __nccwpck_require__(6522);
+var errors = __nccwpck_require__(4165);
 // EXTERNAL MODULE: ./lib/image/bake.js + 1 modules
-var bake = __nccwpck_require__(17);
+var bake = __nccwpck_require__(192);
 // EXTERNAL MODULE: ./lib/image/inspect.js
-var inspect = __nccwpck_require__(6615);
+var inspect = __nccwpck_require__(3718);
 // EXTERNAL MODULE: ./lib/image/name.js
-var image_name = __nccwpck_require__(4308);
+var image_name = __nccwpck_require__(5671);
 // EXTERNAL MODULE: ./lib/image/registry.js
-var image_registry = __nccwpck_require__(1872);
+var image_registry = __nccwpck_require__(4187);
 ;// CONCATENATED MODULE: ./lib/image/push.js
 
 
@@ -44815,7 +44820,7 @@ function checkBuilds(project, groups) {
 
 /***/ }),
 
-/***/ 4308:
+/***/ 5671:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
@@ -44824,9 +44829,9 @@ function checkBuilds(project, groups) {
 /* harmony export */   W2: () => (/* binding */ checkImageNames),
 /* harmony export */   qd: () => (/* binding */ candidateNames)
 /* harmony export */ });
-/* harmony import */ var _compose_variable_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6764);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6522);
-/* harmony import */ var _values_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(8683);
+/* harmony import */ var _compose_variable_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(4884);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(4165);
+/* harmony import */ var _values_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(7684);
 
 
 
@@ -44915,7 +44920,7 @@ function suffixOf(service) {
 
 /***/ }),
 
-/***/ 1872:
+/***/ 4187:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
@@ -44928,8 +44933,8 @@ function suffixOf(service) {
 /* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(1455);
 /* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6760);
 /* harmony import */ var node_timers_promises__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(8500);
-/* harmony import */ var _compose_document_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(7297);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(6522);
+/* harmony import */ var _compose_document_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(5162);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(4165);
 
 
 
@@ -45037,19 +45042,19 @@ function troubleOf(output) {
 
 /***/ }),
 
-/***/ 6212:
+/***/ 7911:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
 /* harmony export */   G: () => (/* binding */ matchImages),
 /* harmony export */   a: () => (/* binding */ takeImages)
 /* harmony export */ });
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6522);
-/* harmony import */ var _bake_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(17);
-/* harmony import */ var _inspect_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6615);
-/* harmony import */ var _make_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(2227);
-/* harmony import */ var _name_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(4308);
-/* harmony import */ var _registry_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(1872);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(4165);
+/* harmony import */ var _bake_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(192);
+/* harmony import */ var _inspect_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(3718);
+/* harmony import */ var _make_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(7474);
+/* harmony import */ var _name_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(5671);
+/* harmony import */ var _registry_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(4187);
 
 
 
@@ -45118,27 +45123,27 @@ function notPulled(image, stderr) {
 
 /***/ }),
 
-/***/ 8933:
+/***/ 4628:
 /***/ ((__webpack_module__, __unused_webpack___webpack_exports__, __nccwpck_require__) => {
 
 __nccwpck_require__.a(__webpack_module__, async (__webpack_handle_async_dependencies__, __webpack_async_result__) => { try {
-/* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(9418);
+/* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(9286);
 /* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(1455);
 /* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6760);
-/* harmony import */ var _assets_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(6000);
-/* harmony import */ var _commands_build_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(9620);
-/* harmony import */ var _commands_deploy_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(6398);
-/* harmony import */ var _commands_exec_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(6431);
-/* harmony import */ var _commands_post_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(416);
-/* harmony import */ var _commands_rollback_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(8346);
-/* harmony import */ var _commands_status_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(7641);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(6522);
-/* harmony import */ var _inputs_js__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(629);
-/* harmony import */ var _process_js__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(295);
-/* harmony import */ var _report_log_js__WEBPACK_IMPORTED_MODULE_13__ = __nccwpck_require__(9633);
-/* harmony import */ var _report_summary_js__WEBPACK_IMPORTED_MODULE_14__ = __nccwpck_require__(5004);
-/* harmony import */ var _report_report_js__WEBPACK_IMPORTED_MODULE_15__ = __nccwpck_require__(9034);
-/* harmony import */ var _state_js__WEBPACK_IMPORTED_MODULE_16__ = __nccwpck_require__(4792);
+/* harmony import */ var _assets_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(5819);
+/* harmony import */ var _commands_build_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(1423);
+/* harmony import */ var _commands_deploy_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(3052);
+/* harmony import */ var _commands_exec_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(1010);
+/* harmony import */ var _commands_post_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(589);
+/* harmony import */ var _commands_rollback_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(1779);
+/* harmony import */ var _commands_status_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(2583);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(4165);
+/* harmony import */ var _inputs_js__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(6590);
+/* harmony import */ var _process_js__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(64);
+/* harmony import */ var _report_log_js__WEBPACK_IMPORTED_MODULE_13__ = __nccwpck_require__(2445);
+/* harmony import */ var _report_summary_js__WEBPACK_IMPORTED_MODULE_14__ = __nccwpck_require__(5247);
+/* harmony import */ var _report_report_js__WEBPACK_IMPORTED_MODULE_15__ = __nccwpck_require__(9774);
+/* harmony import */ var _state_js__WEBPACK_IMPORTED_MODULE_16__ = __nccwpck_require__(9637);
 
 
 
@@ -45243,7 +45248,7 @@ __webpack_async_result__();
 
 /***/ }),
 
-/***/ 629:
+/***/ 6590:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -45261,9 +45266,9 @@ __nccwpck_require__.d(__webpack_exports__, {
 });
 
 // EXTERNAL MODULE: ./lib/compose/scale.js
-var scale = __nccwpck_require__(9104);
+var scale = __nccwpck_require__(1549);
 // EXTERNAL MODULE: ./lib/values.js
-var lib_values = __nccwpck_require__(8683);
+var lib_values = __nccwpck_require__(7684);
 ;// CONCATENATED MODULE: ./lib/images.js
 
 /** What `build` gave to its output `images`: service to `name@digest`. */
@@ -45623,7 +45628,7 @@ const inputs = {
 const commands = ['deploy', 'rollback', 'build', 'exec', 'status'];
 
 // EXTERNAL MODULE: ./lib/errors.js
-var errors = __nccwpck_require__(6522);
+var errors = __nccwpck_require__(4165);
 ;// CONCATENATED MODULE: ./lib/secret.js
 
 /** The names of settings whose values are secret, whatever these look like. */
@@ -45831,7 +45836,7 @@ function halfALogin(env) {
 
 /***/ }),
 
-/***/ 295:
+/***/ 64:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -45845,7 +45850,7 @@ const external_node_child_process_namespaceObject = __WEBPACK_EXTERNAL_createReq
 ;// CONCATENATED MODULE: external "node:os"
 const external_node_os_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:os");
 // EXTERNAL MODULE: ./lib/errors.js
-var errors = __nccwpck_require__(6522);
+var errors = __nccwpck_require__(4165);
 ;// CONCATENATED MODULE: ./lib/process.js
 
 
@@ -46000,7 +46005,7 @@ function notStarted(program, cwd, error) {
 
 /***/ }),
 
-/***/ 9633:
+/***/ 2445:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
@@ -46010,7 +46015,7 @@ function notStarted(program, cwd, error) {
 /* harmony export */   WU: () => (/* binding */ show)
 /* harmony export */ });
 /* unused harmony export harmless */
-/* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(9418);
+/* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(9286);
 
 const HEARTBEAT_MS = 15_000;
 /** A foldable part of the log. A failure is told after the group, where it is seen. */
@@ -46073,7 +46078,7 @@ function harmless(line) {
 
 /***/ }),
 
-/***/ 2311:
+/***/ 9962:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
@@ -46089,7 +46094,7 @@ function escape(text) {
 
 /***/ }),
 
-/***/ 9034:
+/***/ 9774:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -46165,15 +46170,15 @@ function outputsOf(report) {
 
 /***/ }),
 
-/***/ 5004:
+/***/ 5247:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
 /* harmony export */   B: () => (/* binding */ renderSummary),
 /* harmony export */   P: () => (/* binding */ headline)
 /* harmony export */ });
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6522);
-/* harmony import */ var _markdown_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(2311);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(4165);
+/* harmony import */ var _markdown_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(9962);
 
 
 /** GitHub drops a summary above 1 MiB whole; far below that, what is long is cut. */
@@ -46279,7 +46284,7 @@ function cut(text) {
 
 /***/ }),
 
-/***/ 952:
+/***/ 2175:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
@@ -46340,7 +46345,7 @@ function explainComplaint(text) {
 
 /***/ }),
 
-/***/ 9496:
+/***/ 5626:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -46357,7 +46362,7 @@ var promises_ = __nccwpck_require__(1455);
 // EXTERNAL MODULE: external "node:path"
 var external_node_path_ = __nccwpck_require__(6760);
 // EXTERNAL MODULE: ./lib/errors.js
-var errors = __nccwpck_require__(6522);
+var errors = __nccwpck_require__(4165);
 // EXTERNAL MODULE: external "node:crypto"
 var external_node_crypto_ = __nccwpck_require__(7598);
 ;// CONCATENATED MODULE: ./lib/server/host-key.js
@@ -46617,14 +46622,14 @@ function unreachableBehind(bastion, host, seen) {
 
 /***/ }),
 
-/***/ 5234:
+/***/ 5113:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
 /* harmony export */   M: () => (/* binding */ isOurs),
 /* harmony export */   u: () => (/* binding */ readContainer)
 /* harmony export */ });
-/* harmony import */ var _compose_document_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(7297);
+/* harmony import */ var _compose_document_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(5162);
 
 /** Reads what `look_containers` of transaction/look.sh printed about one. */
 function readContainer(text) {
@@ -46668,7 +46673,7 @@ function readPort(binding) {
 
 /***/ }),
 
-/***/ 6629:
+/***/ 2248:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
@@ -46676,8 +46681,8 @@ function readPort(binding) {
 /* harmony export */   WM: () => (/* binding */ isKnownExit),
 /* harmony export */   bO: () => (/* binding */ explanationLines)
 /* harmony export */ });
-/* harmony import */ var _complaint_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(952);
-/* harmony import */ var _explanation_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(5470);
+/* harmony import */ var _complaint_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(2175);
+/* harmony import */ var _explanation_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(1729);
 
 
 /** Exit codes whose cause stands in what was printed around them, not in one line. */
@@ -46720,7 +46725,7 @@ function explainExit(code, said, tail, step) {
 
 /***/ }),
 
-/***/ 5470:
+/***/ 1729:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
@@ -47023,7 +47028,7 @@ const explanations = {
 
 /***/ }),
 
-/***/ 4047:
+/***/ 8262:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
@@ -47032,11 +47037,11 @@ const explanations = {
 /* harmony export */   TG: () => (/* binding */ explainEnding),
 /* harmony export */   oi: () => (/* binding */ explainStage)
 /* harmony export */ });
-/* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(2412);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6522);
-/* harmony import */ var _complaint_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(952);
-/* harmony import */ var _exit_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(6629);
-/* harmony import */ var _explanation_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(5470);
+/* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(4133);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(4165);
+/* harmony import */ var _complaint_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(2175);
+/* harmony import */ var _exit_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(2248);
+/* harmony import */ var _explanation_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(1729);
 
 
 
@@ -47203,7 +47208,7 @@ function beforeGoingBack(log) {
 
 /***/ }),
 
-/***/ 7638:
+/***/ 7111:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
@@ -47211,8 +47216,8 @@ function beforeGoingBack(log) {
 /* harmony export */   cL: () => (/* binding */ nothingDeployed),
 /* harmony export */   t1: () => (/* binding */ findProject)
 /* harmony export */ });
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6522);
-/* harmony import */ var _look_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(1290);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(4165);
+/* harmony import */ var _look_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(4052);
 
 
 /** The directory that was given, or the only project below `deploy/`. */
@@ -47253,7 +47258,7 @@ function nothingDeployed(directory) {
 
 /***/ }),
 
-/***/ 2820:
+/***/ 5297:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
@@ -47262,9 +47267,9 @@ function nothingDeployed(directory) {
 /* harmony export */ });
 /* unused harmony exports parseJournalLine, conclude */
 /* harmony import */ var node_timers_promises__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8500);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6522);
-/* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(2412);
-/* harmony import */ var _connection_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(9496);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(4165);
+/* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(4133);
+/* harmony import */ var _connection_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(5626);
 
 
 
@@ -47400,7 +47405,7 @@ function readWord(word) {
 
 /***/ }),
 
-/***/ 1290:
+/***/ 4052:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
@@ -47410,10 +47415,10 @@ function readWord(word) {
 /* harmony export */   kN: () => (/* binding */ checkArchitecture)
 /* harmony export */ });
 /* unused harmony export parseLook */
-/* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(2412);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6522);
-/* harmony import */ var _container_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(5234);
-/* harmony import */ var _exit_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(6629);
+/* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(4133);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(4165);
+/* harmony import */ var _container_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(5113);
+/* harmony import */ var _exit_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(2248);
 
 
 
@@ -47592,7 +47597,7 @@ function toNumber(text) {
 
 /***/ }),
 
-/***/ 8792:
+/***/ 9303:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
@@ -47603,10 +47608,10 @@ function toNumber(text) {
 /* harmony export */   bx: () => (/* binding */ chooseTarget),
 /* harmony export */   ko: () => (/* binding */ readModel)
 /* harmony export */ });
-/* harmony import */ var yaml__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(7591);
-/* harmony import */ var _compose_document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7297);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6522);
-/* harmony import */ var _look_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(1290);
+/* harmony import */ var yaml__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(4195);
+/* harmony import */ var _compose_document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(5162);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(4165);
+/* harmony import */ var _look_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(4052);
 
 
 
@@ -47680,7 +47685,7 @@ function findRelease(server, id) {
 
 /***/ }),
 
-/***/ 4155:
+/***/ 7436:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
@@ -47693,10 +47698,10 @@ function findRelease(server, id) {
 /* harmony export */ });
 /* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(1455);
 /* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6760);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6522);
-/* harmony import */ var _exit_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(6629);
-/* harmony import */ var _failure_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(4047);
-/* harmony import */ var _follow_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(2820);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(4165);
+/* harmony import */ var _exit_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(2248);
+/* harmony import */ var _failure_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(8262);
+/* harmony import */ var _follow_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(5297);
 
 
 
@@ -47801,7 +47806,7 @@ function notWritten(destination, stderr) {
 
 /***/ }),
 
-/***/ 5761:
+/***/ 2662:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
@@ -47810,8 +47815,8 @@ function notWritten(destination, stderr) {
 /* harmony export */   hH: () => (/* binding */ askToTurnBack),
 /* harmony export */   hL: () => (/* binding */ transact)
 /* harmony export */ });
-/* harmony import */ var _follow_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(2820);
-/* harmony import */ var _stage_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(4155);
+/* harmony import */ var _follow_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(5297);
+/* harmony import */ var _stage_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7436);
 
 
 /**
@@ -47853,7 +47858,7 @@ function newId(name, run, taken) {
 
 /***/ }),
 
-/***/ 4792:
+/***/ 9637:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
@@ -47864,7 +47869,7 @@ function newId(name, run, taken) {
 /* harmony export */   tl: () => (/* binding */ isPost),
 /* harmony export */   yy: () => (/* binding */ temporaryFolder)
 /* harmony export */ });
-/* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(9418);
+/* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(9286);
 /* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6760);
 
 
@@ -47899,7 +47904,7 @@ function forgetFollowed() {
 
 /***/ }),
 
-/***/ 8683:
+/***/ 7684:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
@@ -47934,7 +47939,7 @@ function forgetFollowed() {
 /* harmony export */   yw: () => (/* binding */ nonEmptyLines),
 /* harmony export */   zZ: () => (/* binding */ parseImage)
 /* harmony export */ });
-/* harmony import */ var yaml__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(7591);
+/* harmony import */ var yaml__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(4195);
 
 /** Why a text cannot be used and the change that mends it. The text itself is added by who knows whether it is secret. */
 class Unusable extends Error {
@@ -48320,6 +48325,6 @@ function unixLines(text) {
 /******/ // startup
 /******/ // Load entry module and return exports
 /******/ // This entry module used 'module' so it can't be inlined
-/******/ var __webpack_exports__ = __nccwpck_require__(8933);
+/******/ var __webpack_exports__ = __nccwpck_require__(4628);
 /******/ __webpack_exports__ = await __webpack_exports__;
 /******/ 

@@ -11,6 +11,10 @@ class Survey:
         self.replaces = {key: found.replaces for key, found in self.loader.disk_migrations.items() if found.replaces}
         known = set(self.loader.disk_migrations) | {part for key in self.replaces for part in self.expand(key)}
         self.unknown = sorted(set(self.rows) - known)
+        # `migrate` writes their rows, without which they would be applied once the replaced ones are gone from the code.
+        self.unrecorded = sorted(
+            key for key, parts in self.replaces.items() if key not in self.rows and all(tuple(part) in self.rows for part in parts)
+        )
         bare = {model._meta.app_label for model in models_with_tables()} - {app for app, _ in self.loader.disk_migrations}
         self.hidden = sorted(bare & {app for app, _ in self.rows})
         self.duplicates = sorted(key for key, count in self.rows.items() if count > 1)
@@ -40,6 +44,7 @@ class Survey:
         return {
             "applied": labels(sorted(self.rows)), "unknown": labels(self.unknown), "conflicts": self.conflicts,
             "inconsistent": self.inconsistent, "duplicates": labels(self.duplicates),
+            "unrecorded": labels(self.unrecorded),
         }
 
     def trouble(self):

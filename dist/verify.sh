@@ -46,14 +46,14 @@ verify_migrations() {
   exit "$verified"
 }
 
-look_others() { on "$(ids_of "$(release_list "$target" others)")" ask inspect -f '{{.Id}} {{.State.StartedAt}} {{.State.Status}} {{.State.ExitCode}} {{or .HostConfig.RestartPolicy.Name "no"}} {{index .Config.Labels "com.docker.compose.service"}}'; }
+look_others() { on "$(ids_of "$(release_list "$target" others)")" ask inspect -f '{{.Id}} {{.State.StartedAt}} {{.State.Status}} {{.State.ExitCode}} {{or .HostConfig.RestartPolicy.Name "no"}} {{.RestartCount}} {{index .Config.Labels "com.docker.compose.service"}}'; }
 
 check_others() { # AS-SEEN: a proxy that is not built here came along in the swap; without it nobody reaches the app
-  until=$(($(date +%s) + 20))
+  until=$(($(date +%s) + 30))
   while :; do
     beside=$(look_others)
-    down=$(printf '%s\n' "$beside" | while read -r id _ state exit policy service; do
-      if [ "$state" = running ] || is_finished "$state" "$exit" "$policy"; then continue; fi
+    down=$(printf '%s\n' "$beside" | while read -r id started state exit policy restarts service; do
+      if is_steady "$state" "$restarts" "$started" || is_finished "$state" "$exit" "$policy"; then continue; fi
       # A tool, such as one that asks for a certificate and is told that the name does not lead here yet.
       if [ "$state $policy" = "exited no" ] && is_listed "$service" "$(release_list "$target" alone)"; then continue; fi
       echo "$id"

@@ -28,6 +28,7 @@ export async function askPlan(connection: Connection, { directory, id }: Transac
   )
   info(pending.length === 0 ? 'no migrations are pending' : `${pending.length} migrations are pending`)
   if (plan.kind === 'offline') return plan
+  if (plan.unrecorded.length > 0) info(`applied by their parts, and recorded: ${plan.unrecorded.join(', ')}`)
   for (const { app, name, operations } of plan.pending) {
     info(`  ${app}.${name}`)
     operations.forEach((operation) => info(`    ${operation.text}${operation.reversible ? '' : ' (not reversible)'}`))

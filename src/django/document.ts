@@ -31,6 +31,8 @@ export type LivePlan = {
   database: Database
   pending: readonly Pending[]
   unknown: readonly string[]
+  /** Squashed migrations without a row, all of whose parts are applied. */
+  unrecorded: readonly string[]
   drift: readonly string[]
   /** What keeps code that is older than the database from living with it. */
   problems: readonly string[]
@@ -116,6 +118,7 @@ export function readPlan(document: Json): LivePlan | OfflinePlan {
       })),
     })),
     unknown: texts(document['unknown']),
+    unrecorded: texts(document['unrecorded']),
     drift: texts(document['drift']),
     problems: problemsOf(document),
     elsewhere,

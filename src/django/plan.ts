@@ -46,8 +46,9 @@ export function planDeploy(
   const { digest } = found
   if (same && (pending.length === 0 || migrate === 'none'))
     return { kind: 'unchanged', steps: LOOK_ONLY, pending, digest }
-  // Without a pending migration `verify` sees whether anybody changed that meanwhile, with one start of Django less.
-  const ours = pending.length > 0 && (migrate === 'auto' || migrate === 'before')
+  // Without a migration to apply or to record `verify` sees whether anybody changed that meanwhile, with one start of Django less.
+  const needed = pending.length > 0 || (found.kind === 'live' && found.unrecorded.length > 0)
+  const ours = needed && (migrate === 'auto' || migrate === 'before')
   const migrating: Step[] = ours ? ['replan', 'migrate'] : []
   return {
     kind: 'deploy',

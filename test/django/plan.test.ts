@@ -17,6 +17,7 @@ const live = (...pending: Pending[]): LivePlan => ({
     database: { vendor: 'postgresql', system: undefined, host: 'db', name: 'todo', empty: false },
     pending,
     unknown: [],
+    unrecorded: [],
     drift: [],
     problems: [],
     elsewhere: new Map(),
@@ -45,6 +46,14 @@ describe('planDeploy', () => {
   test.each<Case>([
     ['new code and a migration', live(due), 'auto', false, 'deploy', migrating],
     ['new code alone is only verified', live(), 'auto', false, 'deploy', [...start, ...swap]],
+    [
+      'a squash whose parts are applied is recorded',
+      { ...live(), unrecorded: ['todo.0001_squashed'] },
+      'auto',
+      false,
+      'deploy',
+      migrating,
+    ],
     ['before is what auto does', live(due), 'before', false, 'deploy', migrating],
     ['an image that migrates by itself', live(due), 'external', false, 'deploy', [...start, ...swap]],
     ['nobody migrates', live(due), 'none', false, 'deploy', [...start, ...swap]],
