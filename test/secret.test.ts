@@ -127,10 +127,15 @@ describe.each(SHELLS)('on the server, under %s', (shell) => {
     await put('.deploy/releases/v1-1-1/env/db settings', 'C_KEY=third-1')
     await put('.deploy/files/abc/web.env', 'D_KEY=fourth-1')
     await put('odd name/deep/settings', 'E_KEY=fifth-1')
-    await put('.deploy/releases/v1-1-1/facts/env-files', `odd name/deep/settings\n${directory}/absolute\nmissing\n`)
+    await put(
+      '.deploy/releases/v1-1-1/facts/env-files',
+      `odd name/deep/settings\n${directory}/absolute\n~/mine\nmissing\n`,
+    )
     await put('absolute', 'F_KEY=sixth-1')
-    const said = 'first-1 second-1 third-1 fourth-1 fifth-1 sixth-1 seventh-1\n'
-    expect(await redacted(directory, REPEAT, { stdin: said })).toBe('*** *** *** *** *** *** seventh-1\n')
+    await put('home/mine', 'G_KEY=seventh-1')
+    const env = { PATH: `${folder}:/usr/bin:/bin`, HOME: join(directory, 'home') }
+    const said = 'first-1 second-1 third-1 fourth-1 fifth-1 sixth-1 seventh-1 eighth-1\n'
+    expect(await redacted(directory, REPEAT, { stdin: said, env })).toBe('*** *** *** *** *** *** *** eighth-1\n')
   })
 
   test('of a document only what is for people, and nothing of the journal', async () => {

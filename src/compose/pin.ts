@@ -146,7 +146,7 @@ function pinEnvFiles(
     if (moved !== text) return put(moved)
     const optional = isValues(entry) && entry['required'] === false
     if (!optional && path !== undefined && !hasVariable(text) && !path.startsWith('.deploy/')) {
-      checkPath(path.replace(/^\//, ''))
+      checkPath(path.replace(/^~?\//, ''))
       required.push(path)
     }
     return entry
@@ -167,9 +167,8 @@ function unshipped(service: string, { project }: Pins, move: Move): readonly str
   const found = project.services.get(service)
   return (found ? usesOf(found) : []).flatMap(({ kind, name }) => {
     const file = textOf(valuesOf(valuesOf(project.model[kind])[name])['file'])
-    // Whose home `~` is, Compose says on the server.
-    if (file === undefined || file.startsWith('~') || hasVariable(file) || move(file) !== file) return []
-    checkPath(file.replace(/^\//, ''))
+    if (file === undefined || hasVariable(file) || move(file) !== file) return []
+    checkPath(file.replace(/^~?\//, ''))
     return [posix.normalize(file)]
   })
 }

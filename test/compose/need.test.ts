@@ -11,10 +11,10 @@ services:
     image: "\${REGISTRY}/app:\${TAG}"
     env_file: [.env, conf/prod.env, ../shared.env, {path: maybe.env, required: false}]
     environment: {SECRET_KEY: "\${SECRET_KEY:?}", HOST: "$HOST", DEBUG: "\${DEBUG:-0}", HOME: "$HOME"}
-  worker: {image: "\${REGISTRY}/app:\${TAG}", secrets: [key, {source: cert}, token], configs: [shipped]}
+  worker: {image: "\${REGISTRY}/app:\${TAG}", secrets: [key, {source: cert}, token, mine], configs: [shipped]}
   db: {image: "postgres:\${PG}", env_file: [db.env, /efs/b.env]}
   tool: {image: x, profiles: [tools], env_file: "tool s.env"}
-secrets: {key: {file: ./secrets/key}, cert: {file: /etc/cert.pem}, token: {environment: TOKEN}, unused: {file: ./u}}
+secrets: {key: {file: ./secrets/key}, cert: {file: /etc/cert.pem}, token: {environment: TOKEN}, mine: {file: ~/key}, unused: {file: ./u}}
 configs: {shipped: {file: ./conf/prod.env}}
 x-not: "\${NOT}"
 `
@@ -32,7 +32,8 @@ describe('what the server must have', () => {
   test('is what neither the repository nor the inputs bring, without what only the build needs', () => {
     expect(needs().variables).toEqual(['HOST', 'PG', 'SECRET_KEY', 'TOKEN'])
     expect(needs().files.get('web')).toEqual(['.env', '../shared.env'])
-    expect(needs().files.get('worker')).toEqual(['secrets/key', '/etc/cert.pem'])
+    expect(needs().files.get('worker')).toEqual(['secrets/key', '/etc/cert.pem', '~/key'])
+    // Whose home that is, only the server knows.
     expect(askable(needs())).toEqual(['.env', '../shared.env', 'secrets/key', '/etc/cert.pem', 'db.env', '/efs/b.env'])
   })
 

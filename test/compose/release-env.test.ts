@@ -37,10 +37,10 @@ describe('env files', () => {
   })
 
   test('those of the server must be there, unless they are optional', () => {
-    const made = release(text('[.env, ./b.env, {path: c.env, required: false}, /efs/.env, "${D}"]'), {
+    const made = release(text('[.env, ./b.env, {path: c.env, required: false}, /efs/.env, ~/d.env, "${D}"]'), {
       files: { '.env': 'DEBUG=1' },
     })
-    expect(made.requiredEnvFiles).toEqual(['.env', '/efs/.env', 'b.env'])
+    expect(made.requiredEnvFiles).toEqual(['.env', '/efs/.env', 'b.env', '~/d.env'])
     expect(made.env).toBe('server')
     expect(made.files).toEqual([])
   })

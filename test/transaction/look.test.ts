@@ -1,12 +1,11 @@
 import { afterAll, describe, expect, jest, test } from '@jest/globals'
 import { appendFile, mkdir, rm, writeFile } from 'node:fs/promises'
-import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import { run } from '../../src/process.ts'
 import { parseLook, type Server } from '../../src/server/look.ts'
 import { arm } from './death.ts'
 import { deployOf, rollbackTo, stage } from './staged.ts'
-import { makeWorld, removeWorld, script, SHELLS, stopDocker, type World } from './world.ts'
+import { asNobody, makeClosed, makeWorld, removeWorld, script, SHELLS, stopDocker, type World } from './world.ts'
 
 jest.setTimeout(60_000)
 const worlds: World[] = []
@@ -144,16 +143,20 @@ describe.each(SHELLS)('look under %s', (shell) => {
     expect(after?.plans).toEqual(['rollback-v1-3-1', 'v1-1-1', 'v2-2-1', 'v9-9-1'])
   })
 
+  test('a file where only root may look may be there', async () => {
+    const world = await newWorld(shell)
+    const closed = await makeClosed(world)
+    const files = [`${closed}/site.env`, '../../closed/a/site.env', `${closed}s/site.env`, '.env']
+    const said = await asNobody(world, ['-s', 'look', 'todo', ...files], { stdin: script.toString() })
+    expect(parseLook(said.stdout)?.files).toEqual(files.slice(0, 2))
+  })
+
   test('where the directory can neither be made nor written to', async () => {
     const world = await newWorld(shell)
-    const cwd = join(world.root, 'site')
-    await writeFile(join(cwd, 'file'), '')
+    await writeFile(join(world.root, 'site/file'), '')
     await run('chmod', ['-R', 'a+rwX', world.root])
-    // Root may do anything.
-    const nobody = userInfo().uid === 0 ? ['/usr/bin/setpriv', '--reuid', '65534', '--clear-groups'] : []
     const seen = async (directory: string): Promise<string | undefined> => {
-      const [program = '', ...words] = [...nobody, 'sh', '-s', 'look', directory]
-      const said = await run(program, words, { env: world.env, cwd, stdin: script.toString() })
+      const said = await asNobody(world, ['-s', 'look', directory], { stdin: script.toString() })
       return parseLook(said.stdout)?.unwritable
     }
     for (const directory of ['todo', 'todo/a/b', 'new']) expect(await seen(directory)).toBe(undefined)

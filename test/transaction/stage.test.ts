@@ -1,8 +1,19 @@
 import { afterAll, describe, expect, jest, test } from '@jest/globals'
 import { mkdir, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Finished } from '../../src/process.ts'
-import { call, changeState, makeWorld, removeWorld, SHELLS, stateOf, stopDocker, type World } from './world.ts'
+import { run, type Finished } from '../../src/process.ts'
+import {
+  asNobody,
+  call,
+  changeState,
+  makeClosed,
+  makeWorld,
+  removeWorld,
+  SHELLS,
+  stateOf,
+  stopDocker,
+  type World,
+} from './world.ts'
 import { deployOf, rollbackTo, stage, type Staged } from './staged.ts'
 
 jest.setTimeout(60_000)
@@ -171,6 +182,30 @@ describe.each(SHELLS)('under %s', (shell) => {
       const world = await newWorld()
       await writeFile(join(world.directory, '.env'), '')
       expect(await checkOf(world, staged)).toMatchObject({ code: 34, stderr: 'deploy-django: with space/.env.db\n' })
+    })
+
+    test('files below ~ are in the home of who calls Docker', async () => {
+      const world = await newWorld()
+      const staged = { ...v1, releaseFacts: { ...v1.releaseFacts, 'env-files': ['~/site.env', '~/keys/tls.key'] } }
+      await writeFile(join(world.root, 'site.env'), '')
+      const key = join(world.root, 'keys/tls.key')
+      expect(await checkOf(world, staged)).toMatchObject({ code: 34, stderr: `deploy-django: ${key}\n` })
+      await mkdir(join(world.root, 'keys'))
+      await writeFile(key, '')
+      expect(await call(world, 'check', [v1.id])).toMatchObject({ code: 0 })
+    })
+
+    test('a file where only root may look is left to Compose', async () => {
+      const world = await newWorld()
+      const listed = [join(world.root, 'closed/tls.key')]
+      const staged = { ...v1, releaseFacts: { ...v1.releaseFacts, 'env-files': listed } }
+      expect(await stage(world, staged)).toMatchObject({ code: 0 })
+      const check = ['../transaction.sh', 'check', world.directory, v1.id]
+      await run('chmod', ['-R', 'a+rwX', world.root])
+      expect(await asNobody(world, check)).toMatchObject({ code: 34 })
+      await makeClosed(world)
+      // This user may not call it either.
+      expect(await asNobody(world, check)).toMatchObject({ code: 35 })
     })
 
     test('what Compose refuses ends with 35, on one line and without its warnings', async () => {

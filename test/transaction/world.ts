@@ -1,11 +1,11 @@
 import { spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { readAssets } from '../../src/assets.ts'
-import { run, type Finished } from '../../src/process.ts'
+import { run, type Finished, type RunOptions } from '../../src/process.ts'
 
 /** A server of its own: a project directory, and the stand-in for Docker on PATH. */
 export type World = { root: string; directory: string; env: NodeJS.ProcessEnv }
@@ -156,6 +156,20 @@ export async function changeState(world: { root: string }, change: (state: State
   const state = await stateOf(world)
   change(state)
   await writeFile(join(world.root, 'docker/state'), JSON.stringify(state))
+}
+
+/** A folder into which only root may look; everything else in the world is anybody's. */
+export async function makeClosed({ root }: World): Promise<string> {
+  await run('chmod', ['-R', 'a+rwX', root])
+  await mkdir(join(root, 'closed'), { mode: 0 })
+  return join(root, 'closed')
+}
+
+/** Runs a shell script in the home folder as a user who is not root, and whom Docker does not know. */
+export function asNobody({ root, env }: World, words: readonly string[], options: RunOptions = {}): Promise<Finished> {
+  const nobody = userInfo().uid === 0 ? ['/usr/bin/setpriv', '--reuid', '65534', '--clear-groups'] : []
+  const [program = '', ...rest] = [...nobody, 'sh', ...words]
+  return run(program, rest, { env, cwd: join(root, 'site'), ...options })
 }
 
 /** Runs a verb of the script in the repository, as the runner would. */
