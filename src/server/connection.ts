@@ -1,9 +1,9 @@
-import { appendFile, writeFile } from 'node:fs/promises'
+import { appendFile, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DeployError } from '../errors.ts'
 import type { Host, KnownHosts } from '../login.ts'
 import type { Finished, Run, RunOptions } from '../process.ts'
-import { seeHostKeys, wrongHostKey, type Ssh } from './host-key.ts'
+import { describeHostKey, readHostKeys, seeHostKeys, wrongHostKey, type Ssh } from './host-key.ts'
 import { canShare, configureSsh, hopsOf, serverOf, type Hop, type Route } from './ssh-config.ts'
 
 /** What is needed to log in, by the names of the inputs; the key is a secret. */
@@ -93,7 +93,7 @@ async function pin(ssh: Ssh, hop: Hop, { lines, fingerprints }: KnownHosts, fold
   const { keys, said } = await seeHostKeys(ssh, hop, folder)
   if (keys.length === 0) throw await explainLoss(ssh, hop, folder, said)
   const matching = keys.filter((key) => fingerprints.includes(key.fingerprint))
-  if (matching.length + lines.length === 0) throw wrongHostKey(hop, keys)
+  if (matching.length + lines.length === 0) throw wrongHostKey(hop, keys, fingerprints)
   await appendFile(join(folder, 'known_hosts'), matching.map((key) => `${key.line}\n`).join(''))
 }
 
@@ -107,7 +107,8 @@ async function explainLoss(ssh: Ssh, hop: Hop, folder: string, stderr: string): 
   const { host } = hop
   const seen = stderr.trim().split('\n').slice(-3).join('\n')
   if (/Host key verification failed|REMOTE HOST IDENTIFICATION|host key is known/i.test(stderr)) {
-    return wrongHostKey(hop, (await seeHostKeys(ssh, hop, folder)).keys)
+    const known = readHostKeys(await readFile(join(folder, 'known_hosts'), 'utf8').catch(() => ''))
+    return wrongHostKey(hop, (await seeHostKeys(ssh, hop, folder)).keys, known.map(describeHostKey))
   }
   // ssh goes on without a key that it cannot read, so the server's refusal follows.
   if (/error in libcrypto|invalid format|incorrect passphrase/i.test(stderr)) {

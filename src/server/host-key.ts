@@ -49,22 +49,29 @@ export async function seeHostKeys(ssh: Ssh, hop: Hop, folder: string): Promise<{
 export function readHostKeys(text: string): HostKey[] {
   return text.split('\n').flatMap((line) => {
     const [name, type, key] = line.split(' ')
-    if (!name || !type || !key || name.startsWith('#')) return []
+    if (!name || !type || !key || /^[#@]/.test(name)) return []
     const digest = createHash('sha256').update(Buffer.from(key, 'base64')).digest('base64')
     return [{ line, type, fingerprint: `SHA256:${digest.replace(/=+$/, '')}` }]
   })
 }
 
-/** The refusal of a host that shows none of the known keys; nothing was sent to it. */
-export function wrongHostKey({ name, host }: Hop, offered: readonly HostKey[]): DeployError {
-  const known = host.port === 22 ? host.address : `[${host.address}]:${host.port}`
+/** How a known key is shown: the host that it is for, and its fingerprint. */
+export function describeHostKey({ line, type, fingerprint }: HostKey): string {
+  return `${line.split(' ')[0]} ${type} ${fingerprint}`
+}
+
+/** The refusal of a host that shows none of the known keys, which have a line each; nothing was sent to it. */
+export function wrongHostKey({ name, host }: Hop, offered: readonly HostKey[], known: readonly string[]): DeployError {
+  const place = host.port === 22 ? host.address : `[${host.address}]:${host.port}`
+  const of = name === 'jump' ? 'bastion' : 'server'
+  const keys = offered.map((key) => `${key.type} ${key.fingerprint}`).join(', ')
   const scan = `\`ssh-keyscan -p ${host.port} ${host.address}\``
   return new DeployError('ssh-host-key', {
-    what: `The host key of ${known} is not one of \`known-hosts\`, so nothing was sent`,
-    seen:
-      offered.length === 0
-        ? 'no host key'
-        : `the ${name === 'jump' ? 'bastion' : 'server'} offers ${offered.map((key) => `${key.type} ${key.fingerprint}`).join(', ')}`,
+    what: `The host key of ${place} is not one of \`known-hosts\`, so nothing was sent`,
+    seen: [
+      keys === '' ? 'no host key' : `the ${of} offers ${keys}`,
+      ...known.map((line) => `\`known-hosts\` has ${line}`),
+    ].join('\n'),
     why: 'it was reinstalled, `known-hosts` is for another host or port, or somebody stands in between',
     fix: `compare with \`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub\` on that host; if it is the same, add the output of ${scan} to known-hosts`,
   })

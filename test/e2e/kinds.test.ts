@@ -1,9 +1,12 @@
 import { describe, expect, test } from '@jest/globals'
 import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { createConnection, createServer, type AddressInfo, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { run } from '../../src/process.ts'
+import { run, type Finished } from '../../src/process.ts'
+import { noIPv6 } from '../server/sshd.ts'
 import { codes, tell, type Story } from '../story.ts'
 import { output } from '../world/docker.ts'
 import { logInAs, noCompose5, type Kind } from '../world/kind.ts'
@@ -70,10 +73,40 @@ function throughBastion({ host, knownHosts, sshPort }: Server): Inputs {
   }
 }
 
-// These share the server: projects on it do not meet. A busy machine needs more than the five minutes of a story.
+/** This machine stands for the server at an address of IPv6, where it has one. */
+async function overIPv6(): Promise<AsyncDisposable & { inputs: (server: Server) => Inputs }> {
+  const sockets = new Set<Socket>()
+  let to = 0
+  const relay = createServer((from) => {
+    const onward = createConnection(to, '127.0.0.1')
+    for (const socket of [from, onward]) sockets.add(socket.on('error', () => socket.destroy()))
+    from.pipe(onward).pipe(from)
+  }).listen(0, noIPv6 === '' ? '::1' : '127.0.0.1')
+  await once(relay, 'listening')
+  const { port, address, family } = relay.address() as AddressInfo
+  return {
+    inputs({ host, knownHosts, sshPort }) {
+      to = sshPort
+      const place = family === 'IPv6' ? `[${address}]` : address
+      return {
+        host: host.replace(`127.0.0.1:${sshPort}`, `${place}:${port}`),
+        'known-hosts': knownHosts.replace(/^\S+/, `[${address}]:${port}`),
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      relay.close()
+      sockets.forEach((socket) => socket.destroy())
+    },
+  }
+}
+
+// These share the server: projects on it do not meet.
 describe('on every kind of server', () => {
   const onFive = noCompose5 === '' ? test.concurrent : test.skip
-  test.concurrent('with nothing but BusyBox', () => live('alpine'))
+  test.concurrent(`with nothing but BusyBox${noIPv6 === '' ? ', over IPv6' : ''}`, async () => {
+    await using road = await overIPv6()
+    await live('alpine', road.inputs)
+  })
   onFive(`with Compose 5 and fish, behind a bastion${noCompose5}`, () => live('five', throughBastion))
   test.concurrent.each<[Kind, string]>([
     ['sudoer', 'with Docker through sudo, and csh'],
@@ -97,7 +130,6 @@ describe('a server that cannot take a deploy is named and left as it is', () => 
     ['bare', 'server-tools', /setsid, tar/],
     ['killed', 'server-logind', /enable-linger/],
     ['nologin', 'server-shell', /not available/],
-    ['full', 'server-disk', /10 MB free .*needed\n.*could free: Images/],
   ])('%s: %s', async (kind, code, said) => {
     await using story = await tellOn(kind)
     const before = await story.server.exec(['ls', '-lAR', '--full-time', `/home/${kind}`], { as: 'root' })
@@ -116,32 +148,80 @@ describe('a server that cannot take a deploy is named and left as it is', () => 
     output('ssh-keygen', await run('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', join(folder, 'other')]))
     const other = await readFile(join(folder, 'other'), 'utf8')
     await rm(folder, { recursive: true })
+    const look = (): Promise<Finished> =>
+      story.server.exec(['ls', '-lAR', '--full-time', '/home/alpine'], { as: 'root' })
+    const before = await look()
     for (const version of ['v1', 'v2']) {
       const refused = await story.deploy(version, { inputs: { 'ssh-key': other } })
       expect(codes(refused)).toEqual(['Deploy Django: ssh-login-refused'])
     }
+    expect([await look(), await story.containers()]).toEqual([before, []])
     expect(await story.status()).toMatchObject({ code: 0, annotations: [] })
   })
 
-  test('another processor than that of the image', async () => {
+  /** A user of this test's own; root makes one with a script whose first word is the name. */
+  async function tellAs(
+    kind: string,
+    prepare: string,
+    stdin = '',
+  ): Promise<Story & { asRoot: (script: string) => Promise<string> }> {
     const server = await (await openWorld()).server('kinds')
-    const user = `arm-${randomBytes(4).toString('hex')}`
-    const asRoot = async (script: string, stdin = ''): Promise<string> =>
-      output(script, await server.exec(['sh', '-euc', script, 'sh', user], { as: 'root', stdin }))
-    await asRoot(
-      `useradd --create-home --shell /bin/bash --groups docker "$1"
-      cd "/home/$1" && mkdir bin && cat >bin/docker && chmod 755 bin/docker && echo 'PATH=$HOME/bin:$PATH' >.bashrc`,
-      '#!/bin/sh\n/usr/bin/docker "$@" | sed "s/^\\([^ ]*\\) amd64$/\\1 arm64/"\n',
-    )
-    await using story = await tell('todo', {
+    const user = `${kind}-${randomBytes(4).toString('hex')}`
+    const asRoot = async (script: string, given = ''): Promise<string> =>
+      output(script, await server.exec(['sh', '-euc', script, 'sh', user], { as: 'root', stdin: given }))
+    await asRoot(`useradd --create-home --shell /bin/bash --groups docker "$1"; cd "/home/$1"; ${prepare}`, stdin)
+    const story = await tell('todo', {
       ...server,
       host: server.host.replace(/^deploy@/, `${user}@`),
       exec: (argv, options) => server.exec(argv, { as: user, ...options }),
     })
+    return {
+      ...story,
+      asRoot,
+      async [Symbol.asyncDispose]() {
+        await story[Symbol.asyncDispose]()
+        await asRoot('userdel --force --remove "$1" 2>/dev/null')
+      },
+    }
+  }
+
+  test('another processor than that of the image', async () => {
+    await using story = await tellAs(
+      'arm',
+      `mkdir bin && cat >bin/docker && chmod 755 bin/docker && echo 'PATH=$HOME/bin:$PATH' >.bashrc`,
+      '#!/bin/sh\n/usr/bin/docker "$@" | sed "s/^\\([^ ]*\\) amd64$/\\1 arm64/"\n',
+    )
     const run = await story.deploy('v1')
     expect(codes(run)).toEqual(['Deploy Django: server-architecture'])
     expect(run.annotations[0]?.message).toMatch(/image is for amd64, the server has arm64[^]*\*\.platform=linux\/arm64/)
-    expect(await asRoot('ls -A "/home/$1"; userdel --force --remove "$1" 2>/dev/null')).not.toContain('deploy')
+    expect(await story.asRoot('ls -A "/home/$1"')).not.toContain('deploy')
     expect(await story.containers()).toEqual([])
+  })
+
+  test('a disk that is full', async () => {
+    // A Docker of its own, that keeps its images in 48 MB.
+    await using story = await tellAs(
+      'small',
+      `mkdir "/mnt/$1" && mount -t tmpfs -o size=48m,mode=711 small "/mnt/$1"
+      socket="unix:///run/$1.sock"
+      dockerd --host "$socket" --data-root "/mnt/$1/docker" --exec-root "/run/$1" --pidfile "/run/$1.pid" \
+        --bridge none --iptables=false --ip6tables=false >/dev/null 2>&1 &
+      timeout 30 sh -c 'until docker -H "$0" version; do sleep 0.1; done' "$socket" >/dev/null 2>&1
+      tar -c /etc/os-release 2>/dev/null | docker -H "$socket" import - old
+      echo "export DOCKER_HOST=$socket" >.bashrc`,
+    )
+    const look = (): Promise<string> =>
+      story.asRoot(
+        'ls -AR "/home/$1"; docker -H "unix:///run/$1.sock" ps -aq; docker -H "unix:///run/$1.sock" images -q',
+      )
+    const before = await look()
+    const run = await story.deploy('v1')
+    const after = await look()
+    await story.asRoot(
+      'kill "$(cat "/run/$1.pid")"; while pgrep -f "/run/$1.pid"; do sleep 0.1; done; umount "/mnt/$1"',
+    )
+    expect(codes(run)).toEqual(['Deploy Django: server-disk'])
+    expect(run.annotations[0]?.message).toMatch(/\d MB free .* MB needed\n.*could free: Images .*B/)
+    expect(after).toBe(before)
   })
 })

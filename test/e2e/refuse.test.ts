@@ -1,9 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { once } from 'node:events'
 import { createServer, type Server as HttpServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { createServer as createListener, type AddressInfo, type Server as Listener } from 'node:net'
+import { readHostKeys } from '../../src/server/host-key.ts'
 import type { ActionRun } from '../run-action.ts'
 import { DOCKERFILE, makeShape, project, type Shape } from '../shape.ts'
 import { codes } from '../story.ts'
+import { freePort } from '../server/sshd.ts'
 
 const COMPOSE = `services:
   web:
@@ -64,6 +67,9 @@ const VALUES = {
 
 let shape: Shape
 let before: string[]
+/** A deploy to a server that takes the connection and then says nothing; it is waited for while the first deploy goes on. */
+let unheard: Promise<ActionRun>
+let silent: Listener
 
 /** The containers with their ids and every file with its time: nothing of it may change. */
 async function stateOf({ server, name }: Shape): Promise<string[]> {
@@ -82,6 +88,9 @@ async function stateOf({ server, name }: Shape): Promise<string[]> {
 
 beforeAll(async () => {
   shape = await makeShape({ ...project('v1'), ...BAD, Dockerfile: DOCKERFILE, 'docker-compose.yml': COMPOSE })
+  silent = createListener().listen(0, '127.0.0.1')
+  await once(silent, 'listening')
+  unheard = shape.deploy('bad', { host: `deploy@127.0.0.1:${(silent.address() as AddressInfo).port}` })
   const first = await shape.deploy('v1', {
     'env-file': ENV_FILE.replaceAll('\n', '\r\n'),
     'ssh-key': shape.server.key.replaceAll('\n', '\r\n'),
@@ -90,7 +99,10 @@ beforeAll(async () => {
   expect(first.outputs).toMatchObject({ outcome: 'deployed', serving: 'v1' })
   before = await stateOf(shape)
 })
-afterAll(async () => await shape[Symbol.asyncDispose]())
+afterAll(async () => {
+  silent.close()
+  await shape[Symbol.asyncDispose]()
+})
 
 /** The error of a deploy, which it ends with at once. */
 async function refused(inputs: Record<string, string>, code: string): Promise<ActionRun> {
@@ -152,6 +164,36 @@ describe('inputs', () => {
     expect(message(run)).toContain('The env file .env would not arrive as it is written: line 1, 3, 4')
     expect(message(run)).toContain('The env file .env.db would not arrive as it is written: line 1')
     expect(run.raw).not.toMatch(/hunter/)
+  })
+})
+
+describe('a server', () => {
+  // Any key; it is nobody's.
+  const other = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIP7BnfHkbrVu8ZujwP/XDPtDKNlghgeE5szNKDoE/Fhv'
+
+  test('that shows another key than known is sent nothing, and both fingerprints are told', async () => {
+    const [place] = shape.server.knownHosts.split(' ')
+    const [mine, theirs] = readHostKeys(`${place} ${other}\n${shape.server.knownHosts}`)
+    const never = `SHA256:${'A'.repeat(43)}`
+    const runs = await Promise.all([
+      refused({ 'known-hosts': mine?.line ?? '' }, 'ssh-host-key'),
+      refused({ 'known-hosts': never }, 'ssh-host-key'),
+    ])
+    const [changed, wrong] = runs.map(message)
+    expect(changed).toContain(`the server offers ssh-ed25519 ${theirs?.fingerprint}`)
+    expect(changed).toContain(`has ${place} ssh-ed25519 ${mine?.fingerprint}`)
+    expect(wrong).toMatch(/the server offers .*[^]*has SHA256:A{43}$/m)
+    expect(wrong).toContain(theirs?.fingerprint)
+  })
+
+  test('that is not there, or is too slow, is named', async () => {
+    const port = await freePort()
+    const absent = await refused({ host: `deploy@127.0.0.1:${port}` }, 'ssh-unreachable')
+    expect(message(absent)).toMatch(new RegExp(`127\\.0\\.0\\.1 port ${port}[^]*Connection refused`))
+    const slow = await unheard
+    expect(codes(slow)).toEqual(['Deploy Django: ssh-unreachable'])
+    expect(message(slow)).toContain('timed out')
+    expect(slow.outputs).toMatchObject({ outcome: 'failed' })
   })
 })
 

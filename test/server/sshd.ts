@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer, type AddressInfo } from 'node:net'
-import { tmpdir, userInfo } from 'node:os'
+import { networkInterfaces, tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import type { Host } from '../../src/login.ts'
 import { run } from '../../src/process.ts'
@@ -10,6 +10,11 @@ const program = ['/usr/sbin/sshd', '/usr/local/sbin/sshd', '/usr/bin/sshd'].find
 
 /** Why there can be no sshd here; empty when there can. */
 export const noSshd = program === undefined ? ' (skipped: no sshd on this machine; install openssh-server)' : ''
+
+const hasIPv6 = Object.values(networkInterfaces()).some((all) => all?.some(({ address }) => address === '::1'))
+
+/** Why IPv6 is not tested here; empty when it is. */
+export const noIPv6 = hasIPv6 ? '' : ' (skipped: this machine has no ::1)'
 
 /** A real sshd on this machine, which lets in whoever has `key`. */
 export type Sshd = AsyncDisposable & {

@@ -7,7 +7,7 @@ import { removeProject, type Server } from './server.ts'
 /** The users of the server `kinds`, each a kind of server; test/world/images/kinds/users makes them. */
 export type Kind =
   | ('alpine' | 'five' | 'sudoer' | 'rootless')
-  | ('dockerless' | 'stranger' | 'old' | 'bare' | 'killed' | 'full' | 'nologin')
+  | ('dockerless' | 'stranger' | 'old' | 'bare' | 'killed' | 'nologin')
 
 const compose5 = fileURLToPath(new URL('../../.tools/compose-5/docker-compose', import.meta.url))
 
