@@ -1,8 +1,10 @@
-import { expect } from '@jest/globals'
+import { expect, test } from '@jest/globals'
 import { story } from '../part.ts'
 import { makeShape, migration, project, type Files, type Shape } from '../shape.ts'
 import { codes, until } from '../story.ts'
-import { startManaged } from '../world/managed.ts'
+import { logInAs, noCompose5 } from '../world/kind.ts'
+import { startManaged, type Managed } from '../world/managed.ts'
+import { openWorld } from '../world/world.ts'
 
 // The contract of document 3: WORKDIR is the Django root, CMD starts the server, the database is somewhere else.
 const DOCKERFILE = `FROM python:3.13-slim
@@ -38,6 +40,9 @@ def wait(apps, schema_editor):
 const slow = (after: string): string =>
   migration(after, 'migrations.RunPython(__import__("notes.slow").slow.wait, migrations.RunPython.noop)')
 
+/** What is applied after the upgrade. */
+const ALL = ['0001_initial', '0002_extra', '0003_slow']
+
 function files(version: 'v1' | 'v2'): Files {
   const all = project(version)
   const settings = (all['site_/settings.py'] ?? '').replace(
@@ -69,37 +74,44 @@ async function webs({ server, name }: Shape): Promise<string[]> {
 const logs = ({ server }: Shape, ids: readonly string[]): Promise<string[]> =>
   Promise.all(ids.map((id) => server.docker('logs', id)))
 
-story('three containers of an image that only starts: one migrates, none starts on the old schema', async () => {
-  await using database = await startManaged()
-  const { host, name, user, password } = database
+/** Gives what the containers of this site find their database by, and asks it what is applied. */
+function onDatabase({ host, name, user, password, query }: Managed) {
   const env = `SECRET_KEY=only-for-this-test-1\nDB_HOST=${host}\nDB_NAME=${name}\nDB_USER=${user}\nDB_PASSWORD=${password}\n`
-  const inputs = { 'env-file': env }
-  const applied = (): Promise<string[]> =>
-    database.query("select name from django_migrations where app = 'notes' order by id")
-  await using site = await makeShape(files('v1'))
+  const applied = (): Promise<string[]> => query("select name from django_migrations where app = 'notes' order by id")
+  return { inputs: { 'env-file': env }, applied }
+}
+
+const runnerOf = ({ name }: Shape): string => `${name}-migrate`
+
+async function waits({ server }: Shape, id: string): Promise<boolean> {
+  const { stdout, stderr } = await server.exec(['docker', 'logs', id])
+  return (stdout + stderr).includes('the migration waits')
+}
+
+/** A first deploy and an upgrade; while it migrates, the three go on and nothing of the new release has started. */
+async function upgrade(site: Shape, { inputs, applied }: ReturnType<typeof onDatabase>): Promise<void> {
   expect((await site.deploy('v1', inputs)).outputs).toMatchObject({ outcome: 'deployed', serving: 'v1' })
   const first = await webs(site)
   expect(first).toHaveLength(3)
   expect(await logs(site, first)).toEqual(Array(3).fill(expect.stringMatching(/^starts on 0001_initial$/m)))
 
-  // While it migrates, the three go on and nothing of the new release has started.
   await site.write({ ...files('v2'), 'notes/migrations/0003_slow.py': slow('0002_extra') })
   const deploying = site.deploy('v2', inputs)
-  const runner = `${site.name}-migrate`
-  const waits = async (id: string): Promise<boolean> => {
-    const { stdout, stderr } = await site.server.exec(['docker', 'logs', id])
-    return (stdout + stderr).includes('the migration waits')
-  }
-  await until('the migration waits', () => waits(runner))
+  await until('the migration waits', () => waits(site, runnerOf(site)))
   expect(await webs(site)).toEqual(first)
-  await site.server.docker('exec', runner, 'touch', '/tmp/go')
+  await site.server.docker('exec', runnerOf(site), 'touch', '/tmp/go')
   expect((await deploying).outputs).toMatchObject({ outcome: 'deployed', serving: 'v2' })
-  const second = await webs(site)
-  const all = ['0001_initial', '0002_extra', '0003_slow']
-  expect(await applied()).toEqual(all)
-  expect(await logs(site, second)).toEqual(
-    Array(3).fill(expect.stringMatching(new RegExp(`^starts on ${all.join(' ')}$`, 'm'))),
+  expect(await applied()).toEqual(ALL)
+  expect(await logs(site, await webs(site))).toEqual(
+    Array(3).fill(expect.stringMatching(new RegExp(`^starts on ${ALL.join(' ')}$`, 'm'))),
   )
+}
+
+story('three containers of an image that only starts: one migrates, none starts on the old schema', async () => {
+  await using database = await startManaged()
+  await using site = await makeShape(files('v1'))
+  const { inputs, applied } = onDatabase(database)
+  await upgrade(site, { inputs, applied })
 
   // The same image made to migrate when it starts: what three do at the same time fails, or is done three times.
   const itself = 'ENTRYPOINT ["sh", "-ec", "python manage.py migrate --noinput; exec \\"$@\\"", "entrypoint"]'
@@ -111,14 +123,14 @@ story('three containers of an image that only starts: one migrates, none starts 
   const failed = await site.deploy('v3', external)
   expect(codes(failed)).toEqual(['Deploy Django: container-exited'])
   expect(failed.outputs).toMatchObject({ outcome: 'failed', serving: 'v2' })
-  expect(await applied()).toEqual(all)
+  expect(await applied()).toEqual(ALL)
 
   const back = await webs(site)
   await site.write({ 'notes/migrations/0004_race.py': slow('0003_slow') }, ['notes/migrations/0004_fails.py'])
   const racing = site.deploy('v4', external)
   await until('all three migrate', async () => {
     const ids = (await webs(site)).filter((id) => !back.includes(id))
-    return ids.length === 3 && (await Promise.all(ids.map(waits))).every(Boolean)
+    return ids.length === 3 && (await Promise.all(ids.map((id) => waits(site, id)))).every(Boolean)
   })
   for (const id of await webs(site)) await site.server.docker('exec', id, 'touch', '/tmp/go')
   const raced = await racing
@@ -126,4 +138,11 @@ story('three containers of an image that only starts: one migrates, none starts 
   expect(raced.annotations[0]?.message).toContain('notes.0004_race')
   expect(raced.outputs).toMatchObject({ outcome: 'failed', serving: 'v2' })
   expect(await site.containers()).toEqual(['web running', 'web running', 'web running'])
+})
+
+const onFive = noCompose5 === '' ? story : test.skip
+onFive(`three containers, and one migrates, with Compose 5${noCompose5}`, async () => {
+  await using database = await startManaged()
+  await using site = await makeShape(files('v1'), await logInAs(await (await openWorld()).server('kinds'), 'five'))
+  await upgrade(site, onDatabase(database))
 })

@@ -218,7 +218,7 @@ describe('a server that cannot take a deploy is named and left as it is', () => 
     const run = await story.deploy('v1')
     const after = await look()
     await story.asRoot(
-      'kill "$(cat "/run/$1.pid")"; while pgrep -f "/run/$1.pid"; do sleep 0.1; done; umount "/mnt/$1"',
+      'kill "$(cat "/run/$1.pid")"; while pgrep -f "/run/$1.pid"; do sleep 0.1; done; umount "/mnt/$1"; rmdir "/mnt/$1"',
     )
     expect(codes(run)).toEqual(['Deploy Django: server-disk'])
     expect(run.annotations[0]?.message).toMatch(/\d MB free .* MB needed\n.*could free: Images .*B/)

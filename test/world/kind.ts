@@ -6,17 +6,21 @@ import { removeProject, type Server } from './server.ts'
 
 /** The users of the server `kinds`, each a kind of server; test/world/images/kinds/users makes them. */
 export type Kind =
-  | ('alpine' | 'five' | 'sudoer' | 'rootless')
-  | ('dockerless' | 'stranger' | 'old' | 'bare' | 'killed' | 'nologin')
+  ('alpine' | 'five' | 'sudoer' | 'rootless') | ('dockerless' | 'stranger' | 'old' | 'bare' | 'killed' | 'nologin')
 
 const compose5 = fileURLToPath(new URL('../../.tools/compose-5/docker-compose', import.meta.url))
 
 /** Why Compose 5 is not tested here; empty when it is. */
 export const noCompose5 = existsSync(compose5) ? '' : ' (skipped: test/world/compose-5 could not build it)'
 
+/** Puts it where a user of the server may have it for a plugin. */
+export async function bringCompose5({ name }: Server): Promise<void> {
+  await docker(['cp', compose5, `${prefix}-${name}:/opt/docker-compose-5`])
+}
+
 /** The server `kinds` as one of its users has it. */
 export async function logInAs(server: Server, user: Kind): Promise<Server> {
-  if (user === 'five') await docker(['cp', compose5, `${prefix}-${server.name}:/opt/docker-compose-5`])
+  if (user === 'five') await bringCompose5(server)
   if (user === 'rootless') {
     // It has images of its own.
     const script = `own=unix:///run/user/$(id -u rootless)/docker.sock

@@ -3,6 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { label } from './container.ts'
 import { docker, tryDocker } from './docker.ts'
 import { prefix } from './folder.ts'
+import { openWorld } from './world.ts'
 
 /** A PostgreSQL on a machine of its own, as a provider gives one: no server and no Compose project knows it but by address. */
 export type Managed = AsyncDisposable & {
@@ -19,6 +20,8 @@ export type Managed = AsyncDisposable & {
 
 /** Starts one beside the servers of the world; it is in memory and ends with its story. */
 export async function startManaged(): Promise<Managed> {
+  // A story may need this one first, and its network is the world's.
+  await openWorld()
   const id = randomBytes(4).toString('hex')
   const container = `${prefix}-managed-${id}`
   const account = { user: 'app', password: `managed-${id}${id}`, name: 'app' }
