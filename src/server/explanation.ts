@@ -129,8 +129,8 @@ export const explanations: Readonly<Record<number, Explanation>> = {
   69: {
     code: 'pull-failed',
     what: 'An image of the release to go back to is no longer on the server, and could not be pulled again',
-    why: 'all unused images were pruned there, and the registry has let it go or wants a login',
-    fix: 'deploy the old tag again; or log in on the server with `docker login`, as the user that deploys, and roll back again',
+    why: 'all unused images were pruned there, and the registry has let it go, or wants a login, which a rollback does not bring',
+    fix: 'is it denied: on the server, as the user that deploys (with `sudo` where that needs it), `docker login REGISTRY` (what the name of the image begins with) and a token that may pull, roll back again, `docker logout REGISTRY`. Is it unknown: deploy the old tag again, which builds and pushes it',
   },
   72: {
     code: 'pull-failed',
