@@ -25,7 +25,7 @@ step_verify() {
 }
 
 verify_migrations() {
-  id=$(ids_of "$(release_fact "$target" django)" running | head -n 1)
+  id=$(first_running "$(release_fact "$target" django)")
   [ -n "$id" ] || die 45 "no container of the release runs Django"
   verified=18
   if ! needs_entrypoint; then
