@@ -1,7 +1,8 @@
+import { warning } from '@actions/core'
 import { readMigrateReport } from '../django/document.ts'
 import type { HealthQuestion, Plan } from '../django/plan.ts'
 import { DeployError } from '../errors.ts'
-import { group, showProgress } from '../report/log.ts'
+import { group, harmless, showProgress } from '../report/log.ts'
 import type { Report } from '../report/report.ts'
 import type { Connection } from '../server/connection.ts'
 import { explainEnding } from '../server/failure.ts'
@@ -83,6 +84,7 @@ function reportEnding(ending: Ending, server: Server, report: Report): void {
   report.serving = ending.word === 'committed' ? report.version : versionOf(server, ending.serves)
   const failure = explainEnding(ending)
   if (failure) throw failure
+  ending.warnings.forEach((text) => warning(harmless(text)))
 }
 
 /** Seconds between the begin and the end of each step. */

@@ -24,6 +24,8 @@ export type Ending = {
   journal: readonly JournalLine[]
   /** What the probe reported, by verb. */
   documents: ReadonlyMap<string, Document>
+  /** What the server warned of, each once. */
+  warnings: readonly string[]
   /** The last lines of the log. */
   log: readonly string[]
 }
@@ -61,7 +63,6 @@ export async function follow(
   const journal: JournalLine[] = []
   const log: string[] = []
   const documents = new Map<string, Document>()
-  let logLines = 0
   let lastMark = ''
   let over: Over | undefined
   let lostSince: number | undefined
@@ -73,9 +74,7 @@ export async function follow(
       journal.push(line)
       show({ kind: 'journal', line })
     } else if (mark === 'l ') {
-      logLines += 1
       log.push(rest)
-      if (log.length > LOG_TAIL) log.shift()
       show({ kind: 'log', text: rest })
     } else if (mark === 'r ') {
       const document = findDocument(rest)
@@ -86,14 +85,11 @@ export async function follow(
   }
   const forgetLast = (): void => {
     if (lastMark === 'j ') journal.pop()
-    if (lastMark === 'l ') {
-      log.pop()
-      logLines -= 1
-    }
+    if (lastMark === 'l ') log.pop()
   }
 
   while (over === undefined) {
-    const words = [...command(directory, transaction, 'follow'), String(journal.length), String(logLines)]
+    const words = [...command(directory, transaction, 'follow'), String(journal.length), String(log.length)]
     const begun = clock.now()
     const finished = await connection.call(words, {
       onLine: (line, stream) => {
@@ -131,7 +127,7 @@ export function parseJournalLine(text: string): JournalLine {
   return { time, step, state, detail: detail.join(' ') }
 }
 
-/** Pure: what the journal says about the end. */
+/** Pure: what the journal and the log say about the end. */
 export function conclude(
   over: Over,
   journal: readonly JournalLine[],
@@ -151,7 +147,8 @@ export function conclude(
         : undefined,
     journal,
     documents,
-    log,
+    warnings: [...new Set(log.flatMap((line) => /^warning: (.+)/.exec(line)?.[1] ?? []))],
+    log: log.slice(-LOG_TAIL),
   }
 }
 

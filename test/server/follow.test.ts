@@ -92,6 +92,14 @@ describe('follow', () => {
     expect(ending.journal).toHaveLength(1)
   })
 
+  test('keeps each warning once, also one that broke off', async () => {
+    const said = 'warning: nginx in todo-proxy-1 did not reload'
+    const { ending } = await tell(lost(`l ${said}\nl   | warning: slow\nl ${said.slice(0, 20)}`), {
+      stdout: `l ${said}\n${'l more\n'.repeat(100)}${ended}`,
+    })
+    expect(ending.warnings).toEqual(['nginx in todo-proxy-1 did not reload'])
+  })
+
   test('keeps the last sixty lines of the log, and counts them all', async () => {
     const lines = Array.from({ length: 100 }, (_, index) => `l line ${index}\n`).join('')
     const { ending, asked } = await tell(lost(lines), { stdout: ended })

@@ -38,7 +38,7 @@ verify_migrations() {
     report verify ask_django "$target" verify || verified=$?
   fi
   if [ "$verified" -eq 19 ] && [ "$(release_list "$target" migrate)" = none ]; then
-    echo "warning: migrations are pending, and nobody applies them (migrate: none)"
+    echo "note: migrations are pending, and nobody applies them (migrate: none)"
     verified=0
   fi
   if [ "$verified" -eq 0 ]; then return; fi
