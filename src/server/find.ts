@@ -7,14 +7,20 @@ export type Found = { directory: string | undefined; server: Server }
 
 /** The directory that was given, or the only project below `deploy/`. */
 export async function findProject(connection: Connection, script: string, given: string | undefined): Promise<Found> {
-  const server = await look(connection, script, given ?? 'deploy/-')
-  if (given !== undefined) return { directory: given, server }
-  const [only, ...others] = server.projects
-  if (only === undefined) return { directory: undefined, server }
-  if (others.length === 0) return { directory: only, server: await look(connection, script, only) }
+  const directory = given ?? (await findOnly(connection))
+  return { directory, server: await look(connection, script, directory ?? 'deploy/-') }
+}
+
+/** A short question, so that the whole look is taken once. */
+async function findOnly(connection: Connection): Promise<string | undefined> {
+  const words = ['find', '-L', 'deploy', '-mindepth', '2', '-maxdepth', '2', '-name', '.deploy']
+  const { stdout } = await connection.reach(words)
+  // A login shell may have a word to say as well.
+  const projects = stdout.split('\n').flatMap((line) => /^(deploy\/[^/]+)\/\.deploy$/.exec(line)?.[1] ?? [])
+  if (projects.length < 2) return projects[0]
   throw new DeployError('input-missing', {
     what: 'Several projects are on the server',
-    seen: server.projects.join(', '),
+    seen: projects.sort().join(', '),
     fix: 'set `directory` to the folder of the project on the server',
   })
 }

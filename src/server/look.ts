@@ -26,8 +26,6 @@ export type Server = {
   containers: readonly Container[]
   /** The directory's absolute path, in each way that it can be written; none when it is not there. */
   folders: readonly string[]
-  /** Directories beside this one that hold a project of ours. */
-  projects: readonly string[]
   /** Those of the files that were asked for. */
   files: readonly string[]
   /** `volume NAME` and `network NAME` of all that there are, if they were asked for. */
@@ -109,7 +107,6 @@ export function parseLook(text: string): Server | undefined {
     endsWithLogin: one('ends-with-login'),
     containers: all('container').map(readContainer),
     folders: [...new Set(all('folder'))],
-    projects: all('project'),
     files: all('file'),
     externals: all('external'),
     settings: all('setting'),

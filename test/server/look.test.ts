@@ -11,8 +11,6 @@ disk 41943040
 container ["c1","todo","web","/home/deploy/deploy/todo","/home/deploy/deploy/todo/.deploy/releases/v2-18-1/compose.yaml","",true,"sha256:aa","ghcr.io/o/r@sha256:bb",[],{}]
 folder /home/deploy/deploy/todo
 folder /home/deploy/deploy/todo
-project /home/deploy/deploy/shop
-project /home/deploy/deploy/todo
 file .env
 file ../shared.env
 external volume pg
@@ -59,7 +57,6 @@ describe('parseLook', () => {
       endsWithLogin: undefined,
       containers: [expect.objectContaining({ id: 'c1', service: 'web', running: true })],
       folders: ['/home/deploy/deploy/todo'],
-      projects: ['/home/deploy/deploy/shop', '/home/deploy/deploy/todo'],
       files: ['.env', '../shared.env'],
       externals: ['volume pg', 'network web'],
       settings: ['SECRET_KEY', 'PORT'],
@@ -98,7 +95,7 @@ describe('parseLook', () => {
   test('reads a server on which nothing is', () => {
     expect(parseLook('deploy-django look 1\nhome /root\nmissing docker\nmissing flock\nend\n')).toEqual({
       ...{ home: '/root', docker: undefined, architecture: undefined, dockerError: undefined, compose: undefined },
-      ...{ freeDisk: undefined, missing: ['docker', 'flock'], endsWithLogin: undefined, projects: [] },
+      ...{ freeDisk: undefined, missing: ['docker', 'flock'], endsWithLogin: undefined },
       ...{ format: undefined, current: undefined, files: [], externals: [], settings: [], profiles: undefined },
       projectName: undefined,
       ...{ whole: false, running: [], previous: undefined, releases: new Map(), served: [], plans: [], open: [] },

@@ -60,7 +60,6 @@ describe.each(SHELLS)('look under %s', (shell) => {
       compose: '2.26.1',
       freeDisk: expect.any(Number),
       missing: [],
-      projects: [],
       files: [],
       settings: [],
       profiles: undefined,
@@ -121,7 +120,6 @@ describe.each(SHELLS)('look under %s', (shell) => {
     await served(world, 'v2-2-1', 'v2-2-1', 'v1-1-1')
     const before = await look(world)
     expect(before).toMatchObject({ format: 1, current: 'v2-2-1', previous: 'v1-1-1', open: [] })
-    expect(before?.projects).toEqual(['./todo'])
     expect(before?.releases.get('v1-1-1')?.get('env-files')).toEqual(['a\\nb', ' c  d '])
     expect(before?.releases.get('v2-2-1')?.get('images')).toEqual([
       'web registry/app@sha256:v2',
