@@ -67,6 +67,8 @@ ids_of() { # SERVICES [STATE]: ids of their containers, as seen
   done
 }
 
+first_running() { ids_of "$1" running | head -n 1; } # SERVICES: a container of theirs
+
 running() { printf '%s\n' "$seen" | while read -r _ service state _; do if [ "$state" = running ]; then echo "$service"; fi; done; }
 
 absent() { # RELEASE LIST: services of that list that have to be started; those that run once only when they never did

@@ -1,15 +1,15 @@
 import { createRequire as __WEBPACK_EXTERNAL_createRequire } from "module";
 /******/ var __webpack_modules__ = ({
 
-/***/ 3270:
+/***/ 1450:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
-/* unused reexport */ __nccwpck_require__(2030);
+/* unused reexport */ __nccwpck_require__(1202);
 
 
 /***/ }),
 
-/***/ 2030:
+/***/ 1202:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 var __webpack_unused_export__;
@@ -281,34 +281,34 @@ __webpack_unused_export__ = debug; // for test
 
 /***/ }),
 
-/***/ 9948:
+/***/ 904:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 var __webpack_unused_export__;
 
 
-const Client = __nccwpck_require__(8025)
-const Dispatcher = __nccwpck_require__(2207)
-const Pool = __nccwpck_require__(3488)
-const BalancedPool = __nccwpck_require__(3457)
-const Agent = __nccwpck_require__(2937)
-const ProxyAgent = __nccwpck_require__(7820)
-const EnvHttpProxyAgent = __nccwpck_require__(109)
-const RetryAgent = __nccwpck_require__(7126)
-const errors = __nccwpck_require__(7439)
-const util = __nccwpck_require__(5300)
+const Client = __nccwpck_require__(4445)
+const Dispatcher = __nccwpck_require__(1691)
+const Pool = __nccwpck_require__(6044)
+const BalancedPool = __nccwpck_require__(3021)
+const Agent = __nccwpck_require__(6709)
+const ProxyAgent = __nccwpck_require__(936)
+const EnvHttpProxyAgent = __nccwpck_require__(8729)
+const RetryAgent = __nccwpck_require__(9322)
+const errors = __nccwpck_require__(8043)
+const util = __nccwpck_require__(7320)
 const { InvalidArgumentError } = errors
-const api = __nccwpck_require__(5723)
-const buildConnector = __nccwpck_require__(7356)
-const MockClient = __nccwpck_require__(2145)
-const MockAgent = __nccwpck_require__(3793)
-const MockPool = __nccwpck_require__(9352)
-const mockErrors = __nccwpck_require__(345)
-const RetryHandler = __nccwpck_require__(9052)
-const { getGlobalDispatcher, setGlobalDispatcher } = __nccwpck_require__(3393)
-const DecoratorHandler = __nccwpck_require__(1767)
-const RedirectHandler = __nccwpck_require__(5646)
-const createRedirectInterceptor = __nccwpck_require__(4064)
+const api = __nccwpck_require__(1183)
+const buildConnector = __nccwpck_require__(5736)
+const MockClient = __nccwpck_require__(9405)
+const MockAgent = __nccwpck_require__(4613)
+const MockPool = __nccwpck_require__(5068)
+const mockErrors = __nccwpck_require__(2245)
+const RetryHandler = __nccwpck_require__(6064)
+const { getGlobalDispatcher, setGlobalDispatcher } = __nccwpck_require__(1613)
+const DecoratorHandler = __nccwpck_require__(5443)
+const RedirectHandler = __nccwpck_require__(9098)
+const createRedirectInterceptor = __nccwpck_require__(2188)
 
 Object.assign(Dispatcher.prototype, api)
 
@@ -326,10 +326,10 @@ __webpack_unused_export__ = DecoratorHandler
 __webpack_unused_export__ = RedirectHandler
 __webpack_unused_export__ = createRedirectInterceptor
 __webpack_unused_export__ = {
-  redirect: __nccwpck_require__(8126),
-  retry: __nccwpck_require__(9430),
-  dump: __nccwpck_require__(120),
-  dns: __nccwpck_require__(1127)
+  redirect: __nccwpck_require__(8754),
+  retry: __nccwpck_require__(1602),
+  dump: __nccwpck_require__(1556),
+  dns: __nccwpck_require__(9539)
 }
 
 __webpack_unused_export__ = buildConnector
@@ -391,7 +391,7 @@ function makeDispatcher (fn) {
 __webpack_unused_export__ = setGlobalDispatcher
 __webpack_unused_export__ = getGlobalDispatcher
 
-const fetchImpl = (__nccwpck_require__(8722).fetch)
+const fetchImpl = (__nccwpck_require__(5942).fetch)
 __webpack_unused_export__ = async function fetch (init, options = undefined) {
   try {
     return await fetchImpl(init, options)
@@ -403,39 +403,39 @@ __webpack_unused_export__ = async function fetch (init, options = undefined) {
     throw err
   }
 }
-/* unused reexport */ __nccwpck_require__(4568).Headers
-/* unused reexport */ __nccwpck_require__(6959).Response
-/* unused reexport */ __nccwpck_require__(8939).Request
-/* unused reexport */ __nccwpck_require__(9970).FormData
+/* unused reexport */ __nccwpck_require__(1404).Headers
+/* unused reexport */ __nccwpck_require__(4339).Response
+/* unused reexport */ __nccwpck_require__(3783).Request
+/* unused reexport */ __nccwpck_require__(4894).FormData
 __webpack_unused_export__ = globalThis.File ?? (__nccwpck_require__(4573).File)
-/* unused reexport */ __nccwpck_require__(2375).FileReader
+/* unused reexport */ __nccwpck_require__(3739).FileReader
 
-const { setGlobalOrigin, getGlobalOrigin } = __nccwpck_require__(8791)
+const { setGlobalOrigin, getGlobalOrigin } = __nccwpck_require__(9243)
 
 __webpack_unused_export__ = setGlobalOrigin
 __webpack_unused_export__ = getGlobalOrigin
 
-const { CacheStorage } = __nccwpck_require__(9465)
-const { kConstruct } = __nccwpck_require__(2753)
+const { CacheStorage } = __nccwpck_require__(8037)
+const { kConstruct } = __nccwpck_require__(5317)
 
 // Cache & CacheStorage are tightly coupled with fetch. Even if it may run
 // in an older version of Node, it doesn't have any use without fetch.
 __webpack_unused_export__ = new CacheStorage(kConstruct)
 
-const { deleteCookie, getCookies, getSetCookies, setCookie } = __nccwpck_require__(3641)
+const { deleteCookie, getCookies, getSetCookies, setCookie } = __nccwpck_require__(6813)
 
 __webpack_unused_export__ = deleteCookie
 __webpack_unused_export__ = getCookies
 __webpack_unused_export__ = getSetCookies
 __webpack_unused_export__ = setCookie
 
-const { parseMIMEType, serializeAMimeType } = __nccwpck_require__(7720)
+const { parseMIMEType, serializeAMimeType } = __nccwpck_require__(6212)
 
 __webpack_unused_export__ = parseMIMEType
 __webpack_unused_export__ = serializeAMimeType
 
-const { CloseEvent, ErrorEvent, MessageEvent } = __nccwpck_require__(9008)
-/* unused reexport */ __nccwpck_require__(2242).WebSocket
+const { CloseEvent, ErrorEvent, MessageEvent } = __nccwpck_require__(1500)
+/* unused reexport */ __nccwpck_require__(2982).WebSocket
 __webpack_unused_export__ = CloseEvent
 __webpack_unused_export__ = ErrorEvent
 __webpack_unused_export__ = MessageEvent
@@ -451,18 +451,18 @@ __webpack_unused_export__ = MockPool
 __webpack_unused_export__ = MockAgent
 __webpack_unused_export__ = mockErrors
 
-const { EventSource } = __nccwpck_require__(6522)
+const { EventSource } = __nccwpck_require__(8990)
 
 __webpack_unused_export__ = EventSource
 
 
 /***/ }),
 
-/***/ 1042:
+/***/ 9766:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
-const { addAbortListener } = __nccwpck_require__(5300)
-const { RequestAbortedError } = __nccwpck_require__(7439)
+const { addAbortListener } = __nccwpck_require__(7320)
+const { RequestAbortedError } = __nccwpck_require__(8043)
 
 const kListener = Symbol('kListener')
 const kSignal = Symbol('kSignal')
@@ -522,16 +522,16 @@ module.exports = {
 
 /***/ }),
 
-/***/ 5088:
+/***/ 2012:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
 const assert = __nccwpck_require__(4589)
 const { AsyncResource } = __nccwpck_require__(6698)
-const { InvalidArgumentError, SocketError } = __nccwpck_require__(7439)
-const util = __nccwpck_require__(5300)
-const { addSignal, removeSignal } = __nccwpck_require__(1042)
+const { InvalidArgumentError, SocketError } = __nccwpck_require__(8043)
+const util = __nccwpck_require__(7320)
+const { addSignal, removeSignal } = __nccwpck_require__(9766)
 
 class ConnectHandler extends AsyncResource {
   constructor (opts, callback) {
@@ -637,7 +637,7 @@ module.exports = connect
 
 /***/ }),
 
-/***/ 5578:
+/***/ 7446:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
@@ -651,10 +651,10 @@ const {
   InvalidArgumentError,
   InvalidReturnValueError,
   RequestAbortedError
-} = __nccwpck_require__(7439)
-const util = __nccwpck_require__(5300)
+} = __nccwpck_require__(8043)
+const util = __nccwpck_require__(7320)
 const { AsyncResource } = __nccwpck_require__(6698)
-const { addSignal, removeSignal } = __nccwpck_require__(1042)
+const { addSignal, removeSignal } = __nccwpck_require__(9766)
 const assert = __nccwpck_require__(4589)
 
 const kResume = Symbol('resume')
@@ -895,16 +895,16 @@ module.exports = pipeline
 
 /***/ }),
 
-/***/ 2111:
+/***/ 963:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
 const assert = __nccwpck_require__(4589)
-const { Readable } = __nccwpck_require__(2427)
-const { InvalidArgumentError, RequestAbortedError } = __nccwpck_require__(7439)
-const util = __nccwpck_require__(5300)
-const { getResolveErrorBodyCallback } = __nccwpck_require__(3587)
+const { Readable } = __nccwpck_require__(6575)
+const { InvalidArgumentError, RequestAbortedError } = __nccwpck_require__(8043)
+const util = __nccwpck_require__(7320)
+const { getResolveErrorBodyCallback } = __nccwpck_require__(5119)
 const { AsyncResource } = __nccwpck_require__(6698)
 
 class RequestHandler extends AsyncResource {
@@ -1116,18 +1116,18 @@ module.exports.RequestHandler = RequestHandler
 
 /***/ }),
 
-/***/ 4748:
+/***/ 512:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
 const assert = __nccwpck_require__(4589)
 const { finished, PassThrough } = __nccwpck_require__(7075)
-const { InvalidArgumentError, InvalidReturnValueError } = __nccwpck_require__(7439)
-const util = __nccwpck_require__(5300)
-const { getResolveErrorBodyCallback } = __nccwpck_require__(3587)
+const { InvalidArgumentError, InvalidReturnValueError } = __nccwpck_require__(8043)
+const util = __nccwpck_require__(7320)
+const { getResolveErrorBodyCallback } = __nccwpck_require__(5119)
 const { AsyncResource } = __nccwpck_require__(6698)
-const { addSignal, removeSignal } = __nccwpck_require__(1042)
+const { addSignal, removeSignal } = __nccwpck_require__(9766)
 
 class StreamHandler extends AsyncResource {
   constructor (opts, factory, callback) {
@@ -1343,15 +1343,15 @@ module.exports = stream
 
 /***/ }),
 
-/***/ 2574:
+/***/ 914:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { InvalidArgumentError, SocketError } = __nccwpck_require__(7439)
+const { InvalidArgumentError, SocketError } = __nccwpck_require__(8043)
 const { AsyncResource } = __nccwpck_require__(6698)
-const util = __nccwpck_require__(5300)
-const { addSignal, removeSignal } = __nccwpck_require__(1042)
+const util = __nccwpck_require__(7320)
+const { addSignal, removeSignal } = __nccwpck_require__(9766)
 const assert = __nccwpck_require__(4589)
 
 class UpgradeHandler extends AsyncResource {
@@ -1458,21 +1458,21 @@ module.exports = upgrade
 
 /***/ }),
 
-/***/ 5723:
+/***/ 1183:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-module.exports.request = __nccwpck_require__(2111)
-module.exports.stream = __nccwpck_require__(4748)
-module.exports.pipeline = __nccwpck_require__(5578)
-module.exports.upgrade = __nccwpck_require__(2574)
-module.exports.connect = __nccwpck_require__(5088)
+module.exports.request = __nccwpck_require__(963)
+module.exports.stream = __nccwpck_require__(512)
+module.exports.pipeline = __nccwpck_require__(7446)
+module.exports.upgrade = __nccwpck_require__(914)
+module.exports.connect = __nccwpck_require__(2012)
 
 
 /***/ }),
 
-/***/ 2427:
+/***/ 6575:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 // Ported from https://github.com/nodejs/undici/pull/907
@@ -1481,9 +1481,9 @@ module.exports.connect = __nccwpck_require__(5088)
 
 const assert = __nccwpck_require__(4589)
 const { Readable } = __nccwpck_require__(7075)
-const { RequestAbortedError, NotSupportedError, InvalidArgumentError, AbortError } = __nccwpck_require__(7439)
-const util = __nccwpck_require__(5300)
-const { ReadableStreamFrom } = __nccwpck_require__(5300)
+const { RequestAbortedError, NotSupportedError, InvalidArgumentError, AbortError } = __nccwpck_require__(8043)
+const util = __nccwpck_require__(7320)
+const { ReadableStreamFrom } = __nccwpck_require__(7320)
 
 const kConsume = Symbol('kConsume')
 const kReading = Symbol('kReading')
@@ -1864,15 +1864,15 @@ module.exports = { Readable: BodyReadable, chunksDecode }
 
 /***/ }),
 
-/***/ 3587:
+/***/ 5119:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 const assert = __nccwpck_require__(4589)
 const {
   ResponseStatusCodeError
-} = __nccwpck_require__(7439)
+} = __nccwpck_require__(8043)
 
-const { chunksDecode } = __nccwpck_require__(2427)
+const { chunksDecode } = __nccwpck_require__(6575)
 const CHUNK_LIMIT = 128 * 1024
 
 async function getResolveErrorBodyCallback ({ callback, body, contentType, statusCode, statusMessage, headers }) {
@@ -1964,16 +1964,16 @@ module.exports = {
 
 /***/ }),
 
-/***/ 7356:
+/***/ 5736:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
 const net = __nccwpck_require__(7030)
 const assert = __nccwpck_require__(4589)
-const util = __nccwpck_require__(5300)
-const { InvalidArgumentError, ConnectTimeoutError } = __nccwpck_require__(7439)
-const timers = __nccwpck_require__(3783)
+const util = __nccwpck_require__(7320)
+const { InvalidArgumentError, ConnectTimeoutError } = __nccwpck_require__(8043)
+const timers = __nccwpck_require__(2515)
 
 function noop () {}
 
@@ -2211,7 +2211,7 @@ module.exports = buildConnector
 
 /***/ }),
 
-/***/ 9643:
+/***/ 7591:
 /***/ ((module) => {
 
 
@@ -2336,7 +2336,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 7178:
+/***/ 4950:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
@@ -2545,7 +2545,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 7439:
+/***/ 8043:
 /***/ ((module) => {
 
 
@@ -2977,7 +2977,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 7587:
+/***/ 8615:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
@@ -2985,7 +2985,7 @@ module.exports = {
 const {
   InvalidArgumentError,
   NotSupportedError
-} = __nccwpck_require__(7439)
+} = __nccwpck_require__(8043)
 const assert = __nccwpck_require__(4589)
 const {
   isValidHTTPToken,
@@ -3000,9 +3000,9 @@ const {
   validateHandler,
   getServerName,
   normalizedMethodRecords
-} = __nccwpck_require__(5300)
-const { channels } = __nccwpck_require__(7178)
-const { headerNameLowerCasedRecord } = __nccwpck_require__(9643)
+} = __nccwpck_require__(7320)
+const { channels } = __nccwpck_require__(4950)
+const { headerNameLowerCasedRecord } = __nccwpck_require__(7591)
 
 // Verifies that a given path is valid does not contain control chars \x00 to \x20
 const invalidPathRegex = /[^\u0021-\u00ff]/
@@ -3466,7 +3466,7 @@ module.exports = Request
 
 /***/ }),
 
-/***/ 5399:
+/***/ 9203:
 /***/ ((module) => {
 
 module.exports = {
@@ -3540,7 +3540,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 8556:
+/***/ 9344:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
@@ -3548,7 +3548,7 @@ module.exports = {
 const {
   wellknownHeaderNames,
   headerNameLowerCasedRecord
-} = __nccwpck_require__(9643)
+} = __nccwpck_require__(7591)
 
 class TstNode {
   /** @type {any} */
@@ -3699,13 +3699,13 @@ module.exports = {
 
 /***/ }),
 
-/***/ 5300:
+/***/ 7320:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
 const assert = __nccwpck_require__(4589)
-const { kDestroyed, kBodyUsed, kListeners, kBody } = __nccwpck_require__(5399)
+const { kDestroyed, kBodyUsed, kListeners, kBody } = __nccwpck_require__(9203)
 const { IncomingMessage } = __nccwpck_require__(7067)
 const stream = __nccwpck_require__(7075)
 const net = __nccwpck_require__(7030)
@@ -3713,9 +3713,9 @@ const { Blob } = __nccwpck_require__(4573)
 const nodeUtil = __nccwpck_require__(7975)
 const { stringify } = __nccwpck_require__(1792)
 const { EventEmitter: EE } = __nccwpck_require__(8474)
-const { InvalidArgumentError } = __nccwpck_require__(7439)
-const { headerNameLowerCasedRecord } = __nccwpck_require__(9643)
-const { tree } = __nccwpck_require__(8556)
+const { InvalidArgumentError } = __nccwpck_require__(8043)
+const { headerNameLowerCasedRecord } = __nccwpck_require__(7591)
+const { tree } = __nccwpck_require__(9344)
 
 const [nodeMajor, nodeMinor] = process.versions.node.split('.').map(v => Number(v))
 
@@ -4425,18 +4425,18 @@ module.exports = {
 
 /***/ }),
 
-/***/ 2937:
+/***/ 6709:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { InvalidArgumentError } = __nccwpck_require__(7439)
-const { kClients, kRunning, kClose, kDestroy, kDispatch, kInterceptors } = __nccwpck_require__(5399)
-const DispatcherBase = __nccwpck_require__(8885)
-const Pool = __nccwpck_require__(3488)
-const Client = __nccwpck_require__(8025)
-const util = __nccwpck_require__(5300)
-const createRedirectInterceptor = __nccwpck_require__(4064)
+const { InvalidArgumentError } = __nccwpck_require__(8043)
+const { kClients, kRunning, kClose, kDestroy, kDispatch, kInterceptors } = __nccwpck_require__(9203)
+const DispatcherBase = __nccwpck_require__(2281)
+const Pool = __nccwpck_require__(6044)
+const Client = __nccwpck_require__(4445)
+const util = __nccwpck_require__(7320)
+const createRedirectInterceptor = __nccwpck_require__(2188)
 
 const kOnConnect = Symbol('onConnect')
 const kOnDisconnect = Symbol('onDisconnect')
@@ -4565,7 +4565,7 @@ module.exports = Agent
 
 /***/ }),
 
-/***/ 3457:
+/***/ 3021:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
@@ -4573,7 +4573,7 @@ module.exports = Agent
 const {
   BalancedPoolMissingUpstreamError,
   InvalidArgumentError
-} = __nccwpck_require__(7439)
+} = __nccwpck_require__(8043)
 const {
   PoolBase,
   kClients,
@@ -4581,10 +4581,10 @@ const {
   kAddClient,
   kRemoveClient,
   kGetDispatcher
-} = __nccwpck_require__(7876)
-const Pool = __nccwpck_require__(3488)
-const { kUrl, kInterceptors } = __nccwpck_require__(5399)
-const { parseOrigin } = __nccwpck_require__(5300)
+} = __nccwpck_require__(4728)
+const Pool = __nccwpck_require__(6044)
+const { kUrl, kInterceptors } = __nccwpck_require__(9203)
+const { parseOrigin } = __nccwpck_require__(7320)
 const kFactory = Symbol('factory')
 
 const kOptions = Symbol('options')
@@ -4781,7 +4781,7 @@ module.exports = BalancedPool
 
 /***/ }),
 
-/***/ 129:
+/***/ 3013:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
@@ -4789,9 +4789,9 @@ module.exports = BalancedPool
 /* global WebAssembly */
 
 const assert = __nccwpck_require__(4589)
-const util = __nccwpck_require__(5300)
-const { channels } = __nccwpck_require__(7178)
-const timers = __nccwpck_require__(3783)
+const util = __nccwpck_require__(7320)
+const { channels } = __nccwpck_require__(4950)
+const timers = __nccwpck_require__(2515)
 const {
   RequestContentLengthMismatchError,
   ResponseContentLengthMismatchError,
@@ -4804,7 +4804,7 @@ const {
   BodyTimeoutError,
   HTTPParserError,
   ResponseExceededMaxSizeError
-} = __nccwpck_require__(7439)
+} = __nccwpck_require__(8043)
 const {
   kUrl,
   kReset,
@@ -4837,9 +4837,9 @@ const {
   kOnError,
   kResume,
   kHTTPContext
-} = __nccwpck_require__(5399)
+} = __nccwpck_require__(9203)
 
-const constants = __nccwpck_require__(8212)
+const constants = __nccwpck_require__(7872)
 const EMPTY_BUF = Buffer.alloc(0)
 const FastBuffer = Buffer[Symbol.species]
 const addListener = util.addListener
@@ -4851,11 +4851,11 @@ const kSocketUsed = Symbol('kSocketUsed')
 let extractBody
 
 async function lazyllhttp () {
-  const llhttpWasmData = process.env.JEST_WORKER_ID ? __nccwpck_require__(5130) : undefined
+  const llhttpWasmData = process.env.JEST_WORKER_ID ? __nccwpck_require__(3078) : undefined
 
   let mod
   try {
-    mod = await WebAssembly.compile(__nccwpck_require__(774))
+    mod = await WebAssembly.compile(__nccwpck_require__(7090))
   } catch (e) {
     /* istanbul ignore next */
 
@@ -4863,7 +4863,7 @@ async function lazyllhttp () {
     // being enabled, but the occurring of this other error
     // * https://github.com/emscripten-core/emscripten/issues/11495
     // got me to remove that check to avoid breaking Node 12.
-    mod = await WebAssembly.compile(llhttpWasmData || __nccwpck_require__(5130))
+    mod = await WebAssembly.compile(llhttpWasmData || __nccwpck_require__(3078))
   }
 
   return await WebAssembly.instantiate(mod, {
@@ -5778,7 +5778,7 @@ function writeH1 (client, request) {
 
   if (util.isFormDataLike(body)) {
     if (!extractBody) {
-      extractBody = (__nccwpck_require__(1648).extractBody)
+      extractBody = (__nccwpck_require__(8836).extractBody)
     }
 
     const [bodyStream, contentType] = extractBody(body)
@@ -6301,7 +6301,7 @@ module.exports = connectH1
 
 /***/ }),
 
-/***/ 2152:
+/***/ 9196:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
@@ -6309,13 +6309,13 @@ module.exports = connectH1
 const assert = __nccwpck_require__(4589)
 const { errorMonitor } = __nccwpck_require__(8474)
 const { pipeline } = __nccwpck_require__(7075)
-const util = __nccwpck_require__(5300)
+const util = __nccwpck_require__(7320)
 const {
   RequestContentLengthMismatchError,
   RequestAbortedError,
   SocketError,
   InformationalError
-} = __nccwpck_require__(7439)
+} = __nccwpck_require__(8043)
 const {
   kUrl,
   kReset,
@@ -6334,7 +6334,7 @@ const {
   kResume,
   kSize,
   kHTTPContext
-} = __nccwpck_require__(5399)
+} = __nccwpck_require__(9203)
 
 const kOpenStreams = Symbol('open streams')
 
@@ -6740,7 +6740,7 @@ function writeH2 (client, request) {
   let contentLength = util.bodyLength(body)
 
   if (util.isFormDataLike(body)) {
-    extractBody ??= (__nccwpck_require__(1648).extractBody)
+    extractBody ??= (__nccwpck_require__(8836).extractBody)
 
     const [bodyStream, contentType] = extractBody(body)
     headers['content-type'] = contentType
@@ -7100,7 +7100,7 @@ module.exports = connectH2
 
 /***/ }),
 
-/***/ 8025:
+/***/ 4445:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 // @ts-check
@@ -7110,16 +7110,16 @@ module.exports = connectH2
 const assert = __nccwpck_require__(4589)
 const net = __nccwpck_require__(7030)
 const http = __nccwpck_require__(7067)
-const util = __nccwpck_require__(5300)
-const { channels } = __nccwpck_require__(7178)
-const Request = __nccwpck_require__(7587)
-const DispatcherBase = __nccwpck_require__(8885)
+const util = __nccwpck_require__(7320)
+const { channels } = __nccwpck_require__(4950)
+const Request = __nccwpck_require__(8615)
+const DispatcherBase = __nccwpck_require__(2281)
 const {
   InvalidArgumentError,
   InformationalError,
   ClientDestroyedError
-} = __nccwpck_require__(7439)
-const buildConnector = __nccwpck_require__(7356)
+} = __nccwpck_require__(8043)
+const buildConnector = __nccwpck_require__(5736)
 const {
   kUrl,
   kServerName,
@@ -7161,9 +7161,9 @@ const {
   kHTTPContext,
   kMaxConcurrentStreams,
   kResume
-} = __nccwpck_require__(5399)
-const connectH1 = __nccwpck_require__(129)
-const connectH2 = __nccwpck_require__(2152)
+} = __nccwpck_require__(9203)
+const connectH1 = __nccwpck_require__(3013)
+const connectH2 = __nccwpck_require__(9196)
 let deprecatedInterceptorWarned = false
 
 const kClosedResolve = Symbol('kClosedResolve')
@@ -7471,7 +7471,7 @@ class Client extends DispatcherBase {
   }
 }
 
-const createRedirectInterceptor = __nccwpck_require__(4064)
+const createRedirectInterceptor = __nccwpck_require__(2188)
 
 function onError (client, err) {
   if (
@@ -7731,19 +7731,19 @@ module.exports = Client
 
 /***/ }),
 
-/***/ 8885:
+/***/ 2281:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
 const buffer = __nccwpck_require__(4573)
-const Dispatcher = __nccwpck_require__(2207)
+const Dispatcher = __nccwpck_require__(1691)
 const {
   ClientDestroyedError,
   ClientClosedError,
   InvalidArgumentError
-} = __nccwpck_require__(7439)
-const { kDestroy, kClose, kClosed, kDestroyed, kDispatch, kInterceptors } = __nccwpck_require__(5399)
+} = __nccwpck_require__(8043)
+const { kDestroy, kClose, kClosed, kDestroyed, kDispatch, kInterceptors } = __nccwpck_require__(9203)
 
 const kOnDestroyed = Symbol('onDestroyed')
 const kOnClosed = Symbol('onClosed')
@@ -7946,7 +7946,7 @@ module.exports = DispatcherBase
 
 /***/ }),
 
-/***/ 2207:
+/***/ 1691:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
@@ -8018,15 +8018,15 @@ module.exports = Dispatcher
 
 /***/ }),
 
-/***/ 109:
+/***/ 8729:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const DispatcherBase = __nccwpck_require__(8885)
-const { kClose, kDestroy, kClosed, kDestroyed, kDispatch, kNoProxyAgent, kHttpProxyAgent, kHttpsProxyAgent } = __nccwpck_require__(5399)
-const ProxyAgent = __nccwpck_require__(7820)
-const Agent = __nccwpck_require__(2937)
+const DispatcherBase = __nccwpck_require__(2281)
+const { kClose, kDestroy, kClosed, kDestroyed, kDispatch, kNoProxyAgent, kHttpProxyAgent, kHttpsProxyAgent } = __nccwpck_require__(9203)
+const ProxyAgent = __nccwpck_require__(936)
+const Agent = __nccwpck_require__(6709)
 
 const DEFAULT_PORTS = {
   'http:': 80,
@@ -8185,7 +8185,7 @@ module.exports = EnvHttpProxyAgent
 
 /***/ }),
 
-/***/ 8224:
+/***/ 7612:
 /***/ ((module) => {
 
 /* eslint-disable */
@@ -8309,15 +8309,15 @@ module.exports = class FixedQueue {
 
 /***/ }),
 
-/***/ 7876:
+/***/ 4728:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const DispatcherBase = __nccwpck_require__(8885)
-const FixedQueue = __nccwpck_require__(8224)
-const { kConnected, kSize, kRunning, kPending, kQueued, kBusy, kFree, kUrl, kClose, kDestroy, kDispatch } = __nccwpck_require__(5399)
-const PoolStats = __nccwpck_require__(2498)
+const DispatcherBase = __nccwpck_require__(2281)
+const FixedQueue = __nccwpck_require__(7612)
+const { kConnected, kSize, kRunning, kPending, kQueued, kBusy, kFree, kUrl, kClose, kDestroy, kDispatch } = __nccwpck_require__(9203)
+const PoolStats = __nccwpck_require__(5638)
 
 const kClients = Symbol('clients')
 const kNeedDrain = Symbol('needDrain')
@@ -8510,10 +8510,10 @@ module.exports = {
 
 /***/ }),
 
-/***/ 2498:
+/***/ 5638:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
-const { kFree, kConnected, kPending, kQueued, kRunning, kSize } = __nccwpck_require__(5399)
+const { kFree, kConnected, kPending, kQueued, kRunning, kSize } = __nccwpck_require__(9203)
 const kPool = Symbol('pool')
 
 class PoolStats {
@@ -8551,7 +8551,7 @@ module.exports = PoolStats
 
 /***/ }),
 
-/***/ 3488:
+/***/ 6044:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
@@ -8562,14 +8562,14 @@ const {
   kNeedDrain,
   kAddClient,
   kGetDispatcher
-} = __nccwpck_require__(7876)
-const Client = __nccwpck_require__(8025)
+} = __nccwpck_require__(4728)
+const Client = __nccwpck_require__(4445)
 const {
   InvalidArgumentError
-} = __nccwpck_require__(7439)
-const util = __nccwpck_require__(5300)
-const { kUrl, kInterceptors } = __nccwpck_require__(5399)
-const buildConnector = __nccwpck_require__(7356)
+} = __nccwpck_require__(8043)
+const util = __nccwpck_require__(7320)
+const { kUrl, kInterceptors } = __nccwpck_require__(9203)
+const buildConnector = __nccwpck_require__(5736)
 
 const kOptions = Symbol('options')
 const kConnections = Symbol('connections')
@@ -8665,19 +8665,19 @@ module.exports = Pool
 
 /***/ }),
 
-/***/ 7820:
+/***/ 936:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { kProxy, kClose, kDestroy, kDispatch, kInterceptors } = __nccwpck_require__(5399)
+const { kProxy, kClose, kDestroy, kDispatch, kInterceptors } = __nccwpck_require__(9203)
 const { URL } = __nccwpck_require__(3136)
-const Agent = __nccwpck_require__(2937)
-const Pool = __nccwpck_require__(3488)
-const DispatcherBase = __nccwpck_require__(8885)
-const { InvalidArgumentError, RequestAbortedError, SecureProxyConnectionError } = __nccwpck_require__(7439)
-const buildConnector = __nccwpck_require__(7356)
-const Client = __nccwpck_require__(8025)
+const Agent = __nccwpck_require__(6709)
+const Pool = __nccwpck_require__(6044)
+const DispatcherBase = __nccwpck_require__(2281)
+const { InvalidArgumentError, RequestAbortedError, SecureProxyConnectionError } = __nccwpck_require__(8043)
+const buildConnector = __nccwpck_require__(5736)
+const Client = __nccwpck_require__(4445)
 
 const kAgent = Symbol('proxy agent')
 const kClient = Symbol('proxy client')
@@ -8946,13 +8946,13 @@ module.exports = ProxyAgent
 
 /***/ }),
 
-/***/ 7126:
+/***/ 9322:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const Dispatcher = __nccwpck_require__(2207)
-const RetryHandler = __nccwpck_require__(9052)
+const Dispatcher = __nccwpck_require__(1691)
+const RetryHandler = __nccwpck_require__(6064)
 
 class RetryAgent extends Dispatcher {
   #agent = null
@@ -8988,7 +8988,7 @@ module.exports = RetryAgent
 
 /***/ }),
 
-/***/ 3393:
+/***/ 1613:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
@@ -8996,8 +8996,8 @@ module.exports = RetryAgent
 // We include a version number for the Dispatcher API. In case of breaking changes,
 // this version number must be increased to avoid conflicts.
 const globalDispatcher = Symbol.for('undici.globalDispatcher.1')
-const { InvalidArgumentError } = __nccwpck_require__(7439)
-const Agent = __nccwpck_require__(2937)
+const { InvalidArgumentError } = __nccwpck_require__(8043)
+const Agent = __nccwpck_require__(6709)
 
 if (getGlobalDispatcher() === undefined) {
   setGlobalDispatcher(new Agent())
@@ -9027,7 +9027,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 1767:
+/***/ 5443:
 /***/ ((module) => {
 
 
@@ -9078,15 +9078,15 @@ module.exports = class DecoratorHandler {
 
 /***/ }),
 
-/***/ 5646:
+/***/ 9098:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const util = __nccwpck_require__(5300)
-const { kBodyUsed } = __nccwpck_require__(5399)
+const util = __nccwpck_require__(7320)
+const { kBodyUsed } = __nccwpck_require__(9203)
 const assert = __nccwpck_require__(4589)
-const { InvalidArgumentError } = __nccwpck_require__(7439)
+const { InvalidArgumentError } = __nccwpck_require__(8043)
 const EE = __nccwpck_require__(8474)
 
 const redirectableStatusCodes = [300, 301, 302, 303, 307, 308]
@@ -9317,20 +9317,20 @@ module.exports = RedirectHandler
 
 /***/ }),
 
-/***/ 9052:
+/***/ 6064:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 const assert = __nccwpck_require__(4589)
 
-const { kRetryHandlerDefaultRetry } = __nccwpck_require__(5399)
-const { RequestRetryError } = __nccwpck_require__(7439)
+const { kRetryHandlerDefaultRetry } = __nccwpck_require__(9203)
+const { RequestRetryError } = __nccwpck_require__(8043)
 const {
   isDisturbed,
   parseHeaders,
   parseRangeHeader,
   wrapRequestBody
-} = __nccwpck_require__(5300)
+} = __nccwpck_require__(7320)
 
 function calculateRetryAfterHeader (retryAfter) {
   const current = Date.now()
@@ -9761,14 +9761,14 @@ module.exports = RetryHandler
 
 /***/ }),
 
-/***/ 1127:
+/***/ 9539:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 const { isIP } = __nccwpck_require__(7030)
 const { lookup } = __nccwpck_require__(610)
-const DecoratorHandler = __nccwpck_require__(1767)
-const { InvalidArgumentError, InformationalError } = __nccwpck_require__(7439)
+const DecoratorHandler = __nccwpck_require__(5443)
+const { InvalidArgumentError, InformationalError } = __nccwpck_require__(8043)
 const maxInt = Math.pow(2, 31) - 1
 
 class DNSInstance {
@@ -10143,14 +10143,14 @@ module.exports = interceptorOpts => {
 
 /***/ }),
 
-/***/ 120:
+/***/ 1556:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const util = __nccwpck_require__(5300)
-const { InvalidArgumentError, RequestAbortedError } = __nccwpck_require__(7439)
-const DecoratorHandler = __nccwpck_require__(1767)
+const util = __nccwpck_require__(7320)
+const { InvalidArgumentError, RequestAbortedError } = __nccwpck_require__(8043)
+const DecoratorHandler = __nccwpck_require__(5443)
 
 class DumpHandler extends DecoratorHandler {
   #maxSize = 1024 * 1024
@@ -10273,12 +10273,12 @@ module.exports = createDumpInterceptor
 
 /***/ }),
 
-/***/ 4064:
+/***/ 2188:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const RedirectHandler = __nccwpck_require__(5646)
+const RedirectHandler = __nccwpck_require__(9098)
 
 function createRedirectInterceptor ({ maxRedirections: defaultMaxRedirections }) {
   return (dispatch) => {
@@ -10301,11 +10301,11 @@ module.exports = createRedirectInterceptor
 
 /***/ }),
 
-/***/ 8126:
+/***/ 8754:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
-const RedirectHandler = __nccwpck_require__(5646)
+const RedirectHandler = __nccwpck_require__(9098)
 
 module.exports = opts => {
   const globalMaxRedirections = opts?.maxRedirections
@@ -10332,11 +10332,11 @@ module.exports = opts => {
 
 /***/ }),
 
-/***/ 9430:
+/***/ 1602:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
-const RetryHandler = __nccwpck_require__(9052)
+const RetryHandler = __nccwpck_require__(6064)
 
 module.exports = globalOpts => {
   return dispatch => {
@@ -10358,13 +10358,13 @@ module.exports = globalOpts => {
 
 /***/ }),
 
-/***/ 8212:
+/***/ 7872:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 Object.defineProperty(exports, "__esModule", ({ value: true }));
 exports.SPECIAL_HEADERS = exports.HEADER_STATE = exports.MINOR = exports.MAJOR = exports.CONNECTION_TOKEN_CHARS = exports.HEADER_CHARS = exports.TOKEN = exports.STRICT_TOKEN = exports.HEX = exports.URL_CHAR = exports.STRICT_URL_CHAR = exports.USERINFO_CHARS = exports.MARK = exports.ALPHANUM = exports.NUM = exports.HEX_MAP = exports.NUM_MAP = exports.ALPHA = exports.FINISH = exports.H_METHOD_MAP = exports.METHOD_MAP = exports.METHODS_RTSP = exports.METHODS_ICE = exports.METHODS_HTTP = exports.METHODS = exports.LENIENT_FLAGS = exports.FLAGS = exports.TYPE = exports.ERROR = void 0;
-const utils_1 = __nccwpck_require__(792);
+const utils_1 = __nccwpck_require__(8708);
 // C headers
 var ERROR;
 (function (ERROR) {
@@ -10642,7 +10642,7 @@ exports.SPECIAL_HEADERS = {
 
 /***/ }),
 
-/***/ 5130:
+/***/ 3078:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
@@ -10654,7 +10654,7 @@ module.exports = Buffer.from('AGFzbQEAAAABJwdgAX8Bf2ADf39/AX9gAX8AYAJ/fwBgBH9/f3
 
 /***/ }),
 
-/***/ 774:
+/***/ 7090:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
@@ -10666,7 +10666,7 @@ module.exports = Buffer.from('AGFzbQEAAAABJwdgAX8Bf2ADf39/AX9gAX8AYAJ/fwBgBH9/f3
 
 /***/ }),
 
-/***/ 792:
+/***/ 8708:
 /***/ ((__unused_webpack_module, exports) => {
 
 
@@ -10687,13 +10687,13 @@ exports.enumToMap = enumToMap;
 
 /***/ }),
 
-/***/ 3793:
+/***/ 4613:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { kClients } = __nccwpck_require__(5399)
-const Agent = __nccwpck_require__(2937)
+const { kClients } = __nccwpck_require__(9203)
+const Agent = __nccwpck_require__(6709)
 const {
   kAgent,
   kMockAgentSet,
@@ -10704,14 +10704,14 @@ const {
   kGetNetConnect,
   kOptions,
   kFactory
-} = __nccwpck_require__(8393)
-const MockClient = __nccwpck_require__(2145)
-const MockPool = __nccwpck_require__(9352)
-const { matchValue, buildMockOptions } = __nccwpck_require__(1265)
-const { InvalidArgumentError, UndiciError } = __nccwpck_require__(7439)
-const Dispatcher = __nccwpck_require__(2207)
-const Pluralizer = __nccwpck_require__(2901)
-const PendingInterceptorsFormatter = __nccwpck_require__(6034)
+} = __nccwpck_require__(5877)
+const MockClient = __nccwpck_require__(9405)
+const MockPool = __nccwpck_require__(5068)
+const { matchValue, buildMockOptions } = __nccwpck_require__(4013)
+const { InvalidArgumentError, UndiciError } = __nccwpck_require__(8043)
+const Dispatcher = __nccwpck_require__(1691)
+const Pluralizer = __nccwpck_require__(6993)
+const PendingInterceptorsFormatter = __nccwpck_require__(2678)
 
 class MockAgent extends Dispatcher {
   constructor (opts) {
@@ -10854,14 +10854,14 @@ module.exports = MockAgent
 
 /***/ }),
 
-/***/ 2145:
+/***/ 9405:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
 const { promisify } = __nccwpck_require__(7975)
-const Client = __nccwpck_require__(8025)
-const { buildMockDispatch } = __nccwpck_require__(1265)
+const Client = __nccwpck_require__(4445)
+const { buildMockDispatch } = __nccwpck_require__(4013)
 const {
   kDispatches,
   kMockAgent,
@@ -10870,10 +10870,10 @@ const {
   kOrigin,
   kOriginalDispatch,
   kConnected
-} = __nccwpck_require__(8393)
-const { MockInterceptor } = __nccwpck_require__(6155)
-const Symbols = __nccwpck_require__(5399)
-const { InvalidArgumentError } = __nccwpck_require__(7439)
+} = __nccwpck_require__(5877)
+const { MockInterceptor } = __nccwpck_require__(1199)
+const Symbols = __nccwpck_require__(9203)
+const { InvalidArgumentError } = __nccwpck_require__(8043)
 
 /**
  * MockClient provides an API that extends the Client to influence the mockDispatches.
@@ -10920,12 +10920,12 @@ module.exports = MockClient
 
 /***/ }),
 
-/***/ 345:
+/***/ 2245:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { UndiciError } = __nccwpck_require__(7439)
+const { UndiciError } = __nccwpck_require__(8043)
 
 const kMockNotMatchedError = Symbol.for('undici.error.UND_MOCK_ERR_MOCK_NOT_MATCHED')
 
@@ -10955,12 +10955,12 @@ module.exports = {
 
 /***/ }),
 
-/***/ 6155:
+/***/ 1199:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { getResponseData, buildKey, addMockDispatch } = __nccwpck_require__(1265)
+const { getResponseData, buildKey, addMockDispatch } = __nccwpck_require__(4013)
 const {
   kDispatches,
   kDispatchKey,
@@ -10968,9 +10968,9 @@ const {
   kDefaultTrailers,
   kContentLength,
   kMockDispatch
-} = __nccwpck_require__(8393)
-const { InvalidArgumentError } = __nccwpck_require__(7439)
-const { buildURL } = __nccwpck_require__(5300)
+} = __nccwpck_require__(5877)
+const { InvalidArgumentError } = __nccwpck_require__(8043)
+const { buildURL } = __nccwpck_require__(7320)
 
 /**
  * Defines the scope API for an interceptor reply
@@ -11169,14 +11169,14 @@ module.exports.MockScope = MockScope
 
 /***/ }),
 
-/***/ 9352:
+/***/ 5068:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
 const { promisify } = __nccwpck_require__(7975)
-const Pool = __nccwpck_require__(3488)
-const { buildMockDispatch } = __nccwpck_require__(1265)
+const Pool = __nccwpck_require__(6044)
+const { buildMockDispatch } = __nccwpck_require__(4013)
 const {
   kDispatches,
   kMockAgent,
@@ -11185,10 +11185,10 @@ const {
   kOrigin,
   kOriginalDispatch,
   kConnected
-} = __nccwpck_require__(8393)
-const { MockInterceptor } = __nccwpck_require__(6155)
-const Symbols = __nccwpck_require__(5399)
-const { InvalidArgumentError } = __nccwpck_require__(7439)
+} = __nccwpck_require__(5877)
+const { MockInterceptor } = __nccwpck_require__(1199)
+const Symbols = __nccwpck_require__(9203)
+const { InvalidArgumentError } = __nccwpck_require__(8043)
 
 /**
  * MockPool provides an API that extends the Pool to influence the mockDispatches.
@@ -11235,7 +11235,7 @@ module.exports = MockPool
 
 /***/ }),
 
-/***/ 8393:
+/***/ 5877:
 /***/ ((module) => {
 
 
@@ -11265,20 +11265,20 @@ module.exports = {
 
 /***/ }),
 
-/***/ 1265:
+/***/ 4013:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { MockNotMatchedError } = __nccwpck_require__(345)
+const { MockNotMatchedError } = __nccwpck_require__(2245)
 const {
   kDispatches,
   kMockAgent,
   kOriginalDispatch,
   kOrigin,
   kGetNetConnect
-} = __nccwpck_require__(8393)
-const { buildURL } = __nccwpck_require__(5300)
+} = __nccwpck_require__(5877)
+const { buildURL } = __nccwpck_require__(7320)
 const { STATUS_CODES } = __nccwpck_require__(7067)
 const {
   types: {
@@ -11639,7 +11639,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 6034:
+/***/ 2678:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
@@ -11689,7 +11689,7 @@ module.exports = class PendingInterceptorsFormatter {
 
 /***/ }),
 
-/***/ 2901:
+/***/ 6993:
 /***/ ((module) => {
 
 
@@ -11725,7 +11725,7 @@ module.exports = class Pluralizer {
 
 /***/ }),
 
-/***/ 3783:
+/***/ 2515:
 /***/ ((module) => {
 
 
@@ -12155,20 +12155,20 @@ module.exports = {
 
 /***/ }),
 
-/***/ 3558:
+/***/ 2970:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { kConstruct } = __nccwpck_require__(2753)
-const { urlEquals, getFieldValues } = __nccwpck_require__(7738)
-const { kEnumerableProperty, isDisturbed } = __nccwpck_require__(5300)
-const { webidl } = __nccwpck_require__(8153)
-const { Response, cloneResponse, fromInnerResponse } = __nccwpck_require__(6959)
-const { Request, fromInnerRequest } = __nccwpck_require__(8939)
-const { kState } = __nccwpck_require__(1503)
-const { fetching } = __nccwpck_require__(8722)
-const { urlIsHttpHttpsScheme, createDeferredPromise, readAllBytes } = __nccwpck_require__(5036)
+const { kConstruct } = __nccwpck_require__(5317)
+const { urlEquals, getFieldValues } = __nccwpck_require__(38)
+const { kEnumerableProperty, isDisturbed } = __nccwpck_require__(7320)
+const { webidl } = __nccwpck_require__(701)
+const { Response, cloneResponse, fromInnerResponse } = __nccwpck_require__(4339)
+const { Request, fromInnerRequest } = __nccwpck_require__(3783)
+const { kState } = __nccwpck_require__(2611)
+const { fetching } = __nccwpck_require__(5942)
+const { urlIsHttpHttpsScheme, createDeferredPromise, readAllBytes } = __nccwpck_require__(584)
 const assert = __nccwpck_require__(4589)
 
 /**
@@ -13021,15 +13021,15 @@ module.exports = {
 
 /***/ }),
 
-/***/ 9465:
+/***/ 8037:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { kConstruct } = __nccwpck_require__(2753)
-const { Cache } = __nccwpck_require__(3558)
-const { webidl } = __nccwpck_require__(8153)
-const { kEnumerableProperty } = __nccwpck_require__(5300)
+const { kConstruct } = __nccwpck_require__(5317)
+const { Cache } = __nccwpck_require__(2970)
+const { webidl } = __nccwpck_require__(701)
+const { kEnumerableProperty } = __nccwpck_require__(7320)
 
 class CacheStorage {
   /**
@@ -13180,26 +13180,26 @@ module.exports = {
 
 /***/ }),
 
-/***/ 2753:
+/***/ 5317:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
 module.exports = {
-  kConstruct: (__nccwpck_require__(5399).kConstruct)
+  kConstruct: (__nccwpck_require__(9203).kConstruct)
 }
 
 
 /***/ }),
 
-/***/ 7738:
+/***/ 38:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
 const assert = __nccwpck_require__(4589)
-const { URLSerializer } = __nccwpck_require__(7720)
-const { isValidHeaderName } = __nccwpck_require__(5036)
+const { URLSerializer } = __nccwpck_require__(6212)
+const { isValidHeaderName } = __nccwpck_require__(584)
 
 /**
  * @see https://url.spec.whatwg.org/#concept-url-equals
@@ -13244,7 +13244,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 3632:
+/***/ 6420:
 /***/ ((module) => {
 
 
@@ -13263,15 +13263,15 @@ module.exports = {
 
 /***/ }),
 
-/***/ 3641:
+/***/ 6813:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { parseSetCookie } = __nccwpck_require__(590)
-const { stringify } = __nccwpck_require__(4465)
-const { webidl } = __nccwpck_require__(8153)
-const { Headers } = __nccwpck_require__(4568)
+const { parseSetCookie } = __nccwpck_require__(530)
+const { stringify } = __nccwpck_require__(2413)
+const { webidl } = __nccwpck_require__(701)
+const { Headers } = __nccwpck_require__(1404)
 
 /**
  * @typedef {Object} Cookie
@@ -13454,14 +13454,14 @@ module.exports = {
 
 /***/ }),
 
-/***/ 590:
+/***/ 530:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { maxNameValuePairSize, maxAttributeValueSize } = __nccwpck_require__(3632)
-const { isCTLExcludingHtab } = __nccwpck_require__(4465)
-const { collectASequenceOfCodePointsFast } = __nccwpck_require__(7720)
+const { maxNameValuePairSize, maxAttributeValueSize } = __nccwpck_require__(6420)
+const { isCTLExcludingHtab } = __nccwpck_require__(2413)
+const { collectASequenceOfCodePointsFast } = __nccwpck_require__(6212)
 const assert = __nccwpck_require__(4589)
 
 /**
@@ -13771,7 +13771,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 4465:
+/***/ 2413:
 /***/ ((module) => {
 
 
@@ -14130,13 +14130,13 @@ module.exports = {
 
 /***/ }),
 
-/***/ 1320:
+/***/ 1575:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 const buffer = __nccwpck_require__(4573)
 const { Transform } = __nccwpck_require__(7075)
-const { isASCIINumber, isValidLastEventId } = __nccwpck_require__(4895)
+const { isASCIINumber, isValidLastEventId } = __nccwpck_require__(8083)
 
 /**
  * @type {number[]} BOM
@@ -14711,23 +14711,23 @@ module.exports = {
 
 /***/ }),
 
-/***/ 6522:
+/***/ 8990:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
 const { pipeline } = __nccwpck_require__(7075)
-const { fetching } = __nccwpck_require__(8722)
-const { makeRequest } = __nccwpck_require__(8939)
-const { webidl } = __nccwpck_require__(8153)
-const { EventSourceStream } = __nccwpck_require__(1320)
-const { parseMIMEType } = __nccwpck_require__(7720)
-const { createFastMessageEvent } = __nccwpck_require__(9008)
-const { isNetworkError } = __nccwpck_require__(6959)
-const { delay } = __nccwpck_require__(4895)
-const { kEnumerableProperty } = __nccwpck_require__(5300)
-const { environmentSettingsObject } = __nccwpck_require__(5036)
-const { getGlobalDispatcher } = __nccwpck_require__(3393)
+const { fetching } = __nccwpck_require__(5942)
+const { makeRequest } = __nccwpck_require__(3783)
+const { webidl } = __nccwpck_require__(701)
+const { EventSourceStream } = __nccwpck_require__(1575)
+const { parseMIMEType } = __nccwpck_require__(6212)
+const { createFastMessageEvent } = __nccwpck_require__(1500)
+const { isNetworkError } = __nccwpck_require__(4339)
+const { delay } = __nccwpck_require__(8083)
+const { kEnumerableProperty } = __nccwpck_require__(7320)
+const { environmentSettingsObject } = __nccwpck_require__(584)
+const { getGlobalDispatcher } = __nccwpck_require__(1613)
 
 let experimentalWarned = false
 
@@ -15201,7 +15201,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 4895:
+/***/ 8083:
 /***/ ((module) => {
 
 
@@ -15245,12 +15245,12 @@ module.exports = {
 
 /***/ }),
 
-/***/ 1648:
+/***/ 8836:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const util = __nccwpck_require__(5300)
+const util = __nccwpck_require__(7320)
 const {
   ReadableStreamFrom,
   isBlobLike,
@@ -15260,16 +15260,16 @@ const {
   fullyReadBody,
   extractMimeType,
   utf8DecodeBytes
-} = __nccwpck_require__(5036)
-const { FormData } = __nccwpck_require__(9970)
-const { kState } = __nccwpck_require__(1503)
-const { webidl } = __nccwpck_require__(8153)
+} = __nccwpck_require__(584)
+const { FormData } = __nccwpck_require__(4894)
+const { kState } = __nccwpck_require__(2611)
+const { webidl } = __nccwpck_require__(701)
 const { Blob } = __nccwpck_require__(4573)
 const assert = __nccwpck_require__(4589)
 const { isErrored, isDisturbed } = __nccwpck_require__(7075)
 const { isArrayBuffer } = __nccwpck_require__(3429)
-const { serializeAMimeType } = __nccwpck_require__(7720)
-const { multipartFormDataParser } = __nccwpck_require__(8488)
+const { serializeAMimeType } = __nccwpck_require__(6212)
+const { multipartFormDataParser } = __nccwpck_require__(1532)
 let random
 
 try {
@@ -15781,7 +15781,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 9923:
+/***/ 5671:
 /***/ ((module) => {
 
 
@@ -15912,7 +15912,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 7720:
+/***/ 6212:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
@@ -16663,12 +16663,12 @@ module.exports = {
 
 /***/ }),
 
-/***/ 321:
+/***/ 3253:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { kConnected, kSize } = __nccwpck_require__(5399)
+const { kConnected, kSize } = __nccwpck_require__(9203)
 
 class CompatWeakRef {
   constructor (value) {
@@ -16716,14 +16716,14 @@ module.exports = function () {
 
 /***/ }),
 
-/***/ 3750:
+/***/ 1442:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
 const { Blob, File } = __nccwpck_require__(4573)
-const { kState } = __nccwpck_require__(1503)
-const { webidl } = __nccwpck_require__(8153)
+const { kState } = __nccwpck_require__(2611)
+const { webidl } = __nccwpck_require__(701)
 
 // TODO(@KhafraDev): remove
 class FileLike {
@@ -16849,16 +16849,16 @@ module.exports = { FileLike, isFileLike }
 
 /***/ }),
 
-/***/ 8488:
+/***/ 1532:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { isUSVString, bufferToLowerCasedHeaderName } = __nccwpck_require__(5300)
-const { utf8DecodeBytes } = __nccwpck_require__(5036)
-const { HTTP_TOKEN_CODEPOINTS, isomorphicDecode } = __nccwpck_require__(7720)
-const { isFileLike } = __nccwpck_require__(3750)
-const { makeEntry } = __nccwpck_require__(9970)
+const { isUSVString, bufferToLowerCasedHeaderName } = __nccwpck_require__(7320)
+const { utf8DecodeBytes } = __nccwpck_require__(584)
+const { HTTP_TOKEN_CODEPOINTS, isomorphicDecode } = __nccwpck_require__(6212)
+const { isFileLike } = __nccwpck_require__(1442)
+const { makeEntry } = __nccwpck_require__(4894)
 const assert = __nccwpck_require__(4589)
 const { File: NodeFile } = __nccwpck_require__(4573)
 
@@ -17330,16 +17330,16 @@ module.exports = {
 
 /***/ }),
 
-/***/ 9970:
+/***/ 4894:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { isBlobLike, iteratorMixin } = __nccwpck_require__(5036)
-const { kState } = __nccwpck_require__(1503)
-const { kEnumerableProperty } = __nccwpck_require__(5300)
-const { FileLike, isFileLike } = __nccwpck_require__(3750)
-const { webidl } = __nccwpck_require__(8153)
+const { isBlobLike, iteratorMixin } = __nccwpck_require__(584)
+const { kState } = __nccwpck_require__(2611)
+const { kEnumerableProperty } = __nccwpck_require__(7320)
+const { FileLike, isFileLike } = __nccwpck_require__(1442)
+const { webidl } = __nccwpck_require__(701)
 const { File: NativeFile } = __nccwpck_require__(4573)
 const nodeUtil = __nccwpck_require__(7975)
 
@@ -17589,7 +17589,7 @@ module.exports = { FormData, makeEntry }
 
 /***/ }),
 
-/***/ 8791:
+/***/ 9243:
 /***/ ((module) => {
 
 
@@ -17636,21 +17636,21 @@ module.exports = {
 
 /***/ }),
 
-/***/ 4568:
+/***/ 1404:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 // https://github.com/Ethan-Arrowood/undici-fetch
 
 
 
-const { kConstruct } = __nccwpck_require__(5399)
-const { kEnumerableProperty } = __nccwpck_require__(5300)
+const { kConstruct } = __nccwpck_require__(9203)
+const { kEnumerableProperty } = __nccwpck_require__(7320)
 const {
   iteratorMixin,
   isValidHeaderName,
   isValidHeaderValue
-} = __nccwpck_require__(5036)
-const { webidl } = __nccwpck_require__(8153)
+} = __nccwpck_require__(584)
+const { webidl } = __nccwpck_require__(701)
 const assert = __nccwpck_require__(4589)
 const util = __nccwpck_require__(7975)
 
@@ -18330,7 +18330,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 8722:
+/***/ 5942:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 // https://github.com/Ethan-Arrowood/undici-fetch
@@ -18343,9 +18343,9 @@ const {
   filterResponse,
   makeResponse,
   fromInnerResponse
-} = __nccwpck_require__(6959)
-const { HeadersList } = __nccwpck_require__(4568)
-const { Request, cloneRequest } = __nccwpck_require__(8939)
+} = __nccwpck_require__(4339)
+const { HeadersList } = __nccwpck_require__(1404)
+const { Request, cloneRequest } = __nccwpck_require__(3783)
 const zlib = __nccwpck_require__(8522)
 const {
   bytesMatch,
@@ -18381,23 +18381,23 @@ const {
   buildContentRange,
   createInflate,
   extractMimeType
-} = __nccwpck_require__(5036)
-const { kState, kDispatcher } = __nccwpck_require__(1503)
+} = __nccwpck_require__(584)
+const { kState, kDispatcher } = __nccwpck_require__(2611)
 const assert = __nccwpck_require__(4589)
-const { safelyExtractBody, extractBody } = __nccwpck_require__(1648)
+const { safelyExtractBody, extractBody } = __nccwpck_require__(8836)
 const {
   redirectStatusSet,
   nullBodyStatus,
   safeMethodsSet,
   requestBodyHeader,
   subresourceSet
-} = __nccwpck_require__(9923)
+} = __nccwpck_require__(5671)
 const EE = __nccwpck_require__(8474)
 const { Readable, pipeline, finished } = __nccwpck_require__(7075)
-const { addAbortListener, isErrored, isReadable, bufferToLowerCasedHeaderName } = __nccwpck_require__(5300)
-const { dataURLProcessor, serializeAMimeType, minimizeSupportedMimeType } = __nccwpck_require__(7720)
-const { getGlobalDispatcher } = __nccwpck_require__(3393)
-const { webidl } = __nccwpck_require__(8153)
+const { addAbortListener, isErrored, isReadable, bufferToLowerCasedHeaderName } = __nccwpck_require__(7320)
+const { dataURLProcessor, serializeAMimeType, minimizeSupportedMimeType } = __nccwpck_require__(6212)
+const { getGlobalDispatcher } = __nccwpck_require__(1613)
+const { webidl } = __nccwpck_require__(701)
 const { STATUS_CODES } = __nccwpck_require__(7067)
 const GET_OR_HEAD = ['GET', 'HEAD']
 
@@ -20607,23 +20607,23 @@ module.exports = {
 
 /***/ }),
 
-/***/ 8939:
+/***/ 3783:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 /* globals AbortController */
 
 
 
-const { extractBody, mixinBody, cloneBody, bodyUnusable } = __nccwpck_require__(1648)
-const { Headers, fill: fillHeaders, HeadersList, setHeadersGuard, getHeadersGuard, setHeadersList, getHeadersList } = __nccwpck_require__(4568)
-const { FinalizationRegistry } = __nccwpck_require__(321)()
-const util = __nccwpck_require__(5300)
+const { extractBody, mixinBody, cloneBody, bodyUnusable } = __nccwpck_require__(8836)
+const { Headers, fill: fillHeaders, HeadersList, setHeadersGuard, getHeadersGuard, setHeadersList, getHeadersList } = __nccwpck_require__(1404)
+const { FinalizationRegistry } = __nccwpck_require__(3253)()
+const util = __nccwpck_require__(7320)
 const nodeUtil = __nccwpck_require__(7975)
 const {
   isValidHTTPToken,
   sameOrigin,
   environmentSettingsObject
-} = __nccwpck_require__(5036)
+} = __nccwpck_require__(584)
 const {
   forbiddenMethodsSet,
   corsSafeListedMethodsSet,
@@ -20633,12 +20633,12 @@ const {
   requestCredentials,
   requestCache,
   requestDuplex
-} = __nccwpck_require__(9923)
+} = __nccwpck_require__(5671)
 const { kEnumerableProperty, normalizedMethodRecordsBase, normalizedMethodRecords } = util
-const { kHeaders, kSignal, kState, kDispatcher } = __nccwpck_require__(1503)
-const { webidl } = __nccwpck_require__(8153)
-const { URLSerializer } = __nccwpck_require__(7720)
-const { kConstruct } = __nccwpck_require__(5399)
+const { kHeaders, kSignal, kState, kDispatcher } = __nccwpck_require__(2611)
+const { webidl } = __nccwpck_require__(701)
+const { URLSerializer } = __nccwpck_require__(6212)
+const { kConstruct } = __nccwpck_require__(9203)
 const assert = __nccwpck_require__(4589)
 const { getMaxListeners, setMaxListeners, getEventListeners, defaultMaxListeners } = __nccwpck_require__(8474)
 
@@ -21651,14 +21651,14 @@ module.exports = { Request, makeRequest, fromInnerRequest, cloneRequest }
 
 /***/ }),
 
-/***/ 6959:
+/***/ 4339:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { Headers, HeadersList, fill, getHeadersGuard, setHeadersGuard, setHeadersList } = __nccwpck_require__(4568)
-const { extractBody, cloneBody, mixinBody, hasFinalizationRegistry, streamRegistry, bodyUnusable } = __nccwpck_require__(1648)
-const util = __nccwpck_require__(5300)
+const { Headers, HeadersList, fill, getHeadersGuard, setHeadersGuard, setHeadersList } = __nccwpck_require__(1404)
+const { extractBody, cloneBody, mixinBody, hasFinalizationRegistry, streamRegistry, bodyUnusable } = __nccwpck_require__(8836)
+const util = __nccwpck_require__(7320)
 const nodeUtil = __nccwpck_require__(7975)
 const { kEnumerableProperty } = util
 const {
@@ -21670,16 +21670,16 @@ const {
   isErrorLike,
   isomorphicEncode,
   environmentSettingsObject: relevantRealm
-} = __nccwpck_require__(5036)
+} = __nccwpck_require__(584)
 const {
   redirectStatusSet,
   nullBodyStatus
-} = __nccwpck_require__(9923)
-const { kState, kHeaders } = __nccwpck_require__(1503)
-const { webidl } = __nccwpck_require__(8153)
-const { FormData } = __nccwpck_require__(9970)
-const { URLSerializer } = __nccwpck_require__(7720)
-const { kConstruct } = __nccwpck_require__(5399)
+} = __nccwpck_require__(5671)
+const { kState, kHeaders } = __nccwpck_require__(2611)
+const { webidl } = __nccwpck_require__(701)
+const { FormData } = __nccwpck_require__(4894)
+const { URLSerializer } = __nccwpck_require__(6212)
+const { kConstruct } = __nccwpck_require__(9203)
 const assert = __nccwpck_require__(4589)
 const { types } = __nccwpck_require__(7975)
 
@@ -22268,7 +22268,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 1503:
+/***/ 2611:
 /***/ ((module) => {
 
 
@@ -22284,21 +22284,21 @@ module.exports = {
 
 /***/ }),
 
-/***/ 5036:
+/***/ 584:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
 const { Transform } = __nccwpck_require__(7075)
 const zlib = __nccwpck_require__(8522)
-const { redirectStatusSet, referrerPolicySet: referrerPolicyTokens, badPortsSet } = __nccwpck_require__(9923)
-const { getGlobalOrigin } = __nccwpck_require__(8791)
-const { collectASequenceOfCodePoints, collectAnHTTPQuotedString, removeChars, parseMIMEType } = __nccwpck_require__(7720)
+const { redirectStatusSet, referrerPolicySet: referrerPolicyTokens, badPortsSet } = __nccwpck_require__(5671)
+const { getGlobalOrigin } = __nccwpck_require__(9243)
+const { collectASequenceOfCodePoints, collectAnHTTPQuotedString, removeChars, parseMIMEType } = __nccwpck_require__(6212)
 const { performance } = __nccwpck_require__(643)
-const { isBlobLike, ReadableStreamFrom, isValidHTTPToken, normalizedMethodRecordsBase } = __nccwpck_require__(5300)
+const { isBlobLike, ReadableStreamFrom, isValidHTTPToken, normalizedMethodRecordsBase } = __nccwpck_require__(7320)
 const assert = __nccwpck_require__(4589)
 const { isUint8Array } = __nccwpck_require__(3429)
-const { webidl } = __nccwpck_require__(8153)
+const { webidl } = __nccwpck_require__(701)
 
 let supportedHashes = []
 
@@ -23923,14 +23923,14 @@ module.exports = {
 
 /***/ }),
 
-/***/ 8153:
+/***/ 701:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
 const { types, inspect } = __nccwpck_require__(7975)
 const { markAsUncloneable } = __nccwpck_require__(5919)
-const { toUSVString } = __nccwpck_require__(5300)
+const { toUSVString } = __nccwpck_require__(7320)
 
 /** @type {import('../../../types/webidl').Webidl} */
 const webidl = {}
@@ -24625,7 +24625,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 2195:
+/***/ 6663:
 /***/ ((module) => {
 
 
@@ -24922,7 +24922,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 2375:
+/***/ 3739:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
@@ -24931,16 +24931,16 @@ const {
   staticPropertyDescriptors,
   readOperation,
   fireAProgressEvent
-} = __nccwpck_require__(150)
+} = __nccwpck_require__(4322)
 const {
   kState,
   kError,
   kResult,
   kEvents,
   kAborted
-} = __nccwpck_require__(3413)
-const { webidl } = __nccwpck_require__(8153)
-const { kEnumerableProperty } = __nccwpck_require__(5300)
+} = __nccwpck_require__(473)
+const { webidl } = __nccwpck_require__(701)
+const { kEnumerableProperty } = __nccwpck_require__(7320)
 
 class FileReader extends EventTarget {
   constructor () {
@@ -25273,12 +25273,12 @@ module.exports = {
 
 /***/ }),
 
-/***/ 8809:
+/***/ 1413:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { webidl } = __nccwpck_require__(8153)
+const { webidl } = __nccwpck_require__(701)
 
 const kState = Symbol('ProgressEvent state')
 
@@ -25358,7 +25358,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 3413:
+/***/ 473:
 /***/ ((module) => {
 
 
@@ -25375,7 +25375,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 150:
+/***/ 4322:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
@@ -25386,10 +25386,10 @@ const {
   kResult,
   kAborted,
   kLastProgressEventFired
-} = __nccwpck_require__(3413)
-const { ProgressEvent } = __nccwpck_require__(8809)
-const { getEncoding } = __nccwpck_require__(2195)
-const { serializeAMimeType, parseMIMEType } = __nccwpck_require__(7720)
+} = __nccwpck_require__(473)
+const { ProgressEvent } = __nccwpck_require__(1413)
+const { getEncoding } = __nccwpck_require__(6663)
+const { serializeAMimeType, parseMIMEType } = __nccwpck_require__(6212)
 const { types } = __nccwpck_require__(7975)
 const { StringDecoder } = __nccwpck_require__(3193)
 const { btoa } = __nccwpck_require__(4573)
@@ -25773,27 +25773,27 @@ module.exports = {
 
 /***/ }),
 
-/***/ 61:
+/***/ 6617:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { uid, states, sentCloseFrameState, emptyBuffer, opcodes } = __nccwpck_require__(6516)
+const { uid, states, sentCloseFrameState, emptyBuffer, opcodes } = __nccwpck_require__(3080)
 const {
   kReadyState,
   kSentClose,
   kByteParser,
   kReceivedClose,
   kResponse
-} = __nccwpck_require__(7844)
-const { fireEvent, failWebsocketConnection, isClosing, isClosed, isEstablished, parseExtensions } = __nccwpck_require__(2461)
-const { channels } = __nccwpck_require__(7178)
-const { CloseEvent } = __nccwpck_require__(9008)
-const { makeRequest } = __nccwpck_require__(8939)
-const { fetching } = __nccwpck_require__(8722)
-const { Headers, getHeadersList } = __nccwpck_require__(4568)
-const { getDecodeSplit } = __nccwpck_require__(5036)
-const { WebsocketFrameSend } = __nccwpck_require__(4964)
+} = __nccwpck_require__(2056)
+const { fireEvent, failWebsocketConnection, isClosing, isClosed, isEstablished, parseExtensions } = __nccwpck_require__(905)
+const { channels } = __nccwpck_require__(4950)
+const { CloseEvent } = __nccwpck_require__(1500)
+const { makeRequest } = __nccwpck_require__(3783)
+const { fetching } = __nccwpck_require__(5942)
+const { Headers, getHeadersList } = __nccwpck_require__(1404)
+const { getDecodeSplit } = __nccwpck_require__(584)
+const { WebsocketFrameSend } = __nccwpck_require__(3736)
 
 /** @type {import('crypto')} */
 let crypto
@@ -26151,7 +26151,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 6516:
+/***/ 3080:
 /***/ ((module) => {
 
 
@@ -26224,14 +26224,14 @@ module.exports = {
 
 /***/ }),
 
-/***/ 9008:
+/***/ 1500:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { webidl } = __nccwpck_require__(8153)
-const { kEnumerableProperty } = __nccwpck_require__(5300)
-const { kConstruct } = __nccwpck_require__(5399)
+const { webidl } = __nccwpck_require__(701)
+const { kEnumerableProperty } = __nccwpck_require__(7320)
+const { kConstruct } = __nccwpck_require__(9203)
 const { MessagePort } = __nccwpck_require__(5919)
 
 /**
@@ -26560,12 +26560,12 @@ module.exports = {
 
 /***/ }),
 
-/***/ 4964:
+/***/ 3736:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { maxUnsigned16Bit } = __nccwpck_require__(6516)
+const { maxUnsigned16Bit } = __nccwpck_require__(3080)
 
 const BUFFER_SIZE = 16386
 
@@ -26663,14 +26663,14 @@ module.exports = {
 
 /***/ }),
 
-/***/ 2702:
+/***/ 7029:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
 const { createInflateRaw, Z_DEFAULT_WINDOWBITS } = __nccwpck_require__(8522)
-const { isValidClientWindowBits } = __nccwpck_require__(2461)
-const { MessageSizeExceededError } = __nccwpck_require__(7439)
+const { isValidClientWindowBits } = __nccwpck_require__(905)
+const { MessageSizeExceededError } = __nccwpck_require__(8043)
 
 const tail = Buffer.from([0x00, 0x00, 0xff, 0xff])
 const kBuffer = Symbol('kBuffer')
@@ -26775,16 +26775,16 @@ module.exports = { PerMessageDeflate }
 
 /***/ }),
 
-/***/ 4680:
+/***/ 5676:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
 const { Writable } = __nccwpck_require__(7075)
 const assert = __nccwpck_require__(4589)
-const { parserStates, opcodes, states, emptyBuffer, sentCloseFrameState } = __nccwpck_require__(6516)
-const { kReadyState, kSentClose, kResponse, kReceivedClose } = __nccwpck_require__(7844)
-const { channels } = __nccwpck_require__(7178)
+const { parserStates, opcodes, states, emptyBuffer, sentCloseFrameState } = __nccwpck_require__(3080)
+const { kReadyState, kSentClose, kResponse, kReceivedClose } = __nccwpck_require__(2056)
+const { channels } = __nccwpck_require__(4950)
 const {
   isValidStatusCode,
   isValidOpcode,
@@ -26794,11 +26794,11 @@ const {
   isControlFrame,
   isTextBinaryFrame,
   isContinuationFrame
-} = __nccwpck_require__(2461)
-const { WebsocketFrameSend } = __nccwpck_require__(4964)
-const { closeWebSocketConnection } = __nccwpck_require__(61)
-const { PerMessageDeflate } = __nccwpck_require__(2702)
-const { MessageSizeExceededError } = __nccwpck_require__(7439)
+} = __nccwpck_require__(905)
+const { WebsocketFrameSend } = __nccwpck_require__(3736)
+const { closeWebSocketConnection } = __nccwpck_require__(6617)
+const { PerMessageDeflate } = __nccwpck_require__(7029)
+const { MessageSizeExceededError } = __nccwpck_require__(8043)
 
 function failWebsocketConnectionWithCode (ws, code, reason) {
   closeWebSocketConnection(ws, code, reason, Buffer.byteLength(reason))
@@ -27309,14 +27309,14 @@ module.exports = {
 
 /***/ }),
 
-/***/ 7968:
+/***/ 1684:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { WebsocketFrameSend } = __nccwpck_require__(4964)
-const { opcodes, sendHints } = __nccwpck_require__(6516)
-const FixedQueue = __nccwpck_require__(8224)
+const { WebsocketFrameSend } = __nccwpck_require__(3736)
+const { opcodes, sendHints } = __nccwpck_require__(3080)
+const FixedQueue = __nccwpck_require__(7612)
 
 /** @type {typeof Uint8Array} */
 const FastBuffer = Buffer[Symbol.species]
@@ -27420,7 +27420,7 @@ module.exports = { SendQueue }
 
 /***/ }),
 
-/***/ 7844:
+/***/ 2056:
 /***/ ((module) => {
 
 
@@ -27439,16 +27439,16 @@ module.exports = {
 
 /***/ }),
 
-/***/ 2461:
+/***/ 905:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { kReadyState, kController, kResponse, kBinaryType, kWebSocketURL } = __nccwpck_require__(7844)
-const { states, opcodes } = __nccwpck_require__(6516)
-const { ErrorEvent, createFastMessageEvent } = __nccwpck_require__(9008)
+const { kReadyState, kController, kResponse, kBinaryType, kWebSocketURL } = __nccwpck_require__(2056)
+const { states, opcodes } = __nccwpck_require__(3080)
+const { ErrorEvent, createFastMessageEvent } = __nccwpck_require__(1500)
 const { isUtf8 } = __nccwpck_require__(4573)
-const { collectASequenceOfCodePointsFast, removeHTTPWhitespace } = __nccwpck_require__(7720)
+const { collectASequenceOfCodePointsFast, removeHTTPWhitespace } = __nccwpck_require__(6212)
 
 /* globals Blob */
 
@@ -27768,15 +27768,15 @@ module.exports = {
 
 /***/ }),
 
-/***/ 2242:
+/***/ 2982:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { webidl } = __nccwpck_require__(8153)
-const { URLSerializer } = __nccwpck_require__(7720)
-const { environmentSettingsObject } = __nccwpck_require__(5036)
-const { staticPropertyDescriptors, states, sentCloseFrameState, sendHints } = __nccwpck_require__(6516)
+const { webidl } = __nccwpck_require__(701)
+const { URLSerializer } = __nccwpck_require__(6212)
+const { environmentSettingsObject } = __nccwpck_require__(584)
+const { staticPropertyDescriptors, states, sentCloseFrameState, sendHints } = __nccwpck_require__(3080)
 const {
   kWebSocketURL,
   kReadyState,
@@ -27785,21 +27785,21 @@ const {
   kResponse,
   kSentClose,
   kByteParser
-} = __nccwpck_require__(7844)
+} = __nccwpck_require__(2056)
 const {
   isConnecting,
   isEstablished,
   isClosing,
   isValidSubprotocol,
   fireEvent
-} = __nccwpck_require__(2461)
-const { establishWebSocketConnection, closeWebSocketConnection } = __nccwpck_require__(61)
-const { ByteParser } = __nccwpck_require__(4680)
-const { kEnumerableProperty, isBlobLike } = __nccwpck_require__(5300)
-const { getGlobalDispatcher } = __nccwpck_require__(3393)
+} = __nccwpck_require__(905)
+const { establishWebSocketConnection, closeWebSocketConnection } = __nccwpck_require__(6617)
+const { ByteParser } = __nccwpck_require__(5676)
+const { kEnumerableProperty, isBlobLike } = __nccwpck_require__(7320)
+const { getGlobalDispatcher } = __nccwpck_require__(1613)
 const { types } = __nccwpck_require__(7975)
-const { ErrorEvent, CloseEvent } = __nccwpck_require__(9008)
-const { SendQueue } = __nccwpck_require__(7968)
+const { ErrorEvent, CloseEvent } = __nccwpck_require__(1500)
+const { SendQueue } = __nccwpck_require__(1684)
 
 // https://websockets.spec.whatwg.org/#interface-definition
 class WebSocket extends EventTarget {
@@ -28608,18 +28608,18 @@ module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("util");
 
 /***/ }),
 
-/***/ 5553:
+/***/ 4453:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var identity = __nccwpck_require__(2059);
-var Scalar = __nccwpck_require__(7113);
-var YAMLMap = __nccwpck_require__(1458);
-var YAMLSeq = __nccwpck_require__(4235);
-var resolveBlockMap = __nccwpck_require__(4243);
-var resolveBlockSeq = __nccwpck_require__(626);
-var resolveFlowCollection = __nccwpck_require__(1818);
+var identity = __nccwpck_require__(8759);
+var Scalar = __nccwpck_require__(5125);
+var YAMLMap = __nccwpck_require__(6630);
+var YAMLSeq = __nccwpck_require__(7999);
+var resolveBlockMap = __nccwpck_require__(6319);
+var resolveBlockSeq = __nccwpck_require__(4382);
+var resolveFlowCollection = __nccwpck_require__(7574);
 
 function resolveCollection(CN, ctx, token, onError, tagName, tag) {
     const coll = token.type === 'block-map'
@@ -28705,15 +28705,15 @@ exports.composeCollection = composeCollection;
 
 /***/ }),
 
-/***/ 8767:
+/***/ 7971:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var Document = __nccwpck_require__(977);
-var composeNode = __nccwpck_require__(5429);
-var resolveEnd = __nccwpck_require__(776);
-var resolveProps = __nccwpck_require__(5635);
+var Document = __nccwpck_require__(8957);
+var composeNode = __nccwpck_require__(3633);
+var resolveEnd = __nccwpck_require__(5260);
+var resolveProps = __nccwpck_require__(6839);
 
 function composeDoc(options, directives, { offset, start, value, end }, onError) {
     const opts = Object.assign({ _directives: directives }, options);
@@ -28757,17 +28757,17 @@ exports.composeDoc = composeDoc;
 
 /***/ }),
 
-/***/ 5429:
+/***/ 3633:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var Alias = __nccwpck_require__(813);
-var identity = __nccwpck_require__(2059);
-var composeCollection = __nccwpck_require__(5553);
-var composeScalar = __nccwpck_require__(9681);
-var resolveEnd = __nccwpck_require__(776);
-var utilEmptyScalarPosition = __nccwpck_require__(8387);
+var Alias = __nccwpck_require__(4033);
+var identity = __nccwpck_require__(8759);
+var composeCollection = __nccwpck_require__(4453);
+var composeScalar = __nccwpck_require__(7909);
+var resolveEnd = __nccwpck_require__(5260);
+var utilEmptyScalarPosition = __nccwpck_require__(1015);
 
 const CN = { composeNode, composeEmptyNode };
 function composeNode(ctx, token, props, onError) {
@@ -28876,15 +28876,15 @@ exports.composeNode = composeNode;
 
 /***/ }),
 
-/***/ 9681:
+/***/ 7909:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var identity = __nccwpck_require__(2059);
-var Scalar = __nccwpck_require__(7113);
-var resolveBlockScalar = __nccwpck_require__(7005);
-var resolveFlowScalar = __nccwpck_require__(2302);
+var identity = __nccwpck_require__(8759);
+var Scalar = __nccwpck_require__(5125);
+var resolveBlockScalar = __nccwpck_require__(9345);
+var resolveFlowScalar = __nccwpck_require__(3370);
 
 function composeScalar(ctx, token, tagToken, onError) {
     const { value, type, comment, range } = token.type === 'block-scalar'
@@ -28971,18 +28971,18 @@ exports.composeScalar = composeScalar;
 
 /***/ }),
 
-/***/ 4492:
+/***/ 5376:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
 var node_process = __nccwpck_require__(932);
-var directives = __nccwpck_require__(8322);
-var Document = __nccwpck_require__(977);
-var errors = __nccwpck_require__(7788);
-var identity = __nccwpck_require__(2059);
-var composeDoc = __nccwpck_require__(8767);
-var resolveEnd = __nccwpck_require__(776);
+var directives = __nccwpck_require__(6446);
+var Document = __nccwpck_require__(8957);
+var errors = __nccwpck_require__(6248);
+var identity = __nccwpck_require__(8759);
+var composeDoc = __nccwpck_require__(7971);
+var resolveEnd = __nccwpck_require__(5260);
 
 function getErrorPos(src) {
     if (typeof src === 'number')
@@ -29202,17 +29202,17 @@ exports.Composer = Composer;
 
 /***/ }),
 
-/***/ 4243:
+/***/ 6319:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var Pair = __nccwpck_require__(5129);
-var YAMLMap = __nccwpck_require__(1458);
-var resolveProps = __nccwpck_require__(5635);
-var utilContainsNewline = __nccwpck_require__(2327);
-var utilFlowIndentCheck = __nccwpck_require__(607);
-var utilMapIncludes = __nccwpck_require__(8319);
+var Pair = __nccwpck_require__(2381);
+var YAMLMap = __nccwpck_require__(6630);
+var resolveProps = __nccwpck_require__(6839);
+var utilContainsNewline = __nccwpck_require__(4459);
+var utilFlowIndentCheck = __nccwpck_require__(8035);
+var utilMapIncludes = __nccwpck_require__(3619);
 
 const startColMsg = 'All mapping items must start at the same column';
 function resolveBlockMap({ composeNode, composeEmptyNode }, ctx, bm, onError, tag) {
@@ -29326,12 +29326,12 @@ exports.resolveBlockMap = resolveBlockMap;
 
 /***/ }),
 
-/***/ 7005:
+/***/ 9345:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var Scalar = __nccwpck_require__(7113);
+var Scalar = __nccwpck_require__(5125);
 
 function resolveBlockScalar(ctx, scalar, onError) {
     const start = scalar.offset;
@@ -29533,14 +29533,14 @@ exports.resolveBlockScalar = resolveBlockScalar;
 
 /***/ }),
 
-/***/ 626:
+/***/ 4382:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var YAMLSeq = __nccwpck_require__(4235);
-var resolveProps = __nccwpck_require__(5635);
-var utilFlowIndentCheck = __nccwpck_require__(607);
+var YAMLSeq = __nccwpck_require__(7999);
+var resolveProps = __nccwpck_require__(6839);
+var utilFlowIndentCheck = __nccwpck_require__(8035);
 
 function resolveBlockSeq({ composeNode, composeEmptyNode }, ctx, bs, onError, tag) {
     const NodeClass = tag?.nodeClass ?? YAMLSeq.YAMLSeq;
@@ -29591,7 +29591,7 @@ exports.resolveBlockSeq = resolveBlockSeq;
 
 /***/ }),
 
-/***/ 776:
+/***/ 5260:
 /***/ ((__unused_webpack_module, exports) => {
 
 
@@ -29637,19 +29637,19 @@ exports.resolveEnd = resolveEnd;
 
 /***/ }),
 
-/***/ 1818:
+/***/ 7574:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var identity = __nccwpck_require__(2059);
-var Pair = __nccwpck_require__(5129);
-var YAMLMap = __nccwpck_require__(1458);
-var YAMLSeq = __nccwpck_require__(4235);
-var resolveEnd = __nccwpck_require__(776);
-var resolveProps = __nccwpck_require__(5635);
-var utilContainsNewline = __nccwpck_require__(2327);
-var utilMapIncludes = __nccwpck_require__(8319);
+var identity = __nccwpck_require__(8759);
+var Pair = __nccwpck_require__(2381);
+var YAMLMap = __nccwpck_require__(6630);
+var YAMLSeq = __nccwpck_require__(7999);
+var resolveEnd = __nccwpck_require__(5260);
+var resolveProps = __nccwpck_require__(6839);
+var utilContainsNewline = __nccwpck_require__(4459);
+var utilMapIncludes = __nccwpck_require__(3619);
 
 const blockMsg = 'Block collections are not allowed within flow collections';
 const isBlock = (token) => token && (token.type === 'block-map' || token.type === 'block-seq');
@@ -29853,13 +29853,13 @@ exports.resolveFlowCollection = resolveFlowCollection;
 
 /***/ }),
 
-/***/ 2302:
+/***/ 3370:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var Scalar = __nccwpck_require__(7113);
-var resolveEnd = __nccwpck_require__(776);
+var Scalar = __nccwpck_require__(5125);
+var resolveEnd = __nccwpck_require__(5260);
 
 function resolveFlowScalar(scalar, strict, onError) {
     const { offset, type, source, end } = scalar;
@@ -30088,7 +30088,7 @@ exports.resolveFlowScalar = resolveFlowScalar;
 
 /***/ }),
 
-/***/ 5635:
+/***/ 6839:
 /***/ ((__unused_webpack_module, exports) => {
 
 
@@ -30243,7 +30243,7 @@ exports.resolveProps = resolveProps;
 
 /***/ }),
 
-/***/ 2327:
+/***/ 4459:
 /***/ ((__unused_webpack_module, exports) => {
 
 
@@ -30286,7 +30286,7 @@ exports.containsNewline = containsNewline;
 
 /***/ }),
 
-/***/ 8387:
+/***/ 1015:
 /***/ ((__unused_webpack_module, exports) => {
 
 
@@ -30321,12 +30321,12 @@ exports.emptyScalarPosition = emptyScalarPosition;
 
 /***/ }),
 
-/***/ 607:
+/***/ 8035:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var utilContainsNewline = __nccwpck_require__(2327);
+var utilContainsNewline = __nccwpck_require__(4459);
 
 function flowIndentCheck(indent, fc, onError) {
     if (fc?.type === 'flow-collection') {
@@ -30345,12 +30345,12 @@ exports.flowIndentCheck = flowIndentCheck;
 
 /***/ }),
 
-/***/ 8319:
+/***/ 3619:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var identity = __nccwpck_require__(2059);
+var identity = __nccwpck_require__(8759);
 
 function mapIncludes(ctx, items, search) {
     const { uniqueKeys } = ctx.options;
@@ -30367,22 +30367,22 @@ exports.mapIncludes = mapIncludes;
 
 /***/ }),
 
-/***/ 977:
+/***/ 8957:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var Alias = __nccwpck_require__(813);
-var Collection = __nccwpck_require__(4953);
-var identity = __nccwpck_require__(2059);
-var Pair = __nccwpck_require__(5129);
-var toJS = __nccwpck_require__(3687);
-var Schema = __nccwpck_require__(1524);
-var stringifyDocument = __nccwpck_require__(4569);
-var anchors = __nccwpck_require__(5632);
-var applyReviver = __nccwpck_require__(2833);
-var createNode = __nccwpck_require__(1464);
-var directives = __nccwpck_require__(8322);
+var Alias = __nccwpck_require__(4033);
+var Collection = __nccwpck_require__(6933);
+var identity = __nccwpck_require__(8759);
+var Pair = __nccwpck_require__(2381);
+var toJS = __nccwpck_require__(507);
+var Schema = __nccwpck_require__(9392);
+var stringifyDocument = __nccwpck_require__(6125);
+var anchors = __nccwpck_require__(2476);
+var applyReviver = __nccwpck_require__(3181);
+var createNode = __nccwpck_require__(5572);
+var directives = __nccwpck_require__(6446);
 
 class Document {
     constructor(value, replacer, options) {
@@ -30711,13 +30711,13 @@ exports.Document = Document;
 
 /***/ }),
 
-/***/ 5632:
+/***/ 2476:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var identity = __nccwpck_require__(2059);
-var visit = __nccwpck_require__(8152);
+var identity = __nccwpck_require__(8759);
+var visit = __nccwpck_require__(5932);
 
 /**
  * Verify that the input string is a valid anchor.
@@ -30794,7 +30794,7 @@ exports.findNewAnchor = findNewAnchor;
 
 /***/ }),
 
-/***/ 2833:
+/***/ 3181:
 /***/ ((__unused_webpack_module, exports) => {
 
 
@@ -30858,14 +30858,14 @@ exports.applyReviver = applyReviver;
 
 /***/ }),
 
-/***/ 1464:
+/***/ 5572:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var Alias = __nccwpck_require__(813);
-var identity = __nccwpck_require__(2059);
-var Scalar = __nccwpck_require__(7113);
+var Alias = __nccwpck_require__(4033);
+var identity = __nccwpck_require__(8759);
+var Scalar = __nccwpck_require__(5125);
 
 const defaultTagPrefix = 'tag:yaml.org,2002:';
 function findTagObject(value, tagName, tags) {
@@ -30955,13 +30955,13 @@ exports.createNode = createNode;
 
 /***/ }),
 
-/***/ 8322:
+/***/ 6446:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var identity = __nccwpck_require__(2059);
-var visit = __nccwpck_require__(8152);
+var identity = __nccwpck_require__(8759);
+var visit = __nccwpck_require__(5932);
 
 const escapeChars = {
     '!': '%21',
@@ -31140,7 +31140,7 @@ exports.Directives = Directives;
 
 /***/ }),
 
-/***/ 7788:
+/***/ 6248:
 /***/ ((__unused_webpack_module, exports) => {
 
 
@@ -31209,28 +31209,28 @@ exports.prettifyError = prettifyError;
 
 /***/ }),
 
-/***/ 4195:
+/***/ 3135:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 var __webpack_unused_export__;
 
 
-var composer = __nccwpck_require__(4492);
-var Document = __nccwpck_require__(977);
-var Schema = __nccwpck_require__(1524);
-var errors = __nccwpck_require__(7788);
-var Alias = __nccwpck_require__(813);
-var identity = __nccwpck_require__(2059);
-var Pair = __nccwpck_require__(5129);
-var Scalar = __nccwpck_require__(7113);
-var YAMLMap = __nccwpck_require__(1458);
-var YAMLSeq = __nccwpck_require__(4235);
-var cst = __nccwpck_require__(4345);
-var lexer = __nccwpck_require__(1133);
-var lineCounter = __nccwpck_require__(2064);
-var parser = __nccwpck_require__(8012);
-var publicApi = __nccwpck_require__(5963);
-var visit = __nccwpck_require__(8152);
+var composer = __nccwpck_require__(5376);
+var Document = __nccwpck_require__(8957);
+var Schema = __nccwpck_require__(9392);
+var errors = __nccwpck_require__(6248);
+var Alias = __nccwpck_require__(4033);
+var identity = __nccwpck_require__(8759);
+var Pair = __nccwpck_require__(2381);
+var Scalar = __nccwpck_require__(5125);
+var YAMLMap = __nccwpck_require__(6630);
+var YAMLSeq = __nccwpck_require__(7999);
+var cst = __nccwpck_require__(1157);
+var lexer = __nccwpck_require__(2073);
+var lineCounter = __nccwpck_require__(9908);
+var parser = __nccwpck_require__(448);
+var publicApi = __nccwpck_require__(1151);
+var visit = __nccwpck_require__(5932);
 
 
 
@@ -31267,7 +31267,7 @@ __webpack_unused_export__ = visit.visitAsync;
 
 /***/ }),
 
-/***/ 2837:
+/***/ 8657:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
@@ -31293,16 +31293,16 @@ exports.warn = warn;
 
 /***/ }),
 
-/***/ 813:
+/***/ 4033:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var anchors = __nccwpck_require__(5632);
-var visit = __nccwpck_require__(8152);
-var identity = __nccwpck_require__(2059);
-var Node = __nccwpck_require__(6589);
-var toJS = __nccwpck_require__(3687);
+var anchors = __nccwpck_require__(2476);
+var visit = __nccwpck_require__(5932);
+var identity = __nccwpck_require__(8759);
+var Node = __nccwpck_require__(1441);
+var toJS = __nccwpck_require__(507);
 
 class Alias extends Node.NodeBase {
     constructor(source) {
@@ -31420,14 +31420,14 @@ exports.Alias = Alias;
 
 /***/ }),
 
-/***/ 4953:
+/***/ 6933:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var createNode = __nccwpck_require__(1464);
-var identity = __nccwpck_require__(2059);
-var Node = __nccwpck_require__(6589);
+var createNode = __nccwpck_require__(5572);
+var identity = __nccwpck_require__(8759);
+var Node = __nccwpck_require__(1441);
 
 function collectionFromPath(schema, path, value) {
     let v = value;
@@ -31578,14 +31578,14 @@ exports.isEmptyPath = isEmptyPath;
 
 /***/ }),
 
-/***/ 6589:
+/***/ 1441:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var applyReviver = __nccwpck_require__(2833);
-var identity = __nccwpck_require__(2059);
-var toJS = __nccwpck_require__(3687);
+var applyReviver = __nccwpck_require__(3181);
+var identity = __nccwpck_require__(8759);
+var toJS = __nccwpck_require__(507);
 
 class NodeBase {
     constructor(type) {
@@ -31625,15 +31625,15 @@ exports.NodeBase = NodeBase;
 
 /***/ }),
 
-/***/ 5129:
+/***/ 2381:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var createNode = __nccwpck_require__(1464);
-var stringifyPair = __nccwpck_require__(9176);
-var addPairToJSMap = __nccwpck_require__(4388);
-var identity = __nccwpck_require__(2059);
+var createNode = __nccwpck_require__(5572);
+var stringifyPair = __nccwpck_require__(2692);
+var addPairToJSMap = __nccwpck_require__(7440);
+var identity = __nccwpck_require__(8759);
 
 function createPair(key, value, ctx) {
     const k = createNode.createNode(key, undefined, ctx);
@@ -31671,14 +31671,14 @@ exports.createPair = createPair;
 
 /***/ }),
 
-/***/ 7113:
+/***/ 5125:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var identity = __nccwpck_require__(2059);
-var Node = __nccwpck_require__(6589);
-var toJS = __nccwpck_require__(3687);
+var identity = __nccwpck_require__(8759);
+var Node = __nccwpck_require__(1441);
+var toJS = __nccwpck_require__(507);
 
 const isScalarValue = (value) => !value || (typeof value !== 'function' && typeof value !== 'object');
 class Scalar extends Node.NodeBase {
@@ -31705,17 +31705,17 @@ exports.isScalarValue = isScalarValue;
 
 /***/ }),
 
-/***/ 1458:
+/***/ 6630:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var stringifyCollection = __nccwpck_require__(6440);
-var addPairToJSMap = __nccwpck_require__(4388);
-var Collection = __nccwpck_require__(4953);
-var identity = __nccwpck_require__(2059);
-var Pair = __nccwpck_require__(5129);
-var Scalar = __nccwpck_require__(7113);
+var stringifyCollection = __nccwpck_require__(4332);
+var addPairToJSMap = __nccwpck_require__(7440);
+var Collection = __nccwpck_require__(6933);
+var identity = __nccwpck_require__(8759);
+var Pair = __nccwpck_require__(2381);
+var Scalar = __nccwpck_require__(5125);
 
 function findPair(items, key) {
     const k = identity.isScalar(key) ? key.value : key;
@@ -31859,17 +31859,17 @@ exports.findPair = findPair;
 
 /***/ }),
 
-/***/ 4235:
+/***/ 7999:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var createNode = __nccwpck_require__(1464);
-var stringifyCollection = __nccwpck_require__(6440);
-var Collection = __nccwpck_require__(4953);
-var identity = __nccwpck_require__(2059);
-var Scalar = __nccwpck_require__(7113);
-var toJS = __nccwpck_require__(3687);
+var createNode = __nccwpck_require__(5572);
+var stringifyCollection = __nccwpck_require__(4332);
+var Collection = __nccwpck_require__(6933);
+var identity = __nccwpck_require__(8759);
+var Scalar = __nccwpck_require__(5125);
+var toJS = __nccwpck_require__(507);
 
 class YAMLSeq extends Collection.Collection {
     static get tagName() {
@@ -31981,16 +31981,16 @@ exports.YAMLSeq = YAMLSeq;
 
 /***/ }),
 
-/***/ 4388:
+/***/ 7440:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var log = __nccwpck_require__(2837);
-var merge = __nccwpck_require__(9648);
-var stringify = __nccwpck_require__(1576);
-var identity = __nccwpck_require__(2059);
-var toJS = __nccwpck_require__(3687);
+var log = __nccwpck_require__(8657);
+var merge = __nccwpck_require__(9092);
+var stringify = __nccwpck_require__(3540);
+var identity = __nccwpck_require__(8759);
+var toJS = __nccwpck_require__(507);
 
 function addPairToJSMap(ctx, map, { key, value }) {
     if (identity.isNode(key) && key.addToJSMap)
@@ -32053,7 +32053,7 @@ exports.addPairToJSMap = addPairToJSMap;
 
 /***/ }),
 
-/***/ 2059:
+/***/ 8759:
 /***/ ((__unused_webpack_module, exports) => {
 
 
@@ -32113,12 +32113,12 @@ exports.isSeq = isSeq;
 
 /***/ }),
 
-/***/ 3687:
+/***/ 507:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var identity = __nccwpck_require__(2059);
+var identity = __nccwpck_require__(8759);
 
 /**
  * Recursively convert any node or its contents to native JavaScript
@@ -32159,15 +32159,15 @@ exports.toJS = toJS;
 
 /***/ }),
 
-/***/ 698:
+/***/ 2606:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var resolveBlockScalar = __nccwpck_require__(7005);
-var resolveFlowScalar = __nccwpck_require__(2302);
-var errors = __nccwpck_require__(7788);
-var stringifyString = __nccwpck_require__(2841);
+var resolveBlockScalar = __nccwpck_require__(9345);
+var resolveFlowScalar = __nccwpck_require__(3370);
+var errors = __nccwpck_require__(6248);
+var stringifyString = __nccwpck_require__(4301);
 
 function resolveAsScalar(token, strict = true, onError) {
     if (token) {
@@ -32384,7 +32384,7 @@ exports.setScalarValue = setScalarValue;
 
 /***/ }),
 
-/***/ 9345:
+/***/ 1589:
 /***/ ((__unused_webpack_module, exports) => {
 
 
@@ -32454,7 +32454,7 @@ exports.stringify = stringify;
 
 /***/ }),
 
-/***/ 7615:
+/***/ 1939:
 /***/ ((__unused_webpack_module, exports) => {
 
 
@@ -32560,14 +32560,14 @@ exports.visit = visit;
 
 /***/ }),
 
-/***/ 4345:
+/***/ 1157:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var cstScalar = __nccwpck_require__(698);
-var cstStringify = __nccwpck_require__(9345);
-var cstVisit = __nccwpck_require__(7615);
+var cstScalar = __nccwpck_require__(2606);
+var cstStringify = __nccwpck_require__(1589);
+var cstVisit = __nccwpck_require__(1939);
 
 /** The byte order mark */
 const BOM = '\u{FEFF}';
@@ -32679,12 +32679,12 @@ exports.tokenType = tokenType;
 
 /***/ }),
 
-/***/ 1133:
+/***/ 2073:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var cst = __nccwpck_require__(4345);
+var cst = __nccwpck_require__(1157);
 
 /*
 START -> stream
@@ -33409,7 +33409,7 @@ exports.Lexer = Lexer;
 
 /***/ }),
 
-/***/ 2064:
+/***/ 9908:
 /***/ ((__unused_webpack_module, exports) => {
 
 
@@ -33457,14 +33457,14 @@ exports.LineCounter = LineCounter;
 
 /***/ }),
 
-/***/ 8012:
+/***/ 448:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
 var node_process = __nccwpck_require__(932);
-var cst = __nccwpck_require__(4345);
-var lexer = __nccwpck_require__(1133);
+var cst = __nccwpck_require__(1157);
+var lexer = __nccwpck_require__(2073);
 
 function includesToken(list, type) {
     for (let i = 0; i < list.length; ++i)
@@ -34444,18 +34444,18 @@ exports.Parser = Parser;
 
 /***/ }),
 
-/***/ 5963:
+/***/ 1151:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var composer = __nccwpck_require__(4492);
-var Document = __nccwpck_require__(977);
-var errors = __nccwpck_require__(7788);
-var log = __nccwpck_require__(2837);
-var identity = __nccwpck_require__(2059);
-var lineCounter = __nccwpck_require__(2064);
-var parser = __nccwpck_require__(8012);
+var composer = __nccwpck_require__(5376);
+var Document = __nccwpck_require__(8957);
+var errors = __nccwpck_require__(6248);
+var log = __nccwpck_require__(8657);
+var identity = __nccwpck_require__(8759);
+var lineCounter = __nccwpck_require__(9908);
+var parser = __nccwpck_require__(448);
 
 function parseOptions(options) {
     const prettyErrors = options.prettyErrors !== false;
@@ -34558,16 +34558,16 @@ exports.stringify = stringify;
 
 /***/ }),
 
-/***/ 1524:
+/***/ 9392:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var identity = __nccwpck_require__(2059);
-var map = __nccwpck_require__(2503);
-var seq = __nccwpck_require__(2742);
-var string = __nccwpck_require__(7044);
-var tags = __nccwpck_require__(8966);
+var identity = __nccwpck_require__(8759);
+var map = __nccwpck_require__(683);
+var seq = __nccwpck_require__(4202);
+var string = __nccwpck_require__(3376);
+var tags = __nccwpck_require__(9458);
 
 const sortMapEntriesByKey = (a, b) => a.key < b.key ? -1 : a.key > b.key ? 1 : 0;
 class Schema {
@@ -34604,13 +34604,13 @@ exports.Schema = Schema;
 
 /***/ }),
 
-/***/ 2503:
+/***/ 683:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var identity = __nccwpck_require__(2059);
-var YAMLMap = __nccwpck_require__(1458);
+var identity = __nccwpck_require__(8759);
+var YAMLMap = __nccwpck_require__(6630);
 
 const map = {
     collection: 'map',
@@ -34630,12 +34630,12 @@ exports.map = map;
 
 /***/ }),
 
-/***/ 92:
+/***/ 4080:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var Scalar = __nccwpck_require__(7113);
+var Scalar = __nccwpck_require__(5125);
 
 const nullTag = {
     identify: value => value == null,
@@ -34654,13 +34654,13 @@ exports.nullTag = nullTag;
 
 /***/ }),
 
-/***/ 2742:
+/***/ 4202:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var identity = __nccwpck_require__(2059);
-var YAMLSeq = __nccwpck_require__(4235);
+var identity = __nccwpck_require__(8759);
+var YAMLSeq = __nccwpck_require__(7999);
 
 const seq = {
     collection: 'seq',
@@ -34680,12 +34680,12 @@ exports.seq = seq;
 
 /***/ }),
 
-/***/ 7044:
+/***/ 3376:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var stringifyString = __nccwpck_require__(2841);
+var stringifyString = __nccwpck_require__(4301);
 
 const string = {
     identify: value => typeof value === 'string',
@@ -34703,12 +34703,12 @@ exports.string = string;
 
 /***/ }),
 
-/***/ 2147:
+/***/ 6631:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var Scalar = __nccwpck_require__(7113);
+var Scalar = __nccwpck_require__(5125);
 
 const boolTag = {
     identify: value => typeof value === 'boolean',
@@ -34731,13 +34731,13 @@ exports.boolTag = boolTag;
 
 /***/ }),
 
-/***/ 6801:
+/***/ 2869:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var Scalar = __nccwpck_require__(7113);
-var stringifyNumber = __nccwpck_require__(357);
+var Scalar = __nccwpck_require__(5125);
+var stringifyNumber = __nccwpck_require__(6097);
 
 const floatNaN = {
     identify: value => typeof value === 'number',
@@ -34785,12 +34785,12 @@ exports.floatNaN = floatNaN;
 
 /***/ }),
 
-/***/ 8990:
+/***/ 4306:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var stringifyNumber = __nccwpck_require__(357);
+var stringifyNumber = __nccwpck_require__(6097);
 
 const intIdentify = (value) => typeof value === 'bigint' || Number.isInteger(value);
 const intResolve = (str, offset, radix, { intAsBigInt }) => (intAsBigInt ? BigInt(str) : parseInt(str.substring(offset), radix));
@@ -34834,18 +34834,18 @@ exports.intOct = intOct;
 
 /***/ }),
 
-/***/ 8692:
+/***/ 6352:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var map = __nccwpck_require__(2503);
-var _null = __nccwpck_require__(92);
-var seq = __nccwpck_require__(2742);
-var string = __nccwpck_require__(7044);
-var bool = __nccwpck_require__(2147);
-var float = __nccwpck_require__(6801);
-var int = __nccwpck_require__(8990);
+var map = __nccwpck_require__(683);
+var _null = __nccwpck_require__(4080);
+var seq = __nccwpck_require__(4202);
+var string = __nccwpck_require__(3376);
+var bool = __nccwpck_require__(6631);
+var float = __nccwpck_require__(2869);
+var int = __nccwpck_require__(4306);
 
 const schema = [
     map.map,
@@ -34866,14 +34866,14 @@ exports.schema = schema;
 
 /***/ }),
 
-/***/ 5323:
+/***/ 7095:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var Scalar = __nccwpck_require__(7113);
-var map = __nccwpck_require__(2503);
-var seq = __nccwpck_require__(2742);
+var Scalar = __nccwpck_require__(5125);
+var map = __nccwpck_require__(683);
+var seq = __nccwpck_require__(4202);
 
 function intIdentify(value) {
     return typeof value === 'bigint' || Number.isInteger(value);
@@ -34937,27 +34937,27 @@ exports.schema = schema;
 
 /***/ }),
 
-/***/ 8966:
+/***/ 9458:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var map = __nccwpck_require__(2503);
-var _null = __nccwpck_require__(92);
-var seq = __nccwpck_require__(2742);
-var string = __nccwpck_require__(7044);
-var bool = __nccwpck_require__(2147);
-var float = __nccwpck_require__(6801);
-var int = __nccwpck_require__(8990);
-var schema = __nccwpck_require__(8692);
-var schema$1 = __nccwpck_require__(5323);
-var binary = __nccwpck_require__(5503);
-var merge = __nccwpck_require__(9648);
-var omap = __nccwpck_require__(7971);
-var pairs = __nccwpck_require__(1981);
-var schema$2 = __nccwpck_require__(3581);
-var set = __nccwpck_require__(612);
-var timestamp = __nccwpck_require__(3876);
+var map = __nccwpck_require__(683);
+var _null = __nccwpck_require__(4080);
+var seq = __nccwpck_require__(4202);
+var string = __nccwpck_require__(3376);
+var bool = __nccwpck_require__(6631);
+var float = __nccwpck_require__(2869);
+var int = __nccwpck_require__(4306);
+var schema = __nccwpck_require__(6352);
+var schema$1 = __nccwpck_require__(7095);
+var binary = __nccwpck_require__(8691);
+var merge = __nccwpck_require__(9092);
+var omap = __nccwpck_require__(5103);
+var pairs = __nccwpck_require__(8993);
+var schema$2 = __nccwpck_require__(3769);
+var set = __nccwpck_require__(392);
+var timestamp = __nccwpck_require__(7488);
 
 const schemas = new Map([
     ['core', schema.schema],
@@ -35043,14 +35043,14 @@ exports.getTags = getTags;
 
 /***/ }),
 
-/***/ 5503:
+/***/ 8691:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
 var node_buffer = __nccwpck_require__(181);
-var Scalar = __nccwpck_require__(7113);
-var stringifyString = __nccwpck_require__(2841);
+var Scalar = __nccwpck_require__(5125);
+var stringifyString = __nccwpck_require__(4301);
 
 const binary = {
     identify: value => value instanceof Uint8Array, // Buffer inherits from Uint8Array
@@ -35120,12 +35120,12 @@ exports.binary = binary;
 
 /***/ }),
 
-/***/ 1098:
+/***/ 4830:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var Scalar = __nccwpck_require__(7113);
+var Scalar = __nccwpck_require__(5125);
 
 function boolStringify({ value, source }, ctx) {
     const boolObj = value ? trueTag : falseTag;
@@ -35156,13 +35156,13 @@ exports.trueTag = trueTag;
 
 /***/ }),
 
-/***/ 9986:
+/***/ 550:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var Scalar = __nccwpck_require__(7113);
-var stringifyNumber = __nccwpck_require__(357);
+var Scalar = __nccwpck_require__(5125);
+var stringifyNumber = __nccwpck_require__(6097);
 
 const floatNaN = {
     identify: value => typeof value === 'number',
@@ -35213,12 +35213,12 @@ exports.floatNaN = floatNaN;
 
 /***/ }),
 
-/***/ 7605:
+/***/ 9849:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var stringifyNumber = __nccwpck_require__(357);
+var stringifyNumber = __nccwpck_require__(6097);
 
 const intIdentify = (value) => typeof value === 'bigint' || Number.isInteger(value);
 function intResolve(str, offset, radix, { intAsBigInt }) {
@@ -35296,13 +35296,13 @@ exports.intOct = intOct;
 
 /***/ }),
 
-/***/ 9648:
+/***/ 9092:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var identity = __nccwpck_require__(2059);
-var Scalar = __nccwpck_require__(7113);
+var identity = __nccwpck_require__(8759);
+var Scalar = __nccwpck_require__(5125);
 
 // If the value associated with a merge key is a single mapping node, each of
 // its key/value pairs is inserted into the current mapping, unless the key
@@ -35374,16 +35374,16 @@ exports.merge = merge;
 
 /***/ }),
 
-/***/ 7971:
+/***/ 5103:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var identity = __nccwpck_require__(2059);
-var toJS = __nccwpck_require__(3687);
-var YAMLMap = __nccwpck_require__(1458);
-var YAMLSeq = __nccwpck_require__(4235);
-var pairs = __nccwpck_require__(1981);
+var identity = __nccwpck_require__(8759);
+var toJS = __nccwpck_require__(507);
+var YAMLMap = __nccwpck_require__(6630);
+var YAMLSeq = __nccwpck_require__(7999);
+var pairs = __nccwpck_require__(8993);
 
 class YAMLOMap extends YAMLSeq.YAMLSeq {
     constructor() {
@@ -35458,15 +35458,15 @@ exports.omap = omap;
 
 /***/ }),
 
-/***/ 1981:
+/***/ 8993:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var identity = __nccwpck_require__(2059);
-var Pair = __nccwpck_require__(5129);
-var Scalar = __nccwpck_require__(7113);
-var YAMLSeq = __nccwpck_require__(4235);
+var identity = __nccwpck_require__(8759);
+var Pair = __nccwpck_require__(2381);
+var Scalar = __nccwpck_require__(5125);
+var YAMLSeq = __nccwpck_require__(7999);
 
 function resolvePairs(seq, onError) {
     if (identity.isSeq(seq)) {
@@ -35547,24 +35547,24 @@ exports.resolvePairs = resolvePairs;
 
 /***/ }),
 
-/***/ 3581:
+/***/ 3769:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var map = __nccwpck_require__(2503);
-var _null = __nccwpck_require__(92);
-var seq = __nccwpck_require__(2742);
-var string = __nccwpck_require__(7044);
-var binary = __nccwpck_require__(5503);
-var bool = __nccwpck_require__(1098);
-var float = __nccwpck_require__(9986);
-var int = __nccwpck_require__(7605);
-var merge = __nccwpck_require__(9648);
-var omap = __nccwpck_require__(7971);
-var pairs = __nccwpck_require__(1981);
-var set = __nccwpck_require__(612);
-var timestamp = __nccwpck_require__(3876);
+var map = __nccwpck_require__(683);
+var _null = __nccwpck_require__(4080);
+var seq = __nccwpck_require__(4202);
+var string = __nccwpck_require__(3376);
+var binary = __nccwpck_require__(8691);
+var bool = __nccwpck_require__(4830);
+var float = __nccwpck_require__(550);
+var int = __nccwpck_require__(9849);
+var merge = __nccwpck_require__(9092);
+var omap = __nccwpck_require__(5103);
+var pairs = __nccwpck_require__(8993);
+var set = __nccwpck_require__(392);
+var timestamp = __nccwpck_require__(7488);
 
 const schema = [
     map.map,
@@ -35595,14 +35595,14 @@ exports.schema = schema;
 
 /***/ }),
 
-/***/ 612:
+/***/ 392:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var identity = __nccwpck_require__(2059);
-var Pair = __nccwpck_require__(5129);
-var YAMLMap = __nccwpck_require__(1458);
+var identity = __nccwpck_require__(8759);
+var Pair = __nccwpck_require__(2381);
+var YAMLMap = __nccwpck_require__(6630);
 
 class YAMLSet extends YAMLMap.YAMLMap {
     constructor(schema) {
@@ -35698,12 +35698,12 @@ exports.set = set;
 
 /***/ }),
 
-/***/ 3876:
+/***/ 7488:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var stringifyNumber = __nccwpck_require__(357);
+var stringifyNumber = __nccwpck_require__(6097);
 
 /** Internal types handle bigint as number, because TS can't figure it out. */
 function parseSexagesimal(str, asBigInt) {
@@ -35810,7 +35810,7 @@ exports.timestamp = timestamp;
 
 /***/ }),
 
-/***/ 1543:
+/***/ 4843:
 /***/ ((__unused_webpack_module, exports) => {
 
 
@@ -35968,15 +35968,15 @@ exports.foldFlowLines = foldFlowLines;
 
 /***/ }),
 
-/***/ 1576:
+/***/ 3540:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var anchors = __nccwpck_require__(5632);
-var identity = __nccwpck_require__(2059);
-var stringifyComment = __nccwpck_require__(3235);
-var stringifyString = __nccwpck_require__(2841);
+var anchors = __nccwpck_require__(2476);
+var identity = __nccwpck_require__(8759);
+var stringifyComment = __nccwpck_require__(8855);
+var stringifyString = __nccwpck_require__(4301);
 
 function createStringifyContext(doc, options) {
     const opt = Object.assign({
@@ -36107,14 +36107,14 @@ exports.stringify = stringify;
 
 /***/ }),
 
-/***/ 6440:
+/***/ 4332:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var identity = __nccwpck_require__(2059);
-var stringify = __nccwpck_require__(1576);
-var stringifyComment = __nccwpck_require__(3235);
+var identity = __nccwpck_require__(8759);
+var stringify = __nccwpck_require__(3540);
+var stringifyComment = __nccwpck_require__(8855);
 
 function stringifyCollection(collection, ctx, options) {
     const flow = ctx.inFlow ?? collection.flow;
@@ -36269,7 +36269,7 @@ exports.stringifyCollection = stringifyCollection;
 
 /***/ }),
 
-/***/ 3235:
+/***/ 8855:
 /***/ ((__unused_webpack_module, exports) => {
 
 
@@ -36300,14 +36300,14 @@ exports.stringifyComment = stringifyComment;
 
 /***/ }),
 
-/***/ 4569:
+/***/ 6125:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var identity = __nccwpck_require__(2059);
-var stringify = __nccwpck_require__(1576);
-var stringifyComment = __nccwpck_require__(3235);
+var identity = __nccwpck_require__(8759);
+var stringify = __nccwpck_require__(3540);
+var stringifyComment = __nccwpck_require__(8855);
 
 function stringifyDocument(doc, options) {
     const lines = [];
@@ -36394,7 +36394,7 @@ exports.stringifyDocument = stringifyDocument;
 
 /***/ }),
 
-/***/ 357:
+/***/ 6097:
 /***/ ((__unused_webpack_module, exports) => {
 
 
@@ -36428,15 +36428,15 @@ exports.stringifyNumber = stringifyNumber;
 
 /***/ }),
 
-/***/ 9176:
+/***/ 2692:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var identity = __nccwpck_require__(2059);
-var Scalar = __nccwpck_require__(7113);
-var stringify = __nccwpck_require__(1576);
-var stringifyComment = __nccwpck_require__(3235);
+var identity = __nccwpck_require__(8759);
+var Scalar = __nccwpck_require__(5125);
+var stringify = __nccwpck_require__(3540);
+var stringifyComment = __nccwpck_require__(8855);
 
 function stringifyPair({ key, value }, ctx, onComment, onChompKeep) {
     const { allNullValues, doc, indent, indentStep, options: { commentString, indentSeq, simpleKeys } } = ctx;
@@ -36587,13 +36587,13 @@ exports.stringifyPair = stringifyPair;
 
 /***/ }),
 
-/***/ 2841:
+/***/ 4301:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var Scalar = __nccwpck_require__(7113);
-var foldFlowLines = __nccwpck_require__(1543);
+var Scalar = __nccwpck_require__(5125);
+var foldFlowLines = __nccwpck_require__(4843);
 
 const getFoldOptions = (ctx, isBlock) => ({
     indentAtStart: isBlock ? ctx.indent.length : ctx.indentAtStart,
@@ -36932,12 +36932,12 @@ exports.stringifyString = stringifyString;
 
 /***/ }),
 
-/***/ 8152:
+/***/ 5932:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var identity = __nccwpck_require__(2059);
+var identity = __nccwpck_require__(8759);
 
 const BREAK = Symbol('break visit');
 const SKIP = Symbol('skip children');
@@ -37175,7 +37175,7 @@ exports.visitAsync = visitAsync;
 
 /***/ }),
 
-/***/ 9286:
+/***/ 3986:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -37197,7 +37197,7 @@ __nccwpck_require__.d(__webpack_exports__, {
 
 ;// CONCATENATED MODULE: external "os"
 const external_os_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("os");
-;// CONCATENATED MODULE: ../../../tmp/stranger-tools/node_modules/@actions/core/lib/utils.js
+;// CONCATENATED MODULE: ../../../tmp/gaps-tools/node_modules/@actions/core/lib/utils.js
 // We use any as a valid input type
 /* eslint-disable @typescript-eslint/no-explicit-any */
 /**
@@ -37233,7 +37233,7 @@ function utils_toCommandProperties(annotationProperties) {
     };
 }
 //# sourceMappingURL=utils.js.map
-;// CONCATENATED MODULE: ../../../tmp/stranger-tools/node_modules/@actions/core/lib/command.js
+;// CONCATENATED MODULE: ../../../tmp/gaps-tools/node_modules/@actions/core/lib/command.js
 
 
 /**
@@ -37329,7 +37329,7 @@ function escapeProperty(s) {
 const external_crypto_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("crypto");
 ;// CONCATENATED MODULE: external "fs"
 const external_fs_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("fs");
-;// CONCATENATED MODULE: ../../../tmp/stranger-tools/node_modules/@actions/core/lib/file-command.js
+;// CONCATENATED MODULE: ../../../tmp/gaps-tools/node_modules/@actions/core/lib/file-command.js
 // For internal use, subject to change.
 // We use any as a valid input type
 /* eslint-disable @typescript-eslint/no-explicit-any */
@@ -37370,7 +37370,7 @@ const external_path_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.me
 var external_http_ = __nccwpck_require__(8611);
 // EXTERNAL MODULE: external "https"
 var external_https_ = __nccwpck_require__(5692);
-;// CONCATENATED MODULE: ../../../tmp/stranger-tools/node_modules/@actions/http-client/lib/proxy.js
+;// CONCATENATED MODULE: ../../../tmp/gaps-tools/node_modules/@actions/http-client/lib/proxy.js
 function getProxyUrl(reqUrl) {
     const usingSsl = reqUrl.protocol === 'https:';
     if (checkBypass(reqUrl)) {
@@ -37461,11 +37461,11 @@ class DecodedURL extends URL {
     }
 }
 //# sourceMappingURL=proxy.js.map
-// EXTERNAL MODULE: ../../../tmp/stranger-tools/node_modules/tunnel/index.js
-var node_modules_tunnel = __nccwpck_require__(3270);
-// EXTERNAL MODULE: ../../../tmp/stranger-tools/node_modules/undici/index.js
-var undici = __nccwpck_require__(9948);
-;// CONCATENATED MODULE: ../../../tmp/stranger-tools/node_modules/@actions/http-client/lib/index.js
+// EXTERNAL MODULE: ../../../tmp/gaps-tools/node_modules/tunnel/index.js
+var node_modules_tunnel = __nccwpck_require__(1450);
+// EXTERNAL MODULE: ../../../tmp/gaps-tools/node_modules/undici/index.js
+var undici = __nccwpck_require__(904);
+;// CONCATENATED MODULE: ../../../tmp/gaps-tools/node_modules/@actions/http-client/lib/index.js
 /* eslint-disable @typescript-eslint/no-explicit-any */
 var __awaiter = (undefined && undefined.__awaiter) || function (thisArg, _arguments, P, generator) {
     function adopt(value) { return value instanceof P ? value : new P(function (resolve) { resolve(value); }); }
@@ -38162,7 +38162,7 @@ class lib_HttpClient {
 }
 const lowercaseKeys = (obj) => Object.keys(obj).reduce((c, k) => ((c[k.toLowerCase()] = obj[k]), c), {});
 //# sourceMappingURL=index.js.map
-;// CONCATENATED MODULE: ../../../tmp/stranger-tools/node_modules/@actions/http-client/lib/auth.js
+;// CONCATENATED MODULE: ../../../tmp/gaps-tools/node_modules/@actions/http-client/lib/auth.js
 var auth_awaiter = (undefined && undefined.__awaiter) || function (thisArg, _arguments, P, generator) {
     function adopt(value) { return value instanceof P ? value : new P(function (resolve) { resolve(value); }); }
     return new (P || (P = Promise))(function (resolve, reject) {
@@ -38238,7 +38238,7 @@ class PersonalAccessTokenCredentialHandler {
     }
 }
 //# sourceMappingURL=auth.js.map
-;// CONCATENATED MODULE: ../../../tmp/stranger-tools/node_modules/@actions/core/lib/oidc-utils.js
+;// CONCATENATED MODULE: ../../../tmp/gaps-tools/node_modules/@actions/core/lib/oidc-utils.js
 var oidc_utils_awaiter = (undefined && undefined.__awaiter) || function (thisArg, _arguments, P, generator) {
     function adopt(value) { return value instanceof P ? value : new P(function (resolve) { resolve(value); }); }
     return new (P || (P = Promise))(function (resolve, reject) {
@@ -38312,7 +38312,7 @@ class oidc_utils_OidcClient {
     }
 }
 //# sourceMappingURL=oidc-utils.js.map
-;// CONCATENATED MODULE: ../../../tmp/stranger-tools/node_modules/@actions/core/lib/summary.js
+;// CONCATENATED MODULE: ../../../tmp/gaps-tools/node_modules/@actions/core/lib/summary.js
 var summary_awaiter = (undefined && undefined.__awaiter) || function (thisArg, _arguments, P, generator) {
     function adopt(value) { return value instanceof P ? value : new P(function (resolve) { resolve(value); }); }
     return new (P || (P = Promise))(function (resolve, reject) {
@@ -38593,7 +38593,7 @@ const _summary = new Summary();
 const markdownSummary = (/* unused pure expression or super */ null && (_summary));
 const summary = _summary;
 //# sourceMappingURL=summary.js.map
-;// CONCATENATED MODULE: ../../../tmp/stranger-tools/node_modules/@actions/core/lib/path-utils.js
+;// CONCATENATED MODULE: ../../../tmp/gaps-tools/node_modules/@actions/core/lib/path-utils.js
 
 /**
  * toPosixPath converts the given path to the posix form. On Windows, \\ will be
@@ -38635,7 +38635,7 @@ var external_events_ = __nccwpck_require__(4434);
 const external_child_process_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("child_process");
 // EXTERNAL MODULE: external "assert"
 var external_assert_ = __nccwpck_require__(2613);
-;// CONCATENATED MODULE: ../../../tmp/stranger-tools/node_modules/@actions/io/lib/io-util.js
+;// CONCATENATED MODULE: ../../../tmp/gaps-tools/node_modules/@actions/io/lib/io-util.js
 var io_util_awaiter = (undefined && undefined.__awaiter) || function (thisArg, _arguments, P, generator) {
     function adopt(value) { return value instanceof P ? value : new P(function (resolve) { resolve(value); }); }
     return new (P || (P = Promise))(function (resolve, reject) {
@@ -38815,7 +38815,7 @@ function getCmdPath() {
     return (_a = process.env['COMSPEC']) !== null && _a !== void 0 ? _a : `cmd.exe`;
 }
 //# sourceMappingURL=io-util.js.map
-;// CONCATENATED MODULE: ../../../tmp/stranger-tools/node_modules/@actions/io/lib/io.js
+;// CONCATENATED MODULE: ../../../tmp/gaps-tools/node_modules/@actions/io/lib/io.js
 var io_awaiter = (undefined && undefined.__awaiter) || function (thisArg, _arguments, P, generator) {
     function adopt(value) { return value instanceof P ? value : new P(function (resolve) { resolve(value); }); }
     return new (P || (P = Promise))(function (resolve, reject) {
@@ -39089,7 +39089,7 @@ function io_copyFile(srcFile, destFile, force) {
 //# sourceMappingURL=io.js.map
 ;// CONCATENATED MODULE: external "timers"
 const external_timers_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("timers");
-;// CONCATENATED MODULE: ../../../tmp/stranger-tools/node_modules/@actions/exec/lib/toolrunner.js
+;// CONCATENATED MODULE: ../../../tmp/gaps-tools/node_modules/@actions/exec/lib/toolrunner.js
 var toolrunner_awaiter = (undefined && undefined.__awaiter) || function (thisArg, _arguments, P, generator) {
     function adopt(value) { return value instanceof P ? value : new P(function (resolve) { resolve(value); }); }
     return new (P || (P = Promise))(function (resolve, reject) {
@@ -39677,7 +39677,7 @@ class ExecState extends external_events_.EventEmitter {
     }
 }
 //# sourceMappingURL=toolrunner.js.map
-;// CONCATENATED MODULE: ../../../tmp/stranger-tools/node_modules/@actions/exec/lib/exec.js
+;// CONCATENATED MODULE: ../../../tmp/gaps-tools/node_modules/@actions/exec/lib/exec.js
 var exec_awaiter = (undefined && undefined.__awaiter) || function (thisArg, _arguments, P, generator) {
     function adopt(value) { return value instanceof P ? value : new P(function (resolve) { resolve(value); }); }
     return new (P || (P = Promise))(function (resolve, reject) {
@@ -39757,7 +39757,7 @@ function getExecOutput(commandLine, args, options) {
     });
 }
 //# sourceMappingURL=exec.js.map
-;// CONCATENATED MODULE: ../../../tmp/stranger-tools/node_modules/@actions/core/lib/platform.js
+;// CONCATENATED MODULE: ../../../tmp/gaps-tools/node_modules/@actions/core/lib/platform.js
 var platform_awaiter = (undefined && undefined.__awaiter) || function (thisArg, _arguments, P, generator) {
     function adopt(value) { return value instanceof P ? value : new P(function (resolve) { resolve(value); }); }
     return new (P || (P = Promise))(function (resolve, reject) {
@@ -39822,7 +39822,7 @@ function getDetails() {
     });
 }
 //# sourceMappingURL=platform.js.map
-;// CONCATENATED MODULE: ../../../tmp/stranger-tools/node_modules/@actions/core/lib/core.js
+;// CONCATENATED MODULE: ../../../tmp/gaps-tools/node_modules/@actions/core/lib/core.js
 var core_awaiter = (undefined && undefined.__awaiter) || function (thisArg, _arguments, P, generator) {
     function adopt(value) { return value instanceof P ? value : new P(function (resolve) { resolve(value); }); }
     return new (P || (P = Promise))(function (resolve, reject) {
@@ -40143,7 +40143,7 @@ function getIDToken(aud) {
 
 /***/ }),
 
-/***/ 5819:
+/***/ 9538:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
@@ -40203,19 +40203,19 @@ async function join(parts) {
 
 /***/ }),
 
-/***/ 4578:
+/***/ 3411:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
 /* harmony export */   M: () => (/* binding */ askMounts),
 /* harmony export */   n: () => (/* binding */ askPlan)
 /* harmony export */ });
-/* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(9286);
-/* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(4133);
-/* harmony import */ var _guard_database_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(4917);
-/* harmony import */ var _guard_mount_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(4215);
-/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(8262);
-/* harmony import */ var _server_follow_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(5297);
+/* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3986);
+/* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(1030);
+/* harmony import */ var _guard_database_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(9088);
+/* harmony import */ var _guard_mount_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(9724);
+/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(3393);
+/* harmony import */ var _server_follow_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(2266);
 
 
 
@@ -40255,14 +40255,14 @@ async function askPlan(connection, { directory, id }) {
 
 /***/ }),
 
-/***/ 1423:
+/***/ 8010:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
 /* harmony export */   j: () => (/* binding */ build)
 /* harmony export */ });
-/* harmony import */ var _checkout_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(9283);
-/* harmony import */ var _images_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7683);
+/* harmony import */ var _checkout_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(4591);
+/* harmony import */ var _images_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(3528);
 
 
 /** Builds and pushes the images, for a `deploy` in another job; no server is asked. */
@@ -40276,7 +40276,7 @@ async function build(inputs, context, report) {
 
 /***/ }),
 
-/***/ 9283:
+/***/ 4591:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -40290,11 +40290,11 @@ var external_node_fs_ = __nccwpck_require__(3024);
 // EXTERNAL MODULE: external "node:path"
 var external_node_path_ = __nccwpck_require__(6760);
 // EXTERNAL MODULE: ./lib/compose/definition.js
-var definition = __nccwpck_require__(66);
+var definition = __nccwpck_require__(323);
 // EXTERNAL MODULE: ./lib/compose/env-file.js
-var env_file = __nccwpck_require__(1671);
+var env_file = __nccwpck_require__(8314);
 // EXTERNAL MODULE: ./lib/errors.js
-var errors = __nccwpck_require__(4165);
+var errors = __nccwpck_require__(5948);
 ;// CONCATENATED MODULE: ./lib/compose/files.js
 
 
@@ -40353,19 +40353,19 @@ function findOthers(exists, { files, read }) {
 }
 
 // EXTERNAL MODULE: ./lib/compose/group.js
-var group = __nccwpck_require__(7528);
+var group = __nccwpck_require__(199);
 // EXTERNAL MODULE: ./lib/compose/need.js + 1 modules
-var need = __nccwpck_require__(4670);
+var need = __nccwpck_require__(6115);
 // EXTERNAL MODULE: external "node:fs/promises"
 var promises_ = __nccwpck_require__(1455);
-// EXTERNAL MODULE: ../../../tmp/stranger-tools/node_modules/yaml/dist/index.js
-var dist = __nccwpck_require__(4195);
+// EXTERNAL MODULE: ../../../tmp/gaps-tools/node_modules/yaml/dist/index.js
+var dist = __nccwpck_require__(3135);
 // EXTERNAL MODULE: ./lib/compose/document.js
-var compose_document = __nccwpck_require__(5162);
+var compose_document = __nccwpck_require__(6495);
 // EXTERNAL MODULE: ./lib/compose/mount.js
-var mount = __nccwpck_require__(1086);
+var mount = __nccwpck_require__(641);
 // EXTERNAL MODULE: ./lib/compose/variable.js
-var variable = __nccwpck_require__(4884);
+var variable = __nccwpck_require__(1690);
 ;// CONCATENATED MODULE: ./lib/compose/service.js
 
 
@@ -40633,7 +40633,7 @@ function nearest(sources, path, file) {
 }
 
 // EXTERNAL MODULE: ./lib/compose/release.js + 1 modules
-var release = __nccwpck_require__(2093);
+var release = __nccwpck_require__(2749);
 ;// CONCATENATED MODULE: ./lib/compose/repository.js
 
 
@@ -40679,17 +40679,17 @@ function walk(workspace, path) {
 }
 
 // EXTERNAL MODULE: ./lib/compose/role.js
-var role = __nccwpck_require__(9815);
+var role = __nccwpck_require__(2902);
 // EXTERNAL MODULE: ./lib/compose/scale.js
-var compose_scale = __nccwpck_require__(1549);
+var compose_scale = __nccwpck_require__(2558);
 // EXTERNAL MODULE: ./lib/image/bake.js + 1 modules
-var bake = __nccwpck_require__(192);
+var bake = __nccwpck_require__(4994);
 // EXTERNAL MODULE: ./lib/image/make.js + 1 modules
-var make = __nccwpck_require__(7474);
+var make = __nccwpck_require__(5780);
 // EXTERNAL MODULE: ./lib/image/name.js
-var image_name = __nccwpck_require__(5671);
+var image_name = __nccwpck_require__(5022);
 // EXTERNAL MODULE: ./lib/image/take.js
-var take = __nccwpck_require__(7911);
+var take = __nccwpck_require__(7998);
 ;// CONCATENATED MODULE: ./lib/commands/checkout.js
 
 
@@ -40739,7 +40739,7 @@ async function readCheckout(inputs, context) {
 
 /***/ }),
 
-/***/ 3052:
+/***/ 9372:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -40750,18 +40750,18 @@ __nccwpck_require__.d(__webpack_exports__, {
 
 // EXTERNAL MODULE: external "node:timers/promises"
 var promises_ = __nccwpck_require__(8500);
-// EXTERNAL MODULE: ../../../tmp/stranger-tools/node_modules/@actions/core/lib/core.js + 20 modules
-var core = __nccwpck_require__(9286);
+// EXTERNAL MODULE: ../../../tmp/gaps-tools/node_modules/@actions/core/lib/core.js + 20 modules
+var core = __nccwpck_require__(3986);
 // EXTERNAL MODULE: external "node:path"
 var external_node_path_ = __nccwpck_require__(6760);
 // EXTERNAL MODULE: ./lib/errors.js
-var errors = __nccwpck_require__(4165);
+var errors = __nccwpck_require__(5948);
 // EXTERNAL MODULE: ./lib/compose/mount.js
-var compose_mount = __nccwpck_require__(1086);
+var compose_mount = __nccwpck_require__(641);
 // EXTERNAL MODULE: ./lib/compose/shipment.js
-var shipment = __nccwpck_require__(9357);
+var shipment = __nccwpck_require__(9151);
 // EXTERNAL MODULE: ./lib/compose/variable.js
-var variable = __nccwpck_require__(4884);
+var variable = __nccwpck_require__(1690);
 ;// CONCATENATED MODULE: ./lib/compose/code.js
 
 
@@ -40794,23 +40794,23 @@ function hidesCode(mount, folder, managePath, repository) {
 }
 
 // EXTERNAL MODULE: ./lib/compose/drift.js
-var compose_drift = __nccwpck_require__(1440);
+var compose_drift = __nccwpck_require__(5151);
 // EXTERNAL MODULE: ./lib/compose/group.js
-var group = __nccwpck_require__(7528);
+var group = __nccwpck_require__(199);
 // EXTERNAL MODULE: ./lib/compose/release.js + 1 modules
-var compose_release = __nccwpck_require__(2093);
+var compose_release = __nccwpck_require__(2749);
 // EXTERNAL MODULE: ./lib/compose/role.js
-var role = __nccwpck_require__(9815);
+var role = __nccwpck_require__(2902);
 // EXTERNAL MODULE: ./lib/compose/scale.js
-var scale = __nccwpck_require__(1549);
+var scale = __nccwpck_require__(2558);
 // EXTERNAL MODULE: ./lib/django/plan.js
-var django_plan = __nccwpck_require__(9143);
+var django_plan = __nccwpck_require__(60);
 // EXTERNAL MODULE: ./lib/django/static.js
-var django_static = __nccwpck_require__(9174);
+var django_static = __nccwpck_require__(6357);
 // EXTERNAL MODULE: ./lib/guard/database.js
-var database = __nccwpck_require__(4917);
+var database = __nccwpck_require__(9088);
 // EXTERNAL MODULE: ./lib/guard/mount.js
-var mount = __nccwpck_require__(4215);
+var mount = __nccwpck_require__(9724);
 ;// CONCATENATED MODULE: ./lib/image/measure.js
 /** The unpacked sizes of images that are on the runner; others have no known size and are left out. */
 async function measureImages(images, run) {
@@ -40822,7 +40822,7 @@ async function measureImages(images, run) {
 }
 
 // EXTERNAL MODULE: ./lib/report/log.js
-var log = __nccwpck_require__(2445);
+var log = __nccwpck_require__(6644);
 ;// CONCATENATED MODULE: ./lib/report/visit.js
 /** Asks a public address as a visitor would; why it does not answer, or undefined when it does. */
 async function visit(url, get, pause) {
@@ -40847,9 +40847,9 @@ function explainFailure(failure) {
 }
 
 // EXTERNAL MODULE: ./lib/server/container.js
-var container = __nccwpck_require__(5113);
+var container = __nccwpck_require__(1408);
 // EXTERNAL MODULE: ./lib/server/stage.js
-var stage = __nccwpck_require__(7436);
+var stage = __nccwpck_require__(8757);
 ;// CONCATENATED MODULE: ./lib/server/adoption.js
 
 
@@ -40930,13 +40930,13 @@ function tagOf(name, id, service) {
 }
 
 // EXTERNAL MODULE: ./lib/server/connection.js + 2 modules
-var server_connection = __nccwpck_require__(5626);
+var server_connection = __nccwpck_require__(6639);
 // EXTERNAL MODULE: ./lib/server/failure.js
-var failure = __nccwpck_require__(8262);
+var failure = __nccwpck_require__(3393);
 // EXTERNAL MODULE: ./lib/server/look.js
-var look = __nccwpck_require__(4052);
+var look = __nccwpck_require__(2756);
 // EXTERNAL MODULE: ./lib/server/release.js
-var server_release = __nccwpck_require__(9303);
+var server_release = __nccwpck_require__(3082);
 ;// CONCATENATED MODULE: ./lib/server/room.js
 
 
@@ -40976,11 +40976,11 @@ function explainShortage({ needed, free }, reclaimable) {
 const megabytes = (bytes) => `${Math.floor(bytes / 1_000_000)} MB`;
 
 // EXTERNAL MODULE: ./lib/server/transaction.js
-var server_transaction = __nccwpck_require__(2662);
+var server_transaction = __nccwpck_require__(3523);
 // EXTERNAL MODULE: ./lib/commands/ask.js
-var ask = __nccwpck_require__(4578);
+var ask = __nccwpck_require__(3411);
 // EXTERNAL MODULE: ./lib/commands/checkout.js + 5 modules
-var commands_checkout = __nccwpck_require__(9283);
+var commands_checkout = __nccwpck_require__(4591);
 ;// CONCATENATED MODULE: ./lib/commands/facts.js
 
 /** The release folder. */
@@ -41044,9 +41044,9 @@ function transactionFacts(id, counts, inputs, { runner }) {
 const seconds = (milliseconds) => String(Math.ceil(milliseconds / 1000));
 
 // EXTERNAL MODULE: ./lib/commands/images.js + 1 modules
-var commands_images = __nccwpck_require__(7683);
+var commands_images = __nccwpck_require__(3528);
 // EXTERNAL MODULE: ./lib/compose/beside.js
-var beside = __nccwpck_require__(3194);
+var beside = __nccwpck_require__(6340);
 ;// CONCATENATED MODULE: ./lib/compose/name.js
 
 /** The name of the Compose project. It must never change: Compose finds volumes and containers by it. */
@@ -41065,9 +41065,9 @@ function sanitise(text) {
 }
 
 // EXTERNAL MODULE: ./lib/compose/need.js + 1 modules
-var need = __nccwpck_require__(4670);
+var need = __nccwpck_require__(6115);
 // EXTERNAL MODULE: ./lib/compose/document.js
-var compose_document = __nccwpck_require__(5162);
+var compose_document = __nccwpck_require__(6495);
 ;// CONCATENATED MODULE: ./lib/compose/port.js
 
 
@@ -41147,7 +41147,7 @@ function elsewhere({ home }, wanted, project, folder, evidence) {
 }
 
 // EXTERNAL MODULE: ./lib/image/name.js
-var image_name = __nccwpck_require__(5671);
+var image_name = __nccwpck_require__(5022);
 ;// CONCATENATED MODULE: ./lib/commands/meet.js
 
 
@@ -41198,7 +41198,7 @@ async function meetServer(connection, { project, groups, naming, settings, needs
 }
 
 // EXTERNAL MODULE: ./lib/commands/walk.js
-var walk = __nccwpck_require__(3018);
+var walk = __nccwpck_require__(8817);
 ;// CONCATENATED MODULE: ./lib/commands/deploy.js
 
 
@@ -41355,23 +41355,23 @@ function otherPlan(approved, digest) {
 
 /***/ }),
 
-/***/ 1010:
+/***/ 7417:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
 /* harmony export */   m0: () => (/* binding */ exec)
 /* harmony export */ });
 /* unused harmony exports withoutInput, exitCodeIn */
-/* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(9286);
+/* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3986);
 /* harmony import */ var node_crypto__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7598);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(4165);
-/* harmony import */ var _report_log_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(2445);
-/* harmony import */ var _server_connection_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(5626);
-/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(8262);
-/* harmony import */ var _server_find_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(7111);
-/* harmony import */ var _server_look_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(4052);
-/* harmony import */ var _server_release_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(9303);
-/* harmony import */ var _server_stage_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(7436);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(5948);
+/* harmony import */ var _report_log_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(6644);
+/* harmony import */ var _server_connection_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(6639);
+/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(3393);
+/* harmony import */ var _server_find_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(3420);
+/* harmony import */ var _server_look_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(2756);
+/* harmony import */ var _server_release_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(3082);
+/* harmony import */ var _server_stage_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(8757);
 
 
 
@@ -41463,7 +41463,7 @@ const EXIT_CODES = {
 
 /***/ }),
 
-/***/ 7683:
+/***/ 3528:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -41472,8 +41472,8 @@ __nccwpck_require__.d(__webpack_exports__, {
   y: () => (/* binding */ obtainImages)
 });
 
-// EXTERNAL MODULE: ../../../tmp/stranger-tools/node_modules/@actions/core/lib/core.js + 20 modules
-var core = __nccwpck_require__(9286);
+// EXTERNAL MODULE: ../../../tmp/gaps-tools/node_modules/@actions/core/lib/core.js + 20 modules
+var core = __nccwpck_require__(3986);
 ;// CONCATENATED MODULE: ./lib/image/commit.js
 /** The commit of the checkout, with the time that becomes the image's. A workspace without git history has no time. */
 async function readCommit(run, { sha, workspace, serverUrl, repository }) {
@@ -41485,13 +41485,13 @@ async function readCommit(run, { sha, workspace, serverUrl, repository }) {
 }
 
 // EXTERNAL MODULE: ./lib/image/make.js + 1 modules
-var make = __nccwpck_require__(7474);
+var make = __nccwpck_require__(5780);
 // EXTERNAL MODULE: ./lib/image/registry.js
-var registry = __nccwpck_require__(4187);
+var registry = __nccwpck_require__(7854);
 // EXTERNAL MODULE: ./lib/image/take.js
-var take = __nccwpck_require__(7911);
+var take = __nccwpck_require__(7998);
 // EXTERNAL MODULE: ./lib/report/log.js
-var log = __nccwpck_require__(2445);
+var log = __nccwpck_require__(6644);
 ;// CONCATENATED MODULE: ./lib/commands/images.js
 
 
@@ -41525,18 +41525,18 @@ async function obtainImages({ project, groups, naming }, inputs, { run, runner, 
 
 /***/ }),
 
-/***/ 589:
+/***/ 3070:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
 /* harmony export */   A: () => (/* binding */ followAfterCancel)
 /* harmony export */ });
-/* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(9286);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(4165);
-/* harmony import */ var _server_connection_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(5626);
-/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(8262);
-/* harmony import */ var _state_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(9637);
-/* harmony import */ var _walk_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(3018);
+/* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3986);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(5948);
+/* harmony import */ var _server_connection_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6639);
+/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(3393);
+/* harmony import */ var _state_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(1766);
+/* harmony import */ var _walk_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(8817);
 
 
 
@@ -41573,29 +41573,29 @@ async function report(connection, { tid, directory }) {
 
 /***/ }),
 
-/***/ 1779:
+/***/ 1636:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
 /* harmony export */   d: () => (/* binding */ rollback)
 /* harmony export */ });
-/* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(9286);
-/* harmony import */ var _compose_drift_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(1440);
-/* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(4133);
-/* harmony import */ var _django_plan_js__WEBPACK_IMPORTED_MODULE_16__ = __nccwpck_require__(9143);
-/* harmony import */ var _django_static_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(9174);
-/* harmony import */ var _guard_database_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(4917);
-/* harmony import */ var _report_log_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(2445);
-/* harmony import */ var _server_connection_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(5626);
-/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(8262);
-/* harmony import */ var _server_find_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(7111);
-/* harmony import */ var _server_follow_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(5297);
-/* harmony import */ var _server_look_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(4052);
-/* harmony import */ var _server_release_js__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(9303);
-/* harmony import */ var _server_stage_js__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(7436);
-/* harmony import */ var _server_transaction_js__WEBPACK_IMPORTED_MODULE_13__ = __nccwpck_require__(2662);
-/* harmony import */ var _ask_js__WEBPACK_IMPORTED_MODULE_14__ = __nccwpck_require__(4578);
-/* harmony import */ var _walk_js__WEBPACK_IMPORTED_MODULE_15__ = __nccwpck_require__(3018);
+/* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3986);
+/* harmony import */ var _compose_drift_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(5151);
+/* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(1030);
+/* harmony import */ var _django_plan_js__WEBPACK_IMPORTED_MODULE_16__ = __nccwpck_require__(60);
+/* harmony import */ var _django_static_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(6357);
+/* harmony import */ var _guard_database_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(9088);
+/* harmony import */ var _report_log_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(6644);
+/* harmony import */ var _server_connection_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(6639);
+/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(3393);
+/* harmony import */ var _server_find_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(3420);
+/* harmony import */ var _server_follow_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(2266);
+/* harmony import */ var _server_look_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(2756);
+/* harmony import */ var _server_release_js__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(3082);
+/* harmony import */ var _server_stage_js__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(8757);
+/* harmony import */ var _server_transaction_js__WEBPACK_IMPORTED_MODULE_13__ = __nccwpck_require__(3523);
+/* harmony import */ var _ask_js__WEBPACK_IMPORTED_MODULE_14__ = __nccwpck_require__(3411);
+/* harmony import */ var _walk_js__WEBPACK_IMPORTED_MODULE_15__ = __nccwpck_require__(8817);
 
 
 
@@ -41681,7 +41681,7 @@ async function checkFit(connection, transaction, target, server) {
 
 /***/ }),
 
-/***/ 2583:
+/***/ 9481:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -41690,14 +41690,14 @@ __nccwpck_require__.d(__webpack_exports__, {
   h: () => (/* binding */ status_status)
 });
 
-// EXTERNAL MODULE: ../../../tmp/stranger-tools/node_modules/@actions/core/lib/core.js + 20 modules
-var core = __nccwpck_require__(9286);
+// EXTERNAL MODULE: ../../../tmp/gaps-tools/node_modules/@actions/core/lib/core.js + 20 modules
+var core = __nccwpck_require__(3986);
 // EXTERNAL MODULE: ./lib/report/log.js
-var log = __nccwpck_require__(2445);
+var log = __nccwpck_require__(6644);
 // EXTERNAL MODULE: ./lib/server/release.js
-var server_release = __nccwpck_require__(9303);
+var server_release = __nccwpck_require__(3082);
 // EXTERNAL MODULE: ./lib/report/markdown.js
-var markdown = __nccwpck_require__(9962);
+var markdown = __nccwpck_require__(1045);
 ;// CONCATENATED MODULE: ./lib/report/status.js
 
 
@@ -41805,13 +41805,13 @@ function size(bytes) {
 }
 
 // EXTERNAL MODULE: ./lib/server/connection.js + 2 modules
-var server_connection = __nccwpck_require__(5626);
+var server_connection = __nccwpck_require__(6639);
 // EXTERNAL MODULE: ./lib/server/find.js
-var find = __nccwpck_require__(7111);
+var find = __nccwpck_require__(3420);
 // EXTERNAL MODULE: ./lib/django/document.js
-var django_document = __nccwpck_require__(4133);
+var django_document = __nccwpck_require__(1030);
 // EXTERNAL MODULE: ./lib/errors.js
-var errors = __nccwpck_require__(4165);
+var errors = __nccwpck_require__(5948);
 ;// CONCATENATED MODULE: ./lib/server/status.js
 
 
@@ -41895,7 +41895,7 @@ async function status_status(inputs, { run, folder, signal, assets }) {
 
 /***/ }),
 
-/***/ 3018:
+/***/ 8817:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
@@ -41904,14 +41904,16 @@ async function status_status(inputs, { run, folder, signal, assets }) {
 /* harmony export */   dT: () => (/* binding */ healthQuestion)
 /* harmony export */ });
 /* unused harmony export durations */
-/* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(4133);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(4165);
-/* harmony import */ var _report_log_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(2445);
-/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(8262);
-/* harmony import */ var _server_release_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(9303);
-/* harmony import */ var _server_stage_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(7436);
-/* harmony import */ var _server_transaction_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(2662);
-/* harmony import */ var _state_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(9637);
+/* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3986);
+/* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(1030);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(5948);
+/* harmony import */ var _report_log_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(6644);
+/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(3393);
+/* harmony import */ var _server_release_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(3082);
+/* harmony import */ var _server_stage_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(8757);
+/* harmony import */ var _server_transaction_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(3523);
+/* harmony import */ var _state_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(1766);
+
 
 
 
@@ -41924,24 +41926,24 @@ async function status_status(inputs, { run, folder, signal, assets }) {
 async function walk(connection, context, transaction, plan, server, report) {
     const files = [
         { path: 'steps', content: plan.steps.map((step) => `${step}\n`).join(''), mode: 0o600 },
-        ...(0,_server_stage_js__WEBPACK_IMPORTED_MODULE_5__/* .writeFacts */ .Rz)('.', { approved: plan.approved }),
+        ...(0,_server_stage_js__WEBPACK_IMPORTED_MODULE_6__/* .writeFacts */ .Rz)('.', { approved: plan.approved }),
         ...(plan.http === undefined ? [] : [{ path: 'http.json', content: `${plan.http}\n`, mode: 0o600 }]),
     ];
-    await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_5__/* .send */ .tN)(context.run, connection, `${transaction.directory}/.deploy/plans/${transaction.id}`, files, context.folder);
-    (0,_state_js__WEBPACK_IMPORTED_MODULE_7__/* .saveFollowed */ ._q)({ tid: transaction.id, directory: transaction.directory });
-    const ending = await (0,_report_log_js__WEBPACK_IMPORTED_MODULE_2__/* .group */ .Os)(`Transaction ${transaction.id} on the server`, () => watch((show) => (0,_server_transaction_js__WEBPACK_IMPORTED_MODULE_6__/* .transact */ .hL)(connection, transaction, show, context.signal))).catch(async (cause) => {
+    await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_6__/* .send */ .tN)(context.run, connection, `${transaction.directory}/.deploy/plans/${transaction.id}`, files, context.folder);
+    (0,_state_js__WEBPACK_IMPORTED_MODULE_8__/* .saveFollowed */ ._q)({ tid: transaction.id, directory: transaction.directory });
+    const ending = await (0,_report_log_js__WEBPACK_IMPORTED_MODULE_3__/* .group */ .Os)(`Transaction ${transaction.id} on the server`, () => watch((show) => (0,_server_transaction_js__WEBPACK_IMPORTED_MODULE_7__/* .transact */ .hL)(connection, transaction, show, context.signal))).catch(async (cause) => {
         // It goes on without us, and which release will answer is not known.
         report.serving = undefined;
         // From here `post` follows; this process has seconds to live.
         if (context.signal.aborted)
-            throw cancelled(await (0,_server_transaction_js__WEBPACK_IMPORTED_MODULE_6__/* .askToTurnBack */ .hH)(connection, transaction), cause);
+            throw cancelled(await (0,_server_transaction_js__WEBPACK_IMPORTED_MODULE_7__/* .askToTurnBack */ .hH)(connection, transaction), cause);
         throw cause;
     });
-    (0,_state_js__WEBPACK_IMPORTED_MODULE_7__/* .forgetFollowed */ .eY)();
+    (0,_state_js__WEBPACK_IMPORTED_MODULE_8__/* .forgetFollowed */ .eY)();
     reportEnding(ending, server, report);
 }
 function cancelled(asked, cause) {
-    return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('aborted', {
+    return new _errors_js__WEBPACK_IMPORTED_MODULE_2__/* .DeployError */ .sH('aborted', {
         what: 'The job was cancelled while the deployment ran on the server',
         why: asked
             ? 'it turns back at its next safe point, never in a running migration'
@@ -41952,14 +41954,14 @@ function cancelled(asked, cause) {
 }
 /** What `post` does for a main step that was cancelled: follow to the end, for `limit` milliseconds at most. */
 async function watchToEnd(connection, transaction, limit) {
-    return await watch((show) => (0,_server_transaction_js__WEBPACK_IMPORTED_MODULE_6__/* .followToEnd */ .cm)(connection, transaction, show, AbortSignal.timeout(limit)));
+    return await watch((show) => (0,_server_transaction_js__WEBPACK_IMPORTED_MODULE_7__/* .followToEnd */ .cm)(connection, transaction, show, AbortSignal.timeout(limit)));
 }
 /** How the health question of the inputs is put. */
 function healthQuestion(inputs) {
     return { url: inputs.healthUrl, headers: inputs.healthHeaders, status: inputs.healthStatus };
 }
 async function watch(work) {
-    const progress = (0,_report_log_js__WEBPACK_IMPORTED_MODULE_2__/* .showProgress */ .Rh)();
+    const progress = (0,_report_log_js__WEBPACK_IMPORTED_MODULE_3__/* .showProgress */ .Rh)();
     try {
         return await work(progress.show);
     }
@@ -41969,12 +41971,13 @@ async function watch(work) {
 }
 function reportEnding(ending, server, report) {
     const migrate = ending.documents.get('migrate');
-    report.applied = migrate ? (0,_django_document_js__WEBPACK_IMPORTED_MODULE_0__/* .readMigrateReport */ .OI)(migrate).applied : [];
+    report.applied = migrate ? (0,_django_document_js__WEBPACK_IMPORTED_MODULE_1__/* .readMigrateReport */ .OI)(migrate).applied : [];
     report.steps = durations(ending.journal);
-    report.serving = ending.word === 'committed' ? report.version : (0,_server_release_js__WEBPACK_IMPORTED_MODULE_4__/* .versionOf */ .E4)(server, ending.serves);
-    const failure = (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_3__/* .explainEnding */ .TG)(ending);
+    report.serving = ending.word === 'committed' ? report.version : (0,_server_release_js__WEBPACK_IMPORTED_MODULE_5__/* .versionOf */ .E4)(server, ending.serves);
+    const failure = (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_4__/* .explainEnding */ .TG)(ending);
     if (failure)
         throw failure;
+    ending.warnings.forEach((text) => (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .warning */ .$e)((0,_report_log_js__WEBPACK_IMPORTED_MODULE_3__/* .harmless */ .Is)(text)));
 }
 /** Seconds between the begin and the end of each step. */
 function durations(journal) {
@@ -41993,7 +41996,7 @@ function durations(journal) {
 
 /***/ }),
 
-/***/ 3194:
+/***/ 6340:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
@@ -42001,10 +42004,10 @@ function durations(journal) {
 /* harmony export */   j: () => (/* binding */ checkBeside)
 /* harmony export */ });
 /* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6760);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(4165);
-/* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(5162);
-/* harmony import */ var _mount_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(1086);
-/* harmony import */ var _variable_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(4884);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(5948);
+/* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6495);
+/* harmony import */ var _mount_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(641);
+/* harmony import */ var _variable_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(1690);
 
 
 
@@ -42035,16 +42038,16 @@ function checkBeside(all, active, directory, folder) {
 
 /***/ }),
 
-/***/ 66:
+/***/ 323:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
 /* harmony export */   M: () => (/* binding */ usesOf),
 /* harmony export */   v: () => (/* binding */ checkDefinitions)
 /* harmony export */ });
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(4165);
-/* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(5162);
-/* harmony import */ var _variable_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(4884);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(5948);
+/* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6495);
+/* harmony import */ var _variable_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(1690);
 
 
 
@@ -42087,7 +42090,7 @@ function checkDefinitions({ files, model, services }) {
 
 /***/ }),
 
-/***/ 5162:
+/***/ 6495:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
@@ -42101,8 +42104,8 @@ function checkDefinitions({ files, model, services }) {
 /* harmony export */   sm: () => (/* binding */ valuesOf),
 /* harmony export */   vs: () => (/* binding */ isValues)
 /* harmony export */ });
-/* harmony import */ var yaml__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(4195);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(4165);
+/* harmony import */ var yaml__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3135);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(5948);
 
 
 /** Reads a YAML file; a mistake in it becomes an error with line and column. */
@@ -42177,7 +42180,7 @@ function canonical(value) {
 
 /***/ }),
 
-/***/ 1440:
+/***/ 5151:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
@@ -42188,8 +42191,8 @@ function canonical(value) {
 /* harmony export */   gE: () => (/* binding */ keepDefinitions),
 /* harmony export */   vC: () => (/* binding */ checkUpdates)
 /* harmony export */ });
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(4165);
-/* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(5162);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(5948);
+/* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6495);
 
 
 /** Not the container itself: settings are the new release's, and so is the order. */
@@ -42260,7 +42263,7 @@ function definitionOf(model, service) {
 
 /***/ }),
 
-/***/ 1671:
+/***/ 8314:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
@@ -42268,9 +42271,9 @@ function definitionOf(model, service) {
 /* harmony export */   b: () => (/* binding */ checkEnvFiles)
 /* harmony export */ });
 /* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6760);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(4165);
-/* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(5162);
-/* harmony import */ var _variable_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(4884);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(5948);
+/* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6495);
+/* harmony import */ var _variable_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(1690);
 
 
 
@@ -42387,15 +42390,15 @@ function checkEnvFile({ path, content }, known) {
 
 /***/ }),
 
-/***/ 7528:
+/***/ 199:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
 /* harmony export */   J: () => (/* binding */ groupBuilds),
 /* harmony export */   K: () => (/* binding */ neededGroups)
 /* harmony export */ });
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(4165);
-/* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(5162);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(5948);
+/* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6495);
 
 
 /** The images that the project builds: an identical build section, or the `image:` of a built service, joins services. */
@@ -42476,7 +42479,7 @@ function toGroup(services) {
 
 /***/ }),
 
-/***/ 1086:
+/***/ 641:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
@@ -42487,8 +42490,8 @@ function toGroup(services) {
 /* harmony export */   hU: () => (/* binding */ covers)
 /* harmony export */ });
 /* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6760);
-/* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(5162);
-/* harmony import */ var _variable_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(4884);
+/* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6495);
+/* harmony import */ var _variable_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(1690);
 
 
 
@@ -42556,7 +42559,7 @@ function onlyMounts(model) {
 
 /***/ }),
 
-/***/ 4670:
+/***/ 6115:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -42568,17 +42571,17 @@ __nccwpck_require__.d(__webpack_exports__, {
 });
 
 // EXTERNAL MODULE: ./lib/errors.js
-var errors = __nccwpck_require__(4165);
+var errors = __nccwpck_require__(5948);
 // EXTERNAL MODULE: ./lib/compose/beside.js
-var beside = __nccwpck_require__(3194);
+var beside = __nccwpck_require__(6340);
 // EXTERNAL MODULE: ./lib/compose/document.js
-var compose_document = __nccwpck_require__(5162);
+var compose_document = __nccwpck_require__(6495);
 // EXTERNAL MODULE: ./lib/compose/env-file.js
-var env_file = __nccwpck_require__(1671);
+var env_file = __nccwpck_require__(8314);
 // EXTERNAL MODULE: ./lib/compose/definition.js
-var compose_definition = __nccwpck_require__(66);
+var compose_definition = __nccwpck_require__(323);
 // EXTERNAL MODULE: ./lib/compose/variable.js
-var variable = __nccwpck_require__(4884);
+var variable = __nccwpck_require__(1690);
 ;// CONCATENATED MODULE: ./lib/compose/external.js
 
 
@@ -42617,7 +42620,7 @@ function checkExternals(externals, active, there, { files }) {
 }
 
 // EXTERNAL MODULE: ./lib/compose/pin.js
-var pin = __nccwpck_require__(5084);
+var pin = __nccwpck_require__(5439);
 ;// CONCATENATED MODULE: ./lib/compose/need.js
 
 
@@ -42713,18 +42716,18 @@ function textsIn(value) {
 
 /***/ }),
 
-/***/ 5084:
+/***/ 5439:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
 /* harmony export */   y: () => (/* binding */ pin)
 /* harmony export */ });
 /* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6760);
-/* harmony import */ var _definition_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(66);
-/* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(5162);
-/* harmony import */ var _mount_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(1086);
-/* harmony import */ var _shipment_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(9357);
-/* harmony import */ var _variable_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(4884);
+/* harmony import */ var _definition_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(323);
+/* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6495);
+/* harmony import */ var _mount_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(641);
+/* harmony import */ var _shipment_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(9151);
+/* harmony import */ var _variable_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(1690);
 
 
 
@@ -42834,7 +42837,7 @@ function pinEnvFiles(values, pins, move) {
             return put(moved);
         const optional = (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .isValues */ .vs)(entry) && entry['required'] === false;
         if (!optional && path !== undefined && !(0,_variable_js__WEBPACK_IMPORTED_MODULE_5__/* .hasVariable */ .$u)(text) && !path.startsWith('.deploy/')) {
-            (0,_shipment_js__WEBPACK_IMPORTED_MODULE_4__/* .checkPath */ .Cg)(path.replace(/^\//, ''));
+            (0,_shipment_js__WEBPACK_IMPORTED_MODULE_4__/* .checkPath */ .Cg)(path.replace(/^~?\//, ''));
             required.push(path);
         }
         return entry;
@@ -42853,10 +42856,9 @@ function unshipped(service, { project }, move) {
     const found = project.services.get(service);
     return (found ? (0,_definition_js__WEBPACK_IMPORTED_MODULE_1__/* .usesOf */ .M)(found) : []).flatMap(({ kind, name }) => {
         const file = (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)((0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)((0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(project.model[kind])[name])['file']);
-        // Whose home `~` is, Compose says on the server.
-        if (file === undefined || file.startsWith('~') || (0,_variable_js__WEBPACK_IMPORTED_MODULE_5__/* .hasVariable */ .$u)(file) || move(file) !== file)
+        if (file === undefined || (0,_variable_js__WEBPACK_IMPORTED_MODULE_5__/* .hasVariable */ .$u)(file) || move(file) !== file)
             return [];
-        (0,_shipment_js__WEBPACK_IMPORTED_MODULE_4__/* .checkPath */ .Cg)(file.replace(/^\//, ''));
+        (0,_shipment_js__WEBPACK_IMPORTED_MODULE_4__/* .checkPath */ .Cg)(file.replace(/^~?\//, ''));
         return [node_path__WEBPACK_IMPORTED_MODULE_0__.posix.normalize(file)];
     });
 }
@@ -42904,7 +42906,7 @@ const isWritten = ({ readOnly, target }) => !readOnly && !/^\/(etc|usr|docker-en
 
 /***/ }),
 
-/***/ 2093:
+/***/ 2749:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -42916,12 +42918,12 @@ __nccwpck_require__.d(__webpack_exports__, {
 
 // EXTERNAL MODULE: external "node:crypto"
 var external_node_crypto_ = __nccwpck_require__(7598);
-// EXTERNAL MODULE: ../../../tmp/stranger-tools/node_modules/yaml/dist/index.js
-var dist = __nccwpck_require__(4195);
+// EXTERNAL MODULE: ../../../tmp/gaps-tools/node_modules/yaml/dist/index.js
+var dist = __nccwpck_require__(3135);
 // EXTERNAL MODULE: ./lib/errors.js
-var errors = __nccwpck_require__(4165);
+var errors = __nccwpck_require__(5948);
 // EXTERNAL MODULE: ./lib/compose/document.js
-var compose_document = __nccwpck_require__(5162);
+var compose_document = __nccwpck_require__(6495);
 ;// CONCATENATED MODULE: ./lib/compose/address.js
 
 const ADDRESSES = ['ipv4_address', 'ipv6_address', 'link_local_ips', 'mac_address'];
@@ -42942,13 +42944,13 @@ function mapValues(values, change) {
 }
 
 // EXTERNAL MODULE: ./lib/compose/drift.js
-var drift = __nccwpck_require__(1440);
+var drift = __nccwpck_require__(5151);
 // EXTERNAL MODULE: ./lib/compose/mount.js
-var mount = __nccwpck_require__(1086);
+var mount = __nccwpck_require__(641);
 // EXTERNAL MODULE: ./lib/compose/pin.js
-var pin = __nccwpck_require__(5084);
+var pin = __nccwpck_require__(5439);
 // EXTERNAL MODULE: ./lib/compose/shipment.js
-var shipment = __nccwpck_require__(9357);
+var shipment = __nccwpck_require__(9151);
 ;// CONCATENATED MODULE: ./lib/compose/release.js
 
 
@@ -43036,7 +43038,7 @@ function shippedEnvFiles({ envFile, envFiles }) {
 
 /***/ }),
 
-/***/ 9815:
+/***/ 2902:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
@@ -43047,8 +43049,8 @@ function shippedEnvFiles({ envFile, envFiles }) {
 /* harmony export */   rZ: () => (/* binding */ checkProfiles)
 /* harmony export */ });
 /* unused harmony exports isActive, hasOwnData */
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(4165);
-/* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(5162);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(5948);
+/* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6495);
 
 
 /** Decides for every active service whether the release replaces it, and in which order. */
@@ -43229,7 +43231,7 @@ function checkKept(project) {
 
 /***/ }),
 
-/***/ 1549:
+/***/ 2558:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
@@ -43237,10 +43239,10 @@ function checkKept(project) {
 /* harmony export */   Qt: () => (/* binding */ chooseCounts),
 /* harmony export */   W7: () => (/* binding */ parseScale)
 /* harmony export */ });
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(4165);
-/* harmony import */ var _values_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7684);
-/* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(5162);
-/* harmony import */ var _variable_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(4884);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(5948);
+/* harmony import */ var _values_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(5601);
+/* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6495);
+/* harmony import */ var _variable_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(1690);
 
 
 
@@ -43303,7 +43305,7 @@ function fixedPort(entry) {
 
 /***/ }),
 
-/***/ 9357:
+/***/ 9151:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
@@ -43314,7 +43316,7 @@ function fixedPort(entry) {
 /* harmony export */ });
 /* harmony import */ var node_crypto__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(7598);
 /* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6760);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(4165);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(5948);
 
 
 
@@ -43367,7 +43369,7 @@ function checkPath(path) {
 
 /***/ }),
 
-/***/ 4884:
+/***/ 1690:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
@@ -43526,7 +43528,7 @@ function canBecome(text, path) {
 
 /***/ }),
 
-/***/ 4133:
+/***/ 1030:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
@@ -43540,7 +43542,7 @@ function canBecome(text, path) {
 /* harmony export */   sb: () => (/* binding */ readSettings),
 /* harmony export */   x$: () => (/* binding */ readHttpReport)
 /* harmony export */ });
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(4165);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(5948);
 
 /** The last probe document in a program's output; undefined when the probe did not get that far, or was cut off in it. */
 function findDocument(output) {
@@ -43692,7 +43694,7 @@ const texts = (value) => Array.isArray(value) ? value.filter((item) => typeof it
 
 /***/ }),
 
-/***/ 9143:
+/***/ 60:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
@@ -43780,14 +43782,14 @@ function headerName(wsgi) {
 
 /***/ }),
 
-/***/ 9174:
+/***/ 6357:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
 /* harmony export */   X: () => (/* binding */ readCollect),
 /* harmony export */   s: () => (/* binding */ needsCollecting)
 /* harmony export */ });
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(4165);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(5948);
 
 /** What a release keeps of it; one that was adopted, or deployed by an older version, keeps nothing. */
 function readCollect(kept) {
@@ -43824,7 +43826,7 @@ function isKept(root, mounts) {
 
 /***/ }),
 
-/***/ 4165:
+/***/ 5948:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
@@ -44014,14 +44016,14 @@ function field(name, text) {
 
 /***/ }),
 
-/***/ 4917:
+/***/ 9088:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
 /* harmony export */   M: () => (/* binding */ checkDatabase),
 /* harmony export */   q: () => (/* binding */ describe)
 /* harmony export */ });
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(4165);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(5948);
 
 /** Stops on another database than the one that the serving release was verified with; `accept` is how a person says yes. */
 function checkDatabase(before, now, accept) {
@@ -44058,15 +44060,15 @@ function describe({ vendor, system, host, name }) {
 
 /***/ }),
 
-/***/ 4215:
+/***/ 9724:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
 /* harmony export */   R: () => (/* binding */ checkMounts),
 /* harmony export */   b: () => (/* binding */ readMounts)
 /* harmony export */ });
-/* harmony import */ var _compose_document_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(5162);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(4165);
+/* harmony import */ var _compose_document_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6495);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(5948);
 
 
 /** Reads the document of the verb `check` of transaction.sh: a model of Compose with mounts only, its variables filled in. */
@@ -44135,7 +44137,7 @@ function lineOf({ service, now, next }) {
 
 /***/ }),
 
-/***/ 192:
+/***/ 4994:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -44156,14 +44158,14 @@ var external_node_fs_ = __nccwpck_require__(3024);
 var promises_ = __nccwpck_require__(1455);
 // EXTERNAL MODULE: external "node:path"
 var external_node_path_ = __nccwpck_require__(6760);
-// EXTERNAL MODULE: ../../../tmp/stranger-tools/node_modules/yaml/dist/index.js
-var dist = __nccwpck_require__(4195);
+// EXTERNAL MODULE: ../../../tmp/gaps-tools/node_modules/yaml/dist/index.js
+var dist = __nccwpck_require__(3135);
 // EXTERNAL MODULE: ./lib/compose/document.js
-var compose_document = __nccwpck_require__(5162);
+var compose_document = __nccwpck_require__(6495);
 // EXTERNAL MODULE: ./lib/compose/variable.js
-var variable = __nccwpck_require__(4884);
+var variable = __nccwpck_require__(1690);
 // EXTERNAL MODULE: ./lib/errors.js
-var errors = __nccwpck_require__(4165);
+var errors = __nccwpck_require__(5948);
 ;// CONCATENATED MODULE: ./lib/image/failure.js
 
 
@@ -44432,7 +44434,7 @@ function sha256(text) {
 
 /***/ }),
 
-/***/ 3718:
+/***/ 4861:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
@@ -44441,11 +44443,11 @@ function sha256(text) {
 /* harmony export */ });
 /* unused harmony export inspectImage */
 /* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6760);
-/* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(4133);
-/* harmony import */ var _compose_document_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(5162);
-/* harmony import */ var _compose_variable_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(4884);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(4165);
-/* harmony import */ var _bake_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(192);
+/* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(1030);
+/* harmony import */ var _compose_document_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6495);
+/* harmony import */ var _compose_variable_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(1690);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(5948);
+/* harmony import */ var _bake_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(4994);
 
 
 
@@ -44634,7 +44636,7 @@ function readListed(document, confidence) {
 
 /***/ }),
 
-/***/ 7474:
+/***/ 5780:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -44647,15 +44649,15 @@ __nccwpck_require__.d(__webpack_exports__, {
 });
 
 // EXTERNAL MODULE: ./lib/errors.js
-var errors = __nccwpck_require__(4165);
+var errors = __nccwpck_require__(5948);
 // EXTERNAL MODULE: ./lib/image/bake.js + 1 modules
-var bake = __nccwpck_require__(192);
+var bake = __nccwpck_require__(4994);
 // EXTERNAL MODULE: ./lib/image/inspect.js
-var inspect = __nccwpck_require__(3718);
+var inspect = __nccwpck_require__(4861);
 // EXTERNAL MODULE: ./lib/image/name.js
-var image_name = __nccwpck_require__(5671);
+var image_name = __nccwpck_require__(5022);
 // EXTERNAL MODULE: ./lib/image/registry.js
-var image_registry = __nccwpck_require__(4187);
+var image_registry = __nccwpck_require__(7854);
 ;// CONCATENATED MODULE: ./lib/image/push.js
 
 
@@ -44820,7 +44822,7 @@ function checkBuilds(project, groups) {
 
 /***/ }),
 
-/***/ 5671:
+/***/ 5022:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
@@ -44829,9 +44831,9 @@ function checkBuilds(project, groups) {
 /* harmony export */   W2: () => (/* binding */ checkImageNames),
 /* harmony export */   qd: () => (/* binding */ candidateNames)
 /* harmony export */ });
-/* harmony import */ var _compose_variable_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(4884);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(4165);
-/* harmony import */ var _values_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(7684);
+/* harmony import */ var _compose_variable_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(1690);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(5948);
+/* harmony import */ var _values_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(5601);
 
 
 
@@ -44920,7 +44922,7 @@ function suffixOf(service) {
 
 /***/ }),
 
-/***/ 4187:
+/***/ 7854:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
@@ -44933,8 +44935,8 @@ function suffixOf(service) {
 /* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(1455);
 /* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6760);
 /* harmony import */ var node_timers_promises__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(8500);
-/* harmony import */ var _compose_document_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(5162);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(4165);
+/* harmony import */ var _compose_document_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(6495);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(5948);
 
 
 
@@ -45042,19 +45044,19 @@ function troubleOf(output) {
 
 /***/ }),
 
-/***/ 7911:
+/***/ 7998:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
 /* harmony export */   G: () => (/* binding */ matchImages),
 /* harmony export */   a: () => (/* binding */ takeImages)
 /* harmony export */ });
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(4165);
-/* harmony import */ var _bake_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(192);
-/* harmony import */ var _inspect_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(3718);
-/* harmony import */ var _make_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(7474);
-/* harmony import */ var _name_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(5671);
-/* harmony import */ var _registry_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(4187);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(5948);
+/* harmony import */ var _bake_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(4994);
+/* harmony import */ var _inspect_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(4861);
+/* harmony import */ var _make_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(5780);
+/* harmony import */ var _name_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(5022);
+/* harmony import */ var _registry_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(7854);
 
 
 
@@ -45123,27 +45125,27 @@ function notPulled(image, stderr) {
 
 /***/ }),
 
-/***/ 4628:
+/***/ 6019:
 /***/ ((__webpack_module__, __unused_webpack___webpack_exports__, __nccwpck_require__) => {
 
 __nccwpck_require__.a(__webpack_module__, async (__webpack_handle_async_dependencies__, __webpack_async_result__) => { try {
-/* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(9286);
+/* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3986);
 /* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(1455);
 /* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6760);
-/* harmony import */ var _assets_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(5819);
-/* harmony import */ var _commands_build_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(1423);
-/* harmony import */ var _commands_deploy_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(3052);
-/* harmony import */ var _commands_exec_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(1010);
-/* harmony import */ var _commands_post_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(589);
-/* harmony import */ var _commands_rollback_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(1779);
-/* harmony import */ var _commands_status_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(2583);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(4165);
-/* harmony import */ var _inputs_js__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(6590);
-/* harmony import */ var _process_js__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(64);
-/* harmony import */ var _report_log_js__WEBPACK_IMPORTED_MODULE_13__ = __nccwpck_require__(2445);
-/* harmony import */ var _report_summary_js__WEBPACK_IMPORTED_MODULE_14__ = __nccwpck_require__(5247);
-/* harmony import */ var _report_report_js__WEBPACK_IMPORTED_MODULE_15__ = __nccwpck_require__(9774);
-/* harmony import */ var _state_js__WEBPACK_IMPORTED_MODULE_16__ = __nccwpck_require__(9637);
+/* harmony import */ var _assets_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(9538);
+/* harmony import */ var _commands_build_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(8010);
+/* harmony import */ var _commands_deploy_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(9372);
+/* harmony import */ var _commands_exec_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(7417);
+/* harmony import */ var _commands_post_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(3070);
+/* harmony import */ var _commands_rollback_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(1636);
+/* harmony import */ var _commands_status_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(9481);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(5948);
+/* harmony import */ var _inputs_js__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(9175);
+/* harmony import */ var _process_js__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(7824);
+/* harmony import */ var _report_log_js__WEBPACK_IMPORTED_MODULE_13__ = __nccwpck_require__(6644);
+/* harmony import */ var _report_summary_js__WEBPACK_IMPORTED_MODULE_14__ = __nccwpck_require__(2298);
+/* harmony import */ var _report_report_js__WEBPACK_IMPORTED_MODULE_15__ = __nccwpck_require__(6534);
+/* harmony import */ var _state_js__WEBPACK_IMPORTED_MODULE_16__ = __nccwpck_require__(1766);
 
 
 
@@ -45248,7 +45250,7 @@ __webpack_async_result__();
 
 /***/ }),
 
-/***/ 6590:
+/***/ 9175:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -45266,9 +45268,9 @@ __nccwpck_require__.d(__webpack_exports__, {
 });
 
 // EXTERNAL MODULE: ./lib/compose/scale.js
-var scale = __nccwpck_require__(1549);
+var scale = __nccwpck_require__(2558);
 // EXTERNAL MODULE: ./lib/values.js
-var lib_values = __nccwpck_require__(7684);
+var lib_values = __nccwpck_require__(5601);
 ;// CONCATENATED MODULE: ./lib/images.js
 
 /** What `build` gave to its output `images`: service to `name@digest`. */
@@ -45628,7 +45630,7 @@ const inputs = {
 const commands = ['deploy', 'rollback', 'build', 'exec', 'status'];
 
 // EXTERNAL MODULE: ./lib/errors.js
-var errors = __nccwpck_require__(4165);
+var errors = __nccwpck_require__(5948);
 ;// CONCATENATED MODULE: ./lib/secret.js
 
 /** The names of settings whose values are secret, whatever these look like. */
@@ -45836,7 +45838,7 @@ function halfALogin(env) {
 
 /***/ }),
 
-/***/ 64:
+/***/ 7824:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -45850,7 +45852,7 @@ const external_node_child_process_namespaceObject = __WEBPACK_EXTERNAL_createReq
 ;// CONCATENATED MODULE: external "node:os"
 const external_node_os_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:os");
 // EXTERNAL MODULE: ./lib/errors.js
-var errors = __nccwpck_require__(4165);
+var errors = __nccwpck_require__(5948);
 ;// CONCATENATED MODULE: ./lib/process.js
 
 
@@ -46005,17 +46007,17 @@ function notStarted(program, cwd, error) {
 
 /***/ }),
 
-/***/ 2445:
+/***/ 6644:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   Is: () => (/* binding */ harmless),
 /* harmony export */   Os: () => (/* binding */ group),
 /* harmony export */   Rh: () => (/* binding */ showProgress),
 /* harmony export */   Sy: () => (/* binding */ writeSummary),
 /* harmony export */   WU: () => (/* binding */ show)
 /* harmony export */ });
-/* unused harmony export harmless */
-/* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(9286);
+/* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3986);
 
 const HEARTBEAT_MS = 15_000;
 /** A foldable part of the log. A failure is told after the group, where it is seen. */
@@ -46078,7 +46080,7 @@ function harmless(line) {
 
 /***/ }),
 
-/***/ 9962:
+/***/ 1045:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
@@ -46094,7 +46096,7 @@ function escape(text) {
 
 /***/ }),
 
-/***/ 9774:
+/***/ 6534:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -46170,15 +46172,15 @@ function outputsOf(report) {
 
 /***/ }),
 
-/***/ 5247:
+/***/ 2298:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
 /* harmony export */   B: () => (/* binding */ renderSummary),
 /* harmony export */   P: () => (/* binding */ headline)
 /* harmony export */ });
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(4165);
-/* harmony import */ var _markdown_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(9962);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(5948);
+/* harmony import */ var _markdown_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(1045);
 
 
 /** GitHub drops a summary above 1 MiB whole; far below that, what is long is cut. */
@@ -46284,7 +46286,7 @@ function cut(text) {
 
 /***/ }),
 
-/***/ 2175:
+/***/ 3270:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
@@ -46345,7 +46347,7 @@ function explainComplaint(text) {
 
 /***/ }),
 
-/***/ 5626:
+/***/ 6639:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -46362,7 +46364,7 @@ var promises_ = __nccwpck_require__(1455);
 // EXTERNAL MODULE: external "node:path"
 var external_node_path_ = __nccwpck_require__(6760);
 // EXTERNAL MODULE: ./lib/errors.js
-var errors = __nccwpck_require__(4165);
+var errors = __nccwpck_require__(5948);
 // EXTERNAL MODULE: external "node:crypto"
 var external_node_crypto_ = __nccwpck_require__(7598);
 ;// CONCATENATED MODULE: ./lib/server/host-key.js
@@ -46407,21 +46409,28 @@ async function seeHostKeys(ssh, hop, folder) {
 function readHostKeys(text) {
     return text.split('\n').flatMap((line) => {
         const [name, type, key] = line.split(' ');
-        if (!name || !type || !key || name.startsWith('#'))
+        if (!name || !type || !key || /^[#@]/.test(name))
             return [];
         const digest = (0,external_node_crypto_.createHash)('sha256').update(Buffer.from(key, 'base64')).digest('base64');
         return [{ line, type, fingerprint: `SHA256:${digest.replace(/=+$/, '')}` }];
     });
 }
-/** The refusal of a host that shows none of the known keys; nothing was sent to it. */
-function wrongHostKey({ name, host }, offered) {
-    const known = host.port === 22 ? host.address : `[${host.address}]:${host.port}`;
+/** How a known key is shown: the host that it is for, and its fingerprint. */
+function describeHostKey({ line, type, fingerprint }) {
+    return `${line.split(' ')[0]} ${type} ${fingerprint}`;
+}
+/** The refusal of a host that shows none of the known keys, which have a line each; nothing was sent to it. */
+function wrongHostKey({ name, host }, offered, known) {
+    const place = host.port === 22 ? host.address : `[${host.address}]:${host.port}`;
+    const of = name === 'jump' ? 'bastion' : 'server';
+    const keys = offered.map((key) => `${key.type} ${key.fingerprint}`).join(', ');
     const scan = `\`ssh-keyscan -p ${host.port} ${host.address}\``;
     return new errors/* DeployError */.sH('ssh-host-key', {
-        what: `The host key of ${known} is not one of \`known-hosts\`, so nothing was sent`,
-        seen: offered.length === 0
-            ? 'no host key'
-            : `the ${name === 'jump' ? 'bastion' : 'server'} offers ${offered.map((key) => `${key.type} ${key.fingerprint}`).join(', ')}`,
+        what: `The host key of ${place} is not one of \`known-hosts\`, so nothing was sent`,
+        seen: [
+            keys === '' ? 'no host key' : `the ${of} offers ${keys}`,
+            ...known.map((line) => `\`known-hosts\` has ${line}`),
+        ].join('\n'),
         why: 'it was reinstalled, `known-hosts` is for another host or port, or somebody stands in between',
         fix: `compare with \`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub\` on that host; if it is the same, add the output of ${scan} to known-hosts`,
     });
@@ -46568,7 +46577,7 @@ async function pin(ssh, hop, { lines, fingerprints }, folder) {
         throw await explainLoss(ssh, hop, folder, said);
     const matching = keys.filter((key) => fingerprints.includes(key.fingerprint));
     if (matching.length + lines.length === 0)
-        throw wrongHostKey(hop, keys);
+        throw wrongHostKey(hop, keys, fingerprints);
     await (0,promises_.appendFile)((0,external_node_path_.join)(folder, 'known_hosts'), matching.map((key) => `${key.line}\n`).join(''));
 }
 /** Logs in to the bastion; the way to the server leads through this connection. */
@@ -46581,7 +46590,8 @@ async function explainLoss(ssh, hop, folder, stderr) {
     const { host } = hop;
     const seen = stderr.trim().split('\n').slice(-3).join('\n');
     if (/Host key verification failed|REMOTE HOST IDENTIFICATION|host key is known/i.test(stderr)) {
-        return wrongHostKey(hop, (await seeHostKeys(ssh, hop, folder)).keys);
+        const known = readHostKeys(await (0,promises_.readFile)((0,external_node_path_.join)(folder, 'known_hosts'), 'utf8').catch(() => ''));
+        return wrongHostKey(hop, (await seeHostKeys(ssh, hop, folder)).keys, known.map(describeHostKey));
     }
     // ssh goes on without a key that it cannot read, so the server's refusal follows.
     if (/error in libcrypto|invalid format|incorrect passphrase/i.test(stderr)) {
@@ -46622,14 +46632,14 @@ function unreachableBehind(bastion, host, seen) {
 
 /***/ }),
 
-/***/ 5113:
+/***/ 1408:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
 /* harmony export */   M: () => (/* binding */ isOurs),
 /* harmony export */   u: () => (/* binding */ readContainer)
 /* harmony export */ });
-/* harmony import */ var _compose_document_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(5162);
+/* harmony import */ var _compose_document_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6495);
 
 /** Reads what `look_containers` of transaction/look.sh printed about one. */
 function readContainer(text) {
@@ -46673,7 +46683,7 @@ function readPort(binding) {
 
 /***/ }),
 
-/***/ 2248:
+/***/ 571:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
@@ -46681,8 +46691,8 @@ function readPort(binding) {
 /* harmony export */   WM: () => (/* binding */ isKnownExit),
 /* harmony export */   bO: () => (/* binding */ explanationLines)
 /* harmony export */ });
-/* harmony import */ var _complaint_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(2175);
-/* harmony import */ var _explanation_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(1729);
+/* harmony import */ var _complaint_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3270);
+/* harmony import */ var _explanation_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(9348);
 
 
 /** Exit codes whose cause stands in what was printed around them, not in one line. */
@@ -46725,7 +46735,7 @@ function explainExit(code, said, tail, step) {
 
 /***/ }),
 
-/***/ 1729:
+/***/ 9348:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
@@ -46857,8 +46867,8 @@ const explanations = {
     69: {
         code: 'pull-failed',
         what: 'An image of the release to go back to is no longer on the server, and could not be pulled again',
-        why: 'all unused images were pruned there, and the registry has let it go or wants a login',
-        fix: 'deploy the old tag again; or log in on the server with `docker login`, as the user that deploys, and roll back again',
+        why: 'all unused images were pruned there, and the registry has let it go, or wants a login, which a rollback does not bring',
+        fix: 'is it denied: on the server, as the user that deploys (with `sudo` where that needs it), `docker login REGISTRY` (what the name of the image begins with) and a token that may pull, roll back again, `docker logout REGISTRY`. Is it unknown: deploy the old tag again, which builds and pushes it',
     },
     72: {
         code: 'pull-failed',
@@ -47028,7 +47038,7 @@ const explanations = {
 
 /***/ }),
 
-/***/ 8262:
+/***/ 3393:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
@@ -47037,11 +47047,11 @@ const explanations = {
 /* harmony export */   TG: () => (/* binding */ explainEnding),
 /* harmony export */   oi: () => (/* binding */ explainStage)
 /* harmony export */ });
-/* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(4133);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(4165);
-/* harmony import */ var _complaint_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(2175);
-/* harmony import */ var _exit_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(2248);
-/* harmony import */ var _explanation_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(1729);
+/* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(1030);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(5948);
+/* harmony import */ var _complaint_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(3270);
+/* harmony import */ var _exit_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(571);
+/* harmony import */ var _explanation_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(9348);
 
 
 
@@ -47208,7 +47218,7 @@ function beforeGoingBack(log) {
 
 /***/ }),
 
-/***/ 7111:
+/***/ 3420:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
@@ -47216,23 +47226,26 @@ function beforeGoingBack(log) {
 /* harmony export */   cL: () => (/* binding */ nothingDeployed),
 /* harmony export */   t1: () => (/* binding */ findProject)
 /* harmony export */ });
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(4165);
-/* harmony import */ var _look_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(4052);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(5948);
+/* harmony import */ var _look_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(2756);
 
 
 /** The directory that was given, or the only project below `deploy/`. */
 async function findProject(connection, script, given) {
-    const server = await (0,_look_js__WEBPACK_IMPORTED_MODULE_1__/* .look */ .Op)(connection, script, given ?? 'deploy/-');
-    if (given !== undefined)
-        return { directory: given, server };
-    const [only, ...others] = server.projects;
-    if (only === undefined)
-        return { directory: undefined, server };
-    if (others.length === 0)
-        return { directory: only, server: await (0,_look_js__WEBPACK_IMPORTED_MODULE_1__/* .look */ .Op)(connection, script, only) };
+    const directory = given ?? (await findOnly(connection));
+    return { directory, server: await (0,_look_js__WEBPACK_IMPORTED_MODULE_1__/* .look */ .Op)(connection, script, directory ?? 'deploy/-') };
+}
+/** A short question, so that the whole look is taken once. */
+async function findOnly(connection) {
+    const words = ['find', '-L', 'deploy', '-mindepth', '2', '-maxdepth', '2', '-name', '.deploy'];
+    const { stdout } = await connection.reach(words);
+    // A login shell may have a word to say as well.
+    const projects = stdout.split('\n').flatMap((line) => /^(deploy\/[^/]+)\/\.deploy$/.exec(line)?.[1] ?? []);
+    if (projects.length < 2)
+        return projects[0];
     throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('input-missing', {
         what: 'Several projects are on the server',
-        seen: server.projects.join(', '),
+        seen: projects.sort().join(', '),
         fix: 'set `directory` to the folder of the project on the server',
     });
 }
@@ -47258,7 +47271,7 @@ function nothingDeployed(directory) {
 
 /***/ }),
 
-/***/ 5297:
+/***/ 2266:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
@@ -47267,9 +47280,9 @@ function nothingDeployed(directory) {
 /* harmony export */ });
 /* unused harmony exports parseJournalLine, conclude */
 /* harmony import */ var node_timers_promises__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8500);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(4165);
-/* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(4133);
-/* harmony import */ var _connection_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(5626);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(5948);
+/* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(1030);
+/* harmony import */ var _connection_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(6639);
 
 
 
@@ -47292,7 +47305,6 @@ async function follow(connection, directory, transaction, show, signal, clock = 
     const journal = [];
     const log = [];
     const documents = new Map();
-    let logLines = 0;
     let lastMark = '';
     let over;
     let lostSince;
@@ -47304,10 +47316,7 @@ async function follow(connection, directory, transaction, show, signal, clock = 
             show({ kind: 'journal', line });
         }
         else if (mark === 'l ') {
-            logLines += 1;
             log.push(rest);
-            if (log.length > LOG_TAIL)
-                log.shift();
             show({ kind: 'log', text: rest });
         }
         else if (mark === 'r ') {
@@ -47323,13 +47332,11 @@ async function follow(connection, directory, transaction, show, signal, clock = 
     const forgetLast = () => {
         if (lastMark === 'j ')
             journal.pop();
-        if (lastMark === 'l ') {
+        if (lastMark === 'l ')
             log.pop();
-            logLines -= 1;
-        }
     };
     while (over === undefined) {
-        const words = [...command(directory, transaction, 'follow'), String(journal.length), String(logLines)];
+        const words = [...command(directory, transaction, 'follow'), String(journal.length), String(log.length)];
         const begun = clock.now();
         const finished = await connection.call(words, {
             onLine: (line, stream) => {
@@ -47368,7 +47375,7 @@ function parseJournalLine(text) {
     const [time = '', step = '', state = '', ...detail] = text.split(' ');
     return { time, step, state, detail: detail.join(' ') };
 }
-/** Pure: what the journal says about the end. */
+/** Pure: what the journal and the log say about the end. */
 function conclude(over, journal, documents, log) {
     const last = journal.findLast((line) => line.step === 'end');
     const failed = journal.find((line) => line.state === 'fail' && !NO_REASON.includes(line.step));
@@ -47383,7 +47390,8 @@ function conclude(over, journal, documents, log) {
                 : undefined,
         journal,
         documents,
-        log,
+        warnings: [...new Set(log.flatMap((line) => /^warning: (.+)/.exec(line)?.[1] ?? []))],
+        log: log.slice(-LOG_TAIL),
     };
 }
 /** Steps that fail after the decision to go back or after the commit: they are not why a transaction missed its goal. */
@@ -47405,7 +47413,7 @@ function readWord(word) {
 
 /***/ }),
 
-/***/ 4052:
+/***/ 2756:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
@@ -47415,10 +47423,10 @@ function readWord(word) {
 /* harmony export */   kN: () => (/* binding */ checkArchitecture)
 /* harmony export */ });
 /* unused harmony export parseLook */
-/* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(4133);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(4165);
-/* harmony import */ var _container_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(5113);
-/* harmony import */ var _exit_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(2248);
+/* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(1030);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(5948);
+/* harmony import */ var _container_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(1408);
+/* harmony import */ var _exit_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(571);
 
 
 
@@ -47473,7 +47481,6 @@ function parseLook(text) {
         endsWithLogin: one('ends-with-login'),
         containers: all('container').map(_container_js__WEBPACK_IMPORTED_MODULE_2__/* .readContainer */ .u),
         folders: [...new Set(all('folder'))],
-        projects: all('project'),
         files: all('file'),
         externals: all('external'),
         settings: all('setting'),
@@ -47597,7 +47604,7 @@ function toNumber(text) {
 
 /***/ }),
 
-/***/ 9303:
+/***/ 3082:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
@@ -47608,10 +47615,10 @@ function toNumber(text) {
 /* harmony export */   bx: () => (/* binding */ chooseTarget),
 /* harmony export */   ko: () => (/* binding */ readModel)
 /* harmony export */ });
-/* harmony import */ var yaml__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(4195);
-/* harmony import */ var _compose_document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(5162);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(4165);
-/* harmony import */ var _look_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(4052);
+/* harmony import */ var yaml__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3135);
+/* harmony import */ var _compose_document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6495);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(5948);
+/* harmony import */ var _look_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(2756);
 
 
 
@@ -47685,7 +47692,7 @@ function findRelease(server, id) {
 
 /***/ }),
 
-/***/ 7436:
+/***/ 8757:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
@@ -47698,10 +47705,10 @@ function findRelease(server, id) {
 /* harmony export */ });
 /* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(1455);
 /* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6760);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(4165);
-/* harmony import */ var _exit_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(2248);
-/* harmony import */ var _failure_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(8262);
-/* harmony import */ var _follow_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(5297);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(5948);
+/* harmony import */ var _exit_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(571);
+/* harmony import */ var _failure_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(3393);
+/* harmony import */ var _follow_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(2266);
 
 
 
@@ -47806,7 +47813,7 @@ function notWritten(destination, stderr) {
 
 /***/ }),
 
-/***/ 2662:
+/***/ 3523:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
@@ -47815,8 +47822,8 @@ function notWritten(destination, stderr) {
 /* harmony export */   hH: () => (/* binding */ askToTurnBack),
 /* harmony export */   hL: () => (/* binding */ transact)
 /* harmony export */ });
-/* harmony import */ var _follow_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(5297);
-/* harmony import */ var _stage_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7436);
+/* harmony import */ var _follow_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(2266);
+/* harmony import */ var _stage_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(8757);
 
 
 /**
@@ -47858,7 +47865,7 @@ function newId(name, run, taken) {
 
 /***/ }),
 
-/***/ 9637:
+/***/ 1766:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
@@ -47869,7 +47876,7 @@ function newId(name, run, taken) {
 /* harmony export */   tl: () => (/* binding */ isPost),
 /* harmony export */   yy: () => (/* binding */ temporaryFolder)
 /* harmony export */ });
-/* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(9286);
+/* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3986);
 /* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6760);
 
 
@@ -47904,7 +47911,7 @@ function forgetFollowed() {
 
 /***/ }),
 
-/***/ 7684:
+/***/ 5601:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
@@ -47939,7 +47946,7 @@ function forgetFollowed() {
 /* harmony export */   yw: () => (/* binding */ nonEmptyLines),
 /* harmony export */   zZ: () => (/* binding */ parseImage)
 /* harmony export */ });
-/* harmony import */ var yaml__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(4195);
+/* harmony import */ var yaml__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3135);
 
 /** Why a text cannot be used and the change that mends it. The text itself is added by who knows whether it is secret. */
 class Unusable extends Error {
@@ -48325,6 +48332,6 @@ function unixLines(text) {
 /******/ // startup
 /******/ // Load entry module and return exports
 /******/ // This entry module used 'module' so it can't be inlined
-/******/ var __webpack_exports__ = __nccwpck_require__(4628);
+/******/ var __webpack_exports__ = __nccwpck_require__(6019);
 /******/ __webpack_exports__ = await __webpack_exports__;
 /******/ 

@@ -22,10 +22,6 @@ look() { # DIRECTORY [FILE|externals:…]: facts for the runner, a word and its 
   fi
   is_writable "$1" || echo "unwritable $place"
   choose_session || echo "ends-with-login $(id -un)"
-  case $1 in */*) beside=${1%/*} ;; *) beside=. ;; esac
-  for name in $(entries "$beside"); do
-    if [ -d "$beside/$name/.deploy" ]; then echo "project $beside/$name"; fi
-  done
   look_files "$@"
   if cd "$1" 2>/dev/null; then
     # Compose writes down the path that it was called in, which may lead through a link.

@@ -6,7 +6,7 @@ env_files() { # DIRECTORY: by their names, by what the releases ship, and by wha
   find "$1/.deploy/releases" "$1/.deploy/incoming" -type f -path '*/env/*'
   find "$1/.deploy/files" -type f '(' -name '.env*' -o -name '*.env' ')'
   find "$1/.deploy/releases" -path '*/facts/env-files' -exec cat {} + | sort -u | while IFS= read -r file; do
-    case $file in /*) ;; *) file=$1/$file ;; esac
+    case $file in /*) ;; \~/*) file=${HOME:-}/${file#??} ;; *) file=$1/$file ;; esac
     if [ -f "$file" ]; then printf '%s\n' "$file"; fi
   done
 }

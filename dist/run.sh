@@ -20,7 +20,7 @@ choose_container() { # SERVICE: sets `id`; empty when none of the service runs
   project=$(release_fact "$current" project)
   service=${1:-$(release_fact "$current" django)}
   survey
-  id=$(ids_of "$service" running | head -n 1)
+  id=$(first_running "$service")
 }
 
 # The client of Docker that is gone leaves running what it has started; it is found by what is in its environment.

@@ -103,6 +103,8 @@ is_passing() { # ANSWER: the same as isPassing in src/image/registry.ts
 
 check_settings() { # RELEASE: what the compose file wants from this server is here
   release_list "$1" env-files | while IFS= read -r file; do
+    # As Compose reads it: the home of who calls Docker.
+    case $file in \~/*) home=${through:+/root} file=${home:-$HOME}/${file#??} ;; esac
     is_there "$file" || die 34 "$file"
   done
   answer=$(compose "$1" config -q 2>&1) || die 35 "$(printf '%s\n' "$answer" | said_by_compose)"

@@ -42,7 +42,7 @@ running_release() {
   on "$(printf '%s\n' "$seen" | first_word)" ask inspect -f 'container {{index .Config.Labels "com.docker.compose.service"}} {{.State.Status}} {{with .State.Health}}{{.Status}}{{else}}-{{end}} {{.RestartCount}} {{.Config.Image}}' | sort
   # What was adopted may serve although no transaction has committed; any probe can ask it.
   transaction=$(cat .deploy/transaction 2>/dev/null) || transaction=$(entries .deploy/plans | tail -n 1)
-  target=$current asker=$(ids_of "$(release_fact "$current" django)" running | head -n 1)
+  target=$current asker=$(first_running "$(release_fact "$current" django)")
   if [ -z "$asker" ] || [ ! -f ".deploy/plans/$transaction/probe.py" ]; then return; fi
   # Where an entrypoint makes the settings, a container of its own would have to be asked.
   if ! needs_entrypoint; then

@@ -25,7 +25,7 @@ step_verify() {
 }
 
 verify_migrations() {
-  id=$(ids_of "$(release_fact "$target" django)" running | head -n 1)
+  id=$(first_running "$(release_fact "$target" django)")
   [ -n "$id" ] || die 45 "no container of the release runs Django"
   verified=18
   if ! needs_entrypoint; then
@@ -38,7 +38,7 @@ verify_migrations() {
     report verify ask_django "$target" verify || verified=$?
   fi
   if [ "$verified" -eq 19 ] && [ "$(release_list "$target" migrate)" = none ]; then
-    echo "warning: migrations are pending, and nobody applies them (migrate: none)"
+    echo "note: migrations are pending, and nobody applies them (migrate: none)"
     verified=0
   fi
   if [ "$verified" -eq 0 ]; then return; fi

@@ -16,11 +16,13 @@ collect() { # RELEASE: its static files, where a volume hides those of the image
   ask_django "$1" collect --label "deploy-django.collects=$project" -e "DEPLOY_DJANGO_COLLECT=${choice:-auto}"
 }
 
+within() { change_limit=$1 && shift && "$@"; } # SECONDS COMMAND…: in a subshell
+
 put_static_back() { # before the old containers start. What their image cannot do does not keep them away.
   if ! happened static begin; then return; fi
   end_collecting
   # The site may be down meanwhile, and limits of this are not those of what comes after it.
-  if [ -z "$current" ] || (change_limit=120; collect "$current") >/dev/null; then return; fi
+  if [ -z "$current" ] || (within 120 collect "$current") >/dev/null; then return; fi
   docker_answers || die 38 "docker does not answer"
   echo "warning: the static files of $current were not collected again, those of $target stay"
 }
