@@ -15,11 +15,11 @@ look_again() {
 
 is_finished() { [ "$1 $2" = "exited 0" ] && is_listed "$3" "no${newline}on-failure"; } # STATE EXIT POLICY: a container that has run to its end, as it should
 
-is_steady() { # STATE RESTARTS STARTED: between two crashes a container runs for a moment as well
-  [ "$1" = running ] || return 1
-  [ "$2" -gt 0 ] || return 0
+is_steady() { [ "$1" = running ] && { [ "$2" -eq 0 ] || is_long_up "$3"; }; } # STATE RESTARTS STARTED: between two crashes a container runs for a moment as well
+
+is_long_up() { # STARTED: ten seconds ago, or earlier
   since=$(date -u -d "@$(($(date +%s) - 10))" +%Y-%m-%dT%H:%M:%S)
-  [ "$(printf '%s\n' "$3" "$since" | sort | head -n 1)" = "$3" ]
+  [ "$(printf '%s\n' "$1" "$since" | sort | head -n 1)" = "$1" ]
 }
 
 step_health() {
@@ -28,7 +28,7 @@ step_health() {
   while :; do
     if is_aborted; then die 42 "aborted while waiting for health"; fi
     before=$app http=46
-    if app_is_healthy && look_again && [ "$app" = "$before" ]; then return; fi
+    if app_is_healthy && look_again && [ "$app" = "$before" ] && stays_up; then return; fi
     if [ -z "$deadline" ]; then
       limit=$(plan_fact health-timeout)
       deadline=$(($(date +%s) + ${limit:-$(health_limit)}))
@@ -56,6 +56,17 @@ is_firm() {
 
 lacks_program() { case $unwell in *': not found'* | *'command not found'* | *'executable file not found'*) ;; *) return 1 ;; esac; }
 
+stays_up() { # services that nobody asks: one that lacks something starts, and ends some seconds later
+  youngest=$(printf '%s\n' "$unasked" | sort | tail -n 1) tries=0
+  # A clock that was set back is not waited for.
+  until is_long_up "$youngest" || [ "$tries" -ge 60 ]; do
+    tries=$((tries + 1))
+    pause 0.2
+    look_again
+    if is_aborted || [ "$app" != "$before" ]; then return 1; fi
+  done
+}
+
 health_limit() { # start period + interval x retries of the slowest check, at least 60 s
   on "$ids" ask inspect -f '{{with .Config.Healthcheck}}{{.StartPeriod.Nanoseconds}} {{.Interval.Nanoseconds}} {{.Retries}}{{end}}' | {
     longest=60
@@ -69,7 +80,7 @@ health_limit() { # start period + interval x retries of the slowest check, at le
 }
 
 app_is_healthy() {
-  asker='' healthy=yes unwell=''
+  asker='' healthy=yes unwell='' unasked=''
   while read -r service state exit restarts policy started image id; do
     if is_finished "$state" "$exit" "$policy"; then continue; fi
     steady=yes
@@ -78,11 +89,12 @@ app_is_healthy() {
       show_last_lines "$id"
       die 47 "$service exit=$exit restarts=$restarts"
     fi
-    complaint=
+    complaint='' checked=''
     if [ "$steady" = no ] || { ! docker_health "$id" && ! inherits_check "$service" "$image" "$id"; }; then
       healthy=no
       if [ -n "$complaint" ]; then unwell=$unwell$newline"the health command of $service says: $(printf '%s\n' "$complaint" | tail -n 1)"; fi
     fi
+    if [ "$checked" = NONE ] && ! is_asked "$service"; then unasked=$unasked$newline$started; fi
     if [ "$service" = "$(release_fact "$target" django)" ]; then asker=$id; fi
   done <<END
 $app
@@ -90,12 +102,14 @@ END
   [ "$healthy" = yes ] && ask_http
 }
 
+is_asked() { [ "$1" = "$(release_fact "$target" django)" ] || is_listed "$1" "$(release_list "$target" fronts | first_word)"; } # SERVICE: over HTTP
+
 # A worker has the web image's HEALTHCHECK without meaning it.
 inherits_check() { # SERVICE IMAGE CONTAINER
-  if [ "$1" = "$(release_fact "$target" django)" ] || is_listed "$1" "$(release_list "$target" fronts | first_word)"; then return 1; fi
+  if is_asked "$1"; then return 1; fi
   [ "$(ask image inspect -f '{{json .Config.Healthcheck}}' "$2")" = "$(ask inspect -f '{{json .Config.Healthcheck}}' "$3")" ] || return 1
   if ! is_listed "$1" "$warned"; then echo "warning: $1 has the health check of its image, which does not succeed there"; fi
-  warned=$warned$newline$1
+  warned=$warned$newline$1 checked=NONE
 }
 
 ask_http() { # by the app's own Python from inside its network; sets `http`

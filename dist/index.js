@@ -1,15 +1,15 @@
 import { createRequire as __WEBPACK_EXTERNAL_createRequire } from "module";
 /******/ var __webpack_modules__ = ({
 
-/***/ 1450:
+/***/ 770:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
-/* unused reexport */ __nccwpck_require__(1202);
+/* unused reexport */ __nccwpck_require__(218);
 
 
 /***/ }),
 
-/***/ 1202:
+/***/ 218:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 var __webpack_unused_export__;
@@ -281,34 +281,34 @@ __webpack_unused_export__ = debug; // for test
 
 /***/ }),
 
-/***/ 904:
+/***/ 6752:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 var __webpack_unused_export__;
 
 
-const Client = __nccwpck_require__(4445)
-const Dispatcher = __nccwpck_require__(1691)
-const Pool = __nccwpck_require__(6044)
-const BalancedPool = __nccwpck_require__(3021)
-const Agent = __nccwpck_require__(6709)
-const ProxyAgent = __nccwpck_require__(936)
-const EnvHttpProxyAgent = __nccwpck_require__(8729)
-const RetryAgent = __nccwpck_require__(9322)
-const errors = __nccwpck_require__(8043)
-const util = __nccwpck_require__(7320)
+const Client = __nccwpck_require__(3701)
+const Dispatcher = __nccwpck_require__(883)
+const Pool = __nccwpck_require__(628)
+const BalancedPool = __nccwpck_require__(837)
+const Agent = __nccwpck_require__(7405)
+const ProxyAgent = __nccwpck_require__(6672)
+const EnvHttpProxyAgent = __nccwpck_require__(3137)
+const RetryAgent = __nccwpck_require__(50)
+const errors = __nccwpck_require__(8707)
+const util = __nccwpck_require__(3440)
 const { InvalidArgumentError } = errors
-const api = __nccwpck_require__(1183)
-const buildConnector = __nccwpck_require__(5736)
-const MockClient = __nccwpck_require__(9405)
-const MockAgent = __nccwpck_require__(4613)
-const MockPool = __nccwpck_require__(5068)
-const mockErrors = __nccwpck_require__(2245)
-const RetryHandler = __nccwpck_require__(6064)
-const { getGlobalDispatcher, setGlobalDispatcher } = __nccwpck_require__(1613)
-const DecoratorHandler = __nccwpck_require__(5443)
-const RedirectHandler = __nccwpck_require__(9098)
-const createRedirectInterceptor = __nccwpck_require__(2188)
+const api = __nccwpck_require__(6615)
+const buildConnector = __nccwpck_require__(9136)
+const MockClient = __nccwpck_require__(7365)
+const MockAgent = __nccwpck_require__(7501)
+const MockPool = __nccwpck_require__(4004)
+const mockErrors = __nccwpck_require__(2429)
+const RetryHandler = __nccwpck_require__(7816)
+const { getGlobalDispatcher, setGlobalDispatcher } = __nccwpck_require__(2581)
+const DecoratorHandler = __nccwpck_require__(8155)
+const RedirectHandler = __nccwpck_require__(8754)
+const createRedirectInterceptor = __nccwpck_require__(5092)
 
 Object.assign(Dispatcher.prototype, api)
 
@@ -326,10 +326,10 @@ __webpack_unused_export__ = DecoratorHandler
 __webpack_unused_export__ = RedirectHandler
 __webpack_unused_export__ = createRedirectInterceptor
 __webpack_unused_export__ = {
-  redirect: __nccwpck_require__(8754),
-  retry: __nccwpck_require__(1602),
-  dump: __nccwpck_require__(1556),
-  dns: __nccwpck_require__(9539)
+  redirect: __nccwpck_require__(1514),
+  retry: __nccwpck_require__(2026),
+  dump: __nccwpck_require__(8060),
+  dns: __nccwpck_require__(379)
 }
 
 __webpack_unused_export__ = buildConnector
@@ -391,7 +391,7 @@ function makeDispatcher (fn) {
 __webpack_unused_export__ = setGlobalDispatcher
 __webpack_unused_export__ = getGlobalDispatcher
 
-const fetchImpl = (__nccwpck_require__(5942).fetch)
+const fetchImpl = (__nccwpck_require__(4398).fetch)
 __webpack_unused_export__ = async function fetch (init, options = undefined) {
   try {
     return await fetchImpl(init, options)
@@ -403,39 +403,39 @@ __webpack_unused_export__ = async function fetch (init, options = undefined) {
     throw err
   }
 }
-/* unused reexport */ __nccwpck_require__(1404).Headers
-/* unused reexport */ __nccwpck_require__(4339).Response
-/* unused reexport */ __nccwpck_require__(3783).Request
-/* unused reexport */ __nccwpck_require__(4894).FormData
+/* unused reexport */ __nccwpck_require__(660).Headers
+/* unused reexport */ __nccwpck_require__(9051).Response
+/* unused reexport */ __nccwpck_require__(9967).Request
+/* unused reexport */ __nccwpck_require__(5910).FormData
 __webpack_unused_export__ = globalThis.File ?? (__nccwpck_require__(4573).File)
-/* unused reexport */ __nccwpck_require__(3739).FileReader
+/* unused reexport */ __nccwpck_require__(8355).FileReader
 
-const { setGlobalOrigin, getGlobalOrigin } = __nccwpck_require__(9243)
+const { setGlobalOrigin, getGlobalOrigin } = __nccwpck_require__(1059)
 
 __webpack_unused_export__ = setGlobalOrigin
 __webpack_unused_export__ = getGlobalOrigin
 
-const { CacheStorage } = __nccwpck_require__(8037)
-const { kConstruct } = __nccwpck_require__(5317)
+const { CacheStorage } = __nccwpck_require__(3245)
+const { kConstruct } = __nccwpck_require__(109)
 
 // Cache & CacheStorage are tightly coupled with fetch. Even if it may run
 // in an older version of Node, it doesn't have any use without fetch.
 __webpack_unused_export__ = new CacheStorage(kConstruct)
 
-const { deleteCookie, getCookies, getSetCookies, setCookie } = __nccwpck_require__(6813)
+const { deleteCookie, getCookies, getSetCookies, setCookie } = __nccwpck_require__(9061)
 
 __webpack_unused_export__ = deleteCookie
 __webpack_unused_export__ = getCookies
 __webpack_unused_export__ = getSetCookies
 __webpack_unused_export__ = setCookie
 
-const { parseMIMEType, serializeAMimeType } = __nccwpck_require__(6212)
+const { parseMIMEType, serializeAMimeType } = __nccwpck_require__(1900)
 
 __webpack_unused_export__ = parseMIMEType
 __webpack_unused_export__ = serializeAMimeType
 
-const { CloseEvent, ErrorEvent, MessageEvent } = __nccwpck_require__(1500)
-/* unused reexport */ __nccwpck_require__(2982).WebSocket
+const { CloseEvent, ErrorEvent, MessageEvent } = __nccwpck_require__(5188)
+/* unused reexport */ __nccwpck_require__(3726).WebSocket
 __webpack_unused_export__ = CloseEvent
 __webpack_unused_export__ = ErrorEvent
 __webpack_unused_export__ = MessageEvent
@@ -451,18 +451,18 @@ __webpack_unused_export__ = MockPool
 __webpack_unused_export__ = MockAgent
 __webpack_unused_export__ = mockErrors
 
-const { EventSource } = __nccwpck_require__(8990)
+const { EventSource } = __nccwpck_require__(1238)
 
 __webpack_unused_export__ = EventSource
 
 
 /***/ }),
 
-/***/ 9766:
+/***/ 158:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
-const { addAbortListener } = __nccwpck_require__(7320)
-const { RequestAbortedError } = __nccwpck_require__(8043)
+const { addAbortListener } = __nccwpck_require__(3440)
+const { RequestAbortedError } = __nccwpck_require__(8707)
 
 const kListener = Symbol('kListener')
 const kSignal = Symbol('kSignal')
@@ -522,16 +522,16 @@ module.exports = {
 
 /***/ }),
 
-/***/ 2012:
+/***/ 2279:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
 const assert = __nccwpck_require__(4589)
 const { AsyncResource } = __nccwpck_require__(6698)
-const { InvalidArgumentError, SocketError } = __nccwpck_require__(8043)
-const util = __nccwpck_require__(7320)
-const { addSignal, removeSignal } = __nccwpck_require__(9766)
+const { InvalidArgumentError, SocketError } = __nccwpck_require__(8707)
+const util = __nccwpck_require__(3440)
+const { addSignal, removeSignal } = __nccwpck_require__(158)
 
 class ConnectHandler extends AsyncResource {
   constructor (opts, callback) {
@@ -637,7 +637,7 @@ module.exports = connect
 
 /***/ }),
 
-/***/ 7446:
+/***/ 6862:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
@@ -651,10 +651,10 @@ const {
   InvalidArgumentError,
   InvalidReturnValueError,
   RequestAbortedError
-} = __nccwpck_require__(8043)
-const util = __nccwpck_require__(7320)
+} = __nccwpck_require__(8707)
+const util = __nccwpck_require__(3440)
 const { AsyncResource } = __nccwpck_require__(6698)
-const { addSignal, removeSignal } = __nccwpck_require__(9766)
+const { addSignal, removeSignal } = __nccwpck_require__(158)
 const assert = __nccwpck_require__(4589)
 
 const kResume = Symbol('resume')
@@ -895,16 +895,16 @@ module.exports = pipeline
 
 /***/ }),
 
-/***/ 963:
+/***/ 4043:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
 const assert = __nccwpck_require__(4589)
-const { Readable } = __nccwpck_require__(6575)
-const { InvalidArgumentError, RequestAbortedError } = __nccwpck_require__(8043)
-const util = __nccwpck_require__(7320)
-const { getResolveErrorBodyCallback } = __nccwpck_require__(5119)
+const { Readable } = __nccwpck_require__(9927)
+const { InvalidArgumentError, RequestAbortedError } = __nccwpck_require__(8707)
+const util = __nccwpck_require__(3440)
+const { getResolveErrorBodyCallback } = __nccwpck_require__(7655)
 const { AsyncResource } = __nccwpck_require__(6698)
 
 class RequestHandler extends AsyncResource {
@@ -1116,18 +1116,18 @@ module.exports.RequestHandler = RequestHandler
 
 /***/ }),
 
-/***/ 512:
+/***/ 3560:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
 const assert = __nccwpck_require__(4589)
 const { finished, PassThrough } = __nccwpck_require__(7075)
-const { InvalidArgumentError, InvalidReturnValueError } = __nccwpck_require__(8043)
-const util = __nccwpck_require__(7320)
-const { getResolveErrorBodyCallback } = __nccwpck_require__(5119)
+const { InvalidArgumentError, InvalidReturnValueError } = __nccwpck_require__(8707)
+const util = __nccwpck_require__(3440)
+const { getResolveErrorBodyCallback } = __nccwpck_require__(7655)
 const { AsyncResource } = __nccwpck_require__(6698)
-const { addSignal, removeSignal } = __nccwpck_require__(9766)
+const { addSignal, removeSignal } = __nccwpck_require__(158)
 
 class StreamHandler extends AsyncResource {
   constructor (opts, factory, callback) {
@@ -1343,15 +1343,15 @@ module.exports = stream
 
 /***/ }),
 
-/***/ 914:
+/***/ 1882:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { InvalidArgumentError, SocketError } = __nccwpck_require__(8043)
+const { InvalidArgumentError, SocketError } = __nccwpck_require__(8707)
 const { AsyncResource } = __nccwpck_require__(6698)
-const util = __nccwpck_require__(7320)
-const { addSignal, removeSignal } = __nccwpck_require__(9766)
+const util = __nccwpck_require__(3440)
+const { addSignal, removeSignal } = __nccwpck_require__(158)
 const assert = __nccwpck_require__(4589)
 
 class UpgradeHandler extends AsyncResource {
@@ -1458,21 +1458,21 @@ module.exports = upgrade
 
 /***/ }),
 
-/***/ 1183:
+/***/ 6615:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-module.exports.request = __nccwpck_require__(963)
-module.exports.stream = __nccwpck_require__(512)
-module.exports.pipeline = __nccwpck_require__(7446)
-module.exports.upgrade = __nccwpck_require__(914)
-module.exports.connect = __nccwpck_require__(2012)
+module.exports.request = __nccwpck_require__(4043)
+module.exports.stream = __nccwpck_require__(3560)
+module.exports.pipeline = __nccwpck_require__(6862)
+module.exports.upgrade = __nccwpck_require__(1882)
+module.exports.connect = __nccwpck_require__(2279)
 
 
 /***/ }),
 
-/***/ 6575:
+/***/ 9927:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 // Ported from https://github.com/nodejs/undici/pull/907
@@ -1481,9 +1481,9 @@ module.exports.connect = __nccwpck_require__(2012)
 
 const assert = __nccwpck_require__(4589)
 const { Readable } = __nccwpck_require__(7075)
-const { RequestAbortedError, NotSupportedError, InvalidArgumentError, AbortError } = __nccwpck_require__(8043)
-const util = __nccwpck_require__(7320)
-const { ReadableStreamFrom } = __nccwpck_require__(7320)
+const { RequestAbortedError, NotSupportedError, InvalidArgumentError, AbortError } = __nccwpck_require__(8707)
+const util = __nccwpck_require__(3440)
+const { ReadableStreamFrom } = __nccwpck_require__(3440)
 
 const kConsume = Symbol('kConsume')
 const kReading = Symbol('kReading')
@@ -1864,15 +1864,15 @@ module.exports = { Readable: BodyReadable, chunksDecode }
 
 /***/ }),
 
-/***/ 5119:
+/***/ 7655:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 const assert = __nccwpck_require__(4589)
 const {
   ResponseStatusCodeError
-} = __nccwpck_require__(8043)
+} = __nccwpck_require__(8707)
 
-const { chunksDecode } = __nccwpck_require__(6575)
+const { chunksDecode } = __nccwpck_require__(9927)
 const CHUNK_LIMIT = 128 * 1024
 
 async function getResolveErrorBodyCallback ({ callback, body, contentType, statusCode, statusMessage, headers }) {
@@ -1964,16 +1964,16 @@ module.exports = {
 
 /***/ }),
 
-/***/ 5736:
+/***/ 9136:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
 const net = __nccwpck_require__(7030)
 const assert = __nccwpck_require__(4589)
-const util = __nccwpck_require__(7320)
-const { InvalidArgumentError, ConnectTimeoutError } = __nccwpck_require__(8043)
-const timers = __nccwpck_require__(2515)
+const util = __nccwpck_require__(3440)
+const { InvalidArgumentError, ConnectTimeoutError } = __nccwpck_require__(8707)
+const timers = __nccwpck_require__(6603)
 
 function noop () {}
 
@@ -2211,7 +2211,7 @@ module.exports = buildConnector
 
 /***/ }),
 
-/***/ 7591:
+/***/ 735:
 /***/ ((module) => {
 
 
@@ -2336,7 +2336,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 4950:
+/***/ 2414:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
@@ -2545,7 +2545,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 8043:
+/***/ 8707:
 /***/ ((module) => {
 
 
@@ -2977,7 +2977,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 8615:
+/***/ 4655:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
@@ -2985,7 +2985,7 @@ module.exports = {
 const {
   InvalidArgumentError,
   NotSupportedError
-} = __nccwpck_require__(8043)
+} = __nccwpck_require__(8707)
 const assert = __nccwpck_require__(4589)
 const {
   isValidHTTPToken,
@@ -3000,9 +3000,9 @@ const {
   validateHandler,
   getServerName,
   normalizedMethodRecords
-} = __nccwpck_require__(7320)
-const { channels } = __nccwpck_require__(4950)
-const { headerNameLowerCasedRecord } = __nccwpck_require__(7591)
+} = __nccwpck_require__(3440)
+const { channels } = __nccwpck_require__(2414)
+const { headerNameLowerCasedRecord } = __nccwpck_require__(735)
 
 // Verifies that a given path is valid does not contain control chars \x00 to \x20
 const invalidPathRegex = /[^\u0021-\u00ff]/
@@ -3466,7 +3466,7 @@ module.exports = Request
 
 /***/ }),
 
-/***/ 9203:
+/***/ 6443:
 /***/ ((module) => {
 
 module.exports = {
@@ -3540,7 +3540,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 9344:
+/***/ 7752:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
@@ -3548,7 +3548,7 @@ module.exports = {
 const {
   wellknownHeaderNames,
   headerNameLowerCasedRecord
-} = __nccwpck_require__(7591)
+} = __nccwpck_require__(735)
 
 class TstNode {
   /** @type {any} */
@@ -3699,13 +3699,13 @@ module.exports = {
 
 /***/ }),
 
-/***/ 7320:
+/***/ 3440:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
 const assert = __nccwpck_require__(4589)
-const { kDestroyed, kBodyUsed, kListeners, kBody } = __nccwpck_require__(9203)
+const { kDestroyed, kBodyUsed, kListeners, kBody } = __nccwpck_require__(6443)
 const { IncomingMessage } = __nccwpck_require__(7067)
 const stream = __nccwpck_require__(7075)
 const net = __nccwpck_require__(7030)
@@ -3713,9 +3713,9 @@ const { Blob } = __nccwpck_require__(4573)
 const nodeUtil = __nccwpck_require__(7975)
 const { stringify } = __nccwpck_require__(1792)
 const { EventEmitter: EE } = __nccwpck_require__(8474)
-const { InvalidArgumentError } = __nccwpck_require__(8043)
-const { headerNameLowerCasedRecord } = __nccwpck_require__(7591)
-const { tree } = __nccwpck_require__(9344)
+const { InvalidArgumentError } = __nccwpck_require__(8707)
+const { headerNameLowerCasedRecord } = __nccwpck_require__(735)
+const { tree } = __nccwpck_require__(7752)
 
 const [nodeMajor, nodeMinor] = process.versions.node.split('.').map(v => Number(v))
 
@@ -4425,18 +4425,18 @@ module.exports = {
 
 /***/ }),
 
-/***/ 6709:
+/***/ 7405:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { InvalidArgumentError } = __nccwpck_require__(8043)
-const { kClients, kRunning, kClose, kDestroy, kDispatch, kInterceptors } = __nccwpck_require__(9203)
-const DispatcherBase = __nccwpck_require__(2281)
-const Pool = __nccwpck_require__(6044)
-const Client = __nccwpck_require__(4445)
-const util = __nccwpck_require__(7320)
-const createRedirectInterceptor = __nccwpck_require__(2188)
+const { InvalidArgumentError } = __nccwpck_require__(8707)
+const { kClients, kRunning, kClose, kDestroy, kDispatch, kInterceptors } = __nccwpck_require__(6443)
+const DispatcherBase = __nccwpck_require__(1841)
+const Pool = __nccwpck_require__(628)
+const Client = __nccwpck_require__(3701)
+const util = __nccwpck_require__(3440)
+const createRedirectInterceptor = __nccwpck_require__(5092)
 
 const kOnConnect = Symbol('onConnect')
 const kOnDisconnect = Symbol('onDisconnect')
@@ -4565,7 +4565,7 @@ module.exports = Agent
 
 /***/ }),
 
-/***/ 3021:
+/***/ 837:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
@@ -4573,7 +4573,7 @@ module.exports = Agent
 const {
   BalancedPoolMissingUpstreamError,
   InvalidArgumentError
-} = __nccwpck_require__(8043)
+} = __nccwpck_require__(8707)
 const {
   PoolBase,
   kClients,
@@ -4581,10 +4581,10 @@ const {
   kAddClient,
   kRemoveClient,
   kGetDispatcher
-} = __nccwpck_require__(4728)
-const Pool = __nccwpck_require__(6044)
-const { kUrl, kInterceptors } = __nccwpck_require__(9203)
-const { parseOrigin } = __nccwpck_require__(7320)
+} = __nccwpck_require__(2128)
+const Pool = __nccwpck_require__(628)
+const { kUrl, kInterceptors } = __nccwpck_require__(6443)
+const { parseOrigin } = __nccwpck_require__(3440)
 const kFactory = Symbol('factory')
 
 const kOptions = Symbol('options')
@@ -4781,7 +4781,7 @@ module.exports = BalancedPool
 
 /***/ }),
 
-/***/ 3013:
+/***/ 637:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
@@ -4789,9 +4789,9 @@ module.exports = BalancedPool
 /* global WebAssembly */
 
 const assert = __nccwpck_require__(4589)
-const util = __nccwpck_require__(7320)
-const { channels } = __nccwpck_require__(4950)
-const timers = __nccwpck_require__(2515)
+const util = __nccwpck_require__(3440)
+const { channels } = __nccwpck_require__(2414)
+const timers = __nccwpck_require__(6603)
 const {
   RequestContentLengthMismatchError,
   ResponseContentLengthMismatchError,
@@ -4804,7 +4804,7 @@ const {
   BodyTimeoutError,
   HTTPParserError,
   ResponseExceededMaxSizeError
-} = __nccwpck_require__(8043)
+} = __nccwpck_require__(8707)
 const {
   kUrl,
   kReset,
@@ -4837,9 +4837,9 @@ const {
   kOnError,
   kResume,
   kHTTPContext
-} = __nccwpck_require__(9203)
+} = __nccwpck_require__(6443)
 
-const constants = __nccwpck_require__(7872)
+const constants = __nccwpck_require__(2824)
 const EMPTY_BUF = Buffer.alloc(0)
 const FastBuffer = Buffer[Symbol.species]
 const addListener = util.addListener
@@ -4851,11 +4851,11 @@ const kSocketUsed = Symbol('kSocketUsed')
 let extractBody
 
 async function lazyllhttp () {
-  const llhttpWasmData = process.env.JEST_WORKER_ID ? __nccwpck_require__(3078) : undefined
+  const llhttpWasmData = process.env.JEST_WORKER_ID ? __nccwpck_require__(3870) : undefined
 
   let mod
   try {
-    mod = await WebAssembly.compile(__nccwpck_require__(7090))
+    mod = await WebAssembly.compile(__nccwpck_require__(3434))
   } catch (e) {
     /* istanbul ignore next */
 
@@ -4863,7 +4863,7 @@ async function lazyllhttp () {
     // being enabled, but the occurring of this other error
     // * https://github.com/emscripten-core/emscripten/issues/11495
     // got me to remove that check to avoid breaking Node 12.
-    mod = await WebAssembly.compile(llhttpWasmData || __nccwpck_require__(3078))
+    mod = await WebAssembly.compile(llhttpWasmData || __nccwpck_require__(3870))
   }
 
   return await WebAssembly.instantiate(mod, {
@@ -5778,7 +5778,7 @@ function writeH1 (client, request) {
 
   if (util.isFormDataLike(body)) {
     if (!extractBody) {
-      extractBody = (__nccwpck_require__(8836).extractBody)
+      extractBody = (__nccwpck_require__(4492).extractBody)
     }
 
     const [bodyStream, contentType] = extractBody(body)
@@ -6301,7 +6301,7 @@ module.exports = connectH1
 
 /***/ }),
 
-/***/ 9196:
+/***/ 8788:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
@@ -6309,13 +6309,13 @@ module.exports = connectH1
 const assert = __nccwpck_require__(4589)
 const { errorMonitor } = __nccwpck_require__(8474)
 const { pipeline } = __nccwpck_require__(7075)
-const util = __nccwpck_require__(7320)
+const util = __nccwpck_require__(3440)
 const {
   RequestContentLengthMismatchError,
   RequestAbortedError,
   SocketError,
   InformationalError
-} = __nccwpck_require__(8043)
+} = __nccwpck_require__(8707)
 const {
   kUrl,
   kReset,
@@ -6334,7 +6334,7 @@ const {
   kResume,
   kSize,
   kHTTPContext
-} = __nccwpck_require__(9203)
+} = __nccwpck_require__(6443)
 
 const kOpenStreams = Symbol('open streams')
 
@@ -6740,7 +6740,7 @@ function writeH2 (client, request) {
   let contentLength = util.bodyLength(body)
 
   if (util.isFormDataLike(body)) {
-    extractBody ??= (__nccwpck_require__(8836).extractBody)
+    extractBody ??= (__nccwpck_require__(4492).extractBody)
 
     const [bodyStream, contentType] = extractBody(body)
     headers['content-type'] = contentType
@@ -7100,7 +7100,7 @@ module.exports = connectH2
 
 /***/ }),
 
-/***/ 4445:
+/***/ 3701:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 // @ts-check
@@ -7110,16 +7110,16 @@ module.exports = connectH2
 const assert = __nccwpck_require__(4589)
 const net = __nccwpck_require__(7030)
 const http = __nccwpck_require__(7067)
-const util = __nccwpck_require__(7320)
-const { channels } = __nccwpck_require__(4950)
-const Request = __nccwpck_require__(8615)
-const DispatcherBase = __nccwpck_require__(2281)
+const util = __nccwpck_require__(3440)
+const { channels } = __nccwpck_require__(2414)
+const Request = __nccwpck_require__(4655)
+const DispatcherBase = __nccwpck_require__(1841)
 const {
   InvalidArgumentError,
   InformationalError,
   ClientDestroyedError
-} = __nccwpck_require__(8043)
-const buildConnector = __nccwpck_require__(5736)
+} = __nccwpck_require__(8707)
+const buildConnector = __nccwpck_require__(9136)
 const {
   kUrl,
   kServerName,
@@ -7161,9 +7161,9 @@ const {
   kHTTPContext,
   kMaxConcurrentStreams,
   kResume
-} = __nccwpck_require__(9203)
-const connectH1 = __nccwpck_require__(3013)
-const connectH2 = __nccwpck_require__(9196)
+} = __nccwpck_require__(6443)
+const connectH1 = __nccwpck_require__(637)
+const connectH2 = __nccwpck_require__(8788)
 let deprecatedInterceptorWarned = false
 
 const kClosedResolve = Symbol('kClosedResolve')
@@ -7471,7 +7471,7 @@ class Client extends DispatcherBase {
   }
 }
 
-const createRedirectInterceptor = __nccwpck_require__(2188)
+const createRedirectInterceptor = __nccwpck_require__(5092)
 
 function onError (client, err) {
   if (
@@ -7731,19 +7731,19 @@ module.exports = Client
 
 /***/ }),
 
-/***/ 2281:
+/***/ 1841:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
 const buffer = __nccwpck_require__(4573)
-const Dispatcher = __nccwpck_require__(1691)
+const Dispatcher = __nccwpck_require__(883)
 const {
   ClientDestroyedError,
   ClientClosedError,
   InvalidArgumentError
-} = __nccwpck_require__(8043)
-const { kDestroy, kClose, kClosed, kDestroyed, kDispatch, kInterceptors } = __nccwpck_require__(9203)
+} = __nccwpck_require__(8707)
+const { kDestroy, kClose, kClosed, kDestroyed, kDispatch, kInterceptors } = __nccwpck_require__(6443)
 
 const kOnDestroyed = Symbol('onDestroyed')
 const kOnClosed = Symbol('onClosed')
@@ -7946,7 +7946,7 @@ module.exports = DispatcherBase
 
 /***/ }),
 
-/***/ 1691:
+/***/ 883:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
@@ -8018,15 +8018,15 @@ module.exports = Dispatcher
 
 /***/ }),
 
-/***/ 8729:
+/***/ 3137:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const DispatcherBase = __nccwpck_require__(2281)
-const { kClose, kDestroy, kClosed, kDestroyed, kDispatch, kNoProxyAgent, kHttpProxyAgent, kHttpsProxyAgent } = __nccwpck_require__(9203)
-const ProxyAgent = __nccwpck_require__(936)
-const Agent = __nccwpck_require__(6709)
+const DispatcherBase = __nccwpck_require__(1841)
+const { kClose, kDestroy, kClosed, kDestroyed, kDispatch, kNoProxyAgent, kHttpProxyAgent, kHttpsProxyAgent } = __nccwpck_require__(6443)
+const ProxyAgent = __nccwpck_require__(6672)
+const Agent = __nccwpck_require__(7405)
 
 const DEFAULT_PORTS = {
   'http:': 80,
@@ -8185,7 +8185,7 @@ module.exports = EnvHttpProxyAgent
 
 /***/ }),
 
-/***/ 7612:
+/***/ 4660:
 /***/ ((module) => {
 
 /* eslint-disable */
@@ -8309,15 +8309,15 @@ module.exports = class FixedQueue {
 
 /***/ }),
 
-/***/ 4728:
+/***/ 2128:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const DispatcherBase = __nccwpck_require__(2281)
-const FixedQueue = __nccwpck_require__(7612)
-const { kConnected, kSize, kRunning, kPending, kQueued, kBusy, kFree, kUrl, kClose, kDestroy, kDispatch } = __nccwpck_require__(9203)
-const PoolStats = __nccwpck_require__(5638)
+const DispatcherBase = __nccwpck_require__(1841)
+const FixedQueue = __nccwpck_require__(4660)
+const { kConnected, kSize, kRunning, kPending, kQueued, kBusy, kFree, kUrl, kClose, kDestroy, kDispatch } = __nccwpck_require__(6443)
+const PoolStats = __nccwpck_require__(3246)
 
 const kClients = Symbol('clients')
 const kNeedDrain = Symbol('needDrain')
@@ -8510,10 +8510,10 @@ module.exports = {
 
 /***/ }),
 
-/***/ 5638:
+/***/ 3246:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
-const { kFree, kConnected, kPending, kQueued, kRunning, kSize } = __nccwpck_require__(9203)
+const { kFree, kConnected, kPending, kQueued, kRunning, kSize } = __nccwpck_require__(6443)
 const kPool = Symbol('pool')
 
 class PoolStats {
@@ -8551,7 +8551,7 @@ module.exports = PoolStats
 
 /***/ }),
 
-/***/ 6044:
+/***/ 628:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
@@ -8562,14 +8562,14 @@ const {
   kNeedDrain,
   kAddClient,
   kGetDispatcher
-} = __nccwpck_require__(4728)
-const Client = __nccwpck_require__(4445)
+} = __nccwpck_require__(2128)
+const Client = __nccwpck_require__(3701)
 const {
   InvalidArgumentError
-} = __nccwpck_require__(8043)
-const util = __nccwpck_require__(7320)
-const { kUrl, kInterceptors } = __nccwpck_require__(9203)
-const buildConnector = __nccwpck_require__(5736)
+} = __nccwpck_require__(8707)
+const util = __nccwpck_require__(3440)
+const { kUrl, kInterceptors } = __nccwpck_require__(6443)
+const buildConnector = __nccwpck_require__(9136)
 
 const kOptions = Symbol('options')
 const kConnections = Symbol('connections')
@@ -8665,19 +8665,19 @@ module.exports = Pool
 
 /***/ }),
 
-/***/ 936:
+/***/ 6672:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { kProxy, kClose, kDestroy, kDispatch, kInterceptors } = __nccwpck_require__(9203)
+const { kProxy, kClose, kDestroy, kDispatch, kInterceptors } = __nccwpck_require__(6443)
 const { URL } = __nccwpck_require__(3136)
-const Agent = __nccwpck_require__(6709)
-const Pool = __nccwpck_require__(6044)
-const DispatcherBase = __nccwpck_require__(2281)
-const { InvalidArgumentError, RequestAbortedError, SecureProxyConnectionError } = __nccwpck_require__(8043)
-const buildConnector = __nccwpck_require__(5736)
-const Client = __nccwpck_require__(4445)
+const Agent = __nccwpck_require__(7405)
+const Pool = __nccwpck_require__(628)
+const DispatcherBase = __nccwpck_require__(1841)
+const { InvalidArgumentError, RequestAbortedError, SecureProxyConnectionError } = __nccwpck_require__(8707)
+const buildConnector = __nccwpck_require__(9136)
+const Client = __nccwpck_require__(3701)
 
 const kAgent = Symbol('proxy agent')
 const kClient = Symbol('proxy client')
@@ -8946,13 +8946,13 @@ module.exports = ProxyAgent
 
 /***/ }),
 
-/***/ 9322:
+/***/ 50:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const Dispatcher = __nccwpck_require__(1691)
-const RetryHandler = __nccwpck_require__(6064)
+const Dispatcher = __nccwpck_require__(883)
+const RetryHandler = __nccwpck_require__(7816)
 
 class RetryAgent extends Dispatcher {
   #agent = null
@@ -8988,7 +8988,7 @@ module.exports = RetryAgent
 
 /***/ }),
 
-/***/ 1613:
+/***/ 2581:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
@@ -8996,8 +8996,8 @@ module.exports = RetryAgent
 // We include a version number for the Dispatcher API. In case of breaking changes,
 // this version number must be increased to avoid conflicts.
 const globalDispatcher = Symbol.for('undici.globalDispatcher.1')
-const { InvalidArgumentError } = __nccwpck_require__(8043)
-const Agent = __nccwpck_require__(6709)
+const { InvalidArgumentError } = __nccwpck_require__(8707)
+const Agent = __nccwpck_require__(7405)
 
 if (getGlobalDispatcher() === undefined) {
   setGlobalDispatcher(new Agent())
@@ -9027,7 +9027,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 5443:
+/***/ 8155:
 /***/ ((module) => {
 
 
@@ -9078,15 +9078,15 @@ module.exports = class DecoratorHandler {
 
 /***/ }),
 
-/***/ 9098:
+/***/ 8754:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const util = __nccwpck_require__(7320)
-const { kBodyUsed } = __nccwpck_require__(9203)
+const util = __nccwpck_require__(3440)
+const { kBodyUsed } = __nccwpck_require__(6443)
 const assert = __nccwpck_require__(4589)
-const { InvalidArgumentError } = __nccwpck_require__(8043)
+const { InvalidArgumentError } = __nccwpck_require__(8707)
 const EE = __nccwpck_require__(8474)
 
 const redirectableStatusCodes = [300, 301, 302, 303, 307, 308]
@@ -9317,20 +9317,20 @@ module.exports = RedirectHandler
 
 /***/ }),
 
-/***/ 6064:
+/***/ 7816:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 const assert = __nccwpck_require__(4589)
 
-const { kRetryHandlerDefaultRetry } = __nccwpck_require__(9203)
-const { RequestRetryError } = __nccwpck_require__(8043)
+const { kRetryHandlerDefaultRetry } = __nccwpck_require__(6443)
+const { RequestRetryError } = __nccwpck_require__(8707)
 const {
   isDisturbed,
   parseHeaders,
   parseRangeHeader,
   wrapRequestBody
-} = __nccwpck_require__(7320)
+} = __nccwpck_require__(3440)
 
 function calculateRetryAfterHeader (retryAfter) {
   const current = Date.now()
@@ -9761,14 +9761,14 @@ module.exports = RetryHandler
 
 /***/ }),
 
-/***/ 9539:
+/***/ 379:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 const { isIP } = __nccwpck_require__(7030)
 const { lookup } = __nccwpck_require__(610)
-const DecoratorHandler = __nccwpck_require__(5443)
-const { InvalidArgumentError, InformationalError } = __nccwpck_require__(8043)
+const DecoratorHandler = __nccwpck_require__(8155)
+const { InvalidArgumentError, InformationalError } = __nccwpck_require__(8707)
 const maxInt = Math.pow(2, 31) - 1
 
 class DNSInstance {
@@ -10143,14 +10143,14 @@ module.exports = interceptorOpts => {
 
 /***/ }),
 
-/***/ 1556:
+/***/ 8060:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const util = __nccwpck_require__(7320)
-const { InvalidArgumentError, RequestAbortedError } = __nccwpck_require__(8043)
-const DecoratorHandler = __nccwpck_require__(5443)
+const util = __nccwpck_require__(3440)
+const { InvalidArgumentError, RequestAbortedError } = __nccwpck_require__(8707)
+const DecoratorHandler = __nccwpck_require__(8155)
 
 class DumpHandler extends DecoratorHandler {
   #maxSize = 1024 * 1024
@@ -10273,12 +10273,12 @@ module.exports = createDumpInterceptor
 
 /***/ }),
 
-/***/ 2188:
+/***/ 5092:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const RedirectHandler = __nccwpck_require__(9098)
+const RedirectHandler = __nccwpck_require__(8754)
 
 function createRedirectInterceptor ({ maxRedirections: defaultMaxRedirections }) {
   return (dispatch) => {
@@ -10301,11 +10301,11 @@ module.exports = createRedirectInterceptor
 
 /***/ }),
 
-/***/ 8754:
+/***/ 1514:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
-const RedirectHandler = __nccwpck_require__(9098)
+const RedirectHandler = __nccwpck_require__(8754)
 
 module.exports = opts => {
   const globalMaxRedirections = opts?.maxRedirections
@@ -10332,11 +10332,11 @@ module.exports = opts => {
 
 /***/ }),
 
-/***/ 1602:
+/***/ 2026:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
-const RetryHandler = __nccwpck_require__(6064)
+const RetryHandler = __nccwpck_require__(7816)
 
 module.exports = globalOpts => {
   return dispatch => {
@@ -10358,13 +10358,13 @@ module.exports = globalOpts => {
 
 /***/ }),
 
-/***/ 7872:
+/***/ 2824:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 Object.defineProperty(exports, "__esModule", ({ value: true }));
 exports.SPECIAL_HEADERS = exports.HEADER_STATE = exports.MINOR = exports.MAJOR = exports.CONNECTION_TOKEN_CHARS = exports.HEADER_CHARS = exports.TOKEN = exports.STRICT_TOKEN = exports.HEX = exports.URL_CHAR = exports.STRICT_URL_CHAR = exports.USERINFO_CHARS = exports.MARK = exports.ALPHANUM = exports.NUM = exports.HEX_MAP = exports.NUM_MAP = exports.ALPHA = exports.FINISH = exports.H_METHOD_MAP = exports.METHOD_MAP = exports.METHODS_RTSP = exports.METHODS_ICE = exports.METHODS_HTTP = exports.METHODS = exports.LENIENT_FLAGS = exports.FLAGS = exports.TYPE = exports.ERROR = void 0;
-const utils_1 = __nccwpck_require__(8708);
+const utils_1 = __nccwpck_require__(172);
 // C headers
 var ERROR;
 (function (ERROR) {
@@ -10642,7 +10642,7 @@ exports.SPECIAL_HEADERS = {
 
 /***/ }),
 
-/***/ 3078:
+/***/ 3870:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
@@ -10654,7 +10654,7 @@ module.exports = Buffer.from('AGFzbQEAAAABJwdgAX8Bf2ADf39/AX9gAX8AYAJ/fwBgBH9/f3
 
 /***/ }),
 
-/***/ 7090:
+/***/ 3434:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
@@ -10666,7 +10666,7 @@ module.exports = Buffer.from('AGFzbQEAAAABJwdgAX8Bf2ADf39/AX9gAX8AYAJ/fwBgBH9/f3
 
 /***/ }),
 
-/***/ 8708:
+/***/ 172:
 /***/ ((__unused_webpack_module, exports) => {
 
 
@@ -10687,13 +10687,13 @@ exports.enumToMap = enumToMap;
 
 /***/ }),
 
-/***/ 4613:
+/***/ 7501:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { kClients } = __nccwpck_require__(9203)
-const Agent = __nccwpck_require__(6709)
+const { kClients } = __nccwpck_require__(6443)
+const Agent = __nccwpck_require__(7405)
 const {
   kAgent,
   kMockAgentSet,
@@ -10704,14 +10704,14 @@ const {
   kGetNetConnect,
   kOptions,
   kFactory
-} = __nccwpck_require__(5877)
-const MockClient = __nccwpck_require__(9405)
-const MockPool = __nccwpck_require__(5068)
-const { matchValue, buildMockOptions } = __nccwpck_require__(4013)
-const { InvalidArgumentError, UndiciError } = __nccwpck_require__(8043)
-const Dispatcher = __nccwpck_require__(1691)
-const Pluralizer = __nccwpck_require__(6993)
-const PendingInterceptorsFormatter = __nccwpck_require__(2678)
+} = __nccwpck_require__(1117)
+const MockClient = __nccwpck_require__(7365)
+const MockPool = __nccwpck_require__(4004)
+const { matchValue, buildMockOptions } = __nccwpck_require__(3397)
+const { InvalidArgumentError, UndiciError } = __nccwpck_require__(8707)
+const Dispatcher = __nccwpck_require__(883)
+const Pluralizer = __nccwpck_require__(1529)
+const PendingInterceptorsFormatter = __nccwpck_require__(6142)
 
 class MockAgent extends Dispatcher {
   constructor (opts) {
@@ -10854,14 +10854,14 @@ module.exports = MockAgent
 
 /***/ }),
 
-/***/ 9405:
+/***/ 7365:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
 const { promisify } = __nccwpck_require__(7975)
-const Client = __nccwpck_require__(4445)
-const { buildMockDispatch } = __nccwpck_require__(4013)
+const Client = __nccwpck_require__(3701)
+const { buildMockDispatch } = __nccwpck_require__(3397)
 const {
   kDispatches,
   kMockAgent,
@@ -10870,10 +10870,10 @@ const {
   kOrigin,
   kOriginalDispatch,
   kConnected
-} = __nccwpck_require__(5877)
-const { MockInterceptor } = __nccwpck_require__(1199)
-const Symbols = __nccwpck_require__(9203)
-const { InvalidArgumentError } = __nccwpck_require__(8043)
+} = __nccwpck_require__(1117)
+const { MockInterceptor } = __nccwpck_require__(1511)
+const Symbols = __nccwpck_require__(6443)
+const { InvalidArgumentError } = __nccwpck_require__(8707)
 
 /**
  * MockClient provides an API that extends the Client to influence the mockDispatches.
@@ -10920,12 +10920,12 @@ module.exports = MockClient
 
 /***/ }),
 
-/***/ 2245:
+/***/ 2429:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { UndiciError } = __nccwpck_require__(8043)
+const { UndiciError } = __nccwpck_require__(8707)
 
 const kMockNotMatchedError = Symbol.for('undici.error.UND_MOCK_ERR_MOCK_NOT_MATCHED')
 
@@ -10955,12 +10955,12 @@ module.exports = {
 
 /***/ }),
 
-/***/ 1199:
+/***/ 1511:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { getResponseData, buildKey, addMockDispatch } = __nccwpck_require__(4013)
+const { getResponseData, buildKey, addMockDispatch } = __nccwpck_require__(3397)
 const {
   kDispatches,
   kDispatchKey,
@@ -10968,9 +10968,9 @@ const {
   kDefaultTrailers,
   kContentLength,
   kMockDispatch
-} = __nccwpck_require__(5877)
-const { InvalidArgumentError } = __nccwpck_require__(8043)
-const { buildURL } = __nccwpck_require__(7320)
+} = __nccwpck_require__(1117)
+const { InvalidArgumentError } = __nccwpck_require__(8707)
+const { buildURL } = __nccwpck_require__(3440)
 
 /**
  * Defines the scope API for an interceptor reply
@@ -11169,14 +11169,14 @@ module.exports.MockScope = MockScope
 
 /***/ }),
 
-/***/ 5068:
+/***/ 4004:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
 const { promisify } = __nccwpck_require__(7975)
-const Pool = __nccwpck_require__(6044)
-const { buildMockDispatch } = __nccwpck_require__(4013)
+const Pool = __nccwpck_require__(628)
+const { buildMockDispatch } = __nccwpck_require__(3397)
 const {
   kDispatches,
   kMockAgent,
@@ -11185,10 +11185,10 @@ const {
   kOrigin,
   kOriginalDispatch,
   kConnected
-} = __nccwpck_require__(5877)
-const { MockInterceptor } = __nccwpck_require__(1199)
-const Symbols = __nccwpck_require__(9203)
-const { InvalidArgumentError } = __nccwpck_require__(8043)
+} = __nccwpck_require__(1117)
+const { MockInterceptor } = __nccwpck_require__(1511)
+const Symbols = __nccwpck_require__(6443)
+const { InvalidArgumentError } = __nccwpck_require__(8707)
 
 /**
  * MockPool provides an API that extends the Pool to influence the mockDispatches.
@@ -11235,7 +11235,7 @@ module.exports = MockPool
 
 /***/ }),
 
-/***/ 5877:
+/***/ 1117:
 /***/ ((module) => {
 
 
@@ -11265,20 +11265,20 @@ module.exports = {
 
 /***/ }),
 
-/***/ 4013:
+/***/ 3397:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { MockNotMatchedError } = __nccwpck_require__(2245)
+const { MockNotMatchedError } = __nccwpck_require__(2429)
 const {
   kDispatches,
   kMockAgent,
   kOriginalDispatch,
   kOrigin,
   kGetNetConnect
-} = __nccwpck_require__(5877)
-const { buildURL } = __nccwpck_require__(7320)
+} = __nccwpck_require__(1117)
+const { buildURL } = __nccwpck_require__(3440)
 const { STATUS_CODES } = __nccwpck_require__(7067)
 const {
   types: {
@@ -11639,7 +11639,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 2678:
+/***/ 6142:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
@@ -11689,7 +11689,7 @@ module.exports = class PendingInterceptorsFormatter {
 
 /***/ }),
 
-/***/ 6993:
+/***/ 1529:
 /***/ ((module) => {
 
 
@@ -11725,7 +11725,7 @@ module.exports = class Pluralizer {
 
 /***/ }),
 
-/***/ 2515:
+/***/ 6603:
 /***/ ((module) => {
 
 
@@ -12155,20 +12155,20 @@ module.exports = {
 
 /***/ }),
 
-/***/ 2970:
+/***/ 9634:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { kConstruct } = __nccwpck_require__(5317)
-const { urlEquals, getFieldValues } = __nccwpck_require__(38)
-const { kEnumerableProperty, isDisturbed } = __nccwpck_require__(7320)
-const { webidl } = __nccwpck_require__(701)
-const { Response, cloneResponse, fromInnerResponse } = __nccwpck_require__(4339)
-const { Request, fromInnerRequest } = __nccwpck_require__(3783)
-const { kState } = __nccwpck_require__(2611)
-const { fetching } = __nccwpck_require__(5942)
-const { urlIsHttpHttpsScheme, createDeferredPromise, readAllBytes } = __nccwpck_require__(584)
+const { kConstruct } = __nccwpck_require__(109)
+const { urlEquals, getFieldValues } = __nccwpck_require__(6798)
+const { kEnumerableProperty, isDisturbed } = __nccwpck_require__(3440)
+const { webidl } = __nccwpck_require__(5893)
+const { Response, cloneResponse, fromInnerResponse } = __nccwpck_require__(9051)
+const { Request, fromInnerRequest } = __nccwpck_require__(9967)
+const { kState } = __nccwpck_require__(3627)
+const { fetching } = __nccwpck_require__(4398)
+const { urlIsHttpHttpsScheme, createDeferredPromise, readAllBytes } = __nccwpck_require__(3168)
 const assert = __nccwpck_require__(4589)
 
 /**
@@ -13021,15 +13021,15 @@ module.exports = {
 
 /***/ }),
 
-/***/ 8037:
+/***/ 3245:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { kConstruct } = __nccwpck_require__(5317)
-const { Cache } = __nccwpck_require__(2970)
-const { webidl } = __nccwpck_require__(701)
-const { kEnumerableProperty } = __nccwpck_require__(7320)
+const { kConstruct } = __nccwpck_require__(109)
+const { Cache } = __nccwpck_require__(9634)
+const { webidl } = __nccwpck_require__(5893)
+const { kEnumerableProperty } = __nccwpck_require__(3440)
 
 class CacheStorage {
   /**
@@ -13180,26 +13180,26 @@ module.exports = {
 
 /***/ }),
 
-/***/ 5317:
+/***/ 109:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
 module.exports = {
-  kConstruct: (__nccwpck_require__(9203).kConstruct)
+  kConstruct: (__nccwpck_require__(6443).kConstruct)
 }
 
 
 /***/ }),
 
-/***/ 38:
+/***/ 6798:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
 const assert = __nccwpck_require__(4589)
-const { URLSerializer } = __nccwpck_require__(6212)
-const { isValidHeaderName } = __nccwpck_require__(584)
+const { URLSerializer } = __nccwpck_require__(1900)
+const { isValidHeaderName } = __nccwpck_require__(3168)
 
 /**
  * @see https://url.spec.whatwg.org/#concept-url-equals
@@ -13244,7 +13244,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 6420:
+/***/ 1276:
 /***/ ((module) => {
 
 
@@ -13263,15 +13263,15 @@ module.exports = {
 
 /***/ }),
 
-/***/ 6813:
+/***/ 9061:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { parseSetCookie } = __nccwpck_require__(530)
-const { stringify } = __nccwpck_require__(2413)
-const { webidl } = __nccwpck_require__(701)
-const { Headers } = __nccwpck_require__(1404)
+const { parseSetCookie } = __nccwpck_require__(1978)
+const { stringify } = __nccwpck_require__(7797)
+const { webidl } = __nccwpck_require__(5893)
+const { Headers } = __nccwpck_require__(660)
 
 /**
  * @typedef {Object} Cookie
@@ -13454,14 +13454,14 @@ module.exports = {
 
 /***/ }),
 
-/***/ 530:
+/***/ 1978:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { maxNameValuePairSize, maxAttributeValueSize } = __nccwpck_require__(6420)
-const { isCTLExcludingHtab } = __nccwpck_require__(2413)
-const { collectASequenceOfCodePointsFast } = __nccwpck_require__(6212)
+const { maxNameValuePairSize, maxAttributeValueSize } = __nccwpck_require__(1276)
+const { isCTLExcludingHtab } = __nccwpck_require__(7797)
+const { collectASequenceOfCodePointsFast } = __nccwpck_require__(1900)
 const assert = __nccwpck_require__(4589)
 
 /**
@@ -13771,7 +13771,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 2413:
+/***/ 7797:
 /***/ ((module) => {
 
 
@@ -14130,13 +14130,13 @@ module.exports = {
 
 /***/ }),
 
-/***/ 1575:
+/***/ 4031:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 const buffer = __nccwpck_require__(4573)
 const { Transform } = __nccwpck_require__(7075)
-const { isASCIINumber, isValidLastEventId } = __nccwpck_require__(8083)
+const { isASCIINumber, isValidLastEventId } = __nccwpck_require__(4811)
 
 /**
  * @type {number[]} BOM
@@ -14711,23 +14711,23 @@ module.exports = {
 
 /***/ }),
 
-/***/ 8990:
+/***/ 1238:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
 const { pipeline } = __nccwpck_require__(7075)
-const { fetching } = __nccwpck_require__(5942)
-const { makeRequest } = __nccwpck_require__(3783)
-const { webidl } = __nccwpck_require__(701)
-const { EventSourceStream } = __nccwpck_require__(1575)
-const { parseMIMEType } = __nccwpck_require__(6212)
-const { createFastMessageEvent } = __nccwpck_require__(1500)
-const { isNetworkError } = __nccwpck_require__(4339)
-const { delay } = __nccwpck_require__(8083)
-const { kEnumerableProperty } = __nccwpck_require__(7320)
-const { environmentSettingsObject } = __nccwpck_require__(584)
-const { getGlobalDispatcher } = __nccwpck_require__(1613)
+const { fetching } = __nccwpck_require__(4398)
+const { makeRequest } = __nccwpck_require__(9967)
+const { webidl } = __nccwpck_require__(5893)
+const { EventSourceStream } = __nccwpck_require__(4031)
+const { parseMIMEType } = __nccwpck_require__(1900)
+const { createFastMessageEvent } = __nccwpck_require__(5188)
+const { isNetworkError } = __nccwpck_require__(9051)
+const { delay } = __nccwpck_require__(4811)
+const { kEnumerableProperty } = __nccwpck_require__(3440)
+const { environmentSettingsObject } = __nccwpck_require__(3168)
+const { getGlobalDispatcher } = __nccwpck_require__(2581)
 
 let experimentalWarned = false
 
@@ -15201,7 +15201,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 8083:
+/***/ 4811:
 /***/ ((module) => {
 
 
@@ -15245,12 +15245,12 @@ module.exports = {
 
 /***/ }),
 
-/***/ 8836:
+/***/ 4492:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const util = __nccwpck_require__(7320)
+const util = __nccwpck_require__(3440)
 const {
   ReadableStreamFrom,
   isBlobLike,
@@ -15260,16 +15260,16 @@ const {
   fullyReadBody,
   extractMimeType,
   utf8DecodeBytes
-} = __nccwpck_require__(584)
-const { FormData } = __nccwpck_require__(4894)
-const { kState } = __nccwpck_require__(2611)
-const { webidl } = __nccwpck_require__(701)
+} = __nccwpck_require__(3168)
+const { FormData } = __nccwpck_require__(5910)
+const { kState } = __nccwpck_require__(3627)
+const { webidl } = __nccwpck_require__(5893)
 const { Blob } = __nccwpck_require__(4573)
 const assert = __nccwpck_require__(4589)
 const { isErrored, isDisturbed } = __nccwpck_require__(7075)
 const { isArrayBuffer } = __nccwpck_require__(3429)
-const { serializeAMimeType } = __nccwpck_require__(6212)
-const { multipartFormDataParser } = __nccwpck_require__(1532)
+const { serializeAMimeType } = __nccwpck_require__(1900)
+const { multipartFormDataParser } = __nccwpck_require__(116)
 let random
 
 try {
@@ -15781,7 +15781,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 5671:
+/***/ 4495:
 /***/ ((module) => {
 
 
@@ -15912,7 +15912,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 6212:
+/***/ 1900:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
@@ -16663,12 +16663,12 @@ module.exports = {
 
 /***/ }),
 
-/***/ 3253:
+/***/ 6653:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { kConnected, kSize } = __nccwpck_require__(9203)
+const { kConnected, kSize } = __nccwpck_require__(6443)
 
 class CompatWeakRef {
   constructor (value) {
@@ -16716,14 +16716,14 @@ module.exports = function () {
 
 /***/ }),
 
-/***/ 1442:
+/***/ 7114:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
 const { Blob, File } = __nccwpck_require__(4573)
-const { kState } = __nccwpck_require__(2611)
-const { webidl } = __nccwpck_require__(701)
+const { kState } = __nccwpck_require__(3627)
+const { webidl } = __nccwpck_require__(5893)
 
 // TODO(@KhafraDev): remove
 class FileLike {
@@ -16849,16 +16849,16 @@ module.exports = { FileLike, isFileLike }
 
 /***/ }),
 
-/***/ 1532:
+/***/ 116:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { isUSVString, bufferToLowerCasedHeaderName } = __nccwpck_require__(7320)
-const { utf8DecodeBytes } = __nccwpck_require__(584)
-const { HTTP_TOKEN_CODEPOINTS, isomorphicDecode } = __nccwpck_require__(6212)
-const { isFileLike } = __nccwpck_require__(1442)
-const { makeEntry } = __nccwpck_require__(4894)
+const { isUSVString, bufferToLowerCasedHeaderName } = __nccwpck_require__(3440)
+const { utf8DecodeBytes } = __nccwpck_require__(3168)
+const { HTTP_TOKEN_CODEPOINTS, isomorphicDecode } = __nccwpck_require__(1900)
+const { isFileLike } = __nccwpck_require__(7114)
+const { makeEntry } = __nccwpck_require__(5910)
 const assert = __nccwpck_require__(4589)
 const { File: NodeFile } = __nccwpck_require__(4573)
 
@@ -17330,16 +17330,16 @@ module.exports = {
 
 /***/ }),
 
-/***/ 4894:
+/***/ 5910:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { isBlobLike, iteratorMixin } = __nccwpck_require__(584)
-const { kState } = __nccwpck_require__(2611)
-const { kEnumerableProperty } = __nccwpck_require__(7320)
-const { FileLike, isFileLike } = __nccwpck_require__(1442)
-const { webidl } = __nccwpck_require__(701)
+const { isBlobLike, iteratorMixin } = __nccwpck_require__(3168)
+const { kState } = __nccwpck_require__(3627)
+const { kEnumerableProperty } = __nccwpck_require__(3440)
+const { FileLike, isFileLike } = __nccwpck_require__(7114)
+const { webidl } = __nccwpck_require__(5893)
 const { File: NativeFile } = __nccwpck_require__(4573)
 const nodeUtil = __nccwpck_require__(7975)
 
@@ -17589,7 +17589,7 @@ module.exports = { FormData, makeEntry }
 
 /***/ }),
 
-/***/ 9243:
+/***/ 1059:
 /***/ ((module) => {
 
 
@@ -17636,21 +17636,21 @@ module.exports = {
 
 /***/ }),
 
-/***/ 1404:
+/***/ 660:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 // https://github.com/Ethan-Arrowood/undici-fetch
 
 
 
-const { kConstruct } = __nccwpck_require__(9203)
-const { kEnumerableProperty } = __nccwpck_require__(7320)
+const { kConstruct } = __nccwpck_require__(6443)
+const { kEnumerableProperty } = __nccwpck_require__(3440)
 const {
   iteratorMixin,
   isValidHeaderName,
   isValidHeaderValue
-} = __nccwpck_require__(584)
-const { webidl } = __nccwpck_require__(701)
+} = __nccwpck_require__(3168)
+const { webidl } = __nccwpck_require__(5893)
 const assert = __nccwpck_require__(4589)
 const util = __nccwpck_require__(7975)
 
@@ -18330,7 +18330,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 5942:
+/***/ 4398:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 // https://github.com/Ethan-Arrowood/undici-fetch
@@ -18343,9 +18343,9 @@ const {
   filterResponse,
   makeResponse,
   fromInnerResponse
-} = __nccwpck_require__(4339)
-const { HeadersList } = __nccwpck_require__(1404)
-const { Request, cloneRequest } = __nccwpck_require__(3783)
+} = __nccwpck_require__(9051)
+const { HeadersList } = __nccwpck_require__(660)
+const { Request, cloneRequest } = __nccwpck_require__(9967)
 const zlib = __nccwpck_require__(8522)
 const {
   bytesMatch,
@@ -18381,23 +18381,23 @@ const {
   buildContentRange,
   createInflate,
   extractMimeType
-} = __nccwpck_require__(584)
-const { kState, kDispatcher } = __nccwpck_require__(2611)
+} = __nccwpck_require__(3168)
+const { kState, kDispatcher } = __nccwpck_require__(3627)
 const assert = __nccwpck_require__(4589)
-const { safelyExtractBody, extractBody } = __nccwpck_require__(8836)
+const { safelyExtractBody, extractBody } = __nccwpck_require__(4492)
 const {
   redirectStatusSet,
   nullBodyStatus,
   safeMethodsSet,
   requestBodyHeader,
   subresourceSet
-} = __nccwpck_require__(5671)
+} = __nccwpck_require__(4495)
 const EE = __nccwpck_require__(8474)
 const { Readable, pipeline, finished } = __nccwpck_require__(7075)
-const { addAbortListener, isErrored, isReadable, bufferToLowerCasedHeaderName } = __nccwpck_require__(7320)
-const { dataURLProcessor, serializeAMimeType, minimizeSupportedMimeType } = __nccwpck_require__(6212)
-const { getGlobalDispatcher } = __nccwpck_require__(1613)
-const { webidl } = __nccwpck_require__(701)
+const { addAbortListener, isErrored, isReadable, bufferToLowerCasedHeaderName } = __nccwpck_require__(3440)
+const { dataURLProcessor, serializeAMimeType, minimizeSupportedMimeType } = __nccwpck_require__(1900)
+const { getGlobalDispatcher } = __nccwpck_require__(2581)
+const { webidl } = __nccwpck_require__(5893)
 const { STATUS_CODES } = __nccwpck_require__(7067)
 const GET_OR_HEAD = ['GET', 'HEAD']
 
@@ -20607,23 +20607,23 @@ module.exports = {
 
 /***/ }),
 
-/***/ 3783:
+/***/ 9967:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 /* globals AbortController */
 
 
 
-const { extractBody, mixinBody, cloneBody, bodyUnusable } = __nccwpck_require__(8836)
-const { Headers, fill: fillHeaders, HeadersList, setHeadersGuard, getHeadersGuard, setHeadersList, getHeadersList } = __nccwpck_require__(1404)
-const { FinalizationRegistry } = __nccwpck_require__(3253)()
-const util = __nccwpck_require__(7320)
+const { extractBody, mixinBody, cloneBody, bodyUnusable } = __nccwpck_require__(4492)
+const { Headers, fill: fillHeaders, HeadersList, setHeadersGuard, getHeadersGuard, setHeadersList, getHeadersList } = __nccwpck_require__(660)
+const { FinalizationRegistry } = __nccwpck_require__(6653)()
+const util = __nccwpck_require__(3440)
 const nodeUtil = __nccwpck_require__(7975)
 const {
   isValidHTTPToken,
   sameOrigin,
   environmentSettingsObject
-} = __nccwpck_require__(584)
+} = __nccwpck_require__(3168)
 const {
   forbiddenMethodsSet,
   corsSafeListedMethodsSet,
@@ -20633,12 +20633,12 @@ const {
   requestCredentials,
   requestCache,
   requestDuplex
-} = __nccwpck_require__(5671)
+} = __nccwpck_require__(4495)
 const { kEnumerableProperty, normalizedMethodRecordsBase, normalizedMethodRecords } = util
-const { kHeaders, kSignal, kState, kDispatcher } = __nccwpck_require__(2611)
-const { webidl } = __nccwpck_require__(701)
-const { URLSerializer } = __nccwpck_require__(6212)
-const { kConstruct } = __nccwpck_require__(9203)
+const { kHeaders, kSignal, kState, kDispatcher } = __nccwpck_require__(3627)
+const { webidl } = __nccwpck_require__(5893)
+const { URLSerializer } = __nccwpck_require__(1900)
+const { kConstruct } = __nccwpck_require__(6443)
 const assert = __nccwpck_require__(4589)
 const { getMaxListeners, setMaxListeners, getEventListeners, defaultMaxListeners } = __nccwpck_require__(8474)
 
@@ -21651,14 +21651,14 @@ module.exports = { Request, makeRequest, fromInnerRequest, cloneRequest }
 
 /***/ }),
 
-/***/ 4339:
+/***/ 9051:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { Headers, HeadersList, fill, getHeadersGuard, setHeadersGuard, setHeadersList } = __nccwpck_require__(1404)
-const { extractBody, cloneBody, mixinBody, hasFinalizationRegistry, streamRegistry, bodyUnusable } = __nccwpck_require__(8836)
-const util = __nccwpck_require__(7320)
+const { Headers, HeadersList, fill, getHeadersGuard, setHeadersGuard, setHeadersList } = __nccwpck_require__(660)
+const { extractBody, cloneBody, mixinBody, hasFinalizationRegistry, streamRegistry, bodyUnusable } = __nccwpck_require__(4492)
+const util = __nccwpck_require__(3440)
 const nodeUtil = __nccwpck_require__(7975)
 const { kEnumerableProperty } = util
 const {
@@ -21670,16 +21670,16 @@ const {
   isErrorLike,
   isomorphicEncode,
   environmentSettingsObject: relevantRealm
-} = __nccwpck_require__(584)
+} = __nccwpck_require__(3168)
 const {
   redirectStatusSet,
   nullBodyStatus
-} = __nccwpck_require__(5671)
-const { kState, kHeaders } = __nccwpck_require__(2611)
-const { webidl } = __nccwpck_require__(701)
-const { FormData } = __nccwpck_require__(4894)
-const { URLSerializer } = __nccwpck_require__(6212)
-const { kConstruct } = __nccwpck_require__(9203)
+} = __nccwpck_require__(4495)
+const { kState, kHeaders } = __nccwpck_require__(3627)
+const { webidl } = __nccwpck_require__(5893)
+const { FormData } = __nccwpck_require__(5910)
+const { URLSerializer } = __nccwpck_require__(1900)
+const { kConstruct } = __nccwpck_require__(6443)
 const assert = __nccwpck_require__(4589)
 const { types } = __nccwpck_require__(7975)
 
@@ -22268,7 +22268,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 2611:
+/***/ 3627:
 /***/ ((module) => {
 
 
@@ -22284,21 +22284,21 @@ module.exports = {
 
 /***/ }),
 
-/***/ 584:
+/***/ 3168:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
 const { Transform } = __nccwpck_require__(7075)
 const zlib = __nccwpck_require__(8522)
-const { redirectStatusSet, referrerPolicySet: referrerPolicyTokens, badPortsSet } = __nccwpck_require__(5671)
-const { getGlobalOrigin } = __nccwpck_require__(9243)
-const { collectASequenceOfCodePoints, collectAnHTTPQuotedString, removeChars, parseMIMEType } = __nccwpck_require__(6212)
+const { redirectStatusSet, referrerPolicySet: referrerPolicyTokens, badPortsSet } = __nccwpck_require__(4495)
+const { getGlobalOrigin } = __nccwpck_require__(1059)
+const { collectASequenceOfCodePoints, collectAnHTTPQuotedString, removeChars, parseMIMEType } = __nccwpck_require__(1900)
 const { performance } = __nccwpck_require__(643)
-const { isBlobLike, ReadableStreamFrom, isValidHTTPToken, normalizedMethodRecordsBase } = __nccwpck_require__(7320)
+const { isBlobLike, ReadableStreamFrom, isValidHTTPToken, normalizedMethodRecordsBase } = __nccwpck_require__(3440)
 const assert = __nccwpck_require__(4589)
 const { isUint8Array } = __nccwpck_require__(3429)
-const { webidl } = __nccwpck_require__(701)
+const { webidl } = __nccwpck_require__(5893)
 
 let supportedHashes = []
 
@@ -23923,14 +23923,14 @@ module.exports = {
 
 /***/ }),
 
-/***/ 701:
+/***/ 5893:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
 const { types, inspect } = __nccwpck_require__(7975)
 const { markAsUncloneable } = __nccwpck_require__(5919)
-const { toUSVString } = __nccwpck_require__(7320)
+const { toUSVString } = __nccwpck_require__(3440)
 
 /** @type {import('../../../types/webidl').Webidl} */
 const webidl = {}
@@ -24625,7 +24625,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 6663:
+/***/ 2607:
 /***/ ((module) => {
 
 
@@ -24922,7 +24922,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 3739:
+/***/ 8355:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
@@ -24931,16 +24931,16 @@ const {
   staticPropertyDescriptors,
   readOperation,
   fireAProgressEvent
-} = __nccwpck_require__(4322)
+} = __nccwpck_require__(3610)
 const {
   kState,
   kError,
   kResult,
   kEvents,
   kAborted
-} = __nccwpck_require__(473)
-const { webidl } = __nccwpck_require__(701)
-const { kEnumerableProperty } = __nccwpck_require__(7320)
+} = __nccwpck_require__(961)
+const { webidl } = __nccwpck_require__(5893)
+const { kEnumerableProperty } = __nccwpck_require__(3440)
 
 class FileReader extends EventTarget {
   constructor () {
@@ -25273,12 +25273,12 @@ module.exports = {
 
 /***/ }),
 
-/***/ 1413:
+/***/ 8573:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { webidl } = __nccwpck_require__(701)
+const { webidl } = __nccwpck_require__(5893)
 
 const kState = Symbol('ProgressEvent state')
 
@@ -25358,7 +25358,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 473:
+/***/ 961:
 /***/ ((module) => {
 
 
@@ -25375,7 +25375,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 4322:
+/***/ 3610:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
@@ -25386,10 +25386,10 @@ const {
   kResult,
   kAborted,
   kLastProgressEventFired
-} = __nccwpck_require__(473)
-const { ProgressEvent } = __nccwpck_require__(1413)
-const { getEncoding } = __nccwpck_require__(6663)
-const { serializeAMimeType, parseMIMEType } = __nccwpck_require__(6212)
+} = __nccwpck_require__(961)
+const { ProgressEvent } = __nccwpck_require__(8573)
+const { getEncoding } = __nccwpck_require__(2607)
+const { serializeAMimeType, parseMIMEType } = __nccwpck_require__(1900)
 const { types } = __nccwpck_require__(7975)
 const { StringDecoder } = __nccwpck_require__(3193)
 const { btoa } = __nccwpck_require__(4573)
@@ -25773,27 +25773,27 @@ module.exports = {
 
 /***/ }),
 
-/***/ 6617:
+/***/ 6897:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { uid, states, sentCloseFrameState, emptyBuffer, opcodes } = __nccwpck_require__(3080)
+const { uid, states, sentCloseFrameState, emptyBuffer, opcodes } = __nccwpck_require__(736)
 const {
   kReadyState,
   kSentClose,
   kByteParser,
   kReceivedClose,
   kResponse
-} = __nccwpck_require__(2056)
-const { fireEvent, failWebsocketConnection, isClosing, isClosed, isEstablished, parseExtensions } = __nccwpck_require__(905)
-const { channels } = __nccwpck_require__(4950)
-const { CloseEvent } = __nccwpck_require__(1500)
-const { makeRequest } = __nccwpck_require__(3783)
-const { fetching } = __nccwpck_require__(5942)
-const { Headers, getHeadersList } = __nccwpck_require__(1404)
-const { getDecodeSplit } = __nccwpck_require__(584)
-const { WebsocketFrameSend } = __nccwpck_require__(3736)
+} = __nccwpck_require__(1216)
+const { fireEvent, failWebsocketConnection, isClosing, isClosed, isEstablished, parseExtensions } = __nccwpck_require__(8625)
+const { channels } = __nccwpck_require__(2414)
+const { CloseEvent } = __nccwpck_require__(5188)
+const { makeRequest } = __nccwpck_require__(9967)
+const { fetching } = __nccwpck_require__(4398)
+const { Headers, getHeadersList } = __nccwpck_require__(660)
+const { getDecodeSplit } = __nccwpck_require__(3168)
+const { WebsocketFrameSend } = __nccwpck_require__(3264)
 
 /** @type {import('crypto')} */
 let crypto
@@ -26151,7 +26151,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 3080:
+/***/ 736:
 /***/ ((module) => {
 
 
@@ -26224,14 +26224,14 @@ module.exports = {
 
 /***/ }),
 
-/***/ 1500:
+/***/ 5188:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { webidl } = __nccwpck_require__(701)
-const { kEnumerableProperty } = __nccwpck_require__(7320)
-const { kConstruct } = __nccwpck_require__(9203)
+const { webidl } = __nccwpck_require__(5893)
+const { kEnumerableProperty } = __nccwpck_require__(3440)
+const { kConstruct } = __nccwpck_require__(6443)
 const { MessagePort } = __nccwpck_require__(5919)
 
 /**
@@ -26560,12 +26560,12 @@ module.exports = {
 
 /***/ }),
 
-/***/ 3736:
+/***/ 3264:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { maxUnsigned16Bit } = __nccwpck_require__(3080)
+const { maxUnsigned16Bit } = __nccwpck_require__(736)
 
 const BUFFER_SIZE = 16386
 
@@ -26663,14 +26663,14 @@ module.exports = {
 
 /***/ }),
 
-/***/ 7029:
+/***/ 9469:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
 const { createInflateRaw, Z_DEFAULT_WINDOWBITS } = __nccwpck_require__(8522)
-const { isValidClientWindowBits } = __nccwpck_require__(905)
-const { MessageSizeExceededError } = __nccwpck_require__(8043)
+const { isValidClientWindowBits } = __nccwpck_require__(8625)
+const { MessageSizeExceededError } = __nccwpck_require__(8707)
 
 const tail = Buffer.from([0x00, 0x00, 0xff, 0xff])
 const kBuffer = Symbol('kBuffer')
@@ -26775,16 +26775,16 @@ module.exports = { PerMessageDeflate }
 
 /***/ }),
 
-/***/ 5676:
+/***/ 1652:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
 const { Writable } = __nccwpck_require__(7075)
 const assert = __nccwpck_require__(4589)
-const { parserStates, opcodes, states, emptyBuffer, sentCloseFrameState } = __nccwpck_require__(3080)
-const { kReadyState, kSentClose, kResponse, kReceivedClose } = __nccwpck_require__(2056)
-const { channels } = __nccwpck_require__(4950)
+const { parserStates, opcodes, states, emptyBuffer, sentCloseFrameState } = __nccwpck_require__(736)
+const { kReadyState, kSentClose, kResponse, kReceivedClose } = __nccwpck_require__(1216)
+const { channels } = __nccwpck_require__(2414)
 const {
   isValidStatusCode,
   isValidOpcode,
@@ -26794,11 +26794,11 @@ const {
   isControlFrame,
   isTextBinaryFrame,
   isContinuationFrame
-} = __nccwpck_require__(905)
-const { WebsocketFrameSend } = __nccwpck_require__(3736)
-const { closeWebSocketConnection } = __nccwpck_require__(6617)
-const { PerMessageDeflate } = __nccwpck_require__(7029)
-const { MessageSizeExceededError } = __nccwpck_require__(8043)
+} = __nccwpck_require__(8625)
+const { WebsocketFrameSend } = __nccwpck_require__(3264)
+const { closeWebSocketConnection } = __nccwpck_require__(6897)
+const { PerMessageDeflate } = __nccwpck_require__(9469)
+const { MessageSizeExceededError } = __nccwpck_require__(8707)
 
 function failWebsocketConnectionWithCode (ws, code, reason) {
   closeWebSocketConnection(ws, code, reason, Buffer.byteLength(reason))
@@ -27309,14 +27309,14 @@ module.exports = {
 
 /***/ }),
 
-/***/ 1684:
+/***/ 3900:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { WebsocketFrameSend } = __nccwpck_require__(3736)
-const { opcodes, sendHints } = __nccwpck_require__(3080)
-const FixedQueue = __nccwpck_require__(7612)
+const { WebsocketFrameSend } = __nccwpck_require__(3264)
+const { opcodes, sendHints } = __nccwpck_require__(736)
+const FixedQueue = __nccwpck_require__(4660)
 
 /** @type {typeof Uint8Array} */
 const FastBuffer = Buffer[Symbol.species]
@@ -27420,7 +27420,7 @@ module.exports = { SendQueue }
 
 /***/ }),
 
-/***/ 2056:
+/***/ 1216:
 /***/ ((module) => {
 
 
@@ -27439,16 +27439,16 @@ module.exports = {
 
 /***/ }),
 
-/***/ 905:
+/***/ 8625:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { kReadyState, kController, kResponse, kBinaryType, kWebSocketURL } = __nccwpck_require__(2056)
-const { states, opcodes } = __nccwpck_require__(3080)
-const { ErrorEvent, createFastMessageEvent } = __nccwpck_require__(1500)
+const { kReadyState, kController, kResponse, kBinaryType, kWebSocketURL } = __nccwpck_require__(1216)
+const { states, opcodes } = __nccwpck_require__(736)
+const { ErrorEvent, createFastMessageEvent } = __nccwpck_require__(5188)
 const { isUtf8 } = __nccwpck_require__(4573)
-const { collectASequenceOfCodePointsFast, removeHTTPWhitespace } = __nccwpck_require__(6212)
+const { collectASequenceOfCodePointsFast, removeHTTPWhitespace } = __nccwpck_require__(1900)
 
 /* globals Blob */
 
@@ -27768,15 +27768,15 @@ module.exports = {
 
 /***/ }),
 
-/***/ 2982:
+/***/ 3726:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { webidl } = __nccwpck_require__(701)
-const { URLSerializer } = __nccwpck_require__(6212)
-const { environmentSettingsObject } = __nccwpck_require__(584)
-const { staticPropertyDescriptors, states, sentCloseFrameState, sendHints } = __nccwpck_require__(3080)
+const { webidl } = __nccwpck_require__(5893)
+const { URLSerializer } = __nccwpck_require__(1900)
+const { environmentSettingsObject } = __nccwpck_require__(3168)
+const { staticPropertyDescriptors, states, sentCloseFrameState, sendHints } = __nccwpck_require__(736)
 const {
   kWebSocketURL,
   kReadyState,
@@ -27785,21 +27785,21 @@ const {
   kResponse,
   kSentClose,
   kByteParser
-} = __nccwpck_require__(2056)
+} = __nccwpck_require__(1216)
 const {
   isConnecting,
   isEstablished,
   isClosing,
   isValidSubprotocol,
   fireEvent
-} = __nccwpck_require__(905)
-const { establishWebSocketConnection, closeWebSocketConnection } = __nccwpck_require__(6617)
-const { ByteParser } = __nccwpck_require__(5676)
-const { kEnumerableProperty, isBlobLike } = __nccwpck_require__(7320)
-const { getGlobalDispatcher } = __nccwpck_require__(1613)
+} = __nccwpck_require__(8625)
+const { establishWebSocketConnection, closeWebSocketConnection } = __nccwpck_require__(6897)
+const { ByteParser } = __nccwpck_require__(1652)
+const { kEnumerableProperty, isBlobLike } = __nccwpck_require__(3440)
+const { getGlobalDispatcher } = __nccwpck_require__(2581)
 const { types } = __nccwpck_require__(7975)
-const { ErrorEvent, CloseEvent } = __nccwpck_require__(1500)
-const { SendQueue } = __nccwpck_require__(1684)
+const { ErrorEvent, CloseEvent } = __nccwpck_require__(5188)
+const { SendQueue } = __nccwpck_require__(3900)
 
 // https://websockets.spec.whatwg.org/#interface-definition
 class WebSocket extends EventTarget {
@@ -28608,18 +28608,18 @@ module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("util");
 
 /***/ }),
 
-/***/ 4453:
+/***/ 7349:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var identity = __nccwpck_require__(8759);
-var Scalar = __nccwpck_require__(5125);
-var YAMLMap = __nccwpck_require__(6630);
-var YAMLSeq = __nccwpck_require__(7999);
-var resolveBlockMap = __nccwpck_require__(6319);
-var resolveBlockSeq = __nccwpck_require__(4382);
-var resolveFlowCollection = __nccwpck_require__(7574);
+var identity = __nccwpck_require__(1127);
+var Scalar = __nccwpck_require__(3301);
+var YAMLMap = __nccwpck_require__(4454);
+var YAMLSeq = __nccwpck_require__(2223);
+var resolveBlockMap = __nccwpck_require__(7103);
+var resolveBlockSeq = __nccwpck_require__(334);
+var resolveFlowCollection = __nccwpck_require__(3142);
 
 function resolveCollection(CN, ctx, token, onError, tagName, tag) {
     const coll = token.type === 'block-map'
@@ -28705,15 +28705,15 @@ exports.composeCollection = composeCollection;
 
 /***/ }),
 
-/***/ 7971:
+/***/ 3683:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var Document = __nccwpck_require__(8957);
-var composeNode = __nccwpck_require__(3633);
-var resolveEnd = __nccwpck_require__(5260);
-var resolveProps = __nccwpck_require__(6839);
+var Document = __nccwpck_require__(3021);
+var composeNode = __nccwpck_require__(5937);
+var resolveEnd = __nccwpck_require__(7788);
+var resolveProps = __nccwpck_require__(4631);
 
 function composeDoc(options, directives, { offset, start, value, end }, onError) {
     const opts = Object.assign({ _directives: directives }, options);
@@ -28757,17 +28757,17 @@ exports.composeDoc = composeDoc;
 
 /***/ }),
 
-/***/ 3633:
+/***/ 5937:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var Alias = __nccwpck_require__(4033);
-var identity = __nccwpck_require__(8759);
-var composeCollection = __nccwpck_require__(4453);
-var composeScalar = __nccwpck_require__(7909);
-var resolveEnd = __nccwpck_require__(5260);
-var utilEmptyScalarPosition = __nccwpck_require__(1015);
+var Alias = __nccwpck_require__(4065);
+var identity = __nccwpck_require__(1127);
+var composeCollection = __nccwpck_require__(7349);
+var composeScalar = __nccwpck_require__(5413);
+var resolveEnd = __nccwpck_require__(7788);
+var utilEmptyScalarPosition = __nccwpck_require__(2599);
 
 const CN = { composeNode, composeEmptyNode };
 function composeNode(ctx, token, props, onError) {
@@ -28876,15 +28876,15 @@ exports.composeNode = composeNode;
 
 /***/ }),
 
-/***/ 7909:
+/***/ 5413:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var identity = __nccwpck_require__(8759);
-var Scalar = __nccwpck_require__(5125);
-var resolveBlockScalar = __nccwpck_require__(9345);
-var resolveFlowScalar = __nccwpck_require__(3370);
+var identity = __nccwpck_require__(1127);
+var Scalar = __nccwpck_require__(3301);
+var resolveBlockScalar = __nccwpck_require__(8913);
+var resolveFlowScalar = __nccwpck_require__(6842);
 
 function composeScalar(ctx, token, tagToken, onError) {
     const { value, type, comment, range } = token.type === 'block-scalar'
@@ -28971,18 +28971,18 @@ exports.composeScalar = composeScalar;
 
 /***/ }),
 
-/***/ 5376:
+/***/ 9984:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
 var node_process = __nccwpck_require__(932);
-var directives = __nccwpck_require__(6446);
-var Document = __nccwpck_require__(8957);
-var errors = __nccwpck_require__(6248);
-var identity = __nccwpck_require__(8759);
-var composeDoc = __nccwpck_require__(7971);
-var resolveEnd = __nccwpck_require__(5260);
+var directives = __nccwpck_require__(1342);
+var Document = __nccwpck_require__(3021);
+var errors = __nccwpck_require__(1464);
+var identity = __nccwpck_require__(1127);
+var composeDoc = __nccwpck_require__(3683);
+var resolveEnd = __nccwpck_require__(7788);
 
 function getErrorPos(src) {
     if (typeof src === 'number')
@@ -29202,17 +29202,17 @@ exports.Composer = Composer;
 
 /***/ }),
 
-/***/ 6319:
+/***/ 7103:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var Pair = __nccwpck_require__(2381);
-var YAMLMap = __nccwpck_require__(6630);
-var resolveProps = __nccwpck_require__(6839);
-var utilContainsNewline = __nccwpck_require__(4459);
-var utilFlowIndentCheck = __nccwpck_require__(8035);
-var utilMapIncludes = __nccwpck_require__(3619);
+var Pair = __nccwpck_require__(7165);
+var YAMLMap = __nccwpck_require__(4454);
+var resolveProps = __nccwpck_require__(4631);
+var utilContainsNewline = __nccwpck_require__(9499);
+var utilFlowIndentCheck = __nccwpck_require__(4051);
+var utilMapIncludes = __nccwpck_require__(1187);
 
 const startColMsg = 'All mapping items must start at the same column';
 function resolveBlockMap({ composeNode, composeEmptyNode }, ctx, bm, onError, tag) {
@@ -29326,12 +29326,12 @@ exports.resolveBlockMap = resolveBlockMap;
 
 /***/ }),
 
-/***/ 9345:
+/***/ 8913:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var Scalar = __nccwpck_require__(5125);
+var Scalar = __nccwpck_require__(3301);
 
 function resolveBlockScalar(ctx, scalar, onError) {
     const start = scalar.offset;
@@ -29533,14 +29533,14 @@ exports.resolveBlockScalar = resolveBlockScalar;
 
 /***/ }),
 
-/***/ 4382:
+/***/ 334:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var YAMLSeq = __nccwpck_require__(7999);
-var resolveProps = __nccwpck_require__(6839);
-var utilFlowIndentCheck = __nccwpck_require__(8035);
+var YAMLSeq = __nccwpck_require__(2223);
+var resolveProps = __nccwpck_require__(4631);
+var utilFlowIndentCheck = __nccwpck_require__(4051);
 
 function resolveBlockSeq({ composeNode, composeEmptyNode }, ctx, bs, onError, tag) {
     const NodeClass = tag?.nodeClass ?? YAMLSeq.YAMLSeq;
@@ -29591,7 +29591,7 @@ exports.resolveBlockSeq = resolveBlockSeq;
 
 /***/ }),
 
-/***/ 5260:
+/***/ 7788:
 /***/ ((__unused_webpack_module, exports) => {
 
 
@@ -29637,19 +29637,19 @@ exports.resolveEnd = resolveEnd;
 
 /***/ }),
 
-/***/ 7574:
+/***/ 3142:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var identity = __nccwpck_require__(8759);
-var Pair = __nccwpck_require__(2381);
-var YAMLMap = __nccwpck_require__(6630);
-var YAMLSeq = __nccwpck_require__(7999);
-var resolveEnd = __nccwpck_require__(5260);
-var resolveProps = __nccwpck_require__(6839);
-var utilContainsNewline = __nccwpck_require__(4459);
-var utilMapIncludes = __nccwpck_require__(3619);
+var identity = __nccwpck_require__(1127);
+var Pair = __nccwpck_require__(7165);
+var YAMLMap = __nccwpck_require__(4454);
+var YAMLSeq = __nccwpck_require__(2223);
+var resolveEnd = __nccwpck_require__(7788);
+var resolveProps = __nccwpck_require__(4631);
+var utilContainsNewline = __nccwpck_require__(9499);
+var utilMapIncludes = __nccwpck_require__(1187);
 
 const blockMsg = 'Block collections are not allowed within flow collections';
 const isBlock = (token) => token && (token.type === 'block-map' || token.type === 'block-seq');
@@ -29853,13 +29853,13 @@ exports.resolveFlowCollection = resolveFlowCollection;
 
 /***/ }),
 
-/***/ 3370:
+/***/ 6842:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var Scalar = __nccwpck_require__(5125);
-var resolveEnd = __nccwpck_require__(5260);
+var Scalar = __nccwpck_require__(3301);
+var resolveEnd = __nccwpck_require__(7788);
 
 function resolveFlowScalar(scalar, strict, onError) {
     const { offset, type, source, end } = scalar;
@@ -30088,7 +30088,7 @@ exports.resolveFlowScalar = resolveFlowScalar;
 
 /***/ }),
 
-/***/ 6839:
+/***/ 4631:
 /***/ ((__unused_webpack_module, exports) => {
 
 
@@ -30243,7 +30243,7 @@ exports.resolveProps = resolveProps;
 
 /***/ }),
 
-/***/ 4459:
+/***/ 9499:
 /***/ ((__unused_webpack_module, exports) => {
 
 
@@ -30286,7 +30286,7 @@ exports.containsNewline = containsNewline;
 
 /***/ }),
 
-/***/ 1015:
+/***/ 2599:
 /***/ ((__unused_webpack_module, exports) => {
 
 
@@ -30321,12 +30321,12 @@ exports.emptyScalarPosition = emptyScalarPosition;
 
 /***/ }),
 
-/***/ 8035:
+/***/ 4051:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var utilContainsNewline = __nccwpck_require__(4459);
+var utilContainsNewline = __nccwpck_require__(9499);
 
 function flowIndentCheck(indent, fc, onError) {
     if (fc?.type === 'flow-collection') {
@@ -30345,12 +30345,12 @@ exports.flowIndentCheck = flowIndentCheck;
 
 /***/ }),
 
-/***/ 3619:
+/***/ 1187:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var identity = __nccwpck_require__(8759);
+var identity = __nccwpck_require__(1127);
 
 function mapIncludes(ctx, items, search) {
     const { uniqueKeys } = ctx.options;
@@ -30367,22 +30367,22 @@ exports.mapIncludes = mapIncludes;
 
 /***/ }),
 
-/***/ 8957:
+/***/ 3021:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var Alias = __nccwpck_require__(4033);
-var Collection = __nccwpck_require__(6933);
-var identity = __nccwpck_require__(8759);
-var Pair = __nccwpck_require__(2381);
-var toJS = __nccwpck_require__(507);
-var Schema = __nccwpck_require__(9392);
-var stringifyDocument = __nccwpck_require__(6125);
-var anchors = __nccwpck_require__(2476);
-var applyReviver = __nccwpck_require__(3181);
-var createNode = __nccwpck_require__(5572);
-var directives = __nccwpck_require__(6446);
+var Alias = __nccwpck_require__(4065);
+var Collection = __nccwpck_require__(101);
+var identity = __nccwpck_require__(1127);
+var Pair = __nccwpck_require__(7165);
+var toJS = __nccwpck_require__(6424);
+var Schema = __nccwpck_require__(5840);
+var stringifyDocument = __nccwpck_require__(6829);
+var anchors = __nccwpck_require__(1596);
+var applyReviver = __nccwpck_require__(3661);
+var createNode = __nccwpck_require__(2404);
+var directives = __nccwpck_require__(1342);
 
 class Document {
     constructor(value, replacer, options) {
@@ -30711,13 +30711,13 @@ exports.Document = Document;
 
 /***/ }),
 
-/***/ 2476:
+/***/ 1596:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var identity = __nccwpck_require__(8759);
-var visit = __nccwpck_require__(5932);
+var identity = __nccwpck_require__(1127);
+var visit = __nccwpck_require__(204);
 
 /**
  * Verify that the input string is a valid anchor.
@@ -30794,7 +30794,7 @@ exports.findNewAnchor = findNewAnchor;
 
 /***/ }),
 
-/***/ 3181:
+/***/ 3661:
 /***/ ((__unused_webpack_module, exports) => {
 
 
@@ -30858,14 +30858,14 @@ exports.applyReviver = applyReviver;
 
 /***/ }),
 
-/***/ 5572:
+/***/ 2404:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var Alias = __nccwpck_require__(4033);
-var identity = __nccwpck_require__(8759);
-var Scalar = __nccwpck_require__(5125);
+var Alias = __nccwpck_require__(4065);
+var identity = __nccwpck_require__(1127);
+var Scalar = __nccwpck_require__(3301);
 
 const defaultTagPrefix = 'tag:yaml.org,2002:';
 function findTagObject(value, tagName, tags) {
@@ -30955,13 +30955,13 @@ exports.createNode = createNode;
 
 /***/ }),
 
-/***/ 6446:
+/***/ 1342:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var identity = __nccwpck_require__(8759);
-var visit = __nccwpck_require__(5932);
+var identity = __nccwpck_require__(1127);
+var visit = __nccwpck_require__(204);
 
 const escapeChars = {
     '!': '%21',
@@ -31140,7 +31140,7 @@ exports.Directives = Directives;
 
 /***/ }),
 
-/***/ 6248:
+/***/ 1464:
 /***/ ((__unused_webpack_module, exports) => {
 
 
@@ -31209,28 +31209,28 @@ exports.prettifyError = prettifyError;
 
 /***/ }),
 
-/***/ 3135:
+/***/ 8815:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 var __webpack_unused_export__;
 
 
-var composer = __nccwpck_require__(5376);
-var Document = __nccwpck_require__(8957);
-var Schema = __nccwpck_require__(9392);
-var errors = __nccwpck_require__(6248);
-var Alias = __nccwpck_require__(4033);
-var identity = __nccwpck_require__(8759);
-var Pair = __nccwpck_require__(2381);
-var Scalar = __nccwpck_require__(5125);
-var YAMLMap = __nccwpck_require__(6630);
-var YAMLSeq = __nccwpck_require__(7999);
-var cst = __nccwpck_require__(1157);
-var lexer = __nccwpck_require__(2073);
-var lineCounter = __nccwpck_require__(9908);
-var parser = __nccwpck_require__(448);
-var publicApi = __nccwpck_require__(1151);
-var visit = __nccwpck_require__(5932);
+var composer = __nccwpck_require__(9984);
+var Document = __nccwpck_require__(3021);
+var Schema = __nccwpck_require__(5840);
+var errors = __nccwpck_require__(1464);
+var Alias = __nccwpck_require__(4065);
+var identity = __nccwpck_require__(1127);
+var Pair = __nccwpck_require__(7165);
+var Scalar = __nccwpck_require__(3301);
+var YAMLMap = __nccwpck_require__(4454);
+var YAMLSeq = __nccwpck_require__(2223);
+var cst = __nccwpck_require__(3461);
+var lexer = __nccwpck_require__(361);
+var lineCounter = __nccwpck_require__(6628);
+var parser = __nccwpck_require__(3456);
+var publicApi = __nccwpck_require__(4047);
+var visit = __nccwpck_require__(204);
 
 
 
@@ -31267,7 +31267,7 @@ __webpack_unused_export__ = visit.visitAsync;
 
 /***/ }),
 
-/***/ 8657:
+/***/ 7249:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
@@ -31293,16 +31293,16 @@ exports.warn = warn;
 
 /***/ }),
 
-/***/ 4033:
+/***/ 4065:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var anchors = __nccwpck_require__(2476);
-var visit = __nccwpck_require__(5932);
-var identity = __nccwpck_require__(8759);
-var Node = __nccwpck_require__(1441);
-var toJS = __nccwpck_require__(507);
+var anchors = __nccwpck_require__(1596);
+var visit = __nccwpck_require__(204);
+var identity = __nccwpck_require__(1127);
+var Node = __nccwpck_require__(6673);
+var toJS = __nccwpck_require__(6424);
 
 class Alias extends Node.NodeBase {
     constructor(source) {
@@ -31420,14 +31420,14 @@ exports.Alias = Alias;
 
 /***/ }),
 
-/***/ 6933:
+/***/ 101:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var createNode = __nccwpck_require__(5572);
-var identity = __nccwpck_require__(8759);
-var Node = __nccwpck_require__(1441);
+var createNode = __nccwpck_require__(2404);
+var identity = __nccwpck_require__(1127);
+var Node = __nccwpck_require__(6673);
 
 function collectionFromPath(schema, path, value) {
     let v = value;
@@ -31578,14 +31578,14 @@ exports.isEmptyPath = isEmptyPath;
 
 /***/ }),
 
-/***/ 1441:
+/***/ 6673:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var applyReviver = __nccwpck_require__(3181);
-var identity = __nccwpck_require__(8759);
-var toJS = __nccwpck_require__(507);
+var applyReviver = __nccwpck_require__(3661);
+var identity = __nccwpck_require__(1127);
+var toJS = __nccwpck_require__(6424);
 
 class NodeBase {
     constructor(type) {
@@ -31625,15 +31625,15 @@ exports.NodeBase = NodeBase;
 
 /***/ }),
 
-/***/ 2381:
+/***/ 7165:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var createNode = __nccwpck_require__(5572);
-var stringifyPair = __nccwpck_require__(2692);
-var addPairToJSMap = __nccwpck_require__(7440);
-var identity = __nccwpck_require__(8759);
+var createNode = __nccwpck_require__(2404);
+var stringifyPair = __nccwpck_require__(9748);
+var addPairToJSMap = __nccwpck_require__(7104);
+var identity = __nccwpck_require__(1127);
 
 function createPair(key, value, ctx) {
     const k = createNode.createNode(key, undefined, ctx);
@@ -31671,14 +31671,14 @@ exports.createPair = createPair;
 
 /***/ }),
 
-/***/ 5125:
+/***/ 3301:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var identity = __nccwpck_require__(8759);
-var Node = __nccwpck_require__(1441);
-var toJS = __nccwpck_require__(507);
+var identity = __nccwpck_require__(1127);
+var Node = __nccwpck_require__(6673);
+var toJS = __nccwpck_require__(6424);
 
 const isScalarValue = (value) => !value || (typeof value !== 'function' && typeof value !== 'object');
 class Scalar extends Node.NodeBase {
@@ -31705,17 +31705,17 @@ exports.isScalarValue = isScalarValue;
 
 /***/ }),
 
-/***/ 6630:
+/***/ 4454:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var stringifyCollection = __nccwpck_require__(4332);
-var addPairToJSMap = __nccwpck_require__(7440);
-var Collection = __nccwpck_require__(6933);
-var identity = __nccwpck_require__(8759);
-var Pair = __nccwpck_require__(2381);
-var Scalar = __nccwpck_require__(5125);
+var stringifyCollection = __nccwpck_require__(1212);
+var addPairToJSMap = __nccwpck_require__(7104);
+var Collection = __nccwpck_require__(101);
+var identity = __nccwpck_require__(1127);
+var Pair = __nccwpck_require__(7165);
+var Scalar = __nccwpck_require__(3301);
 
 function findPair(items, key) {
     const k = identity.isScalar(key) ? key.value : key;
@@ -31859,17 +31859,17 @@ exports.findPair = findPair;
 
 /***/ }),
 
-/***/ 7999:
+/***/ 2223:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var createNode = __nccwpck_require__(5572);
-var stringifyCollection = __nccwpck_require__(4332);
-var Collection = __nccwpck_require__(6933);
-var identity = __nccwpck_require__(8759);
-var Scalar = __nccwpck_require__(5125);
-var toJS = __nccwpck_require__(507);
+var createNode = __nccwpck_require__(2404);
+var stringifyCollection = __nccwpck_require__(1212);
+var Collection = __nccwpck_require__(101);
+var identity = __nccwpck_require__(1127);
+var Scalar = __nccwpck_require__(3301);
+var toJS = __nccwpck_require__(6424);
 
 class YAMLSeq extends Collection.Collection {
     static get tagName() {
@@ -31981,16 +31981,16 @@ exports.YAMLSeq = YAMLSeq;
 
 /***/ }),
 
-/***/ 7440:
+/***/ 7104:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var log = __nccwpck_require__(8657);
-var merge = __nccwpck_require__(9092);
-var stringify = __nccwpck_require__(3540);
-var identity = __nccwpck_require__(8759);
-var toJS = __nccwpck_require__(507);
+var log = __nccwpck_require__(7249);
+var merge = __nccwpck_require__(8071);
+var stringify = __nccwpck_require__(2148);
+var identity = __nccwpck_require__(1127);
+var toJS = __nccwpck_require__(6424);
 
 function addPairToJSMap(ctx, map, { key, value }) {
     if (identity.isNode(key) && key.addToJSMap)
@@ -32053,7 +32053,7 @@ exports.addPairToJSMap = addPairToJSMap;
 
 /***/ }),
 
-/***/ 8759:
+/***/ 1127:
 /***/ ((__unused_webpack_module, exports) => {
 
 
@@ -32113,12 +32113,12 @@ exports.isSeq = isSeq;
 
 /***/ }),
 
-/***/ 507:
+/***/ 6424:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var identity = __nccwpck_require__(8759);
+var identity = __nccwpck_require__(1127);
 
 /**
  * Recursively convert any node or its contents to native JavaScript
@@ -32159,15 +32159,15 @@ exports.toJS = toJS;
 
 /***/ }),
 
-/***/ 2606:
+/***/ 110:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var resolveBlockScalar = __nccwpck_require__(9345);
-var resolveFlowScalar = __nccwpck_require__(3370);
-var errors = __nccwpck_require__(6248);
-var stringifyString = __nccwpck_require__(4301);
+var resolveBlockScalar = __nccwpck_require__(8913);
+var resolveFlowScalar = __nccwpck_require__(6842);
+var errors = __nccwpck_require__(1464);
+var stringifyString = __nccwpck_require__(3069);
 
 function resolveAsScalar(token, strict = true, onError) {
     if (token) {
@@ -32384,7 +32384,7 @@ exports.setScalarValue = setScalarValue;
 
 /***/ }),
 
-/***/ 1589:
+/***/ 1733:
 /***/ ((__unused_webpack_module, exports) => {
 
 
@@ -32454,7 +32454,7 @@ exports.stringify = stringify;
 
 /***/ }),
 
-/***/ 1939:
+/***/ 7715:
 /***/ ((__unused_webpack_module, exports) => {
 
 
@@ -32560,14 +32560,14 @@ exports.visit = visit;
 
 /***/ }),
 
-/***/ 1157:
+/***/ 3461:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var cstScalar = __nccwpck_require__(2606);
-var cstStringify = __nccwpck_require__(1589);
-var cstVisit = __nccwpck_require__(1939);
+var cstScalar = __nccwpck_require__(110);
+var cstStringify = __nccwpck_require__(1733);
+var cstVisit = __nccwpck_require__(7715);
 
 /** The byte order mark */
 const BOM = '\u{FEFF}';
@@ -32679,12 +32679,12 @@ exports.tokenType = tokenType;
 
 /***/ }),
 
-/***/ 2073:
+/***/ 361:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var cst = __nccwpck_require__(1157);
+var cst = __nccwpck_require__(3461);
 
 /*
 START -> stream
@@ -33409,7 +33409,7 @@ exports.Lexer = Lexer;
 
 /***/ }),
 
-/***/ 9908:
+/***/ 6628:
 /***/ ((__unused_webpack_module, exports) => {
 
 
@@ -33457,14 +33457,14 @@ exports.LineCounter = LineCounter;
 
 /***/ }),
 
-/***/ 448:
+/***/ 3456:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
 var node_process = __nccwpck_require__(932);
-var cst = __nccwpck_require__(1157);
-var lexer = __nccwpck_require__(2073);
+var cst = __nccwpck_require__(3461);
+var lexer = __nccwpck_require__(361);
 
 function includesToken(list, type) {
     for (let i = 0; i < list.length; ++i)
@@ -34444,18 +34444,18 @@ exports.Parser = Parser;
 
 /***/ }),
 
-/***/ 1151:
+/***/ 4047:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var composer = __nccwpck_require__(5376);
-var Document = __nccwpck_require__(8957);
-var errors = __nccwpck_require__(6248);
-var log = __nccwpck_require__(8657);
-var identity = __nccwpck_require__(8759);
-var lineCounter = __nccwpck_require__(9908);
-var parser = __nccwpck_require__(448);
+var composer = __nccwpck_require__(9984);
+var Document = __nccwpck_require__(3021);
+var errors = __nccwpck_require__(1464);
+var log = __nccwpck_require__(7249);
+var identity = __nccwpck_require__(1127);
+var lineCounter = __nccwpck_require__(6628);
+var parser = __nccwpck_require__(3456);
 
 function parseOptions(options) {
     const prettyErrors = options.prettyErrors !== false;
@@ -34558,16 +34558,16 @@ exports.stringify = stringify;
 
 /***/ }),
 
-/***/ 9392:
+/***/ 5840:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var identity = __nccwpck_require__(8759);
-var map = __nccwpck_require__(683);
-var seq = __nccwpck_require__(4202);
-var string = __nccwpck_require__(3376);
-var tags = __nccwpck_require__(9458);
+var identity = __nccwpck_require__(1127);
+var map = __nccwpck_require__(7451);
+var seq = __nccwpck_require__(1706);
+var string = __nccwpck_require__(6464);
+var tags = __nccwpck_require__(18);
 
 const sortMapEntriesByKey = (a, b) => a.key < b.key ? -1 : a.key > b.key ? 1 : 0;
 class Schema {
@@ -34604,13 +34604,13 @@ exports.Schema = Schema;
 
 /***/ }),
 
-/***/ 683:
+/***/ 7451:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var identity = __nccwpck_require__(8759);
-var YAMLMap = __nccwpck_require__(6630);
+var identity = __nccwpck_require__(1127);
+var YAMLMap = __nccwpck_require__(4454);
 
 const map = {
     collection: 'map',
@@ -34630,12 +34630,12 @@ exports.map = map;
 
 /***/ }),
 
-/***/ 4080:
+/***/ 3632:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var Scalar = __nccwpck_require__(5125);
+var Scalar = __nccwpck_require__(3301);
 
 const nullTag = {
     identify: value => value == null,
@@ -34654,13 +34654,13 @@ exports.nullTag = nullTag;
 
 /***/ }),
 
-/***/ 4202:
+/***/ 1706:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var identity = __nccwpck_require__(8759);
-var YAMLSeq = __nccwpck_require__(7999);
+var identity = __nccwpck_require__(1127);
+var YAMLSeq = __nccwpck_require__(2223);
 
 const seq = {
     collection: 'seq',
@@ -34680,12 +34680,12 @@ exports.seq = seq;
 
 /***/ }),
 
-/***/ 3376:
+/***/ 6464:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var stringifyString = __nccwpck_require__(4301);
+var stringifyString = __nccwpck_require__(3069);
 
 const string = {
     identify: value => typeof value === 'string',
@@ -34703,12 +34703,12 @@ exports.string = string;
 
 /***/ }),
 
-/***/ 6631:
+/***/ 3959:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var Scalar = __nccwpck_require__(5125);
+var Scalar = __nccwpck_require__(3301);
 
 const boolTag = {
     identify: value => typeof value === 'boolean',
@@ -34731,13 +34731,13 @@ exports.boolTag = boolTag;
 
 /***/ }),
 
-/***/ 2869:
+/***/ 8405:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var Scalar = __nccwpck_require__(5125);
-var stringifyNumber = __nccwpck_require__(6097);
+var Scalar = __nccwpck_require__(3301);
+var stringifyNumber = __nccwpck_require__(8689);
 
 const floatNaN = {
     identify: value => typeof value === 'number',
@@ -34785,12 +34785,12 @@ exports.floatNaN = floatNaN;
 
 /***/ }),
 
-/***/ 4306:
+/***/ 9874:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var stringifyNumber = __nccwpck_require__(6097);
+var stringifyNumber = __nccwpck_require__(8689);
 
 const intIdentify = (value) => typeof value === 'bigint' || Number.isInteger(value);
 const intResolve = (str, offset, radix, { intAsBigInt }) => (intAsBigInt ? BigInt(str) : parseInt(str.substring(offset), radix));
@@ -34834,18 +34834,18 @@ exports.intOct = intOct;
 
 /***/ }),
 
-/***/ 6352:
+/***/ 896:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var map = __nccwpck_require__(683);
-var _null = __nccwpck_require__(4080);
-var seq = __nccwpck_require__(4202);
-var string = __nccwpck_require__(3376);
-var bool = __nccwpck_require__(6631);
-var float = __nccwpck_require__(2869);
-var int = __nccwpck_require__(4306);
+var map = __nccwpck_require__(7451);
+var _null = __nccwpck_require__(3632);
+var seq = __nccwpck_require__(1706);
+var string = __nccwpck_require__(6464);
+var bool = __nccwpck_require__(3959);
+var float = __nccwpck_require__(8405);
+var int = __nccwpck_require__(9874);
 
 const schema = [
     map.map,
@@ -34866,14 +34866,14 @@ exports.schema = schema;
 
 /***/ }),
 
-/***/ 7095:
+/***/ 3559:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var Scalar = __nccwpck_require__(5125);
-var map = __nccwpck_require__(683);
-var seq = __nccwpck_require__(4202);
+var Scalar = __nccwpck_require__(3301);
+var map = __nccwpck_require__(7451);
+var seq = __nccwpck_require__(1706);
 
 function intIdentify(value) {
     return typeof value === 'bigint' || Number.isInteger(value);
@@ -34937,27 +34937,27 @@ exports.schema = schema;
 
 /***/ }),
 
-/***/ 9458:
+/***/ 18:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var map = __nccwpck_require__(683);
-var _null = __nccwpck_require__(4080);
-var seq = __nccwpck_require__(4202);
-var string = __nccwpck_require__(3376);
-var bool = __nccwpck_require__(6631);
-var float = __nccwpck_require__(2869);
-var int = __nccwpck_require__(4306);
-var schema = __nccwpck_require__(6352);
-var schema$1 = __nccwpck_require__(7095);
-var binary = __nccwpck_require__(8691);
-var merge = __nccwpck_require__(9092);
-var omap = __nccwpck_require__(5103);
-var pairs = __nccwpck_require__(8993);
-var schema$2 = __nccwpck_require__(3769);
-var set = __nccwpck_require__(392);
-var timestamp = __nccwpck_require__(7488);
+var map = __nccwpck_require__(7451);
+var _null = __nccwpck_require__(3632);
+var seq = __nccwpck_require__(1706);
+var string = __nccwpck_require__(6464);
+var bool = __nccwpck_require__(3959);
+var float = __nccwpck_require__(8405);
+var int = __nccwpck_require__(9874);
+var schema = __nccwpck_require__(896);
+var schema$1 = __nccwpck_require__(3559);
+var binary = __nccwpck_require__(6083);
+var merge = __nccwpck_require__(8071);
+var omap = __nccwpck_require__(303);
+var pairs = __nccwpck_require__(8385);
+var schema$2 = __nccwpck_require__(5913);
+var set = __nccwpck_require__(1528);
+var timestamp = __nccwpck_require__(4371);
 
 const schemas = new Map([
     ['core', schema.schema],
@@ -35043,14 +35043,14 @@ exports.getTags = getTags;
 
 /***/ }),
 
-/***/ 8691:
+/***/ 6083:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
 var node_buffer = __nccwpck_require__(181);
-var Scalar = __nccwpck_require__(5125);
-var stringifyString = __nccwpck_require__(4301);
+var Scalar = __nccwpck_require__(3301);
+var stringifyString = __nccwpck_require__(3069);
 
 const binary = {
     identify: value => value instanceof Uint8Array, // Buffer inherits from Uint8Array
@@ -35120,12 +35120,12 @@ exports.binary = binary;
 
 /***/ }),
 
-/***/ 4830:
+/***/ 8398:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var Scalar = __nccwpck_require__(5125);
+var Scalar = __nccwpck_require__(3301);
 
 function boolStringify({ value, source }, ctx) {
     const boolObj = value ? trueTag : falseTag;
@@ -35156,13 +35156,13 @@ exports.trueTag = trueTag;
 
 /***/ }),
 
-/***/ 550:
+/***/ 5782:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var Scalar = __nccwpck_require__(5125);
-var stringifyNumber = __nccwpck_require__(6097);
+var Scalar = __nccwpck_require__(3301);
+var stringifyNumber = __nccwpck_require__(8689);
 
 const floatNaN = {
     identify: value => typeof value === 'number',
@@ -35213,12 +35213,12 @@ exports.floatNaN = floatNaN;
 
 /***/ }),
 
-/***/ 9849:
+/***/ 873:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var stringifyNumber = __nccwpck_require__(6097);
+var stringifyNumber = __nccwpck_require__(8689);
 
 const intIdentify = (value) => typeof value === 'bigint' || Number.isInteger(value);
 function intResolve(str, offset, radix, { intAsBigInt }) {
@@ -35296,13 +35296,13 @@ exports.intOct = intOct;
 
 /***/ }),
 
-/***/ 9092:
+/***/ 8071:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var identity = __nccwpck_require__(8759);
-var Scalar = __nccwpck_require__(5125);
+var identity = __nccwpck_require__(1127);
+var Scalar = __nccwpck_require__(3301);
 
 // If the value associated with a merge key is a single mapping node, each of
 // its key/value pairs is inserted into the current mapping, unless the key
@@ -35374,16 +35374,16 @@ exports.merge = merge;
 
 /***/ }),
 
-/***/ 5103:
+/***/ 303:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var identity = __nccwpck_require__(8759);
-var toJS = __nccwpck_require__(507);
-var YAMLMap = __nccwpck_require__(6630);
-var YAMLSeq = __nccwpck_require__(7999);
-var pairs = __nccwpck_require__(8993);
+var identity = __nccwpck_require__(1127);
+var toJS = __nccwpck_require__(6424);
+var YAMLMap = __nccwpck_require__(4454);
+var YAMLSeq = __nccwpck_require__(2223);
+var pairs = __nccwpck_require__(8385);
 
 class YAMLOMap extends YAMLSeq.YAMLSeq {
     constructor() {
@@ -35458,15 +35458,15 @@ exports.omap = omap;
 
 /***/ }),
 
-/***/ 8993:
+/***/ 8385:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var identity = __nccwpck_require__(8759);
-var Pair = __nccwpck_require__(2381);
-var Scalar = __nccwpck_require__(5125);
-var YAMLSeq = __nccwpck_require__(7999);
+var identity = __nccwpck_require__(1127);
+var Pair = __nccwpck_require__(7165);
+var Scalar = __nccwpck_require__(3301);
+var YAMLSeq = __nccwpck_require__(2223);
 
 function resolvePairs(seq, onError) {
     if (identity.isSeq(seq)) {
@@ -35547,24 +35547,24 @@ exports.resolvePairs = resolvePairs;
 
 /***/ }),
 
-/***/ 3769:
+/***/ 5913:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var map = __nccwpck_require__(683);
-var _null = __nccwpck_require__(4080);
-var seq = __nccwpck_require__(4202);
-var string = __nccwpck_require__(3376);
-var binary = __nccwpck_require__(8691);
-var bool = __nccwpck_require__(4830);
-var float = __nccwpck_require__(550);
-var int = __nccwpck_require__(9849);
-var merge = __nccwpck_require__(9092);
-var omap = __nccwpck_require__(5103);
-var pairs = __nccwpck_require__(8993);
-var set = __nccwpck_require__(392);
-var timestamp = __nccwpck_require__(7488);
+var map = __nccwpck_require__(7451);
+var _null = __nccwpck_require__(3632);
+var seq = __nccwpck_require__(1706);
+var string = __nccwpck_require__(6464);
+var binary = __nccwpck_require__(6083);
+var bool = __nccwpck_require__(8398);
+var float = __nccwpck_require__(5782);
+var int = __nccwpck_require__(873);
+var merge = __nccwpck_require__(8071);
+var omap = __nccwpck_require__(303);
+var pairs = __nccwpck_require__(8385);
+var set = __nccwpck_require__(1528);
+var timestamp = __nccwpck_require__(4371);
 
 const schema = [
     map.map,
@@ -35595,14 +35595,14 @@ exports.schema = schema;
 
 /***/ }),
 
-/***/ 392:
+/***/ 1528:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var identity = __nccwpck_require__(8759);
-var Pair = __nccwpck_require__(2381);
-var YAMLMap = __nccwpck_require__(6630);
+var identity = __nccwpck_require__(1127);
+var Pair = __nccwpck_require__(7165);
+var YAMLMap = __nccwpck_require__(4454);
 
 class YAMLSet extends YAMLMap.YAMLMap {
     constructor(schema) {
@@ -35698,12 +35698,12 @@ exports.set = set;
 
 /***/ }),
 
-/***/ 7488:
+/***/ 4371:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var stringifyNumber = __nccwpck_require__(6097);
+var stringifyNumber = __nccwpck_require__(8689);
 
 /** Internal types handle bigint as number, because TS can't figure it out. */
 function parseSexagesimal(str, asBigInt) {
@@ -35810,7 +35810,7 @@ exports.timestamp = timestamp;
 
 /***/ }),
 
-/***/ 4843:
+/***/ 4475:
 /***/ ((__unused_webpack_module, exports) => {
 
 
@@ -35968,15 +35968,15 @@ exports.foldFlowLines = foldFlowLines;
 
 /***/ }),
 
-/***/ 3540:
+/***/ 2148:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var anchors = __nccwpck_require__(2476);
-var identity = __nccwpck_require__(8759);
-var stringifyComment = __nccwpck_require__(8855);
-var stringifyString = __nccwpck_require__(4301);
+var anchors = __nccwpck_require__(1596);
+var identity = __nccwpck_require__(1127);
+var stringifyComment = __nccwpck_require__(9799);
+var stringifyString = __nccwpck_require__(3069);
 
 function createStringifyContext(doc, options) {
     const opt = Object.assign({
@@ -36107,14 +36107,14 @@ exports.stringify = stringify;
 
 /***/ }),
 
-/***/ 4332:
+/***/ 1212:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var identity = __nccwpck_require__(8759);
-var stringify = __nccwpck_require__(3540);
-var stringifyComment = __nccwpck_require__(8855);
+var identity = __nccwpck_require__(1127);
+var stringify = __nccwpck_require__(2148);
+var stringifyComment = __nccwpck_require__(9799);
 
 function stringifyCollection(collection, ctx, options) {
     const flow = ctx.inFlow ?? collection.flow;
@@ -36269,7 +36269,7 @@ exports.stringifyCollection = stringifyCollection;
 
 /***/ }),
 
-/***/ 8855:
+/***/ 9799:
 /***/ ((__unused_webpack_module, exports) => {
 
 
@@ -36300,14 +36300,14 @@ exports.stringifyComment = stringifyComment;
 
 /***/ }),
 
-/***/ 6125:
+/***/ 6829:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var identity = __nccwpck_require__(8759);
-var stringify = __nccwpck_require__(3540);
-var stringifyComment = __nccwpck_require__(8855);
+var identity = __nccwpck_require__(1127);
+var stringify = __nccwpck_require__(2148);
+var stringifyComment = __nccwpck_require__(9799);
 
 function stringifyDocument(doc, options) {
     const lines = [];
@@ -36394,7 +36394,7 @@ exports.stringifyDocument = stringifyDocument;
 
 /***/ }),
 
-/***/ 6097:
+/***/ 8689:
 /***/ ((__unused_webpack_module, exports) => {
 
 
@@ -36428,15 +36428,15 @@ exports.stringifyNumber = stringifyNumber;
 
 /***/ }),
 
-/***/ 2692:
+/***/ 9748:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var identity = __nccwpck_require__(8759);
-var Scalar = __nccwpck_require__(5125);
-var stringify = __nccwpck_require__(3540);
-var stringifyComment = __nccwpck_require__(8855);
+var identity = __nccwpck_require__(1127);
+var Scalar = __nccwpck_require__(3301);
+var stringify = __nccwpck_require__(2148);
+var stringifyComment = __nccwpck_require__(9799);
 
 function stringifyPair({ key, value }, ctx, onComment, onChompKeep) {
     const { allNullValues, doc, indent, indentStep, options: { commentString, indentSeq, simpleKeys } } = ctx;
@@ -36587,13 +36587,13 @@ exports.stringifyPair = stringifyPair;
 
 /***/ }),
 
-/***/ 4301:
+/***/ 3069:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var Scalar = __nccwpck_require__(5125);
-var foldFlowLines = __nccwpck_require__(4843);
+var Scalar = __nccwpck_require__(3301);
+var foldFlowLines = __nccwpck_require__(4475);
 
 const getFoldOptions = (ctx, isBlock) => ({
     indentAtStart: isBlock ? ctx.indent.length : ctx.indentAtStart,
@@ -36932,12 +36932,12 @@ exports.stringifyString = stringifyString;
 
 /***/ }),
 
-/***/ 5932:
+/***/ 204:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 
-var identity = __nccwpck_require__(8759);
+var identity = __nccwpck_require__(1127);
 
 const BREAK = Symbol('break visit');
 const SKIP = Symbol('skip children');
@@ -37175,7 +37175,8069 @@ exports.visitAsync = visitAsync;
 
 /***/ }),
 
-/***/ 3986:
+/***/ 122:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   w: () => (/* binding */ readAssets)
+/* harmony export */ });
+/* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(1455);
+
+/** The parts of the script that walks a transaction on the server: one file when it is sent, one noun a file here. */
+const transactionParts = [
+    __nccwpck_require__.ab + "head.sh",
+    __nccwpck_require__.ab + "word.sh",
+    __nccwpck_require__.ab + "docker.sh",
+    __nccwpck_require__.ab + "probe.sh",
+    __nccwpck_require__.ab + "look.sh",
+    __nccwpck_require__.ab + "stage.sh",
+    __nccwpck_require__.ab + "journal.sh",
+    __nccwpck_require__.ab + "session.sh",
+    __nccwpck_require__.ab + "engine.sh",
+    __nccwpck_require__.ab + "boot.sh",
+    __nccwpck_require__.ab + "ready.sh",
+    __nccwpck_require__.ab + "adopt.sh",
+    __nccwpck_require__.ab + "migrate.sh",
+    __nccwpck_require__.ab + "static.sh",
+    __nccwpck_require__.ab + "swap.sh",
+    __nccwpck_require__.ab + "health.sh",
+    __nccwpck_require__.ab + "verify.sh",
+    __nccwpck_require__.ab + "commit.sh",
+    __nccwpck_require__.ab + "follow.sh",
+    __nccwpck_require__.ab + "run.sh",
+    __nccwpck_require__.ab + "status.sh",
+    __nccwpck_require__.ab + "redaction.sh",
+    __nccwpck_require__.ab + "rollback.sh",
+    __nccwpck_require__.ab + "main.sh",
+];
+/** The parts of what runs in the app's container: one word of `python -c` when it is sent. */
+const probeParts = [
+    __nccwpck_require__.ab + "head.py",
+    __nccwpck_require__.ab + "database.py",
+    __nccwpck_require__.ab + "migrations.py",
+    __nccwpck_require__.ab + "plan.py",
+    __nccwpck_require__.ab + "fit.py",
+    __nccwpck_require__.ab + "collect.py",
+    __nccwpck_require__.ab + "migrate.py",
+    __nccwpck_require__.ab + "static.py",
+    __nccwpck_require__.ab + "http.py",
+    __nccwpck_require__.ab + "main.py",
+];
+/** Reads the script and the probe; the bundler copies the files beside the bundle and mends their addresses. */
+async function readAssets() {
+    const [transaction, probe] = await Promise.all([join(transactionParts), join(probeParts)]);
+    return { transaction, probe };
+}
+async function join(parts) {
+    return Buffer.concat(await Promise.all(parts.map((part) => (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.readFile)(part))));
+}
+
+
+/***/ }),
+
+/***/ 7435:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   M: () => (/* binding */ askMounts),
+/* harmony export */   n: () => (/* binding */ askPlan)
+/* harmony export */ });
+/* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3218);
+/* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7614);
+/* harmony import */ var _guard_database_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(4296);
+/* harmony import */ var _guard_mount_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(4388);
+/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(5049);
+/* harmony import */ var _server_follow_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(9394);
+
+
+
+
+
+
+/** Stops when a setting is missing; gives what the release would mount. */
+async function askMounts(connection, { directory, id }) {
+    const asked = await connection.reach((0,_server_follow_js__WEBPACK_IMPORTED_MODULE_5__/* .command */ .G5)(directory, id, 'check'));
+    if (asked.code !== 0)
+        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_4__/* .explainStage */ .oi)(asked);
+    return (0,_guard_mount_js__WEBPACK_IMPORTED_MODULE_3__/* .readMounts */ .b)((0,_django_document_js__WEBPACK_IMPORTED_MODULE_1__/* .findDocument */ .$)(asked.stdout));
+}
+/** The plan of the image on the database as it is now. */
+async function askPlan(connection, { directory, id }) {
+    const asked = await connection.reach([...(0,_server_follow_js__WEBPACK_IMPORTED_MODULE_5__/* .command */ .G5)(directory, id, 'plan'), 'plan']);
+    const document = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_1__/* .findDocument */ .$)(asked.stdout);
+    if (!document || asked.code !== 0)
+        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_4__/* .explainProbe */ .Kz)(asked.code, document, asked.stderr);
+    const plan = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_1__/* .readPlan */ .m3)(document);
+    const pending = plan.kind === 'live' ? plan.pending : plan.migrations;
+    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(plan.kind === 'live'
+        ? `database: ${(0,_guard_database_js__WEBPACK_IMPORTED_MODULE_2__/* .describe */ .q)(plan.database)}`
+        : 'the database does not exist yet: every migration of the image will be applied');
+    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(pending.length === 0 ? 'no migrations are pending' : `${pending.length} migrations are pending`);
+    if (plan.kind === 'offline')
+        return plan;
+    if (plan.unrecorded.length > 0)
+        (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`applied by their parts, and recorded: ${plan.unrecorded.join(', ')}`);
+    for (const { app, name, operations } of plan.pending) {
+        (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`  ${app}.${name}`);
+        operations.forEach((operation) => (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`    ${operation.text}${operation.reversible ? '' : ' (not reversible)'}`));
+    }
+    return plan;
+}
+
+
+/***/ }),
+
+/***/ 6866:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   j: () => (/* binding */ build)
+/* harmony export */ });
+/* harmony import */ var _checkout_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(2628);
+/* harmony import */ var _images_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(3582);
+
+
+/** Builds and pushes the images, for a `deploy` in another job; no server is asked. */
+async function build(inputs, context, report) {
+    const checkout = await (0,_checkout_js__WEBPACK_IMPORTED_MODULE_0__/* .readCheckout */ .b)({ ...inputs, files: [], envFile: undefined, envFiles: [] }, context);
+    const { made } = await (0,_images_js__WEBPACK_IMPORTED_MODULE_1__/* .obtainImages */ .y)(checkout, inputs, context);
+    report.images = Object.fromEntries(made.images);
+    report.outcome = 'built';
+}
+
+
+/***/ }),
+
+/***/ 2628:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+
+// EXPORTS
+__nccwpck_require__.d(__webpack_exports__, {
+  b: () => (/* binding */ readCheckout)
+});
+
+// EXTERNAL MODULE: external "node:fs"
+var external_node_fs_ = __nccwpck_require__(3024);
+// EXTERNAL MODULE: external "node:path"
+var external_node_path_ = __nccwpck_require__(6760);
+// EXTERNAL MODULE: ./lib/compose/definition.js
+var definition = __nccwpck_require__(9531);
+// EXTERNAL MODULE: ./lib/compose/env-file.js
+var env_file = __nccwpck_require__(4242);
+// EXTERNAL MODULE: ./lib/errors.js
+var errors = __nccwpck_require__(452);
+;// CONCATENATED MODULE: ./lib/compose/files.js
+
+
+/** Names of one rank: a folder with two of them leaves open which one is meant. */
+const RANKS = [
+    ['compose.production', 'docker-compose.production', 'compose.prod', 'docker-compose.prod', 'docker-compose-deploy'],
+    ['compose', 'docker-compose'],
+];
+const FOLDERS = ['', 'docker'];
+/** The names that are looked for, in order: each list is one rank. */
+const ranks = FOLDERS.flatMap((folder) => RANKS.map((stems) => stems.flatMap((stem) => ['yaml', 'yml'].map((end) => external_node_path_.posix.join(folder, `${stem}.${end}`)))));
+/** The Compose files of a deployment: those that were given, else the production-looking one. Paths inside the repository. */
+function chooseFiles(given, exists, repository) {
+    if (given.length > 0)
+        return checkGiven(given, exists, repository);
+    for (const names of ranks) {
+        const [first, ...others] = names.filter(exists);
+        if (first === undefined)
+            continue;
+        if (others.length === 0)
+            return [first];
+        throw new errors/* DeployError */.sH('compose-file-ambiguous', {
+            what: 'Several Compose files could be the production one',
+            seen: [first, ...others].join('\n'),
+            fix: `name the right one: compose-files: ${first}`,
+        });
+    }
+    const others = findOthers(exists, repository);
+    throw new errors/* DeployError */.sH('compose-file-missing', {
+        what: 'No Compose file has one of the names that are looked for',
+        seen: others.length > 0 ? `in the repository: ${others.join(', ')}` : `none of ${ranks.flat().join(', ')}`,
+        why: 'it has another name or folder, or the job has no actions/checkout step',
+        fix: `name it, for example: compose-files: ${others[0] ?? 'deploy/compose.yaml'}`,
+    });
+}
+function checkGiven(given, exists, repository) {
+    const missing = given.filter((path) => !exists(path));
+    if (missing.length === 0)
+        return given;
+    const others = findOthers(exists, repository);
+    throw new errors/* DeployError */.sH('compose-file-missing', {
+        what: `Compose file ${missing.join(', ')} is not in the repository`,
+        seen: `compose-files: ${given.join(' ')}`,
+        why: 'the path is relative to the root of the repository, or the job has no actions/checkout step',
+        fix: `correct the input compose-files${others.length > 0 ? `; there are ${others.join(', ')}` : ''}`,
+    });
+}
+const SHOWN = 10;
+/** Files of the repository that are written like a Compose file, those for production first, then those near its root. */
+function findOthers(exists, { files, read }) {
+    const rank = (path) => (/prod|deploy/.test(path) ? 0 : 100) + (/test|example|local|dev/.test(path) ? 50 : 0) + path.split('/').length;
+    return [...files.keys()]
+        .filter((path) => /^(?!\.|.*\/\.).*\.ya?ml$/.test(path) && exists(path) && /^services:/m.test(String(read(path))))
+        .sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1))
+        .slice(0, SHOWN);
+}
+
+// EXTERNAL MODULE: ./lib/compose/group.js
+var group = __nccwpck_require__(2655);
+// EXTERNAL MODULE: ./lib/compose/need.js + 1 modules
+var need = __nccwpck_require__(9840);
+// EXTERNAL MODULE: external "node:fs/promises"
+var promises_ = __nccwpck_require__(1455);
+// EXTERNAL MODULE: ./node_modules/yaml/dist/index.js
+var dist = __nccwpck_require__(8815);
+// EXTERNAL MODULE: ./lib/compose/document.js
+var compose_document = __nccwpck_require__(8983);
+// EXTERNAL MODULE: ./lib/compose/mount.js
+var mount = __nccwpck_require__(8409);
+// EXTERNAL MODULE: ./lib/compose/variable.js
+var variable = __nccwpck_require__(6754);
+;// CONCATENATED MODULE: ./lib/compose/service.js
+
+
+
+/** Reads a service of the model that `docker compose config --no-interpolate` printed. */
+function readService(name, values) {
+    return {
+        name,
+        values,
+        image: (0,compose_document/* textOf */.b6)(values['image']),
+        build: typeof values['build'] === 'string' ? { context: values['build'] } : buildOf(values['build']),
+        dependsOn: readDependencies(values),
+        ports: [...new Set((0,compose_document/* listOf */.c3)(values['ports']).flatMap(readPort))],
+        mounts: (0,compose_document/* listOf */.c3)(values['volumes'])
+            .map(mount/* readMount */.Ob)
+            .filter((mount) => mount !== undefined),
+        envFiles: (0,compose_document/* listOf */.c3)(values['env_file']).flatMap(readEnvFile),
+        environment: (0,compose_document/* pairsOf */.fq)(values['environment']),
+        profiles: (0,compose_document/* textsOf */.CB)(values['profiles']),
+    };
+}
+function buildOf(build) {
+    return (0,compose_document/* isValues */.vs)(build) ? { context: '.', ...build } : undefined;
+}
+function readDependencies(values) {
+    const named = (0,compose_document/* isValues */.vs)(values['depends_on'])
+        ? Object.entries(values['depends_on']).map(([service, entry]) => ({
+            service,
+            condition: (0,compose_document/* textOf */.b6)((0,compose_document/* valuesOf */.sm)(entry)['condition']) ?? 'service_started',
+        }))
+        : (0,compose_document/* textsOf */.CB)(values['depends_on']).map((service) => ({ service, condition: 'service_started' }));
+    const shared = ['network_mode', 'ipc', 'pid'].flatMap((key) => {
+        const [kind, service] = ((0,variable/* interpolate */.GW)((0,compose_document/* textOf */.b6)(values[key]) ?? '') ?? '').split(':');
+        return kind === 'service' && service ? [service] : [];
+    });
+    const linked = (0,compose_document/* textsOf */.CB)(values['links']).map((link) => link.split(':')[0] ?? link);
+    const lent = (0,compose_document/* textsOf */.CB)(values['volumes_from'])
+        .filter((entry) => !entry.startsWith('container:'))
+        .map((entry) => entry.split(':')[0] ?? entry);
+    const names = new Set(named.map(({ service }) => service));
+    const implied = [...new Set([...shared, ...linked, ...lent])].filter((service) => !names.has(service));
+    return [...named, ...implied.map((service) => ({ service, condition: 'service_started' }))];
+}
+/** The container's side of a published port; the first of a range. */
+function readPort(entry) {
+    if ((0,compose_document/* isValues */.vs)(entry))
+        return entry['published'] === undefined ? [] : toPort((0,compose_document/* textOf */.b6)(entry['target']) ?? '');
+    const text = (0,compose_document/* textOf */.b6)(entry);
+    if (text === undefined)
+        return [];
+    const parts = (0,variable/* splitOutside */.kO)(text.replace(/\[[^\]]*\]:/, ''), ':');
+    // A port without a colon gets some free port of the server: nobody is meant to find it.
+    return parts.length < 2 ? [] : toPort(parts.at(-1) ?? '');
+}
+function toPort(text) {
+    const [, digits] = /^(\d{1,5})(?:-\d+)?(?:\/tcp)?$/.exec((0,variable/* interpolate */.GW)(text) ?? '') ?? [];
+    return digits === undefined ? [] : [Number(digits)];
+}
+function readEnvFile(entry) {
+    if (typeof entry === 'string')
+        return [{ path: entry, required: true }];
+    const path = (0,compose_document/* isValues */.vs)(entry) ? (0,compose_document/* textOf */.b6)(entry['path']) : undefined;
+    return path === undefined ? [] : [{ path, required: (0,compose_document/* valuesOf */.sm)(entry)['required'] !== false }];
+}
+
+// EXTERNAL MODULE: external "node:crypto"
+var external_node_crypto_ = __nccwpck_require__(7598);
+;// CONCATENATED MODULE: ./lib/compose/shadow.js
+
+
+
+
+
+
+
+const MARK = '/deploy-django-volume/';
+/** The text of a Compose file with each short volume that has variables replaced by a plain one. */
+function shadow(source, text) {
+    const entries = new Map();
+    const cuts = [];
+    (0,dist/* visit */.YR)(source.document, {
+        Scalar(key, node, path) {
+            if (typeof key !== 'number' || typeof node.value !== 'string' || !node.range || path.length === 0)
+                return;
+            const word = wordFor(node.value);
+            if (word === undefined)
+                return;
+            entries.set(word.source, node.value);
+            cuts.push({ from: node.range[0], to: node.range[1], word: JSON.stringify(`${word.source}:${word.target}`) });
+        },
+    });
+    let result = text;
+    for (const cut of cuts.reverse())
+        result = result.slice(0, cut.from) + cut.word + result.slice(cut.to);
+    return { text: result, entries };
+}
+function wordFor(text) {
+    const [source = '', target = ''] = (0,variable/* splitOutside */.kO)((0,mount/* shortForm */.JZ)(text).entry, ':');
+    if (!(0,variable/* hasVariable */.$u)(text) || !/^[\w./~-]*\$|^[\w./~-]+$/.test(source))
+        return undefined;
+    if (!target.startsWith('/') && !/^\$\{\w+:?-\//.test(target))
+        return undefined;
+    // Two files that mount something at the same place override each other by the target.
+    return { source: MARK + hash(text), target: (0,variable/* hasVariable */.$u)(target) ? MARK + hash(target) : target };
+}
+function hash(text) {
+    return (0,external_node_crypto_.createHash)('sha256').update(text).digest('hex').slice(0, 32);
+}
+/** Puts the entries back into what Compose made of the copies. */
+function unshadow(value, entries) {
+    if (typeof value === 'string')
+        return value.startsWith(MARK) ? (entries.get(value.split(':')[0] ?? '') ?? value) : value;
+    if (Array.isArray(value))
+        return value.map((item) => unshadow(item, entries));
+    if (!(0,compose_document/* isValues */.vs)(value))
+        return value;
+    const original = entries.get((0,compose_document/* textOf */.b6)(value['source']) ?? '');
+    if (original !== undefined)
+        return original;
+    return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, unshadow(inner, entries)]));
+}
+/** The given Compose files and those they name by `include` and `extends`, as far as they are in the repository. */
+async function readSources(files, read) {
+    const found = new Map();
+    const folder = external_node_path_.posix.dirname(files[0] ?? '');
+    const waiting = [...files];
+    for (let path = waiting.shift(); path !== undefined; path = waiting.shift()) {
+        if (found.has(path))
+            continue;
+        const text = await read(path);
+        if (text === undefined)
+            continue;
+        const source = (0,compose_document/* parseSource */.PJ)(path, text);
+        found.set(path, { source, text });
+        const names = namesIn((0,compose_document/* valuesOf */.sm)(source.document.toJS()));
+        waiting.push(...names.flatMap((name) => [external_node_path_.posix.dirname(path), folder].map((base) => external_node_path_.posix.join(base, name))));
+    }
+    return found;
+}
+function namesIn(model) {
+    const includes = (0,compose_document/* listOf */.c3)(model['include']).flatMap((entry) => (0,compose_document/* isValues */.vs)(entry) ? (0,compose_document/* textsOf */.CB)(entry['path']) : (0,compose_document/* textsOf */.CB)(entry));
+    const extended = Object.values((0,compose_document/* valuesOf */.sm)(model['services'])).map((service) => (0,compose_document/* textOf */.b6)((0,compose_document/* valuesOf */.sm)((0,compose_document/* valuesOf */.sm)(service)['extends'])['file']));
+    return [...includes, ...extended.filter((name) => name !== undefined)].filter((name) => !name.startsWith('/') && !name.includes('://') && !(0,variable/* hasVariable */.$u)(name));
+}
+/** Writes the copies below `folder`, each at its place in the repository; returns the entries to put back. */
+async function writeShadows(folder, sources) {
+    const all = new Map();
+    for (const [path, { source, text }] of sources) {
+        const copy = shadow(source, text);
+        for (const [word, entry] of copy.entries)
+            all.set(word, entry);
+        await (0,promises_.mkdir)((0,external_node_path_.dirname)((0,external_node_path_.join)(folder, path)), { recursive: true });
+        await (0,promises_.writeFile)((0,external_node_path_.join)(folder, path), copy.text);
+    }
+    return all;
+}
+
+;// CONCATENATED MODULE: ./lib/compose/project.js
+
+
+
+
+
+
+
+
+
+/** Reads the project as Compose merges it; needs no variable, no env file and no secret. */
+async function readProject({ workspace, files, temp, run, env }) {
+    const sources = await readSources(files, (path) => readText(workspace, path));
+    const copies = await (0,promises_.mkdtemp)((0,external_node_path_.join)(temp, 'compose-'));
+    try {
+        const entries = await writeShadows(copies, sources);
+        const finished = await run('docker', [
+            ...['compose', '-p', 'deploy-django'],
+            ...files.flatMap((file) => ['-f', (0,external_node_path_.join)(copies, file)]),
+            ...['config', '--no-interpolate', '--no-path-resolution', '--no-normalize'],
+        ], { env: bareEnvironment(env), cwd: (0,external_node_path_.join)(copies, external_node_path_.posix.dirname(files[0] ?? '')) });
+        const only = [...sources.values()].map(({ source }) => source);
+        if (finished.code !== 0)
+            throw refused(finished.stderr, copies, only);
+        const named = files.map((file) => sources.get(file)?.source.document.get('name')).findLast((name) => name);
+        return toProject(files, (0,compose_document/* textOf */.b6)(named), unshadow((0,dist/* parse */.qg)(finished.stdout), entries), only);
+    }
+    finally {
+        await (0,promises_.rm)(copies, { recursive: true, force: true });
+    }
+}
+/** The typed project of a merged model; checks what Compose leaves unchecked when it does not normalize. */
+function toProject(files, name, merged, sources = []) {
+    const { name: _, ...model } = (0,compose_document/* valuesOf */.sm)(merged);
+    const services = new Map(Object.entries((0,compose_document/* valuesOf */.sm)(model['services'])).map(([key, values]) => [key, readService(key, (0,compose_document/* valuesOf */.sm)(values))]));
+    checkServices(services, files[0] ?? '', sources);
+    return { files, folder: external_node_path_.posix.dirname(files[0] ?? ''), name, model, services };
+}
+function checkServices(services, file, sources) {
+    if (services.size === 0) {
+        throw new errors/* DeployError */.sH('compose-invalid', {
+            what: `${file} has no services`,
+            fix: 'name the Compose file that starts the site: compose-files: <path>',
+            annotation: { file },
+        });
+    }
+    for (const service of services.values()) {
+        const annotation = nearest(sources, ['services', service.name], file);
+        const stranger = service.dependsOn.find(({ service: name }) => !services.has(name));
+        if (stranger) {
+            throw new errors/* DeployError */.sH('compose-invalid', {
+                what: `Service ${service.name} depends on ${stranger.service}, which does not exist`,
+                fix: `correct depends_on of ${service.name}, or add the file that has ${stranger.service} to compose-files`,
+                annotation,
+            });
+        }
+        const cut = strings(service.values).find((text) => !(0,variable/* isWhole */.wP)(text));
+        if (cut !== undefined) {
+            throw new errors/* DeployError */.sH('compose-invalid', {
+                what: `Service ${service.name} has a \${…} that cannot be read`,
+                seen: cut,
+                why: 'the closing brace is missing, or a colon inside the braces split a short form',
+                fix: 'close the brace, or use the long form (source:, target:) of this entry',
+                annotation,
+            });
+        }
+    }
+}
+function strings(value) {
+    if (typeof value === 'string')
+        return [value];
+    if (Array.isArray(value))
+        return value.flatMap(strings);
+    return (0,compose_document/* isValues */.vs)(value) ? Object.values(value).flatMap(strings) : [];
+}
+/** Nothing of the runner's own settings may decide what the project is. */
+function bareEnvironment(env) {
+    return Object.fromEntries(Object.entries(env).filter(([name]) => /^(PATH|HOME|DOCKER_\w+)$/.test(name)));
+}
+async function readText(workspace, path) {
+    if (path.startsWith('..'))
+        return undefined;
+    try {
+        return await (0,promises_.readFile)((0,external_node_path_.join)(workspace, path), 'utf8');
+    }
+    catch {
+        // Compose says better than we could what it misses.
+        return undefined;
+    }
+}
+function refused(stderr, copies, sources) {
+    const lines = stderr.split('\n').filter((line) => line !== '' && !line.includes('level=warning'));
+    const seen = lines.join('\n').replaceAll(`${copies}/`, '').trim();
+    const [, path] = /\b((?:services|volumes|networks|configs|secrets)\.[\w.-]+)/.exec(seen) ?? [];
+    const named = sources.filter((source) => seen.includes(source.path));
+    const [first] = sources;
+    return new errors/* DeployError */.sH('compose-invalid', {
+        what: 'Docker Compose does not accept the Compose file',
+        seen,
+        fix: `mend it until this succeeds: docker compose -f ${first?.path ?? 'compose.yaml'} config --no-interpolate`,
+        annotation: nearest(named.length > 0 ? named : sources, path?.split('.') ?? [], first?.path),
+    });
+}
+/** The deepest place that any of the sources has for this path. */
+function nearest(sources, path, file) {
+    const has = sources.find((source) => source.document.hasIn(path.slice(0, 2)));
+    return has ? (0,compose_document/* placeOf */.$t)(has, path) : file === undefined ? undefined : { file };
+}
+
+// EXTERNAL MODULE: ./lib/compose/release.js + 1 modules
+var release = __nccwpck_require__(929);
+;// CONCATENATED MODULE: ./lib/compose/repository.js
+
+
+
+/** The tracked files of the checkout and those of `extra` (files or folders that a step made). */
+async function readRepository(workspace, extra, run) {
+    const listed = await run('git', ['-c', `safe.directory=${workspace}`, 'ls-files', '--stage', '-z'], {
+        cwd: workspace,
+    });
+    // Without git, actions/checkout unpacks an archive: everything in it is tracked.
+    const tracked = listed.code === 0 ? parseIndex(listed.stdout, workspace) : walk(workspace, '');
+    const added = extra.flatMap((path) => {
+        const found = walk(workspace, path);
+        if (found.length > 0)
+            return found;
+        throw new errors/* DeployError */.sH('input-invalid', {
+            what: `Input files names ${path}, which is not in the workspace`,
+            fix: 'correct the path, or make the file in a step before this one',
+        });
+    });
+    return { files: new Map([...tracked, ...added]), read: (path) => (0,external_node_fs_.readFileSync)((0,external_node_path_.join)(workspace, path)) };
+}
+/** Submodules (160000) have no content of their own in the index; a link (120000) is what `walk` makes of it. */
+function parseIndex(text, workspace) {
+    return text.split('\0').flatMap((line) => {
+        const [, mode, path] = /^(\d{6}) [0-9a-f]+ \d\t([\s\S]+)$/.exec(line) ?? [];
+        if (mode === undefined || path === undefined || mode === '160000')
+            return [];
+        return mode === '120000' ? walk(workspace, path) : [[path, mode === '100755']];
+    });
+}
+function walk(workspace, path) {
+    const place = (0,external_node_path_.join)(workspace, path);
+    const isLink = (0,external_node_fs_.lstatSync)(place, { throwIfNoEntry: false })?.isSymbolicLink();
+    const stat = (0,external_node_fs_.statSync)(place, { throwIfNoEntry: false });
+    // A link counts as the file that it leads to; one to a folder may lead in a circle.
+    if (!stat || (isLink && stat.isDirectory()))
+        return [];
+    if (!stat.isDirectory())
+        return [[path, (stat.mode & 0o111) !== 0]];
+    const names = (0,external_node_fs_.readdirSync)(place).filter((name) => name !== '.git' && name !== 'node_modules');
+    return names.flatMap((name) => walk(workspace, external_node_path_.posix.join(path, name)));
+}
+
+// EXTERNAL MODULE: ./lib/compose/role.js
+var role = __nccwpck_require__(3454);
+// EXTERNAL MODULE: ./lib/compose/scale.js
+var compose_scale = __nccwpck_require__(326);
+// EXTERNAL MODULE: ./lib/image/bake.js + 1 modules
+var bake = __nccwpck_require__(8984);
+// EXTERNAL MODULE: ./lib/image/make.js + 1 modules
+var make = __nccwpck_require__(9291);
+// EXTERNAL MODULE: ./lib/image/name.js
+var image_name = __nccwpck_require__(3158);
+// EXTERNAL MODULE: ./lib/image/take.js
+var take = __nccwpck_require__(8246);
+;// CONCATENATED MODULE: ./lib/commands/checkout.js
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+/** Reads the checkout, and stops for all that is wrong in it at once: the server need not be asked for that. */
+async function readCheckout(inputs, context) {
+    const { run, runner, folder, environment } = context;
+    const { workspace } = runner;
+    const repository = await readRepository(workspace, inputs.files, run);
+    const files = chooseFiles(inputs.composeFiles, (path) => (0,external_node_fs_.existsSync)((0,external_node_path_.join)(workspace, path)), repository);
+    const project = await readProject({ workspace, files, temp: folder, run, env: environment });
+    const groups = (0,group/* groupBuilds */.J)(project);
+    const envFiles = (0,release/* shippedEnvFiles */.C)(inputs);
+    const own = envFiles.find(({ path }) => path === '.env');
+    const settings = own && (0,env_file/* readEnvFile */.S)(own.content).values;
+    const naming = {
+        image: inputs.image,
+        repository: runner.repository,
+        // As for Compose, the environment of the step wins.
+        settings: { ...Object.fromEntries(settings ?? []), ...environment },
+    };
+    (0,errors/* checkAll */.K7)(() => (0,definition/* checkDefinitions */.v)(project), () => (0,make/* checkBuilds */.ex)(project, groups), () => (0,role/* checkServices */.RP)(project, inputs), () => (0,errors/* checkAll */.K7)(...(inputs.scale ?? []).map((scale) => () => (0,compose_scale/* checkScale */.DK)(scale, project.model))), () => (0,image_name/* checkImageNames */.W2)(groups, naming), () => (0,bake/* checkOverrides */.yk)(inputs.set, groups), () => inputs.images && (0,take/* matchImages */.G)(groups, inputs.images, naming), () => (0,env_file/* checkEnvFiles */.b)(project, envFiles));
+    return {
+        project,
+        groups,
+        repository,
+        naming,
+        settings,
+        needs: (0,need/* findNeeds */.$I)({ project, groups, repository, shipped: envFiles }),
+    };
+}
+
+
+/***/ }),
+
+/***/ 2053:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+
+// EXPORTS
+__nccwpck_require__.d(__webpack_exports__, {
+  g: () => (/* binding */ deploy)
+});
+
+// EXTERNAL MODULE: external "node:timers/promises"
+var promises_ = __nccwpck_require__(8500);
+// EXTERNAL MODULE: ./node_modules/@actions/core/lib/core.js + 20 modules
+var core = __nccwpck_require__(3218);
+// EXTERNAL MODULE: external "node:path"
+var external_node_path_ = __nccwpck_require__(6760);
+// EXTERNAL MODULE: ./lib/errors.js
+var errors = __nccwpck_require__(452);
+// EXTERNAL MODULE: ./lib/compose/mount.js
+var compose_mount = __nccwpck_require__(8409);
+// EXTERNAL MODULE: ./lib/compose/shipment.js
+var shipment = __nccwpck_require__(3684);
+// EXTERNAL MODULE: ./lib/compose/variable.js
+var variable = __nccwpck_require__(6754);
+;// CONCATENATED MODULE: ./lib/compose/code.js
+
+
+
+
+
+/** Stops when a mount lies over the code of the image: its migrations would not be what runs. */
+function checkCodeMounts(project, django, managePath, repository) {
+    const hidden = django.services.flatMap((name) => (project.services.get(name)?.mounts ?? [])
+        .filter((mount) => hidesCode(mount, project.folder, managePath, repository))
+        .map((mount) => ({ name, mount })));
+    const [first] = hidden;
+    if (!first)
+        return;
+    throw new errors/* DeployError */.sH('compose-invalid', {
+        what: `A mount hides the code of the image in service ${first.name}`,
+        seen: hidden.map(({ name, mount }) => `${name}: ${mount.source ?? ''}:${mount.target}`).join('\n'),
+        why: 'the container would run files of the server and not those of the image, as is usual while developing',
+        fix: 'move the mount to a file for development only, such as compose.override.yaml, which is not deployed; or let a file for production, named behind the other one in compose-files, replace the list: `volumes: !override [data:/data]`',
+        annotation: { file: project.files[0] ?? '' },
+    });
+}
+function hidesCode(mount, folder, managePath, repository) {
+    if (managePath !== undefined && (0,compose_mount/* covers */.hU)(mount, managePath))
+        return true;
+    const source = mount.kind === 'bind' ? (0,variable/* interpolate */.GW)(mount.source ?? '') : undefined;
+    if (source === undefined || /^[/~]/.test(source))
+        return false;
+    return (0,shipment/* membersOf */.lS)(repository, external_node_path_.posix.join(folder, source).replace(/(.)\/$/, '$1')).some((member) => /(^|\/)(manage\.py|migrations\/[^/]+\.py)$/.test(member));
+}
+
+// EXTERNAL MODULE: ./lib/compose/drift.js
+var compose_drift = __nccwpck_require__(2727);
+// EXTERNAL MODULE: ./lib/compose/group.js
+var group = __nccwpck_require__(2655);
+// EXTERNAL MODULE: ./lib/compose/release.js + 1 modules
+var compose_release = __nccwpck_require__(929);
+// EXTERNAL MODULE: ./lib/compose/role.js
+var role = __nccwpck_require__(3454);
+// EXTERNAL MODULE: ./lib/compose/scale.js
+var scale = __nccwpck_require__(326);
+// EXTERNAL MODULE: ./lib/django/plan.js
+var django_plan = __nccwpck_require__(3732);
+// EXTERNAL MODULE: ./lib/django/static.js
+var django_static = __nccwpck_require__(4733);
+// EXTERNAL MODULE: ./lib/guard/database.js
+var database = __nccwpck_require__(4296);
+// EXTERNAL MODULE: ./lib/guard/mount.js
+var mount = __nccwpck_require__(4388);
+;// CONCATENATED MODULE: ./lib/image/measure.js
+/** The unpacked sizes of images that are on the runner; others have no known size and are left out. */
+async function measureImages(images, run) {
+    const measured = await Promise.all([...new Set(images)].map(async (image) => {
+        const { code, stdout } = await run('docker', ['image', 'inspect', '--format', '{{.Size}}', image]);
+        return code === 0 ? [{ image, bytes: Number(stdout) }] : [];
+    }));
+    return measured.flat();
+}
+
+// EXTERNAL MODULE: ./lib/report/log.js
+var log = __nccwpck_require__(9820);
+;// CONCATENATED MODULE: ./lib/report/visit.js
+/** Asks a public address as a visitor would; why it does not answer, or undefined when it does. */
+async function visit(url, get, pause) {
+    // What is in front of the server may need a moment to see that the app is back.
+    for (let tries = 1;; tries += 1) {
+        const trouble = await get(url).then(judge, explainFailure);
+        if (trouble === undefined || tries === TRIES)
+            return trouble;
+        await pause(PAUSE_MS);
+    }
+}
+const TRIES = 5;
+const PAUSE_MS = 2_000;
+/** 400 is how Django answers a Host that it does not allow; a page that wants a login, or is not there, is an answer. */
+function judge({ status }) {
+    return status === 400 || status >= 500 ? `it answers ${status}` : undefined;
+}
+function explainFailure(failure) {
+    if (!(failure instanceof Error))
+        return String(failure);
+    return failure.cause instanceof Error ? failure.cause.message : failure.message;
+}
+
+// EXTERNAL MODULE: ./lib/server/container.js
+var container = __nccwpck_require__(5371);
+// EXTERNAL MODULE: ./lib/server/stage.js
+var stage = __nccwpck_require__(13);
+;// CONCATENATED MODULE: ./lib/server/adoption.js
+
+
+/** The adoption of the stack that runs under this name and was started by hand; undefined when there is none. */
+function planAdoption(facts) {
+    const { server, name, time } = facts;
+    // A release of ours is what serves; what was done by hand since then is not kept.
+    if (server.current !== undefined && !server.current.startsWith('adopted-'))
+        return undefined;
+    const stack = server.containers.filter((each) => each.project === name && !(0,container/* isOurs */.M)(each));
+    const app = appOf(stack, facts);
+    const first = app.find(({ running }) => running);
+    if (!first)
+        return undefined;
+    const id = `adopted-${time.toISOString().slice(0, 19).replaceAll(/[-:]/g, '')}`;
+    // Of several containers a running one decides.
+    const images = new Map(stack.toSorted((a, b) => Number(a.running) - Number(b.running)).map(({ service, image }) => [service, image]));
+    const pins = Object.fromEntries([...images.keys()].map((service) => [service, { image: tagOf(name, id, service), pull_policy: 'never' }]));
+    return {
+        id,
+        facts: {
+            adopt: [id, server.current ?? '-'],
+            'adopt-images': [...images].map(([service, image]) => `${service} ${image}`),
+            'adopt-files': first.files,
+            'adopt-env-files': first.envFiles,
+        },
+        files: [
+            ...(0,stage/* writeFacts */.Rz)('plan/adopted', releaseFacts(id, app, stack, facts)),
+            { path: 'plan/adopted/pins.yaml', content: JSON.stringify({ services: pins }), mode: 0o600 },
+        ],
+    };
+}
+/** What the release replaces, and what runs the app's code under a name that the new Compose file has no more. */
+function appOf(stack, { roles, named }) {
+    const names = roles.replaced.map(({ service }) => service);
+    const replaced = stack.filter(({ service }) => names.includes(service));
+    const gone = stack.filter(({ service, running }) => running && !named.includes(service));
+    return [...replaced, ...gone.filter((each) => isApp(each, replaced))];
+}
+/** It runs the same image, or one that was built beside it and has no data of its own: Compose labels what it builds by service. */
+function isApp({ project, service, image, imageName, mounts }, replaced) {
+    if (replaced.some((each) => each.image === image))
+        return true;
+    const shared = replaced.flatMap((each) => each.mounts.map(({ source }) => source));
+    const isBuilt = [`${project}-${service}`, `${project}_${service}`].includes(imageName.replace(/:latest$/, ''));
+    return isBuilt && mounts.every(({ source, readOnly }) => readOnly || shared.includes(source));
+}
+function releaseFacts(id, app, stack, { name, roles, manage }) {
+    const services = [...new Set(app.map(({ service }) => service))].sort();
+    const there = (wanted) => wanted.filter((service) => stack.some((each) => each.service === service));
+    const levelOf = (service) => roles.replaced.find((each) => each.service === service)?.level ?? 0;
+    return {
+        format: ['1'],
+        version: [id],
+        project: [name],
+        run: ['0'],
+        services: services.map((service) => `${levelOf(service)} ${service}`),
+        images: services.map((service) => `${service} ${tagOf(name, id, service)}`),
+        django: [services.includes(roles.django) ? roles.django : (services[0] ?? '')],
+        manage,
+        // Whether it has ever been migrated is its own affair.
+        migrate: ['none'],
+        data: there(roles.data),
+        once: there(roles.once),
+        others: there(roles.others),
+        fronts: roles.fronts
+            .filter(({ service }) => there([service]).length > 0)
+            .map(({ service, port }) => `${service} ${port}`),
+        env: ['server'],
+        'env-files': [],
+        migrations: [],
+        fingerprint: [],
+    };
+}
+/** Below the tags of the release, which go with it. */
+function tagOf(name, id, service) {
+    return `deploy-django/${name}:${id}.${service}`;
+}
+
+// EXTERNAL MODULE: ./lib/server/connection.js + 2 modules
+var server_connection = __nccwpck_require__(1672);
+// EXTERNAL MODULE: ./lib/server/failure.js
+var failure = __nccwpck_require__(5049);
+// EXTERNAL MODULE: ./lib/server/look.js
+var look = __nccwpck_require__(6524);
+// EXTERNAL MODULE: ./lib/server/release.js
+var server_release = __nccwpck_require__(9762);
+;// CONCATENATED MODULE: ./lib/server/room.js
+
+
+/** Stops, before anything is sent, when Docker's disk on the server has no room for the images, and says what would make some. */
+async function checkRoom(connection, script, server, images) {
+    const shortage = findShortage(server, images);
+    if (!shortage)
+        return;
+    const asked = await connection.reach(['sh', '-s', 'room', '.'], { stdin: script, timeoutMs: 120_000 });
+    throw explainShortage(shortage, asked.stdout);
+}
+/**
+ * Pure: the images that no release on the server has must fit as if none of their layers were there. Layers that are there
+ * make it less, but a disk with no more room than that is one on which the database soon cannot write.
+ */
+function findShortage(server, images) {
+    if (server.freeDisk === undefined)
+        return undefined;
+    const there = new Set([...server.releases.values()].flatMap((facts) => Object.values((0,server_release/* imagesOf */.IC)(facts))));
+    const sizes = new Map(images.filter(({ image }) => !there.has(image)).map(({ image, bytes }) => [image, bytes]));
+    const needed = [...sizes.values()].reduce((sum, bytes) => sum + bytes, 0);
+    const free = server.freeDisk * 1024;
+    return needed > free ? { needed, free } : undefined;
+}
+/** `reclaimable` has a line for each kind of thing that Docker could remove: `Images 1.2GB (40%)`. */
+function explainShortage({ needed, free }, reclaimable) {
+    const lines = reclaimable.split('\n').filter((line) => /^(Images|Containers|Build Cache) /.test(line));
+    return new errors/* DeployError */.sH('server-disk', {
+        what: 'The disk of the server has too little room for the new images',
+        seen: [
+            `${megabytes(free)} free where Docker keeps its images, ${megabytes(needed)} needed`,
+            ...(lines.length > 0 ? [`Docker could free: ${lines.join(', ')}`] : []),
+        ].join('\n'),
+        fix: 'on the server: `docker builder prune` and `docker image prune` free what nothing uses, `docker system df` shows what takes the room; a lower `keep-releases` keeps fewer images',
+    });
+}
+const megabytes = (bytes) => `${Math.floor(bytes / 1_000_000)} MB`;
+
+// EXTERNAL MODULE: ./lib/server/transaction.js
+var server_transaction = __nccwpck_require__(3675);
+// EXTERNAL MODULE: ./lib/commands/ask.js
+var ask = __nccwpck_require__(7435);
+// EXTERNAL MODULE: ./lib/commands/checkout.js + 5 modules
+var commands_checkout = __nccwpck_require__(2628);
+;// CONCATENATED MODULE: ./lib/commands/facts.js
+
+/** The release folder. */
+function releaseFiles(release, facts) {
+    return [
+        { path: 'release/compose.yaml', content: release.compose, mode: 0o600 },
+        { path: 'release/mounts.yaml', content: release.mounts, mode: 0o600 },
+        ...(release.run === undefined ? [] : [{ path: 'release/run.yaml', content: release.run, mode: 0o600 }]),
+        ...(0,stage/* writeFacts */.Rz)('release', facts),
+        ...release.envFiles.map((file) => ({ ...file, path: `release/${file.path}` })),
+        ...release.files,
+    ];
+}
+/** What a later rollback, or the server alone, must know about the release. */
+function facts_releaseFacts(release, made, inputs, { runner }, name) {
+    const { roles } = release;
+    return {
+        format: ['1'],
+        version: [inputs.version],
+        project: [name],
+        run: [String(runner.runId)],
+        attempt: [String(runner.runAttempt)],
+        commit: [runner.sha],
+        url: [runner.runUrl],
+        services: roles.replaced.map(({ level, service }) => `${level} ${service}`),
+        images: [...made.images].map(([service, image]) => `${service} ${image}`),
+        'images-beside': release.imagesBeside,
+        django: [roles.django],
+        manage: inputs.manage,
+        migrate: [inputs.migrate],
+        collectstatic: [inputs.collectstatic],
+        data: roles.data,
+        once: roles.once,
+        jobs: roles.jobs,
+        backing: roles.backing,
+        alone: roles.alone,
+        others: roles.others,
+        fronts: roles.fronts.map(({ service, port }) => `${service} ${port}`),
+        env: [release.env],
+        'env-files': release.requiredEnvFiles,
+        migrations: made.django.migrations.map((migration) => `${migration.app}.${migration.name}`),
+        fingerprint: [release.fingerprint],
+    };
+}
+/** What the server must know to walk the transaction. */
+function transactionFacts(id, counts, inputs, { runner }) {
+    return {
+        target: [id],
+        run: [String(runner.runId)],
+        url: [runner.runUrl],
+        force: [inputs.force ? 'yes' : 'no'],
+        'migrate-timeout': [seconds(inputs.migrateTimeout)],
+        'lock-timeout': [String(inputs.migrateLockTimeout)],
+        'health-timeout': inputs.healthTimeout === undefined ? [] : [seconds(inputs.healthTimeout)],
+        'on-failure': [inputs.onFailure],
+        update: inputs.updateServices,
+        scale: counts,
+        keep: [String(inputs.keepReleases)],
+    };
+}
+const seconds = (milliseconds) => String(Math.ceil(milliseconds / 1000));
+
+// EXTERNAL MODULE: ./lib/commands/images.js + 1 modules
+var commands_images = __nccwpck_require__(3582);
+// EXTERNAL MODULE: ./lib/compose/beside.js
+var beside = __nccwpck_require__(572);
+;// CONCATENATED MODULE: ./lib/compose/name.js
+
+/** The name of the Compose project. It must never change: Compose finds volumes and containers by it. */
+function chooseProjectName({ input, server, env, file, repository }) {
+    const given = input ?? server ?? (env || undefined) ?? (file && (0,variable/* interpolate */.GW)(file));
+    if (given !== undefined && given !== '' && /^[a-z0-9][a-z0-9_-]*$/.test(given))
+        return given;
+    return sanitise(given || (repository.split('/').at(-1) ?? repository));
+}
+/** As Compose makes a name of a folder's. */
+function sanitise(text) {
+    return (text
+        .toLowerCase()
+        .replace(/[^a-z0-9_-]/g, '')
+        .replace(/^[_-]+/, '') || 'app');
+}
+
+// EXTERNAL MODULE: ./lib/compose/need.js + 1 modules
+var need = __nccwpck_require__(9840);
+// EXTERNAL MODULE: ./lib/compose/document.js
+var compose_document = __nccwpck_require__(8983);
+;// CONCATENATED MODULE: ./lib/compose/port.js
+
+
+/** The server's side of all published ports, the first of a range; those that hang on an unknown variable are left out. */
+function publishedPorts(project, env) {
+    const entries = [...project.services.values()].flatMap(({ values }) => (0,compose_document/* listOf */.c3)(values['ports']));
+    return entries.flatMap((entry) => {
+        const text = (0,compose_document/* isValues */.vs)(entry)
+            ? (0,compose_document/* textOf */.b6)(entry['published'])
+            : (0,variable/* splitOutside */.kO)(((0,compose_document/* textOf */.b6)(entry) ?? '').replace(/\[[^\]]*\]:/, ''), ':').at(-2);
+        const [, digits] = /^(\d{1,5})(?:-\d+)?$/.exec((0,variable/* interpolate */.GW)(text ?? '', env) ?? '') ?? [];
+        return digits === undefined ? [] : [Number(digits)];
+    });
+}
+
+;// CONCATENATED MODULE: ./lib/guard/place.js
+
+
+
+/** The project that runs in our directory: the only one, whoever started it. */
+function projectIn(server) {
+    const names = new Set(server.containers.filter((each) => isHere(server, each)).map(({ project }) => project));
+    const [only, ...others] = names;
+    return others.length === 0 ? only : undefined;
+}
+/** Stops when a stack that seems to be this project runs under another name or in another folder. */
+function checkPlace(server, wanted) {
+    const known = (0,look/* fact */.fK)((0,server_release/* currentRelease */.BX)(server)?.facts, 'project');
+    if (known !== undefined && known !== wanted.name)
+        throw elsewhere(server, wanted, known, undefined, 'its releases');
+    const named = server.containers.filter(({ project }) => project === wanted.name);
+    if (named.some((each) => isHere(server, each)))
+        return;
+    const [stray] = named;
+    if (stray)
+        throw elsewhere(server, wanted, stray.project, stray.folder, 'its containers');
+    const here = server.containers.find((each) => isHere(server, each));
+    if (here)
+        throw elsewhere(server, wanted, here.project, undefined, 'its containers');
+    if (known !== undefined)
+        return;
+    for (const [name, stack] of Map.groupBy(server.containers, ({ project }) => project)) {
+        const evidence = resemblance(stack, wanted);
+        if (evidence !== undefined)
+            throw elsewhere(server, wanted, name, stack[0]?.folder, evidence);
+    }
+}
+function isHere(server, { folder }) {
+    return server.folders.includes(folder);
+}
+/** The same services alone prove nothing: every second project has `web` and `db`. */
+function resemblance(stack, { isNamed, services, images, ports }) {
+    if (!services.every((name) => stack.some(({ service }) => service === name)))
+        return undefined;
+    const same = `the services ${services.join(', ')}`;
+    const port = ports.find((wanted) => stack.some((each) => services.includes(each.service) && each.ports.includes(wanted)));
+    if (port !== undefined)
+        return `${same}, and the port ${port}`;
+    const image = isNamed ? undefined : images.find((name) => stack.some((each) => repositoryOf(each.imageName) === name));
+    return image === undefined ? undefined : `${same}, and the image ${image}`;
+}
+function repositoryOf(image) {
+    return image.replace(/@.*$/, '').replace(/:[^:/]*$/, '');
+}
+function elsewhere({ home }, wanted, project, folder, evidence) {
+    const directory = folder?.startsWith(`${home}/`) ? folder.slice(home.length + 1) : folder;
+    const lines = [
+        ...(project === wanted.name ? [] : [`project: ${project}`]),
+        ...(directory === undefined ? [] : [`directory: ${directory}`]),
+    ];
+    return new errors/* DeployError */.sH('project-elsewhere', {
+        what: `This project seems to run on the server already: as ${project} in ${directory ?? wanted.directory}`,
+        seen: `${evidence}; this deployment would be ${wanted.name} in ${wanted.directory}`,
+        why: 'under another name or in another folder it would begin with empty volumes, beside or instead of what runs',
+        fix: `add to the step:\n${lines.join('\n')}\nor, if it is another project, give this one a name, folder and ports of its own`,
+    });
+}
+
+// EXTERNAL MODULE: ./lib/image/name.js
+var image_name = __nccwpck_require__(3158);
+;// CONCATENATED MODULE: ./lib/commands/meet.js
+
+
+
+
+
+
+
+
+
+
+
+/**
+ * Looks at the server, writes down what serves there, and stops for all that keeps it from taking what the checkout has:
+ * before anything is built.
+ */
+async function meetServer(connection, { project, groups, naming, settings, needs }, inputs, { runner, assets }, report) {
+    const named = {
+        input: inputs.project,
+        server: undefined,
+        env: settings?.get('COMPOSE_PROJECT_NAME'),
+        file: project.name,
+        repository: runner.repository,
+    };
+    const directory = inputs.directory ?? `deploy/${chooseProjectName(named)}`;
+    const server = await (0,look/* look */.Op)(connection, assets.transaction.toString(), directory, (0,need/* askable */.gQ)(needs));
+    (0,look/* checkServer */.i6)(server, inputs.host.user);
+    const current = (0,server_release/* currentRelease */.BX)(server);
+    const name = chooseProjectName({
+        ...named,
+        server: (0,look/* fact */.fK)(current?.facts, 'project') ?? projectIn(server),
+        env: settings ? named.env : server.projectName,
+    });
+    checkPlace(server, {
+        ...{ name, isNamed: inputs.project !== undefined, directory },
+        services: groups.flatMap((group) => group.services),
+        images: groups.flatMap((group) => (0,image_name/* candidateNames */.qd)(group, groups, naming)),
+        ports: publishedPorts(project, Object.fromEntries(settings ?? [])),
+    });
+    report.project = name;
+    report.url = inputs.url;
+    report.previous = report.serving = current?.version;
+    (0,core/* info */.pq)(`${name} in ${directory} on ${inputs.host.address}: ${current?.version ?? 'nothing'} serves`);
+    const profiles = (0,role/* chooseProfiles */.KR)(inputs.profiles, settings ? settings.get('COMPOSE_PROFILES') : server.profiles);
+    const active = (0,role/* activeServices */.PO)(project, inputs.services, profiles).map((service) => service.name);
+    (0,errors/* checkAll */.K7)(() => (0,role/* checkProfiles */.rZ)(project, groups, inputs.services, profiles), () => inputs.directory === undefined && !current && (0,beside/* checkBeside */.j)(needs.beside, active, directory, project.folder), () => (0,need/* checkNeeds */.Q1)(needs, active, { ...server, settings: settings ? [] : server.settings }, project));
+    return { directory, server, current, name, profiles, active };
+}
+
+// EXTERNAL MODULE: ./lib/commands/walk.js
+var walk = __nccwpck_require__(9929);
+;// CONCATENATED MODULE: ./lib/commands/deploy.js
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+/** From the repository to a running, verified release. */
+async function deploy(inputs, context, report) {
+    const { run, runner, folder, assets, signal } = context;
+    const connection = await (0,server_connection/* connect */.Ng)(run, inputs, folder, signal);
+    // The repository, then the server: nothing is built for a server that cannot take it.
+    const [checkout] = await Promise.all([
+        (0,commands_checkout/* readCheckout */.b)(inputs, context),
+        // Only the handshake, which takes as long.
+        connection.reach(['true']),
+    ]);
+    const { project, groups, repository, naming } = checkout;
+    const { directory, server, current, name, profiles, active } = await meetServer(connection, checkout, inputs, context, report);
+    // The images, by digest from here on.
+    const { logins, made } = await (0,commands_images/* obtainImages */.y)({ project, groups: (0,group/* neededGroups */.K)(groups, active), naming }, inputs, context);
+    report.images = Object.fromEntries(made.images);
+    (0,look/* checkArchitecture */.kN)(server, made.django.facts.architecture);
+    await checkRoom(connection, assets.transaction.toString(), server, await measureImages(made.images.values(), run));
+    // The release folder, immutable from here on.
+    checkCodeMounts(project, made.django.target.group, made.django.managePath, repository);
+    const transaction = { directory, id: (0,server_transaction/* newId */.Si)(inputs.version, runner, [...server.plans, ...server.releases.keys()]) };
+    const roles = (0,role/* assignRoles */.LF)({ project, groups, django: made.django.target.group, services: inputs.services, profiles });
+    (0,compose_drift/* checkUpdates */.vC)(inputs.updateServices, roles);
+    const before = await (0,server_release/* readModel */.ko)(connection, directory, current?.id);
+    const release = (0,compose_release/* makeRelease */.c)({
+        ...{ project, name, roles, repository, images: made.images },
+        ...{ id: transaction.id, envFile: inputs.envFile, envFiles: inputs.envFiles, profiles: inputs.profiles },
+        ...{ before, update: inputs.updateServices },
+    });
+    const counts = (0,scale/* chooseCounts */.Qt)(inputs.scale, before, project.model, roles);
+    release.notes.forEach((note) => (0,core/* info */.pq)(note));
+    release.drifts.forEach((drift) => (0,core/* warning */.$e)((0,compose_drift/* describeDrift */.ZP)(drift)));
+    const abandoned = (0,compose_drift/* findAbandoned */.Mu)(current?.facts, [...project.services.keys()]);
+    abandoned.forEach((service) => (0,core/* warning */.$e)((0,compose_drift/* describeAbandoned */.OI)(service, name)));
+    const adoption = planAdoption({
+        ...{ server, name, roles, named: [...project.services.keys()] },
+        ...{ manage: inputs.manage, time: new Date() },
+    });
+    await (0,log/* group */.Os)(`Stage ${transaction.id}`, async () => {
+        const facts = facts_releaseFacts(release, made, inputs, context, name);
+        const sent = [
+            ...releaseFiles(release, facts),
+            ...(0,stage/* planFiles */.jP)('plan', assets, {
+                ...transactionFacts(transaction.id, counts, inputs, context),
+                ...adoption?.facts,
+            }),
+            ...(adoption?.files ?? []),
+        ];
+        await (0,stage/* send */.tN)(run, connection, (0,stage/* incoming */.Ri)(directory, transaction.id), sent, folder);
+        await (0,stage/* stage */.dw)(connection, directory, transaction.id, logins, log/* show */.WU);
+    });
+    // What must not be lost, then the plan, from the live database with the new image.
+    const mounts = await (0,ask/* askMounts */.M)(connection, transaction);
+    (0,mount/* checkMounts */.R)({
+        containers: server.containers.filter(({ project: of, service }) => of === name && !inputs.updateServices.includes(service)),
+        ...{ mounts, managePath: made.django.managePath, django: made.django.target.group.services },
+    });
+    const found = await (0,log/* group */.Os)('Plan', () => (0,ask/* askPlan */.n)(connection, transaction));
+    if (!inputs.force && found.kind === 'live') {
+        (0,database/* checkDatabase */.M)(server.database, found.database, 'deploy once with `force: true`');
+        if (found.problems.length > 0)
+            throw (0,failure/* explainUnfit */.K9)({ ahead: found.unknown, problems: found.problems });
+    }
+    if (inputs.migrate !== 'external') {
+        found.elsewhere.forEach((names, alias) => names.length > 0 && (0,core/* warning */.$e)(describeElsewhere(alias, names)));
+    }
+    const same = !inputs.force &&
+        server.whole &&
+        (0,look/* fact */.fK)(current?.facts, 'fingerprint') === release.fingerprint &&
+        inputs.scale.every(({ service, count }) => server.running.includes(`${service}=${count}`));
+    const { jobs, django } = release.roles;
+    const collecting = (0,django_static/* needsCollecting */.s)(inputs.collectstatic, found.settings.static, mounts.get(django));
+    const plan = (0,django_plan/* planDeploy */.bJ)(found, inputs.migrate, same, { jobs, static: collecting });
+    const steps = adoption ? (0,django_plan/* adopting */.LS)(plan.steps) : plan.steps;
+    report.plan = showPlan(steps, found);
+    if (inputs.migrate === 'none' && plan.pending.length > 0)
+        (0,core/* warning */.$e)(unapplied(plan.pending));
+    if (inputs.planDigest !== undefined && inputs.planDigest !== plan.digest)
+        throw otherPlan(inputs.planDigest, plan.digest);
+    if (inputs.dryRun) {
+        report.outcome = 'planned';
+        return;
+    }
+    const http = (0,django_plan/* askHealth */.Yj)((0,walk/* healthQuestion */.dT)(inputs), release.roles.fronts.map(({ service, port }) => [service, port]), found.settings);
+    if (adoption) {
+        report.previous = report.serving = adoption.id;
+        (0,core/* info */.pq)(`What runs was started by hand; it is kept as ${adoption.id}, to which a rollback can go`);
+    }
+    await (0,walk/* walk */.GG)(connection, context, transaction, { steps, approved: (0,django_plan/* approve */.SR)(plan.pending), http }, server, report);
+    report.outcome = plan.kind === 'unchanged' ? 'unchanged' : 'deployed';
+    if (inputs.url !== undefined)
+        await visitSite(inputs.url);
+}
+async function visitSite(url) {
+    const trouble = await visit(url, (address) => fetch(address, { signal: AbortSignal.timeout(10_000) }), promises_.setTimeout);
+    if (trouble === undefined)
+        (0,core/* info */.pq)(`${url} answers`);
+    else
+        (0,core/* warning */.$e)(`${url} does not answer as a visitor needs it: ${trouble}. Look at the proxy, the certificate and the name`);
+}
+function showPlan(steps, found) {
+    if (found.kind === 'live')
+        return { digest: found.digest, steps, pending: found.pending, unknown: found.unknown, drift: found.drift };
+    const pending = found.migrations.map(({ app, name }) => ({ app, name, operations: [] }));
+    return { digest: found.digest, steps, pending, unknown: [], drift: found.drift };
+}
+function unapplied(pending) {
+    const names = pending.map(({ app, name }) => `${app}.${name}`);
+    return `Nobody applies the pending migrations (\`migrate: none\`): ${names.join(', ')}`;
+}
+function describeElsewhere(alias, names) {
+    const way = `a service with \`command: python manage.py migrate --database ${alias}\`, for which the app waits (\`depends_on\` with \`condition: service_completed_successfully\`), does it before the app is replaced`;
+    return `Only the database \`default\` is migrated here; ${alias} lacks ${names.join(', ')}, unless the project does it by itself: ${way}`;
+}
+function otherPlan(approved, digest) {
+    return new errors/* DeployError */.sH('plan-digest', {
+        what: 'The plan is not the one that was approved',
+        seen: `digest ${digest}, approved ${approved}`,
+        why: 'the database or the image changed since the plan was shown',
+        fix: 'look at the plan in the job summary and approve its digest, or leave plan-digest out',
+    });
+}
+
+
+/***/ }),
+
+/***/ 8465:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   m0: () => (/* binding */ exec)
+/* harmony export */ });
+/* unused harmony exports withoutInput, exitCodeIn */
+/* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3218);
+/* harmony import */ var node_crypto__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7598);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(452);
+/* harmony import */ var _report_log_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(9820);
+/* harmony import */ var _server_connection_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(1672);
+/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(5049);
+/* harmony import */ var _server_find_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(4916);
+/* harmony import */ var _server_look_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(6524);
+/* harmony import */ var _server_release_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(9762);
+/* harmony import */ var _server_stage_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(13);
+
+
+
+
+
+
+
+
+
+
+/** Runs lines in a container of the release that serves; a deployment that goes on meanwhile is not held up. */
+async function exec(inputs, context) {
+    const { run, folder, signal, assets } = context;
+    const connection = await (0,_server_connection_js__WEBPACK_IMPORTED_MODULE_4__/* .connect */ .Ng)(run, inputs, folder, signal);
+    const { directory, server } = await (0,_server_find_js__WEBPACK_IMPORTED_MODULE_6__/* .requireProject */ .LX)(connection, assets.transaction.toString(), inputs.directory);
+    (0,_server_look_js__WEBPACK_IMPORTED_MODULE_7__/* .checkServer */ .i6)(server, inputs.host.user);
+    const release = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_8__/* .currentRelease */ .BX)(server);
+    if (!release)
+        throw (0,_server_find_js__WEBPACK_IMPORTED_MODULE_6__/* .nothingDeployed */ .cL)(directory);
+    const id = `exec-${(0,node_crypto__WEBPACK_IMPORTED_MODULE_1__.randomUUID)()}`;
+    const place = (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_9__/* .incoming */ .Ri)(directory, id);
+    const files = [
+        { path: 'transaction.sh', content: assets.transaction, mode: 0o700 },
+        { path: 'script', content: withoutInput(inputs.run), mode: 0o600 },
+        { path: 'env/given', content: inputs.env.map((line) => `${line}\n`).join(''), mode: 0o600 },
+    ];
+    await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_9__/* .send */ .tN)(run, connection, place, files, folder);
+    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`In ${inputs.service ?? 'the service that runs Django'} of ${release.version}:`);
+    const words = [directory, id, ...(inputs.service === undefined ? [] : [inputs.service])];
+    const done = await connection
+        .reach(['sh', `${place}/transaction.sh`, 'run', ...words], {
+        onLine: (line, stream) => {
+            if (stream === 'stdout')
+                (0,_report_log_js__WEBPACK_IMPORTED_MODULE_3__/* .show */ .WU)(line);
+        },
+    })
+        .catch(async (cause) => {
+        if (!signal.aborted)
+            throw cause;
+        throw cancelled(await askToQuit(connection, assets.transaction.toString(), words), cause);
+    });
+    const code = done.code === 0 ? exitCodeIn(done.stderr) : undefined;
+    if (code === undefined)
+        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_5__/* .explainStage */ .oi)(done);
+    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .setOutput */ .uH)('exit-code', code);
+    if (code !== 0)
+        throw commandFailed(code, done.stdout);
+}
+/**
+ * The lines for the container's shell, which reads them from its standard input: as one group, so that it has read them all
+ * before a program of theirs can, and that program finds nothing to read.
+ */
+function withoutInput(lines) {
+    return `{\n${lines}\n} </dev/null\n`;
+}
+/** The exit code that the server tells on its last line. */
+function exitCodeIn(stderr) {
+    const [, code] = /^exit (\d{1,3})$/.exec(stderr.trimEnd().split('\n').at(-1) ?? '') ?? [];
+    return code === undefined ? undefined : Number(code);
+}
+/** After the job was cancelled, so the signal of the connection must not stop it. False when it could not be done. */
+async function askToQuit(connection, script, words) {
+    const options = { stdin: script, signal: undefined, timeoutMs: 5_000 };
+    return await connection.call(['sh', '-s', 'quit', ...words], options).then((finished) => finished.code === 0, () => false);
+}
+function cancelled(asked, cause) {
+    return new _errors_js__WEBPACK_IMPORTED_MODULE_2__/* .DeployError */ .sH('aborted', {
+        what: 'The job was cancelled while the command ran',
+        why: asked
+            ? 'its processes in the container were asked to end (SIGTERM)'
+            : 'they could not be asked to end: it goes on in its container, and nobody sees what it prints',
+        cause,
+    });
+}
+function commandFailed(code, output) {
+    return new _errors_js__WEBPACK_IMPORTED_MODULE_2__/* .DeployError */ .sH('command-failed', {
+        what: `The command ended with exit code ${code}`,
+        seen: output.trimEnd().split('\n').slice(-8).join('\n') || undefined,
+        why: EXIT_CODES[code],
+        fix: 'see what it printed above',
+    });
+}
+const EXIT_CODES = {
+    126: 'a program in the container may not be started',
+    127: 'a program is not in the container; there has to be at least `sh`',
+    137: 'it was killed: the memory ran out, or the container was replaced by a deployment meanwhile',
+};
+
+
+/***/ }),
+
+/***/ 3582:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+
+// EXPORTS
+__nccwpck_require__.d(__webpack_exports__, {
+  y: () => (/* binding */ obtainImages)
+});
+
+// EXTERNAL MODULE: ./node_modules/@actions/core/lib/core.js + 20 modules
+var core = __nccwpck_require__(3218);
+;// CONCATENATED MODULE: ./lib/image/commit.js
+/** The commit of the checkout, with the time that becomes the image's. A workspace without git history has no time. */
+async function readCommit(run, { sha, workspace, serverUrl, repository }) {
+    const shown = await run('git', ['-c', `safe.directory=${workspace}`, 'show', '-s', '--format=%ct', sha], {
+        cwd: workspace,
+    });
+    const time = new Date(shown.code === 0 ? Number(shown.stdout.trim()) * 1000 : 0);
+    return { sha, time, source: `${serverUrl}/${repository}` };
+}
+
+// EXTERNAL MODULE: ./lib/image/make.js + 1 modules
+var make = __nccwpck_require__(9291);
+// EXTERNAL MODULE: ./lib/image/registry.js
+var registry = __nccwpck_require__(7190);
+// EXTERNAL MODULE: ./lib/image/take.js
+var take = __nccwpck_require__(8246);
+// EXTERNAL MODULE: ./lib/report/log.js
+var log = __nccwpck_require__(9820);
+;// CONCATENATED MODULE: ./lib/commands/images.js
+
+
+
+
+
+
+/** Makes the images of a checkout, or takes those that a `build` has made; with the logins for their registry. */
+async function obtainImages({ project, groups, naming }, inputs, { run, runner, folder, assets, environment: env, signal }) {
+    const logins = (0,make/* chooseLogins */.UO)(groups, naming, {
+        username: inputs.registryUsername,
+        password: inputs.registryPassword,
+        actor: runner.actor,
+        token: inputs.githubToken,
+    });
+    const facts = {
+        ...{ project, groups, workspace: runner.workspace, naming, logins },
+        ...{ version: inputs.version, set: inputs.set, services: inputs.services, manage: inputs.manage },
+        commit: await readCommit(run, runner),
+        probe: assets.probe.toString(),
+    };
+    const tools = { run, env, temp: folder, signal, show: log/* show */.WU, group: log/* group */.Os, pause: (0,registry/* sayAndWait */.QZ)(log/* show */.WU) };
+    const made = inputs.images ? await (0,take/* takeImages */.a)(facts, inputs.images, tools) : await (0,make/* makeImages */.XD)(facts, tools);
+    // Images of another run may be meant so; the Compose file and the files that are shipped are not theirs.
+    const { revision = runner.sha } = made.django.facts;
+    if (revision !== runner.sha)
+        (0,core/* warning */.$e)(`The images were built from commit ${revision}, the Compose file and what is shipped are of ${runner.sha}`);
+    return { logins, made };
+}
+
+
+/***/ }),
+
+/***/ 8790:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   A: () => (/* binding */ followAfterCancel)
+/* harmony export */ });
+/* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3218);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(452);
+/* harmony import */ var _server_connection_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(1672);
+/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(5049);
+/* harmony import */ var _state_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(7390);
+/* harmony import */ var _walk_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(9929);
+
+
+
+
+
+
+/** GitHub ends a cancelled job's post steps after five minutes. */
+const FOLLOW_LIMIT_MS = 4 * 60_000;
+/** Follows a transaction that main could not follow to its end, and closes the connection that main left. */
+async function followAfterCancel(run, folder, readInputs) {
+    const transaction = (0,_state_js__WEBPACK_IMPORTED_MODULE_4__/* .followed */ .Xd)();
+    try {
+        if (transaction)
+            await report((0,_server_connection_js__WEBPACK_IMPORTED_MODULE_2__/* .reconnect */ .M6)(run, readInputs(), folder), transaction);
+    }
+    finally {
+        await (0,_server_connection_js__WEBPACK_IMPORTED_MODULE_2__/* .disconnect */ .Zf)(run, folder);
+    }
+}
+async function report(connection, { tid, directory }) {
+    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`Following ${tid}, which goes on by itself on the server`);
+    const ending = await (0,_walk_js__WEBPACK_IMPORTED_MODULE_5__/* .watchToEnd */ .WR)(connection, { directory, id: tid }, FOLLOW_LIMIT_MS);
+    if (ending.journal.length === 0) {
+        (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)('The transaction had not begun; nothing was changed');
+        return;
+    }
+    const failure = (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_3__/* .explainEnding */ .TG)(ending);
+    if (failure)
+        (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .warning */ .$e)((0,_errors_js__WEBPACK_IMPORTED_MODULE_1__/* .explain */ .WE)(failure));
+    const serves = ending.serves ?? (ending.word === 'died' ? 'nobody knows what' : 'nothing');
+    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`The transaction ended: ${ending.word}; ${serves} serves`);
+}
+
+
+/***/ }),
+
+/***/ 3772:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   d: () => (/* binding */ rollback)
+/* harmony export */ });
+/* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3218);
+/* harmony import */ var _compose_drift_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(2727);
+/* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(7614);
+/* harmony import */ var _django_plan_js__WEBPACK_IMPORTED_MODULE_16__ = __nccwpck_require__(3732);
+/* harmony import */ var _django_static_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(4733);
+/* harmony import */ var _guard_database_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(4296);
+/* harmony import */ var _report_log_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(9820);
+/* harmony import */ var _server_connection_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(1672);
+/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(5049);
+/* harmony import */ var _server_find_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(4916);
+/* harmony import */ var _server_follow_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(9394);
+/* harmony import */ var _server_look_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(6524);
+/* harmony import */ var _server_release_js__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(9762);
+/* harmony import */ var _server_stage_js__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(13);
+/* harmony import */ var _server_transaction_js__WEBPACK_IMPORTED_MODULE_13__ = __nccwpck_require__(3675);
+/* harmony import */ var _ask_js__WEBPACK_IMPORTED_MODULE_14__ = __nccwpck_require__(7435);
+/* harmony import */ var _walk_js__WEBPACK_IMPORTED_MODULE_15__ = __nccwpck_require__(9929);
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+/** Back to an older release, from what the server kept of it: no checkout, no build, no registry. */
+async function rollback(inputs, context, report) {
+    const { run, folder, signal, assets, runner } = context;
+    const connection = await (0,_server_connection_js__WEBPACK_IMPORTED_MODULE_6__/* .connect */ .Ng)(run, inputs, folder, signal);
+    const { directory, server } = await (0,_server_find_js__WEBPACK_IMPORTED_MODULE_8__/* .requireProject */ .LX)(connection, assets.transaction.toString(), inputs.directory);
+    (0,_server_look_js__WEBPACK_IMPORTED_MODULE_10__/* .checkServer */ .i6)(server, inputs.host.user);
+    if (server.served.length === 0)
+        throw (0,_server_find_js__WEBPACK_IMPORTED_MODULE_8__/* .nothingDeployed */ .cL)(directory);
+    const target = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_11__/* .chooseTarget */ .bx)(server, inputs.version);
+    report.version = target.version;
+    report.previous = report.serving = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_11__/* .versionOf */ .E4)(server, server.current);
+    report.project = target.facts.get('project')?.[0];
+    report.images = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_11__/* .imagesOf */ .IC)(target.facts);
+    const [before, model] = await Promise.all([server.current, target.id].map((id) => (0,_server_release_js__WEBPACK_IMPORTED_MODULE_11__/* .readModel */ .ko)(connection, directory, id)));
+    const { data = [], backing = [] } = Object.fromEntries(target.facts);
+    const keeping = data.filter((service) => !backing.includes(service));
+    for (const { service, keys } of (0,_compose_drift_js__WEBPACK_IMPORTED_MODULE_1__/* .findDrifts */ .Q0)(before ?? {}, model ?? {}, keeping))
+        (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .warning */ .$e)(`${service} stays as it is, because it may hold data; ${target.version} had another ${keys.join(', ')}`);
+    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`${report.project} serves ${report.serving ?? 'nothing'}; going back to ${target.version} (${target.id})`);
+    const transaction = { directory, id: (0,_server_transaction_js__WEBPACK_IMPORTED_MODULE_13__/* .newId */ .Si)(`rollback-${target.version}`, runner, server.plans) };
+    await (0,_report_log_js__WEBPACK_IMPORTED_MODULE_5__/* .group */ .Os)(`Stage ${transaction.id}`, async () => {
+        const files = (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_12__/* .planFiles */ .jP)('plan', assets, {
+            target: [target.id],
+            run: [String(runner.runId)],
+            url: [runner.runUrl],
+            force: ['no'],
+            'migrate-timeout': ['3600'],
+            'lock-timeout': ['5000'],
+            'health-timeout': inputs.healthTimeout === undefined ? [] : [String(Math.ceil(inputs.healthTimeout / 1000))],
+            keep: ['100'],
+        });
+        await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_12__/* .send */ .tN)(run, connection, (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_12__/* .incoming */ .Ri)(directory, transaction.id), files, folder);
+        await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_12__/* .stage */ .dw)(connection, directory, transaction.id, [], _report_log_js__WEBPACK_IMPORTED_MODULE_5__/* .show */ .WU);
+    });
+    const { settings, mounts } = await (0,_report_log_js__WEBPACK_IMPORTED_MODULE_5__/* .group */ .Os)(`Does ${target.version} fit the database`, () => checkFit(connection, transaction, target, server));
+    const plan = (0,_django_plan_js__WEBPACK_IMPORTED_MODULE_16__/* .planRollback */ .II)({
+        jobs: target.facts.get('jobs') ?? [],
+        static: (0,_django_static_js__WEBPACK_IMPORTED_MODULE_3__/* .needsCollecting */ .s)((0,_django_static_js__WEBPACK_IMPORTED_MODULE_3__/* .readCollect */ .X)((0,_server_look_js__WEBPACK_IMPORTED_MODULE_10__/* .fact */ .fK)(target.facts, 'collectstatic')), settings.static, mounts.get((0,_server_look_js__WEBPACK_IMPORTED_MODULE_10__/* .fact */ .fK)(target.facts, 'django') ?? '')),
+    });
+    report.plan = { digest: plan.digest, steps: plan.steps, pending: [], unknown: [], drift: [] };
+    if (inputs.dryRun) {
+        report.outcome = 'planned';
+        return;
+    }
+    const http = (0,_django_plan_js__WEBPACK_IMPORTED_MODULE_16__/* .askHealth */ .Yj)((0,_walk_js__WEBPACK_IMPORTED_MODULE_15__/* .healthQuestion */ .dT)(inputs), (0,_server_release_js__WEBPACK_IMPORTED_MODULE_11__/* .frontsOf */ .Mj)(target.facts), settings);
+    await (0,_walk_js__WEBPACK_IMPORTED_MODULE_15__/* .walk */ .GG)(connection, context, transaction, { steps: plan.steps, approved: [], http }, server, report);
+    report.outcome = 'rolled-back';
+}
+/** Asks the target's own code; refuses when it cannot live with the schema. Gives the settings that it saw, and its mounts. */
+async function checkFit(connection, transaction, target, server) {
+    const mounts = await (0,_ask_js__WEBPACK_IMPORTED_MODULE_14__/* .askMounts */ .M)(connection, transaction);
+    const asked = await connection.reach([...(0,_server_follow_js__WEBPACK_IMPORTED_MODULE_9__/* .command */ .G5)(transaction.directory, transaction.id, 'plan'), 'fit']);
+    const document = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_2__/* .findDocument */ .$)(asked.stdout);
+    if (document && asked.code === 20)
+        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_7__/* .explainUnfit */ .K9)((0,_django_document_js__WEBPACK_IMPORTED_MODULE_2__/* .readFitReport */ .gg)(document));
+    if (!document || asked.code !== 0)
+        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_7__/* .explainProbe */ .Kz)(asked.code, document, asked.stderr);
+    const { ahead, database } = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_2__/* .readFitReport */ .gg)(document);
+    (0,_guard_database_js__WEBPACK_IMPORTED_MODULE_4__/* .checkDatabase */ .M)(server.database, database, `deploy ${target.version} again with \`force: true\``);
+    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(ahead.length === 0
+        ? `The database is as ${target.version} knows it.`
+        : `These migrations stay applied, ${target.version} can live with them: ${ahead.join(', ')}`);
+    return { settings: (0,_django_document_js__WEBPACK_IMPORTED_MODULE_2__/* .readSettings */ .sb)(document['settings']), mounts };
+}
+
+
+/***/ }),
+
+/***/ 8076:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+
+// EXPORTS
+__nccwpck_require__.d(__webpack_exports__, {
+  h: () => (/* binding */ status_status)
+});
+
+// EXTERNAL MODULE: ./node_modules/@actions/core/lib/core.js + 20 modules
+var core = __nccwpck_require__(3218);
+// EXTERNAL MODULE: ./lib/report/log.js
+var log = __nccwpck_require__(9820);
+// EXTERNAL MODULE: ./lib/server/release.js
+var server_release = __nccwpck_require__(9762);
+// EXTERNAL MODULE: ./lib/report/markdown.js
+var markdown = __nccwpck_require__(5402);
+;// CONCATENATED MODULE: ./lib/report/status.js
+
+
+/** Pure: what is to be reported. Without a status nothing was ever deployed. */
+function reportStatus(host, { directory, server }, status) {
+    const release = (0,server_release/* currentRelease */.BX)(server);
+    const troubles = release ? findTroubles(server, status) : [];
+    return {
+        host,
+        directory,
+        project: release?.facts.get('project')?.[0],
+        serving: (0,server_release/* versionOf */.E4)(server, server.current),
+        healthy: release !== undefined && troubles.length === 0,
+        images: release ? (0,server_release/* imagesOf */.IC)(release.facts) : {},
+        containers: status?.containers ?? [],
+        migrations: status?.migrations?.rows,
+        troubles,
+        lock: status?.lock,
+        boot: status?.boot,
+        deployments: status?.deployments ?? [],
+        disk: {
+            ...(status?.disk ?? { files: 0, images: 0 }),
+            free: server.freeDisk === undefined ? undefined : server.freeDisk * 1024,
+        },
+    };
+}
+function findTroubles(server, status) {
+    if (server.docker === undefined)
+        return [`Docker does not answer: ${server.dockerError ?? 'it is not installed'}`];
+    const { containers = [], migrations, http, deployments = [] } = status ?? {};
+    const pending = migrations?.rows.filter(({ state }) => state === 'pending').map(({ name }) => name) ?? [];
+    const interrupted = deployments.filter(({ outcome }) => outcome === 'interrupted').map(({ id }) => id);
+    return [
+        ...(server.whole ? [] : ['not every container of the release runs']),
+        ...containers.filter(({ health }) => health === 'unhealthy').map(({ service }) => `${service} is unhealthy`),
+        ...(http?.reason !== undefined && http.reason !== 'nothing-speaks-http' ? [http.text] : []),
+        ...(migrations?.trouble === undefined ? [] : [migrations.trouble]),
+        ...(pending.length === 0 ? [] : [`not migrated: ${pending.join(', ')}`]),
+        ...(interrupted.length === 0
+            ? []
+            : [`interrupted: ${interrupted.join(', ')}; the next deploy or rollback finishes it first`]),
+    ];
+}
+/** The outputs of the step. */
+function statusOutputs(report) {
+    return {
+        serving: report.serving ?? '',
+        healthy: String(report.healthy),
+        images: JSON.stringify(report.images),
+        migrations: JSON.stringify(report.migrations ?? []),
+        status: JSON.stringify(report),
+    };
+}
+/** One sentence that says what is true now. */
+function statusHeadline({ project, directory, host, serving, healthy, troubles }) {
+    if (serving === undefined)
+        return `📋 Nothing was deployed to ${directory ?? 'deploy/'} on ${host}`;
+    return `${healthy ? '✅' : '❌'} ${project} serves ${serving}${healthy ? '' : `: ${troubles.join('; ')}`}`;
+}
+/** The job summary. */
+function renderStatus(report) {
+    const { migrations, disk } = report;
+    const count = (state) => migrations?.filter((row) => row.state === state).length ?? 0;
+    const unapplied = migrations?.filter(({ state }) => state !== 'applied') ?? [];
+    const facts = [
+        ['server', (0,markdown/* escape */.i)(`${report.host}, ${report.directory ?? 'nothing in deploy/'}`)],
+        ['lock', (0,markdown/* escape */.i)(report.lock === undefined ? 'free' : `held by ${report.lock}`)],
+        ['after a power loss', `${report.boot ?? 'only the next deploy or rollback'} finishes what was interrupted`],
+        [
+            'migrations',
+            migrations === undefined
+                ? 'unknown'
+                : (0,markdown/* escape */.i)([
+                    `${count('applied')} applied, ${count('pending')} pending`,
+                    ...unapplied.map(({ name, state }) => `${name} (${state})`),
+                ].join(', ')),
+        ],
+        ['disk', `releases ${size(disk.files)}, their images at most ${size(disk.images)}, free ${size(disk.free)}`],
+    ];
+    return [
+        `## ${(0,markdown/* escape */.i)(statusHeadline(report))}`,
+        '',
+        ...table(['', ''], facts),
+        ...(report.containers.length === 0
+            ? []
+            : table(['service', 'state', 'health', 'restarts', 'image'], report.containers.map(containerRow))),
+        ...(report.deployments.length === 0
+            ? []
+            : table(['deployment', 'release', 'begun', 'ended', 'outcome'], report.deployments.map(deploymentRow))),
+    ].join('\n');
+}
+function containerRow({ service, state, health, restarts, image }) {
+    return [(0,markdown/* escape */.i)(service), (0,markdown/* escape */.i)(state), (0,markdown/* escape */.i)(health ?? '-'), String(restarts), `\`${image}\``];
+}
+function deploymentRow({ id, release, begun, ended, outcome, step }) {
+    const at = step === undefined ? '' : ` (${step})`;
+    return [(0,markdown/* escape */.i)(id), (0,markdown/* escape */.i)(release), (0,markdown/* escape */.i)(begun), (0,markdown/* escape */.i)(ended ?? '-'), (0,markdown/* escape */.i)(outcome + at)];
+}
+function table(head, rows) {
+    const line = (cells) => `| ${cells.join(' | ')} |`;
+    return [line(head), line(head.map(() => '---')), ...rows.map(line), ''];
+}
+function size(bytes) {
+    return bytes === undefined ? 'unknown' : `${(bytes / 1024 ** 2).toFixed(0)} MiB`;
+}
+
+// EXTERNAL MODULE: ./lib/server/connection.js + 2 modules
+var server_connection = __nccwpck_require__(1672);
+// EXTERNAL MODULE: ./lib/server/find.js
+var find = __nccwpck_require__(4916);
+// EXTERNAL MODULE: ./lib/django/document.js
+var django_document = __nccwpck_require__(7614);
+// EXTERNAL MODULE: ./lib/errors.js
+var errors = __nccwpck_require__(452);
+;// CONCATENATED MODULE: ./lib/server/status.js
+
+
+const HEADER = 'deploy-django status 1';
+/** Asks what is true now; nothing is changed. `script` is transaction.sh. */
+async function askStatus(connection, script, directory) {
+    const finished = await connection.reach(['sh', '-s', 'status', directory], { stdin: script, timeoutMs: 180_000 });
+    const status = parseStatus(finished.stdout);
+    if (status)
+        return status;
+    throw new errors/* DeployError */.sH('internal', {
+        what: 'The server did not say how it is',
+        seen: (finished.stderr || finished.stdout).trim().slice(-500),
+    });
+}
+/** Reads the answer; undefined when it is not whole. */
+function parseStatus(text) {
+    const lines = text.split('\n');
+    const start = lines.indexOf(HEADER);
+    const end = lines.indexOf('end', start);
+    if (start < 0 || end < 0)
+        return undefined;
+    const told = lines.slice(start + 1, end);
+    const all = (word) => told.flatMap((line) => (line.startsWith(`${word} `) ? [line.slice(word.length + 1)] : []));
+    const open = new Map(all('open').map((line) => [line.split(' ')[0] ?? '', line.split(' ')[1] ?? '']));
+    const [migrations, http] = ['migrations', 'http'].map((word) => (0,django_document/* findDocument */.$)(all(word)[0] ?? ''));
+    return {
+        lock: all('lock')[0],
+        boot: all('boot')[0],
+        containers: all('container').map(readContainer),
+        migrations: migrations && { rows: (0,django_document/* readRows */.aK)(migrations), trouble: (0,django_document/* readProbeError */.Tl)(migrations)?.message },
+        http: http && (0,django_document/* readHttpReport */.x$)(http),
+        deployments: all('deployment')
+            .map((line) => readDeployment(line, open))
+            .reverse(),
+        disk: {
+            files: Number(all('files')[0] ?? 0) * 1024,
+            images: all('image').reduce((sum, line) => sum + Number(line.split(' ')[1] ?? 0), 0),
+        },
+    };
+}
+function readContainer(line) {
+    const [service = '', state = '', health = '', restarts = '', image = ''] = line.split(' ');
+    return { service, state, health: known(health), restarts: Number(restarts), image };
+}
+function readDeployment(line, open) {
+    const [begun = '', id = '', release = '', ended = '', word = '', step = ''] = line.split(' ');
+    const outcome = open.has(id) ? (open.get(id) === 'running' ? 'running' : 'interrupted') : readWord(word);
+    const isDone = outcome === 'committed' || outcome === 'unchanged';
+    return { id, release, begun, ended: known(ended), outcome, step: isDone ? undefined : known(step) };
+}
+function readWord(word) {
+    return word === 'committed' || word === 'unchanged' || word === 'back' ? word : 'failed';
+}
+function known(word) {
+    return word === '-' || word === '' ? undefined : word;
+}
+
+;// CONCATENATED MODULE: ./lib/commands/status.js
+
+
+
+
+
+
+/** Reports what a server serves. It only looks: also while a deployment runs, and where nothing was ever deployed. */
+async function status_status(inputs, { run, folder, signal, assets }) {
+    const connection = await (0,server_connection/* connect */.Ng)(run, inputs, folder, signal);
+    const script = assets.transaction.toString();
+    const found = await (0,find/* findProject */.t1)(connection, script, inputs.directory);
+    const now = found.directory === undefined ? undefined : await askStatus(connection, script, found.directory);
+    const report = reportStatus(inputs.host.address, found, now);
+    for (const [name, value] of Object.entries(statusOutputs(report)))
+        (0,core/* setOutput */.uH)(name, value);
+    await (0,log/* writeSummary */.Sy)(renderStatus(report));
+    (0,core/* info */.pq)(statusHeadline(report));
+    report.containers.forEach(({ service, state, health, image }) => (0,log/* show */.WU)(`  ${service} ${state} ${health ?? ''} ${image}`));
+    report.deployments.forEach(({ begun, id, outcome }) => (0,log/* show */.WU)(`  ${begun} ${id} ${outcome}`));
+}
+
+
+/***/ }),
+
+/***/ 9929:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   GG: () => (/* binding */ walk),
+/* harmony export */   WR: () => (/* binding */ watchToEnd),
+/* harmony export */   dT: () => (/* binding */ healthQuestion)
+/* harmony export */ });
+/* unused harmony export durations */
+/* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3218);
+/* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7614);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(452);
+/* harmony import */ var _report_log_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(9820);
+/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(5049);
+/* harmony import */ var _server_release_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(9762);
+/* harmony import */ var _server_stage_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(13);
+/* harmony import */ var _server_transaction_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(3675);
+/* harmony import */ var _state_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(7390);
+
+
+
+
+
+
+
+
+
+/** Sends what was decided, walks it on the server, and fills the report; throws when the goal was not reached. */
+async function walk(connection, context, transaction, plan, server, report) {
+    const files = [
+        { path: 'steps', content: plan.steps.map((step) => `${step}\n`).join(''), mode: 0o600 },
+        ...(0,_server_stage_js__WEBPACK_IMPORTED_MODULE_6__/* .writeFacts */ .Rz)('.', { approved: plan.approved }),
+        ...(plan.http === undefined ? [] : [{ path: 'http.json', content: `${plan.http}\n`, mode: 0o600 }]),
+    ];
+    await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_6__/* .send */ .tN)(context.run, connection, `${transaction.directory}/.deploy/plans/${transaction.id}`, files, context.folder);
+    (0,_state_js__WEBPACK_IMPORTED_MODULE_8__/* .saveFollowed */ ._q)({ tid: transaction.id, directory: transaction.directory });
+    const ending = await (0,_report_log_js__WEBPACK_IMPORTED_MODULE_3__/* .group */ .Os)(`Transaction ${transaction.id} on the server`, () => watch((show) => (0,_server_transaction_js__WEBPACK_IMPORTED_MODULE_7__/* .transact */ .hL)(connection, transaction, show, context.signal))).catch(async (cause) => {
+        // It goes on without us, and which release will answer is not known.
+        report.serving = undefined;
+        // From here `post` follows; this process has seconds to live.
+        if (context.signal.aborted)
+            throw cancelled(await (0,_server_transaction_js__WEBPACK_IMPORTED_MODULE_7__/* .askToTurnBack */ .hH)(connection, transaction), cause);
+        throw cause;
+    });
+    (0,_state_js__WEBPACK_IMPORTED_MODULE_8__/* .forgetFollowed */ .eY)();
+    reportEnding(ending, server, report);
+}
+function cancelled(asked, cause) {
+    return new _errors_js__WEBPACK_IMPORTED_MODULE_2__/* .DeployError */ .sH('aborted', {
+        what: 'The job was cancelled while the deployment ran on the server',
+        why: asked
+            ? 'it turns back at its next safe point, never in a running migration'
+            : 'the server could not be asked to turn back, so the deployment goes on to its end',
+        fix: 'see at the end of the post step what serves; run the job again to deploy',
+        cause,
+    });
+}
+/** What `post` does for a main step that was cancelled: follow to the end, for `limit` milliseconds at most. */
+async function watchToEnd(connection, transaction, limit) {
+    return await watch((show) => (0,_server_transaction_js__WEBPACK_IMPORTED_MODULE_7__/* .followToEnd */ .cm)(connection, transaction, show, AbortSignal.timeout(limit)));
+}
+/** How the health question of the inputs is put. */
+function healthQuestion(inputs) {
+    return { url: inputs.healthUrl, headers: inputs.healthHeaders, status: inputs.healthStatus };
+}
+async function watch(work) {
+    const progress = (0,_report_log_js__WEBPACK_IMPORTED_MODULE_3__/* .showProgress */ .Rh)();
+    try {
+        return await work(progress.show);
+    }
+    finally {
+        progress.stop();
+    }
+}
+function reportEnding(ending, server, report) {
+    const migrate = ending.documents.get('migrate');
+    report.applied = migrate ? (0,_django_document_js__WEBPACK_IMPORTED_MODULE_1__/* .readMigrateReport */ .OI)(migrate).applied : [];
+    report.steps = durations(ending.journal);
+    report.serving = ending.word === 'committed' ? report.version : (0,_server_release_js__WEBPACK_IMPORTED_MODULE_5__/* .versionOf */ .E4)(server, ending.serves);
+    const failure = (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_4__/* .explainEnding */ .TG)(ending);
+    if (failure)
+        throw failure;
+    ending.warnings.forEach((text) => (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .warning */ .$e)((0,_report_log_js__WEBPACK_IMPORTED_MODULE_3__/* .harmless */ .Is)(text)));
+}
+/** Seconds between the begin and the end of each step. */
+function durations(journal) {
+    const begun = new Map();
+    return journal.flatMap((line) => {
+        const time = Date.parse(line.time);
+        if (line.state === 'begin' && !begun.has(line.step))
+            begun.set(line.step, time);
+        const start = begun.get(line.step);
+        if (start === undefined || (line.state !== 'end' && line.state !== 'fail'))
+            return [];
+        return [{ name: line.step, seconds: (time - start) / 1000 }];
+    });
+}
+
+
+/***/ }),
+
+/***/ 572:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   X: () => (/* binding */ mountsBeside),
+/* harmony export */   j: () => (/* binding */ checkBeside)
+/* harmony export */ });
+/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6760);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(452);
+/* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(8983);
+/* harmony import */ var _mount_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(8409);
+/* harmony import */ var _variable_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(6754);
+
+
+
+
+
+/** What a pinned model mounts from there: nothing of it is shipped. */
+function mountsBeside({ services }) {
+    return Object.entries((0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(services)).flatMap(([service, values]) => (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .listOf */ .c3)((0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(values)['volumes']).flatMap((entry) => {
+        const mount = (0,_mount_js__WEBPACK_IMPORTED_MODULE_3__/* .readMount */ .Ob)(entry);
+        const path = mount?.kind === 'bind' ? node_path__WEBPACK_IMPORTED_MODULE_0__.posix.normalize((0,_variable_js__WEBPACK_IMPORTED_MODULE_4__/* .knownPath */ .ry)(mount.source ?? '')?.path ?? '') : '';
+        return path.startsWith('..') ? [{ service, path }] : [];
+    }));
+}
+/** Stops when data would lie in the folder of all projects, where another one may have the same. */
+function checkBeside(all, active, directory, folder) {
+    const mounts = all.filter(({ service }) => active.includes(service));
+    if (mounts.length === 0)
+        return;
+    const below = node_path__WEBPACK_IMPORTED_MODULE_0__.posix.join(directory, folder === '.' ? 'compose' : folder);
+    throw new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('input-invalid', {
+        what: 'The Compose file mounts folders that would lie beside the directory of this project on the server',
+        seen: mounts.map(({ service, path }) => `${service}: ${path} would be ${node_path__WEBPACK_IMPORTED_MODULE_0__.posix.join(directory, path)}`).join('\n'),
+        why: 'the directory stands for the folder of the Compose file, and above it are other projects',
+        fix: `put it one level deeper, for this step and for the other actions: directory: ${below}`,
+    });
+}
+
+
+/***/ }),
+
+/***/ 9531:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   M: () => (/* binding */ usesOf),
+/* harmony export */   v: () => (/* binding */ checkDefinitions)
+/* harmony export */ });
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(452);
+/* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(8983);
+/* harmony import */ var _variable_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6754);
+
+
+
+/** All that the service uses of these, as written. */
+function usesOf({ values, mounts }) {
+    const named = [
+        ['volumes', mounts.flatMap(({ kind, source }) => (kind === 'volume' && source !== undefined ? [source] : []))],
+        ['networks', networksOf(values)],
+        ['configs', sourcesOf(values['configs'])],
+        ['secrets', sourcesOf(values['secrets'])],
+    ];
+    return named.flatMap(([kind, names]) => names.map((name) => ({ kind, name })));
+}
+function networksOf({ networks, network_mode }) {
+    if (network_mode !== undefined)
+        return [];
+    const names = (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .isValues */ .vs)(networks) ? Object.keys(networks) : (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .textsOf */ .CB)(networks);
+    return names.length > 0 ? names : ['default'];
+}
+function sourcesOf(entries) {
+    return (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .listOf */ .c3)(entries).flatMap((entry) => (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .textOf */ .b6)((0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .isValues */ .vs)(entry) ? entry['source'] : entry) ?? []);
+}
+/** Stops for a name without a definition: Compose misses it only when it fills in the variables, which is on the server. */
+function checkDefinitions({ files, model, services }) {
+    const isDefined = ({ kind, name }) => (0,_variable_js__WEBPACK_IMPORTED_MODULE_2__/* .hasVariable */ .$u)(name) || name in (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(model[kind]) || (kind === 'networks' && name === 'default');
+    // One that no profile starts is not looked at by Compose either.
+    const always = [...services.values()].filter(({ profiles }) => profiles.length === 0);
+    const missing = always.flatMap((service) => usesOf(service)
+        .filter((use) => !isDefined(use))
+        .map((use) => ({ service: service.name, ...use })));
+    (0,_errors_js__WEBPACK_IMPORTED_MODULE_0__/* .checkAll */ .K7)(...missing.map(({ service, kind, name }) => () => {
+        throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('compose-invalid', {
+            what: `Service ${service} uses ${name}, which is not defined below ${kind}:`,
+            fix: `define ${name} below ${kind}:, or add the file that has it to compose-files`,
+            annotation: { file: files[0] ?? '' },
+        });
+    }));
+}
+
+
+/***/ }),
+
+/***/ 8983:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   $N: () => (/* binding */ canonical),
+/* harmony export */   $t: () => (/* binding */ placeOf),
+/* harmony export */   CB: () => (/* binding */ textsOf),
+/* harmony export */   PJ: () => (/* binding */ parseSource),
+/* harmony export */   b6: () => (/* binding */ textOf),
+/* harmony export */   c3: () => (/* binding */ listOf),
+/* harmony export */   fq: () => (/* binding */ pairsOf),
+/* harmony export */   sm: () => (/* binding */ valuesOf),
+/* harmony export */   vs: () => (/* binding */ isValues)
+/* harmony export */ });
+/* harmony import */ var yaml__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8815);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(452);
+
+
+/** Reads a YAML file; a mistake in it becomes an error with line and column. */
+function parseSource(path, text) {
+    const lines = new yaml__WEBPACK_IMPORTED_MODULE_0__/* .LineCounter */ .HN();
+    const document = (0,yaml__WEBPACK_IMPORTED_MODULE_0__/* .parseDocument */ .Tp)(text, { lineCounter: lines, merge: true, logLevel: 'silent' });
+    const place = (offset) => {
+        const { line, col } = lines.linePos(offset);
+        return { file: path, line, column: col };
+    };
+    const [mistake] = document.errors;
+    if (mistake) {
+        const at = place(mistake.pos[0]);
+        throw new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('compose-invalid', {
+            what: `${path} is not valid YAML`,
+            seen: mistake.message,
+            fix: `correct line ${at.line}, column ${at.column} of ${path}`,
+            annotation: at,
+            cause: mistake,
+        });
+    }
+    return { path, document, place };
+}
+/** Where the value at this path stands, or the nearest thing around it. */
+function placeOf(source, path) {
+    for (let depth = path.length; depth > 0; depth--) {
+        const node = source.document.getIn(path.slice(0, depth), true);
+        if ((0,yaml__WEBPACK_IMPORTED_MODULE_0__/* .isNode */ .Ll)(node) && node.range)
+            return source.place(node.range[0]);
+    }
+    return { file: source.path };
+}
+function isValues(value) {
+    return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+/** The map, or an empty one for anything else. */
+function valuesOf(value) {
+    return isValues(value) ? value : {};
+}
+/** The list; a single value counts as a list of one. */
+function listOf(value) {
+    if (Array.isArray(value))
+        return value;
+    return value === undefined || value === null ? [] : [value];
+}
+/** Text as Compose sees it: numbers and booleans are texts as well. */
+function textOf(value) {
+    return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean'
+        ? String(value)
+        : undefined;
+}
+/** The texts of a list, without what is no text. */
+function textsOf(value) {
+    return listOf(value)
+        .map(textOf)
+        .filter((text) => text !== undefined);
+}
+/** Settings as a map or as a list of `NAME=value`; a name without a value has undefined. */
+function pairsOf(value) {
+    if (isValues(value))
+        return new Map(Object.entries(value).map(([name, text]) => [name, textOf(text)]));
+    return new Map(textsOf(value).map((text) => {
+        const equals = text.indexOf('=');
+        return equals < 0 ? [text, undefined] : [text.slice(0, equals), text.slice(equals + 1)];
+    }));
+}
+/** The same bytes for the same value, whatever the order of its keys. */
+function canonical(value) {
+    return JSON.stringify(value, (_, inner) => isValues(inner) ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1))) : inner);
+}
+
+
+/***/ }),
+
+/***/ 2727:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   Mu: () => (/* binding */ findAbandoned),
+/* harmony export */   OI: () => (/* binding */ describeAbandoned),
+/* harmony export */   Q0: () => (/* binding */ findDrifts),
+/* harmony export */   ZP: () => (/* binding */ describeDrift),
+/* harmony export */   gE: () => (/* binding */ keepDefinitions),
+/* harmony export */   vC: () => (/* binding */ checkUpdates)
+/* harmony export */ });
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(452);
+/* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(8983);
+
+
+/** Not the container itself: settings are the new release's, and so is the order. */
+const TAKEN_OVER = ['env_file', 'depends_on'];
+const DEFINITIONS = ['volumes', 'networks', 'configs', 'secrets'];
+/** Services whose definition differs between the model that serves and a newer one. */
+function findDrifts(before, model, services) {
+    return services.flatMap((service) => {
+        const [old, now] = [definitionOf(before, service), definitionOf(model, service)];
+        if (!old || !now)
+            return [];
+        const keys = [...new Set([...Object.keys(old), ...Object.keys(now)])].filter((key) => !TAKEN_OVER.includes(key) && (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .canonical */ .$N)(old[key]) !== (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .canonical */ .$N)(now[key]));
+        return keys.length === 0 ? [] : [{ service, keys: keys.sort() }];
+    });
+}
+/** Stops when `update-services` names what is no service with data; all others take a changed definition anyway. */
+function checkUpdates(update, { data }) {
+    const stranger = update.find((service) => !data.includes(service));
+    if (stranger === undefined)
+        return;
+    throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('input-invalid', {
+        what: `Input update-services names ${stranger}, which is no service with data of its own`,
+        fix: `use ${data.join(', ') || 'it for databases and the like'}; what the release replaces is always up to date`,
+    });
+}
+/** What to say about a service that stays as it is. */
+function describeDrift({ service, keys }) {
+    return (`${service} stays as it was defined before, because it may hold data: ${keys.join(', ')} changed in the Compose file. ` +
+        `To take the change over: update-services: ${service}`);
+}
+/** Services with data that the release which serves has and the Compose file has not; what ran to its end is no matter. */
+function findAbandoned(facts, named) {
+    const ended = facts?.get('once') ?? [];
+    return (facts?.get('data') ?? []).filter((service) => !ended.includes(service) && !named.includes(service));
+}
+/** What to say about a service with data that the Compose file has no more. */
+function describeAbandoned(service, project) {
+    const labels = [`project=${project}`, `service=${service}`].map((label) => `--filter label=com.docker.compose.${label}`);
+    return (`${service} is no longer in the Compose file; it stays as it is, because it may hold data. ` +
+        `When nothing needs it, on the server: docker stop $(docker ps -q ${labels.join(' ')})`);
+}
+/**
+ * The model with the definitions of `before` for what drifted: nobody who starts the project by hand shall recreate a database
+ * with another image, or with a volume that is empty.
+ */
+function keepDefinitions(before, model, drifts) {
+    const kept = drifts.map(({ service }) => {
+        const now = definitionOf(model, service) ?? {};
+        const taken = TAKEN_OVER.flatMap((key) => (now[key] === undefined ? [] : [[key, now[key]]]));
+        const old = Object.entries(definitionOf(before, service) ?? {}).filter(([key]) => !TAKEN_OVER.includes(key));
+        return [service, Object.fromEntries([...old, ...taken])];
+    });
+    if (kept.length === 0)
+        return model;
+    // What only the old definition names, such as its volume, is still needed.
+    const definitions = DEFINITIONS.flatMap((kind) => {
+        const all = { ...(0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(before[kind]), ...(0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(model[kind]) };
+        return Object.keys(all).length === 0 ? [] : [[kind, all]];
+    });
+    const services = { ...(0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(model['services']), ...Object.fromEntries(kept) };
+    return { ...model, ...Object.fromEntries(definitions), services };
+}
+function definitionOf(model, service) {
+    const found = (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(model['services'])[service];
+    return found === undefined ? undefined : (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(found);
+}
+
+
+/***/ }),
+
+/***/ 4242:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   S: () => (/* binding */ readEnvFile),
+/* harmony export */   b: () => (/* binding */ checkEnvFiles)
+/* harmony export */ });
+/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6760);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(452);
+/* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(8983);
+/* harmony import */ var _variable_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(6754);
+
+
+
+
+const NAME = /[^\S\n]*(?:export[^\S\n]+)?(?!export\b)([A-Za-z_][\w.-]*)[^\S\n]*[=:]([^\S\n]*)/y;
+const NOTHING = /[^\S\n]*(?:#[^\n]*)?(?:\n|$)/y;
+const SINGLE = /'([^']*)'/y;
+const DOUBLE = /"((?:\\[^]|[^"\\])*)"/y;
+const LINE = /[^\n]*/y;
+/** What every version of Compose makes of a backslash in double quotes. */
+const ESCAPES = { n: '\n', r: '\r', '"': '"', '\\': '\\', $: '$$' };
+const IN_SINGLE_QUOTES = "put the value in single quotes, as in SECRET_KEY='ab$cd'";
+/** Reads an env file as Compose does; `known` are settings that its values may refer to besides those above them. */
+function readEnvFile(text, known = new Map()) {
+    const values = new Map();
+    const misread = [];
+    let at = 0;
+    const take = (pattern) => {
+        pattern.lastIndex = at;
+        const found = pattern.exec(text);
+        if (found)
+            at = pattern.lastIndex;
+        return found ?? undefined;
+    };
+    while (at < text.length) {
+        if (take(NOTHING))
+            continue;
+        const line = text.slice(0, at).split('\n').length;
+        const refuse = (why, fix) => void misread.push({ line, why, fix });
+        const [, name, space = ''] = take(NAME) ?? [];
+        const value = name === undefined ? undefined : readValue(take, text[at], space, refuse);
+        if (name === undefined)
+            refuse('it does not have the form NAME=value', 'write NAME=value, or # before a remark');
+        else if (value !== undefined)
+            values.set(name, fill(value, new Map([...known, ...values]), refuse));
+        if (misread.at(-1)?.line === line)
+            take(LINE);
+    }
+    return { values, misread };
+}
+/** The value with its quotes and escapes undone, in which `$$` stands for a dollar sign and `$` for a variable. */
+function readValue(take, quote, space, refuse) {
+    if (quote !== "'" && quote !== '"')
+        return readPlain(take(LINE)?.[0] ?? '', space, refuse);
+    const [, inside] = take(quote === "'" ? SINGLE : DOUBLE) ?? [];
+    if (inside === undefined) {
+        refuse('a quote is opened and never closed', 'close it, or put the other kind of quotes around the value');
+        take(/[^]*/y);
+    }
+    else if (quote === "'" && inside.endsWith('\\')) {
+        refuse('Compose takes a quote behind a backslash as a part of the value', 'use double quotes, and \\\\ for a backslash');
+    }
+    else if (quote === '"' && /\\[^nr"\\$]/.test(inside.replaceAll('\\\\', ''))) {
+        refuse('versions of Compose read this backslash in double quotes differently', IN_SINGLE_QUOTES);
+    }
+    else if (!take(NOTHING)) {
+        refuse('text stands behind the closing quote', 'put other quotes around the whole value, or # before a remark');
+    }
+    else if (quote === "'") {
+        return inside.replaceAll('$', '$$$$');
+    }
+    else {
+        refuseDoubled(inside.replace(/\\[^]/g, ''), refuse);
+        return inside.replace(/\\([^])|\$(?![A-Za-z_{])/g, (_, escaped) => escaped === undefined ? '$$' : (ESCAPES[escaped] ?? escaped));
+    }
+    return undefined;
+}
+function readPlain(line, space, refuse) {
+    if (/\t#/.test(line) || (space !== '' && line.startsWith('#'))) {
+        refuse('Compose does not take this # as the begin of a remark', 'put quotes around the value, or a space before the #');
+    }
+    const value = line.replace(/ +#.*$/, '').trimEnd();
+    refuseDoubled(value, refuse);
+    return value.replace(/\$(?![A-Za-z_{])/g, '$$$$');
+}
+/** Nobody can tell whether the file was written for Compose or holds what a generator of passwords gave. */
+function refuseDoubled(text, refuse) {
+    if (text.includes('$$'))
+        refuse('Compose makes one dollar sign of two', IN_SINGLE_QUOTES);
+}
+/** The value with its variables filled in. One in braces that is not known here may be known on the server. */
+function fill(value, known, refuse) {
+    const text = value.replaceAll('$$', '\0');
+    const isLost = [...text.matchAll(/\$([A-Za-z_]\w*)/g)].some(([, name = '']) => !known.has(name));
+    const isBroken = !(0,_variable_js__WEBPACK_IMPORTED_MODULE_3__/* .isWhole */ .wP)(text) || /\$\{(?![A-Za-z_]\w*(:?[-?+]|\}))/.test(text);
+    if (isLost || isBroken) {
+        refuse('a dollar sign begins a variable for Compose, and what stands behind it would be lost', IN_SINGLE_QUOTES);
+    }
+    return (0,_variable_js__WEBPACK_IMPORTED_MODULE_3__/* .interpolate */ .GW)(value, Object.fromEntries(known)) ?? '';
+}
+/** Stops for shipped env files that Compose would read differently from who wrote them; `format: raw` is read as it is. */
+function checkEnvFiles({ folder, services }, files) {
+    const raw = [...services.values()]
+        .flatMap(({ values }) => (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .listOf */ .c3)(values['env_file']).filter(_document_js__WEBPACK_IMPORTED_MODULE_2__/* .isValues */ .vs))
+        .filter((entry) => entry['format'] === 'raw')
+        .flatMap((entry) => [(0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(entry['path']) ?? '', node_path__WEBPACK_IMPORTED_MODULE_0__.posix.join(folder, (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(entry['path']) ?? '')])
+        .map((path) => node_path__WEBPACK_IMPORTED_MODULE_0__.posix.normalize(path));
+    const known = readEnvFile(files.find(({ path }) => path === '.env')?.content ?? '').values;
+    const checked = files.filter(({ path }) => path === '.env' || !raw.includes(path));
+    (0,_errors_js__WEBPACK_IMPORTED_MODULE_1__/* .checkAll */ .K7)(...checked.map((file) => () => checkEnvFile(file, file.path === '.env' ? new Map() : known)));
+}
+function checkEnvFile({ path, content }, known) {
+    const { misread } = readEnvFile(content, known);
+    if (misread.length === 0)
+        return;
+    const lines = misread.map(({ line }) => line);
+    throw new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('input-invalid', {
+        what: `The env file ${path} would not arrive as it is written: line ${[...new Set(lines)].join(', ')}`,
+        why: misread.map(({ line, why }) => `line ${line}: ${why}`).join('\n'),
+        fix: [...new Set(misread.map(({ fix }) => fix))].join('\n'),
+    });
+}
+
+
+/***/ }),
+
+/***/ 2655:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   J: () => (/* binding */ groupBuilds),
+/* harmony export */   K: () => (/* binding */ neededGroups)
+/* harmony export */ });
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(452);
+/* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(8983);
+
+
+/** The images that the project builds: an identical build section, or the `image:` of a built service, joins services. */
+function groupBuilds(project) {
+    const groups = [];
+    const built = [...project.services.values()].filter((service) => service.build);
+    const images = new Set(built.map((service) => service.image).filter((image) => image !== undefined));
+    for (const service of project.services.values()) {
+        const byImage = service.image !== undefined && images.has(service.image);
+        if (!service.build && !byImage)
+            continue;
+        const keys = [
+            ...(service.build ? [`build ${definition(service.build)}`] : []),
+            ...(byImage ? [`image ${service.image}`] : []),
+        ];
+        const joined = groups.filter((group) => keys.some((key) => group.keys.has(key)));
+        const [first, ...others] = joined.length > 0 ? joined : [{ services: [], keys: new Set() }];
+        if (!first)
+            continue;
+        if (joined.length === 0)
+            groups.push(first);
+        for (const other of others) {
+            groups.splice(groups.indexOf(other), 1);
+            first.services.push(...other.services);
+            for (const key of other.keys)
+                first.keys.add(key);
+        }
+        first.services.push(service);
+        for (const key of keys)
+            first.keys.add(key);
+    }
+    return groups.map(({ services }) => toGroup(services)).sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+/** The groups of the services, and those from which their builds take something; no other has to be built. */
+function neededGroups(groups, services) {
+    const needed = new Set();
+    const add = (name) => {
+        const group = groups.find((each) => each.services.includes(name));
+        if (!group || needed.has(group))
+            return;
+        needed.add(group);
+        const contexts = [...(0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .pairsOf */ .fq)(group.build['additional_contexts']).values()];
+        contexts.flatMap((context) => /^service:(.+)$/.exec(context ?? '')?.[1] ?? []).forEach(add);
+    };
+    services.forEach(add);
+    return groups.filter((group) => needed.has(group));
+}
+function definition(build) {
+    const context = build['context'];
+    const plain = typeof context === 'string' ? context.replace(/^\.\/(?=.)/, '').replace(/(.)\/+$/, '$1') : context;
+    const dockerfile = build['dockerfile'] ?? 'Dockerfile';
+    return (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .canonical */ .$N)({ ...build, context: plain, dockerfile });
+}
+function toGroup(services) {
+    const sorted = services.toSorted((a, b) => (a.name < b.name ? -1 : 1));
+    const built = sorted.filter((service) => service.build);
+    const primary = built.find((service) => service.ports.length > 0) ?? built[0];
+    const [build, other] = new Map(built.map(({ build = {} }) => [definition(build), build])).values();
+    if (!primary || !build)
+        throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('internal', { what: 'A build group without a build' });
+    if (other) {
+        const names = built.map(({ name }) => name).join(', ');
+        throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('compose-invalid', {
+            what: `The services ${names} build different images of one name`,
+            seen: built.find(({ image }) => image !== undefined)?.image,
+            why: 'the image that is built last would replace the other',
+            fix: `give each its own image:, or make their build: sections the same`,
+        });
+    }
+    return {
+        name: primary.name,
+        services: sorted.map(({ name }) => name),
+        build,
+        image: primary.image ?? sorted.find(({ image }) => image !== undefined)?.image,
+    };
+}
+
+
+/***/ }),
+
+/***/ 8409:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   JZ: () => (/* binding */ shortForm),
+/* harmony export */   Ju: () => (/* binding */ onlyMounts),
+/* harmony export */   Ob: () => (/* binding */ readMount),
+/* harmony export */   g5: () => (/* binding */ withSource),
+/* harmony export */   hU: () => (/* binding */ covers)
+/* harmony export */ });
+/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6760);
+/* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(8983);
+/* harmony import */ var _variable_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6754);
+
+
+
+/** Reads one entry of `volumes:`, short or long. */
+function readMount(entry) {
+    if (typeof entry === 'string')
+        return readShort(entry);
+    if (!(0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .isValues */ .vs)(entry))
+        return undefined;
+    const kind = (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .textOf */ .b6)(entry['type']);
+    return {
+        kind: kind === 'bind' || kind === 'volume' || kind === 'tmpfs' ? kind : 'other',
+        source: (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .textOf */ .b6)(entry['source']),
+        target: (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .textOf */ .b6)(entry['target']) ?? '',
+        readOnly: entry['read_only'] === true,
+        creates: (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(entry['bind'])['create_host_path'] === true,
+    };
+}
+/** Where source and target stand: of `${PUBLIC:-./public:/app/public}` that is the default. */
+function shortForm(text) {
+    const known = (0,_variable_js__WEBPACK_IMPORTED_MODULE_2__/* .splitOutside */ .kO)(text, ':').length === 1 ? (0,_variable_js__WEBPACK_IMPORTED_MODULE_2__/* .knownPath */ .ry)(text) : undefined;
+    return known?.path.includes(':')
+        ? { entry: known.path, rebuild: known.rebuild }
+        : { entry: text, rebuild: (to) => to };
+}
+function readShort(text) {
+    const [first = '', target, mode = ''] = (0,_variable_js__WEBPACK_IMPORTED_MODULE_2__/* .splitOutside */ .kO)(shortForm(text).entry, ':');
+    if (target === undefined)
+        return { kind: 'volume', source: undefined, target: first, readOnly: false, creates: false };
+    const source = (0,_variable_js__WEBPACK_IMPORTED_MODULE_2__/* .interpolate */ .GW)(first);
+    // Without a default the variable may as well hold the name of a volume; a path is the usual case.
+    const bind = source === undefined || /^[./~]/.test(source);
+    const readOnly = mode.split(',').includes('ro');
+    return { kind: bind ? 'bind' : 'volume', source: first, target, readOnly, creates: bind };
+}
+/** The mount as a long entry with another source; everything else in it stays. */
+function withSource(entry, source) {
+    if ((0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .isValues */ .vs)(entry))
+        return { ...entry, type: 'bind', source };
+    if (typeof entry !== 'string')
+        return entry;
+    const short = shortForm(entry);
+    const [, ...rest] = (0,_variable_js__WEBPACK_IMPORTED_MODULE_2__/* .splitOutside */ .kO)(short.entry, ':');
+    return short.rebuild([source, ...rest].join(':'));
+}
+/** Whether the mount lies over this path in the container. */
+function covers(mount, path) {
+    if (mount.kind === 'tmpfs' || mount.kind === 'other')
+        return false;
+    const target = node_path__WEBPACK_IMPORTED_MODULE_0__.posix.normalize((0,_variable_js__WEBPACK_IMPORTED_MODULE_2__/* .interpolate */ .GW)(mount.target) ?? mount.target).replace(/(.)\/$/, '$1');
+    return path === target || path.startsWith(target === '/' ? '/' : `${target}/`);
+}
+/** A model with the mounts of every service and nothing else, so that the server can resolve them and show no secret. */
+function onlyMounts(model) {
+    const each = (key, keep) => Object.fromEntries(Object.entries((0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(model[key])).map(([name, values]) => [name, keep((0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(values))]));
+    return {
+        services: each('services', ({ volumes = [], volumes_from = [] }) => ({ image: 'none', volumes, volumes_from })),
+        volumes: each('volumes', ({ name, external }) => ({
+            ...(name === undefined ? {} : { name }),
+            ...(external === undefined ? {} : { external }),
+        })),
+    };
+}
+
+
+/***/ }),
+
+/***/ 9840:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+
+// EXPORTS
+__nccwpck_require__.d(__webpack_exports__, {
+  gQ: () => (/* binding */ askable),
+  Q1: () => (/* binding */ checkNeeds),
+  $I: () => (/* binding */ findNeeds)
+});
+
+// EXTERNAL MODULE: ./lib/errors.js
+var errors = __nccwpck_require__(452);
+// EXTERNAL MODULE: ./lib/compose/beside.js
+var beside = __nccwpck_require__(572);
+// EXTERNAL MODULE: ./lib/compose/document.js
+var compose_document = __nccwpck_require__(8983);
+// EXTERNAL MODULE: ./lib/compose/env-file.js
+var env_file = __nccwpck_require__(4242);
+// EXTERNAL MODULE: ./lib/compose/definition.js
+var compose_definition = __nccwpck_require__(9531);
+// EXTERNAL MODULE: ./lib/compose/variable.js
+var variable = __nccwpck_require__(6754);
+;// CONCATENATED MODULE: ./lib/compose/external.js
+
+
+
+
+/** The external volumes and networks of the services, as far as their names are known; `settings` is the shipped `.env`. */
+function findExternals({ model, services }, settings) {
+    const find = (kind) => Object.entries((0,compose_document/* valuesOf */.sm)(model[`${kind}s`])).flatMap(([key, definition]) => {
+        if (!(0,compose_document/* isValues */.vs)(definition) || definition['external'] !== true)
+            return [];
+        const name = nameOf((0,compose_document/* textOf */.b6)(definition['name']) ?? key, settings);
+        const users = [...services.values()].filter((service) => (0,compose_definition/* usesOf */.M)(service).some((use) => use.kind === `${kind}s` && use.name === key));
+        return name === undefined ? [] : [{ kind, name, services: users.map((service) => service.name) }];
+    });
+    return [...find('volume'), ...find('network')];
+}
+/** What only the server's own `.env` says, and what Docker would not take as a name, is left to Compose to complain about. */
+function nameOf(text, settings) {
+    if ((0,variable/* hasVariable */.$u)(text) && !settings)
+        return undefined;
+    const name = (0,variable/* interpolate */.GW)(text, Object.fromEntries(settings ?? []));
+    return name !== undefined && /^[A-Za-z0-9][A-Za-z0-9_.-]*$/.test(name) ? name : undefined;
+}
+/** Stops when the server does not have what the active services use; `there` is its answer. */
+function checkExternals(externals, active, there, { files }) {
+    const missing = externals.filter(({ kind, name, services }) => services.some((service) => active.includes(service)) && !there.includes(`${kind} ${name}`));
+    if (missing.length === 0)
+        return;
+    throw new errors/* DeployError */.sH('external-missing', {
+        what: 'The Compose file uses external volumes or networks that are not on the server',
+        seen: missing.map(({ kind, name, services }) => `${kind} ${name}, of ${services.join(', ')}`).join('\n'),
+        why: 'what is external is made by hand, once; a deployment neither makes nor removes it',
+        fix: `on the server: ${missing.map(({ kind, name }) => `docker ${kind} create ${name}`).join(' && ')}`,
+        annotation: { file: files[0] ?? '' },
+    });
+}
+
+// EXTERNAL MODULE: ./lib/compose/pin.js
+var pin = __nccwpck_require__(2535);
+;// CONCATENATED MODULE: ./lib/compose/need.js
+
+
+
+
+
+
+
+/** Compose has a value for these by itself. */
+const GIVEN = ['PATH', 'HOME', 'PWD', 'COMPOSE_PROJECT_NAME', 'DOCKER_HOST', 'DOCKER_CONTEXT', 'XDG_RUNTIME_DIR'];
+/** Finds what the server must have, before anything is built. */
+function findNeeds({ project, groups, repository, shipped }) {
+    const images = new Map(groups.flatMap(({ services }) => services).map((name) => [name, 'built']));
+    const envPaths = shipped.map(({ path }) => path);
+    const { model, required } = (0,pin/* pin */.y)({ project, name: 'any', release: 'any', images, repository, envPaths, profiles: [] });
+    const settings = shipped.find(({ path }) => path === '.env');
+    const values = settings && (0,env_file/* readEnvFile */.S)(settings.content).values;
+    const own = [...(values?.keys() ?? [])];
+    const texts = textsIn(model);
+    const missing = [...texts, ...secretVariables(model)].flatMap((text) => (0,variable/* missingIn */.EH)(text, (name) => [...GIVEN, ...own].includes(name)));
+    return {
+        files: required,
+        variables: [...new Set(missing)].sort(),
+        externals: findExternals(project, values),
+        beside: (0,beside/* mountsBeside */.X)(model),
+        unread: envPaths.filter((path) => path !== '.env' && !texts.some((text) => reads(text, path))),
+    };
+}
+/** Whether this text of the pinned model is the path of the shipped env file. */
+function reads(text, path) {
+    return (text.includes(`/env/${path}`) ||
+        (text.startsWith('./.deploy/') && (0,variable/* canBecome */._o)(text, `.deploy/releases/any/env/${path}`)));
+}
+/** What the server is asked about: files, those that it can be asked about before the plan is made, and what is external. */
+function askable(needs) {
+    return [...askableFiles(needs), ...(needs.externals.length > 0 ? ['externals:'] : [])];
+}
+function askableFiles({ files }) {
+    const all = [...new Set([...files.values()].flat())];
+    return all.filter((path) => /^[A-Za-z0-9_.\/][A-Za-z0-9_.@+\/-]*$/.test(path));
+}
+/** `environment: TOKEN` of a secret or config, as a text that uses the variable. */
+function secretVariables(model) {
+    return ['secrets', 'configs'].flatMap((kind) => Object.values((0,compose_document/* valuesOf */.sm)(model[kind])).flatMap((definition) => {
+        const name = (0,compose_document/* textOf */.b6)((0,compose_document/* valuesOf */.sm)(definition)['environment']);
+        return name === undefined ? [] : [`\${${name}}`];
+    }));
+}
+/** Stops when the server does not have what the active services need, or what is shipped is needed by none. */
+function checkNeeds(needs, active, has, project) {
+    const annotation = { file: project.files[0] ?? '' };
+    const wanted = active.flatMap((service) => needs.files.get(service) ?? []);
+    const absent = askableFiles(needs).filter((path) => wanted.includes(path) && !has.files.includes(path));
+    const unset = needs.variables.filter((name) => !has.settings.includes(name));
+    (0,errors/* checkAll */.K7)(() => {
+        if (absent.length === 0)
+            return;
+        throw new errors/* DeployError */.sH('env-file-missing', {
+            what: 'The Compose file names files that are neither shipped nor on the server',
+            seen: absent.join('\n'),
+            ...(absent.includes('.env') && { why: 'a .env in the repository is for developing, so it is not sent' }),
+            fix: 'put them there on the server (the paths are relative to the directory); env files can be shipped as well, with `env-file` (.env) and `env-files`',
+            annotation,
+        });
+    }, () => {
+        if (unset.length === 0)
+            return;
+        throw new errors/* DeployError */.sH('variable-missing', {
+            what: 'The Compose file uses variables that are set nowhere',
+            seen: unset.join(' '),
+            why: 'Compose would make them empty: empty passwords are made this way',
+            fix: 'set them in `.env` on the server or in `env-file`, or give them a default: ${NAME:-value}',
+            annotation,
+        });
+    }, () => {
+        if (needs.unread.length === 0)
+            return;
+        throw new errors/* DeployError */.sH('input-invalid', {
+            what: `Input env-files has ${needs.unread.join(', ')}, which no service names below env_file:`,
+            fix: `use the path as the Compose file has it: ${[...new Set([...needs.files.values()].flat())].join(', ') || 'it has none'}`,
+            annotation,
+        });
+    }, () => checkExternals(needs.externals, active, has.externals, project));
+}
+function textsIn(value) {
+    if (typeof value === 'string')
+        return [value];
+    if (Array.isArray(value))
+        return value.flatMap(textsIn);
+    return (0,compose_document/* isValues */.vs)(value) ? Object.values(value).flatMap(textsIn) : [];
+}
+
+
+/***/ }),
+
+/***/ 2535:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   y: () => (/* binding */ pin)
+/* harmony export */ });
+/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6760);
+/* harmony import */ var _definition_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(9531);
+/* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(8983);
+/* harmony import */ var _mount_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(8409);
+/* harmony import */ var _shipment_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(3684);
+/* harmony import */ var _variable_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(6754);
+
+
+
+
+
+
+/** Pins the model: no build sections, images by digest, files of the repository by their content. */
+function pin(pins) {
+    const files = new Map();
+    const required = new Map();
+    const notes = new Set();
+    const { project, repository } = pins;
+    const data = dataPaths(pins);
+    const move = (text, mount) => {
+        const known = (0,_variable_js__WEBPACK_IMPORTED_MODULE_5__/* .knownPath */ .ry)(text) ?? chosenIn(text, pins);
+        const path = known && insideRepository(project.folder, known.path);
+        if (!known || path === undefined)
+            return text;
+        if (mount && data.has(path)) {
+            if ((0,_shipment_js__WEBPACK_IMPORTED_MODULE_4__/* .membersOf */ .lS)(repository, path).some((file) => file === path || !(0,_shipment_js__WEBPACK_IMPORTED_MODULE_4__/* .isPlaceholder */ .wK)(file))) {
+                notes.add(`${path} is in the repository, but looks like data of the server: it is not shipped`);
+            }
+            return text;
+        }
+        const shipped = (0,_shipment_js__WEBPACK_IMPORTED_MODULE_4__/* .ship */ .dx)(repository, path);
+        if (!shipped)
+            return text;
+        if (mount && isWritten(mount) && !repository.files.has(path)) {
+            notes.add(`${path} comes with the release: what a container writes there is not in the next; mount it read-only (:ro)`);
+        }
+        for (const file of shipped.files)
+            files.set(file.path, file);
+        return known.rebuild(`./.deploy/${shipped.path}`);
+    };
+    const services = Object.entries((0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(project.model['services'])).map(([name, values]) => {
+        const envFiles = pinEnvFiles((0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(values), pins, move);
+        required.set(name, [...envFiles.required, ...unshipped(name, pins, move)]);
+        return [name, pinService(name, (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(values), pins, envFiles.entries, move)];
+    });
+    const kept = Object.entries(project.model).filter(([key]) => !key.startsWith('x-') && key !== 'version');
+    const model = {
+        ...Object.fromEntries(kept),
+        name: pins.name,
+        services: Object.fromEntries(services),
+        ...pinDefinitions('configs', project, move),
+        ...pinDefinitions('secrets', project, move),
+    };
+    return { model, files: [...files.values()], required, notes: [...notes] };
+}
+/** The folder of the repository in which a variable chooses what is mounted; never all of the repository. */
+function chosenIn(text, { project, repository }) {
+    const cut = (0,_variable_js__WEBPACK_IMPORTED_MODULE_5__/* .cutAtVariable */ .om)(text);
+    const folder = cut && insideRepository(project.folder, cut.folder);
+    if (!cut || folder === undefined || folder === '.')
+        return undefined;
+    const isThere = (0,_shipment_js__WEBPACK_IMPORTED_MODULE_4__/* .membersOf */ .lS)(repository, folder).some((member) => (0,_variable_js__WEBPACK_IMPORTED_MODULE_5__/* .canBecome */ ._o)(cut.rest, node_path__WEBPACK_IMPORTED_MODULE_0__.posix.relative(folder, member)) && !DATA_FILE.test(member));
+    return isThere ? { path: cut.folder, rebuild: (path) => `${path}/${cut.rest}` } : undefined;
+}
+/** A service that no active profile starts is not built, but Compose wants each to have an image. */
+const NOT_BUILT = 'deploy-django/not-built';
+function pinService(name, values, { images, profiles }, envFiles, move) {
+    const { build, develop: _, ...rest } = values;
+    const image = images.get(name) ?? (build === undefined ? undefined : NOT_BUILT);
+    // The digest is all there is to pull, and the server's login lives for one pull only.
+    const { pull_policy: __, ...unpulled } = rest;
+    return {
+        ...(image === undefined ? rest : { ...unpulled, image }),
+        ...((0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textsOf */ .CB)(values['profiles']).some((profile) => ['*', profile].some((one) => profiles.includes(one)))
+            ? { profiles: undefined }
+            : {}),
+        ...(envFiles.length > 0 ? { env_file: envFiles } : {}),
+        ...(values['volumes'] === undefined
+            ? {}
+            : { volumes: (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .listOf */ .c3)(values['volumes']).map((entry) => pinVolume(entry, move)) }),
+        ...(values['label_file'] === undefined
+            ? {}
+            : { label_file: (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textsOf */ .CB)(values['label_file']).map((path) => move(path)) }),
+    };
+}
+function pinVolume(entry, move) {
+    const mount = (0,_mount_js__WEBPACK_IMPORTED_MODULE_3__/* .readMount */ .Ob)(entry);
+    if (mount?.kind !== 'bind' || mount.source === undefined)
+        return entry;
+    const source = move(mount.source, mount);
+    return source === mount.source ? entry : (0,_mount_js__WEBPACK_IMPORTED_MODULE_3__/* .withSource */ .g5)(entry, source);
+}
+function pinEnvFiles(values, pins, move) {
+    const required = [];
+    const entries = (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .listOf */ .c3)(values['env_file']).map((entry) => {
+        const text = (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .isValues */ .vs)(entry) ? (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(entry['path']) : (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(entry);
+        if (text === undefined)
+            return entry;
+        const known = (0,_variable_js__WEBPACK_IMPORTED_MODULE_5__/* .knownPath */ .ry)(text);
+        const path = known && node_path__WEBPACK_IMPORTED_MODULE_0__.posix.normalize(known.path);
+        const inside = known && insideRepository(pins.project.folder, known.path);
+        const shipped = pins.envPaths.find((candidate) => candidate === path || candidate === inside);
+        const put = (place) => ((0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .isValues */ .vs)(entry) ? { ...entry, path: place } : place);
+        const place = `./.deploy/releases/${pins.release}/env`;
+        if (known && shipped !== undefined)
+            return put(known.rebuild(`${place}/${shipped}`));
+        const chosen = chosenEnvFile(text, pins);
+        if (chosen !== undefined)
+            return put(`${place}/${chosen}`);
+        // A committed .env holds settings for developing; the server's own is also what fills the variables.
+        const moved = path === '.env' ? text : move(text);
+        if (moved !== text)
+            return put(moved);
+        const optional = (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .isValues */ .vs)(entry) && entry['required'] === false;
+        if (!optional && path !== undefined && !(0,_variable_js__WEBPACK_IMPORTED_MODULE_5__/* .hasVariable */ .$u)(text) && !path.startsWith('.deploy/')) {
+            (0,_shipment_js__WEBPACK_IMPORTED_MODULE_4__/* .checkPath */ .Cg)(path.replace(/^~?\//, ''));
+            required.push(path);
+        }
+        return entry;
+    });
+    return { entries, required };
+}
+/** Where below `env/` a variable chooses among the shipped files. */
+function chosenEnvFile(text, { project, envPaths }) {
+    const cut = (0,_variable_js__WEBPACK_IMPORTED_MODULE_5__/* .cutAtVariable */ .om)(text);
+    const folders = cut ? [cut.folder, insideRepository(project.folder, cut.folder)] : [];
+    const paths = folders.flatMap((folder) => (folder === undefined ? [] : `${node_path__WEBPACK_IMPORTED_MODULE_0__.posix.normalize(folder)}/${cut?.rest}`));
+    return paths.find((path) => envPaths.some((shipped) => (0,_variable_js__WEBPACK_IMPORTED_MODULE_5__/* .canBecome */ ._o)(path, shipped)));
+}
+/** Files of secrets and configs that are not in the repository: for a missing one Docker would make a folder. */
+function unshipped(service, { project }, move) {
+    const found = project.services.get(service);
+    return (found ? (0,_definition_js__WEBPACK_IMPORTED_MODULE_1__/* .usesOf */ .M)(found) : []).flatMap(({ kind, name }) => {
+        const file = (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)((0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)((0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(project.model[kind])[name])['file']);
+        if (file === undefined || (0,_variable_js__WEBPACK_IMPORTED_MODULE_5__/* .hasVariable */ .$u)(file) || move(file) !== file)
+            return [];
+        (0,_shipment_js__WEBPACK_IMPORTED_MODULE_4__/* .checkPath */ .Cg)(file.replace(/^~?\//, ''));
+        return [node_path__WEBPACK_IMPORTED_MODULE_0__.posix.normalize(file)];
+    });
+}
+/** Those that a service uses: what only a build needs must not be asked for on the server. */
+function pinDefinitions(kind, project, move) {
+    const uses = [...project.services.values()].flatMap(_definition_js__WEBPACK_IMPORTED_MODULE_1__/* .usesOf */ .M);
+    const all = Object.entries((0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(project.model[kind])).filter(([name]) => uses.some((use) => use.kind === kind && use.name === name));
+    const pinned = all.map(([name, definition]) => {
+        const file = (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .isValues */ .vs)(definition) ? (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(definition['file']) : undefined;
+        return [name, (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .isValues */ .vs)(definition) && file !== undefined ? { ...definition, file: move(file) } : definition];
+    });
+    return project.model[kind] === undefined ? {} : { [kind]: Object.fromEntries(pinned) };
+}
+function insideRepository(folder, path) {
+    if (/^[/~]/.test(path) || path === '')
+        return undefined;
+    const joined = node_path__WEBPACK_IMPORTED_MODULE_0__.posix.join(folder, path).replace(/(.)\/$/, '$1');
+    return joined === '..' || joined.startsWith('../') || joined.startsWith('.deploy/') ? undefined : joined;
+}
+const DATA_FILE = /\.(sqlite3?|db|log)$/;
+const DATA = /^((?!meta)\w*data|db|database|media|uploads?|storage|backups?|logs?|volumes?)$/;
+/** Where any container keeps data: there it is for each that mounts it. */
+function dataPaths(pins) {
+    const mounts = [...pins.project.services.values()].flatMap((service) => service.mounts);
+    const all = mounts.flatMap((mount) => {
+        const known = mount.kind === 'bind' ? ((0,_variable_js__WEBPACK_IMPORTED_MODULE_5__/* .knownPath */ .ry)(mount.source ?? '') ?? chosenIn(mount.source ?? '', pins)) : undefined;
+        const path = known && insideRepository(pins.project.folder, known.path);
+        return path === undefined ? [] : [{ mount, path }];
+    });
+    const paths = all.map(({ path }) => path);
+    return new Set(all.filter(({ mount, path }) => isData(mount, path, paths, pins.repository)).map(({ path }) => path));
+}
+/** What a container writes must stay where it is: a shipped file is replaced with the next change in the repository. */
+function isData(mount, path, mounted, repository) {
+    if (!isWritten(mount))
+        return false;
+    if (repository.files.has(path))
+        return DATA_FILE.test(path);
+    // What is mounted from below it and not in the repository is made by one container and read by another.
+    const isExchanged = mounted.some((one) => one.startsWith(`${path}/`) && (0,_shipment_js__WEBPACK_IMPORTED_MODULE_4__/* .membersOf */ .lS)(repository, one).length === 0);
+    return isExchanged || [path, mount.target].some((place) => DATA.test(node_path__WEBPACK_IMPORTED_MODULE_0__.posix.basename(place)));
+}
+const isWritten = ({ readOnly, target }) => !readOnly && !/^\/(etc|usr|docker-entrypoint-initdb\.d)(\/|$)/.test(target);
+
+
+/***/ }),
+
+/***/ 929:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+
+// EXPORTS
+__nccwpck_require__.d(__webpack_exports__, {
+  c: () => (/* binding */ makeRelease),
+  C: () => (/* binding */ shippedEnvFiles)
+});
+
+// EXTERNAL MODULE: external "node:crypto"
+var external_node_crypto_ = __nccwpck_require__(7598);
+// EXTERNAL MODULE: ./node_modules/yaml/dist/index.js
+var dist = __nccwpck_require__(8815);
+// EXTERNAL MODULE: ./lib/errors.js
+var errors = __nccwpck_require__(452);
+// EXTERNAL MODULE: ./lib/compose/document.js
+var compose_document = __nccwpck_require__(8983);
+;// CONCATENATED MODULE: ./lib/compose/address.js
+
+const ADDRESSES = ['ipv4_address', 'ipv6_address', 'link_local_ips', 'mac_address'];
+/**
+ * The model for containers that run beside those of the release, such as the one that migrates: no two can have one address.
+ * Undefined when no service has an address of its own.
+ */
+function withoutAddresses(model) {
+    const services = mapValues((0,compose_document/* valuesOf */.sm)(model['services']), (service) => {
+        const { networks, ...rest } = without(service);
+        return (0,compose_document/* isValues */.vs)(networks) ? { ...rest, networks: mapValues(networks, without) } : without(service);
+    });
+    return (0,compose_document/* canonical */.$N)(services) === (0,compose_document/* canonical */.$N)(model['services']) ? undefined : { ...model, services };
+}
+const without = (values) => Object.fromEntries(Object.entries(values).filter(([key]) => !ADDRESSES.includes(key)));
+function mapValues(values, change) {
+    return Object.fromEntries(Object.entries(values).map(([key, inner]) => [key, (0,compose_document/* isValues */.vs)(inner) ? change(inner) : inner]));
+}
+
+// EXTERNAL MODULE: ./lib/compose/drift.js
+var drift = __nccwpck_require__(2727);
+// EXTERNAL MODULE: ./lib/compose/mount.js
+var mount = __nccwpck_require__(8409);
+// EXTERNAL MODULE: ./lib/compose/pin.js
+var pin = __nccwpck_require__(2535);
+// EXTERNAL MODULE: ./lib/compose/shipment.js
+var shipment = __nccwpck_require__(3684);
+;// CONCATENATED MODULE: ./lib/compose/release.js
+
+
+
+
+
+
+
+
+
+/** Makes the release: the whole pinned model, with every `${VARIABLE}` left for the server to fill in. */
+function makeRelease(facts) {
+    const { project, name, id, roles, images, repository } = facts;
+    const shipped = shippedEnvFiles(facts);
+    const envPaths = shipped.map(({ path }) => path);
+    const pinned = (0,pin/* pin */.y)({
+        project,
+        name,
+        release: id,
+        images,
+        repository,
+        envPaths,
+        profiles: facts.profiles,
+    });
+    const { files, required, notes } = pinned;
+    const taking = [...roles.backing, ...facts.update];
+    const keeping = roles.data.filter((service) => !taking.includes(service));
+    const drifts = (0,drift/* findDrifts */.Q0)(facts.before, pinned.model, keeping);
+    const model = (0,drift/* keepDefinitions */.gE)(facts.before, pinned.model, drifts);
+    // Labels name the commit, so each release has an image of its own: that alone is no change that anybody made.
+    const isRebuilt = ({ service, keys }) => images.has(service) && keys.every((key) => key === 'image');
+    const write = (values) => (0,dist/* stringify */.As)(values, { sortMapEntries: true, lineWidth: 0, aliasDuplicateObjects: false, version: '1.1' });
+    const compose = write(model);
+    const beside = withoutAddresses(model);
+    const active = [...roles.replaced.map(({ service }) => service), ...roles.data, ...roles.jobs, ...roles.others];
+    const kept = [...roles.data, ...roles.others].filter((service) => !images.has(service));
+    return {
+        compose,
+        run: beside && write(beside),
+        mounts: (0,dist/* stringify */.As)((0,mount/* onlyMounts */.Ju)(pinned.model), { aliasDuplicateObjects: false, version: '1.1' }),
+        roles,
+        images,
+        imagesBeside: [...new Set(kept.flatMap((service) => imageOf(model, service) ?? []))],
+        env: envPaths.includes('.env') ? 'shipped' : 'server',
+        requiredEnvFiles: [...new Set(active.flatMap((service) => required.get(service) ?? []))].sort(),
+        files,
+        envFiles: shipped.map(({ path, content }) => ({ path: `env/${path}`, content: Buffer.from(content), mode: 0o600 })),
+        fingerprint: (0,external_node_crypto_.createHash)('sha256')
+            .update(compose.replaceAll(`.deploy/releases/${id}/`, '.deploy/releases/-/'))
+            .update((0,compose_document/* canonical */.$N)(shipped))
+            .digest('hex'),
+        notes: [
+            ...notes,
+            ...drifts
+                .filter(isRebuilt)
+                .map(({ service }) => `${service} keeps the image that it runs, because it may hold data; for the new one: update-services: ${service}`),
+        ],
+        drifts: drifts.filter((drift) => !isRebuilt(drift)),
+    };
+}
+function imageOf(model, service) {
+    const image = (0,compose_document/* textOf */.b6)((0,compose_document/* valuesOf */.sm)((0,compose_document/* valuesOf */.sm)(model['services'])[service])['image']);
+    return image !== undefined && /^\w[\w.:/@-]*$/.test(image) ? image : undefined;
+}
+/** `env-file` is another way to write `.env` in `env-files`. */
+function shippedEnvFiles({ envFile, envFiles }) {
+    const all = new Map(envFiles.map(({ path, content }) => [path, content]));
+    if (envFile !== undefined && all.has('.env')) {
+        throw new errors/* DeployError */.sH('input-invalid', {
+            what: 'The content of .env is given twice',
+            fix: 'leave out `env-file`, or the entry `.env` of `env-files`',
+        });
+    }
+    if (envFile !== undefined)
+        all.set('.env', envFile);
+    return [...all]
+        .map(([path, content]) => ({ path, content }))
+        .sort((a, b) => (a.path < b.path ? -1 : 1))
+        .map((file) => {
+        (0,shipment/* checkPath */.Cg)(file.path);
+        return file;
+    });
+}
+
+
+/***/ }),
+
+/***/ 3454:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   KR: () => (/* binding */ chooseProfiles),
+/* harmony export */   LF: () => (/* binding */ assignRoles),
+/* harmony export */   PO: () => (/* binding */ activeServices),
+/* harmony export */   RP: () => (/* binding */ checkServices),
+/* harmony export */   rZ: () => (/* binding */ checkProfiles)
+/* harmony export */ });
+/* unused harmony exports isActive, hasOwnData */
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(452);
+/* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(8983);
+
+
+/** Decides for every active service whether the release replaces it, and in which order. */
+function assignRoles({ project, groups, django, services, profiles }) {
+    const active = activeServices(project, services, profiles);
+    const built = new Set(groups.flatMap((group) => group.services));
+    const oneShots = findOneShots(active).filter((name) => !services.includes(name));
+    const jobs = inOrder(project, oneShots.filter((name) => built.has(name)));
+    const running = active.filter(({ name }) => !jobs.includes(name));
+    const above = (service) => dependsOnAny(project, service.name, django.services);
+    const wanted = running.filter((service) => {
+        if (services.length > 0)
+            return services.includes(service.name);
+        return built.has(service.name) && !isBackend(service, project, django, above(service));
+    });
+    const names = wanted.map(({ name }) => name);
+    const kept = inOrder(project, running.filter(({ name }) => !names.includes(name)).map(({ name }) => name));
+    const isFront = (name) => dependsOnAny(project, name, names) || isProxy(project, name, names);
+    return {
+        replaced: names
+            .map((service) => ({ level: levelOf(project, service, names), service }))
+            .sort((a, b) => a.level - b.level || (a.service < b.service ? -1 : 1)),
+        data: kept.filter((name) => !isFront(name)),
+        backing: kept.filter((name) => !isFront(name) && !oneShots.includes(name) && !keepsData(project, name)),
+        alone: kept.filter((name) => (!isFront(name) || project.services.get(name)?.ports.length === 0) &&
+            !active.some(({ dependsOn }) => dependsOn.some(({ service }) => service === name))),
+        others: kept.filter(isFront),
+        once: oneShots.filter((name) => !built.has(name)),
+        jobs,
+        django: djangoService(project, django, names, services),
+        fronts: running
+            .filter((service) => (names.includes(service.name) || isFront(service.name)) && !isWorker(service))
+            .flatMap(({ name, ports }) => ports.map((port) => ({ service: name, port }))),
+    };
+}
+/** The services that the input names, and those that Compose would start by itself. */
+function activeServices(project, services, profiles) {
+    return [...project.services.values()].filter((service) => services.includes(service.name) || isActive(service, profiles));
+}
+/** The active profiles: those of the input, else those that the env file names. */
+function chooseProfiles(given, settings) {
+    return given.length > 0 ? given : (settings ?? '').split(',').filter((profile) => profile !== '');
+}
+/** Stops when no service that is built here is active: the release would replace nothing. */
+function checkProfiles(project, groups, services, profiles) {
+    const built = groups.flatMap((group) => group.services);
+    if (activeServices(project, services, profiles).some(({ name }) => built.includes(name)))
+        return;
+    const known = [...new Set(built.flatMap((name) => project.services.get(name)?.profiles ?? []))];
+    throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('compose-invalid', {
+        what: 'No service would be replaced by this release',
+        seen: `active profiles: ${profiles.join(', ') || 'none'}; profiles of the services that are built here: ${known.join(', ') || 'none'}`,
+        why: 'all services that are built here belong to profiles that are not active',
+        fix: `set profiles: ${known.join(' ') || '<name>'}, or those of them that run on this server; or COMPOSE_PROFILES in .env`,
+        annotation: { file: project.files[0] ?? '' },
+    });
+}
+/** Whether Compose would start the service by itself. */
+function isActive({ profiles }, active) {
+    return profiles.length === 0 || active.includes('*') || profiles.some((profile) => active.includes(profile));
+}
+/** Whether the service keeps something: a volume or a writable bind mount. */
+function hasOwnData({ mounts }) {
+    return mounts.some(({ kind, readOnly }) => !readOnly && (kind === 'volume' || kind === 'bind'));
+}
+const DATABASE = /postgres|postgis|timescale|pgvector|mysql|maria|percona|mongo|couch|elastic|opensearch|minio|rabbit|sql|db/;
+/** Whether a new container could lose something: a database without a volume has an anonymous one, or keeps all in itself. */
+function keepsData(project, name) {
+    const service = project.services.get(name);
+    return !service || hasOwnData(service) || DATABASE.test(service.image?.split('/').at(-1) ?? '') || DATABASE.test(name);
+}
+/** A database that is built here: it keeps data, and stands behind the app, not in front of it. */
+function isBackend(service, project, django, above) {
+    if (django.services.includes(service.name) || above || !hasOwnData(service))
+        return false;
+    return service.ports.length === 0 || django.services.some((app) => dependsOnAny(project, app, [service.name]));
+}
+const PROXY = /nginx|traefik|caddy|haproxy|httpd|apache|envoy|proxy/;
+/** A proxy that finds the app by itself: it is published, looks like one, and no replaced service waits for it. */
+function isProxy(project, name, replaced) {
+    const service = project.services.get(name);
+    if (!service || service.ports.length === 0)
+        return false;
+    const looks = PROXY.test(service.image?.split('/').at(-1) ?? '') || PROXY.test(name);
+    return looks && !replaced.some((app) => dependsOnAny(project, app, [name]));
+}
+function findOneShots(services) {
+    const waited = services
+        .flatMap(({ dependsOn }) => dependsOn)
+        .filter(({ condition }) => condition === 'service_completed_successfully')
+        .map(({ service }) => service);
+    return [...new Set(waited)].filter((name) => services.some((service) => service.name === name)).sort();
+}
+function dependsOnAny(project, from, names, seen = new Set()) {
+    if (seen.has(from))
+        return false;
+    seen.add(from);
+    const next = project.services.get(from)?.dependsOn ?? [];
+    return next.some(({ service }) => names.includes(service) || dependsOnAny(project, service, names, seen));
+}
+/** How many replaced services stand in line before this one. */
+function levelOf(project, name, replaced, path = []) {
+    if (path.includes(name))
+        return 0;
+    const next = project.services.get(name)?.dependsOn ?? [];
+    const levels = next.map(({ service }) => levelOf(project, service, replaced, [...path, name]) + (replaced.includes(service) ? 1 : 0));
+    return Math.max(0, ...levels);
+}
+/** The names with what they depend on first. */
+function inOrder(project, names) {
+    const result = [];
+    const seen = new Set();
+    const add = (name) => {
+        if (seen.has(name))
+            return;
+        seen.add(name);
+        for (const { service } of project.services.get(name)?.dependsOn ?? [])
+            add(service);
+        if (names.includes(name))
+            result.push(name);
+    };
+    for (const name of names.toSorted())
+        add(name);
+    return result;
+}
+const SERVER = /gunicorn|uwsgi|uvicorn|daphne|hypercorn|granian|runserver/;
+const TASKS = /celery|flower|\bbeat\b|rqworker|rqscheduler|qcluster|huey|dramatiq/;
+const WORKER = /celery|flower|worker|beat|queue|cron|sched|tasks/;
+/** Whether the service is not what visitors reach, by its command or its name; Flower is often published as well. */
+function isWorker(service) {
+    const command = (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .textsOf */ .CB)(service?.values['command']).join(' ');
+    return !SERVER.test(command) && (TASKS.test(command) || WORKER.test(service?.name ?? ''));
+}
+/** In order: named in `services`, published, asked for by another service, the group's own name; workers only if there is no other. */
+function djangoService(project, django, replaced, services) {
+    const all = django.services.filter((name) => replaced.includes(name));
+    const servers = all.filter((name) => !isWorker(project.services.get(name)));
+    const candidates = servers.length > 0 ? servers : all;
+    const isAsked = (name) => [...project.services.values()].some((other) => !django.services.includes(other.name) && other.dependsOn.some(({ service }) => service === name));
+    const found = services.find((name) => all.includes(name)) ??
+        candidates.find((name) => (project.services.get(name)?.ports.length ?? 0) > 0) ??
+        candidates.find(isAsked) ??
+        (candidates.includes(django.name) ? django.name : candidates[0]);
+    if (found !== undefined)
+        return found;
+    throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('compose-invalid', {
+        what: 'No service of the Django image would be replaced',
+        seen: `the image is that of ${django.services.join(', ')}`,
+        fix: `add one of them to the input services: ${django.services.join(' ')}`,
+    });
+}
+/** Stops for names that the Compose file does not have, and for those that the server could not keep. */
+function checkServices(project, inputs) {
+    const { services, updateServices = [], scale = [], profiles = [] } = inputs;
+    const names = [...project.services.keys()];
+    const known = [...project.services.values()].flatMap((service) => service.profiles);
+    (0,_errors_js__WEBPACK_IMPORTED_MODULE_0__/* .checkAll */ .K7)(() => checkKnown('services', services, names), () => checkKnown('update-services', updateServices, names), () => checkKnown('scale', scale.map(({ service }) => service), names), () => checkKnown('profiles', profiles.filter((name) => name !== '*'), known), () => checkKept(project));
+}
+function checkKnown(input, given, known) {
+    const stranger = given.find((name) => !known.includes(name));
+    if (stranger === undefined)
+        return;
+    throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('input-invalid', {
+        what: `Input ${input} names ${stranger}, which the Compose file does not have`,
+        fix: known.length === 0 ? 'leave it out: there are none' : `use one of: ${[...new Set(known)].join(', ')}`,
+    });
+}
+function checkKept(project) {
+    const odd = [...project.services.keys()].find((name) => !/^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(name));
+    if (odd === undefined)
+        return;
+    throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('compose-invalid', {
+        what: `Service name ${JSON.stringify(odd)} cannot be deployed`,
+        fix: 'start it with a letter or digit',
+    });
+}
+
+
+/***/ }),
+
+/***/ 326:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   DK: () => (/* binding */ checkScale),
+/* harmony export */   Qt: () => (/* binding */ chooseCounts),
+/* harmony export */   W7: () => (/* binding */ parseScale)
+/* harmony export */ });
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(452);
+/* harmony import */ var _values_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6393);
+/* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(8983);
+/* harmony import */ var _variable_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(6754);
+
+
+
+
+/** How many containers of a service: `web=3`. */
+function parseScale(text) {
+    const [, service, digits] = /^([A-Za-z0-9][A-Za-z0-9._-]*)=(\d{1,2})$/.exec(text) ?? [];
+    if (service === undefined || Number(digits) < 1) {
+        throw new _values_js__WEBPACK_IMPORTED_MODULE_1__/* .Unusable */ .kO(`${text} is not service=number`, 'write for example web=3, with a number from 1 to 99');
+    }
+    return { service, count: Number(digits) };
+}
+/** The counts for the swap, as `service=number`, or without a number where the one in the Compose file shall count. */
+function chooseCounts(asked, before, model, roles) {
+    const services = [...roles.replaced.map(({ service }) => service), ...roles.others, ...roles.backing];
+    const stranger = asked.find(({ service }) => !services.includes(service));
+    if (stranger !== undefined) {
+        throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('input-invalid', {
+            what: `Input scale names ${stranger.service}, which a release does not bring up`,
+            fix: `use one of: ${services.join(', ')}`,
+        });
+    }
+    const changed = services.filter((service) => {
+        const [old, now] = [serviceOf(before, service), serviceOf(model, service)];
+        return old && now && countOf(old) !== countOf(now) && asked.every((scale) => scale.service !== service);
+    });
+    return [...asked.map(({ service, count }) => `${service}=${count}`), ...changed.map((service) => `${service}=`)];
+}
+function serviceOf(model, service) {
+    const found = (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(model['services'])[service];
+    return found === undefined ? undefined : (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(found);
+}
+function countOf({ scale, deploy }) {
+    return (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(scale ?? (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(deploy)['replicas']);
+}
+/** Stops when a service cannot have that many containers. */
+function checkScale({ service, count }, model) {
+    const values = serviceOf(model, service) ?? {};
+    const name = (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(values['container_name']);
+    const port = (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .listOf */ .c3)(values['ports'])
+        .map(fixedPort)
+        .find((text) => text !== undefined);
+    if (count === 1 || (name === undefined && port === undefined))
+        return;
+    throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('input-invalid', {
+        what: `Service ${service} cannot have ${count} containers`,
+        seen: name === undefined ? `ports: ${port}` : `container_name: ${name}`,
+        why: 'only one container can have this name or port of the server',
+        fix: name === undefined
+            ? `let a proxy publish the port and reach ${service} by its name`
+            : `remove container_name from ${service}: Compose names the containers by itself`,
+    });
+}
+/** The port of the server that an entry of `ports:` takes, when it is no range. */
+function fixedPort(entry) {
+    const published = (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .isValues */ .vs)(entry) ? (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(entry['published']) : (0,_variable_js__WEBPACK_IMPORTED_MODULE_3__/* .splitOutside */ .kO)((0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(entry) ?? '', ':').at(-2);
+    return published === undefined || published.includes('-') ? undefined : published;
+}
+
+
+/***/ }),
+
+/***/ 3684:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   Cg: () => (/* binding */ checkPath),
+/* harmony export */   dx: () => (/* binding */ ship),
+/* harmony export */   lS: () => (/* binding */ membersOf),
+/* harmony export */   wK: () => (/* binding */ isPlaceholder)
+/* harmony export */ });
+/* harmony import */ var node_crypto__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(7598);
+/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6760);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(452);
+
+
+
+/** The file or folder at this path of the repository; undefined when it is not there or only kept in Git for what comes into it. */
+function ship(repository, path) {
+    const members = membersOf(repository, path);
+    if (!members.some((member) => member === path || !isPlaceholder(member)))
+        return undefined;
+    // What is below a folder is never named again: any character will do.
+    checkPath(path);
+    const files = members.map((member) => ({
+        path: member,
+        content: repository.read(member),
+        mode: repository.files.get(member) ? 0o755 : 0o644,
+    }));
+    const name = path === '.' ? 'repository' : node_path__WEBPACK_IMPORTED_MODULE_1__.posix.basename(path);
+    // The server keeps one thing under an address: without the name it would take a renamed file for one that it has.
+    const hash = (0,node_crypto__WEBPACK_IMPORTED_MODULE_0__.createHash)('sha256').update(`${name}\0`);
+    for (const file of files) {
+        hash.update(`${node_path__WEBPACK_IMPORTED_MODULE_1__.posix.relative(path, file.path)}\0${file.mode}\0${file.content.length}\0`).update(file.content);
+    }
+    const address = `files/${hash.digest('hex')}/${name}`;
+    return {
+        path: address,
+        files: files.map((file) => ({ ...file, path: node_path__WEBPACK_IMPORTED_MODULE_1__.posix.join(address, node_path__WEBPACK_IMPORTED_MODULE_1__.posix.relative(path, file.path)) })),
+    };
+}
+/** Whether a file only keeps its folder in Git: `.gitkeep`, `.gitignore`, a readme for who puts something there. */
+function isPlaceholder(path) {
+    return /^(\.|readme(\.|$))/i.test(node_path__WEBPACK_IMPORTED_MODULE_1__.posix.basename(path));
+}
+/** The files of the repository at or below this path, in a fixed order. */
+function membersOf(repository, path) {
+    if (repository.files.has(path))
+        return [path];
+    const start = path === '.' ? '' : `${path}/`;
+    return [...repository.files.keys()].filter((member) => member.startsWith(start)).sort();
+}
+/** The server reads such paths line by line and word by word, so only plain characters are taken. */
+function checkPath(path) {
+    if (/^[\p{L}\p{N}_.][\p{L}\p{N}_.@+=,/ -]*$/u.test(path) && path === path.trim() && !path.includes('//'))
+        return;
+    throw new _errors_js__WEBPACK_IMPORTED_MODULE_2__/* .DeployError */ .sH('compose-invalid', {
+        what: 'A path that the Compose file names has characters that cannot be deployed',
+        seen: JSON.stringify(path),
+        fix: 'rename it: letters, digits, spaces and . _ - @ + = , are fine',
+    });
+}
+
+
+/***/ }),
+
+/***/ 6754:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   $u: () => (/* binding */ hasVariable),
+/* harmony export */   EH: () => (/* binding */ missingIn),
+/* harmony export */   GW: () => (/* binding */ interpolate),
+/* harmony export */   _o: () => (/* binding */ canBecome),
+/* harmony export */   kO: () => (/* binding */ splitOutside),
+/* harmony export */   om: () => (/* binding */ cutAtVariable),
+/* harmony export */   ry: () => (/* binding */ knownPath),
+/* harmony export */   wP: () => (/* binding */ isWhole)
+/* harmony export */ });
+/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6760);
+
+/** The index just behind the `}` that closes the `${` at `start`; undefined when nothing closes it. */
+function endOf(text, start) {
+    let depth = 0;
+    for (let at = start; at < text.length; at++) {
+        if (text.startsWith('${', at))
+            depth++;
+        if (text[at] === '}' && --depth === 0)
+            return at + 1;
+    }
+    return undefined;
+}
+/** Cuts at a separator that does not stand inside `${…}`. */
+function splitOutside(text, separator) {
+    const parts = [];
+    let from = 0;
+    for (let at = 0; at < text.length; at++) {
+        if (text.startsWith('$$', at))
+            at++;
+        else if (text.startsWith('${', at))
+            at = (endOf(text, at) ?? text.length) - 1;
+        else if (text[at] === separator) {
+            parts.push(text.slice(from, at));
+            from = at + 1;
+        }
+    }
+    return [...parts, text.slice(from)];
+}
+/** Whether a variable decides this text. */
+function hasVariable(text) {
+    return /\$[A-Za-z_{]/.test(text.replaceAll('$$', ''));
+}
+/** Whether each `${` is closed; Compose cuts some short forms at a colon inside `${A:-b}`. */
+function isWhole(text) {
+    const plain = text.replaceAll('$$', '');
+    for (let at = plain.indexOf('${'); at >= 0; at = plain.indexOf('${', at + 2)) {
+        if (endOf(plain, at) === undefined)
+            return false;
+    }
+    return true;
+}
+/** The text with its variables filled in as Compose would; undefined when one without a default is not set. */
+function interpolate(text, env = {}) {
+    let result = '';
+    for (let at = 0; at < text.length; at++) {
+        if (text[at] !== '$')
+            result += text[at];
+        else if (text[at + 1] === '$')
+            result += text[at++];
+        else {
+            const end = text[at + 1] === '{' ? endOf(text, at) : undefined;
+            const [bare = ''] = /^\$[A-Za-z_][A-Za-z0-9_]*/.exec(text.slice(at)) ?? [];
+            const whole = end === undefined ? bare : text.slice(at, end);
+            const value = end === undefined ? env[bare.slice(1)] : evaluate(whole.slice(2, -1), env);
+            if (whole === '' || value === undefined)
+                return undefined;
+            result += value;
+            at += whole.length - 1;
+        }
+    }
+    return result;
+}
+/** The variables without which the text cannot be filled in; one with a default is not among them. */
+function missingIn(text, isSet) {
+    const missing = [];
+    const plain = text.replaceAll('$$', '');
+    for (let at = plain.indexOf('$'); at >= 0; at = plain.indexOf('$', at + 1)) {
+        const end = plain[at + 1] === '{' ? endOf(plain, at) : undefined;
+        const [, bare] = /^\$([A-Za-z_][A-Za-z0-9_]*)/.exec(plain.slice(at)) ?? [];
+        const expression = end === undefined ? bare && parse(bare) : parse(plain.slice(at + 2, end - 1));
+        if (!expression)
+            continue;
+        missing.push(...missingOf(expression, isSet));
+        at = (end ?? at + 1) - 1;
+    }
+    return missing;
+}
+function missingOf({ name, operator, operand }, isSet) {
+    switch (operator.replace(':', '')) {
+        case '-':
+            return isSet(name) ? [] : missingIn(operand, isSet);
+        case '+':
+            return isSet(name) ? missingIn(operand, isSet) : [];
+        default:
+            return isSet(name) ? [] : [name];
+    }
+}
+function evaluate(body, env) {
+    const expression = parse(body);
+    if (!expression)
+        return undefined;
+    const { name, operator, operand } = expression;
+    const value = env[name];
+    const isSet = operator.startsWith(':') ? value !== undefined && value !== '' : value !== undefined;
+    switch (operator.replace(':', '')) {
+        case '-':
+            return isSet ? value : interpolate(operand, env);
+        case '+':
+            return isSet ? interpolate(operand, env) : '';
+        case '?':
+            return isSet ? value : undefined;
+        default:
+            return value;
+    }
+}
+function parse(body) {
+    const [, name, operator = '', operand = ''] = /^([A-Za-z_][A-Za-z0-9_]*)(?:(:?[-?+])([\s\S]*))?$/.exec(body) ?? [];
+    return name === undefined ? undefined : { name, operator, operand };
+}
+/**
+ * A path that the repository can know: plain, below `${PWD}`, or the default of one variable; `rebuild` puts another one in
+ * its place. PWD is the folder of the Compose file, where people start it.
+ */
+function knownPath(written) {
+    const text = fromHere(written);
+    if (!hasVariable(text))
+        return { path: text.replaceAll('$$', '$'), rebuild: (path) => path };
+    if (!text.startsWith('${') || endOf(text, 0) !== text.length)
+        return undefined;
+    const expression = parse(text.slice(2, -1));
+    if (!expression || !/^:?-$/.test(expression.operator) || hasVariable(expression.operand))
+        return undefined;
+    const { name, operator, operand } = expression;
+    return { path: operand, rebuild: (path) => `\${${name}${operator}${path}}` };
+}
+const fromHere = (written) => written.replace(/^\$(PWD|\{PWD\})(?=\/|$)/, '.');
+/** Of a relative path with a variable in it, such as `./nginx/${SITE:-shop}.conf`: the folder before that, and the rest. */
+function cutAtVariable(written) {
+    const text = fromHere(written);
+    if (!hasVariable(text) || /^[/~$]|\$\$/.test(text))
+        return undefined;
+    const slash = text.lastIndexOf('/', text.indexOf('$'));
+    return { folder: text.slice(0, Math.max(slash, 0)) || '.', rest: text.slice(slash + 1) };
+}
+/** Whether the text can become this path, or a folder above it, whatever its variables are. */
+function canBecome(text, path) {
+    const any = new Proxy({}, { get: () => '\0' });
+    const parts = node_path__WEBPACK_IMPORTED_MODULE_0__.posix.normalize(interpolate(text, any) ?? '').split('\0');
+    const pattern = parts.map((part) => part.replace(/[^\w/]/g, '\\$&')).join('[^/]*');
+    return new RegExp(`^${pattern}(/|$)`).test(node_path__WEBPACK_IMPORTED_MODULE_0__.posix.normalize(path));
+}
+
+
+/***/ }),
+
+/***/ 7614:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   $: () => (/* binding */ findDocument),
+/* harmony export */   OI: () => (/* binding */ readMigrateReport),
+/* harmony export */   SY: () => (/* binding */ readDatabase),
+/* harmony export */   Tl: () => (/* binding */ readProbeError),
+/* harmony export */   aK: () => (/* binding */ readRows),
+/* harmony export */   gg: () => (/* binding */ readFitReport),
+/* harmony export */   m3: () => (/* binding */ readPlan),
+/* harmony export */   sb: () => (/* binding */ readSettings),
+/* harmony export */   x$: () => (/* binding */ readHttpReport)
+/* harmony export */ });
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(452);
+
+/** The last probe document in a program's output; undefined when the probe did not get that far, or was cut off in it. */
+function findDocument(output) {
+    const line = output.split('\n').findLast((candidate) => candidate.startsWith('{"deploy-django":'));
+    if (line === undefined)
+        return undefined;
+    const parsed = parse(line);
+    if (!isRecord(parsed))
+        return undefined;
+    if (parsed['deploy-django'] !== 1) {
+        throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('internal', {
+            what: 'The probe answered in a format of another version',
+            seen: line.slice(0, 80),
+        });
+    }
+    return parsed;
+}
+function readPlan(document) {
+    const settings = readSettings(document['settings']);
+    const elsewhere = new Map(Object.entries(record(document['elsewhere'])).map(([alias, names]) => [alias, texts(names)]));
+    const digest = text(document['digest']);
+    if (document['verb'] === 'list') {
+        const migrations = records(document['migrations']).map(readMigration);
+        return { kind: 'offline', settings, migrations, drift: texts(document['models_drift']), elsewhere, digest };
+    }
+    return {
+        kind: 'live',
+        settings,
+        database: databaseOf(record(document['database'])),
+        pending: records(document['pending']).map((pending) => ({
+            ...readMigration(pending),
+            atomic: pending['atomic'] !== false,
+            operations: records(pending['operations']).map((operation) => ({
+                kind: text(operation['kind']),
+                text: text(operation['text']),
+                reversible: operation['reversible'] === true,
+            })),
+        })),
+        unknown: texts(document['unknown']),
+        unrecorded: texts(document['unrecorded']),
+        drift: texts(document['drift']),
+        problems: problemsOf(document),
+        elsewhere,
+        digest,
+    };
+}
+/** Of a plan: what the database has, what it lacks, and what only it knows. */
+function readRows(document) {
+    const unknown = texts(document['unknown']);
+    return [
+        ...texts(document['applied']).map((name) => ({ name, state: unknown.includes(name) ? 'unknown' : 'applied' })),
+        ...records(document['pending'])
+            .map(readMigration)
+            .map(({ app, name }) => ({ name: `${app}.${name}`, state: 'pending' })),
+    ];
+}
+/** The database that a document of the probe names. */
+function readDatabase(document) {
+    const database = document?.['database'];
+    return isRecord(database) ? databaseOf(database) : undefined;
+}
+function databaseOf(database) {
+    return {
+        vendor: text(database['vendor']),
+        system: optionalText(database['system']),
+        host: text(database['host']),
+        name: text(database['name']),
+        empty: database['empty'] === true,
+    };
+}
+function readMigrateReport(document) {
+    const failed = document['failed'];
+    return {
+        applied: records(document['applied']).map((applied) => ({
+            app: text(applied['app']),
+            name: text(applied['name']),
+            milliseconds: typeof applied['milliseconds'] === 'number' ? applied['milliseconds'] : 0,
+        })),
+        already: texts(document['already']),
+        failed: isRecord(failed)
+            ? { app: text(failed['app']), name: text(failed['name']), error: text(failed['error']) }
+            : undefined,
+    };
+}
+function readHttpReport(document) {
+    return {
+        url: optionalText(document['url']),
+        status: typeof document['status'] === 'number' ? document['status'] : undefined,
+        reason: optionalText(document['reason']),
+        text: text(document['text']),
+    };
+}
+function readFitReport(document) {
+    return {
+        problems: problemsOf(document),
+        ahead: texts(document['ahead']),
+        database: readDatabase(document),
+    };
+}
+const problemsOf = (document) => records(document['problems']).map((problem) => text(problem['text']));
+function readProbeError(document) {
+    const error = document?.['error'];
+    if (!isRecord(error))
+        return undefined;
+    return { kind: text(error['kind']), message: text(error['message']), detail: optionalText(error['detail']) };
+}
+function parse(line) {
+    try {
+        return JSON.parse(line);
+    }
+    catch {
+        return undefined;
+    }
+}
+function readMigration(migration) {
+    return { app: text(migration['app']), name: text(migration['name']), source: text(migration['source']) };
+}
+/** The settings in a document of the probe. */
+function readSettings(found) {
+    const settings = record(found);
+    const header = settings['proxy_ssl_header'];
+    const [name, value] = Array.isArray(header) ? texts(header) : [];
+    return {
+        allowedHosts: texts(settings['allowed_hosts']),
+        sslRedirect: settings['ssl_redirect'] === true,
+        proxySslHeader: name !== undefined && value !== undefined ? [name, value] : undefined,
+        static: readStatic(record(settings['static'])),
+    };
+}
+function readStatic(found) {
+    switch (found['kind']) {
+        case 'folder':
+            return { kind: 'folder', root: text(found['root']) };
+        case 'elsewhere':
+            return { kind: 'elsewhere' };
+        default:
+            return { kind: 'none', why: text(found['why']) };
+    }
+}
+function isRecord(value) {
+    return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+const record = (value) => (isRecord(value) ? value : {});
+const records = (value) => (Array.isArray(value) ? value.filter(isRecord) : []);
+const text = (value) => (typeof value === 'string' ? value : '');
+const optionalText = (value) => text(value) || undefined;
+const texts = (value) => Array.isArray(value) ? value.filter((item) => typeof item === 'string') : [];
+
+
+/***/ }),
+
+/***/ 3732:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   II: () => (/* binding */ planRollback),
+/* harmony export */   LS: () => (/* binding */ adopting),
+/* harmony export */   SR: () => (/* binding */ approve),
+/* harmony export */   Yj: () => (/* binding */ askHealth),
+/* harmony export */   bJ: () => (/* binding */ planDeploy)
+/* harmony export */ });
+/* unused harmony export headersFor */
+const SWAP = ['swap', 'proxy', 'health', 'verify', 'commit', 'prune'];
+const LOOK_ONLY = ['recover', 'fence', 'health', 'verify'];
+/** The plan of a deploy. `same` says that the release that serves has the same images, files and settings. */
+function planDeploy(found, migrate, same, preparation) {
+    const pending = found.kind === 'live' ? found.pending : found.migrations;
+    const { digest } = found;
+    if (same && (pending.length === 0 || migrate === 'none'))
+        return { kind: 'unchanged', steps: LOOK_ONLY, pending, digest };
+    // Without a migration to apply or to record `verify` sees whether anybody changed that meanwhile, with one start of Django less.
+    const needed = pending.length > 0 || (found.kind === 'live' && found.unrecorded.length > 0);
+    const ours = needed && (migrate === 'auto' || migrate === 'before');
+    const migrating = ours ? ['replan', 'migrate'] : [];
+    return {
+        kind: 'deploy',
+        steps: ['recover', 'fence', 'data', ...migrating, ...preparing(preparation), ...SWAP],
+        pending,
+        digest,
+    };
+}
+/** The same steps with the adoption of what runs, before anything is done to it. */
+function adopting(steps) {
+    return steps.flatMap((step) => (step === 'fence' ? [step, 'adopt'] : [step]));
+}
+/** The plan of a code-only rollback: the schema stays, so the old code must fit it. */
+function planRollback(preparation) {
+    const steps = ['recover', 'fence', 'data', 'fit', ...preparing(preparation), ...SWAP];
+    return { kind: 'rollback', steps, pending: [], digest: '' };
+}
+/** A job may build what is collected. */
+function preparing(preparation) {
+    return [...(preparation.jobs.length > 0 ? ['jobs'] : []), ...(preparation.static ? ['static'] : [])];
+}
+/** `app.name=source`, as the probe compares what it finds with what was approved. */
+function approve(pending) {
+    return pending.map((migration) => `${migration.app}.${migration.name}=${migration.source}`);
+}
+/** The text of http.json for the probe; undefined when nobody shall ask. Given headers win over those from the settings. */
+function askHealth(question, fronts, settings) {
+    if (question.url.kind === 'none')
+        return undefined;
+    return JSON.stringify({
+        format: 1,
+        urls: question.url.kind === 'urls' ? question.url.urls : [],
+        fronts,
+        headers: { ...(settings ? without(question.headers, headersFor(settings)) : {}), ...question.headers },
+        status: question.status,
+    });
+}
+/** The headers with which a site behind a proxy answers: a Host that it allows, and https where it insists on it. */
+function headersFor(settings) {
+    const headers = {};
+    const host = settings.allowedHosts.find((name) => name !== '*');
+    if (host !== undefined && !settings.allowedHosts.includes('*'))
+        headers['Host'] = host.replace(/^\./, '');
+    if (settings.sslRedirect && settings.proxySslHeader) {
+        const [name, value] = settings.proxySslHeader;
+        headers[headerName(name)] = value;
+    }
+    return headers;
+}
+/** The headers that are not given already, in whatever case: a request with two Host headers is refused. */
+function without(given, headers) {
+    const names = Object.keys(given).map((name) => name.toLowerCase());
+    return Object.fromEntries(Object.entries(headers).filter(([name]) => !names.includes(name.toLowerCase())));
+}
+/** `HTTP_X_FORWARDED_PROTO`, as WSGI names a header, as it is sent: `X-Forwarded-Proto`. */
+function headerName(wsgi) {
+    const words = wsgi
+        .replace(/^HTTP_/, '')
+        .toLowerCase()
+        .split('_');
+    return words.map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join('-');
+}
+
+
+/***/ }),
+
+/***/ 4733:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   X: () => (/* binding */ readCollect),
+/* harmony export */   s: () => (/* binding */ needsCollecting)
+/* harmony export */ });
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(452);
+
+/** What a release keeps of it; one that was adopted, or deployed by an older version, keeps nothing. */
+function readCollect(kept) {
+    return kept === 'always' || kept === 'never' ? kept : 'auto';
+}
+/**
+ * Whether a transaction has to collect the static files of its release. Without `mounts` it is not known what the release
+ * mounts; then the step itself finds out.
+ */
+function needsCollecting(asked, found, mounts) {
+    if (asked === 'never')
+        return false;
+    const lasts = found.kind === 'elsewhere' || (found.kind === 'folder' && (!mounts || isKept(found.root, mounts)));
+    if (asked === 'auto')
+        return lasts && found.kind === 'folder';
+    if (lasts)
+        return true;
+    throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('static-failed', {
+        what: 'The static files cannot be collected as `collectstatic: always` asks',
+        ...(found.kind === 'none'
+            ? { seen: found.why, fix: 'set STATIC_ROOT and add django.contrib.staticfiles to INSTALLED_APPS' }
+            : {
+                seen: `STATIC_ROOT is ${found.root}, where the app has no volume that it may write`,
+                why: 'what is collected would go with the container that collects it',
+                fix: 'mount a volume there, which the proxy mounts too; or collect while the image is built (`RUN python manage.py collectstatic --noinput`) and leave `collectstatic` out',
+            }),
+    });
+}
+/** Whether what is written there outlives the container. */
+function isKept(root, mounts) {
+    return mounts.some(({ target, readOnly }) => !readOnly && `${root}/`.startsWith(`${target.replace(/\/+$/, '')}/`));
+}
+
+
+/***/ }),
+
+/***/ 452:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   $N: () => (/* binding */ codeOf),
+/* harmony export */   $t: () => (/* binding */ placeOf),
+/* harmony export */   K7: () => (/* binding */ checkAll),
+/* harmony export */   WE: () => (/* binding */ explain),
+/* harmony export */   Zw: () => (/* binding */ Problems),
+/* harmony export */   sH: () => (/* binding */ DeployError)
+/* harmony export */ });
+/* unused harmony export codes */
+/** Every stable error code with what it stands for. A new code is one line here; docs/troubleshooting.md is indexed by them. */
+const codes = {
+    'input-missing': 'a required input is empty',
+    'input-invalid': 'an input has a value that cannot be used',
+    'compose-file-missing': 'no Compose file was found in the repository',
+    'compose-file-ambiguous': 'several Compose files of the same rank were found',
+    'compose-invalid': 'Docker Compose does not accept the Compose file, or it cannot be deployed as it is',
+    'build-failed': 'an image could not be built',
+    'pull-failed': 'an image could not be pulled',
+    'images-mismatch': 'the images of a `build` job are not for this checkout',
+    'push-failed': 'an image could not be pushed',
+    'registry-login-failed': 'the registry refused the login',
+    'no-manage-py': 'no image holds manage.py',
+    'several-manage-py': 'several images hold different manage.py files',
+    'ssh-unreachable': 'nothing answers on the SSH port of the server',
+    'ssh-login-refused': 'the server does not accept the SSH key',
+    'ssh-host-key': "the server's host key is not one of the known hosts",
+    'server-no-docker': 'Docker is missing on the server or may not be used by this user',
+    'server-tools': 'a program that the deployment needs is missing on the server',
+    'server-shell': 'the login shell of the user on the server does not run our commands',
+    'server-slow': 'the server takes too long to answer',
+    'server-logind': 'the server ends the processes of a user who logs out',
+    'server-compose-old': 'Docker Compose on the server is too old',
+    'server-architecture': 'the image was built for another processor architecture',
+    'server-disk': 'the server has too little free disk space',
+    'server-directory': 'the folder of the project on the server cannot be used by this user',
+    'server-format': 'a newer version of this action has deployed to this directory',
+    'project-elsewhere': 'the project seems to run on the server already, under another name or in another folder',
+    'mount-changed': 'what a container has mounted now would come from elsewhere or from nowhere',
+    'database-changed': 'the settings lead to another database, or to an empty one',
+    'adoption-failed': 'the stack that runs cannot be kept as a release',
+    'variable-missing': 'the Compose file uses a variable that is set nowhere',
+    'env-file-missing': 'the Compose file names an env file, or that of a secret, that is neither shipped nor on the server',
+    'database-not-up': 'the database does not answer yet',
+    'database-refused': 'the database refuses the connection',
+    'database-not-kept': 'the database is a file inside the container',
+    'settings-import': 'the Django settings or apps cannot be imported',
+    'migration-conflict': 'the migrations contradict each other or the database',
+    'migration-failed': 'a migration failed',
+    'static-failed': 'the static files could not be collected',
+    'plan-differs': 'the database changed between the plan and the migration',
+    'plan-digest': 'the plan is not the one that was approved',
+    'lock-busy': 'another deployment holds the lock on the server',
+    'newer-run-deployed': 'a newer workflow run has already deployed',
+    'health-refused': 'the app does not accept connections',
+    'health-bad-request': 'the app answers the health check with 400',
+    'health-https-redirect': 'the app answers the health check with a redirect to https',
+    'health-server-error': 'the app answers the health check with a server error',
+    'health-timeout': 'the app did not become healthy in time',
+    'container-exited': 'a container of the new release ended or restarts over and over',
+    'not-migrated': 'migrations are missing after the deployment',
+    'rollback-unfit': 'the old code cannot live with the database as it is now',
+    'rollback-unknown-version': 'the version to go back to is not on the server',
+    'rollback-none': 'there is no earlier release to go back to',
+    'port-taken': 'a port that the release publishes is in use on the server',
+    'name-taken': 'a container that is not of this project has the name of one of its containers',
+    'external-missing': 'an external network or volume of the Compose file is not on the server',
+    'transaction-failed': 'a step of the deployment failed on the server',
+    'transaction-died': 'the deployment on the server ended without a result',
+    aborted: 'the job was cancelled',
+    'recovery-failed': 'an unfinished deployment could not be brought to an end',
+    'nothing-deployed': 'nothing was deployed to this directory yet',
+    'service-missing': 'no container of the service runs',
+    'command-failed': 'what was run in a container failed',
+    'program-missing': 'a program that is needed is not installed on the runner',
+    'program-timeout': 'a program on the runner did not end in time',
+    internal: 'a fault of this action itself',
+};
+/** A failure that explains itself: a stable code, what failed, what was seen, why, and the fix. */
+class DeployError extends Error {
+    name = 'DeployError';
+    code;
+    what;
+    seen;
+    why;
+    fix;
+    annotation;
+    constructor(code, problem) {
+        super(problem.what, problem.cause === undefined ? {} : { cause: problem.cause });
+        this.code = code;
+        this.what = problem.what;
+        this.seen = problem.seen;
+        this.why = problem.why;
+        this.fix = problem.fix;
+        this.annotation = problem.annotation;
+    }
+}
+/** Several problems at once, so that nobody has to find them one run at a time. */
+class Problems extends Error {
+    name = 'Problems';
+    problems;
+    constructor(problems) {
+        super(problems.map((problem) => problem.what).join('; '));
+        this.problems = problems;
+    }
+}
+/** Makes every check, and throws what all of them found. */
+function checkAll(...checks) {
+    const problems = checks.flatMap((check) => {
+        try {
+            check();
+            return [];
+        }
+        catch (error) {
+            if (error instanceof Problems)
+                return error.problems;
+            if (error instanceof DeployError)
+                return [error];
+            throw error;
+        }
+    });
+    const [first, ...others] = problems;
+    if (first)
+        throw others.length > 0 ? new Problems(problems) : first;
+}
+/** The code under which a failure is reported. */
+function codeOf(error) {
+    if (error instanceof DeployError)
+        return error.code;
+    if (error instanceof Problems)
+        return error.problems[0]?.code ?? 'input-invalid';
+    return 'internal';
+}
+/** Where in the repository to look first. */
+function placeOf(error) {
+    if (error instanceof Problems)
+        return error.problems.find(({ annotation }) => annotation)?.annotation;
+    return error instanceof DeployError ? error.annotation : undefined;
+}
+/** The failure as text for the log: code, what, seen, why, fix, and the causes below it. */
+function explain(error) {
+    if (error instanceof Problems) {
+        const [only, ...others] = error.problems;
+        if (only && others.length === 0)
+            return explain(only);
+        return [`${error.problems.length} things need a change:`, ...error.problems.map(explain)].join('\n');
+    }
+    if (error instanceof DeployError) {
+        return [`${error.what} [${error.code}]`, ...details(error), ...causes(error.cause, error.seen)].join('\n');
+    }
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    return [
+        `Deploy Django stopped on an error it does not know [internal]`,
+        field('seen', text),
+        field('fix', 'run the job again with debug logging and report the log'),
+        ...(error instanceof Error ? causes(error.cause) : []),
+    ].join('\n');
+}
+function details(error) {
+    const lines = [];
+    if (error.seen !== undefined)
+        lines.push(field('seen', error.seen));
+    if (error.why !== undefined)
+        lines.push(field('why', error.why));
+    if (error.fix !== undefined)
+        lines.push(field('fix', error.fix));
+    return lines;
+}
+/** What was seen may well be the text of the cause. */
+function causes(cause, seen) {
+    if (cause === undefined || cause === null)
+        return [];
+    if (cause instanceof DeployError)
+        return [field('cause', `${cause.what} [${cause.code}]`), ...causes(cause.cause)];
+    if (cause instanceof Error && cause.message === seen)
+        return causes(cause.cause);
+    if (cause instanceof Error)
+        return [field('cause', cause.message), ...causes(cause.cause)];
+    return [field('cause', String(cause))];
+}
+/** Continuation lines are indented, so that a value of many lines stays below its name. */
+function field(name, text) {
+    return `  ${`${name}:`.padEnd(7)}${text.trimEnd().replaceAll('\n', '\n         ')}`;
+}
+
+
+/***/ }),
+
+/***/ 4296:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   M: () => (/* binding */ checkDatabase),
+/* harmony export */   q: () => (/* binding */ describe)
+/* harmony export */ });
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(452);
+
+/** Stops on another database than the one that the serving release was verified with; `accept` is how a person says yes. */
+function checkDatabase(before, now, accept) {
+    if (!before || !now)
+        return;
+    if (!isSame(before, now)) {
+        throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('database-changed', {
+            what: 'The settings lead to another database than the one that serves now',
+            seen: `before: ${describe(before)}\nnow: ${describe(now)}`,
+            why: 'a setting of the database has changed, or its service has got another volume',
+            fix: `correct the settings; if the data was moved there, ${accept}`,
+        });
+    }
+    if (now.empty && !before.empty) {
+        throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('database-changed', {
+            what: 'The database is empty, and it was not when the release that serves now was deployed',
+            seen: describe(now),
+            why: 'its volume or its file is another one, or somebody emptied it',
+            fix: `bring the data back; if it shall begin empty, ${accept}`,
+        });
+    }
+}
+/** The name of a database server may change: its own identity says that it is the same one, where it can be asked. */
+function isSame(a, b) {
+    if (a.vendor !== b.vendor || a.name !== b.name)
+        return false;
+    return a.system !== undefined && b.system !== undefined ? a.system === b.system : a.host === b.host;
+}
+/** As people name it. */
+function describe({ vendor, system, host, name }) {
+    return [vendor, host, name, system === undefined ? '' : `(system ${system})`].filter((part) => part !== '').join(' ');
+}
+
+
+/***/ }),
+
+/***/ 4388:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   R: () => (/* binding */ checkMounts),
+/* harmony export */   b: () => (/* binding */ readMounts)
+/* harmony export */ });
+/* harmony import */ var _compose_document_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8983);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(452);
+
+
+/** Reads the document of the verb `check` of transaction.sh: a model of Compose with mounts only, its variables filled in. */
+function readMounts(document) {
+    const model = (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .valuesOf */ .sm)(document?.['model']);
+    const volumes = (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .valuesOf */ .sm)(model['volumes']);
+    const services = (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .valuesOf */ .sm)(model['services']);
+    const own = (name) => (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .listOf */ .c3)((0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .valuesOf */ .sm)(services[name])['volumes']).flatMap((entry) => resolve(entry, volumes));
+    return new Map(Object.entries(services).map(([name, values]) => {
+        const lent = (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .textsOf */ .CB)((0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .valuesOf */ .sm)(values)['volumes_from']).map((entry) => entry.split(':')[0] ?? entry);
+        return [name, [name, ...lent].flatMap(own)];
+    }));
+}
+function resolve(entry, volumes) {
+    if (!(0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .isValues */ .vs)(entry))
+        return [];
+    const { type: kind, source: from } = entry;
+    const [source, target, readOnly] = [(0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .textOf */ .b6)(from) ?? '', (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .textOf */ .b6)(entry['target']) ?? '', entry['read_only'] === true];
+    if (kind === 'bind')
+        return [{ kind, source, target, readOnly }];
+    // Without a source it is an anonymous volume, which travels along with its container.
+    if (kind !== 'volume' || source === '')
+        return [];
+    return [{ kind, source: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .textOf */ .b6)((0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .valuesOf */ .sm)(volumes[source])['name']) ?? source, target, readOnly }];
+}
+/** Stops when a path that a container has mounted now would come from elsewhere or from nowhere. */
+function checkMounts(facts) {
+    const moved = facts.containers.flatMap((container) => container.mounts.flatMap((now) => moveOf(container, now, facts)));
+    const [first] = moved;
+    if (!first)
+        return;
+    throw new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('mount-changed', {
+        what: `What service ${first.service} has mounted at ${first.now.target} would come from ${first.next ? 'elsewhere' : 'nowhere'}`,
+        seen: [...new Set(moved.map(lineOf))].join('\n'),
+        why: 'the data of the container would stay behind: it would start with what lies in the other place, often nothing',
+        fix: 'mount the same volume or folder as now',
+    });
+}
+function moveOf({ service, folder }, now, { mounts, managePath, django }) {
+    const wanted = mounts.get(service);
+    if (!wanted)
+        return [];
+    const next = wanted.find(({ target }) => plain(target) === plain(now.target));
+    const move = [{ service, now, next }];
+    if (next) {
+        if (next.kind === now.kind && plain(next.source) === plain(now.source))
+            return [];
+        // A file of the repository lies under the address of its content.
+        return now.kind === 'bind' && (isShipped(now) || isShipped(next)) ? [] : move;
+    }
+    // What the container cannot write is no data of it; secrets and configs are mounted so.
+    if (now.readOnly || isShipped(now) || isAnonymous(now))
+        return [];
+    const isCode = now.kind === 'bind' &&
+        (plain(now.source) === plain(folder) ||
+            (django.includes(service) && managePath !== undefined && managePath.startsWith(`${plain(now.target)}/`)));
+    return isCode ? [] : move;
+}
+const plain = (path) => path.replace(/(.)\/+$/, '$1');
+const isShipped = ({ kind, source }) => kind === 'bind' && source.includes('/.deploy/');
+const isAnonymous = ({ kind, source }) => kind === 'volume' && /^[0-9a-f]{64}$/.test(source);
+function lineOf({ service, now, next }) {
+    return `${service} ${now.target}: now ${now.source}, then ${next?.source ?? 'nothing'}`;
+}
+
+
+/***/ }),
+
+/***/ 8984:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+
+// EXPORTS
+__nccwpck_require__.d(__webpack_exports__, {
+  Zs: () => (/* binding */ BAKE_LABEL),
+  P1: () => (/* binding */ REVISION_LABEL),
+  Wq: () => (/* binding */ bake),
+  yk: () => (/* binding */ checkOverrides),
+  Tm: () => (/* binding */ planBake)
+});
+
+// EXTERNAL MODULE: external "node:crypto"
+var external_node_crypto_ = __nccwpck_require__(7598);
+// EXTERNAL MODULE: external "node:fs"
+var external_node_fs_ = __nccwpck_require__(3024);
+// EXTERNAL MODULE: external "node:fs/promises"
+var promises_ = __nccwpck_require__(1455);
+// EXTERNAL MODULE: external "node:path"
+var external_node_path_ = __nccwpck_require__(6760);
+// EXTERNAL MODULE: ./node_modules/yaml/dist/index.js
+var dist = __nccwpck_require__(8815);
+// EXTERNAL MODULE: ./lib/compose/document.js
+var compose_document = __nccwpck_require__(8983);
+// EXTERNAL MODULE: ./lib/compose/variable.js
+var variable = __nccwpck_require__(6754);
+// EXTERNAL MODULE: ./lib/errors.js
+var errors = __nccwpck_require__(452);
+;// CONCATENATED MODULE: ./lib/image/failure.js
+
+
+
+
+const SHOWN = 25;
+/** What buildx printed, as a failure with the target, the last lines and the place in the Dockerfile. */
+function explainBuild(output, targets, project) {
+    const lines = output.split('\n').map((line) => line.trimEnd());
+    const target = failing(lines, targets);
+    const annotation = target && placeIn(lines, target, project);
+    const at = annotation ? ` (${annotation.file} line ${annotation.line})` : '';
+    return new errors/* DeployError */.sH('build-failed', {
+        what: target ? `The image of service ${target.group.name} could not be built${at}` : 'The build failed',
+        seen: lines
+            .filter((line) => line !== '')
+            .slice(-SHOWN)
+            .join('\n'),
+        ...advice(output),
+        annotation,
+    });
+}
+function failing(lines, targets) {
+    const [only, ...others] = targets;
+    if (others.length === 0)
+        return only;
+    const text = lines.findLast((line) => /^ > \[|^ERROR: target /.test(line)) ?? '';
+    const [, step, named] = /^ > \[([^\s\]]+)|^ERROR: target ([^\s:]+):/.exec(text) ?? [];
+    return targets.find(({ name }) => name === (step ?? named));
+}
+function placeIn(lines, target, project) {
+    const found = lines.map((line) => /^(\S*[^\s/:]+):(\d+)$/.exec(line)).findLast((match) => match !== null);
+    const line = Number(found?.[2]);
+    const { build } = target.group;
+    if (!found || build['dockerfile_inline'] !== undefined)
+        return undefined;
+    const context = (0,variable/* interpolate */.GW)((0,compose_document/* textOf */.b6)(build['context']) ?? '.');
+    const dockerfile = (0,variable/* interpolate */.GW)((0,compose_document/* textOf */.b6)(build['dockerfile']) ?? 'Dockerfile');
+    if (context === undefined || dockerfile === undefined || /^\/|:/.test(context + dockerfile))
+        return undefined;
+    return { file: external_node_path_.posix.join(project.folder, context, dockerfile), line };
+}
+/** What is known about a cause by what was printed; `$1` is the part of it in parentheses. */
+const ADVICE = [
+    [
+        /required variable (\w+) is missing/,
+        {
+            why: 'a build section needs $1, and the step does not have it',
+            fix: 'give it to the step: env: { $1: … }, or a default in the Compose file: ${$1:-…}',
+        },
+    ],
+    [
+        /no space left on device/,
+        { why: 'the disk of the runner is full', fix: 'free space before this step, or make the image smaller' },
+    ],
+    [
+        /pull access denied|insufficient_scope|401 Unauthorized/,
+        { why: 'a base image is private or its name is wrong', fix: 'log in to its registry before this step' },
+    ],
+    [
+        /unable to prepare context: path "[^"]*?([^/"]+)" not found/,
+        {
+            why: 'the checkout has no folder $1 where `context:` says',
+            fix: 'correct `context:` in the build section of the Compose file, or commit the folder',
+        },
+    ],
+    [
+        /failed to read dockerfile: open ([^\s:]+)/,
+        {
+            why: 'the build context has no file $1',
+            fix: 'correct `dockerfile:` in the Compose file, whose path starts from `context:`, or commit the file',
+        },
+    ],
+    [
+        /target stage "?([^\s"]+)"? could not be found/,
+        { why: 'the Dockerfile has no stage $1', fix: 'correct `target:` in the Compose file, or the input `set`' },
+    ],
+    [
+        /failed to calculate checksum of ref .*"([^"]+)": not found/,
+        {
+            why: '$1 is not in the build context: it is not committed, or .dockerignore leaves it out',
+            fix: 'commit it or correct .dockerignore; a path of COPY starts from `context:`',
+        },
+    ],
+    [
+        /exec format error/,
+        {
+            why: 'the image is for another processor than that of the runner, whose programs cannot be run here',
+            fix: 'add docker/setup-qemu-action before this step, or run the job on a runner of that architecture',
+        },
+    ],
+];
+function advice(output) {
+    for (const [pattern, { why, fix }] of ADVICE) {
+        const found = pattern.exec(output);
+        const fill = (text) => text.replaceAll('$1', () => found?.[1] ?? '');
+        if (found)
+            return { why: fill(why), fix: fill(fix) };
+    }
+    return { fix: 'run docker compose build in a fresh checkout to see the same failure' };
+}
+
+;// CONCATENATED MODULE: ./lib/image/bake.js
+
+
+
+
+
+
+
+
+
+/** The label that says which definition an image was built from. */
+const BAKE_LABEL = 'deploy-django.bake';
+const REVISION_LABEL = 'org.opencontainers.image.revision';
+/** Only the build sections, under working tags: an unset variable elsewhere must not stop a build. */
+function planBake({ project, groups, workspace, set, env, commit }) {
+    const variables = buildEnvironment(env, set);
+    const overrides = set.flatMap((line) => assignOverride(line, groups));
+    const folder = (0,external_node_path_.join)(workspace, project.folder);
+    const targets = groups.map((group) => toTarget(group, overrides, variables, commit));
+    const services = targets.map((target) => [target.name, toService(target, groups, folder)]);
+    const secrets = Object.entries((0,compose_document/* valuesOf */.sm)(project.model['secrets'])).map(([name, secret]) => {
+        const file = (0,compose_document/* textOf */.b6)((0,compose_document/* valuesOf */.sm)(secret)['file']);
+        return [name, file === undefined ? secret : { ...(0,compose_document/* valuesOf */.sm)(secret), file: local(file, folder) }];
+    });
+    const used = new Set(groups.flatMap(({ build }) => secretNames(build)));
+    const file = (0,dist/* stringify */.As)({
+        name: 'deploy-django',
+        services: Object.fromEntries(services),
+        secrets: Object.fromEntries(secrets.filter(([name]) => used.has(String(name)))),
+    }, { lineWidth: 0, aliasDuplicateObjects: false, version: '1.1' });
+    return { file, overrides, targets, commit };
+}
+/** Builds the wanted targets into the local Docker; what buildx prints goes to `onLine`. */
+async function bake(plan, wanted, options) {
+    if (wanted.length === 0)
+        return;
+    const { run, project, workspace, temp, onLine, signal } = options;
+    const folder = await (0,promises_.mkdtemp)((0,external_node_path_.join)(temp, 'bake-'));
+    try {
+        const file = (0,external_node_path_.join)(folder, 'compose.yaml');
+        await (0,promises_.writeFile)(file, plan.file);
+        const finished = await run('docker', [
+            ...['buildx', 'bake', '-f', file, '--load', '--provenance=false', '--progress', 'plain'],
+            ...plan.overrides.flatMap((override) => ['--set', override]),
+            ...wanted.map(({ name }) => name),
+        ], {
+            cwd: placeFor((0,external_node_path_.join)(workspace, project.folder), folder),
+            env: {
+                ...buildEnvironment(options.env, plan.overrides),
+                SOURCE_DATE_EPOCH: String(Math.floor(plan.commit.time.getTime() / 1000)),
+                // The contexts are those of the repository's own Compose file; newer versions of buildx would ask about `..`.
+                BUILDX_BAKE_ENTITLEMENTS_FS: '0',
+            },
+            onLine,
+            signal,
+        });
+        if (finished.code !== 0)
+            throw explainBuild(`${finished.stdout}\n${finished.stderr}`, wanted, project);
+    }
+    finally {
+        await (0,promises_.rm)(folder, { recursive: true, force: true });
+    }
+}
+/** Beside the Compose file, for its `.env` gives variables; buildx fails where that is a folder, which Compose passes over. */
+function placeFor(beside, elsewhere) {
+    return (0,external_node_fs_.statSync)((0,external_node_path_.join)(beside, '.env'), { throwIfNoEntry: false })?.isDirectory() ? elsewhere : beside;
+}
+/** GitHub's own variables must not leak into tags and arguments; only its build cache needs its address and token. */
+function buildEnvironment(env, set) {
+    const cache = set.some((line) => line.includes('type=gha'));
+    const hidden = cache ? /^(GITHUB|RUNNER|INPUT|STATE)_/i : /^(GITHUB|RUNNER|INPUT|STATE|ACTIONS)_/i;
+    return Object.fromEntries(Object.entries(env).filter(([name]) => !hidden.test(name)));
+}
+function targetName(group) {
+    return group.name.replace(/[^A-Za-z0-9_-]/g, '_');
+}
+function toTarget(group, overrides, env, commit) {
+    const name = targetName(group);
+    const mine = overrides.filter((line) => line.startsWith(`${name}.`));
+    const definition = sha256((0,compose_document/* canonical */.$N)([name, filled(group.build, env), mine]));
+    const labels = {
+        [REVISION_LABEL]: commit.sha,
+        'org.opencontainers.image.created': commit.time.toISOString(),
+        'org.opencontainers.image.source': commit.source,
+        [BAKE_LABEL]: definition,
+    };
+    return {
+        name,
+        group,
+        reference: `deploy-django/${name.toLowerCase()}:${definition.slice(0, 12)}-${commit.sha}`,
+        labels,
+    };
+}
+/** The definition with the values that it gets: another argument is another image. */
+function filled(value, env) {
+    if (typeof value === 'string')
+        return (0,variable/* interpolate */.GW)(value, env) ?? value;
+    if (Array.isArray(value))
+        return value.map((item) => filled(item, env));
+    if (!(0,compose_document/* isValues */.vs)(value))
+        return value;
+    return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, inner === null ? (env[name] ?? null) : filled(inner, env)]));
+}
+function toService(target, groups, folder) {
+    // Tags of the file would be pushed by nobody and may hold variables.
+    const { tags: _, ...build } = target.group.build;
+    const contexts = [...(0,compose_document/* pairsOf */.fq)(build['additional_contexts'])].map(([name, context = '']) => [
+        name,
+        toContext(context, groups, folder),
+    ]);
+    return {
+        image: target.reference,
+        build: {
+            ...build,
+            context: local((0,compose_document/* textOf */.b6)(build['context']) ?? '.', folder),
+            ...(contexts.length > 0 ? { additional_contexts: Object.fromEntries(contexts) } : {}),
+            labels: { ...Object.fromEntries((0,compose_document/* pairsOf */.fq)(build['labels'])), ...target.labels },
+        },
+    };
+}
+function toContext(context, groups, folder) {
+    const [, service] = /^service:(.+)$/.exec(context) ?? [];
+    if (service === undefined)
+        return local(context, folder);
+    const group = groups.find(({ services }) => services.includes(service));
+    if (group)
+        return `target:${targetName(group)}`;
+    throw new errors/* DeployError */.sH('compose-invalid', {
+        what: `additional_contexts names service:${service}, which is not built`,
+        fix: 'name a service with a build: section',
+    });
+}
+/** An absolute path for a local one; addresses (https:, docker-image:, git@…) and what a variable decides stay. */
+function local(path, folder) {
+    if ((0,variable/* hasVariable */.$u)(path) || /^[a-z][a-z0-9+.-]*:|^git@|^github\.com\//i.test(path))
+        return path;
+    return (0,external_node_path_.resolve)(folder, path.replaceAll('$$', '$')).replaceAll('$', '$$$$');
+}
+function secretNames(build) {
+    return (0,compose_document/* listOf */.c3)(build['secrets']).flatMap((entry) => ((0,compose_document/* isValues */.vs)(entry) ? (0,compose_document/* textsOf */.CB)(entry['source']) : (0,compose_document/* textsOf */.CB)(entry)));
+}
+/** Stops for overrides of what is not built. */
+function checkOverrides(set, groups) {
+    (0,errors/* checkAll */.K7)(...set.map((line) => () => void assignOverride(line, groups)));
+}
+/** Overrides name services; they go to the target of the service's group. */
+function assignOverride(line, groups) {
+    const dot = line.indexOf('.');
+    const glob = line.slice(0, dot);
+    const pattern = new RegExp(`^${glob.replace(/[^\w*]/g, '\\$&').replaceAll('*', '.*')}$`);
+    const meant = groups.filter((group) => [...group.services, targetName(group)].some((name) => pattern.test(name)));
+    if (meant.length > 0)
+        return meant.map((group) => targetName(group) + line.slice(dot));
+    throw new errors/* DeployError */.sH('input-invalid', {
+        what: `Input set names ${glob}, which is not built`,
+        seen: line,
+        fix: `use one of: ${groups.flatMap(({ services }) => services).join(', ')}, or *`,
+    });
+}
+function sha256(text) {
+    return (0,external_node_crypto_.createHash)('sha256').update(text).digest('hex');
+}
+
+
+/***/ }),
+
+/***/ 4725:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   R6: () => (/* binding */ findDjango),
+/* harmony export */   YJ: () => (/* binding */ listMigrations)
+/* harmony export */ });
+/* unused harmony export inspectImage */
+/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6760);
+/* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7614);
+/* harmony import */ var _compose_document_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(8983);
+/* harmony import */ var _compose_variable_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(6754);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(452);
+/* harmony import */ var _bake_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(8984);
+
+
+
+
+
+
+const PROBE_TIMEOUT_MS = 180_000;
+/** Finds the Django image among the finished ones; nothing of an image is started for it. */
+async function findDjango(facts, tools) {
+    const script = facts.manage.find((word) => word.endsWith('.py'));
+    const looked = await Promise.all(facts.targets.map(async (target) => {
+        const image = await inspectImage(target.reference, tools);
+        const path = script === undefined ? undefined : node_path__WEBPACK_IMPORTED_MODULE_0__.posix.resolve(image.workdir, script);
+        const holds = path === undefined || (await hasFile(target.reference, path, tools));
+        return { target, image, path, holds };
+    }));
+    const { target, image, path } = await choose(looked, facts, tools);
+    return { target, facts: image, managePath: path };
+}
+/** Working folder, command, architecture and user of an image. */
+async function inspectImage(reference, { run, env }) {
+    const finished = await run('docker', ['image', 'inspect', reference], { env });
+    if (finished.code !== 0) {
+        throw new _errors_js__WEBPACK_IMPORTED_MODULE_4__/* .DeployError */ .sH('build-failed', { what: `The image ${reference} is not there`, seen: finished.stderr.trim() });
+    }
+    const [first] = (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .listOf */ .c3)(JSON.parse(finished.stdout));
+    const image = (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(first);
+    const config = (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(image['Config']);
+    return {
+        id: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(image['Id']) ?? '',
+        workdir: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(config['WorkingDir']) || '/',
+        command: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textsOf */ .CB)(config['Cmd']),
+        entrypoint: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textsOf */ .CB)(config['Entrypoint']),
+        architecture: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(image['Architecture']) ?? '',
+        user: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(config['User']) ?? '',
+        revision: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)((0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(config['Labels'])[_bake_js__WEBPACK_IMPORTED_MODULE_5__/* .REVISION_LABEL */ .P1]),
+    };
+}
+async function choose(looked, facts, tools) {
+    const holders = looked.filter(({ holds }) => holds);
+    const [first] = holders;
+    if (!first)
+        throw await notFound(looked, facts, tools);
+    if (new Set(holders.map(({ image }) => image.id)).size === 1)
+        return first;
+    for (const service of facts.services) {
+        const named = holders.find(({ target }) => target.group.services.includes(service));
+        if (named)
+            return named;
+    }
+    const names = holders.map(({ target }) => target.group.services.join(', '));
+    const services = new Set([...holders, ...looked].flatMap(({ target }) => target.group.services));
+    throw new _errors_js__WEBPACK_IMPORTED_MODULE_4__/* .DeployError */ .sH('several-manage-py', {
+        what: 'Several images hold manage.py',
+        seen: holders.map(({ path }, index) => `${names[index]}: ${path ?? facts.manage.join(' ')}`).join('\n'),
+        why: 'only one image can be asked for the migrations',
+        // What is not named stays on its old image: a worker, a proxy with the style sheets.
+        fix: `name every service that a release replaces, without databases, the one that migrates first: services: ${[...services].join(' ')}`,
+    });
+}
+/** Usual places: only to say in the error where the file is. */
+const PLACES = ['/app', '/code', '/src', '/project', '/django', '/srv/app', '/app/src', '/usr/src/app', '/home/app/web'];
+async function notFound(looked, { manage }, tools) {
+    const script = manage.find((word) => word.endsWith('.py')) ?? 'manage.py';
+    const found = [];
+    for (const { target, image } of looked) {
+        const below = ['src', 'app', 'code', 'backend', 'project', target.name].map((name) => node_path__WEBPACK_IMPORTED_MODULE_0__.posix.join(image.workdir, name));
+        for (const folder of new Set([image.workdir, ...below, ...PLACES])) {
+            const path = node_path__WEBPACK_IMPORTED_MODULE_0__.posix.join(folder, node_path__WEBPACK_IMPORTED_MODULE_0__.posix.basename(script));
+            if (await hasFile(target.reference, path, tools))
+                found.push(path);
+        }
+    }
+    const [where] = found;
+    const words = manage.map((word) => (word === script && where !== undefined ? where : word));
+    return new _errors_js__WEBPACK_IMPORTED_MODULE_4__/* .DeployError */ .sH('no-manage-py', {
+        what: 'No image that was built holds manage.py',
+        seen: looked
+            .map(({ target, image, path }) => `${target.group.name}: ${path ?? script} is not there (WORKDIR ${image.workdir})`)
+            .join('\n'),
+        why: where === undefined
+            ? 'the Dockerfile copies the code to another folder than its WORKDIR, or a .dockerignore leaves it out'
+            : `it is at ${where}`,
+        fix: where === undefined
+            ? 'say how Django commands are started: manage: python path/to/manage.py'
+            : `set manage: ${words.join(' ')}, or WORKDIR ${node_path__WEBPACK_IMPORTED_MODULE_0__.posix.dirname(where)} in the Dockerfile`,
+    });
+}
+/** Whether the image has this file; nothing of the image is started for it. */
+async function hasFile(reference, path, { run, env }) {
+    // The command is never run: an image without one cannot become a container otherwise.
+    const created = await run('docker', ['create', '--network', 'none', reference, '/'], { env });
+    const id = created.stdout.trim();
+    if (created.code !== 0) {
+        throw new _errors_js__WEBPACK_IMPORTED_MODULE_4__/* .DeployError */ .sH('build-failed', { what: `${reference} cannot be looked into`, seen: created.stderr.trim() });
+    }
+    try {
+        const copied = await run('docker', ['cp', `${id}:${path}`, '-'], { env });
+        if (copied.code === 0)
+            return true;
+        if (/could not find the file|no such file|not found|not a directory/i.test(copied.stderr))
+            return false;
+        throw new _errors_js__WEBPACK_IMPORTED_MODULE_4__/* .DeployError */ .sH('internal', {
+            what: `${path} cannot be looked up in ${reference}`,
+            seen: copied.stderr.trim(),
+        });
+    }
+    finally {
+        await run('docker', ['rm', '--force', '--volumes', id], { env });
+    }
+}
+/** Lists the migrations of the Django image; no network, no mounts. */
+async function listMigrations(target, facts, tools) {
+    const [python = 'python', ...words] = facts.manage;
+    const program = `exec(__import__('base64').b64decode('${Buffer.from(facts.probe).toString('base64')}'))`;
+    const inDjango = [...words, 'shell', '-v', '0', '-c', program];
+    const [given, filled] = [environmentOf(target, facts, false), environmentOf(target, facts, true)];
+    let listed = await runProbe('list', target, python, inDjango, filled, tools);
+    if (listed.kind === 'failed' && filled.size > given.size) {
+        // A stand-in can also be in the way, where a number is wanted.
+        listed = await runProbe('list', target, python, inDjango, given, tools);
+    }
+    if (listed.kind === 'done')
+        return readListed(listed.document, 'imported');
+    const read = await runProbe('static', target, python, ['-c', program], given, tools);
+    if (read.kind === 'done')
+        return readListed(read.document, 'static');
+    const isForeign = /exec format error/.test(`${listed.seen}${read.seen}`);
+    throw new _errors_js__WEBPACK_IMPORTED_MODULE_4__/* .DeployError */ .sH('settings-import', {
+        what: `The migrations of service ${target.group.name} could not be listed`,
+        seen: `${facts.manage.join(' ')}: ${listed.seen}\n${python}: ${read.seen}`,
+        why: isForeign
+            ? 'the image is for another processor than that of the runner, so that nothing of it can be run here'
+            : `${python} in the image is not a Python that can run, or not the one that has Django`,
+        fix: isForeign
+            ? 'add docker/setup-qemu-action before this step, or run the job on a runner of that architecture'
+            : 'say how Django commands are started in the image, for example manage: /venv/bin/python manage.py',
+    });
+}
+async function runProbe(verb, target, program, args, given, { run, env, signal }) {
+    const finished = await run('docker', [
+        ...['run', '--rm', '--init', '--network', 'none', '--env', `DEPLOY_DJANGO=${verb}`],
+        // Names only: Docker takes the values from its own environment, so that none is in a list of processes.
+        ...[...given.keys()].flatMap((name) => ['--env', name]),
+        ...['--entrypoint', program, target.reference, ...args],
+    ], { env: { ...env, ...Object.fromEntries(given) }, signal, timeoutMs: PROBE_TIMEOUT_MS });
+    const document = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_1__/* .findDocument */ .$)(finished.stdout);
+    if (finished.code === 0 && document)
+        return { kind: 'done', document };
+    const error = (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(document?.['error']);
+    const said = [(0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(error['message']), (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(error['detail'])].filter((text) => text).join(' ');
+    return { kind: 'failed', seen: said || finished.stderr.trim().split('\n').slice(-3).join('\n') };
+}
+/** What the Compose file itself sets, such as DJANGO_SETTINGS_MODULE; the rest stays away or gets a stand-in. */
+function environmentOf(target, { environments }, isFilled) {
+    const given = new Map();
+    for (const [name, text] of environments.get(target.group.name) ?? []) {
+        const known = text === undefined ? undefined : (0,_compose_variable_js__WEBPACK_IMPORTED_MODULE_3__/* .interpolate */ .GW)(text);
+        const value = known ?? (isFilled ? standInFor(name) : undefined);
+        // These belong to the Docker client that is started here, not to the app.
+        if (value !== undefined && !/^(PATH|HOME|DOCKER_\w+|DEPLOY_DJANGO)$/.test(name))
+            given.set(name, value);
+    }
+    return given;
+}
+/** Settings that ask for a secret can be imported with any text: nothing is connected to. */
+function standInFor(name) {
+    return /(URL|DSN)$/.test(name) ? 'sqlite:///:memory:' : 'deploy-django';
+}
+function readListed(document, confidence) {
+    return {
+        migrations: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .listOf */ .c3)(document['migrations'])
+            .filter(_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .isValues */ .vs)
+            .map((migration) => ({
+            app: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(migration['app']) ?? '',
+            name: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(migration['name']) ?? '',
+            source: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(migration['source']) ?? '',
+        })),
+        confidence,
+        drift: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textsOf */ .CB)(document['models_drift']),
+        django: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(document['django']),
+        python: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(document['python']),
+    };
+}
+
+
+/***/ }),
+
+/***/ 9291:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+
+// EXPORTS
+__nccwpck_require__.d(__webpack_exports__, {
+  ex: () => (/* binding */ checkBuilds),
+  UO: () => (/* binding */ chooseLogins),
+  M2: () => (/* binding */ environmentsOf),
+  XD: () => (/* binding */ makeImages)
+});
+
+// EXTERNAL MODULE: ./lib/errors.js
+var errors = __nccwpck_require__(452);
+// EXTERNAL MODULE: ./lib/image/bake.js + 1 modules
+var bake = __nccwpck_require__(8984);
+// EXTERNAL MODULE: ./lib/image/inspect.js
+var inspect = __nccwpck_require__(4725);
+// EXTERNAL MODULE: ./lib/image/name.js
+var image_name = __nccwpck_require__(3158);
+// EXTERNAL MODULE: ./lib/image/registry.js
+var image_registry = __nccwpck_require__(7190);
+;// CONCATENATED MODULE: ./lib/image/push.js
+
+
+
+
+/**
+ * Looks under the names that an earlier run may have used for an image of this commit and definition. Found, it is
+ * pulled and gets the target's working tag, so that everything after goes the same way as with a fresh build.
+ */
+async function reuse(target, names, version, { run, registry: { env }, signal }) {
+    for (const name of names) {
+        const tagged = `${name}:${version}`;
+        const pulled = await run('docker', ['pull', '--quiet', tagged], { env, signal });
+        if (pulled.code !== 0)
+            continue;
+        const seen = await run('docker', ['image', 'inspect', '--format', '{{json .Config.Labels}}', tagged], { env });
+        const labels = seen.code === 0 ? JSON.parse(seen.stdout) : undefined;
+        const same = [bake/* REVISION_LABEL */.P1, bake/* BAKE_LABEL */.Zs].every((label) => labelOf(labels, label) === target.labels[label]);
+        if (!same)
+            continue;
+        const marked = await run('docker', ['tag', tagged, target.reference], { env });
+        if (marked.code === 0)
+            return true;
+    }
+    return false;
+}
+/** Pushes every image under `name:version`, all at once; returns `name@digest` by name. */
+async function push(images, version, options) {
+    const results = await Promise.all(images.map((image) => pushOne(image, version, options)));
+    return new Map(results);
+}
+async function pushOne({ reference, name }, version, { run, registry: { env }, pause, onLine, signal }) {
+    const tagged = `${name}:${version}`;
+    const marked = await run('docker', ['tag', reference, tagged], { env, signal });
+    if (marked.code !== 0)
+        throw failed(tagged, name, marked.stderr);
+    const pushed = await (0,image_registry/* retry */.L5)(() => run('docker', ['push', tagged], { env, onLine, signal }), pause);
+    if (pushed.code !== 0)
+        throw failed(tagged, name, pushed.stderr || pushed.stdout);
+    const [digest] = [...pushed.stdout.matchAll(/\bdigest: (sha256:[0-9a-f]{64})\b/g)].map(([, found]) => found);
+    const known = digest ?? (await digestOf(name, tagged, run, env));
+    if (known === undefined)
+        throw failed(tagged, name, `no digest in the answer:\n${pushed.stdout}`);
+    return [name, `${name}@${known}`];
+}
+async function digestOf(name, tagged, run, env) {
+    const format = '{{range .RepoDigests}}{{println .}}{{end}}';
+    const seen = await run('docker', ['image', 'inspect', '--format', format, tagged], { env });
+    const own = seen.stdout.split('\n').filter((line) => line.startsWith(`${name}@`));
+    return own.length === 1 ? own[0]?.slice(name.length + 1) : undefined;
+}
+function labelOf(labels, name) {
+    return typeof labels === 'object' && labels !== null ? new Map(Object.entries(labels)).get(name) : undefined;
+}
+function failed(tagged, name, output) {
+    const registry = (0,image_name/* registryOf */.Fv)(name);
+    const denied = /denied|unauthorized|authentication required|no basic auth|insufficient_scope|forbidden/i.test(output);
+    const missing = /name unknown|repository .* not found|does not exist/i.test(output);
+    return new errors/* DeployError */.sH('push-failed', {
+        what: `${tagged} could not be pushed`,
+        seen: output.trim().split('\n').slice(-5).join('\n'),
+        why: denied
+            ? `the login may not write to ${name}, or there is none for ${registry}`
+            : missing
+                ? `${registry} has no repository ${name}`
+                : (0,image_registry/* troubleOf */.LH)(output),
+        fix: denied
+            ? registry === 'ghcr.io'
+                ? 'give the job permissions: packages: write, and the package write access for this repository'
+                : 'set registry-username and registry-password of a user who may push there, or another name with the input image'
+            : missing
+                ? `create the repository ${name}, or use another name with the input image`
+                : 'try again; when it stays, look at the status page of the registry',
+    });
+}
+
+;// CONCATENATED MODULE: ./lib/image/make.js
+
+
+
+
+
+
+/** Builds what this commit has not pushed yet, looks into the finished images, and pushes them. */
+async function makeImages(facts, tools) {
+    const { run, env, temp, signal, show, group, pause } = tools;
+    const { groups, version } = facts;
+    const registry = await (0,image_registry/* openRegistry */.Me)(facts.logins, { run, env, temp, pause });
+    const access = { run, registry, pause, signal, onLine: show };
+    try {
+        const plan = (0,bake/* planBake */.Tm)({ ...facts, env });
+        const known = await Promise.all(plan.targets.map((target) => reuse(target, (0,image_name/* candidateNames */.qd)(target.group, groups, facts.naming), version, access)));
+        const wanted = plan.targets.filter((_, index) => !known[index]);
+        const title = wanted.length === 0
+            ? `The images of ${version} are built already`
+            : `Bake ${wanted.map(({ name }) => name).join(', ')}`;
+        await group(title, () => (0,bake/* bake */.Wq)(plan, wanted, { run, env, workspace: facts.workspace, project: facts.project, temp, onLine: show, signal }));
+        const looking = { ...facts, targets: plan.targets, environments: environmentsOf(facts.project) };
+        const django = await (0,inspect/* findDjango */.R6)(looking, { run, env, signal });
+        // Django needs seconds to start, which a push takes as well.
+        const listing = (0,inspect/* listMigrations */.YJ)(django.target, looking, { run, env, signal });
+        listing.catch(() => { });
+        const names = (0,image_name/* nameImages */.EF)(groups, django.target.group, facts.naming);
+        const named = plan.targets.map((target) => ({ target, name: names.get(target.group.name) ?? '' }));
+        const pushed = await group(`Push ${[...new Set(names.values())].join(', ')}`, () => push(named.map(({ target: { reference }, name }) => ({ reference, name })), version, access));
+        const images = named.flatMap(({ target, name }) => target.group.services.map((service) => [service, pushed.get(name) ?? '']));
+        return { images: new Map(images), django: { ...django, ...(await listing) } };
+    }
+    finally {
+        await registry.close();
+    }
+}
+/** The environment that the Compose file gives to each service. */
+function environmentsOf({ services }) {
+    return new Map([...services.values()].map(({ name, environment }) => [name, environment]));
+}
+/**
+ * The logins for the registries that the images may go to. A login that was given is for the registry that the input or
+ * the Compose file names; ghcr.io, where images without a name go, has the job's own token.
+ */
+function chooseLogins(groups, naming, given) {
+    const { username, password, actor, token } = given;
+    const names = groups.flatMap((group) => (0,image_name/* candidateNames */.qd)(group, groups, naming));
+    const registries = [...new Set(names.map(image_name/* registryOf */.Fv))];
+    if (username !== undefined && password !== undefined) {
+        const named = registries.filter((registry) => registry !== 'ghcr.io');
+        return (named.length > 0 ? named : registries).map((registry) => ({ registry, username, password }));
+    }
+    return registries.includes('ghcr.io') && token !== undefined
+        ? [{ registry: 'ghcr.io', username: actor, password: token }]
+        : [];
+}
+/**
+ * Stops when a service has no image, and when there is nothing to build: a release is made of this commit, and a ready
+ * image does not say of which it is.
+ */
+function checkBuilds(project, groups) {
+    const services = [...project.services.values()];
+    const [file = ''] = project.files;
+    // One behind a profile may be a template for others.
+    const isBare = ({ image, build, values, profiles }) => !image && !build && !values['provider'] && profiles.length === 0;
+    const bare = services.find(isBare);
+    if (bare) {
+        throw new errors/* DeployError */.sH('compose-invalid', {
+            what: `Service ${bare.name} has neither an image nor a build section`,
+            why: `${project.files.join(' and ')} may be meant to lie over another file, as in docker compose -f docker-compose.yml -f ${file}`,
+            fix: `name all of them, in that order, for example: compose-files: docker-compose.yml ${file}`,
+            annotation: { file },
+        });
+    }
+    if (groups.length > 0)
+        return;
+    throw new errors/* DeployError */.sH('compose-invalid', {
+        what: 'No service of the Compose file has a build section',
+        seen: services.map(({ name, image }) => `${name}: image: ${image}`).join('\n'),
+        why: 'only images that are built here, from this commit, are deployed; those of a registry are left as they are',
+        fix: 'add `build: .` to the service of the Django app, or name the file that has it with compose-files',
+        annotation: { file },
+    });
+}
+
+
+/***/ }),
+
+/***/ 3158:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   EF: () => (/* binding */ nameImages),
+/* harmony export */   Fv: () => (/* binding */ registryOf),
+/* harmony export */   W2: () => (/* binding */ checkImageNames),
+/* harmony export */   qd: () => (/* binding */ candidateNames)
+/* harmony export */ });
+/* harmony import */ var _compose_variable_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6754);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(452);
+/* harmony import */ var _values_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6393);
+
+
+
+/** Stops when the Compose file names an image that cannot be known or pushed: it must not silently go somewhere else. */
+function checkImageNames(groups, facts) {
+    if (facts.image !== undefined)
+        return;
+    (0,_errors_js__WEBPACK_IMPORTED_MODULE_1__/* .checkAll */ .K7)(...groups.map((group) => () => checkImageName(group, facts.settings)));
+}
+function checkImageName({ name, image }, settings) {
+    const written = image === undefined ? undefined : withoutTag(image);
+    if (written === undefined)
+        return;
+    const [missing] = (0,_compose_variable_js__WEBPACK_IMPORTED_MODULE_0__/* .missingIn */ .EH)(written, (variable) => settings[variable] !== undefined);
+    if (missing !== undefined) {
+        throw new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('variable-missing', {
+            what: `The name of the image of service ${name} needs ${missing}, which is not set`,
+            seen: `image: ${image}`,
+            why: 'the image is pushed before the server, which may know it, is asked',
+            fix: `give ${missing} to the step (env:) or in env-file, write the name out, or set the input image`,
+        });
+    }
+    const text = (0,_compose_variable_js__WEBPACK_IMPORTED_MODULE_0__/* .interpolate */ .GW)(written, settings) ?? written;
+    // A local name: nobody can push it, and it is not used.
+    if (!text.includes('/'))
+        return;
+    try {
+        (0,_values_js__WEBPACK_IMPORTED_MODULE_2__/* .parseImage */ .zZ)(text.replace(/@.*$/, '').replace(/:[^:/]*$/, ''));
+    }
+    catch (error) {
+        if (!(error instanceof _values_js__WEBPACK_IMPORTED_MODULE_2__/* .Unusable */ .kO))
+            throw error;
+        throw new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('compose-invalid', {
+            what: `The image of service ${name} cannot be pushed under its name: ${error.why}`,
+            seen: `image: ${image}`,
+            fix: `${error.fix}, or set the input image`,
+        });
+    }
+}
+/** Repository names of the groups once it is known which of them is Django; by group name. Others add `-<service>` to its. */
+function nameImages(groups, django, facts) {
+    const base = bareName(django, facts);
+    const names = new Map([[django.name, base]]);
+    for (const group of groups.filter(({ name }) => name !== django.name)) {
+        const own = facts.image === undefined ? ownName(group, facts.settings) : undefined;
+        const isTaken = own === undefined || [...names.values()].includes(own);
+        names.set(group.name, isTaken ? `${base}-${suffixOf(group.name)}` : own);
+    }
+    return names;
+}
+/**
+ * Names under which an earlier run may have pushed the group. Which group is Django is not known yet, so its own bare
+ * name comes first, then the bare name of every group with its suffix.
+ */
+function candidateNames(group, groups, facts) {
+    const bases = groups.map((each) => bareName(each, facts));
+    return [...new Set([bareName(group, facts), ...bases.map((base) => `${base}-${suffixOf(group.name)}`)])];
+}
+/** The registry that a repository name points to. */
+function registryOf(name) {
+    const [first = '', ...others] = name.split('/');
+    return others.length > 0 && (/[.:]/.test(first) || first === 'localhost') ? first : 'docker.io';
+}
+function bareName(group, { image, repository, settings }) {
+    return image ?? ownName(group, settings) ?? `ghcr.io/${repository.toLowerCase()}`;
+}
+/** The group's own `image:` without tag and digest. A name without a slash is a local one: nobody can push it. */
+function ownName(group, settings) {
+    // The tag goes first: it may be a variable that only the server knows, and the version takes its place.
+    const text = group.image === undefined ? undefined : (0,_compose_variable_js__WEBPACK_IMPORTED_MODULE_0__/* .interpolate */ .GW)(withoutTag(group.image), settings);
+    const name = text?.replace(/@.*$/, '').replace(/:[^:/]*$/, '');
+    return name?.includes('/') ? name : undefined;
+}
+function withoutTag(image) {
+    const parts = (0,_compose_variable_js__WEBPACK_IMPORTED_MODULE_0__/* .splitOutside */ .kO)(image, ':');
+    const hasTag = parts.length > 1 && (0,_compose_variable_js__WEBPACK_IMPORTED_MODULE_0__/* .splitOutside */ .kO)(parts.at(-1) ?? '', '/').length === 1;
+    return hasTag ? parts.slice(0, -1).join(':') : image;
+}
+function suffixOf(service) {
+    return service
+        .toLowerCase()
+        .replace(/[^a-z0-9]+/g, '-')
+        .replace(/^-|-$/g, '');
+}
+
+
+/***/ }),
+
+/***/ 7190:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   L5: () => (/* binding */ retry),
+/* harmony export */   LH: () => (/* binding */ troubleOf),
+/* harmony export */   Me: () => (/* binding */ openRegistry),
+/* harmony export */   QZ: () => (/* binding */ sayAndWait)
+/* harmony export */ });
+/* unused harmony export isPassing */
+/* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(1455);
+/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6760);
+/* harmony import */ var node_timers_promises__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(8500);
+/* harmony import */ var _compose_document_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(8983);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(452);
+
+
+
+
+
+const PAUSES = [1_000, 4_000, 10_000];
+const HUB = 'docker.io';
+/** Logs in, in a configuration folder of its own: the runner's own logins are copied, and never changed. */
+async function openRegistry(logins, { run, env, temp, pause }) {
+    const folder = await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.mkdtemp)((0,node_path__WEBPACK_IMPORTED_MODULE_1__.join)(temp, 'docker-config-'));
+    const close = () => (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.rm)(folder, { recursive: true, force: true });
+    try {
+        const own = (0,node_path__WEBPACK_IMPORTED_MODULE_1__.join)(env['DOCKER_CONFIG'] ?? (0,node_path__WEBPACK_IMPORTED_MODULE_1__.join)(env['HOME'] ?? '/', '.docker'), 'config.json');
+        await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.writeFile)((0,node_path__WEBPACK_IMPORTED_MODULE_1__.join)(folder, 'config.json'), copyOf(await readOwn(own), logins), { mode: 0o600 });
+        const inside = { ...env, ...(await daemonOf(run, env)), DOCKER_CONFIG: folder };
+        for (const login of logins)
+            await logIn(login, run, inside, pause);
+        return { env: inside, close };
+    }
+    catch (error) {
+        await close();
+        throw error;
+    }
+}
+/** Says that something is tried again, and waits. */
+function sayAndWait(show) {
+    return (milliseconds, reason) => {
+        show(`${reason}: trying again in ${milliseconds / 1000} s`);
+        return (0,node_timers_promises__WEBPACK_IMPORTED_MODULE_2__.setTimeout)(milliseconds);
+    };
+}
+/** Tries again, with growing pauses, what failed through no fault of the request. */
+async function retry(attempt, pause) {
+    for (const wait of PAUSES) {
+        const finished = await attempt();
+        const said = `${finished.stdout}\n${finished.stderr}`.trim();
+        if (finished.code === 0 || !isPassing(said))
+            return finished;
+        await pause(wait, said.split('\n').at(-1) ?? '');
+    }
+    return attempt();
+}
+/** A failure of the network or of the registry itself, which another attempt may not meet. */
+function isPassing(output) {
+    return /\b(HTTP status|status code|status):? 5\d\d\b|\b50[0-4] [A-Z]|connection (was )?reset|broken pipe|unexpected EOF|: EOF|TLS handshake timeout|i\/o timeout|timeout exceeded|context deadline exceeded|connection refused|toomanyrequests|too many requests/i.test(output);
+}
+/** The configuration folder is also where contexts live: the daemon in use is kept by its address. */
+async function daemonOf(run, env) {
+    if (env['DOCKER_HOST'])
+        return {};
+    const finished = await run('docker', ['context', 'inspect', '--format', '{{.Endpoints.docker.Host}}'], { env });
+    const host = finished.stdout.trim();
+    return finished.code === 0 && host !== '' ? { DOCKER_HOST: host } : {};
+}
+async function readOwn(path) {
+    try {
+        return await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.readFile)(path, 'utf8');
+    }
+    catch {
+        return '{}';
+    }
+}
+function copyOf(text, logins) {
+    const config = JSON.parse(text || '{}');
+    if (!(0,_compose_document_js__WEBPACK_IMPORTED_MODULE_3__/* .isValues */ .vs)(config))
+        return '{}';
+    const { currentContext: _, credsStore, credHelpers, ...rest } = config;
+    if (logins.length === 0)
+        return JSON.stringify({ ...rest, credsStore, credHelpers });
+    // A login must end in this folder, not in the store of the runner's user.
+    const helpers = (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_3__/* .isValues */ .vs)(credHelpers) ? Object.entries(credHelpers) : [];
+    const others = helpers.filter(([registry]) => !logins.some((login) => login.registry === registry));
+    return JSON.stringify({ ...rest, credHelpers: Object.fromEntries(others) });
+}
+async function logIn({ registry, username, password }, run, env, pause) {
+    const server = registry === HUB ? [] : [registry];
+    const attempt = () => run('docker', ['login', '--username', username, '--password-stdin', ...server], { env, stdin: password });
+    const finished = await retry(attempt, pause);
+    if (finished.code === 0)
+        return;
+    const seen = finished.stderr
+        .split('\n')
+        .filter((line) => line !== '' && !/^WARNING!|^Configure a credential|^https:\/\/docs/.test(line))
+        .join('\n')
+        .trim();
+    const refused = /unauthorized|denied|incorrect|401|403/i.test(seen);
+    throw new _errors_js__WEBPACK_IMPORTED_MODULE_4__/* .DeployError */ .sH('registry-login-failed', {
+        what: refused ? `${registry} refused the login of ${username}` : `The login to ${registry} failed`,
+        seen,
+        why: refused ? 'the password or token is wrong, expired, or belongs to another user' : troubleOf(seen),
+        fix: refused
+            ? registry === 'ghcr.io'
+                ? 'give the job permissions: packages: write, or set registry-username and registry-password'
+                : 'correct the secrets behind registry-username and registry-password'
+            : 'check the address of the registry and try again',
+    });
+}
+/** Why a registry failed four times, when that was no fault of the request. */
+function troubleOf(output) {
+    return isPassing(output)
+        ? `the registry fails or cannot be reached: ${PAUSES.length + 1} attempts with growing pauses`
+        : undefined;
+}
+
+
+/***/ }),
+
+/***/ 8246:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   G: () => (/* binding */ matchImages),
+/* harmony export */   a: () => (/* binding */ takeImages)
+/* harmony export */ });
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(452);
+/* harmony import */ var _bake_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(8984);
+/* harmony import */ var _inspect_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(4725);
+/* harmony import */ var _make_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(9291);
+/* harmony import */ var _name_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(3158);
+/* harmony import */ var _registry_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(7190);
+
+
+
+
+
+
+/** Images that a `build` has pushed: pulled by digest, and looked into like those that are built here. */
+async function takeImages(facts, images, { run, env, temp, signal, group, pause }) {
+    const { targets } = (0,_bake_js__WEBPACK_IMPORTED_MODULE_1__/* .planBake */ .Tm)({ ...facts, env });
+    const registry = await (0,_registry_js__WEBPACK_IMPORTED_MODULE_5__/* .openRegistry */ .Me)(facts.logins, { run, env, temp, pause });
+    const pull = async ({ group: { name }, reference }) => {
+        const image = images.get(name) ?? '';
+        const pulled = await (0,_registry_js__WEBPACK_IMPORTED_MODULE_5__/* .retry */ .L5)(() => run('docker', ['pull', '--quiet', image], { env: registry.env, signal }), pause);
+        if (pulled.code !== 0)
+            throw notPulled(image, pulled.stderr);
+        await run('docker', ['tag', image, reference], { env: registry.env, signal });
+    };
+    try {
+        await group('Pull the images', () => Promise.all(targets.map(pull)));
+        const looking = { ...facts, targets, environments: (0,_make_js__WEBPACK_IMPORTED_MODULE_3__/* .environmentsOf */ .M2)(facts.project) };
+        const django = await (0,_inspect_js__WEBPACK_IMPORTED_MODULE_2__/* .findDjango */ .R6)(looking, { run, env, signal });
+        return { images, django: { ...django, ...(await (0,_inspect_js__WEBPACK_IMPORTED_MODULE_2__/* .listMigrations */ .YJ)(django.target, looking, { run, env, signal })) } };
+    }
+    finally {
+        await registry.close();
+    }
+}
+/**
+ * Stops when the images are not those that this checkout would build. The threat is a text that somebody else made: the
+ * login of the registry is sent to where it points, and what it names becomes the site.
+ */
+function matchImages(groups, images, naming) {
+    const built = groups.flatMap(({ services }) => services);
+    const missing = built.filter((service) => !images.has(service));
+    const surplus = [...images.keys()].filter((service) => !built.includes(service));
+    if (missing.length + surplus.length > 0) {
+        throw mismatch(`images for ${[...images.keys()].join(', ') || 'no service'}; built here: ${built.join(', ')}`);
+    }
+    for (const group of groups) {
+        const [image = '', other] = new Set(group.services.map((service) => images.get(service)));
+        if (other !== undefined)
+            throw mismatch(`two images for one build: ${image}, ${other}`);
+        const names = (0,_name_js__WEBPACK_IMPORTED_MODULE_4__/* .candidateNames */ .qd)(group, groups, naming);
+        if (!names.includes(image.replace(/@.*$/, ''))) {
+            throw mismatch(`${group.name}: ${image}; the image of this checkout would be ${names.join(' or ')}`);
+        }
+    }
+}
+function mismatch(seen) {
+    return new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('images-mismatch', {
+        what: 'The input images is not for this checkout',
+        seen,
+        why: 'the build job had another commit or other inputs, or the text is not its output',
+        fix: 'check out the same commit in both jobs, and give `compose-files` and `image` the same values',
+    });
+}
+function notPulled(image, stderr) {
+    return new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('pull-failed', {
+        what: `The runner could not pull ${image}`,
+        seen: stderr.trim().split('\n').slice(-5).join('\n'),
+        why: 'the image is gone from the registry, or the login may not read it',
+        fix: 'run the build job again; check `registry-username` and `registry-password`, for ghcr.io `permissions: packages: read`',
+    });
+}
+
+
+/***/ }),
+
+/***/ 5691:
+/***/ ((__webpack_module__, __unused_webpack___webpack_exports__, __nccwpck_require__) => {
+
+__nccwpck_require__.a(__webpack_module__, async (__webpack_handle_async_dependencies__, __webpack_async_result__) => { try {
+/* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3218);
+/* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(1455);
+/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6760);
+/* harmony import */ var _assets_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(122);
+/* harmony import */ var _commands_build_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(6866);
+/* harmony import */ var _commands_deploy_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(2053);
+/* harmony import */ var _commands_exec_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(8465);
+/* harmony import */ var _commands_post_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(8790);
+/* harmony import */ var _commands_rollback_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(3772);
+/* harmony import */ var _commands_status_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(8076);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(452);
+/* harmony import */ var _inputs_js__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(8921);
+/* harmony import */ var _process_js__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(1357);
+/* harmony import */ var _report_log_js__WEBPACK_IMPORTED_MODULE_13__ = __nccwpck_require__(9820);
+/* harmony import */ var _report_summary_js__WEBPACK_IMPORTED_MODULE_14__ = __nccwpck_require__(3394);
+/* harmony import */ var _report_report_js__WEBPACK_IMPORTED_MODULE_15__ = __nccwpck_require__(5456);
+/* harmony import */ var _state_js__WEBPACK_IMPORTED_MODULE_16__ = __nccwpck_require__(7390);
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+/** Fires when the job is cancelled: GitHub's runner sends SIGINT, then SIGTERM after 7.5 s. */
+const cancelled = new AbortController();
+async function main() {
+    for (const signal of ['SIGINT', 'SIGTERM']) {
+        process.on(signal, () => cancelled.abort(new Error(`the runner sent ${signal}`)));
+    }
+    const runner = (0,_inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .readRunner */ .fY)();
+    const folder = await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_1__.mkdtemp)((0,node_path__WEBPACK_IMPORTED_MODULE_2__.join)(runner.temp, 'dd-'));
+    (0,_state_js__WEBPACK_IMPORTED_MODULE_16__/* .saveTemporaryFolder */ .t9)(folder);
+    const context = {
+        run: _process_js__WEBPACK_IMPORTED_MODULE_12__/* .run */ .e,
+        runner,
+        assets: await (0,_assets_js__WEBPACK_IMPORTED_MODULE_3__/* .readAssets */ .w)(),
+        folder,
+        environment: (0,_inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .readStepEnvironment */ .sj)(),
+        signal: cancelled.signal,
+    };
+    switch ((0,_inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .readCommand */ .UK)()) {
+        case 'deploy': {
+            const inputs = masked((0,_inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .readDeployInputs */ .Jj)());
+            const report = (0,_report_report_js__WEBPACK_IMPORTED_MODULE_15__/* .startReport */ .F)('deploy', inputs.host.address, inputs.version);
+            return await tell(report, (0,_commands_deploy_js__WEBPACK_IMPORTED_MODULE_5__/* .deploy */ .g)(inputs, context, report));
+        }
+        case 'rollback': {
+            const inputs = masked((0,_inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .readRollbackInputs */ .KA)());
+            const report = (0,_report_report_js__WEBPACK_IMPORTED_MODULE_15__/* .startReport */ .F)('rollback', inputs.host.address, inputs.version ?? 'the release before');
+            return await tell(report, (0,_commands_rollback_js__WEBPACK_IMPORTED_MODULE_8__/* .rollback */ .d)(inputs, context, report));
+        }
+        case 'build': {
+            const inputs = masked((0,_inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .readBuildInputs */ .qJ)());
+            const report = (0,_report_report_js__WEBPACK_IMPORTED_MODULE_15__/* .startReport */ .F)('build', undefined, inputs.version);
+            return await tell(report, (0,_commands_build_js__WEBPACK_IMPORTED_MODULE_4__/* .build */ .j)(inputs, context, report));
+        }
+        case 'exec':
+            return await (0,_commands_exec_js__WEBPACK_IMPORTED_MODULE_6__/* .exec */ .m0)(masked((0,_inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .readExecInputs */ .X3)()), context);
+        case 'status':
+            return await (0,_commands_status_js__WEBPACK_IMPORTED_MODULE_9__/* .status */ .h)(masked((0,_inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .readStatusInputs */ .SJ)()), context);
+    }
+}
+/** The inputs, whose secrets are hidden before anything is printed. */
+function masked(inputs) {
+    (0,_inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .secretsOf */ .Fj)(inputs).forEach((secret) => (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .setSecret */ .Pq)(secret));
+    return inputs;
+}
+/** Outputs and summary, whether the command succeeds or fails; then the failure goes its way. */
+async function tell(report, work) {
+    const failure = await work.then(() => undefined, (cause) => ({ cause }));
+    for (const [name, value] of Object.entries((0,_report_report_js__WEBPACK_IMPORTED_MODULE_15__/* .outputsOf */ .Y)(report)))
+        (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .setOutput */ .uH)(name, value);
+    await (0,_report_log_js__WEBPACK_IMPORTED_MODULE_13__/* .writeSummary */ .Sy)((0,_report_summary_js__WEBPACK_IMPORTED_MODULE_14__/* .renderSummary */ .B)(report, failure?.cause));
+    if (failure)
+        throw failure.cause;
+    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)((0,_report_summary_js__WEBPACK_IMPORTED_MODULE_14__/* .headline */ .P)(report));
+}
+async function post() {
+    const folder = (0,_state_js__WEBPACK_IMPORTED_MODULE_16__/* .temporaryFolder */ .yy)();
+    if (folder === '')
+        return;
+    try {
+        await (0,_commands_post_js__WEBPACK_IMPORTED_MODULE_7__/* .followAfterCancel */ .A)(_process_js__WEBPACK_IMPORTED_MODULE_12__/* .run */ .e, folder, () => ((0,_inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .readCommand */ .UK)() === 'deploy' ? (0,_inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .readDeployInputs */ .Jj)() : (0,_inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .readRollbackInputs */ .KA)()));
+    }
+    finally {
+        await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_1__.rm)(folder, { recursive: true, force: true });
+    }
+}
+/** The only place that makes the step red; one annotation for one failure. */
+function fail(failure) {
+    process.exitCode = 1;
+    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .setOutput */ .uH)('outcome', 'failed');
+    const place = (0,_errors_js__WEBPACK_IMPORTED_MODULE_10__/* .placeOf */ .$t)(failure);
+    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .error */ .z3)((0,_errors_js__WEBPACK_IMPORTED_MODULE_10__/* .explain */ .WE)(failure), {
+        title: `Deploy Django: ${(0,_errors_js__WEBPACK_IMPORTED_MODULE_10__/* .codeOf */ .$N)(failure)}`,
+        ...(place && { file: place.file }),
+        ...(place?.line !== undefined && { startLine: place.line }),
+        ...(place?.column !== undefined && { startColumn: place.column }),
+    });
+}
+if (_state_js__WEBPACK_IMPORTED_MODULE_16__/* .isPost */ .tl)
+    await post().catch((failure) => (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .warning */ .$e)((0,_errors_js__WEBPACK_IMPORTED_MODULE_10__/* .explain */ .WE)(failure)));
+else
+    await main().catch(fail);
+
+__webpack_async_result__();
+} catch(e) { __webpack_async_result__(e); } }, 1);
+
+/***/ }),
+
+/***/ 8921:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+
+// EXPORTS
+__nccwpck_require__.d(__webpack_exports__, {
+  qJ: () => (/* binding */ readBuildInputs),
+  UK: () => (/* binding */ readCommand),
+  Jj: () => (/* binding */ readDeployInputs),
+  X3: () => (/* binding */ readExecInputs),
+  KA: () => (/* binding */ readRollbackInputs),
+  fY: () => (/* binding */ readRunner),
+  SJ: () => (/* binding */ readStatusInputs),
+  sj: () => (/* binding */ readStepEnvironment),
+  Fj: () => (/* binding */ secretsOf)
+});
+
+// EXTERNAL MODULE: ./lib/compose/scale.js
+var scale = __nccwpck_require__(326);
+// EXTERNAL MODULE: ./lib/values.js
+var lib_values = __nccwpck_require__(6393);
+;// CONCATENATED MODULE: ./lib/images.js
+
+/** What `build` gave to its output `images`: service to `name@digest`. */
+function parseImages(text) {
+    const fix = 'pass the output of the build job as it is: images: ${{ needs.build.outputs.images }}';
+    let found;
+    try {
+        found = JSON.parse(text);
+    }
+    catch {
+        throw new lib_values/* Unusable */.kO('it is not JSON', fix);
+    }
+    if (typeof found !== 'object' || found === null || Array.isArray(found)) {
+        throw new lib_values/* Unusable */.kO('it is not a JSON object of service to image', fix);
+    }
+    return new Map(Object.entries(found).map(([service, image]) => {
+        const [, name, digest] = typeof image === 'string' ? (/^([^@]+)@(sha256:[0-9a-f]{64})$/.exec(image) ?? []) : [];
+        if (name === undefined || digest === undefined)
+            throw new lib_values/* Unusable */.kO(`${service} has no image with a digest`, fix);
+        return [(0,lib_values/* parseService */.nO)(service), `${(0,lib_values/* parseImage */.zZ)(name)}@${digest}`];
+    }));
+}
+
+;// CONCATENATED MODULE: ./lib/input.js
+/** Gives a row of the table its value type. */
+function input(row) {
+    return row;
+}
+
+// EXTERNAL MODULE: external "node:net"
+var external_node_net_ = __nccwpck_require__(7030);
+;// CONCATENATED MODULE: ./lib/login.js
+
+
+/** `user@host[:port]`; an IPv6 address stands in brackets. */
+function parseHost(text) {
+    const fix = 'write user@host or user@host:port, an IPv6 address in brackets: deploy@[2001:db8::1]:22';
+    if (/@.*[\s,;].*@/s.test(text)) {
+        throw new lib_values/* Unusable */.kO('it names several servers', 'deploy to one server a step, such as with a matrix of the job');
+    }
+    const [, user, bracketed, name, digits] = /^([A-Za-z0-9_][A-Za-z0-9_.-]*)@(?:\[([^\]]*)\]|([^[\]:]*))(?::(\d{1,5}))?$/.exec(text) ?? [];
+    if (user === undefined)
+        throw new lib_values/* Unusable */.kO('it does not have the form user@host', fix);
+    if (bracketed !== undefined && !(0,external_node_net_.isIPv6)(bracketed))
+        throw new lib_values/* Unusable */.kO('no IPv6 address is in the brackets', fix);
+    if (name !== undefined && !/^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$/.test(name)) {
+        throw new lib_values/* Unusable */.kO('the part after @ is not a host name', fix);
+    }
+    const port = digits === undefined ? 22 : Number(digits);
+    if (port < 1 || port > 65_535)
+        throw new lib_values/* Unusable */.kO('the port is out of range', 'use a port from 1 to 65535');
+    return { user, address: bracketed ?? name ?? '', port };
+}
+/** A private SSH key without a passphrase, with the line ends OpenSSH wants. */
+function parsePrivateKey(text) {
+    const key = `${(0,lib_values/* unixLines */.cK)(text).trim()}\n`;
+    const give = 'put the whole private key file into the secret, from -----BEGIN to -----END, without a passphrase';
+    if (/^(ssh|ecdsa|sk)-\S+ /.test(key))
+        throw new lib_values/* Unusable */.kO('this is a public key', give);
+    if (key.startsWith('PuTTY')) {
+        throw new lib_values/* Unusable */.kO("this is PuTTY's own format", 'convert it: puttygen key.ppk -O private-openssh -o key');
+    }
+    const [, kind, body] = /^-----BEGIN ((?:[A-Z0-9]+ )*PRIVATE KEY)-----\n([^-]+)\n-----END \1-----\n$/.exec(key.replace(/[ \t]+$/gm, '')) ??
+        [];
+    if (kind === undefined || body === undefined) {
+        const oneLine = /^-----BEGIN .*-----END [A-Z0-9 ]+-----\n$/.test(key);
+        throw new lib_values/* Unusable */.kO(oneLine ? 'the key lost its line ends' : 'it is not a private key', give);
+    }
+    if (isEncrypted(kind, body))
+        throw new lib_values/* Unusable */.kO('the key is protected by a passphrase', give);
+    return key;
+}
+function isEncrypted(kind, body) {
+    if (kind.startsWith('ENCRYPTED') || body.includes('ENCRYPTED'))
+        return true;
+    if (!kind.startsWith('OPENSSH'))
+        return false;
+    // "openssh-key-v1", a zero byte, then the length and the name of the cipher.
+    const bytes = Buffer.from(body, 'base64');
+    return bytes.length > 23 && bytes.subarray(19, 23).toString('latin1') !== 'none';
+}
+/** Lines as `ssh-keyscan` prints them, or `SHA256:` fingerprints; comments are left out. */
+function parseKnownHosts(text) {
+    const lines = [];
+    const fingerprints = [];
+    for (const line of (0,lib_values/* nonEmptyLines */.yw)(text)) {
+        if (line.startsWith('#'))
+            continue;
+        const [, fingerprint] = /^(?:\d+ )?(SHA256:[A-Za-z0-9+/]{43})=?(?: .*)?$/.exec(line) ?? [];
+        if (fingerprint !== undefined)
+            fingerprints.push(fingerprint);
+        else if (/^(@\S+ )?\S+ (ssh|ecdsa|sk)-\S+ [A-Za-z0-9+/]+={0,2}( .*)?$/.test(line))
+            lines.push(line);
+        else {
+            throw new lib_values/* Unusable */.kO(`this line is neither a host key nor a fingerprint: ${line.slice(0, 80)}`, 'give the lines of: ssh-keyscan <host>, or fingerprints that start with SHA256:');
+        }
+    }
+    if (lines.length + fingerprints.length === 0) {
+        throw new lib_values/* Unusable */.kO('it has only comments', 'give the lines of: ssh-keyscan <host>');
+    }
+    return { lines, fingerprints };
+}
+
+;// CONCATENATED MODULE: ./lib/contract.js
+
+
+
+
+
+function defaultVersion(facts) {
+    return facts.refType === 'tag' ? facts.refName : `sha-${facts.sha.slice(0, 12)}`;
+}
+const connection = {
+    host: input({
+        description: 'the server, as `user@host` or `user@host:port`',
+        required: true,
+        parse: parseHost,
+    }),
+    'ssh-key': input({
+        description: 'private SSH key of that user, without a passphrase',
+        required: true,
+        secret: true,
+        parse: parsePrivateKey,
+    }),
+    'known-hosts': input({
+        description: 'host keys of the server: the lines of `ssh-keyscan <host>`, or `SHA256:` fingerprints',
+        required: true,
+        parse: parseKnownHosts,
+    }),
+    'jump-host': input({
+        description: 'a bastion in front of the server, in the form of `host`, with the same key; `known-hosts` then holds the host keys of both',
+        parse: lib_values/* optional */.lq(parseHost),
+    }),
+};
+const health = {
+    'health-url': input({
+        description: 'what must answer, asked from inside the network of the app: `auto`, `none`, or addresses such as `http://proxy/healthz`, one per line',
+        default: 'auto',
+        parse: lib_values/* parseHealthUrl */.Dk,
+    }),
+    'health-headers': input({
+        description: 'headers of that request as `Name: value`, one per line',
+        otherwise: 'Host from `ALLOWED_HOSTS`, the scheme from `SECURE_PROXY_SSL_HEADER`',
+        parse: lib_values/* parseHeaders */.QG,
+    }),
+    'health-status': input({
+        description: 'statuses that count as healthy',
+        default: '2xx 3xx',
+        parse: lib_values/* wordsOf */.Z9(lib_values/* parseStatus */.i$),
+    }),
+    'health-timeout': input({
+        description: 'how long the app may take to become healthy, such as `90s`',
+        otherwise: "from the containers' own health settings",
+        parse: lib_values/* optional */.lq(lib_values/* parseDuration */.E9),
+    }),
+};
+const dryRun = input({
+    description: 'show the plan and change nothing',
+    default: 'false',
+    parse: lib_values/* parseBoolean */.yG,
+});
+const directory = input({
+    description: 'folder of the project on the server',
+    otherwise: 'the only one in `deploy/`',
+    parse: lib_values/* optional */.lq(lib_values/* parseDirectory */.Bp),
+});
+/** The commands that change what serves. */
+const releasing = {
+    deploy: {
+        ...connection,
+        version: input({
+            description: 'name of the release and tag of its image',
+            otherwise: 'the name of the tag, else `sha-` and 12 digits of the commit',
+            parse: (text, facts) => lib_values/* parseNewVersion */.qJ(text === '' ? defaultVersion(facts) : text),
+        }),
+        'compose-files': input({
+            description: 'Compose files, one per line, in order',
+            otherwise: 'the production-looking one of the repository',
+            parse: lib_values/* linesOf */.Dx(lib_values/* parseInnerPath */.tL),
+        }),
+        project: input({
+            description: 'name of the Compose project; stable for ever',
+            otherwise: 'what the server has, `COMPOSE_PROJECT_NAME`, `name:` in the Compose file, the name of the repository',
+            parse: lib_values/* optional */.lq(lib_values/* parseProject */.XB),
+        }),
+        directory: input({
+            description: 'folder on the server, absolute or below the home folder; the same for every release',
+            otherwise: '`deploy/<project>`',
+            parse: lib_values/* optional */.lq(lib_values/* parseDirectory */.Bp),
+        }),
+        profiles: input({
+            description: 'Compose profiles that are active; what belongs to no active one is not built',
+            otherwise: '`COMPOSE_PROFILES` of the env file',
+            parse: lib_values/* wordsOf */.Z9(lib_values/* parseProfile */.jZ),
+        }),
+        services: input({
+            description: 'services that a release replaces',
+            otherwise: 'those built here and those whose image holds manage.py',
+            parse: lib_values/* wordsOf */.Z9(lib_values/* parseService */.nO),
+        }),
+        'update-services': input({
+            description: 'services with data, such as a database, that shall take a changed definition too',
+            parse: lib_values/* wordsOf */.Z9(lib_values/* parseService */.nO),
+        }),
+        scale: input({
+            description: 'how many containers of a service, one per line, such as `web=3`',
+            otherwise: 'a count that changed in the Compose file, else as many as there are now',
+            parse: lib_values/* linesOf */.Dx(scale/* parseScale */.W7),
+        }),
+        image: input({
+            description: 'repository to push to, without a tag',
+            otherwise: "the service's `image:`, else `ghcr.io/<owner>/<repository>`",
+            parse: lib_values/* optional */.lq(lib_values/* parseImage */.zZ),
+        }),
+        images: input({
+            description: 'output `images` of a `build` job: these images are deployed, nothing is built',
+            parse: lib_values/* optional */.lq(parseImages),
+        }),
+        set: input({
+            description: 'overrides for `docker buildx bake`, one per line, such as `*.cache-from=type=gha`',
+            parse: lib_values/* linesOf */.Dx(lib_values/* parseOverride */.qQ),
+        }),
+        'registry-username': input({
+            description: 'login for the registry',
+            otherwise: "the actor for ghcr.io, else the runner's own Docker login",
+            parse: lib_values/* optional */.lq(lib_values/* parseSecret */.o7),
+        }),
+        'registry-password': input({
+            description: 'password or token for the registry, used for the push and for one pull on the server',
+            otherwise: "`github-token` for ghcr.io, else the runner's own Docker login",
+            secret: true,
+            parse: lib_values/* optional */.lq(lib_values/* parseSecret */.o7),
+        }),
+        'github-token': input({
+            description: 'token for ghcr.io when no registry login is given; needs `packages: write`',
+            default: '${{ github.token }}',
+            secret: true,
+            parse: lib_values/* optional */.lq(lib_values/* parseSecret */.o7),
+        }),
+        'env-file': input({
+            description: 'content of `.env` for this release',
+            otherwise: 'the file on the server stays as it is',
+            secret: true,
+            parse: lib_values/* optional */.lq(lib_values/* parseContent */.Fs),
+        }),
+        'env-files': input({
+            description: 'further env files as a YAML map of path to content',
+            otherwise: 'the files on the server stay as they are',
+            secret: true,
+            parse: lib_values/* parseEnvFiles */.Io,
+        }),
+        files: input({
+            description: 'further files of the repository to ship, one per line',
+            otherwise: 'what the Compose file names from the repository',
+            parse: lib_values/* linesOf */.Dx(lib_values/* parseInnerPath */.tL),
+        }),
+        manage: input({
+            description: 'how Django commands are started in the image',
+            default: 'python manage.py',
+            parse: lib_values/* parseManage */.Tc,
+        }),
+        migrate: input({
+            description: '`auto`: choose the order by the pending migrations; `before`: before the app is replaced; `external`: the image migrates by itself, only verify; `none`',
+            default: 'auto',
+            parse: lib_values/* oneOf */.yL('auto', 'before', 'external', 'none'),
+        }),
+        'migrate-timeout': input({
+            description: 'time limit of all migrations together',
+            default: '1h',
+            parse: lib_values/* parseDuration */.E9,
+        }),
+        'migrate-lock-timeout': input({
+            description: 'how long one statement may wait for a lock of the database before it is tried again',
+            default: '5s',
+            parse: lib_values/* parseDuration */.E9,
+        }),
+        collectstatic: input({
+            description: '`auto`: collect the static files where a volume hides those of the image, also when going back; `always`; `never`',
+            default: 'auto',
+            parse: lib_values/* oneOf */.yL('auto', 'always', 'never'),
+        }),
+        ...health,
+        url: input({
+            description: 'public address of the site, asked last; a warning when it does not answer',
+            parse: lib_values/* optional */.lq(lib_values/* parseUrl */.Dl),
+        }),
+        'on-failure': input({
+            description: '`rollback`: go back by itself; `keep`: leave the failed containers there for a look',
+            default: 'rollback',
+            parse: lib_values/* oneOf */.yL('rollback', 'keep'),
+        }),
+        'keep-releases': input({
+            description: 'how many releases stay on the server',
+            default: '5',
+            parse: lib_values/* wholeNumber */.rD(2, 100),
+        }),
+        'dry-run': dryRun,
+        'plan-digest': input({
+            description: 'deploy only if the plan still has this digest',
+            parse: lib_values/* optional */.lq(lib_values/* parseDigest */.m),
+        }),
+        force: input({
+            description: 'deploy although this release already runs, or a newer run has deployed',
+            default: 'false',
+            parse: lib_values/* parseBoolean */.yG,
+        }),
+    },
+    rollback: {
+        ...connection,
+        directory,
+        version: input({
+            description: 'the release to go back to',
+            otherwise: 'what served before the current release was first deployed',
+            parse: lib_values/* optional */.lq(lib_values/* parseVersion */.ot),
+        }),
+        'dry-run': dryRun,
+        ...health,
+    },
+};
+const { deploy } = releasing;
+/** The inputs of each command, in the order of the documentation. An input is listed only when it works. */
+const inputs = {
+    ...releasing,
+    build: {
+        version: deploy.version,
+        'compose-files': deploy['compose-files'],
+        services: deploy.services,
+        image: deploy.image,
+        set: deploy.set,
+        'registry-username': deploy['registry-username'],
+        'registry-password': deploy['registry-password'],
+        'github-token': deploy['github-token'],
+        manage: deploy.manage,
+    },
+    exec: {
+        ...connection,
+        directory,
+        service: input({
+            description: 'service in whose container it runs',
+            otherwise: 'the one that runs Django',
+            parse: lib_values/* optional */.lq(lib_values/* parseService */.nO),
+        }),
+        run: input({
+            description: 'what to run, one line or several, in the `sh` of the container: `python manage.py clearsessions`',
+            required: true,
+            parse: lib_values/* parseScript */.tl,
+        }),
+        env: input({
+            description: 'variables for this run alone, one `NAME=value` per line; quotes are part of the value',
+            secret: true,
+            parse: lib_values/* linesOf */.Dx(lib_values/* parseVariable */.mO),
+        }),
+    },
+    status: { ...connection, directory },
+};
+/** What the action can be asked to do; each has its own action.yml. */
+const commands = ['deploy', 'rollback', 'build', 'exec', 'status'];
+
+// EXTERNAL MODULE: ./lib/errors.js
+var errors = __nccwpck_require__(452);
+;// CONCATENATED MODULE: ./lib/secret.js
+
+/** The names of settings whose values are secret, whatever these look like. */
+const SECRET_NAME = /SECRET|PASS|PWD|TOKEN|KEY|CREDENTIAL|AUTH|SALT|DSN|PRIVATE/i;
+const ASSIGNMENT = /^\s*(?:export\s+)?([A-Za-z_][\w.-]*)\s*[=:]\s*(.*)$/;
+/**
+ * What is secret in an env file, line by line: values by their name, passwords in addresses, texts that look random.
+ * `DEBUG=False` is an env line too, and a mask on `False` or on the name of the database would blank half of the log (and
+ * GitHub drops outputs that contain a mask); so a value of fewer than six characters, or of up to eleven lower-case letters
+ * only, is never one. `redact` in transaction/redaction.sh has the same rule for what leaves the server.
+ */
+function secretsIn(content) {
+    const secrets = assignmentsIn(content).flatMap(({ name, value }) => {
+        const [, password] = /:\/\/[^\s/:@]*:([^\s@]+)@/.exec(value) ?? [];
+        return [...(password === undefined ? [] : [password]), ...(isSecret(name, value) ? value.split('\n') : [])];
+    });
+    return [...new Set(secrets.map((text) => text.trim()).filter(canBeHidden))];
+}
+function isSecret(name, value) {
+    return SECRET_NAME.test(name) || /^(?=[^]*\d)(?=[^]*[A-Za-z])[^\s./,]{16,}$/.test(value);
+}
+function canBeHidden(text) {
+    return text.length >= 6 && !/^[a-z]{0,11}$/.test(text);
+}
+/** Names and values as they are written and as Compose reads them. */
+function assignmentsIn(content) {
+    const lines = (0,lib_values/* unixLines */.cK)(content).split('\n');
+    const found = [];
+    for (let at = 0; at < lines.length; at += 1) {
+        const [, name, text] = ASSIGNMENT.exec(lines[at] ?? '') ?? [];
+        if (name === undefined || text === undefined)
+            continue;
+        found.push({ name, value: text.trim() });
+        const [quoted, single, double] = QUOTED.exec([text, ...lines.slice(at + 1)].join('\n')) ?? [];
+        if (quoted === undefined) {
+            const value = text
+                .replace(/^['"]/, '')
+                .replace(/\s#.*$/, '')
+                .trim();
+            found.push({ name, value });
+            continue;
+        }
+        at += quoted.split('\n').length - 1;
+        found.push({ name, value: single ?? double ?? '' });
+        if (double !== undefined)
+            found.push({ name, value: unescaped(double) });
+    }
+    return found;
+}
+const QUOTED = /^(?:'([^']*)'|"((?:[^"\\]|\\[^])*)")/;
+function unescaped(text) {
+    return text.replace(/\\([^])/g, (_, letter) => (letter === 'n' ? '\n' : letter));
+}
+
+;// CONCATENATED MODULE: ./lib/inputs.js
+
+
+
+
+/** The hidden input by which one bundle knows which action.yml started it. */
+function readCommand(env = process.env) {
+    const text = textOf('command', env);
+    const known = commands.find((command) => command === text);
+    if (known !== undefined)
+        return known;
+    throw new errors/* DeployError */.sH('internal', {
+        what: 'The action does not know what to do',
+        seen: `input command: ${text}`,
+        fix: 'leave out the input command, it has the right value by itself',
+    });
+}
+/** Reads and checks every input of `deploy`; throws `Problems` with all that is wrong. */
+function readDeployInputs(env = process.env) {
+    return readAll(inputs.deploy, env, halfALogin(env));
+}
+/** Reads and checks every input of `rollback`; throws `Problems` with all that is wrong. */
+function readRollbackInputs(env = process.env) {
+    return readAll(inputs.rollback, env, []);
+}
+/** Reads and checks every input of `build`; throws `Problems` with all that is wrong. */
+function readBuildInputs(env = process.env) {
+    return readAll(inputs.build, env, halfALogin(env));
+}
+/** Reads and checks every input of `exec`; throws `Problems` with all that is wrong. */
+function readExecInputs(env = process.env) {
+    return readAll(inputs.exec, env, []);
+}
+/** Reads and checks every input of `status`; throws `Problems` with all that is wrong. */
+function readStatusInputs(env = process.env) {
+    return readAll(inputs.status, env, []);
+}
+/** Reads the facts of the run, as GitHub's runner gives them to each step. */
+function readRunner(env = process.env) {
+    const fact = (name) => {
+        const text = env[name];
+        if (text)
+            return text;
+        throw new errors/* DeployError */.sH('internal', {
+            what: `The environment variable ${name} is not set`,
+            why: 'the action was not started by a GitHub Actions runner',
+            fix: 'use it as a step of a workflow',
+        });
+    };
+    const serverUrl = fact('GITHUB_SERVER_URL');
+    const repository = fact('GITHUB_REPOSITORY');
+    const runId = Number(fact('GITHUB_RUN_ID'));
+    const runAttempt = Number(env.GITHUB_RUN_ATTEMPT ?? '1');
+    return {
+        sha: fact('GITHUB_SHA'),
+        ref: fact('GITHUB_REF'),
+        refName: fact('GITHUB_REF_NAME'),
+        refType: env.GITHUB_REF_TYPE === 'tag' ? 'tag' : 'branch',
+        repository,
+        serverUrl,
+        runId,
+        runAttempt,
+        runUrl: `${serverUrl}/${repository}/actions/runs/${runId}/attempts/${runAttempt}`,
+        actor: fact('GITHUB_ACTOR'),
+        workspace: fact('GITHUB_WORKSPACE'),
+        temp: fact('RUNNER_TEMP'),
+        summaryPath: env.GITHUB_STEP_SUMMARY || undefined,
+        debug: env.RUNNER_DEBUG === '1',
+    };
+}
+/**
+ * The environment for programs that read the repository, such as Docker Compose and buildx: that of the step, as the
+ * user's own `docker compose build` would see it, without this action's inputs (secrets) and GitHub's own variables.
+ */
+function readStepEnvironment(env = process.env) {
+    return Object.fromEntries(Object.entries(env).filter(([name]) => !/^(INPUT|GITHUB|RUNNER|STATE)_/i.test(name)));
+}
+/** Every text that must not appear in a log. A mask works on single lines, so each line of a secret is listed. */
+function secretsOf(given) {
+    const envFiles = [given.envFile ?? '', ...(given.envFiles ?? []).map((file) => file.content), ...(given.env ?? [])];
+    const texts = [given.sshKey, given.registryPassword, given.githubToken].flatMap(linesOf);
+    // A mask of a few characters would blank half of the log and protects nothing.
+    return [...new Set([...texts.filter((text) => text.length >= 4), ...envFiles.flatMap(secretsIn)])];
+}
+function linesOf(secret) {
+    return secret === undefined ? [] : secret.split('\n').filter((line) => line.trim() !== '');
+}
+function readAll(table, env, problems) {
+    const { sha, refName, refType } = readRunner(env);
+    const values = {};
+    const all = [...problems];
+    for (const [name, row] of Object.entries(table)) {
+        const text = textOf(name, env, row);
+        if (row.required && text === '') {
+            all.push(missing(name, row));
+            continue;
+        }
+        try {
+            values[camel(name)] = row.parse(text, { sha, refName, refType });
+        }
+        catch (error) {
+            if (!(error instanceof lib_values/* Unusable */.kO))
+                throw error;
+            all.push(invalid(name, row, text, error));
+        }
+    }
+    if (all.length > 0)
+        throw new errors/* Problems */.Zw(all);
+    // The one cast: the loop has put each value where Values<Table> says, which a type checker cannot follow.
+    return values;
+}
+/** An empty input counts as not given: `migrate: ${{ inputs.migrate }}` may well be empty. */
+function textOf(name, env, row) {
+    const given = env[`INPUT_${name.toUpperCase()}`] ?? '';
+    if (given.trim() === '')
+        return row?.default?.startsWith('${{') ? '' : (row?.default ?? '');
+    return row?.secret ? given : given.trim();
+}
+function camel(name) {
+    return name.replace(/-(.)/g, (_, letter) => letter.toUpperCase());
+}
+function missing(name, row) {
+    return new errors/* DeployError */.sH('input-missing', {
+        what: `Input ${name} is empty`,
+        why: row.secret ? 'the secret does not exist, or this event (a fork, Dependabot) may not read it' : undefined,
+        fix: row.secret
+            ? `add a secret and pass it: ${name}: \${{ secrets.${name.toUpperCase().replaceAll('-', '_')} }}`
+            : `set ${name}: ${row.description}`,
+    });
+}
+function invalid(name, row, text, error) {
+    return new errors/* DeployError */.sH('input-invalid', {
+        what: `Input ${name} cannot be used: ${error.why}`,
+        seen: row.secret || text === '' ? undefined : text,
+        fix: error.fix,
+    });
+}
+function halfALogin(env) {
+    const given = ['registry-username', 'registry-password'].filter((name) => textOf(name, env) !== '');
+    if (given.length !== 1)
+        return [];
+    const absent = given[0] === 'registry-username' ? 'registry-password' : 'registry-username';
+    return [
+        new errors/* DeployError */.sH('input-missing', {
+            what: `Input ${given[0]} is set, but ${absent} is empty`,
+            fix: 'set both or none of them',
+        }),
+    ];
+}
+
+
+/***/ }),
+
+/***/ 1357:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+
+// EXPORTS
+__nccwpck_require__.d(__webpack_exports__, {
+  e: () => (/* binding */ run)
+});
+
+;// CONCATENATED MODULE: external "node:child_process"
+const external_node_child_process_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:child_process");
+;// CONCATENATED MODULE: external "node:os"
+const external_node_os_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:os");
+// EXTERNAL MODULE: ./lib/errors.js
+var errors = __nccwpck_require__(452);
+;// CONCATENATED MODULE: ./lib/process.js
+
+
+
+const TERM_GRACE_MS = 3_000;
+/** A background child may hold the pipes open for ever; a program that ended is not waited for longer than this. */
+const PIPE_GRACE_MS = 1_000;
+/**
+ * Runs a program with its arguments, never through a shell. Resolves whatever the exit code is; rejects when the program
+ * cannot be started, when `signal` aborts it (`aborted`) or when it runs longer than `timeoutMs` (`program-timeout`).
+ */
+function run(program, args, options = {}) {
+    const { signal, stdin, onLine, timeoutMs } = options;
+    if (signal?.aborted)
+        return Promise.reject(aborted(program, signal));
+    return new Promise((resolve, reject) => {
+        // Its own process group, so that an abort reaches what the program started as well.
+        const child = (0,external_node_child_process_namespaceObject.spawn)(program, args, {
+            cwd: options.cwd,
+            env: options.env,
+            detached: true,
+            stdio: [stdin === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+        });
+        let failure;
+        let forced;
+        let idle;
+        let exit;
+        const stop = (reason) => {
+            if (failure !== undefined)
+                return;
+            failure = reason;
+            killGroup(child, 'SIGTERM');
+            forced = setTimeout(() => killGroup(child, 'SIGKILL'), TERM_GRACE_MS);
+        };
+        const onAbort = () => stop(aborted(program, signal));
+        signal?.addEventListener('abort', onAbort, { once: true });
+        const limit = timeoutMs === undefined ? undefined : setTimeout(() => stop(timedOut(program, args, timeoutMs)), timeoutMs);
+        const read = (name) => {
+            const collected = collect(onLine && ((line) => onLine(line, name)));
+            const stream = child[name];
+            stream?.setEncoding('utf8');
+            stream?.on('data', (chunk) => {
+                idle?.refresh();
+                try {
+                    collected.add(chunk);
+                }
+                catch (error) {
+                    stop(error);
+                }
+            });
+            return collected;
+        };
+        const stdout = read('stdout');
+        const stderr = read('stderr');
+        const cleanUp = () => {
+            signal?.removeEventListener('abort', onAbort);
+            clearTimeout(limit);
+            clearTimeout(forced);
+            clearTimeout(idle);
+        };
+        child.once('error', (error) => {
+            if (child.pid !== undefined)
+                return;
+            cleanUp();
+            reject(notStarted(program, options.cwd, error));
+        });
+        child.once('exit', (code, byUs) => {
+            exit = { code, signal: byUs };
+            idle = setTimeout(() => {
+                child.stdout?.destroy();
+                child.stderr?.destroy();
+            }, PIPE_GRACE_MS);
+        });
+        child.once('close', () => {
+            if (exit === undefined)
+                return;
+            cleanUp();
+            // What ignored SIGTERM and lost its parent must not outlive the abort.
+            if (failure !== undefined)
+                killGroup(child, 'SIGKILL');
+            try {
+                stdout.end();
+                stderr.end();
+            }
+            catch (error) {
+                failure ??= error;
+            }
+            if (failure === undefined)
+                resolve({ code: exitCode(exit), stdout: stdout.text(), stderr: stderr.text() });
+            else
+                reject(failure);
+        });
+        // A program that ends without reading its input is judged by its exit code, not by EPIPE.
+        child.stdin?.on('error', () => { });
+        child.stdin?.end(stdin);
+    });
+}
+function collect(onLine) {
+    const chunks = [];
+    let rest = '';
+    return {
+        add(chunk) {
+            chunks.push(chunk);
+            if (!onLine)
+                return;
+            const lines = (rest + chunk).split('\n');
+            rest = lines.pop() ?? '';
+            for (const line of lines)
+                onLine(line.replace(/\r$/, ''));
+        },
+        end() {
+            if (onLine && rest !== '')
+                onLine(rest);
+            rest = '';
+        },
+        text: () => chunks.join(''),
+    };
+}
+function killGroup(child, signal) {
+    if (child.pid === undefined)
+        return;
+    try {
+        process.kill(-child.pid, signal);
+    }
+    catch {
+        // The group is gone already, which is what was wanted.
+    }
+}
+function exitCode(exit) {
+    if (exit.code !== null)
+        return exit.code;
+    return exit.signal === null ? 1 : 128 + external_node_os_namespaceObject.constants.signals[exit.signal];
+}
+function aborted(program, signal) {
+    return new errors/* DeployError */.sH('aborted', { what: `${program} was stopped`, cause: signal?.reason });
+}
+function timedOut(program, args, timeoutMs) {
+    return new errors/* DeployError */.sH('program-timeout', {
+        what: `${program} ${args[0] ?? ''}`.trimEnd() + ` did not end within ${timeoutMs / 1000} s and was stopped`,
+    });
+}
+function notStarted(program, cwd, error) {
+    return new errors/* DeployError */.sH('program-missing', {
+        what: `${program} could not be started`,
+        seen: error.message,
+        why: cwd === undefined ? undefined : `the program is not installed, or the folder ${cwd} does not exist`,
+        fix: `install ${program} on the runner`,
+        cause: error,
+    });
+}
+
+
+/***/ }),
+
+/***/ 9820:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   Is: () => (/* binding */ harmless),
+/* harmony export */   Os: () => (/* binding */ group),
+/* harmony export */   Rh: () => (/* binding */ showProgress),
+/* harmony export */   Sy: () => (/* binding */ writeSummary),
+/* harmony export */   WU: () => (/* binding */ show)
+/* harmony export */ });
+/* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3218);
+
+const HEARTBEAT_MS = 15_000;
+/** A foldable part of the log. A failure is told after the group, where it is seen. */
+async function group(title, work) {
+    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .startGroup */ .Oh)(title);
+    const begun = Date.now();
+    try {
+        return await work();
+    }
+    finally {
+        (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`(${((Date.now() - begun) / 1000).toFixed(1)} s)`);
+        (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .endGroup */ .N4)();
+    }
+}
+/** The job summary; a runner without one only misses it. */
+async function writeSummary(text) {
+    await _actions_core__WEBPACK_IMPORTED_MODULE_0__/* .summary */ .z
+        .addRaw(text)
+        .write()
+        .catch((cause) => (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .warning */ .$e)(`The job summary could not be written: ${String(cause)}`));
+}
+/** A line that a program printed. */
+function show(line) {
+    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(harmless(line));
+}
+/** Shows a transaction's progress, and that it lives while nothing is to be shown. Call `stop` at its end. */
+function showProgress() {
+    let step = 'starting';
+    let since = Date.now();
+    const heartbeat = setInterval(() => {
+        (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`  … ${step}, ${Math.round((Date.now() - since) / 1000)} s`);
+    }, HEARTBEAT_MS);
+    return {
+        show(progress) {
+            heartbeat.refresh();
+            if (progress.kind === 'log') {
+                (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`  ${harmless(progress.text)}`);
+                return;
+            }
+            const { line } = progress;
+            (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(harmless(`${line.time} ${[line.step, line.state, line.detail].join(' ').trim()}`));
+            step = line.step;
+            since = Date.now();
+        },
+        stop: () => clearInterval(heartbeat),
+    };
+}
+/**
+ * A line that others wrote, so that the runner shows it and does not obey it. The threat is a container that prints
+ * `::add-mask::x`, or a visitor whose address has `##[error]` in it and gets into the last lines of a log. The runner
+ * looks for the first behind any white space, for the second anywhere, and begins a line at each control character.
+ */
+function harmless(line) {
+    return line
+        .replace(/[\p{Cc}\u2028\u2029]/gu, (control) => (control === '\t' ? control : ' '))
+        .replaceAll('##[', '## [')
+        .replace(/^(\s*:):/, '$1 :');
+}
+
+
+/***/ }),
+
+/***/ 5402:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   i: () => (/* binding */ escape)
+/* harmony export */ });
+/** Markdown of a table cell: nothing that a name contains may be read as markup. */
+function escape(text) {
+    return text
+        .replace(/[&<>|\\*_[\]`~$#@!]/g, (character) => `&#${character.charCodeAt(0)};`)
+        .replace(/[\p{Cc}\u2028\u2029]/gu, ' ');
+}
+
+
+/***/ }),
+
+/***/ 5456:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+
+// EXPORTS
+__nccwpck_require__.d(__webpack_exports__, {
+  Y: () => (/* binding */ outputsOf),
+  F: () => (/* binding */ startReport)
+});
+
+;// CONCATENATED MODULE: ./lib/outputs.js
+const version = 'the version that was asked for, or that the rollback chose';
+const outputs_images = 'JSON: service to `name@digest`';
+const releasing = {
+    outcome: '`deployed`, `unchanged` (this release already ran), `planned` (dry run), `rolled-back` (by a rollback), or `failed` whenever the step is red',
+    version,
+    'previous-version': 'what served just before',
+    serving: 'what answers now, also after a failure',
+    images: outputs_images,
+    migrations: 'JSON list: `app`, `name`, `state` (`applied` or `unapplied`), `milliseconds`',
+    plan: 'JSON: the plan as it was shown',
+    'plan-digest': 'digest over what decides in the plan, for the input `plan-digest`',
+};
+/** Every output of each command with its meaning; the action.yml files and the README are generated from it. */
+const outputs = {
+    deploy: { ...releasing, url: 'the public address, for `environment:` of the job' },
+    rollback: releasing,
+    build: { outcome: '`built`, or `failed` whenever the step is red', version, images: outputs_images },
+    exec: { 'exit-code': 'exit code of what was run; the step is red when it is not 0' },
+    status: {
+        serving: 'the version that serves; empty when nothing was deployed',
+        healthy: '`true` when every container of the release runs and is healthy, the site answers, and nothing is left to migrate',
+        images: outputs_images,
+        migrations: 'JSON list: `name`, `state` (`applied`, `pending`, or `unknown` to the image)',
+        status: 'JSON: everything that the job summary shows',
+    },
+};
+
+;// CONCATENATED MODULE: ./lib/report/report.js
+
+/** A report before anything is known. */
+function startReport(command, host, version) {
+    return {
+        command,
+        outcome: 'failed',
+        version,
+        previous: undefined,
+        serving: undefined,
+        project: undefined,
+        host,
+        url: undefined,
+        images: {},
+        plan: undefined,
+        applied: [],
+        steps: [],
+    };
+}
+/** The outputs of the step, also after a failure. */
+function outputsOf(report) {
+    const all = {
+        outcome: report.outcome,
+        version: report.version,
+        'previous-version': report.previous ?? '',
+        serving: report.serving ?? '',
+        images: JSON.stringify(report.images),
+        migrations: JSON.stringify(report.applied.map((applied) => ({ ...applied, state: 'applied' }))),
+        plan: report.plan === undefined ? '' : JSON.stringify(report.plan),
+        url: report.url ?? '',
+        'plan-digest': report.plan?.digest ?? '',
+    };
+    return Object.fromEntries(Object.entries(all).filter(([name]) => name in outputs[report.command]));
+}
+
+
+/***/ }),
+
+/***/ 3394:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   B: () => (/* binding */ renderSummary),
+/* harmony export */   P: () => (/* binding */ headline)
+/* harmony export */ });
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(452);
+/* harmony import */ var _markdown_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(5402);
+
+
+/** GitHub drops a summary above 1 MiB whole; far below that, what is long is cut. */
+const LONGEST_ERROR = 8_000;
+const MOST_MIGRATIONS = 100;
+const MOST_OPERATIONS = 30;
+const MOST_NAMES = 200;
+/** The job summary: the first line for everybody, the rest for who has to act on it. Pure. */
+function renderSummary(report, failure) {
+    return [
+        `## ${(0,_markdown_js__WEBPACK_IMPORTED_MODULE_1__/* .escape */ .i)(headline(report))}`,
+        '',
+        ...(failure === undefined ? [] : ['```text', cut((0,_errors_js__WEBPACK_IMPORTED_MODULE_0__/* .explain */ .WE)(failure)).replaceAll('```', "'''"), '```', '']),
+        ...facts(report),
+        ...(report.plan ? renderPlan(report.plan, report) : []),
+        ...renderSteps(report),
+    ].join('\n');
+}
+/** One sentence that says what is true now. */
+function headline(report) {
+    const project = report.project ?? 'the project';
+    switch (report.outcome) {
+        case 'deployed':
+            return `✅ ${project} serves ${report.version}`;
+        case 'rolled-back':
+            return `✅ ${project} is back at ${report.version}`;
+        case 'unchanged':
+            return `✅ ${project} already served ${report.version}; nothing was changed`;
+        case 'planned':
+            return `📋 The plan for ${report.version}; nothing was changed`;
+        case 'built':
+            return `✅ ${report.version} is built`;
+        case 'failed':
+            return `❌ ${failed(report)}`;
+    }
+}
+function failed(report) {
+    const { serving, version } = report;
+    const project = report.project ?? 'the project';
+    if (serving === version)
+        return `the ${report.command} failed; ${project} serves ${version}`;
+    const missed = `${version} was not ${DONE[report.command]}`;
+    return serving === undefined ? missed : `${missed}; ${project} serves ${serving}`;
+}
+const DONE = { deploy: 'deployed', rollback: 'restored', build: 'built' };
+function facts(report) {
+    const rows = [
+        ...(report.host === undefined ? [] : serverFacts(report, report.host)),
+        ...Object.entries(report.images).map(([service, image]) => [
+            `image of ${(0,_markdown_js__WEBPACK_IMPORTED_MODULE_1__/* .escape */ .i)(service)}`,
+            `\`${image}\``,
+        ]),
+    ];
+    return ['| | |', '|---|---|', ...rows.map(([name, value]) => `| ${name} | ${value} |`), ''];
+}
+function serverFacts(report, host) {
+    return [
+        ['server', (0,_markdown_js__WEBPACK_IMPORTED_MODULE_1__/* .escape */ .i)(host)],
+        ['served before', (0,_markdown_js__WEBPACK_IMPORTED_MODULE_1__/* .escape */ .i)(report.previous ?? (report.outcome === 'failed' ? 'unknown or nothing' : 'nothing'))],
+        ['serves now', (0,_markdown_js__WEBPACK_IMPORTED_MODULE_1__/* .escape */ .i)(report.serving ?? 'unknown or nothing')],
+    ];
+}
+function renderPlan(plan, report) {
+    const times = new Map(report.applied.map((applied) => [`${applied.app}.${applied.name}`, applied.milliseconds]));
+    const rows = plan.pending.slice(0, MOST_MIGRATIONS).map(({ app, name, operations }) => {
+        const time = times.get(`${app}.${name}`);
+        const done = time === undefined ? '' : `${(time / 1000).toFixed(2)} s`;
+        const texts = operations
+            .slice(0, MOST_OPERATIONS)
+            .map((operation) => (0,_markdown_js__WEBPACK_IMPORTED_MODULE_1__/* .escape */ .i)(operation.text) + (operation.reversible ? '' : ' **(not reversible)**'));
+        if (operations.length > texts.length)
+            texts.push(`and ${operations.length - texts.length} more`);
+        return `| ${(0,_markdown_js__WEBPACK_IMPORTED_MODULE_1__/* .escape */ .i)(`${app}.${name}`)} | ${texts.join('<br>')} | ${done} |`;
+    });
+    const more = plan.pending.length - rows.length;
+    return [
+        rows.length === 0 ? 'No migrations are pending.' : '### Migrations',
+        '',
+        ...(rows.length === 0 ? [] : ['| migration | operations | applied in |', '|---|---|---|', ...rows, '']),
+        ...(more > 0 ? [`and ${more} more.`, ''] : []),
+        ...warn('The models changed without a migration (run makemigrations):', plan.drift),
+        ...warn('The database has migrations that this image does not know:', plan.unknown),
+    ];
+}
+function warn(text, items) {
+    if (items.length === 0)
+        return [];
+    const names = items.slice(0, MOST_NAMES).map(_markdown_js__WEBPACK_IMPORTED_MODULE_1__/* .escape */ .i);
+    if (items.length > names.length)
+        names.push(`and ${items.length - names.length} more`);
+    return [`> ⚠️ ${text} ${names.join(', ')}`, ''];
+}
+function renderSteps(report) {
+    if (report.steps.length === 0)
+        return [];
+    const steps = report.steps.map((step) => `${step.name} ${step.seconds.toFixed(1)} s`);
+    return ['<details><summary>Steps on the server</summary>', '', steps.join(' · '), '', '</details>', ''];
+}
+function cut(text) {
+    return text.length <= LONGEST_ERROR ? text : `${text.slice(0, LONGEST_ERROR)}\n…`;
+}
+
+
+/***/ }),
+
+/***/ 2542:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   F: () => (/* binding */ explainComplaint)
+/* harmony export */ });
+/** What versions of Docker and Compose say; `$1` and `$2` are the parts in parentheses. */
+const COMPLAINTS = [
+    {
+        pattern: /(?:bind for|listen \w+|host port(?: for)?) \S*?:(\d+)\b.*(?:port is already allocated|address already in use)/i,
+        code: 'port-taken',
+        what: 'Port $1 of the server is in use',
+        why: 'another project, or a program outside of Docker such as nginx, listens there',
+        fix: 'publish another port in the Compose file, or end what listens: `docker ps --filter publish=$1` and `ss -ltnp` on the server name it',
+    },
+    {
+        pattern: /container name "\/?([^"]+)" is already in use by container/,
+        code: 'name-taken',
+        what: 'A container named $1 is on the server already, and is not of this project',
+        why: 'it was started by hand or by another project, and the Compose file has `container_name: $1`',
+        fix: 'remove `container_name` from the Compose file, or that container on the server: docker rm -f $1',
+    },
+    {
+        pattern: /(network|volume) "?([\w.-]+)"? (?:declared as external, but could not be found|not found)/,
+        code: 'external-missing',
+        what: 'The external $1 $2 is not on the server',
+        why: 'the Compose file says `external: true`, so that Compose does not make it',
+        fix: 'on the server: docker $1 create $2; or correct the name, or remove `external: true`',
+    },
+    {
+        pattern: /\| exec (\/\S+): no such file or directory$/,
+        code: 'container-exited',
+        what: 'The program $1 of a container cannot be started',
+        why: 'it is not in the image, or the program in its first line is not: Windows line ends (CRLF) look so',
+        fix: 'for a script of the repository: the line `*.sh text eol=lf` in .gitattributes, then git add --renormalize .',
+    },
+    {
+        pattern: /exec: "([^"]+)": (?:executable file not found|permission denied|stat .*: no such file|is a directory)/,
+        code: 'container-exited',
+        what: 'The program $1 of a container cannot be started',
+        why: 'it is not in the image, or its file is not executable',
+        fix: 'correct `command:` or `entrypoint:` in the Compose file, or the Dockerfile; for a script of the repository: git update-index --chmod=+x FILE',
+    },
+];
+/** What Docker on the server complains about, when a person can mend it. */
+function explainComplaint(text) {
+    for (const line of text.split('\n')) {
+        for (const { pattern, code, ...texts } of COMPLAINTS) {
+            const found = pattern.exec(line);
+            if (!found)
+                continue;
+            const fill = (template) => template.replace(/\$([12])/g, (_, place) => found[Number(place)] ?? '');
+            return [code, { what: fill(texts.what), seen: line.trim(), why: fill(texts.why), fix: fill(texts.fix) }];
+        }
+    }
+    return undefined;
+}
+
+
+/***/ }),
+
+/***/ 1672:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+
+// EXPORTS
+__nccwpck_require__.d(__webpack_exports__, {
+  Ng: () => (/* binding */ connect),
+  Zf: () => (/* binding */ disconnect),
+  JD: () => (/* binding */ isLost),
+  M6: () => (/* binding */ reconnect)
+});
+
+// EXTERNAL MODULE: external "node:fs/promises"
+var promises_ = __nccwpck_require__(1455);
+// EXTERNAL MODULE: external "node:path"
+var external_node_path_ = __nccwpck_require__(6760);
+// EXTERNAL MODULE: ./lib/errors.js
+var errors = __nccwpck_require__(452);
+// EXTERNAL MODULE: external "node:crypto"
+var external_node_crypto_ = __nccwpck_require__(7598);
+;// CONCATENATED MODULE: ./lib/server/host-key.js
+
+
+
+
+/** What ssh asks a host for; a host that has none of them is too old to be spoken to. */
+const ALGORITHMS = [
+    'ssh-ed25519',
+    'ecdsa-sha2-nistp256,ecdsa-sha2-nistp384,ecdsa-sha2-nistp521',
+    'rsa-sha2-512,rsa-sha2-256',
+];
+/**
+ * The keys that a host offers, one of each kind, and what ssh said last. No login is tried. It is ssh that looks, as
+ * ssh-keyscan knows no way through a bastion.
+ */
+async function seeHostKeys(ssh, hop, folder) {
+    const keys = [];
+    let said = '';
+    for (const algorithms of ALGORITHMS) {
+        const options = {
+            HostKeyAlgorithms: algorithms,
+            StrictHostKeyChecking: 'accept-new',
+            UserKnownHostsFile: 'offered',
+            HashKnownHosts: 'no',
+            PreferredAuthentications: 'none',
+            ControlPath: 'none',
+        };
+        const words = Object.entries(options).flatMap(([name, value]) => ['-o', `${name}=${value}`]);
+        said = (await ssh([...words, hop.name, 'true'])).stderr;
+        const offered = await (0,promises_.readFile)((0,external_node_path_.join)(folder, 'offered'), 'utf8').catch(() => '');
+        await (0,promises_.rm)((0,external_node_path_.join)(folder, 'offered'), { force: true });
+        keys.push(...readHostKeys(offered));
+        // A host that nobody reaches is not asked again.
+        if (offered === '' && !/no matching host key type/i.test(said))
+            break;
+    }
+    return { keys, said };
+}
+/** Lines of known_hosts with their fingerprints. */
+function readHostKeys(text) {
+    return text.split('\n').flatMap((line) => {
+        const [name, type, key] = line.split(' ');
+        if (!name || !type || !key || /^[#@]/.test(name))
+            return [];
+        const digest = (0,external_node_crypto_.createHash)('sha256').update(Buffer.from(key, 'base64')).digest('base64');
+        return [{ line, type, fingerprint: `SHA256:${digest.replace(/=+$/, '')}` }];
+    });
+}
+/** How a known key is shown: the host that it is for, and its fingerprint. */
+function describeHostKey({ line, type, fingerprint }) {
+    return `${line.split(' ')[0]} ${type} ${fingerprint}`;
+}
+/** The refusal of a host that shows none of the known keys, which have a line each; nothing was sent to it. */
+function wrongHostKey({ name, host }, offered, known) {
+    const place = host.port === 22 ? host.address : `[${host.address}]:${host.port}`;
+    const of = name === 'jump' ? 'bastion' : 'server';
+    const keys = offered.map((key) => `${key.type} ${key.fingerprint}`).join(', ');
+    const scan = `\`ssh-keyscan -p ${host.port} ${host.address}\``;
+    return new errors/* DeployError */.sH('ssh-host-key', {
+        what: `The host key of ${place} is not one of \`known-hosts\`, so nothing was sent`,
+        seen: [
+            keys === '' ? 'no host key' : `the ${of} offers ${keys}`,
+            ...known.map((line) => `\`known-hosts\` has ${line}`),
+        ].join('\n'),
+        why: 'it was reinstalled, `known-hosts` is for another host or port, or somebody stands in between',
+        fix: `compare with \`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub\` on that host; if it is the same, add the output of ${scan} to known-hosts`,
+    });
+}
+
+;// CONCATENATED MODULE: ./lib/server/ssh-config.js
+
+/** The end of the way. */
+function serverOf({ host, jumpHost }) {
+    return { name: 'server', host, through: jumpHost };
+}
+/** The hosts in the order in which they are reached. */
+function hopsOf(route) {
+    return [...(route.jumpHost ? [{ name: 'jump', host: route.jumpHost }] : []), serverOf(route)];
+}
+/** The path of a socket has 103 bytes at most (macOS), and ssh first makes it under a name that is 17 bytes longer. */
+const LONGEST_SOCKET_PATH = 86;
+/** Whether calls can share one connection in `folder`. Where they cannot, each call logs in anew: slower, but it works. */
+function canShare(folder) {
+    return Buffer.byteLength(socketIn(folder, 'server')) <= LONGEST_SOCKET_PATH;
+}
+/** ssh's configuration for a run: the same key and known hosts for each host on the way, and nobody else's settings. */
+function configureSsh(route, folder) {
+    const common = [
+        ['IdentityFile', quote((0,external_node_path_.join)(folder, 'key'))],
+        ['IdentitiesOnly', 'yes'],
+        ['IdentityAgent', 'none'],
+        ['UserKnownHostsFile', quote((0,external_node_path_.join)(folder, 'known_hosts'))],
+        ['GlobalKnownHostsFile', '/dev/null'],
+        ['StrictHostKeyChecking', 'yes'],
+        ['UpdateHostKeys', 'no'],
+        // One attempt with one key: servers that punish failed logins (Debian 13's PerSourcePenalties) stay calm.
+        ['BatchMode', 'yes'],
+        ['PreferredAuthentications', 'publickey'],
+        ['ConnectTimeout', '15'],
+        ['ConnectionAttempts', '1'],
+        ['ServerAliveInterval', '10'],
+        ['ServerAliveCountMax', '6'],
+        ...(canShare(folder)
+            ? [
+                ['ControlMaster', 'auto'],
+                ['ControlPersist', '300'],
+            ]
+            : []),
+        ['RequestTTY', 'no'],
+        ['ForwardAgent', 'no'],
+        ['ClearAllForwardings', 'yes'],
+        ['LogLevel', 'ERROR'],
+    ];
+    return [
+        ...hopsOf(route).flatMap((hop) => [`Host ${hop.name}`, ...configureHop(hop, folder).map(indent)]),
+        'Host *',
+        ...common.map(indent),
+        '',
+    ].join('\n');
+}
+function configureHop({ name, host, through }, folder) {
+    return [
+        ['HostName', host.address],
+        ['User', host.user],
+        ['Port', String(host.port)],
+        ...(canShare(folder) ? [['ControlPath', quote(socketIn(folder, name))]] : []),
+        ...(through ? [['ProxyJump', 'jump']] : []),
+    ];
+}
+const socketIn = (folder, name) => (0,external_node_path_.join)(folder, name.slice(0, 1));
+const indent = (setting) => `  ${setting.join(' ')}`;
+/** A path may have spaces, and ssh reads `%` as the begin of a token. */
+function quote(path) {
+    return `"${path.replaceAll('%', '%%')}"`;
+}
+
+;// CONCATENATED MODULE: ./lib/server/connection.js
+
+
+
+
+
+/** ssh's own exit code for everything that is not the remote command's. */
+const SSH_FAILED = 255;
+/** Not `=` in front: zsh would put the path of a program in its place. */
+const PLAIN_WORD = /^[A-Za-z0-9_@%+:,./][A-Za-z0-9_@%+=:,./-]*$/;
+const OPTION_WORD = /^-[A-Za-z]+$/;
+/**
+ * Prepares the connection in `folder` (private to this run, removed by who made it): key, known hosts and configuration in
+ * files of mode 0600. Nobody logs in to the server before the first call; for fingerprints it is asked for its keys.
+ */
+async function connect(run, credentials, folder, signal) {
+    const { knownHosts, sshKey } = credentials;
+    await (0,promises_.writeFile)((0,external_node_path_.join)(folder, 'key'), sshKey, { mode: 0o600 });
+    await (0,promises_.writeFile)((0,external_node_path_.join)(folder, 'known_hosts'), knownHosts.lines.map((line) => `${line}\n`).join(''), { mode: 0o600 });
+    await (0,promises_.writeFile)((0,external_node_path_.join)(folder, 'ssh_config'), configureSsh(credentials, folder), { mode: 0o600 });
+    const ssh = sshIn(run, folder, signal);
+    for (const hop of hopsOf(credentials)) {
+        if (knownHosts.fingerprints.length > 0)
+            await pin(ssh, hop, knownHosts, folder);
+        // By itself, as ssh does not show what a bastion on its way says.
+        if (hop.name === 'jump' && canShare(folder))
+            await pass(ssh, hop, folder);
+    }
+    return reconnect(run, credentials, folder, signal);
+}
+/** A connection over what `connect` left in `folder`; `post` uses it after `main` is gone. */
+function reconnect(run, route, folder, signal) {
+    const call = async (words, options = {}) => sshIn(run, folder, signal, options)(['server', ...words.map(checkWord)]);
+    return {
+        call,
+        async reach(words, options) {
+            const finished = await call(words, options);
+            if (finished.code === SSH_FAILED)
+                throw await explainLoss(sshIn(run, folder), serverOf(route), folder, finished.stderr);
+            return finished;
+        },
+        close: () => disconnect(run, folder),
+    };
+}
+/** Ends the connections that were kept in `folder`, if there are any. */
+async function disconnect(run, folder) {
+    const ssh = sshIn(run, folder, undefined, { timeoutMs: 5_000 });
+    for (const name of ['server', 'jump'])
+        await ssh(['-O', 'exit', name]).catch(() => { });
+}
+/** The configuration is named from inside its folder: for a bastion ssh hands that name to a shell, as it stands. */
+function sshIn(run, folder, signal, options = {}) {
+    return (args) => run('ssh', ['-F', 'ssh_config', ...args], { signal, ...options, cwd: folder });
+}
+/** True when a finished call says that the connection, not the command, failed. */
+function isLost(finished) {
+    return finished.code === SSH_FAILED;
+}
+/** The threat is a value that the login shell on the other side would read as more than one word. */
+function checkWord(word) {
+    if (PLAIN_WORD.test(word) || OPTION_WORD.test(word) || word === '-')
+        return word;
+    throw new errors/* DeployError */.sH('internal', {
+        what: 'A word for the server has characters that a shell would read',
+        seen: word,
+    });
+}
+/** `SHA256:` fingerprints are exchanged for the keys of the host that match one of them. */
+async function pin(ssh, hop, { lines, fingerprints }, folder) {
+    const { keys, said } = await seeHostKeys(ssh, hop, folder);
+    if (keys.length === 0)
+        throw await explainLoss(ssh, hop, folder, said);
+    const matching = keys.filter((key) => fingerprints.includes(key.fingerprint));
+    if (matching.length + lines.length === 0)
+        throw wrongHostKey(hop, keys, fingerprints);
+    await (0,promises_.appendFile)((0,external_node_path_.join)(folder, 'known_hosts'), matching.map((key) => `${key.line}\n`).join(''));
+}
+/** Logs in to the bastion; the way to the server leads through this connection. */
+async function pass(ssh, jump, folder) {
+    const { code, stderr } = await ssh(['-fN', jump.name]);
+    if (code !== 0)
+        throw await explainLoss(ssh, jump, folder, stderr);
+}
+async function explainLoss(ssh, hop, folder, stderr) {
+    const { host } = hop;
+    const seen = stderr.trim().split('\n').slice(-3).join('\n');
+    if (/Host key verification failed|REMOTE HOST IDENTIFICATION|host key is known/i.test(stderr)) {
+        const known = readHostKeys(await (0,promises_.readFile)((0,external_node_path_.join)(folder, 'known_hosts'), 'utf8').catch(() => ''));
+        return wrongHostKey(hop, (await seeHostKeys(ssh, hop, folder)).keys, known.map(describeHostKey));
+    }
+    // ssh goes on without a key that it cannot read, so the server's refusal follows.
+    if (/error in libcrypto|invalid format|incorrect passphrase/i.test(stderr)) {
+        return new errors/* DeployError */.sH('input-invalid', {
+            what: 'ssh cannot read the private key in `ssh-key`',
+            seen,
+            why: 'the key has a passphrase, or the secret was copied incompletely',
+            fix: 'make a key without passphrase (ssh-keygen -t ed25519 -N "" -f deploy-key) and store the whole file',
+        });
+    }
+    if (/Permission denied|Too many authentication failures/.test(stderr)) {
+        return new errors/* DeployError */.sH('ssh-login-refused', {
+            what: `The ${hop.name === 'jump' ? 'bastion' : 'server'} ${host.address} does not accept this key for ${host.user}`,
+            seen,
+            why: 'the public half is not in the ~/.ssh/authorized_keys of that user, or another user is meant',
+            fix: `on that host, as ${host.user}: append the public key (ssh-keygen -y -f KEY) to ~/.ssh/authorized_keys`,
+        });
+    }
+    if (hop.through)
+        return unreachableBehind(hop.through, host, seen);
+    return new errors/* DeployError */.sH('ssh-unreachable', {
+        what: `No SSH connection to ${host.address} port ${host.port}`,
+        seen,
+        why: 'the name, the port, or a firewall that does not let the runner in',
+        fix: `check \`${hop.name === 'jump' ? 'jump-host' : 'host'}\` (user@host:port) and that port in the firewall of that host`,
+    });
+}
+/** ssh keeps to itself what a bastion says about a connection that it does not make. */
+function unreachableBehind(bastion, host, seen) {
+    return new errors/* DeployError */.sH('ssh-unreachable', {
+        what: `No SSH connection through ${bastion.address} to ${host.address} port ${host.port}`,
+        seen,
+        why: 'the name or the port as the bastion sees it, a firewall between them, or `AllowTcpForwarding no` on the bastion',
+        fix: `try it on the bastion: ssh-keyscan -p ${host.port} ${host.address}`,
+    });
+}
+
+
+/***/ }),
+
+/***/ 5371:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   M: () => (/* binding */ isOurs),
+/* harmony export */   u: () => (/* binding */ readContainer)
+/* harmony export */ });
+/* harmony import */ var _compose_document_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8983);
+
+/** Reads what `look_containers` of transaction/look.sh printed about one. */
+function readContainer(text) {
+    const fields = (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .listOf */ .c3)(JSON.parse(text));
+    const [id, project, service, folder, files, envFiles] = fields.map((field) => (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .textOf */ .b6)(field) ?? '');
+    const [image, imageName] = fields.slice(7).map((field) => (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .textOf */ .b6)(field) ?? '');
+    return {
+        id: id ?? '',
+        project: project ?? '',
+        service: service ?? '',
+        folder: folder ?? '',
+        files: pathsOf(files),
+        envFiles: pathsOf(envFiles),
+        running: fields[6] === true,
+        image: image ?? '',
+        imageName: imageName ?? '',
+        mounts: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .listOf */ .c3)(fields[9]).flatMap(readMounted),
+        ports: [...new Set(Object.values((0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .valuesOf */ .sm)(fields[10])).flatMap(_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .listOf */ .c3).flatMap(readPort))],
+    };
+}
+/** Whether one of our releases made it, rather than somebody by hand. */
+function isOurs({ files }) {
+    return files.some((file) => file.includes('/.deploy/releases/'));
+}
+function pathsOf(text = '') {
+    return text.split(',').filter((path) => path !== '');
+}
+function readMounted(mount) {
+    if (!(0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .isValues */ .vs)(mount))
+        return [];
+    const [kind, target, readOnly] = [mount['Type'], (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .textOf */ .b6)(mount['Destination']) ?? '', mount['RW'] === false];
+    if (kind !== 'volume' && kind !== 'bind')
+        return [];
+    return [{ kind, source: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .textOf */ .b6)(mount[kind === 'volume' ? 'Name' : 'Source']) ?? '', target, readOnly }];
+}
+function readPort(binding) {
+    const port = Number((0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .textOf */ .b6)((0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .valuesOf */ .sm)(binding)['HostPort']));
+    return Number.isInteger(port) && port > 0 ? [port] : [];
+}
+
+
+/***/ }),
+
+/***/ 7379:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   Ah: () => (/* binding */ explainExit),
+/* harmony export */   WM: () => (/* binding */ isKnownExit),
+/* harmony export */   bO: () => (/* binding */ explanationLines)
+/* harmony export */ });
+/* harmony import */ var _complaint_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(2542);
+/* harmony import */ var _explanation_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(1052);
+
+
+/** Exit codes whose cause stands in what was printed around them, not in one line. */
+const NEEDS_TAIL = [21, 33, 35, 43, 45, 46, 47, 124, 126, 127, 137];
+/** Whether an exit code has an explanation of its own. */
+function isKnownExit(code) {
+    return code in _explanation_js__WEBPACK_IMPORTED_MODULE_1__/* .explanations */ .x;
+}
+/** All of them as lines `code what: why. fix`, for who goes back by hand on the server. */
+function explanationLines() {
+    return Object.entries(_explanation_js__WEBPACK_IMPORTED_MODULE_1__/* .explanations */ .x).map(([code, { what, why, fix }]) => {
+        const cause = why === undefined ? '' : ` (${why})`;
+        return `${code} ${what}${cause}. To mend it: ${fix ?? 'see the last lines above'}`;
+    });
+}
+/** The code and the text of the error for an exit code; `said` is the program's one line about it, `tail` its last lines. */
+function explainExit(code, said, tail, step) {
+    const known = _explanation_js__WEBPACK_IMPORTED_MODULE_1__/* .explanations */ .x[code];
+    const all = tail.includes(said ?? '') ? tail : `${said}\n${tail}`.trim();
+    const complaint = (0,_complaint_js__WEBPACK_IMPORTED_MODULE_0__/* .explainComplaint */ .F)(tail);
+    // Of a container that ended only what kept its program from starting is Docker's word; the rest is its own log.
+    if (code === 47 && complaint?.[0] === 'container-exited')
+        return complaint;
+    if (known)
+        return [known.code, { ...known, seen: (NEEDS_TAIL.includes(code) ? all : said) || undefined }];
+    if (complaint)
+        return complaint;
+    const during = step === undefined ? '' : ` (step ${step})`;
+    return [
+        'transaction-failed',
+        {
+            what: `The server could not do a step of the deployment${during}`,
+            seen: all || undefined,
+            why: `exit code ${code}`,
+            fix: 'see the last lines; when they do not help, run the job again with debug logging',
+        },
+    ];
+}
+
+
+/***/ }),
+
+/***/ 1052:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   w: () => (/* binding */ ABORTED),
+/* harmony export */   x: () => (/* binding */ explanations)
+/* harmony export */ });
+/** The exit code of a step that saw the mark of `askToTurnBack` while it waited. */
+const ABORTED = 42;
+/** What an exit code of probe.py (10-29) or transaction.sh (30 and above) means; above 100 are those of `timeout` and signals. */
+const explanations = {
+    10: {
+        code: 'plan-differs',
+        what: 'The database changed after the plan was made',
+        why: 'another deployment or a `migrate` by hand came in between',
+        fix: 'run the job again: it plans anew',
+    },
+    11: {
+        code: 'lock-busy',
+        what: 'Another process holds the migration lock of the database',
+        fix: 'wait until the other migration is done and run the job again',
+    },
+    12: {
+        code: 'database-not-up',
+        what: 'The database does not answer',
+        why: 'its container is stopped, or host and port are wrong',
+        fix: 'start it on the server (`docker compose up -d` in the directory) or mend the settings',
+    },
+    13: {
+        code: 'database-refused',
+        what: 'The database refuses the connection',
+        why: 'user, password or database name in the env file are not those of the database; or the folder of a SQLite file belongs to another user',
+        fix: 'mend the env file, or the owner of that folder; a PostgreSQL container keeps the password it was first started with',
+    },
+    14: {
+        code: 'migration-conflict',
+        what: 'The migrations contradict each other or the database',
+        fix: 'mend what is named here: two leaves with `python manage.py makemigrations --merge`, surplus rows in django_migrations, files that the image lacks in the repository',
+    },
+    15: {
+        code: 'migration-failed',
+        what: 'The time for migrations ran out between two of them',
+        fix: 'raise `migrate-timeout` and deploy again; it goes on where it stopped',
+    },
+    16: {
+        code: 'transaction-died',
+        what: 'The migration never got its word to start; nothing was migrated',
+        fix: 'run the job again',
+    },
+    17: { code: 'migration-failed', what: 'A migration failed', fix: 'mend the migration and deploy again' },
+    18: {
+        code: 'settings-import',
+        what: 'Django does not start in the new image',
+        why: 'a variable that the settings need is missing, or an import fails',
+        fix: 'add the variable to the env file on the server or to `env-file`; try `manage` if manage.py is started in another way',
+    },
+    19: {
+        code: 'not-migrated',
+        what: 'The running release is not migrated as planned',
+        why: 'with `migrate: external` the image does not migrate when it starts, or hides that this failed; else somebody else migrated at the same time, or the containers run other code than the image',
+        fix: 'leave `migrate` out, so that the migrations are applied before the app is replaced; else run the job again',
+    },
+    20: {
+        code: 'rollback-unfit',
+        what: 'The old code cannot live with the database as it is now',
+        fix: 'deploy a release that mends the problem with the newer code',
+    },
+    21: {
+        code: 'health-timeout',
+        what: 'The new release did not become healthy in time',
+        fix: 'see the last lines of the containers; correct the health command when it is what fails; raise `health-timeout` when the app is only slow',
+    },
+    22: {
+        code: 'database-not-kept',
+        what: 'The database would be lost with each release',
+        why: 'a variable such as DATABASE_URL is missing, so that the settings fall back to SQLite, or its file is in no volume',
+        fix: 'set the variable in the env file, or mount a volume where the file is; `migrate: none` for a site without a database',
+    },
+    23: {
+        code: 'static-failed',
+        what: 'The static files could not be collected',
+        why: 'a file that a style sheet names is missing, or the volume at STATIC_ROOT belongs to another user than the app',
+        fix: 'mend what is named; a volume of another user takes one `chown` on the server. `collectstatic: never` when the image collects by itself',
+    },
+    46: {
+        code: 'health-timeout',
+        what: 'The new release did not become healthy in time',
+        fix: 'see the last lines of the containers; correct the health command when it is what fails; raise `health-timeout` when the app is only slow',
+    },
+    30: {
+        code: 'server-directory',
+        what: "The project's directory on the server cannot be used",
+        why: 'it was removed since this run began, or belongs to another user',
+        fix: 'give the folder to the user of `host`, then run the job again',
+    },
+    31: {
+        code: 'server-format',
+        what: 'A newer version of this action has deployed to this directory',
+        fix: 'use the newer version in this workflow as well',
+    },
+    32: {
+        code: 'registry-login-failed',
+        what: 'The registry refused the login of the server',
+        fix: 'check registry-username and registry-password',
+    },
+    33: {
+        code: 'pull-failed',
+        what: 'The server could not pull an image',
+        why: 'the registry is not reachable from the server, or the disk is full',
+        fix: 'try `docker pull` with the name on the server',
+    },
+    66: {
+        code: 'pull-failed',
+        what: 'The registry refuses the image to the server',
+        why: 'the login may push the image but not pull it, or there is no login: the runner may have one that the server has not',
+        fix: 'set registry-username and registry-password of a user who may pull, or make the image public',
+    },
+    67: {
+        code: 'pull-failed',
+        what: 'An image is gone from the registry',
+        why: 'it was deleted after the push, by a person or by a clean-up rule',
+        fix: 'run the job again: what is gone is built and pushed again',
+    },
+    68: {
+        code: 'pull-failed',
+        what: 'The registry did not give the server the image in four attempts',
+        why: 'it answers with errors of its own, or the network between them breaks off',
+        fix: 'run the job again later; when it stays, look at the status page of the registry',
+    },
+    69: {
+        code: 'pull-failed',
+        what: 'An image of the release to go back to is no longer on the server, and could not be pulled again',
+        why: 'all unused images were pruned there, and the registry has let it go, or wants a login, which a rollback does not bring',
+        fix: 'is it denied: on the server, as the user that deploys (with `sudo` where that needs it), `docker login REGISTRY` (what the name of the image begins with) and a token that may pull, roll back again, `docker logout REGISTRY`. Is it unknown: deploy the old tag again, which builds and pushes it',
+    },
+    72: {
+        code: 'pull-failed',
+        what: 'The server could not pull an image that the Compose file names',
+        why: 'the name or the tag is wrong, or it is private and the server has no login for it',
+        fix: 'correct `image:` of the service; for a private image log in on the server with `docker login`, as the user that deploys',
+    },
+    34: {
+        code: 'env-file-missing',
+        what: 'The Compose file names a file that is neither shipped nor on the server',
+        fix: 'put it into the directory on the server; an env file can be shipped with `env-files` as well',
+    },
+    35: {
+        code: 'compose-invalid',
+        what: 'Docker Compose on the server does not accept the Compose file',
+        fix: 'mend the line that is named; a variable is set in `.env` on the server or in `env-file`',
+    },
+    36: {
+        code: 'variable-missing',
+        what: 'The Compose file uses variables that are set nowhere',
+        why: 'Compose would make them empty: empty passwords are made this way',
+        fix: 'set them in `.env` on the server or in `env-file`, or give them a default: ${NAME:-value}',
+    },
+    37: {
+        code: 'lock-busy',
+        what: 'This very transaction is already running',
+        fix: 'follow the run that started it',
+    },
+    38: {
+        code: 'server-no-docker',
+        what: 'Docker on the server went away and did not come back',
+        fix: 'start Docker on the server; the next deploy or rollback finishes what is unfinished',
+    },
+    39: {
+        code: 'recovery-failed',
+        what: 'Going back to the release before failed',
+        fix: 'mend what the lines above name, then run the job again: it finishes going back first',
+    },
+    40: {
+        code: 'recovery-failed',
+        what: 'An interrupted deployment could not be finished',
+        fix: 'look at .deploy/journal on the server; run the job again',
+    },
+    41: {
+        code: 'newer-run-deployed',
+        what: 'A newer workflow run has already deployed',
+        why: 'this run was started earlier, or is an old run that was started again',
+        fix: 'use the rollback workflow to go back, or set `force: true`',
+    },
+    [ABORTED]: {
+        code: 'aborted',
+        what: 'The job was cancelled, so the deployment turned back at its next safe point',
+        fix: 'run the job again to deploy',
+    },
+    43: {
+        code: 'database-not-up',
+        what: 'A data service did not become healthy',
+        fix: 'see its last lines above; a service that ends by itself belongs behind a profile',
+    },
+    44: {
+        code: 'migration-failed',
+        what: "The migration's container disappeared, its result is unknown",
+        fix: 'look at the database, then run the job again',
+    },
+    45: {
+        code: 'container-exited',
+        what: 'A container of the new release does not stay up',
+        why: 'the program in it ends or crashes at its start',
+        fix: 'see its last lines',
+    },
+    47: {
+        code: 'container-exited',
+        what: 'A container of the new release does not stay up',
+        why: 'the program in it ends or crashes at its start',
+        fix: 'see its last lines',
+    },
+    48: {
+        code: 'container-exited',
+        what: 'A running container is not of the new image',
+        why: 'somebody else changes the containers of this project',
+        fix: 'run the job again',
+    },
+    49: {
+        code: 'transaction-died',
+        what: 'The transaction did not start on the server; nothing was changed',
+        why: 'the server is overloaded, or its disk is full',
+        fix: 'run the job again',
+    },
+    50: {
+        code: 'transaction-failed',
+        what: 'Another deployment with the same name was staged at the same time',
+        why: 'two jobs of one run deploy the same version to the same directory',
+        fix: 'run this job again',
+    },
+    51: {
+        code: 'variable-missing',
+        what: 'A value in an env file has a `$`, which Compose reads as the begin of a variable',
+        why: 'what stands behind the `$` would be lost: keys and passwords are cut this way',
+        fix: "put the value in single quotes, as in SECRET_KEY='ab$cd', in `.env` on the server or in `env-file`",
+    },
+    52: {
+        code: 'server-logind',
+        what: 'The server ends what a user has started when that user logs out, so a deployment would die with its connection',
+        why: '`KillUserProcesses=yes` in /etc/systemd/logind.conf, and the user does not linger or has no user manager',
+        fix: 'on the server, as root: loginctl enable-linger USER (with the packages libpam-systemd and dbus-user-session); or set KillUserProcesses=no and restart systemd-logind',
+    },
+    56: {
+        code: 'adoption-failed',
+        what: 'The Compose file that the running stack was started with is gone, so there would be no way back to it',
+        fix: 'bring the file back, or stop the stack on the server; its volumes stay',
+    },
+    57: {
+        code: 'adoption-failed',
+        what: 'Docker Compose cannot read the files that the running stack was started with, so there would be no way back to it',
+        why: 'they were changed since then, or their variables come from a shell',
+        fix: 'mend them until `docker compose config` succeeds in that folder on the server',
+    },
+    61: {
+        code: 'input-invalid',
+        what: 'The rollback by hand takes at most one version',
+        fix: 'leave it out, or give one',
+    },
+    62: {
+        code: 'transaction-failed',
+        what: 'The rollback by hand was started by another user',
+        fix: 'start it as the user that deploys: what it writes must be readable by the next deploy',
+    },
+    63: {
+        code: 'rollback-unknown-version',
+        what: 'There is no such release to go back to',
+        fix: 'choose one of the versions that are listed, or deploy the old tag again',
+    },
+    64: {
+        code: 'internal',
+        what: 'The script on the server was asked for something that it does not know',
+        fix: 'run the job again with debug logging and report the log',
+    },
+    70: {
+        code: 'service-missing',
+        what: 'No container of the service runs',
+        fix: 'name one that runs with `service`, or deploy again to start it',
+    },
+    124: {
+        code: 'transaction-failed',
+        what: 'A command on the server did not end in time and was stopped',
+        why: 'Docker on the server hangs or is very busy',
+        fix: 'see the last lines; look at the server, then run the job again',
+    },
+    126: {
+        code: 'transaction-failed',
+        what: 'A program on the server or in the image may not be started',
+        fix: 'see which in the last lines; `manage` names the one that starts Django commands',
+    },
+    127: {
+        code: 'transaction-failed',
+        what: 'A program is missing on the server or in the image',
+        fix: 'see which in the last lines; `manage` names the one that starts Django commands',
+    },
+    137: {
+        code: 'transaction-failed',
+        what: 'A program on the server was killed',
+        why: 'most often its memory ran out',
+        fix: "look for `oom` in the server's `dmesg`, give it more memory or start fewer workers",
+    },
+};
+
+
+/***/ }),
+
+/***/ 5049:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   K9: () => (/* binding */ explainUnfit),
+/* harmony export */   Kz: () => (/* binding */ explainProbe),
+/* harmony export */   TG: () => (/* binding */ explainEnding),
+/* harmony export */   oi: () => (/* binding */ explainStage)
+/* harmony export */ });
+/* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(7614);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(452);
+/* harmony import */ var _complaint_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(2542);
+/* harmony import */ var _exit_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(7379);
+/* harmony import */ var _explanation_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(1052);
+
+
+
+
+
+/** A failure before the transaction: of `stage`, `plan` or `begin`. The exit codes are those of transaction.sh and probe.py. */
+function explainStage(finished) {
+    const lines = finished.stderr.trim().split('\n');
+    const tail = lines.slice(-8).join('\n');
+    return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH(...(0,_exit_js__WEBPACK_IMPORTED_MODULE_3__/* .explainExit */ .Ah)(finished.code, saidIn(lines) ?? tail, tail));
+}
+/** What `die` of transaction.sh said. */
+function saidIn(lines) {
+    return lines.findLast((line) => line.startsWith('deploy-django: '))?.slice('deploy-django: '.length);
+}
+/** A probe that did not do what was asked, with what it said about it. */
+function explainProbe(code, document, stderr) {
+    // These codes are the server's own: it did not even ask.
+    if (code >= 30)
+        return explainStage({ code, stdout: '', stderr });
+    const error = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_0__/* .readProbeError */ .Tl)(document);
+    const tail = stderr.trim().split('\n').slice(-8).join('\n');
+    const seen = error ? [error.message, error.detail].filter((part) => part).join('\n') : tail;
+    if (error && !(0,_exit_js__WEBPACK_IMPORTED_MODULE_3__/* .isKnownExit */ .WM)(code)) {
+        return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('internal', {
+            what: 'The probe, which asks Django about the migrations, failed',
+            seen,
+            why: 'it met an error that it does not know, perhaps in a version of Django or of a database that is new to it',
+            fix: 'look for the traceback above; when it is not from the app, report it',
+        });
+    }
+    const refusal = document ? undefined : refusalIn(tail);
+    if (refusal)
+        return refusal;
+    // Without a document Django did not get as far as our code, whatever the exit code.
+    return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH(...(0,_exit_js__WEBPACK_IMPORTED_MODULE_3__/* .explainExit */ .Ah)(document ? code : 18, seen, tail));
+}
+/** What Docker said instead of starting Django at all; a program that it does not find may be what `manage` names. */
+function refusalIn(tail) {
+    const complaint = (0,_complaint_js__WEBPACK_IMPORTED_MODULE_2__/* .explainComplaint */ .F)(tail);
+    if (complaint)
+        return complaint[0] === 'container-exited' ? undefined : new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH(...complaint);
+    const seen = tail.split('\n').findLast((line) => line.startsWith('Error response from daemon: '));
+    return seen === undefined
+        ? undefined
+        : new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('container-exited', {
+            what: 'Docker on the server could not start a container of the new image',
+            seen,
+            why: 'a setting of the service in the Compose file does not suit the image or the server',
+            fix: 'mend what Docker names',
+        });
+}
+/** Why a transaction went back, and what to do; undefined when it reached its goal. */
+function explainEnding(ending) {
+    if (ending.word === 'committed' || ending.word === 'unchanged')
+        return undefined;
+    const reason = explainFailure(ending);
+    if (ending.word === 'back' && reason)
+        return reason;
+    if (ending.word === 'kept' && reason)
+        return explainKept(reason);
+    const tail = ending.log.slice(-12).join('\n');
+    if (ending.journal.some((line) => line.step === 'back' && line.state === 'fail')) {
+        return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('recovery-failed', {
+            what: 'The deployment failed, and going back to the release before failed as well',
+            seen: tail,
+            why: 'Docker on the server does not do what it is asked to, or the images of the release before are gone',
+            fix: 'mend what the lines above name, then run the job again: it finishes going back first',
+            cause: reason,
+        });
+    }
+    return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('transaction-died', {
+        what: 'The deployment on the server was interrupted',
+        seen: tail,
+        why: 'the server or its Docker was stopped',
+        fix: 'run the job again: it finishes what is unfinished first',
+        cause: reason,
+    });
+}
+function explainKept(reason) {
+    const look = 'look at the new containers, which were kept (`on-failure: keep`); the next deploy or rollback goes back first';
+    return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH(reason.code, {
+        ...{ what: reason.what, seen: reason.seen, why: reason.why, cause: reason.cause },
+        fix: reason.fix === undefined ? look : `${reason.fix}\n${look}`,
+    });
+}
+function explainFailure(ending) {
+    if (ending.failure === undefined)
+        return undefined;
+    if (ending.failure === 'aborted')
+        return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH(...(0,_exit_js__WEBPACK_IMPORTED_MODULE_3__/* .explainExit */ .Ah)(_explanation_js__WEBPACK_IMPORTED_MODULE_4__/* .ABORTED */ .w, undefined, ''));
+    const { step, code } = ending.failure;
+    const log = beforeGoingBack(ending.log);
+    const tail = log.slice(-12).join('\n');
+    return explainReport(ending, code) ?? new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH(...(0,_exit_js__WEBPACK_IMPORTED_MODULE_3__/* .explainExit */ .Ah)(code, saidIn(log) ?? tail, tail, step));
+}
+/** What the probe reported says more than its exit code. */
+function explainReport(ending, code) {
+    const http = ending.documents.get('http');
+    if (code === 21 && http) {
+        const report = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_0__/* .readHttpReport */ .x$)(http);
+        return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH(healthCode(report.reason), {
+            what: `The new release did not become healthy: ${report.url ?? 'no address'} ${report.status === undefined ? '' : `answers ${report.status}`}`.trim(),
+            seen: report.text,
+            why: lastLines(ending),
+            fix: 'mend the app, or set `health-url`, `health-headers` and `health-status` to what a healthy answer looks like',
+        });
+    }
+    const migrate = ending.documents.get('migrate');
+    const failed = migrate && code === 17 ? (0,_django_document_js__WEBPACK_IMPORTED_MODULE_0__/* .readMigrateReport */ .OI)(migrate).failed : undefined;
+    if (failed) {
+        const what = `Migration ${failed.app}.${failed.name} failed`;
+        return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('migration-failed', { what, seen: failed.error, ...adviseMigration(failed) });
+    }
+    const fit = ending.documents.get('fit');
+    if (fit && code === 20)
+        return explainUnfit((0,_django_document_js__WEBPACK_IMPORTED_MODULE_0__/* .readFitReport */ .gg)(fit));
+    const asked = [...ending.documents.values()].findLast((document) => (0,_django_document_js__WEBPACK_IMPORTED_MODULE_0__/* .readProbeError */ .Tl)(document));
+    return asked && code < 30 ? explainProbe(code, asked, '') : undefined;
+}
+/** What is there already is no fault of the migration: it was begun before, made by hand, or its row was lost. */
+function adviseMigration({ app, name, error, }) {
+    if (!/already exists|duplicate column name/i.test(error)) {
+        return { fix: 'mend the migration and deploy again; what was applied before it stays and is not applied twice' };
+    }
+    return {
+        why: 'the database has this already: an attempt that failed half-way has left it (on MySQL, or with `atomic = False`), somebody made it by hand, or rows of django_migrations are gone',
+        fix: `take away by hand what the half of an attempt has left; when all that this migration makes is there, record it (\`python manage.py migrate ${app} ${name} --fake\`); then deploy again`,
+    };
+}
+/** The refusal of code that is older than the database, with the migrations in the way by name. */
+function explainUnfit({ ahead, problems }) {
+    return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('rollback-unfit', {
+        what: 'The old code cannot live with the database as it is now',
+        seen: [...problems, ...(ahead.length > 0 ? [`applied since: ${ahead.join(', ')}`] : [])].join('\n'),
+        why: 'a migration since then removed or renamed what the old code uses, or added a column that it cannot fill',
+        fix: 'deploy a release that mends the problem with the newer code, or reverse these migrations first',
+    });
+}
+function healthCode(reason) {
+    switch (reason) {
+        case 'refused':
+            return 'health-refused';
+        case 'bad-request':
+            return 'health-bad-request';
+        case 'https-redirect':
+            return 'health-https-redirect';
+        case 'server-error':
+            return 'health-server-error';
+        default:
+            return 'health-timeout';
+    }
+}
+function lastLines(ending) {
+    const lines = beforeGoingBack(ending.log).filter((line) => line.startsWith('  | '));
+    return lines.length === 0 ? undefined : `the container's last lines:\n${lines.slice(-15).join('\n')}`;
+}
+/** What was said until the decision to go back: what the undo says is not why. */
+function beforeGoingBack(log) {
+    const decision = log.findIndex((line) => line.startsWith('going back: '));
+    return decision < 0 ? log : log.slice(0, decision);
+}
+
+
+/***/ }),
+
+/***/ 4916:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   LX: () => (/* binding */ requireProject),
+/* harmony export */   cL: () => (/* binding */ nothingDeployed),
+/* harmony export */   t1: () => (/* binding */ findProject)
+/* harmony export */ });
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(452);
+/* harmony import */ var _look_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6524);
+
+
+/** The directory that was given, or the only project below `deploy/`. */
+async function findProject(connection, script, given) {
+    const directory = given ?? (await findOnly(connection));
+    return { directory, server: await (0,_look_js__WEBPACK_IMPORTED_MODULE_1__/* .look */ .Op)(connection, script, directory ?? 'deploy/-') };
+}
+/** A short question, so that the whole look is taken once. */
+async function findOnly(connection) {
+    const words = ['find', '-L', 'deploy', '-mindepth', '2', '-maxdepth', '2', '-name', '.deploy'];
+    const { stdout } = await connection.reach(words);
+    // A login shell may have a word to say as well.
+    const projects = stdout.split('\n').flatMap((line) => /^(deploy\/[^/]+)\/\.deploy$/.exec(line)?.[1] ?? []);
+    if (projects.length < 2)
+        return projects[0];
+    throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('input-missing', {
+        what: 'Several projects are on the server',
+        seen: projects.sort().join(', '),
+        fix: 'set `directory` to the folder of the project on the server',
+    });
+}
+/** As `findProject`, for a command that needs a project to work on. */
+async function requireProject(connection, script, given) {
+    const { directory, server } = await findProject(connection, script, given);
+    if (directory !== undefined)
+        return { directory, server };
+    throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('input-missing', {
+        what: 'No project was found in deploy/ on the server',
+        fix: 'set `directory` to the folder of the project on the server',
+    });
+}
+/** For a command that needs what a deployment has left. */
+function nothingDeployed(directory) {
+    return new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('nothing-deployed', {
+        what: `Nothing was deployed to ${directory} yet`,
+        why: 'the first deployment failed or was never made, or the folder is another one',
+        fix: 'deploy first, or set `directory` to the folder of the project on the server',
+    });
+}
+
+
+/***/ }),
+
+/***/ 9394:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   G5: () => (/* binding */ command),
+/* harmony export */   e6: () => (/* binding */ follow)
+/* harmony export */ });
+/* unused harmony exports parseJournalLine, conclude */
+/* harmony import */ var node_timers_promises__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8500);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(452);
+/* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(7614);
+/* harmony import */ var _connection_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(1672);
+
+
+
+
+const OVER = ['ended', 'kept', 'died'];
+const RECONNECT_LIMIT_MS = 10 * 60_000;
+/** ssh gives up on a connection that it cannot make, or that died, long before; a longer call was connected. */
+const ATTEMPT_LIMIT_MS = 90_000;
+const LOG_TAIL = 60;
+const realTime = {
+    now: Date.now,
+    // An abort only ends the pause: the next call says that it was an abort.
+    pause: (milliseconds, signal) => (0,node_timers_promises__WEBPACK_IMPORTED_MODULE_0__.setTimeout)(milliseconds, undefined, { ...(signal && { signal }) }).catch(() => { }),
+};
+/**
+ * Follows a transaction to its end. It runs without us: a lost connection only loses the view, so it is opened again,
+ * for ten minutes at most, and the story goes on where it stopped.
+ */
+async function follow(connection, directory, transaction, show, signal, clock = realTime) {
+    const journal = [];
+    const log = [];
+    const documents = new Map();
+    let lastMark = '';
+    let over;
+    let lostSince;
+    const take = (text) => {
+        const [mark, rest] = [text.slice(0, 2), text.slice(2)];
+        if (mark === 'j ') {
+            const line = parseJournalLine(rest);
+            journal.push(line);
+            show({ kind: 'journal', line });
+        }
+        else if (mark === 'l ') {
+            log.push(rest);
+            show({ kind: 'log', text: rest });
+        }
+        else if (mark === 'r ') {
+            const document = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_2__/* .findDocument */ .$)(rest);
+            if (document && typeof document['verb'] === 'string')
+                documents.set(document['verb'], document);
+        }
+        else if (mark === 'x ')
+            over = OVER.find((word) => word === rest);
+        lastMark = mark;
+        lostSince = undefined;
+    };
+    const forgetLast = () => {
+        if (lastMark === 'j ')
+            journal.pop();
+        if (lastMark === 'l ')
+            log.pop();
+    };
+    while (over === undefined) {
+        const words = [...command(directory, transaction, 'follow'), String(journal.length), String(log.length)];
+        const begun = clock.now();
+        const finished = await connection.call(words, {
+            onLine: (line, stream) => {
+                if (stream === 'stdout')
+                    take(line);
+            },
+            ...(signal && { signal }),
+        });
+        if (over !== undefined)
+            break;
+        // A line that broke off with the connection is asked for again.
+        if (finished.stdout !== '' && !finished.stdout.endsWith('\n'))
+            forgetLast();
+        if (lostSince === undefined || clock.now() - begun > ATTEMPT_LIMIT_MS)
+            lostSince = clock.now();
+        if (!(0,_connection_js__WEBPACK_IMPORTED_MODULE_3__/* .isLost */ .JD)(finished) || clock.now() - lostSince > RECONNECT_LIMIT_MS) {
+            throw new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('transaction-died', {
+                what: 'The view of the deployment was lost; it goes on by itself on the server',
+                seen: finished.stderr.trim().split('\n').at(-1) || undefined,
+                why: (0,_connection_js__WEBPACK_IMPORTED_MODULE_3__/* .isLost */ .JD)(finished)
+                    ? 'the connection did not come back within ten minutes'
+                    : `the journal could not be read on the server (exit code ${finished.code})`,
+                fix: 'run the job again: it waits for the deployment, finishes what is unfinished and reports',
+            });
+        }
+        await clock.pause(1_000, signal);
+    }
+    return conclude(over, journal, documents, log);
+}
+/** The words that run a verb of the script that a transaction brought with it. */
+function command(directory, transaction, verb) {
+    return ['sh', `${directory}/.deploy/plans/${transaction}/transaction.sh`, verb, directory, transaction];
+}
+/** `<time> <step> <state> <detail…>` */
+function parseJournalLine(text) {
+    const [time = '', step = '', state = '', ...detail] = text.split(' ');
+    return { time, step, state, detail: detail.join(' ') };
+}
+/** Pure: what the journal and the log say about the end. */
+function conclude(over, journal, documents, log) {
+    const last = journal.findLast((line) => line.step === 'end');
+    const failed = journal.find((line) => line.state === 'fail' && !NO_REASON.includes(line.step));
+    const back = journal.find((line) => line.step === 'back' && line.state === 'begin');
+    return {
+        word: over === 'ended' ? readWord(last?.state) : over,
+        serves: last ? last.detail || undefined : servesMeanwhile(journal),
+        failure: failed
+            ? { step: failed.step, code: Number(failed.detail) }
+            : back?.detail === 'aborted' || (last?.state === 'back' && !back)
+                ? 'aborted'
+                : undefined,
+        journal,
+        documents,
+        warnings: [...new Set(log.flatMap((line) => /^warning: (.+)/.exec(line)?.[1] ?? []))],
+        log: log.slice(-LOG_TAIL),
+    };
+}
+/** Steps that fail after the decision to go back or after the commit: they are not why a transaction missed its goal. */
+const NO_REASON = ['undo', 'back', 'prune'];
+/** What serves while nothing says how it ended; undefined between the first touch of a container and the commit. */
+function servesMeanwhile(journal) {
+    const happened = (step, state) => journal.some((line) => line.step === step && line.state === state);
+    const [target, , from] = journal[0]?.detail.split(' ') ?? [];
+    if (happened('commit', 'end'))
+        return target;
+    if (happened('swap', 'begin') && !happened('back', 'end'))
+        return undefined;
+    return from === '-' ? undefined : from || undefined;
+}
+function readWord(word) {
+    return word === 'committed' || word === 'unchanged' || word === 'back' ? word : 'died';
+}
+
+
+/***/ }),
+
+/***/ 6524:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   Op: () => (/* binding */ look),
+/* harmony export */   fK: () => (/* binding */ fact),
+/* harmony export */   i6: () => (/* binding */ checkServer),
+/* harmony export */   kN: () => (/* binding */ checkArchitecture)
+/* harmony export */ });
+/* unused harmony export parseLook */
+/* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(7614);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(452);
+/* harmony import */ var _container_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(5371);
+/* harmony import */ var _exit_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(7379);
+
+
+
+
+const HEADER = 'deploy-django look 1';
+const LOOK_LIMIT_MS = 120_000;
+/** Asks the server, once, for everything that the decisions of a run need. `script` is transaction.sh, `asked` are files and `externals:`. */
+async function look(connection, script, directory, asked = []) {
+    const finished = await connection
+        .reach(['sh', '-s', 'look', directory, ...asked], { stdin: script, timeoutMs: LOOK_LIMIT_MS })
+        .catch((cause) => {
+        throw (0,_errors_js__WEBPACK_IMPORTED_MODULE_1__/* .codeOf */ .$N)(cause) === 'program-timeout' ? tooSlow(cause) : cause;
+    });
+    const server = parseLook(finished.stdout);
+    if (server)
+        return server;
+    throw new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('server-shell', {
+        what: 'The server answered, but not to our question',
+        seen: (finished.stderr || finished.stdout).trim().slice(-500),
+        why: 'the login shell of this user runs no commands or something else, or there is no `sh`',
+        fix: 'see that `ssh user@host sh -c true` succeeds; the login shell is changed with `chsh`, a forced command stands in ~/.ssh/authorized_keys',
+    });
+}
+function tooSlow(cause) {
+    return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('server-slow', {
+        what: `The server did not say within ${LOOK_LIMIT_MS / 1000} s what is on it`,
+        why: 'it is overloaded, its Docker hangs, or a start file of the login shell waits for somebody to type',
+        fix: 'log in and look at its load and at `docker ps`, then run the job again',
+        cause,
+    });
+}
+/** Reads the answer; what a noisy login prints in front of it is passed over. Undefined when it is not whole. */
+function parseLook(text) {
+    const lines = text.split('\n');
+    const start = lines.indexOf(HEADER);
+    const end = lines.indexOf('end', start);
+    if (start < 0 || end < 0)
+        return undefined;
+    const words = lines.slice(start + 1, end).map((line) => splitOnce(line));
+    const all = (name) => words.filter(([word]) => word === name).map(([, rest]) => rest);
+    const one = (name) => all(name)[0] || undefined;
+    const [docker, architecture] = one('docker')?.split(' ') ?? [];
+    return {
+        home: one('home') ?? '',
+        docker,
+        architecture,
+        dockerError: one('docker-error'),
+        compose: one('compose'),
+        freeDisk: toNumber(one('disk')),
+        missing: all('missing'),
+        unwritable: one('unwritable'),
+        endsWithLogin: one('ends-with-login'),
+        containers: all('container').map(_container_js__WEBPACK_IMPORTED_MODULE_2__/* .readContainer */ .u),
+        folders: [...new Set(all('folder'))],
+        files: all('file'),
+        externals: all('external'),
+        settings: all('setting'),
+        profiles: one('COMPOSE_PROFILES'),
+        projectName: one('COMPOSE_PROJECT_NAME'),
+        format: toNumber(one('format')),
+        current: one('current'),
+        whole: one('whole') === 'yes',
+        running: all('running'),
+        previous: one('previous'),
+        releases: new Map(all('release').map((id) => [id, factsOf(id, all('fact'))])),
+        served: all('served'),
+        database: (0,_django_document_js__WEBPACK_IMPORTED_MODULE_0__/* .readDatabase */ .SY)((0,_django_document_js__WEBPACK_IMPORTED_MODULE_0__/* .findDocument */ .$)(one('database') ?? '')),
+        plans: all('plan'),
+        open: all('open'),
+    };
+}
+function factsOf(id, lines) {
+    const facts = new Map();
+    for (const line of lines) {
+        const [of, rest] = splitOnce(line);
+        const [name, value] = splitOnce(rest);
+        if (of === id)
+            facts.set(name, [...(facts.get(name) ?? []), value]);
+    }
+    return facts;
+}
+/** The single line of a fact. */
+function fact(facts, name) {
+    return facts?.get(name)?.[0];
+}
+/** Stops, before anything is sent, on a server that cannot run a deployment. All problems of a kind in one error. */
+function checkServer(server, user) {
+    if (server.docker === undefined)
+        throw noDocker(server.dockerError, user);
+    if (server.compose === undefined || !isAtLeast(server.compose, [2, 20])) {
+        throw new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('server-compose-old', {
+            what: 'The server needs Docker Compose 2.20 or newer',
+            seen: server.compose ?? 'no `docker compose`',
+            fix: "install the package docker-compose-plugin of Docker's own repository on the server",
+        });
+    }
+    if (server.missing.length > 0) {
+        throw new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('server-tools', {
+            what: `The server lacks ${server.missing.join(', ')}`,
+            why: 'it is not installed, or not on the PATH of a login without a terminal',
+            fix: 'install coreutils, util-linux and tar (on Alpine: apk add coreutils util-linux tar)',
+        });
+    }
+    if (server.unwritable !== undefined)
+        throw notWritable(server.unwritable, user);
+    if (server.endsWithLogin !== undefined) {
+        const [code, problem] = (0,_exit_js__WEBPACK_IMPORTED_MODULE_3__/* .explainExit */ .Ah)(52, undefined, '');
+        throw new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH(code, { ...problem, fix: problem.fix?.replace('USER', server.endsWithLogin) });
+    }
+    if (server.format !== undefined && server.format > 1) {
+        throw new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('server-format', {
+            what: 'A newer version of this action has deployed to this directory',
+            seen: `format ${server.format}, this version knows 1`,
+            fix: 'use the newer version in this workflow as well',
+        });
+    }
+}
+function notWritable(place, user) {
+    return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('server-directory', {
+        what: 'The folder of the project on the server cannot be used',
+        seen: place === '.' ? `the home folder of ${user}` : place,
+        why: `it belongs to another user than ${user}, or is no folder`,
+        fix: `on the server, as root: mkdir -p FOLDER and chown -R ${user} FOLDER; or set \`directory\` to a folder below the home of ${user}`,
+    });
+}
+/** Stops when the image would not run there. */
+function checkArchitecture(server, image) {
+    if (server.architecture === undefined || image === '' || server.architecture === image)
+        return;
+    throw new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('server-architecture', {
+        what: `The image is for ${image}, the server has ${server.architecture}`,
+        fix: `build for the server: set: "*.platform=linux/${server.architecture}", or run the job on such a runner`,
+    });
+}
+function noDocker(error, user) {
+    if (error === undefined) {
+        return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('server-no-docker', {
+            what: 'Docker is not installed on the server',
+            seen: 'no `docker` program',
+            fix: 'install Docker Engine with the Compose plugin on the server',
+        });
+    }
+    if (/permission denied/i.test(error)) {
+        return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('server-no-docker', {
+            what: `${user} may not use Docker on the server`,
+            seen: error,
+            why: `${user} is not in the group docker, and may not use \`sudo docker\` without a password`,
+            fix: `on the server, as root: usermod -aG docker ${user}`,
+        });
+    }
+    return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('server-no-docker', {
+        what: 'Docker does not answer on the server',
+        seen: error,
+        why: 'it is not running, or this user has a Docker of its own that is not',
+        fix: 'start it on the server, as root: systemctl enable --now docker',
+    });
+}
+function isAtLeast(version, wanted) {
+    const numbers = version.replace(/^v/, '').split(/[.+-]/).map(Number);
+    for (const [index, least] of wanted.entries()) {
+        const number = numbers[index] ?? 0;
+        if (number !== least)
+            return number > least;
+    }
+    return true;
+}
+function splitOnce(line) {
+    const space = line.indexOf(' ');
+    return space < 0 ? [line, ''] : [line.slice(0, space), line.slice(space + 1)];
+}
+function toNumber(text) {
+    return text === undefined || !/^\d+$/.test(text) ? undefined : Number(text);
+}
+
+
+/***/ }),
+
+/***/ 9762:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   BX: () => (/* binding */ currentRelease),
+/* harmony export */   E4: () => (/* binding */ versionOf),
+/* harmony export */   IC: () => (/* binding */ imagesOf),
+/* harmony export */   Mj: () => (/* binding */ frontsOf),
+/* harmony export */   bx: () => (/* binding */ chooseTarget),
+/* harmony export */   ko: () => (/* binding */ readModel)
+/* harmony export */ });
+/* harmony import */ var yaml__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8815);
+/* harmony import */ var _compose_document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(8983);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(452);
+/* harmony import */ var _look_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(6524);
+
+
+
+
+/** The release that serves; undefined before the first deploy. */
+function currentRelease(server) {
+    return server.current === undefined ? undefined : findRelease(server, server.current);
+}
+/** The version of a release id, as people know it; another run may have made the release after we looked. */
+function versionOf(server, id) {
+    return id === undefined ? undefined : (findRelease(server, id)?.version ?? id.replace(/-\d+-\d+(\.\d+)?$/, ''));
+}
+/**
+ * The release to go back to: the newest of the asked version that has ever served, or, without a version, what served
+ * before the current release was first deployed.
+ */
+function chooseTarget(server, version) {
+    const known = server.served.flatMap((id) => findRelease(server, id) ?? []);
+    const versions = [...new Set(known.map((release) => release.version))].join(', ') || 'none';
+    if (version !== undefined) {
+        const found = known.findLast((release) => release.version === version);
+        if (found)
+            return found;
+        throw new _errors_js__WEBPACK_IMPORTED_MODULE_2__/* .DeployError */ .sH('rollback-unknown-version', {
+            what: `No release ${version} that has served is on the server`,
+            seen: `releases that can be restored: ${versions}`,
+            why: 'it was never deployed here, or `keep-releases` let it go',
+            fix: 'choose one of these versions, or deploy the old tag again',
+        });
+    }
+    const before = server.previous === undefined ? undefined : findRelease(server, server.previous);
+    if (before)
+        return before;
+    throw new _errors_js__WEBPACK_IMPORTED_MODULE_2__/* .DeployError */ .sH('rollback-none', {
+        what: 'There is no earlier release to go back to',
+        seen: `releases that can be restored: ${versions}`,
+        why: `${versionOf(server, server.current) ?? 'the current release'} is the first one here, or what served before it is gone`,
+        fix: known.some((release) => release.id !== server.current)
+            ? 'set `version` to one of these'
+            : 'deploy the tag that you want to go back to',
+    });
+}
+/** The Compose model of a release, as it was pinned; empty when there is none. */
+async function readModel(connection, directory, id) {
+    if (id === undefined)
+        return {};
+    // The numbers tell the file from what the login shell's start file prints.
+    const read = await connection.reach(['cat', '-n', `${directory}/.deploy/releases/${id}/compose.yaml`]);
+    const lines = [...read.stdout.matchAll(/^ *\d+\t(.*)$/gm)].map(([, line = '']) => line);
+    return read.code === 0 ? (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)((0,yaml__WEBPACK_IMPORTED_MODULE_0__/* .parse */ .qg)(lines.join('\n'))) : {};
+}
+/** `service port` lines as pairs. */
+function frontsOf(facts) {
+    return (facts.get('fronts') ?? []).map((line) => {
+        const [service = '', port = ''] = line.split(' ');
+        return [service, Number(port)];
+    });
+}
+/** `service name@digest` lines as a record. */
+function imagesOf(facts) {
+    return Object.fromEntries((facts.get('images') ?? []).map((line) => {
+        const [service = '', image = ''] = line.split(' ');
+        return [service, image];
+    }));
+}
+function findRelease(server, id) {
+    const facts = server.releases.get(id);
+    return facts && { id, version: (0,_look_js__WEBPACK_IMPORTED_MODULE_3__/* .fact */ .fK)(facts, 'version') ?? id, facts };
+}
+
+
+/***/ }),
+
+/***/ 13:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   Ri: () => (/* binding */ incoming),
+/* harmony export */   Rz: () => (/* binding */ writeFacts),
+/* harmony export */   dw: () => (/* binding */ stage),
+/* harmony export */   jP: () => (/* binding */ planFiles),
+/* harmony export */   qN: () => (/* binding */ begin),
+/* harmony export */   tN: () => (/* binding */ send)
+/* harmony export */ });
+/* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(1455);
+/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6760);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(452);
+/* harmony import */ var _exit_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(7379);
+/* harmony import */ var _failure_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(5049);
+/* harmony import */ var _follow_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(9394);
+
+
+
+
+
+
+/** The facts as files below `folder`. The server reads them line by line, so no line may hold a line end or control character. */
+function writeFacts(folder, facts) {
+    return Object.entries(facts).map(([name, lines]) => {
+        const bad = lines.find((line) => !/^[^\p{Cc}]*$/u.test(line));
+        if (bad !== undefined) {
+            throw new _errors_js__WEBPACK_IMPORTED_MODULE_2__/* .DeployError */ .sH('input-invalid', {
+                what: `A value of "${name}" has a line end or control character`,
+                seen: JSON.stringify(bad),
+                fix: 'remove it from the name in the Compose file or the input',
+            });
+        }
+        return { path: `${folder}/facts/${name}`, content: lines.map((line) => `${line}\n`).join(''), mode: 0o600 };
+    });
+}
+/** A transaction's own folder: the script that will walk it, the probe, and its facts. */
+function planFiles(folder, assets, facts) {
+    return [
+        { path: `${folder}/transaction.sh`, content: assets.transaction, mode: 0o700 },
+        { path: `${folder}/probe.py`, content: assets.probe, mode: 0o600 },
+        ...writeFacts(folder, { ...facts, explanations: (0,_exit_js__WEBPACK_IMPORTED_MODULE_3__/* .explanationLines */ .bO)() }),
+    ];
+}
+/** Sends the files into `destination` on the server, which is made private to the user; an archive in one call. */
+async function send(run, connection, destination, files, folder) {
+    const archive = await pack(run, files, folder);
+    const made = await connection.reach(['mkdir', '-p', '-m', '700', destination]);
+    if (made.code !== 0)
+        throw notWritten(destination, made.stderr);
+    const sent = await connection.reach(['tar', '-x', '-p', '-f', '-', '-C', destination], { stdin: archive });
+    if (sent.code !== 0)
+        throw notWritten(destination, sent.stderr);
+}
+async function pack(run, files, folder) {
+    const tree = await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.mkdtemp)((0,node_path__WEBPACK_IMPORTED_MODULE_1__.join)(folder, 'send-'));
+    try {
+        for (const file of files) {
+            const path = (0,node_path__WEBPACK_IMPORTED_MODULE_1__.join)(tree, 'tree', file.path);
+            // tar gives the folders on the server these modes as well.
+            await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.mkdir)((0,node_path__WEBPACK_IMPORTED_MODULE_1__.dirname)(path), { recursive: true, mode: 0o700 });
+            await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.writeFile)(path, file.content, { mode: 0o600 });
+            await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.chmod)(path, file.mode);
+        }
+        await Promise.all(mountable(files).map((path) => (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.chmod)((0,node_path__WEBPACK_IMPORTED_MODULE_1__.join)(tree, 'tree', path), 0o755)));
+        const archive = (0,node_path__WEBPACK_IMPORTED_MODULE_1__.join)(tree, 'archive.tar');
+        const packed = await run('tar', ['-C', (0,node_path__WEBPACK_IMPORTED_MODULE_1__.join)(tree, 'tree'), '-c', '-f', archive, '--owner=0', '--group=0', '.']);
+        if (packed.code !== 0)
+            throw new _errors_js__WEBPACK_IMPORTED_MODULE_2__/* .DeployError */ .sH('internal', { what: 'tar failed on the runner', seen: packed.stderr });
+        return await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.readFile)(archive);
+    }
+    finally {
+        await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.rm)(tree, { recursive: true, force: true });
+    }
+}
+/** The folders that a container may mount: it reads them as any user, as it would in a checkout. */
+function mountable(files) {
+    const folders = new Set();
+    for (const { path } of files.filter((file) => file.path.startsWith('files/'))) {
+        for (let folder = (0,node_path__WEBPACK_IMPORTED_MODULE_1__.dirname)(path); folder !== '.'; folder = (0,node_path__WEBPACK_IMPORTED_MODULE_1__.dirname)(folder))
+            folders.add(folder);
+    }
+    return [...folders];
+}
+/** Puts what was sent in place and pulls the images by digest; the site is untouched. */
+async function stage(connection, directory, transaction, logins, show) {
+    const script = `${incoming(directory, transaction)}/plan/transaction.sh`;
+    const staged = await connection.reach(['sh', script, 'stage', directory, transaction], {
+        stdin: logins.map(({ registry, username, password }) => `${registry}\n${username}\n${password}\n`).join(''),
+        onLine: (line, stream) => {
+            if (stream === 'stdout')
+                show(line);
+        },
+    });
+    if (staged.code !== 0)
+        throw (0,_failure_js__WEBPACK_IMPORTED_MODULE_4__/* .explainStage */ .oi)(staged);
+}
+/** Where an upload waits until `stage` puts it in place. */
+function incoming(directory, transaction) {
+    return `${directory}/.deploy/incoming/${transaction}`;
+}
+/** Starts the transaction; from here on it lives on the server. */
+async function begin(connection, directory, transaction) {
+    const begun = await connection.reach((0,_follow_js__WEBPACK_IMPORTED_MODULE_5__/* .command */ .G5)(directory, transaction, 'begin'));
+    if (begun.code !== 0)
+        throw (0,_failure_js__WEBPACK_IMPORTED_MODULE_4__/* .explainStage */ .oi)(begun);
+}
+function notWritten(destination, stderr) {
+    const isFull = /no space left|quota/i.test(stderr);
+    return new _errors_js__WEBPACK_IMPORTED_MODULE_2__/* .DeployError */ .sH(isFull ? 'server-disk' : 'server-directory', {
+        what: `The release could not be written to ${destination} on the server`,
+        seen: stderr.trim(),
+        why: isFull ? 'the disk is full' : 'the folder belongs to another user, or a file is in its place',
+        fix: isFull ? 'free disk space' : 'give the folder to the user of `host`',
+    });
+}
+
+
+/***/ }),
+
+/***/ 3675:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   Si: () => (/* binding */ newId),
+/* harmony export */   cm: () => (/* binding */ followToEnd),
+/* harmony export */   hH: () => (/* binding */ askToTurnBack),
+/* harmony export */   hL: () => (/* binding */ transact)
+/* harmony export */ });
+/* harmony import */ var _follow_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(9394);
+/* harmony import */ var _stage_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(13);
+
+
+/**
+ * Starts a staged transaction and follows it to its end. When its process dies on the server, recovery is asked for at
+ * once and the ending is read again. When `signal` fires, nobody follows on; the transaction does, see `askToTurnBack`.
+ */
+async function transact(connection, transaction, show, signal) {
+    await (0,_stage_js__WEBPACK_IMPORTED_MODULE_1__/* .begin */ .qN)(connection, transaction.directory, transaction.id);
+    return await followToEnd(connection, transaction, show, signal);
+}
+/** Follows a transaction that was begun, also from `post`. */
+async function followToEnd(connection, { directory, id }, show, signal) {
+    const ending = await (0,_follow_js__WEBPACK_IMPORTED_MODULE_0__/* .follow */ .e6)(connection, directory, id, show, signal);
+    if (ending.word !== 'died')
+        return ending;
+    await connection.reach(['sh', script(directory, id), 'recover', directory], { signal });
+    return await (0,_follow_js__WEBPACK_IMPORTED_MODULE_0__/* .follow */ .e6)(connection, directory, id, () => { }, signal);
+}
+/**
+ * Leaves the mark that makes a transaction turn back at its next safe point; it never stops a running migration. It is sent
+ * after the job was cancelled, so the signal of the connection must not stop it. False when the mark could not be left.
+ */
+async function askToTurnBack(connection, { directory, id }) {
+    return await connection.call((0,_follow_js__WEBPACK_IMPORTED_MODULE_0__/* .command */ .G5)(directory, id, 'abort'), { signal: undefined, timeoutMs: 5_000 }).then((finished) => finished.code === 0, () => false);
+}
+function script(directory, id) {
+    return `${directory}/.deploy/plans/${id}/transaction.sh`;
+}
+/** `<what>-<run>-<attempt>`, with a number behind it when one run deploys the same version twice. */
+function newId(name, run, taken) {
+    const id = `${name}-${run.runId}-${run.runAttempt}`;
+    for (let number = 1;; number += 1) {
+        const candidate = number === 1 ? id : `${id}.${number}`;
+        if (!taken.includes(candidate))
+            return candidate;
+    }
+}
+
+
+/***/ }),
+
+/***/ 7390:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   Xd: () => (/* binding */ followed),
+/* harmony export */   _q: () => (/* binding */ saveFollowed),
+/* harmony export */   eY: () => (/* binding */ forgetFollowed),
+/* harmony export */   t9: () => (/* binding */ saveTemporaryFolder),
+/* harmony export */   tl: () => (/* binding */ isPost),
+/* harmony export */   yy: () => (/* binding */ temporaryFolder)
+/* harmony export */ });
+/* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3218);
+/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6760);
+
+
+/**
+ * Whether this process is the post step. The name of its file says so, not a mark that main leaves: a job that is cancelled
+ * before main could leave one would start its deployment in the post step.
+ */
+const isPost = (0,node_path__WEBPACK_IMPORTED_MODULE_1__.parse)(process.argv[1] ?? '').name === 'post';
+/** The folder of temporary files (keys, control socket) that post removes; empty when main made none. */
+function temporaryFolder() {
+    return (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .getState */ .Gu)('folder');
+}
+/** Leaves the folder of temporary files to post. */
+function saveTemporaryFolder(path) {
+    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .saveState */ .LZ)('folder', path);
+}
+/** The transaction that main was following when it ended, if any. */
+function followed() {
+    const [tid, directory] = [(0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .getState */ .Gu)('tid'), (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .getState */ .Gu)('directory')];
+    return tid === '' ? undefined : { tid, directory };
+}
+/** Called before a transaction is started on the server. */
+function saveFollowed(transaction) {
+    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .saveState */ .LZ)('tid', transaction.tid);
+    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .saveState */ .LZ)('directory', transaction.directory);
+}
+/** Called when the transaction has ended and was reported: nothing is left for post to follow. */
+function forgetFollowed() {
+    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .saveState */ .LZ)('tid', '');
+}
+
+
+/***/ }),
+
+/***/ 6393:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   Bp: () => (/* binding */ parseDirectory),
+/* harmony export */   Dk: () => (/* binding */ parseHealthUrl),
+/* harmony export */   Dl: () => (/* binding */ parseUrl),
+/* harmony export */   Dx: () => (/* binding */ linesOf),
+/* harmony export */   E9: () => (/* binding */ parseDuration),
+/* harmony export */   Fs: () => (/* binding */ parseContent),
+/* harmony export */   Io: () => (/* binding */ parseEnvFiles),
+/* harmony export */   QG: () => (/* binding */ parseHeaders),
+/* harmony export */   Tc: () => (/* binding */ parseManage),
+/* harmony export */   XB: () => (/* binding */ parseProject),
+/* harmony export */   Z9: () => (/* binding */ wordsOf),
+/* harmony export */   cK: () => (/* binding */ unixLines),
+/* harmony export */   i$: () => (/* binding */ parseStatus),
+/* harmony export */   jZ: () => (/* binding */ parseProfile),
+/* harmony export */   kO: () => (/* binding */ Unusable),
+/* harmony export */   lq: () => (/* binding */ optional),
+/* harmony export */   m: () => (/* binding */ parseDigest),
+/* harmony export */   mO: () => (/* binding */ parseVariable),
+/* harmony export */   nO: () => (/* binding */ parseService),
+/* harmony export */   o7: () => (/* binding */ parseSecret),
+/* harmony export */   ot: () => (/* binding */ parseVersion),
+/* harmony export */   qJ: () => (/* binding */ parseNewVersion),
+/* harmony export */   qQ: () => (/* binding */ parseOverride),
+/* harmony export */   rD: () => (/* binding */ wholeNumber),
+/* harmony export */   tL: () => (/* binding */ parseInnerPath),
+/* harmony export */   tl: () => (/* binding */ parseScript),
+/* harmony export */   yG: () => (/* binding */ parseBoolean),
+/* harmony export */   yL: () => (/* binding */ oneOf),
+/* harmony export */   yw: () => (/* binding */ nonEmptyLines),
+/* harmony export */   zZ: () => (/* binding */ parseImage)
+/* harmony export */ });
+/* harmony import */ var yaml__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8815);
+
+/** Why a text cannot be used and the change that mends it. The text itself is added by who knows whether it is secret. */
+class Unusable extends Error {
+    why;
+    fix;
+    constructor(why, fix) {
+        super(why);
+        this.why = why;
+        this.fix = fix;
+    }
+}
+/** The value or, for an empty text, undefined. */
+function optional(parse) {
+    return (text) => (text === '' ? undefined : parse(text));
+}
+/** One value per line, empty lines left out. */
+function linesOf(parse) {
+    return (text) => nonEmptyLines(text).map(parse);
+}
+/** One value per word, however they are separated. */
+function wordsOf(parse) {
+    return (text) => text
+        .split(/[\s,]+/)
+        .filter((word) => word !== '')
+        .map(parse);
+}
+/** One of a few words. */
+function oneOf(...words) {
+    return (text) => {
+        const found = words.find((word) => word === text);
+        if (found === undefined)
+            throw new Unusable('the word is not known', `use one of: ${words.join(', ')}`);
+        return found;
+    };
+}
+/** Strictly true or false: a typing error must not silently mean no. */
+function parseBoolean(text) {
+    if (text === 'true')
+        return true;
+    if (text === 'false')
+        return false;
+    throw new Unusable('it is neither true nor false', 'use true or false, in lower case');
+}
+/** A whole number in a range. */
+function wholeNumber(min, max) {
+    return (text) => {
+        const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
+        if (!(value >= min && value <= max)) {
+            throw new Unusable('it is not a whole number in the range', `use a number from ${min} to ${max}`);
+        }
+        return value;
+    };
+}
+/** A length of time such as `90s`, `5m` or `1h`, in milliseconds; at most 24 hours. */
+function parseDuration(text) {
+    const [, digits, unit] = /^(\d{1,6})(ms|s|m|h)$/.exec(text) ?? [];
+    const factor = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }[unit ?? ''];
+    const value = factor === undefined ? Number.NaN : Number(digits) * factor;
+    if (!(value > 0 && value <= 24 * 3_600_000)) {
+        throw new Unusable('it is not a length of time up to 24 hours', 'use a number with its unit, such as 90s, 5m or 1h');
+    }
+    return value;
+}
+/** A name of a release, usable as an image tag and as a folder. */
+function parseVersion(text) {
+    if (!/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/.test(text)) {
+        throw new Unusable(`a version is an image tag and a folder name, and ${JSON.stringify(text.slice(0, 140))} cannot be one`, `set version: ${proposeVersion(text)} (up to 128 letters, digits, dots, dashes and underscores, not starting with a dot or a dash)`);
+    }
+    return text;
+}
+function proposeVersion(text) {
+    return (text
+        .replace(/[^A-Za-z0-9_.]+/g, '-')
+        .replace(/^[.-]+|-+$/g, '')
+        .slice(0, 128) || 'v1');
+}
+/** A version for something new; some names belong to what the server makes itself. */
+function parseNewVersion(text) {
+    const [reserved] = /^(rollback-|adopted-)/.exec(text) ?? [];
+    if (reserved !== undefined) {
+        throw new Unusable(`names that start with ${reserved} are kept for the server`, 'choose another version');
+    }
+    return parseVersion(text);
+}
+/** A Compose project name. */
+function parseProject(text) {
+    // Docker has room for 128 letters in the tag that keeps its images.
+    if (!/^[a-z0-9][a-z0-9_-]{0,99}$/.test(text)) {
+        throw new Unusable('Docker Compose does not take it as a project name', 'use up to 100 lower-case letters, digits, dashes and underscores, starting with a letter or digit');
+    }
+    return text;
+}
+/** The name of a Compose service. */
+function parseService(text) {
+    if (!/^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(text)) {
+        throw new Unusable(`${text} is not a service name`, 'use the names below services: in the Compose file');
+    }
+    return text;
+}
+/** A Compose profile; `*` is all of them. */
+function parseProfile(text) {
+    if (text !== '*' && !/^[A-Za-z0-9][A-Za-z0-9_.-]*$/.test(text)) {
+        throw new Unusable(`${text} is not the name of a profile`, 'use the names below profiles: in the Compose file, or *');
+    }
+    return text;
+}
+/** A folder on the server, absolute or below the home folder. */
+function parseDirectory(text) {
+    const path = text.replace(/^~\//, '').replace(/\/+$/, '');
+    const parts = path.replace(/^\//, '').split('/');
+    if (!parts.every((part) => /^[A-Za-z0-9_.+@][A-Za-z0-9_.+@-]*$/.test(part) && part !== '.' && part !== '..')) {
+        throw new Unusable('the path has an empty, relative or unusual part', 'use a path such as deploy/todo or /srv/todo of letters, digits, dots, dashes and underscores');
+    }
+    return path;
+}
+/** A path inside the repository or inside the directory on the server, in its shortest form. */
+function parseInnerPath(text) {
+    const parts = text.split('/').filter((part) => part !== '' && part !== '.');
+    if (text.startsWith('/') || text.startsWith('-') || parts.length === 0 || parts.includes('..')) {
+        throw new Unusable(`${text} is not a path inside the repository`, 'use a path such as docker/compose.yml');
+    }
+    // Facts for the server are one item per line.
+    if (/[\p{Cc}\\]/u.test(text))
+        throw new Unusable('the path has a control character or a backslash', 'rename the file');
+    return parts.join('/');
+}
+/** The repository to push to, without tag and digest. */
+function parseImage(text) {
+    const name = text.slice(text.lastIndexOf('/') + 1);
+    if (text.includes('@') || name.includes(':')) {
+        throw new Unusable('it has a tag or digest', `use ${text.replace(/@.*$|:[^:/]*$/, '')}; the tag is the version`);
+    }
+    if (text !== text.toLowerCase()) {
+        throw new Unusable('image names have no capitals', `use ${text.toLowerCase()}`);
+    }
+    const part = '[a-z0-9]+(?:(?:\\.|_|__|-+)[a-z0-9]+)*';
+    if (!new RegExp(`^(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::\\d+)?/)?${part}(?:/${part})*$`).test(text)) {
+        throw new Unusable('it is not the name of an image repository', 'use a name such as ghcr.io/owner/repository');
+    }
+    return text;
+}
+/** An override for the bake: `target.field=value`. */
+function parseOverride(text) {
+    if (!/^[^\s.=-][^\s.=]*\.[^\s=]+=./.test(text)) {
+        throw new Unusable(`${text} is not target.field=value`, 'write for example *.cache-from=type=gha or web.target=prod');
+    }
+    return text;
+}
+/** The words that start a Django command. */
+function parseManage(text) {
+    const words = text.split(/\s+/);
+    if (!words.every((word) => /^[A-Za-z0-9_./+@%:,=-]+$/.test(word))) {
+        throw new Unusable('it has quotes or shell characters', 'use plain words such as python manage.py');
+    }
+    return words;
+}
+/** `auto`, `none`, or one http address per line. */
+function parseHealthUrl(text) {
+    if (text === 'auto' || text === 'none')
+        return { kind: text };
+    const urls = nonEmptyLines(text);
+    for (const url of urls) {
+        if (!isAddress(url)) {
+            throw new Unusable(`${url} is not an http address`, 'use auto, none, or addresses such as http://web:8000/healthz');
+        }
+    }
+    return { kind: 'urls', urls };
+}
+function isAddress(text) {
+    return /^https?:\/\/[^\s/?#@]+([/?]\S*)?$/.test(text) && URL.canParse(text);
+}
+/** The public address of the site. */
+function parseUrl(text) {
+    if (isAddress(text))
+        return text;
+    throw new Unusable('it is not an http address', 'use an address such as https://example.com/');
+}
+/** Headers as lines `Name: value`. */
+function parseHeaders(text) {
+    const pairs = nonEmptyLines(text).map((line) => {
+        const [, name, value] = /^([A-Za-z0-9!#$%&'*+.^_`|~-]+):\s*(.*)$/.exec(line) ?? [];
+        if (name === undefined || value === undefined) {
+            throw new Unusable(`${line} is not a header`, 'write one header per line, such as Host: example.org');
+        }
+        return [name, value];
+    });
+    return Object.fromEntries(pairs);
+}
+/** A status such as `204`, or a class such as `2xx`. */
+function parseStatus(text) {
+    if (!/^[1-5](xx|\d\d)$/.test(text))
+        throw new Unusable(`${text} is not an HTTP status`, 'use for example 2xx 3xx 404');
+    return text;
+}
+/** The digest of a plan, as the output plan-digest has it. */
+function parseDigest(text) {
+    if (!/^[0-9a-f]{64}$/.test(text))
+        throw new Unusable('it is not a digest', 'use the output plan-digest of a dry run');
+    return text;
+}
+/** A secret of one line, without the line end that copying adds. */
+function parseSecret(text) {
+    const secret = text.replace(/[\r\n]+$/, '');
+    if (/[\r\n]/.test(secret))
+        throw new Unusable('it has more than one line', 'put one line into the secret');
+    return secret;
+}
+/** The content of an env file, with exactly one line end at its end. */
+function parseContent(text) {
+    if (text.includes('\0'))
+        throw new Unusable('it has a zero byte', 'store the file as plain text');
+    return `${unixLines(text).replace(/\n+$/, '')}\n`;
+}
+/** A YAML map of path to content. Its errors never repeat the text, which is secret. */
+function parseEnvFiles(text) {
+    const fix = 'write one entry per file: a path, a colon and |, then the content on indented lines';
+    const document = (0,yaml__WEBPACK_IMPORTED_MODULE_0__/* .parseDocument */ .Tp)(text);
+    const [mistake] = document.errors;
+    if (mistake)
+        throw new Unusable(`line ${mistake.linePos?.[0].line ?? '?'} is not YAML (${mistake.code})`, fix);
+    const map = document.toJS();
+    if (map === null || map === undefined)
+        return [];
+    if (typeof map !== 'object' || Array.isArray(map))
+        throw new Unusable('it is not a map of path to content', fix);
+    return Object.entries(map).map(([path, content]) => {
+        if (typeof content !== 'string')
+            throw new Unusable(`the content of ${path} is not a text`, fix);
+        return { path: parseInnerPath(path), content: parseContent(content) };
+    });
+}
+/** Lines for a shell, each as it is. */
+function parseScript(text) {
+    if (text.includes('\0'))
+        throw new Unusable('it has a zero byte', 'write plain text');
+    return unixLines(text);
+}
+/** A line `NAME=value`. The value may be secret, so it is in no error. */
+function parseVariable(line) {
+    if (/^[A-Za-z_]\w*=/.test(line))
+        return line;
+    throw new Unusable('a line is not NAME=value', 'write one variable per line; a value cannot have several lines');
+}
+/** The lines of a text that are not empty, trimmed. */
+function nonEmptyLines(text) {
+    return unixLines(text)
+        .split('\n')
+        .map((line) => line.trim())
+        .filter((line) => line !== '');
+}
+/** The text with a line feed at each line's end, and nothing else. */
+function unixLines(text) {
+    return text.replaceAll('\r\n', '\n').replaceAll('\r', '\n');
+}
+
+
+/***/ }),
+
+/***/ 3218:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -37197,7 +45259,7 @@ __nccwpck_require__.d(__webpack_exports__, {
 
 ;// CONCATENATED MODULE: external "os"
 const external_os_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("os");
-;// CONCATENATED MODULE: ../../../tmp/gaps-tools/node_modules/@actions/core/lib/utils.js
+;// CONCATENATED MODULE: ./node_modules/@actions/core/lib/utils.js
 // We use any as a valid input type
 /* eslint-disable @typescript-eslint/no-explicit-any */
 /**
@@ -37233,7 +45295,7 @@ function utils_toCommandProperties(annotationProperties) {
     };
 }
 //# sourceMappingURL=utils.js.map
-;// CONCATENATED MODULE: ../../../tmp/gaps-tools/node_modules/@actions/core/lib/command.js
+;// CONCATENATED MODULE: ./node_modules/@actions/core/lib/command.js
 
 
 /**
@@ -37329,7 +45391,7 @@ function escapeProperty(s) {
 const external_crypto_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("crypto");
 ;// CONCATENATED MODULE: external "fs"
 const external_fs_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("fs");
-;// CONCATENATED MODULE: ../../../tmp/gaps-tools/node_modules/@actions/core/lib/file-command.js
+;// CONCATENATED MODULE: ./node_modules/@actions/core/lib/file-command.js
 // For internal use, subject to change.
 // We use any as a valid input type
 /* eslint-disable @typescript-eslint/no-explicit-any */
@@ -37370,7 +45432,7 @@ const external_path_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.me
 var external_http_ = __nccwpck_require__(8611);
 // EXTERNAL MODULE: external "https"
 var external_https_ = __nccwpck_require__(5692);
-;// CONCATENATED MODULE: ../../../tmp/gaps-tools/node_modules/@actions/http-client/lib/proxy.js
+;// CONCATENATED MODULE: ./node_modules/@actions/http-client/lib/proxy.js
 function getProxyUrl(reqUrl) {
     const usingSsl = reqUrl.protocol === 'https:';
     if (checkBypass(reqUrl)) {
@@ -37461,11 +45523,11 @@ class DecodedURL extends URL {
     }
 }
 //# sourceMappingURL=proxy.js.map
-// EXTERNAL MODULE: ../../../tmp/gaps-tools/node_modules/tunnel/index.js
-var node_modules_tunnel = __nccwpck_require__(1450);
-// EXTERNAL MODULE: ../../../tmp/gaps-tools/node_modules/undici/index.js
-var undici = __nccwpck_require__(904);
-;// CONCATENATED MODULE: ../../../tmp/gaps-tools/node_modules/@actions/http-client/lib/index.js
+// EXTERNAL MODULE: ./node_modules/tunnel/index.js
+var node_modules_tunnel = __nccwpck_require__(770);
+// EXTERNAL MODULE: ./node_modules/undici/index.js
+var undici = __nccwpck_require__(6752);
+;// CONCATENATED MODULE: ./node_modules/@actions/http-client/lib/index.js
 /* eslint-disable @typescript-eslint/no-explicit-any */
 var __awaiter = (undefined && undefined.__awaiter) || function (thisArg, _arguments, P, generator) {
     function adopt(value) { return value instanceof P ? value : new P(function (resolve) { resolve(value); }); }
@@ -38162,7 +46224,7 @@ class lib_HttpClient {
 }
 const lowercaseKeys = (obj) => Object.keys(obj).reduce((c, k) => ((c[k.toLowerCase()] = obj[k]), c), {});
 //# sourceMappingURL=index.js.map
-;// CONCATENATED MODULE: ../../../tmp/gaps-tools/node_modules/@actions/http-client/lib/auth.js
+;// CONCATENATED MODULE: ./node_modules/@actions/http-client/lib/auth.js
 var auth_awaiter = (undefined && undefined.__awaiter) || function (thisArg, _arguments, P, generator) {
     function adopt(value) { return value instanceof P ? value : new P(function (resolve) { resolve(value); }); }
     return new (P || (P = Promise))(function (resolve, reject) {
@@ -38238,7 +46300,7 @@ class PersonalAccessTokenCredentialHandler {
     }
 }
 //# sourceMappingURL=auth.js.map
-;// CONCATENATED MODULE: ../../../tmp/gaps-tools/node_modules/@actions/core/lib/oidc-utils.js
+;// CONCATENATED MODULE: ./node_modules/@actions/core/lib/oidc-utils.js
 var oidc_utils_awaiter = (undefined && undefined.__awaiter) || function (thisArg, _arguments, P, generator) {
     function adopt(value) { return value instanceof P ? value : new P(function (resolve) { resolve(value); }); }
     return new (P || (P = Promise))(function (resolve, reject) {
@@ -38312,7 +46374,7 @@ class oidc_utils_OidcClient {
     }
 }
 //# sourceMappingURL=oidc-utils.js.map
-;// CONCATENATED MODULE: ../../../tmp/gaps-tools/node_modules/@actions/core/lib/summary.js
+;// CONCATENATED MODULE: ./node_modules/@actions/core/lib/summary.js
 var summary_awaiter = (undefined && undefined.__awaiter) || function (thisArg, _arguments, P, generator) {
     function adopt(value) { return value instanceof P ? value : new P(function (resolve) { resolve(value); }); }
     return new (P || (P = Promise))(function (resolve, reject) {
@@ -38593,7 +46655,7 @@ const _summary = new Summary();
 const markdownSummary = (/* unused pure expression or super */ null && (_summary));
 const summary = _summary;
 //# sourceMappingURL=summary.js.map
-;// CONCATENATED MODULE: ../../../tmp/gaps-tools/node_modules/@actions/core/lib/path-utils.js
+;// CONCATENATED MODULE: ./node_modules/@actions/core/lib/path-utils.js
 
 /**
  * toPosixPath converts the given path to the posix form. On Windows, \\ will be
@@ -38635,7 +46697,7 @@ var external_events_ = __nccwpck_require__(4434);
 const external_child_process_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("child_process");
 // EXTERNAL MODULE: external "assert"
 var external_assert_ = __nccwpck_require__(2613);
-;// CONCATENATED MODULE: ../../../tmp/gaps-tools/node_modules/@actions/io/lib/io-util.js
+;// CONCATENATED MODULE: ./node_modules/@actions/io/lib/io-util.js
 var io_util_awaiter = (undefined && undefined.__awaiter) || function (thisArg, _arguments, P, generator) {
     function adopt(value) { return value instanceof P ? value : new P(function (resolve) { resolve(value); }); }
     return new (P || (P = Promise))(function (resolve, reject) {
@@ -38815,7 +46877,7 @@ function getCmdPath() {
     return (_a = process.env['COMSPEC']) !== null && _a !== void 0 ? _a : `cmd.exe`;
 }
 //# sourceMappingURL=io-util.js.map
-;// CONCATENATED MODULE: ../../../tmp/gaps-tools/node_modules/@actions/io/lib/io.js
+;// CONCATENATED MODULE: ./node_modules/@actions/io/lib/io.js
 var io_awaiter = (undefined && undefined.__awaiter) || function (thisArg, _arguments, P, generator) {
     function adopt(value) { return value instanceof P ? value : new P(function (resolve) { resolve(value); }); }
     return new (P || (P = Promise))(function (resolve, reject) {
@@ -39089,7 +47151,7 @@ function io_copyFile(srcFile, destFile, force) {
 //# sourceMappingURL=io.js.map
 ;// CONCATENATED MODULE: external "timers"
 const external_timers_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("timers");
-;// CONCATENATED MODULE: ../../../tmp/gaps-tools/node_modules/@actions/exec/lib/toolrunner.js
+;// CONCATENATED MODULE: ./node_modules/@actions/exec/lib/toolrunner.js
 var toolrunner_awaiter = (undefined && undefined.__awaiter) || function (thisArg, _arguments, P, generator) {
     function adopt(value) { return value instanceof P ? value : new P(function (resolve) { resolve(value); }); }
     return new (P || (P = Promise))(function (resolve, reject) {
@@ -39677,7 +47739,7 @@ class ExecState extends external_events_.EventEmitter {
     }
 }
 //# sourceMappingURL=toolrunner.js.map
-;// CONCATENATED MODULE: ../../../tmp/gaps-tools/node_modules/@actions/exec/lib/exec.js
+;// CONCATENATED MODULE: ./node_modules/@actions/exec/lib/exec.js
 var exec_awaiter = (undefined && undefined.__awaiter) || function (thisArg, _arguments, P, generator) {
     function adopt(value) { return value instanceof P ? value : new P(function (resolve) { resolve(value); }); }
     return new (P || (P = Promise))(function (resolve, reject) {
@@ -39757,7 +47819,7 @@ function getExecOutput(commandLine, args, options) {
     });
 }
 //# sourceMappingURL=exec.js.map
-;// CONCATENATED MODULE: ../../../tmp/gaps-tools/node_modules/@actions/core/lib/platform.js
+;// CONCATENATED MODULE: ./node_modules/@actions/core/lib/platform.js
 var platform_awaiter = (undefined && undefined.__awaiter) || function (thisArg, _arguments, P, generator) {
     function adopt(value) { return value instanceof P ? value : new P(function (resolve) { resolve(value); }); }
     return new (P || (P = Promise))(function (resolve, reject) {
@@ -39822,7 +47884,7 @@ function getDetails() {
     });
 }
 //# sourceMappingURL=platform.js.map
-;// CONCATENATED MODULE: ../../../tmp/gaps-tools/node_modules/@actions/core/lib/core.js
+;// CONCATENATED MODULE: ./node_modules/@actions/core/lib/core.js
 var core_awaiter = (undefined && undefined.__awaiter) || function (thisArg, _arguments, P, generator) {
     function adopt(value) { return value instanceof P ? value : new P(function (resolve) { resolve(value); }); }
     return new (P || (P = Promise))(function (resolve, reject) {
@@ -40141,8068 +48203,6 @@ function getIDToken(aud) {
 
 //# sourceMappingURL=core.js.map
 
-/***/ }),
-
-/***/ 9538:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   w: () => (/* binding */ readAssets)
-/* harmony export */ });
-/* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(1455);
-
-/** The parts of the script that walks a transaction on the server: one file when it is sent, one noun a file here. */
-const transactionParts = [
-    __nccwpck_require__.ab + "head.sh",
-    __nccwpck_require__.ab + "word.sh",
-    __nccwpck_require__.ab + "docker.sh",
-    __nccwpck_require__.ab + "probe.sh",
-    __nccwpck_require__.ab + "look.sh",
-    __nccwpck_require__.ab + "stage.sh",
-    __nccwpck_require__.ab + "journal.sh",
-    __nccwpck_require__.ab + "session.sh",
-    __nccwpck_require__.ab + "engine.sh",
-    __nccwpck_require__.ab + "boot.sh",
-    __nccwpck_require__.ab + "ready.sh",
-    __nccwpck_require__.ab + "adopt.sh",
-    __nccwpck_require__.ab + "migrate.sh",
-    __nccwpck_require__.ab + "static.sh",
-    __nccwpck_require__.ab + "swap.sh",
-    __nccwpck_require__.ab + "health.sh",
-    __nccwpck_require__.ab + "verify.sh",
-    __nccwpck_require__.ab + "commit.sh",
-    __nccwpck_require__.ab + "follow.sh",
-    __nccwpck_require__.ab + "run.sh",
-    __nccwpck_require__.ab + "status.sh",
-    __nccwpck_require__.ab + "redaction.sh",
-    __nccwpck_require__.ab + "rollback.sh",
-    __nccwpck_require__.ab + "main.sh",
-];
-/** The parts of what runs in the app's container: one word of `python -c` when it is sent. */
-const probeParts = [
-    __nccwpck_require__.ab + "head.py",
-    __nccwpck_require__.ab + "database.py",
-    __nccwpck_require__.ab + "migrations.py",
-    __nccwpck_require__.ab + "plan.py",
-    __nccwpck_require__.ab + "fit.py",
-    __nccwpck_require__.ab + "collect.py",
-    __nccwpck_require__.ab + "migrate.py",
-    __nccwpck_require__.ab + "static.py",
-    __nccwpck_require__.ab + "http.py",
-    __nccwpck_require__.ab + "main.py",
-];
-/** Reads the script and the probe; the bundler copies the files beside the bundle and mends their addresses. */
-async function readAssets() {
-    const [transaction, probe] = await Promise.all([join(transactionParts), join(probeParts)]);
-    return { transaction, probe };
-}
-async function join(parts) {
-    return Buffer.concat(await Promise.all(parts.map((part) => (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.readFile)(part))));
-}
-
-
-/***/ }),
-
-/***/ 3411:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   M: () => (/* binding */ askMounts),
-/* harmony export */   n: () => (/* binding */ askPlan)
-/* harmony export */ });
-/* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3986);
-/* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(1030);
-/* harmony import */ var _guard_database_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(9088);
-/* harmony import */ var _guard_mount_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(9724);
-/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(3393);
-/* harmony import */ var _server_follow_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(2266);
-
-
-
-
-
-
-/** Stops when a setting is missing; gives what the release would mount. */
-async function askMounts(connection, { directory, id }) {
-    const asked = await connection.reach((0,_server_follow_js__WEBPACK_IMPORTED_MODULE_5__/* .command */ .G5)(directory, id, 'check'));
-    if (asked.code !== 0)
-        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_4__/* .explainStage */ .oi)(asked);
-    return (0,_guard_mount_js__WEBPACK_IMPORTED_MODULE_3__/* .readMounts */ .b)((0,_django_document_js__WEBPACK_IMPORTED_MODULE_1__/* .findDocument */ .$)(asked.stdout));
-}
-/** The plan of the image on the database as it is now. */
-async function askPlan(connection, { directory, id }) {
-    const asked = await connection.reach([...(0,_server_follow_js__WEBPACK_IMPORTED_MODULE_5__/* .command */ .G5)(directory, id, 'plan'), 'plan']);
-    const document = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_1__/* .findDocument */ .$)(asked.stdout);
-    if (!document || asked.code !== 0)
-        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_4__/* .explainProbe */ .Kz)(asked.code, document, asked.stderr);
-    const plan = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_1__/* .readPlan */ .m3)(document);
-    const pending = plan.kind === 'live' ? plan.pending : plan.migrations;
-    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(plan.kind === 'live'
-        ? `database: ${(0,_guard_database_js__WEBPACK_IMPORTED_MODULE_2__/* .describe */ .q)(plan.database)}`
-        : 'the database does not exist yet: every migration of the image will be applied');
-    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(pending.length === 0 ? 'no migrations are pending' : `${pending.length} migrations are pending`);
-    if (plan.kind === 'offline')
-        return plan;
-    if (plan.unrecorded.length > 0)
-        (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`applied by their parts, and recorded: ${plan.unrecorded.join(', ')}`);
-    for (const { app, name, operations } of plan.pending) {
-        (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`  ${app}.${name}`);
-        operations.forEach((operation) => (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`    ${operation.text}${operation.reversible ? '' : ' (not reversible)'}`));
-    }
-    return plan;
-}
-
-
-/***/ }),
-
-/***/ 8010:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   j: () => (/* binding */ build)
-/* harmony export */ });
-/* harmony import */ var _checkout_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(4591);
-/* harmony import */ var _images_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(3528);
-
-
-/** Builds and pushes the images, for a `deploy` in another job; no server is asked. */
-async function build(inputs, context, report) {
-    const checkout = await (0,_checkout_js__WEBPACK_IMPORTED_MODULE_0__/* .readCheckout */ .b)({ ...inputs, files: [], envFile: undefined, envFiles: [] }, context);
-    const { made } = await (0,_images_js__WEBPACK_IMPORTED_MODULE_1__/* .obtainImages */ .y)(checkout, inputs, context);
-    report.images = Object.fromEntries(made.images);
-    report.outcome = 'built';
-}
-
-
-/***/ }),
-
-/***/ 4591:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-
-// EXPORTS
-__nccwpck_require__.d(__webpack_exports__, {
-  b: () => (/* binding */ readCheckout)
-});
-
-// EXTERNAL MODULE: external "node:fs"
-var external_node_fs_ = __nccwpck_require__(3024);
-// EXTERNAL MODULE: external "node:path"
-var external_node_path_ = __nccwpck_require__(6760);
-// EXTERNAL MODULE: ./lib/compose/definition.js
-var definition = __nccwpck_require__(323);
-// EXTERNAL MODULE: ./lib/compose/env-file.js
-var env_file = __nccwpck_require__(8314);
-// EXTERNAL MODULE: ./lib/errors.js
-var errors = __nccwpck_require__(5948);
-;// CONCATENATED MODULE: ./lib/compose/files.js
-
-
-/** Names of one rank: a folder with two of them leaves open which one is meant. */
-const RANKS = [
-    ['compose.production', 'docker-compose.production', 'compose.prod', 'docker-compose.prod', 'docker-compose-deploy'],
-    ['compose', 'docker-compose'],
-];
-const FOLDERS = ['', 'docker'];
-/** The names that are looked for, in order: each list is one rank. */
-const ranks = FOLDERS.flatMap((folder) => RANKS.map((stems) => stems.flatMap((stem) => ['yaml', 'yml'].map((end) => external_node_path_.posix.join(folder, `${stem}.${end}`)))));
-/** The Compose files of a deployment: those that were given, else the production-looking one. Paths inside the repository. */
-function chooseFiles(given, exists, repository) {
-    if (given.length > 0)
-        return checkGiven(given, exists, repository);
-    for (const names of ranks) {
-        const [first, ...others] = names.filter(exists);
-        if (first === undefined)
-            continue;
-        if (others.length === 0)
-            return [first];
-        throw new errors/* DeployError */.sH('compose-file-ambiguous', {
-            what: 'Several Compose files could be the production one',
-            seen: [first, ...others].join('\n'),
-            fix: `name the right one: compose-files: ${first}`,
-        });
-    }
-    const others = findOthers(exists, repository);
-    throw new errors/* DeployError */.sH('compose-file-missing', {
-        what: 'No Compose file has one of the names that are looked for',
-        seen: others.length > 0 ? `in the repository: ${others.join(', ')}` : `none of ${ranks.flat().join(', ')}`,
-        why: 'it has another name or folder, or the job has no actions/checkout step',
-        fix: `name it, for example: compose-files: ${others[0] ?? 'deploy/compose.yaml'}`,
-    });
-}
-function checkGiven(given, exists, repository) {
-    const missing = given.filter((path) => !exists(path));
-    if (missing.length === 0)
-        return given;
-    const others = findOthers(exists, repository);
-    throw new errors/* DeployError */.sH('compose-file-missing', {
-        what: `Compose file ${missing.join(', ')} is not in the repository`,
-        seen: `compose-files: ${given.join(' ')}`,
-        why: 'the path is relative to the root of the repository, or the job has no actions/checkout step',
-        fix: `correct the input compose-files${others.length > 0 ? `; there are ${others.join(', ')}` : ''}`,
-    });
-}
-const SHOWN = 10;
-/** Files of the repository that are written like a Compose file, those for production first, then those near its root. */
-function findOthers(exists, { files, read }) {
-    const rank = (path) => (/prod|deploy/.test(path) ? 0 : 100) + (/test|example|local|dev/.test(path) ? 50 : 0) + path.split('/').length;
-    return [...files.keys()]
-        .filter((path) => /^(?!\.|.*\/\.).*\.ya?ml$/.test(path) && exists(path) && /^services:/m.test(String(read(path))))
-        .sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1))
-        .slice(0, SHOWN);
-}
-
-// EXTERNAL MODULE: ./lib/compose/group.js
-var group = __nccwpck_require__(199);
-// EXTERNAL MODULE: ./lib/compose/need.js + 1 modules
-var need = __nccwpck_require__(6115);
-// EXTERNAL MODULE: external "node:fs/promises"
-var promises_ = __nccwpck_require__(1455);
-// EXTERNAL MODULE: ../../../tmp/gaps-tools/node_modules/yaml/dist/index.js
-var dist = __nccwpck_require__(3135);
-// EXTERNAL MODULE: ./lib/compose/document.js
-var compose_document = __nccwpck_require__(6495);
-// EXTERNAL MODULE: ./lib/compose/mount.js
-var mount = __nccwpck_require__(641);
-// EXTERNAL MODULE: ./lib/compose/variable.js
-var variable = __nccwpck_require__(1690);
-;// CONCATENATED MODULE: ./lib/compose/service.js
-
-
-
-/** Reads a service of the model that `docker compose config --no-interpolate` printed. */
-function readService(name, values) {
-    return {
-        name,
-        values,
-        image: (0,compose_document/* textOf */.b6)(values['image']),
-        build: typeof values['build'] === 'string' ? { context: values['build'] } : buildOf(values['build']),
-        dependsOn: readDependencies(values),
-        ports: [...new Set((0,compose_document/* listOf */.c3)(values['ports']).flatMap(readPort))],
-        mounts: (0,compose_document/* listOf */.c3)(values['volumes'])
-            .map(mount/* readMount */.Ob)
-            .filter((mount) => mount !== undefined),
-        envFiles: (0,compose_document/* listOf */.c3)(values['env_file']).flatMap(readEnvFile),
-        environment: (0,compose_document/* pairsOf */.fq)(values['environment']),
-        profiles: (0,compose_document/* textsOf */.CB)(values['profiles']),
-    };
-}
-function buildOf(build) {
-    return (0,compose_document/* isValues */.vs)(build) ? { context: '.', ...build } : undefined;
-}
-function readDependencies(values) {
-    const named = (0,compose_document/* isValues */.vs)(values['depends_on'])
-        ? Object.entries(values['depends_on']).map(([service, entry]) => ({
-            service,
-            condition: (0,compose_document/* textOf */.b6)((0,compose_document/* valuesOf */.sm)(entry)['condition']) ?? 'service_started',
-        }))
-        : (0,compose_document/* textsOf */.CB)(values['depends_on']).map((service) => ({ service, condition: 'service_started' }));
-    const shared = ['network_mode', 'ipc', 'pid'].flatMap((key) => {
-        const [kind, service] = ((0,variable/* interpolate */.GW)((0,compose_document/* textOf */.b6)(values[key]) ?? '') ?? '').split(':');
-        return kind === 'service' && service ? [service] : [];
-    });
-    const linked = (0,compose_document/* textsOf */.CB)(values['links']).map((link) => link.split(':')[0] ?? link);
-    const lent = (0,compose_document/* textsOf */.CB)(values['volumes_from'])
-        .filter((entry) => !entry.startsWith('container:'))
-        .map((entry) => entry.split(':')[0] ?? entry);
-    const names = new Set(named.map(({ service }) => service));
-    const implied = [...new Set([...shared, ...linked, ...lent])].filter((service) => !names.has(service));
-    return [...named, ...implied.map((service) => ({ service, condition: 'service_started' }))];
-}
-/** The container's side of a published port; the first of a range. */
-function readPort(entry) {
-    if ((0,compose_document/* isValues */.vs)(entry))
-        return entry['published'] === undefined ? [] : toPort((0,compose_document/* textOf */.b6)(entry['target']) ?? '');
-    const text = (0,compose_document/* textOf */.b6)(entry);
-    if (text === undefined)
-        return [];
-    const parts = (0,variable/* splitOutside */.kO)(text.replace(/\[[^\]]*\]:/, ''), ':');
-    // A port without a colon gets some free port of the server: nobody is meant to find it.
-    return parts.length < 2 ? [] : toPort(parts.at(-1) ?? '');
-}
-function toPort(text) {
-    const [, digits] = /^(\d{1,5})(?:-\d+)?(?:\/tcp)?$/.exec((0,variable/* interpolate */.GW)(text) ?? '') ?? [];
-    return digits === undefined ? [] : [Number(digits)];
-}
-function readEnvFile(entry) {
-    if (typeof entry === 'string')
-        return [{ path: entry, required: true }];
-    const path = (0,compose_document/* isValues */.vs)(entry) ? (0,compose_document/* textOf */.b6)(entry['path']) : undefined;
-    return path === undefined ? [] : [{ path, required: (0,compose_document/* valuesOf */.sm)(entry)['required'] !== false }];
-}
-
-// EXTERNAL MODULE: external "node:crypto"
-var external_node_crypto_ = __nccwpck_require__(7598);
-;// CONCATENATED MODULE: ./lib/compose/shadow.js
-
-
-
-
-
-
-
-const MARK = '/deploy-django-volume/';
-/** The text of a Compose file with each short volume that has variables replaced by a plain one. */
-function shadow(source, text) {
-    const entries = new Map();
-    const cuts = [];
-    (0,dist/* visit */.YR)(source.document, {
-        Scalar(key, node, path) {
-            if (typeof key !== 'number' || typeof node.value !== 'string' || !node.range || path.length === 0)
-                return;
-            const word = wordFor(node.value);
-            if (word === undefined)
-                return;
-            entries.set(word.source, node.value);
-            cuts.push({ from: node.range[0], to: node.range[1], word: JSON.stringify(`${word.source}:${word.target}`) });
-        },
-    });
-    let result = text;
-    for (const cut of cuts.reverse())
-        result = result.slice(0, cut.from) + cut.word + result.slice(cut.to);
-    return { text: result, entries };
-}
-function wordFor(text) {
-    const [source = '', target = ''] = (0,variable/* splitOutside */.kO)((0,mount/* shortForm */.JZ)(text).entry, ':');
-    if (!(0,variable/* hasVariable */.$u)(text) || !/^[\w./~-]*\$|^[\w./~-]+$/.test(source))
-        return undefined;
-    if (!target.startsWith('/') && !/^\$\{\w+:?-\//.test(target))
-        return undefined;
-    // Two files that mount something at the same place override each other by the target.
-    return { source: MARK + hash(text), target: (0,variable/* hasVariable */.$u)(target) ? MARK + hash(target) : target };
-}
-function hash(text) {
-    return (0,external_node_crypto_.createHash)('sha256').update(text).digest('hex').slice(0, 32);
-}
-/** Puts the entries back into what Compose made of the copies. */
-function unshadow(value, entries) {
-    if (typeof value === 'string')
-        return value.startsWith(MARK) ? (entries.get(value.split(':')[0] ?? '') ?? value) : value;
-    if (Array.isArray(value))
-        return value.map((item) => unshadow(item, entries));
-    if (!(0,compose_document/* isValues */.vs)(value))
-        return value;
-    const original = entries.get((0,compose_document/* textOf */.b6)(value['source']) ?? '');
-    if (original !== undefined)
-        return original;
-    return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, unshadow(inner, entries)]));
-}
-/** The given Compose files and those they name by `include` and `extends`, as far as they are in the repository. */
-async function readSources(files, read) {
-    const found = new Map();
-    const folder = external_node_path_.posix.dirname(files[0] ?? '');
-    const waiting = [...files];
-    for (let path = waiting.shift(); path !== undefined; path = waiting.shift()) {
-        if (found.has(path))
-            continue;
-        const text = await read(path);
-        if (text === undefined)
-            continue;
-        const source = (0,compose_document/* parseSource */.PJ)(path, text);
-        found.set(path, { source, text });
-        const names = namesIn((0,compose_document/* valuesOf */.sm)(source.document.toJS()));
-        waiting.push(...names.flatMap((name) => [external_node_path_.posix.dirname(path), folder].map((base) => external_node_path_.posix.join(base, name))));
-    }
-    return found;
-}
-function namesIn(model) {
-    const includes = (0,compose_document/* listOf */.c3)(model['include']).flatMap((entry) => (0,compose_document/* isValues */.vs)(entry) ? (0,compose_document/* textsOf */.CB)(entry['path']) : (0,compose_document/* textsOf */.CB)(entry));
-    const extended = Object.values((0,compose_document/* valuesOf */.sm)(model['services'])).map((service) => (0,compose_document/* textOf */.b6)((0,compose_document/* valuesOf */.sm)((0,compose_document/* valuesOf */.sm)(service)['extends'])['file']));
-    return [...includes, ...extended.filter((name) => name !== undefined)].filter((name) => !name.startsWith('/') && !name.includes('://') && !(0,variable/* hasVariable */.$u)(name));
-}
-/** Writes the copies below `folder`, each at its place in the repository; returns the entries to put back. */
-async function writeShadows(folder, sources) {
-    const all = new Map();
-    for (const [path, { source, text }] of sources) {
-        const copy = shadow(source, text);
-        for (const [word, entry] of copy.entries)
-            all.set(word, entry);
-        await (0,promises_.mkdir)((0,external_node_path_.dirname)((0,external_node_path_.join)(folder, path)), { recursive: true });
-        await (0,promises_.writeFile)((0,external_node_path_.join)(folder, path), copy.text);
-    }
-    return all;
-}
-
-;// CONCATENATED MODULE: ./lib/compose/project.js
-
-
-
-
-
-
-
-
-
-/** Reads the project as Compose merges it; needs no variable, no env file and no secret. */
-async function readProject({ workspace, files, temp, run, env }) {
-    const sources = await readSources(files, (path) => readText(workspace, path));
-    const copies = await (0,promises_.mkdtemp)((0,external_node_path_.join)(temp, 'compose-'));
-    try {
-        const entries = await writeShadows(copies, sources);
-        const finished = await run('docker', [
-            ...['compose', '-p', 'deploy-django'],
-            ...files.flatMap((file) => ['-f', (0,external_node_path_.join)(copies, file)]),
-            ...['config', '--no-interpolate', '--no-path-resolution', '--no-normalize'],
-        ], { env: bareEnvironment(env), cwd: (0,external_node_path_.join)(copies, external_node_path_.posix.dirname(files[0] ?? '')) });
-        const only = [...sources.values()].map(({ source }) => source);
-        if (finished.code !== 0)
-            throw refused(finished.stderr, copies, only);
-        const named = files.map((file) => sources.get(file)?.source.document.get('name')).findLast((name) => name);
-        return toProject(files, (0,compose_document/* textOf */.b6)(named), unshadow((0,dist/* parse */.qg)(finished.stdout), entries), only);
-    }
-    finally {
-        await (0,promises_.rm)(copies, { recursive: true, force: true });
-    }
-}
-/** The typed project of a merged model; checks what Compose leaves unchecked when it does not normalize. */
-function toProject(files, name, merged, sources = []) {
-    const { name: _, ...model } = (0,compose_document/* valuesOf */.sm)(merged);
-    const services = new Map(Object.entries((0,compose_document/* valuesOf */.sm)(model['services'])).map(([key, values]) => [key, readService(key, (0,compose_document/* valuesOf */.sm)(values))]));
-    checkServices(services, files[0] ?? '', sources);
-    return { files, folder: external_node_path_.posix.dirname(files[0] ?? ''), name, model, services };
-}
-function checkServices(services, file, sources) {
-    if (services.size === 0) {
-        throw new errors/* DeployError */.sH('compose-invalid', {
-            what: `${file} has no services`,
-            fix: 'name the Compose file that starts the site: compose-files: <path>',
-            annotation: { file },
-        });
-    }
-    for (const service of services.values()) {
-        const annotation = nearest(sources, ['services', service.name], file);
-        const stranger = service.dependsOn.find(({ service: name }) => !services.has(name));
-        if (stranger) {
-            throw new errors/* DeployError */.sH('compose-invalid', {
-                what: `Service ${service.name} depends on ${stranger.service}, which does not exist`,
-                fix: `correct depends_on of ${service.name}, or add the file that has ${stranger.service} to compose-files`,
-                annotation,
-            });
-        }
-        const cut = strings(service.values).find((text) => !(0,variable/* isWhole */.wP)(text));
-        if (cut !== undefined) {
-            throw new errors/* DeployError */.sH('compose-invalid', {
-                what: `Service ${service.name} has a \${…} that cannot be read`,
-                seen: cut,
-                why: 'the closing brace is missing, or a colon inside the braces split a short form',
-                fix: 'close the brace, or use the long form (source:, target:) of this entry',
-                annotation,
-            });
-        }
-    }
-}
-function strings(value) {
-    if (typeof value === 'string')
-        return [value];
-    if (Array.isArray(value))
-        return value.flatMap(strings);
-    return (0,compose_document/* isValues */.vs)(value) ? Object.values(value).flatMap(strings) : [];
-}
-/** Nothing of the runner's own settings may decide what the project is. */
-function bareEnvironment(env) {
-    return Object.fromEntries(Object.entries(env).filter(([name]) => /^(PATH|HOME|DOCKER_\w+)$/.test(name)));
-}
-async function readText(workspace, path) {
-    if (path.startsWith('..'))
-        return undefined;
-    try {
-        return await (0,promises_.readFile)((0,external_node_path_.join)(workspace, path), 'utf8');
-    }
-    catch {
-        // Compose says better than we could what it misses.
-        return undefined;
-    }
-}
-function refused(stderr, copies, sources) {
-    const lines = stderr.split('\n').filter((line) => line !== '' && !line.includes('level=warning'));
-    const seen = lines.join('\n').replaceAll(`${copies}/`, '').trim();
-    const [, path] = /\b((?:services|volumes|networks|configs|secrets)\.[\w.-]+)/.exec(seen) ?? [];
-    const named = sources.filter((source) => seen.includes(source.path));
-    const [first] = sources;
-    return new errors/* DeployError */.sH('compose-invalid', {
-        what: 'Docker Compose does not accept the Compose file',
-        seen,
-        fix: `mend it until this succeeds: docker compose -f ${first?.path ?? 'compose.yaml'} config --no-interpolate`,
-        annotation: nearest(named.length > 0 ? named : sources, path?.split('.') ?? [], first?.path),
-    });
-}
-/** The deepest place that any of the sources has for this path. */
-function nearest(sources, path, file) {
-    const has = sources.find((source) => source.document.hasIn(path.slice(0, 2)));
-    return has ? (0,compose_document/* placeOf */.$t)(has, path) : file === undefined ? undefined : { file };
-}
-
-// EXTERNAL MODULE: ./lib/compose/release.js + 1 modules
-var release = __nccwpck_require__(2749);
-;// CONCATENATED MODULE: ./lib/compose/repository.js
-
-
-
-/** The tracked files of the checkout and those of `extra` (files or folders that a step made). */
-async function readRepository(workspace, extra, run) {
-    const listed = await run('git', ['-c', `safe.directory=${workspace}`, 'ls-files', '--stage', '-z'], {
-        cwd: workspace,
-    });
-    // Without git, actions/checkout unpacks an archive: everything in it is tracked.
-    const tracked = listed.code === 0 ? parseIndex(listed.stdout, workspace) : walk(workspace, '');
-    const added = extra.flatMap((path) => {
-        const found = walk(workspace, path);
-        if (found.length > 0)
-            return found;
-        throw new errors/* DeployError */.sH('input-invalid', {
-            what: `Input files names ${path}, which is not in the workspace`,
-            fix: 'correct the path, or make the file in a step before this one',
-        });
-    });
-    return { files: new Map([...tracked, ...added]), read: (path) => (0,external_node_fs_.readFileSync)((0,external_node_path_.join)(workspace, path)) };
-}
-/** Submodules (160000) have no content of their own in the index; a link (120000) is what `walk` makes of it. */
-function parseIndex(text, workspace) {
-    return text.split('\0').flatMap((line) => {
-        const [, mode, path] = /^(\d{6}) [0-9a-f]+ \d\t([\s\S]+)$/.exec(line) ?? [];
-        if (mode === undefined || path === undefined || mode === '160000')
-            return [];
-        return mode === '120000' ? walk(workspace, path) : [[path, mode === '100755']];
-    });
-}
-function walk(workspace, path) {
-    const place = (0,external_node_path_.join)(workspace, path);
-    const isLink = (0,external_node_fs_.lstatSync)(place, { throwIfNoEntry: false })?.isSymbolicLink();
-    const stat = (0,external_node_fs_.statSync)(place, { throwIfNoEntry: false });
-    // A link counts as the file that it leads to; one to a folder may lead in a circle.
-    if (!stat || (isLink && stat.isDirectory()))
-        return [];
-    if (!stat.isDirectory())
-        return [[path, (stat.mode & 0o111) !== 0]];
-    const names = (0,external_node_fs_.readdirSync)(place).filter((name) => name !== '.git' && name !== 'node_modules');
-    return names.flatMap((name) => walk(workspace, external_node_path_.posix.join(path, name)));
-}
-
-// EXTERNAL MODULE: ./lib/compose/role.js
-var role = __nccwpck_require__(2902);
-// EXTERNAL MODULE: ./lib/compose/scale.js
-var compose_scale = __nccwpck_require__(2558);
-// EXTERNAL MODULE: ./lib/image/bake.js + 1 modules
-var bake = __nccwpck_require__(4994);
-// EXTERNAL MODULE: ./lib/image/make.js + 1 modules
-var make = __nccwpck_require__(5780);
-// EXTERNAL MODULE: ./lib/image/name.js
-var image_name = __nccwpck_require__(5022);
-// EXTERNAL MODULE: ./lib/image/take.js
-var take = __nccwpck_require__(7998);
-;// CONCATENATED MODULE: ./lib/commands/checkout.js
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-/** Reads the checkout, and stops for all that is wrong in it at once: the server need not be asked for that. */
-async function readCheckout(inputs, context) {
-    const { run, runner, folder, environment } = context;
-    const { workspace } = runner;
-    const repository = await readRepository(workspace, inputs.files, run);
-    const files = chooseFiles(inputs.composeFiles, (path) => (0,external_node_fs_.existsSync)((0,external_node_path_.join)(workspace, path)), repository);
-    const project = await readProject({ workspace, files, temp: folder, run, env: environment });
-    const groups = (0,group/* groupBuilds */.J)(project);
-    const envFiles = (0,release/* shippedEnvFiles */.C)(inputs);
-    const own = envFiles.find(({ path }) => path === '.env');
-    const settings = own && (0,env_file/* readEnvFile */.S)(own.content).values;
-    const naming = {
-        image: inputs.image,
-        repository: runner.repository,
-        // As for Compose, the environment of the step wins.
-        settings: { ...Object.fromEntries(settings ?? []), ...environment },
-    };
-    (0,errors/* checkAll */.K7)(() => (0,definition/* checkDefinitions */.v)(project), () => (0,make/* checkBuilds */.ex)(project, groups), () => (0,role/* checkServices */.RP)(project, inputs), () => (0,errors/* checkAll */.K7)(...(inputs.scale ?? []).map((scale) => () => (0,compose_scale/* checkScale */.DK)(scale, project.model))), () => (0,image_name/* checkImageNames */.W2)(groups, naming), () => (0,bake/* checkOverrides */.yk)(inputs.set, groups), () => inputs.images && (0,take/* matchImages */.G)(groups, inputs.images, naming), () => (0,env_file/* checkEnvFiles */.b)(project, envFiles));
-    return {
-        project,
-        groups,
-        repository,
-        naming,
-        settings,
-        needs: (0,need/* findNeeds */.$I)({ project, groups, repository, shipped: envFiles }),
-    };
-}
-
-
-/***/ }),
-
-/***/ 9372:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-
-// EXPORTS
-__nccwpck_require__.d(__webpack_exports__, {
-  g: () => (/* binding */ deploy)
-});
-
-// EXTERNAL MODULE: external "node:timers/promises"
-var promises_ = __nccwpck_require__(8500);
-// EXTERNAL MODULE: ../../../tmp/gaps-tools/node_modules/@actions/core/lib/core.js + 20 modules
-var core = __nccwpck_require__(3986);
-// EXTERNAL MODULE: external "node:path"
-var external_node_path_ = __nccwpck_require__(6760);
-// EXTERNAL MODULE: ./lib/errors.js
-var errors = __nccwpck_require__(5948);
-// EXTERNAL MODULE: ./lib/compose/mount.js
-var compose_mount = __nccwpck_require__(641);
-// EXTERNAL MODULE: ./lib/compose/shipment.js
-var shipment = __nccwpck_require__(9151);
-// EXTERNAL MODULE: ./lib/compose/variable.js
-var variable = __nccwpck_require__(1690);
-;// CONCATENATED MODULE: ./lib/compose/code.js
-
-
-
-
-
-/** Stops when a mount lies over the code of the image: its migrations would not be what runs. */
-function checkCodeMounts(project, django, managePath, repository) {
-    const hidden = django.services.flatMap((name) => (project.services.get(name)?.mounts ?? [])
-        .filter((mount) => hidesCode(mount, project.folder, managePath, repository))
-        .map((mount) => ({ name, mount })));
-    const [first] = hidden;
-    if (!first)
-        return;
-    throw new errors/* DeployError */.sH('compose-invalid', {
-        what: `A mount hides the code of the image in service ${first.name}`,
-        seen: hidden.map(({ name, mount }) => `${name}: ${mount.source ?? ''}:${mount.target}`).join('\n'),
-        why: 'the container would run files of the server and not those of the image, as is usual while developing',
-        fix: 'move the mount to a file for development only, such as compose.override.yaml, which is not deployed; or let a file for production, named behind the other one in compose-files, replace the list: `volumes: !override [data:/data]`',
-        annotation: { file: project.files[0] ?? '' },
-    });
-}
-function hidesCode(mount, folder, managePath, repository) {
-    if (managePath !== undefined && (0,compose_mount/* covers */.hU)(mount, managePath))
-        return true;
-    const source = mount.kind === 'bind' ? (0,variable/* interpolate */.GW)(mount.source ?? '') : undefined;
-    if (source === undefined || /^[/~]/.test(source))
-        return false;
-    return (0,shipment/* membersOf */.lS)(repository, external_node_path_.posix.join(folder, source).replace(/(.)\/$/, '$1')).some((member) => /(^|\/)(manage\.py|migrations\/[^/]+\.py)$/.test(member));
-}
-
-// EXTERNAL MODULE: ./lib/compose/drift.js
-var compose_drift = __nccwpck_require__(5151);
-// EXTERNAL MODULE: ./lib/compose/group.js
-var group = __nccwpck_require__(199);
-// EXTERNAL MODULE: ./lib/compose/release.js + 1 modules
-var compose_release = __nccwpck_require__(2749);
-// EXTERNAL MODULE: ./lib/compose/role.js
-var role = __nccwpck_require__(2902);
-// EXTERNAL MODULE: ./lib/compose/scale.js
-var scale = __nccwpck_require__(2558);
-// EXTERNAL MODULE: ./lib/django/plan.js
-var django_plan = __nccwpck_require__(60);
-// EXTERNAL MODULE: ./lib/django/static.js
-var django_static = __nccwpck_require__(6357);
-// EXTERNAL MODULE: ./lib/guard/database.js
-var database = __nccwpck_require__(9088);
-// EXTERNAL MODULE: ./lib/guard/mount.js
-var mount = __nccwpck_require__(9724);
-;// CONCATENATED MODULE: ./lib/image/measure.js
-/** The unpacked sizes of images that are on the runner; others have no known size and are left out. */
-async function measureImages(images, run) {
-    const measured = await Promise.all([...new Set(images)].map(async (image) => {
-        const { code, stdout } = await run('docker', ['image', 'inspect', '--format', '{{.Size}}', image]);
-        return code === 0 ? [{ image, bytes: Number(stdout) }] : [];
-    }));
-    return measured.flat();
-}
-
-// EXTERNAL MODULE: ./lib/report/log.js
-var log = __nccwpck_require__(6644);
-;// CONCATENATED MODULE: ./lib/report/visit.js
-/** Asks a public address as a visitor would; why it does not answer, or undefined when it does. */
-async function visit(url, get, pause) {
-    // What is in front of the server may need a moment to see that the app is back.
-    for (let tries = 1;; tries += 1) {
-        const trouble = await get(url).then(judge, explainFailure);
-        if (trouble === undefined || tries === TRIES)
-            return trouble;
-        await pause(PAUSE_MS);
-    }
-}
-const TRIES = 5;
-const PAUSE_MS = 2_000;
-/** 400 is how Django answers a Host that it does not allow; a page that wants a login, or is not there, is an answer. */
-function judge({ status }) {
-    return status === 400 || status >= 500 ? `it answers ${status}` : undefined;
-}
-function explainFailure(failure) {
-    if (!(failure instanceof Error))
-        return String(failure);
-    return failure.cause instanceof Error ? failure.cause.message : failure.message;
-}
-
-// EXTERNAL MODULE: ./lib/server/container.js
-var container = __nccwpck_require__(1408);
-// EXTERNAL MODULE: ./lib/server/stage.js
-var stage = __nccwpck_require__(8757);
-;// CONCATENATED MODULE: ./lib/server/adoption.js
-
-
-/** The adoption of the stack that runs under this name and was started by hand; undefined when there is none. */
-function planAdoption(facts) {
-    const { server, name, time } = facts;
-    // A release of ours is what serves; what was done by hand since then is not kept.
-    if (server.current !== undefined && !server.current.startsWith('adopted-'))
-        return undefined;
-    const stack = server.containers.filter((each) => each.project === name && !(0,container/* isOurs */.M)(each));
-    const app = appOf(stack, facts);
-    const first = app.find(({ running }) => running);
-    if (!first)
-        return undefined;
-    const id = `adopted-${time.toISOString().slice(0, 19).replaceAll(/[-:]/g, '')}`;
-    // Of several containers a running one decides.
-    const images = new Map(stack.toSorted((a, b) => Number(a.running) - Number(b.running)).map(({ service, image }) => [service, image]));
-    const pins = Object.fromEntries([...images.keys()].map((service) => [service, { image: tagOf(name, id, service), pull_policy: 'never' }]));
-    return {
-        id,
-        facts: {
-            adopt: [id, server.current ?? '-'],
-            'adopt-images': [...images].map(([service, image]) => `${service} ${image}`),
-            'adopt-files': first.files,
-            'adopt-env-files': first.envFiles,
-        },
-        files: [
-            ...(0,stage/* writeFacts */.Rz)('plan/adopted', releaseFacts(id, app, stack, facts)),
-            { path: 'plan/adopted/pins.yaml', content: JSON.stringify({ services: pins }), mode: 0o600 },
-        ],
-    };
-}
-/** What the release replaces, and what runs the app's code under a name that the new Compose file has no more. */
-function appOf(stack, { roles, named }) {
-    const names = roles.replaced.map(({ service }) => service);
-    const replaced = stack.filter(({ service }) => names.includes(service));
-    const gone = stack.filter(({ service, running }) => running && !named.includes(service));
-    return [...replaced, ...gone.filter((each) => isApp(each, replaced))];
-}
-/** It runs the same image, or one that was built beside it and has no data of its own: Compose labels what it builds by service. */
-function isApp({ project, service, image, imageName, mounts }, replaced) {
-    if (replaced.some((each) => each.image === image))
-        return true;
-    const shared = replaced.flatMap((each) => each.mounts.map(({ source }) => source));
-    const isBuilt = [`${project}-${service}`, `${project}_${service}`].includes(imageName.replace(/:latest$/, ''));
-    return isBuilt && mounts.every(({ source, readOnly }) => readOnly || shared.includes(source));
-}
-function releaseFacts(id, app, stack, { name, roles, manage }) {
-    const services = [...new Set(app.map(({ service }) => service))].sort();
-    const there = (wanted) => wanted.filter((service) => stack.some((each) => each.service === service));
-    const levelOf = (service) => roles.replaced.find((each) => each.service === service)?.level ?? 0;
-    return {
-        format: ['1'],
-        version: [id],
-        project: [name],
-        run: ['0'],
-        services: services.map((service) => `${levelOf(service)} ${service}`),
-        images: services.map((service) => `${service} ${tagOf(name, id, service)}`),
-        django: [services.includes(roles.django) ? roles.django : (services[0] ?? '')],
-        manage,
-        // Whether it has ever been migrated is its own affair.
-        migrate: ['none'],
-        data: there(roles.data),
-        once: there(roles.once),
-        others: there(roles.others),
-        fronts: roles.fronts
-            .filter(({ service }) => there([service]).length > 0)
-            .map(({ service, port }) => `${service} ${port}`),
-        env: ['server'],
-        'env-files': [],
-        migrations: [],
-        fingerprint: [],
-    };
-}
-/** Below the tags of the release, which go with it. */
-function tagOf(name, id, service) {
-    return `deploy-django/${name}:${id}.${service}`;
-}
-
-// EXTERNAL MODULE: ./lib/server/connection.js + 2 modules
-var server_connection = __nccwpck_require__(6639);
-// EXTERNAL MODULE: ./lib/server/failure.js
-var failure = __nccwpck_require__(3393);
-// EXTERNAL MODULE: ./lib/server/look.js
-var look = __nccwpck_require__(2756);
-// EXTERNAL MODULE: ./lib/server/release.js
-var server_release = __nccwpck_require__(3082);
-;// CONCATENATED MODULE: ./lib/server/room.js
-
-
-/** Stops, before anything is sent, when Docker's disk on the server has no room for the images, and says what would make some. */
-async function checkRoom(connection, script, server, images) {
-    const shortage = findShortage(server, images);
-    if (!shortage)
-        return;
-    const asked = await connection.reach(['sh', '-s', 'room', '.'], { stdin: script, timeoutMs: 120_000 });
-    throw explainShortage(shortage, asked.stdout);
-}
-/**
- * Pure: the images that no release on the server has must fit as if none of their layers were there. Layers that are there
- * make it less, but a disk with no more room than that is one on which the database soon cannot write.
- */
-function findShortage(server, images) {
-    if (server.freeDisk === undefined)
-        return undefined;
-    const there = new Set([...server.releases.values()].flatMap((facts) => Object.values((0,server_release/* imagesOf */.IC)(facts))));
-    const sizes = new Map(images.filter(({ image }) => !there.has(image)).map(({ image, bytes }) => [image, bytes]));
-    const needed = [...sizes.values()].reduce((sum, bytes) => sum + bytes, 0);
-    const free = server.freeDisk * 1024;
-    return needed > free ? { needed, free } : undefined;
-}
-/** `reclaimable` has a line for each kind of thing that Docker could remove: `Images 1.2GB (40%)`. */
-function explainShortage({ needed, free }, reclaimable) {
-    const lines = reclaimable.split('\n').filter((line) => /^(Images|Containers|Build Cache) /.test(line));
-    return new errors/* DeployError */.sH('server-disk', {
-        what: 'The disk of the server has too little room for the new images',
-        seen: [
-            `${megabytes(free)} free where Docker keeps its images, ${megabytes(needed)} needed`,
-            ...(lines.length > 0 ? [`Docker could free: ${lines.join(', ')}`] : []),
-        ].join('\n'),
-        fix: 'on the server: `docker builder prune` and `docker image prune` free what nothing uses, `docker system df` shows what takes the room; a lower `keep-releases` keeps fewer images',
-    });
-}
-const megabytes = (bytes) => `${Math.floor(bytes / 1_000_000)} MB`;
-
-// EXTERNAL MODULE: ./lib/server/transaction.js
-var server_transaction = __nccwpck_require__(3523);
-// EXTERNAL MODULE: ./lib/commands/ask.js
-var ask = __nccwpck_require__(3411);
-// EXTERNAL MODULE: ./lib/commands/checkout.js + 5 modules
-var commands_checkout = __nccwpck_require__(4591);
-;// CONCATENATED MODULE: ./lib/commands/facts.js
-
-/** The release folder. */
-function releaseFiles(release, facts) {
-    return [
-        { path: 'release/compose.yaml', content: release.compose, mode: 0o600 },
-        { path: 'release/mounts.yaml', content: release.mounts, mode: 0o600 },
-        ...(release.run === undefined ? [] : [{ path: 'release/run.yaml', content: release.run, mode: 0o600 }]),
-        ...(0,stage/* writeFacts */.Rz)('release', facts),
-        ...release.envFiles.map((file) => ({ ...file, path: `release/${file.path}` })),
-        ...release.files,
-    ];
-}
-/** What a later rollback, or the server alone, must know about the release. */
-function facts_releaseFacts(release, made, inputs, { runner }, name) {
-    const { roles } = release;
-    return {
-        format: ['1'],
-        version: [inputs.version],
-        project: [name],
-        run: [String(runner.runId)],
-        attempt: [String(runner.runAttempt)],
-        commit: [runner.sha],
-        url: [runner.runUrl],
-        services: roles.replaced.map(({ level, service }) => `${level} ${service}`),
-        images: [...made.images].map(([service, image]) => `${service} ${image}`),
-        'images-beside': release.imagesBeside,
-        django: [roles.django],
-        manage: inputs.manage,
-        migrate: [inputs.migrate],
-        collectstatic: [inputs.collectstatic],
-        data: roles.data,
-        once: roles.once,
-        jobs: roles.jobs,
-        backing: roles.backing,
-        alone: roles.alone,
-        others: roles.others,
-        fronts: roles.fronts.map(({ service, port }) => `${service} ${port}`),
-        env: [release.env],
-        'env-files': release.requiredEnvFiles,
-        migrations: made.django.migrations.map((migration) => `${migration.app}.${migration.name}`),
-        fingerprint: [release.fingerprint],
-    };
-}
-/** What the server must know to walk the transaction. */
-function transactionFacts(id, counts, inputs, { runner }) {
-    return {
-        target: [id],
-        run: [String(runner.runId)],
-        url: [runner.runUrl],
-        force: [inputs.force ? 'yes' : 'no'],
-        'migrate-timeout': [seconds(inputs.migrateTimeout)],
-        'lock-timeout': [String(inputs.migrateLockTimeout)],
-        'health-timeout': inputs.healthTimeout === undefined ? [] : [seconds(inputs.healthTimeout)],
-        'on-failure': [inputs.onFailure],
-        update: inputs.updateServices,
-        scale: counts,
-        keep: [String(inputs.keepReleases)],
-    };
-}
-const seconds = (milliseconds) => String(Math.ceil(milliseconds / 1000));
-
-// EXTERNAL MODULE: ./lib/commands/images.js + 1 modules
-var commands_images = __nccwpck_require__(3528);
-// EXTERNAL MODULE: ./lib/compose/beside.js
-var beside = __nccwpck_require__(6340);
-;// CONCATENATED MODULE: ./lib/compose/name.js
-
-/** The name of the Compose project. It must never change: Compose finds volumes and containers by it. */
-function chooseProjectName({ input, server, env, file, repository }) {
-    const given = input ?? server ?? (env || undefined) ?? (file && (0,variable/* interpolate */.GW)(file));
-    if (given !== undefined && given !== '' && /^[a-z0-9][a-z0-9_-]*$/.test(given))
-        return given;
-    return sanitise(given || (repository.split('/').at(-1) ?? repository));
-}
-/** As Compose makes a name of a folder's. */
-function sanitise(text) {
-    return (text
-        .toLowerCase()
-        .replace(/[^a-z0-9_-]/g, '')
-        .replace(/^[_-]+/, '') || 'app');
-}
-
-// EXTERNAL MODULE: ./lib/compose/need.js + 1 modules
-var need = __nccwpck_require__(6115);
-// EXTERNAL MODULE: ./lib/compose/document.js
-var compose_document = __nccwpck_require__(6495);
-;// CONCATENATED MODULE: ./lib/compose/port.js
-
-
-/** The server's side of all published ports, the first of a range; those that hang on an unknown variable are left out. */
-function publishedPorts(project, env) {
-    const entries = [...project.services.values()].flatMap(({ values }) => (0,compose_document/* listOf */.c3)(values['ports']));
-    return entries.flatMap((entry) => {
-        const text = (0,compose_document/* isValues */.vs)(entry)
-            ? (0,compose_document/* textOf */.b6)(entry['published'])
-            : (0,variable/* splitOutside */.kO)(((0,compose_document/* textOf */.b6)(entry) ?? '').replace(/\[[^\]]*\]:/, ''), ':').at(-2);
-        const [, digits] = /^(\d{1,5})(?:-\d+)?$/.exec((0,variable/* interpolate */.GW)(text ?? '', env) ?? '') ?? [];
-        return digits === undefined ? [] : [Number(digits)];
-    });
-}
-
-;// CONCATENATED MODULE: ./lib/guard/place.js
-
-
-
-/** The project that runs in our directory: the only one, whoever started it. */
-function projectIn(server) {
-    const names = new Set(server.containers.filter((each) => isHere(server, each)).map(({ project }) => project));
-    const [only, ...others] = names;
-    return others.length === 0 ? only : undefined;
-}
-/** Stops when a stack that seems to be this project runs under another name or in another folder. */
-function checkPlace(server, wanted) {
-    const known = (0,look/* fact */.fK)((0,server_release/* currentRelease */.BX)(server)?.facts, 'project');
-    if (known !== undefined && known !== wanted.name)
-        throw elsewhere(server, wanted, known, undefined, 'its releases');
-    const named = server.containers.filter(({ project }) => project === wanted.name);
-    if (named.some((each) => isHere(server, each)))
-        return;
-    const [stray] = named;
-    if (stray)
-        throw elsewhere(server, wanted, stray.project, stray.folder, 'its containers');
-    const here = server.containers.find((each) => isHere(server, each));
-    if (here)
-        throw elsewhere(server, wanted, here.project, undefined, 'its containers');
-    if (known !== undefined)
-        return;
-    for (const [name, stack] of Map.groupBy(server.containers, ({ project }) => project)) {
-        const evidence = resemblance(stack, wanted);
-        if (evidence !== undefined)
-            throw elsewhere(server, wanted, name, stack[0]?.folder, evidence);
-    }
-}
-function isHere(server, { folder }) {
-    return server.folders.includes(folder);
-}
-/** The same services alone prove nothing: every second project has `web` and `db`. */
-function resemblance(stack, { isNamed, services, images, ports }) {
-    if (!services.every((name) => stack.some(({ service }) => service === name)))
-        return undefined;
-    const same = `the services ${services.join(', ')}`;
-    const port = ports.find((wanted) => stack.some((each) => services.includes(each.service) && each.ports.includes(wanted)));
-    if (port !== undefined)
-        return `${same}, and the port ${port}`;
-    const image = isNamed ? undefined : images.find((name) => stack.some((each) => repositoryOf(each.imageName) === name));
-    return image === undefined ? undefined : `${same}, and the image ${image}`;
-}
-function repositoryOf(image) {
-    return image.replace(/@.*$/, '').replace(/:[^:/]*$/, '');
-}
-function elsewhere({ home }, wanted, project, folder, evidence) {
-    const directory = folder?.startsWith(`${home}/`) ? folder.slice(home.length + 1) : folder;
-    const lines = [
-        ...(project === wanted.name ? [] : [`project: ${project}`]),
-        ...(directory === undefined ? [] : [`directory: ${directory}`]),
-    ];
-    return new errors/* DeployError */.sH('project-elsewhere', {
-        what: `This project seems to run on the server already: as ${project} in ${directory ?? wanted.directory}`,
-        seen: `${evidence}; this deployment would be ${wanted.name} in ${wanted.directory}`,
-        why: 'under another name or in another folder it would begin with empty volumes, beside or instead of what runs',
-        fix: `add to the step:\n${lines.join('\n')}\nor, if it is another project, give this one a name, folder and ports of its own`,
-    });
-}
-
-// EXTERNAL MODULE: ./lib/image/name.js
-var image_name = __nccwpck_require__(5022);
-;// CONCATENATED MODULE: ./lib/commands/meet.js
-
-
-
-
-
-
-
-
-
-
-
-/**
- * Looks at the server, writes down what serves there, and stops for all that keeps it from taking what the checkout has:
- * before anything is built.
- */
-async function meetServer(connection, { project, groups, naming, settings, needs }, inputs, { runner, assets }, report) {
-    const named = {
-        input: inputs.project,
-        server: undefined,
-        env: settings?.get('COMPOSE_PROJECT_NAME'),
-        file: project.name,
-        repository: runner.repository,
-    };
-    const directory = inputs.directory ?? `deploy/${chooseProjectName(named)}`;
-    const server = await (0,look/* look */.Op)(connection, assets.transaction.toString(), directory, (0,need/* askable */.gQ)(needs));
-    (0,look/* checkServer */.i6)(server, inputs.host.user);
-    const current = (0,server_release/* currentRelease */.BX)(server);
-    const name = chooseProjectName({
-        ...named,
-        server: (0,look/* fact */.fK)(current?.facts, 'project') ?? projectIn(server),
-        env: settings ? named.env : server.projectName,
-    });
-    checkPlace(server, {
-        ...{ name, isNamed: inputs.project !== undefined, directory },
-        services: groups.flatMap((group) => group.services),
-        images: groups.flatMap((group) => (0,image_name/* candidateNames */.qd)(group, groups, naming)),
-        ports: publishedPorts(project, Object.fromEntries(settings ?? [])),
-    });
-    report.project = name;
-    report.url = inputs.url;
-    report.previous = report.serving = current?.version;
-    (0,core/* info */.pq)(`${name} in ${directory} on ${inputs.host.address}: ${current?.version ?? 'nothing'} serves`);
-    const profiles = (0,role/* chooseProfiles */.KR)(inputs.profiles, settings ? settings.get('COMPOSE_PROFILES') : server.profiles);
-    const active = (0,role/* activeServices */.PO)(project, inputs.services, profiles).map((service) => service.name);
-    (0,errors/* checkAll */.K7)(() => (0,role/* checkProfiles */.rZ)(project, groups, inputs.services, profiles), () => inputs.directory === undefined && !current && (0,beside/* checkBeside */.j)(needs.beside, active, directory, project.folder), () => (0,need/* checkNeeds */.Q1)(needs, active, { ...server, settings: settings ? [] : server.settings }, project));
-    return { directory, server, current, name, profiles, active };
-}
-
-// EXTERNAL MODULE: ./lib/commands/walk.js
-var walk = __nccwpck_require__(8817);
-;// CONCATENATED MODULE: ./lib/commands/deploy.js
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-/** From the repository to a running, verified release. */
-async function deploy(inputs, context, report) {
-    const { run, runner, folder, assets, signal } = context;
-    const connection = await (0,server_connection/* connect */.Ng)(run, inputs, folder, signal);
-    // The repository, then the server: nothing is built for a server that cannot take it.
-    const [checkout] = await Promise.all([
-        (0,commands_checkout/* readCheckout */.b)(inputs, context),
-        // Only the handshake, which takes as long.
-        connection.reach(['true']),
-    ]);
-    const { project, groups, repository, naming } = checkout;
-    const { directory, server, current, name, profiles, active } = await meetServer(connection, checkout, inputs, context, report);
-    // The images, by digest from here on.
-    const { logins, made } = await (0,commands_images/* obtainImages */.y)({ project, groups: (0,group/* neededGroups */.K)(groups, active), naming }, inputs, context);
-    report.images = Object.fromEntries(made.images);
-    (0,look/* checkArchitecture */.kN)(server, made.django.facts.architecture);
-    await checkRoom(connection, assets.transaction.toString(), server, await measureImages(made.images.values(), run));
-    // The release folder, immutable from here on.
-    checkCodeMounts(project, made.django.target.group, made.django.managePath, repository);
-    const transaction = { directory, id: (0,server_transaction/* newId */.Si)(inputs.version, runner, [...server.plans, ...server.releases.keys()]) };
-    const roles = (0,role/* assignRoles */.LF)({ project, groups, django: made.django.target.group, services: inputs.services, profiles });
-    (0,compose_drift/* checkUpdates */.vC)(inputs.updateServices, roles);
-    const before = await (0,server_release/* readModel */.ko)(connection, directory, current?.id);
-    const release = (0,compose_release/* makeRelease */.c)({
-        ...{ project, name, roles, repository, images: made.images },
-        ...{ id: transaction.id, envFile: inputs.envFile, envFiles: inputs.envFiles, profiles: inputs.profiles },
-        ...{ before, update: inputs.updateServices },
-    });
-    const counts = (0,scale/* chooseCounts */.Qt)(inputs.scale, before, project.model, roles);
-    release.notes.forEach((note) => (0,core/* info */.pq)(note));
-    release.drifts.forEach((drift) => (0,core/* warning */.$e)((0,compose_drift/* describeDrift */.ZP)(drift)));
-    const abandoned = (0,compose_drift/* findAbandoned */.Mu)(current?.facts, [...project.services.keys()]);
-    abandoned.forEach((service) => (0,core/* warning */.$e)((0,compose_drift/* describeAbandoned */.OI)(service, name)));
-    const adoption = planAdoption({
-        ...{ server, name, roles, named: [...project.services.keys()] },
-        ...{ manage: inputs.manage, time: new Date() },
-    });
-    await (0,log/* group */.Os)(`Stage ${transaction.id}`, async () => {
-        const facts = facts_releaseFacts(release, made, inputs, context, name);
-        const sent = [
-            ...releaseFiles(release, facts),
-            ...(0,stage/* planFiles */.jP)('plan', assets, {
-                ...transactionFacts(transaction.id, counts, inputs, context),
-                ...adoption?.facts,
-            }),
-            ...(adoption?.files ?? []),
-        ];
-        await (0,stage/* send */.tN)(run, connection, (0,stage/* incoming */.Ri)(directory, transaction.id), sent, folder);
-        await (0,stage/* stage */.dw)(connection, directory, transaction.id, logins, log/* show */.WU);
-    });
-    // What must not be lost, then the plan, from the live database with the new image.
-    const mounts = await (0,ask/* askMounts */.M)(connection, transaction);
-    (0,mount/* checkMounts */.R)({
-        containers: server.containers.filter(({ project: of, service }) => of === name && !inputs.updateServices.includes(service)),
-        ...{ mounts, managePath: made.django.managePath, django: made.django.target.group.services },
-    });
-    const found = await (0,log/* group */.Os)('Plan', () => (0,ask/* askPlan */.n)(connection, transaction));
-    if (!inputs.force && found.kind === 'live') {
-        (0,database/* checkDatabase */.M)(server.database, found.database, 'deploy once with `force: true`');
-        if (found.problems.length > 0)
-            throw (0,failure/* explainUnfit */.K9)({ ahead: found.unknown, problems: found.problems });
-    }
-    if (inputs.migrate !== 'external') {
-        found.elsewhere.forEach((names, alias) => names.length > 0 && (0,core/* warning */.$e)(describeElsewhere(alias, names)));
-    }
-    const same = !inputs.force &&
-        server.whole &&
-        (0,look/* fact */.fK)(current?.facts, 'fingerprint') === release.fingerprint &&
-        inputs.scale.every(({ service, count }) => server.running.includes(`${service}=${count}`));
-    const { jobs, django } = release.roles;
-    const collecting = (0,django_static/* needsCollecting */.s)(inputs.collectstatic, found.settings.static, mounts.get(django));
-    const plan = (0,django_plan/* planDeploy */.bJ)(found, inputs.migrate, same, { jobs, static: collecting });
-    const steps = adoption ? (0,django_plan/* adopting */.LS)(plan.steps) : plan.steps;
-    report.plan = showPlan(steps, found);
-    if (inputs.migrate === 'none' && plan.pending.length > 0)
-        (0,core/* warning */.$e)(unapplied(plan.pending));
-    if (inputs.planDigest !== undefined && inputs.planDigest !== plan.digest)
-        throw otherPlan(inputs.planDigest, plan.digest);
-    if (inputs.dryRun) {
-        report.outcome = 'planned';
-        return;
-    }
-    const http = (0,django_plan/* askHealth */.Yj)((0,walk/* healthQuestion */.dT)(inputs), release.roles.fronts.map(({ service, port }) => [service, port]), found.settings);
-    if (adoption) {
-        report.previous = report.serving = adoption.id;
-        (0,core/* info */.pq)(`What runs was started by hand; it is kept as ${adoption.id}, to which a rollback can go`);
-    }
-    await (0,walk/* walk */.GG)(connection, context, transaction, { steps, approved: (0,django_plan/* approve */.SR)(plan.pending), http }, server, report);
-    report.outcome = plan.kind === 'unchanged' ? 'unchanged' : 'deployed';
-    if (inputs.url !== undefined)
-        await visitSite(inputs.url);
-}
-async function visitSite(url) {
-    const trouble = await visit(url, (address) => fetch(address, { signal: AbortSignal.timeout(10_000) }), promises_.setTimeout);
-    if (trouble === undefined)
-        (0,core/* info */.pq)(`${url} answers`);
-    else
-        (0,core/* warning */.$e)(`${url} does not answer as a visitor needs it: ${trouble}. Look at the proxy, the certificate and the name`);
-}
-function showPlan(steps, found) {
-    if (found.kind === 'live')
-        return { digest: found.digest, steps, pending: found.pending, unknown: found.unknown, drift: found.drift };
-    const pending = found.migrations.map(({ app, name }) => ({ app, name, operations: [] }));
-    return { digest: found.digest, steps, pending, unknown: [], drift: found.drift };
-}
-function unapplied(pending) {
-    const names = pending.map(({ app, name }) => `${app}.${name}`);
-    return `Nobody applies the pending migrations (\`migrate: none\`): ${names.join(', ')}`;
-}
-function describeElsewhere(alias, names) {
-    const way = `a service with \`command: python manage.py migrate --database ${alias}\`, for which the app waits (\`depends_on\` with \`condition: service_completed_successfully\`), does it before the app is replaced`;
-    return `Only the database \`default\` is migrated here; ${alias} lacks ${names.join(', ')}, unless the project does it by itself: ${way}`;
-}
-function otherPlan(approved, digest) {
-    return new errors/* DeployError */.sH('plan-digest', {
-        what: 'The plan is not the one that was approved',
-        seen: `digest ${digest}, approved ${approved}`,
-        why: 'the database or the image changed since the plan was shown',
-        fix: 'look at the plan in the job summary and approve its digest, or leave plan-digest out',
-    });
-}
-
-
-/***/ }),
-
-/***/ 7417:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   m0: () => (/* binding */ exec)
-/* harmony export */ });
-/* unused harmony exports withoutInput, exitCodeIn */
-/* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3986);
-/* harmony import */ var node_crypto__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7598);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(5948);
-/* harmony import */ var _report_log_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(6644);
-/* harmony import */ var _server_connection_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(6639);
-/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(3393);
-/* harmony import */ var _server_find_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(3420);
-/* harmony import */ var _server_look_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(2756);
-/* harmony import */ var _server_release_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(3082);
-/* harmony import */ var _server_stage_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(8757);
-
-
-
-
-
-
-
-
-
-
-/** Runs lines in a container of the release that serves; a deployment that goes on meanwhile is not held up. */
-async function exec(inputs, context) {
-    const { run, folder, signal, assets } = context;
-    const connection = await (0,_server_connection_js__WEBPACK_IMPORTED_MODULE_4__/* .connect */ .Ng)(run, inputs, folder, signal);
-    const { directory, server } = await (0,_server_find_js__WEBPACK_IMPORTED_MODULE_6__/* .requireProject */ .LX)(connection, assets.transaction.toString(), inputs.directory);
-    (0,_server_look_js__WEBPACK_IMPORTED_MODULE_7__/* .checkServer */ .i6)(server, inputs.host.user);
-    const release = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_8__/* .currentRelease */ .BX)(server);
-    if (!release)
-        throw (0,_server_find_js__WEBPACK_IMPORTED_MODULE_6__/* .nothingDeployed */ .cL)(directory);
-    const id = `exec-${(0,node_crypto__WEBPACK_IMPORTED_MODULE_1__.randomUUID)()}`;
-    const place = (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_9__/* .incoming */ .Ri)(directory, id);
-    const files = [
-        { path: 'transaction.sh', content: assets.transaction, mode: 0o700 },
-        { path: 'script', content: withoutInput(inputs.run), mode: 0o600 },
-        { path: 'env/given', content: inputs.env.map((line) => `${line}\n`).join(''), mode: 0o600 },
-    ];
-    await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_9__/* .send */ .tN)(run, connection, place, files, folder);
-    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`In ${inputs.service ?? 'the service that runs Django'} of ${release.version}:`);
-    const words = [directory, id, ...(inputs.service === undefined ? [] : [inputs.service])];
-    const done = await connection
-        .reach(['sh', `${place}/transaction.sh`, 'run', ...words], {
-        onLine: (line, stream) => {
-            if (stream === 'stdout')
-                (0,_report_log_js__WEBPACK_IMPORTED_MODULE_3__/* .show */ .WU)(line);
-        },
-    })
-        .catch(async (cause) => {
-        if (!signal.aborted)
-            throw cause;
-        throw cancelled(await askToQuit(connection, assets.transaction.toString(), words), cause);
-    });
-    const code = done.code === 0 ? exitCodeIn(done.stderr) : undefined;
-    if (code === undefined)
-        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_5__/* .explainStage */ .oi)(done);
-    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .setOutput */ .uH)('exit-code', code);
-    if (code !== 0)
-        throw commandFailed(code, done.stdout);
-}
-/**
- * The lines for the container's shell, which reads them from its standard input: as one group, so that it has read them all
- * before a program of theirs can, and that program finds nothing to read.
- */
-function withoutInput(lines) {
-    return `{\n${lines}\n} </dev/null\n`;
-}
-/** The exit code that the server tells on its last line. */
-function exitCodeIn(stderr) {
-    const [, code] = /^exit (\d{1,3})$/.exec(stderr.trimEnd().split('\n').at(-1) ?? '') ?? [];
-    return code === undefined ? undefined : Number(code);
-}
-/** After the job was cancelled, so the signal of the connection must not stop it. False when it could not be done. */
-async function askToQuit(connection, script, words) {
-    const options = { stdin: script, signal: undefined, timeoutMs: 5_000 };
-    return await connection.call(['sh', '-s', 'quit', ...words], options).then((finished) => finished.code === 0, () => false);
-}
-function cancelled(asked, cause) {
-    return new _errors_js__WEBPACK_IMPORTED_MODULE_2__/* .DeployError */ .sH('aborted', {
-        what: 'The job was cancelled while the command ran',
-        why: asked
-            ? 'its processes in the container were asked to end (SIGTERM)'
-            : 'they could not be asked to end: it goes on in its container, and nobody sees what it prints',
-        cause,
-    });
-}
-function commandFailed(code, output) {
-    return new _errors_js__WEBPACK_IMPORTED_MODULE_2__/* .DeployError */ .sH('command-failed', {
-        what: `The command ended with exit code ${code}`,
-        seen: output.trimEnd().split('\n').slice(-8).join('\n') || undefined,
-        why: EXIT_CODES[code],
-        fix: 'see what it printed above',
-    });
-}
-const EXIT_CODES = {
-    126: 'a program in the container may not be started',
-    127: 'a program is not in the container; there has to be at least `sh`',
-    137: 'it was killed: the memory ran out, or the container was replaced by a deployment meanwhile',
-};
-
-
-/***/ }),
-
-/***/ 3528:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-
-// EXPORTS
-__nccwpck_require__.d(__webpack_exports__, {
-  y: () => (/* binding */ obtainImages)
-});
-
-// EXTERNAL MODULE: ../../../tmp/gaps-tools/node_modules/@actions/core/lib/core.js + 20 modules
-var core = __nccwpck_require__(3986);
-;// CONCATENATED MODULE: ./lib/image/commit.js
-/** The commit of the checkout, with the time that becomes the image's. A workspace without git history has no time. */
-async function readCommit(run, { sha, workspace, serverUrl, repository }) {
-    const shown = await run('git', ['-c', `safe.directory=${workspace}`, 'show', '-s', '--format=%ct', sha], {
-        cwd: workspace,
-    });
-    const time = new Date(shown.code === 0 ? Number(shown.stdout.trim()) * 1000 : 0);
-    return { sha, time, source: `${serverUrl}/${repository}` };
-}
-
-// EXTERNAL MODULE: ./lib/image/make.js + 1 modules
-var make = __nccwpck_require__(5780);
-// EXTERNAL MODULE: ./lib/image/registry.js
-var registry = __nccwpck_require__(7854);
-// EXTERNAL MODULE: ./lib/image/take.js
-var take = __nccwpck_require__(7998);
-// EXTERNAL MODULE: ./lib/report/log.js
-var log = __nccwpck_require__(6644);
-;// CONCATENATED MODULE: ./lib/commands/images.js
-
-
-
-
-
-
-/** Makes the images of a checkout, or takes those that a `build` has made; with the logins for their registry. */
-async function obtainImages({ project, groups, naming }, inputs, { run, runner, folder, assets, environment: env, signal }) {
-    const logins = (0,make/* chooseLogins */.UO)(groups, naming, {
-        username: inputs.registryUsername,
-        password: inputs.registryPassword,
-        actor: runner.actor,
-        token: inputs.githubToken,
-    });
-    const facts = {
-        ...{ project, groups, workspace: runner.workspace, naming, logins },
-        ...{ version: inputs.version, set: inputs.set, services: inputs.services, manage: inputs.manage },
-        commit: await readCommit(run, runner),
-        probe: assets.probe.toString(),
-    };
-    const tools = { run, env, temp: folder, signal, show: log/* show */.WU, group: log/* group */.Os, pause: (0,registry/* sayAndWait */.QZ)(log/* show */.WU) };
-    const made = inputs.images ? await (0,take/* takeImages */.a)(facts, inputs.images, tools) : await (0,make/* makeImages */.XD)(facts, tools);
-    // Images of another run may be meant so; the Compose file and the files that are shipped are not theirs.
-    const { revision = runner.sha } = made.django.facts;
-    if (revision !== runner.sha)
-        (0,core/* warning */.$e)(`The images were built from commit ${revision}, the Compose file and what is shipped are of ${runner.sha}`);
-    return { logins, made };
-}
-
-
-/***/ }),
-
-/***/ 3070:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   A: () => (/* binding */ followAfterCancel)
-/* harmony export */ });
-/* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3986);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(5948);
-/* harmony import */ var _server_connection_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6639);
-/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(3393);
-/* harmony import */ var _state_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(1766);
-/* harmony import */ var _walk_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(8817);
-
-
-
-
-
-
-/** GitHub ends a cancelled job's post steps after five minutes. */
-const FOLLOW_LIMIT_MS = 4 * 60_000;
-/** Follows a transaction that main could not follow to its end, and closes the connection that main left. */
-async function followAfterCancel(run, folder, readInputs) {
-    const transaction = (0,_state_js__WEBPACK_IMPORTED_MODULE_4__/* .followed */ .Xd)();
-    try {
-        if (transaction)
-            await report((0,_server_connection_js__WEBPACK_IMPORTED_MODULE_2__/* .reconnect */ .M6)(run, readInputs(), folder), transaction);
-    }
-    finally {
-        await (0,_server_connection_js__WEBPACK_IMPORTED_MODULE_2__/* .disconnect */ .Zf)(run, folder);
-    }
-}
-async function report(connection, { tid, directory }) {
-    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`Following ${tid}, which goes on by itself on the server`);
-    const ending = await (0,_walk_js__WEBPACK_IMPORTED_MODULE_5__/* .watchToEnd */ .WR)(connection, { directory, id: tid }, FOLLOW_LIMIT_MS);
-    if (ending.journal.length === 0) {
-        (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)('The transaction had not begun; nothing was changed');
-        return;
-    }
-    const failure = (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_3__/* .explainEnding */ .TG)(ending);
-    if (failure)
-        (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .warning */ .$e)((0,_errors_js__WEBPACK_IMPORTED_MODULE_1__/* .explain */ .WE)(failure));
-    const serves = ending.serves ?? (ending.word === 'died' ? 'nobody knows what' : 'nothing');
-    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`The transaction ended: ${ending.word}; ${serves} serves`);
-}
-
-
-/***/ }),
-
-/***/ 1636:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   d: () => (/* binding */ rollback)
-/* harmony export */ });
-/* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3986);
-/* harmony import */ var _compose_drift_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(5151);
-/* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(1030);
-/* harmony import */ var _django_plan_js__WEBPACK_IMPORTED_MODULE_16__ = __nccwpck_require__(60);
-/* harmony import */ var _django_static_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(6357);
-/* harmony import */ var _guard_database_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(9088);
-/* harmony import */ var _report_log_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(6644);
-/* harmony import */ var _server_connection_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(6639);
-/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(3393);
-/* harmony import */ var _server_find_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(3420);
-/* harmony import */ var _server_follow_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(2266);
-/* harmony import */ var _server_look_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(2756);
-/* harmony import */ var _server_release_js__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(3082);
-/* harmony import */ var _server_stage_js__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(8757);
-/* harmony import */ var _server_transaction_js__WEBPACK_IMPORTED_MODULE_13__ = __nccwpck_require__(3523);
-/* harmony import */ var _ask_js__WEBPACK_IMPORTED_MODULE_14__ = __nccwpck_require__(3411);
-/* harmony import */ var _walk_js__WEBPACK_IMPORTED_MODULE_15__ = __nccwpck_require__(8817);
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-/** Back to an older release, from what the server kept of it: no checkout, no build, no registry. */
-async function rollback(inputs, context, report) {
-    const { run, folder, signal, assets, runner } = context;
-    const connection = await (0,_server_connection_js__WEBPACK_IMPORTED_MODULE_6__/* .connect */ .Ng)(run, inputs, folder, signal);
-    const { directory, server } = await (0,_server_find_js__WEBPACK_IMPORTED_MODULE_8__/* .requireProject */ .LX)(connection, assets.transaction.toString(), inputs.directory);
-    (0,_server_look_js__WEBPACK_IMPORTED_MODULE_10__/* .checkServer */ .i6)(server, inputs.host.user);
-    if (server.served.length === 0)
-        throw (0,_server_find_js__WEBPACK_IMPORTED_MODULE_8__/* .nothingDeployed */ .cL)(directory);
-    const target = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_11__/* .chooseTarget */ .bx)(server, inputs.version);
-    report.version = target.version;
-    report.previous = report.serving = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_11__/* .versionOf */ .E4)(server, server.current);
-    report.project = target.facts.get('project')?.[0];
-    report.images = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_11__/* .imagesOf */ .IC)(target.facts);
-    const [before, model] = await Promise.all([server.current, target.id].map((id) => (0,_server_release_js__WEBPACK_IMPORTED_MODULE_11__/* .readModel */ .ko)(connection, directory, id)));
-    const { data = [], backing = [] } = Object.fromEntries(target.facts);
-    const keeping = data.filter((service) => !backing.includes(service));
-    for (const { service, keys } of (0,_compose_drift_js__WEBPACK_IMPORTED_MODULE_1__/* .findDrifts */ .Q0)(before ?? {}, model ?? {}, keeping))
-        (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .warning */ .$e)(`${service} stays as it is, because it may hold data; ${target.version} had another ${keys.join(', ')}`);
-    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`${report.project} serves ${report.serving ?? 'nothing'}; going back to ${target.version} (${target.id})`);
-    const transaction = { directory, id: (0,_server_transaction_js__WEBPACK_IMPORTED_MODULE_13__/* .newId */ .Si)(`rollback-${target.version}`, runner, server.plans) };
-    await (0,_report_log_js__WEBPACK_IMPORTED_MODULE_5__/* .group */ .Os)(`Stage ${transaction.id}`, async () => {
-        const files = (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_12__/* .planFiles */ .jP)('plan', assets, {
-            target: [target.id],
-            run: [String(runner.runId)],
-            url: [runner.runUrl],
-            force: ['no'],
-            'migrate-timeout': ['3600'],
-            'lock-timeout': ['5000'],
-            'health-timeout': inputs.healthTimeout === undefined ? [] : [String(Math.ceil(inputs.healthTimeout / 1000))],
-            keep: ['100'],
-        });
-        await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_12__/* .send */ .tN)(run, connection, (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_12__/* .incoming */ .Ri)(directory, transaction.id), files, folder);
-        await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_12__/* .stage */ .dw)(connection, directory, transaction.id, [], _report_log_js__WEBPACK_IMPORTED_MODULE_5__/* .show */ .WU);
-    });
-    const { settings, mounts } = await (0,_report_log_js__WEBPACK_IMPORTED_MODULE_5__/* .group */ .Os)(`Does ${target.version} fit the database`, () => checkFit(connection, transaction, target, server));
-    const plan = (0,_django_plan_js__WEBPACK_IMPORTED_MODULE_16__/* .planRollback */ .II)({
-        jobs: target.facts.get('jobs') ?? [],
-        static: (0,_django_static_js__WEBPACK_IMPORTED_MODULE_3__/* .needsCollecting */ .s)((0,_django_static_js__WEBPACK_IMPORTED_MODULE_3__/* .readCollect */ .X)((0,_server_look_js__WEBPACK_IMPORTED_MODULE_10__/* .fact */ .fK)(target.facts, 'collectstatic')), settings.static, mounts.get((0,_server_look_js__WEBPACK_IMPORTED_MODULE_10__/* .fact */ .fK)(target.facts, 'django') ?? '')),
-    });
-    report.plan = { digest: plan.digest, steps: plan.steps, pending: [], unknown: [], drift: [] };
-    if (inputs.dryRun) {
-        report.outcome = 'planned';
-        return;
-    }
-    const http = (0,_django_plan_js__WEBPACK_IMPORTED_MODULE_16__/* .askHealth */ .Yj)((0,_walk_js__WEBPACK_IMPORTED_MODULE_15__/* .healthQuestion */ .dT)(inputs), (0,_server_release_js__WEBPACK_IMPORTED_MODULE_11__/* .frontsOf */ .Mj)(target.facts), settings);
-    await (0,_walk_js__WEBPACK_IMPORTED_MODULE_15__/* .walk */ .GG)(connection, context, transaction, { steps: plan.steps, approved: [], http }, server, report);
-    report.outcome = 'rolled-back';
-}
-/** Asks the target's own code; refuses when it cannot live with the schema. Gives the settings that it saw, and its mounts. */
-async function checkFit(connection, transaction, target, server) {
-    const mounts = await (0,_ask_js__WEBPACK_IMPORTED_MODULE_14__/* .askMounts */ .M)(connection, transaction);
-    const asked = await connection.reach([...(0,_server_follow_js__WEBPACK_IMPORTED_MODULE_9__/* .command */ .G5)(transaction.directory, transaction.id, 'plan'), 'fit']);
-    const document = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_2__/* .findDocument */ .$)(asked.stdout);
-    if (document && asked.code === 20)
-        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_7__/* .explainUnfit */ .K9)((0,_django_document_js__WEBPACK_IMPORTED_MODULE_2__/* .readFitReport */ .gg)(document));
-    if (!document || asked.code !== 0)
-        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_7__/* .explainProbe */ .Kz)(asked.code, document, asked.stderr);
-    const { ahead, database } = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_2__/* .readFitReport */ .gg)(document);
-    (0,_guard_database_js__WEBPACK_IMPORTED_MODULE_4__/* .checkDatabase */ .M)(server.database, database, `deploy ${target.version} again with \`force: true\``);
-    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(ahead.length === 0
-        ? `The database is as ${target.version} knows it.`
-        : `These migrations stay applied, ${target.version} can live with them: ${ahead.join(', ')}`);
-    return { settings: (0,_django_document_js__WEBPACK_IMPORTED_MODULE_2__/* .readSettings */ .sb)(document['settings']), mounts };
-}
-
-
-/***/ }),
-
-/***/ 9481:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-
-// EXPORTS
-__nccwpck_require__.d(__webpack_exports__, {
-  h: () => (/* binding */ status_status)
-});
-
-// EXTERNAL MODULE: ../../../tmp/gaps-tools/node_modules/@actions/core/lib/core.js + 20 modules
-var core = __nccwpck_require__(3986);
-// EXTERNAL MODULE: ./lib/report/log.js
-var log = __nccwpck_require__(6644);
-// EXTERNAL MODULE: ./lib/server/release.js
-var server_release = __nccwpck_require__(3082);
-// EXTERNAL MODULE: ./lib/report/markdown.js
-var markdown = __nccwpck_require__(1045);
-;// CONCATENATED MODULE: ./lib/report/status.js
-
-
-/** Pure: what is to be reported. Without a status nothing was ever deployed. */
-function reportStatus(host, { directory, server }, status) {
-    const release = (0,server_release/* currentRelease */.BX)(server);
-    const troubles = release ? findTroubles(server, status) : [];
-    return {
-        host,
-        directory,
-        project: release?.facts.get('project')?.[0],
-        serving: (0,server_release/* versionOf */.E4)(server, server.current),
-        healthy: release !== undefined && troubles.length === 0,
-        images: release ? (0,server_release/* imagesOf */.IC)(release.facts) : {},
-        containers: status?.containers ?? [],
-        migrations: status?.migrations?.rows,
-        troubles,
-        lock: status?.lock,
-        boot: status?.boot,
-        deployments: status?.deployments ?? [],
-        disk: {
-            ...(status?.disk ?? { files: 0, images: 0 }),
-            free: server.freeDisk === undefined ? undefined : server.freeDisk * 1024,
-        },
-    };
-}
-function findTroubles(server, status) {
-    if (server.docker === undefined)
-        return [`Docker does not answer: ${server.dockerError ?? 'it is not installed'}`];
-    const { containers = [], migrations, http, deployments = [] } = status ?? {};
-    const pending = migrations?.rows.filter(({ state }) => state === 'pending').map(({ name }) => name) ?? [];
-    const interrupted = deployments.filter(({ outcome }) => outcome === 'interrupted').map(({ id }) => id);
-    return [
-        ...(server.whole ? [] : ['not every container of the release runs']),
-        ...containers.filter(({ health }) => health === 'unhealthy').map(({ service }) => `${service} is unhealthy`),
-        ...(http?.reason !== undefined && http.reason !== 'nothing-speaks-http' ? [http.text] : []),
-        ...(migrations?.trouble === undefined ? [] : [migrations.trouble]),
-        ...(pending.length === 0 ? [] : [`not migrated: ${pending.join(', ')}`]),
-        ...(interrupted.length === 0
-            ? []
-            : [`interrupted: ${interrupted.join(', ')}; the next deploy or rollback finishes it first`]),
-    ];
-}
-/** The outputs of the step. */
-function statusOutputs(report) {
-    return {
-        serving: report.serving ?? '',
-        healthy: String(report.healthy),
-        images: JSON.stringify(report.images),
-        migrations: JSON.stringify(report.migrations ?? []),
-        status: JSON.stringify(report),
-    };
-}
-/** One sentence that says what is true now. */
-function statusHeadline({ project, directory, host, serving, healthy, troubles }) {
-    if (serving === undefined)
-        return `📋 Nothing was deployed to ${directory ?? 'deploy/'} on ${host}`;
-    return `${healthy ? '✅' : '❌'} ${project} serves ${serving}${healthy ? '' : `: ${troubles.join('; ')}`}`;
-}
-/** The job summary. */
-function renderStatus(report) {
-    const { migrations, disk } = report;
-    const count = (state) => migrations?.filter((row) => row.state === state).length ?? 0;
-    const unapplied = migrations?.filter(({ state }) => state !== 'applied') ?? [];
-    const facts = [
-        ['server', (0,markdown/* escape */.i)(`${report.host}, ${report.directory ?? 'nothing in deploy/'}`)],
-        ['lock', (0,markdown/* escape */.i)(report.lock === undefined ? 'free' : `held by ${report.lock}`)],
-        ['after a power loss', `${report.boot ?? 'only the next deploy or rollback'} finishes what was interrupted`],
-        [
-            'migrations',
-            migrations === undefined
-                ? 'unknown'
-                : (0,markdown/* escape */.i)([
-                    `${count('applied')} applied, ${count('pending')} pending`,
-                    ...unapplied.map(({ name, state }) => `${name} (${state})`),
-                ].join(', ')),
-        ],
-        ['disk', `releases ${size(disk.files)}, their images at most ${size(disk.images)}, free ${size(disk.free)}`],
-    ];
-    return [
-        `## ${(0,markdown/* escape */.i)(statusHeadline(report))}`,
-        '',
-        ...table(['', ''], facts),
-        ...(report.containers.length === 0
-            ? []
-            : table(['service', 'state', 'health', 'restarts', 'image'], report.containers.map(containerRow))),
-        ...(report.deployments.length === 0
-            ? []
-            : table(['deployment', 'release', 'begun', 'ended', 'outcome'], report.deployments.map(deploymentRow))),
-    ].join('\n');
-}
-function containerRow({ service, state, health, restarts, image }) {
-    return [(0,markdown/* escape */.i)(service), (0,markdown/* escape */.i)(state), (0,markdown/* escape */.i)(health ?? '-'), String(restarts), `\`${image}\``];
-}
-function deploymentRow({ id, release, begun, ended, outcome, step }) {
-    const at = step === undefined ? '' : ` (${step})`;
-    return [(0,markdown/* escape */.i)(id), (0,markdown/* escape */.i)(release), (0,markdown/* escape */.i)(begun), (0,markdown/* escape */.i)(ended ?? '-'), (0,markdown/* escape */.i)(outcome + at)];
-}
-function table(head, rows) {
-    const line = (cells) => `| ${cells.join(' | ')} |`;
-    return [line(head), line(head.map(() => '---')), ...rows.map(line), ''];
-}
-function size(bytes) {
-    return bytes === undefined ? 'unknown' : `${(bytes / 1024 ** 2).toFixed(0)} MiB`;
-}
-
-// EXTERNAL MODULE: ./lib/server/connection.js + 2 modules
-var server_connection = __nccwpck_require__(6639);
-// EXTERNAL MODULE: ./lib/server/find.js
-var find = __nccwpck_require__(3420);
-// EXTERNAL MODULE: ./lib/django/document.js
-var django_document = __nccwpck_require__(1030);
-// EXTERNAL MODULE: ./lib/errors.js
-var errors = __nccwpck_require__(5948);
-;// CONCATENATED MODULE: ./lib/server/status.js
-
-
-const HEADER = 'deploy-django status 1';
-/** Asks what is true now; nothing is changed. `script` is transaction.sh. */
-async function askStatus(connection, script, directory) {
-    const finished = await connection.reach(['sh', '-s', 'status', directory], { stdin: script, timeoutMs: 180_000 });
-    const status = parseStatus(finished.stdout);
-    if (status)
-        return status;
-    throw new errors/* DeployError */.sH('internal', {
-        what: 'The server did not say how it is',
-        seen: (finished.stderr || finished.stdout).trim().slice(-500),
-    });
-}
-/** Reads the answer; undefined when it is not whole. */
-function parseStatus(text) {
-    const lines = text.split('\n');
-    const start = lines.indexOf(HEADER);
-    const end = lines.indexOf('end', start);
-    if (start < 0 || end < 0)
-        return undefined;
-    const told = lines.slice(start + 1, end);
-    const all = (word) => told.flatMap((line) => (line.startsWith(`${word} `) ? [line.slice(word.length + 1)] : []));
-    const open = new Map(all('open').map((line) => [line.split(' ')[0] ?? '', line.split(' ')[1] ?? '']));
-    const [migrations, http] = ['migrations', 'http'].map((word) => (0,django_document/* findDocument */.$)(all(word)[0] ?? ''));
-    return {
-        lock: all('lock')[0],
-        boot: all('boot')[0],
-        containers: all('container').map(readContainer),
-        migrations: migrations && { rows: (0,django_document/* readRows */.aK)(migrations), trouble: (0,django_document/* readProbeError */.Tl)(migrations)?.message },
-        http: http && (0,django_document/* readHttpReport */.x$)(http),
-        deployments: all('deployment')
-            .map((line) => readDeployment(line, open))
-            .reverse(),
-        disk: {
-            files: Number(all('files')[0] ?? 0) * 1024,
-            images: all('image').reduce((sum, line) => sum + Number(line.split(' ')[1] ?? 0), 0),
-        },
-    };
-}
-function readContainer(line) {
-    const [service = '', state = '', health = '', restarts = '', image = ''] = line.split(' ');
-    return { service, state, health: known(health), restarts: Number(restarts), image };
-}
-function readDeployment(line, open) {
-    const [begun = '', id = '', release = '', ended = '', word = '', step = ''] = line.split(' ');
-    const outcome = open.has(id) ? (open.get(id) === 'running' ? 'running' : 'interrupted') : readWord(word);
-    const isDone = outcome === 'committed' || outcome === 'unchanged';
-    return { id, release, begun, ended: known(ended), outcome, step: isDone ? undefined : known(step) };
-}
-function readWord(word) {
-    return word === 'committed' || word === 'unchanged' || word === 'back' ? word : 'failed';
-}
-function known(word) {
-    return word === '-' || word === '' ? undefined : word;
-}
-
-;// CONCATENATED MODULE: ./lib/commands/status.js
-
-
-
-
-
-
-/** Reports what a server serves. It only looks: also while a deployment runs, and where nothing was ever deployed. */
-async function status_status(inputs, { run, folder, signal, assets }) {
-    const connection = await (0,server_connection/* connect */.Ng)(run, inputs, folder, signal);
-    const script = assets.transaction.toString();
-    const found = await (0,find/* findProject */.t1)(connection, script, inputs.directory);
-    const now = found.directory === undefined ? undefined : await askStatus(connection, script, found.directory);
-    const report = reportStatus(inputs.host.address, found, now);
-    for (const [name, value] of Object.entries(statusOutputs(report)))
-        (0,core/* setOutput */.uH)(name, value);
-    await (0,log/* writeSummary */.Sy)(renderStatus(report));
-    (0,core/* info */.pq)(statusHeadline(report));
-    report.containers.forEach(({ service, state, health, image }) => (0,log/* show */.WU)(`  ${service} ${state} ${health ?? ''} ${image}`));
-    report.deployments.forEach(({ begun, id, outcome }) => (0,log/* show */.WU)(`  ${begun} ${id} ${outcome}`));
-}
-
-
-/***/ }),
-
-/***/ 8817:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   GG: () => (/* binding */ walk),
-/* harmony export */   WR: () => (/* binding */ watchToEnd),
-/* harmony export */   dT: () => (/* binding */ healthQuestion)
-/* harmony export */ });
-/* unused harmony export durations */
-/* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3986);
-/* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(1030);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(5948);
-/* harmony import */ var _report_log_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(6644);
-/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(3393);
-/* harmony import */ var _server_release_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(3082);
-/* harmony import */ var _server_stage_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(8757);
-/* harmony import */ var _server_transaction_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(3523);
-/* harmony import */ var _state_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(1766);
-
-
-
-
-
-
-
-
-
-/** Sends what was decided, walks it on the server, and fills the report; throws when the goal was not reached. */
-async function walk(connection, context, transaction, plan, server, report) {
-    const files = [
-        { path: 'steps', content: plan.steps.map((step) => `${step}\n`).join(''), mode: 0o600 },
-        ...(0,_server_stage_js__WEBPACK_IMPORTED_MODULE_6__/* .writeFacts */ .Rz)('.', { approved: plan.approved }),
-        ...(plan.http === undefined ? [] : [{ path: 'http.json', content: `${plan.http}\n`, mode: 0o600 }]),
-    ];
-    await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_6__/* .send */ .tN)(context.run, connection, `${transaction.directory}/.deploy/plans/${transaction.id}`, files, context.folder);
-    (0,_state_js__WEBPACK_IMPORTED_MODULE_8__/* .saveFollowed */ ._q)({ tid: transaction.id, directory: transaction.directory });
-    const ending = await (0,_report_log_js__WEBPACK_IMPORTED_MODULE_3__/* .group */ .Os)(`Transaction ${transaction.id} on the server`, () => watch((show) => (0,_server_transaction_js__WEBPACK_IMPORTED_MODULE_7__/* .transact */ .hL)(connection, transaction, show, context.signal))).catch(async (cause) => {
-        // It goes on without us, and which release will answer is not known.
-        report.serving = undefined;
-        // From here `post` follows; this process has seconds to live.
-        if (context.signal.aborted)
-            throw cancelled(await (0,_server_transaction_js__WEBPACK_IMPORTED_MODULE_7__/* .askToTurnBack */ .hH)(connection, transaction), cause);
-        throw cause;
-    });
-    (0,_state_js__WEBPACK_IMPORTED_MODULE_8__/* .forgetFollowed */ .eY)();
-    reportEnding(ending, server, report);
-}
-function cancelled(asked, cause) {
-    return new _errors_js__WEBPACK_IMPORTED_MODULE_2__/* .DeployError */ .sH('aborted', {
-        what: 'The job was cancelled while the deployment ran on the server',
-        why: asked
-            ? 'it turns back at its next safe point, never in a running migration'
-            : 'the server could not be asked to turn back, so the deployment goes on to its end',
-        fix: 'see at the end of the post step what serves; run the job again to deploy',
-        cause,
-    });
-}
-/** What `post` does for a main step that was cancelled: follow to the end, for `limit` milliseconds at most. */
-async function watchToEnd(connection, transaction, limit) {
-    return await watch((show) => (0,_server_transaction_js__WEBPACK_IMPORTED_MODULE_7__/* .followToEnd */ .cm)(connection, transaction, show, AbortSignal.timeout(limit)));
-}
-/** How the health question of the inputs is put. */
-function healthQuestion(inputs) {
-    return { url: inputs.healthUrl, headers: inputs.healthHeaders, status: inputs.healthStatus };
-}
-async function watch(work) {
-    const progress = (0,_report_log_js__WEBPACK_IMPORTED_MODULE_3__/* .showProgress */ .Rh)();
-    try {
-        return await work(progress.show);
-    }
-    finally {
-        progress.stop();
-    }
-}
-function reportEnding(ending, server, report) {
-    const migrate = ending.documents.get('migrate');
-    report.applied = migrate ? (0,_django_document_js__WEBPACK_IMPORTED_MODULE_1__/* .readMigrateReport */ .OI)(migrate).applied : [];
-    report.steps = durations(ending.journal);
-    report.serving = ending.word === 'committed' ? report.version : (0,_server_release_js__WEBPACK_IMPORTED_MODULE_5__/* .versionOf */ .E4)(server, ending.serves);
-    const failure = (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_4__/* .explainEnding */ .TG)(ending);
-    if (failure)
-        throw failure;
-    ending.warnings.forEach((text) => (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .warning */ .$e)((0,_report_log_js__WEBPACK_IMPORTED_MODULE_3__/* .harmless */ .Is)(text)));
-}
-/** Seconds between the begin and the end of each step. */
-function durations(journal) {
-    const begun = new Map();
-    return journal.flatMap((line) => {
-        const time = Date.parse(line.time);
-        if (line.state === 'begin' && !begun.has(line.step))
-            begun.set(line.step, time);
-        const start = begun.get(line.step);
-        if (start === undefined || (line.state !== 'end' && line.state !== 'fail'))
-            return [];
-        return [{ name: line.step, seconds: (time - start) / 1000 }];
-    });
-}
-
-
-/***/ }),
-
-/***/ 6340:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   X: () => (/* binding */ mountsBeside),
-/* harmony export */   j: () => (/* binding */ checkBeside)
-/* harmony export */ });
-/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6760);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(5948);
-/* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6495);
-/* harmony import */ var _mount_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(641);
-/* harmony import */ var _variable_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(1690);
-
-
-
-
-
-/** What a pinned model mounts from there: nothing of it is shipped. */
-function mountsBeside({ services }) {
-    return Object.entries((0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(services)).flatMap(([service, values]) => (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .listOf */ .c3)((0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(values)['volumes']).flatMap((entry) => {
-        const mount = (0,_mount_js__WEBPACK_IMPORTED_MODULE_3__/* .readMount */ .Ob)(entry);
-        const path = mount?.kind === 'bind' ? node_path__WEBPACK_IMPORTED_MODULE_0__.posix.normalize((0,_variable_js__WEBPACK_IMPORTED_MODULE_4__/* .knownPath */ .ry)(mount.source ?? '')?.path ?? '') : '';
-        return path.startsWith('..') ? [{ service, path }] : [];
-    }));
-}
-/** Stops when data would lie in the folder of all projects, where another one may have the same. */
-function checkBeside(all, active, directory, folder) {
-    const mounts = all.filter(({ service }) => active.includes(service));
-    if (mounts.length === 0)
-        return;
-    const below = node_path__WEBPACK_IMPORTED_MODULE_0__.posix.join(directory, folder === '.' ? 'compose' : folder);
-    throw new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('input-invalid', {
-        what: 'The Compose file mounts folders that would lie beside the directory of this project on the server',
-        seen: mounts.map(({ service, path }) => `${service}: ${path} would be ${node_path__WEBPACK_IMPORTED_MODULE_0__.posix.join(directory, path)}`).join('\n'),
-        why: 'the directory stands for the folder of the Compose file, and above it are other projects',
-        fix: `put it one level deeper, for this step and for the other actions: directory: ${below}`,
-    });
-}
-
-
-/***/ }),
-
-/***/ 323:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   M: () => (/* binding */ usesOf),
-/* harmony export */   v: () => (/* binding */ checkDefinitions)
-/* harmony export */ });
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(5948);
-/* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6495);
-/* harmony import */ var _variable_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(1690);
-
-
-
-/** All that the service uses of these, as written. */
-function usesOf({ values, mounts }) {
-    const named = [
-        ['volumes', mounts.flatMap(({ kind, source }) => (kind === 'volume' && source !== undefined ? [source] : []))],
-        ['networks', networksOf(values)],
-        ['configs', sourcesOf(values['configs'])],
-        ['secrets', sourcesOf(values['secrets'])],
-    ];
-    return named.flatMap(([kind, names]) => names.map((name) => ({ kind, name })));
-}
-function networksOf({ networks, network_mode }) {
-    if (network_mode !== undefined)
-        return [];
-    const names = (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .isValues */ .vs)(networks) ? Object.keys(networks) : (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .textsOf */ .CB)(networks);
-    return names.length > 0 ? names : ['default'];
-}
-function sourcesOf(entries) {
-    return (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .listOf */ .c3)(entries).flatMap((entry) => (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .textOf */ .b6)((0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .isValues */ .vs)(entry) ? entry['source'] : entry) ?? []);
-}
-/** Stops for a name without a definition: Compose misses it only when it fills in the variables, which is on the server. */
-function checkDefinitions({ files, model, services }) {
-    const isDefined = ({ kind, name }) => (0,_variable_js__WEBPACK_IMPORTED_MODULE_2__/* .hasVariable */ .$u)(name) || name in (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(model[kind]) || (kind === 'networks' && name === 'default');
-    // One that no profile starts is not looked at by Compose either.
-    const always = [...services.values()].filter(({ profiles }) => profiles.length === 0);
-    const missing = always.flatMap((service) => usesOf(service)
-        .filter((use) => !isDefined(use))
-        .map((use) => ({ service: service.name, ...use })));
-    (0,_errors_js__WEBPACK_IMPORTED_MODULE_0__/* .checkAll */ .K7)(...missing.map(({ service, kind, name }) => () => {
-        throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('compose-invalid', {
-            what: `Service ${service} uses ${name}, which is not defined below ${kind}:`,
-            fix: `define ${name} below ${kind}:, or add the file that has it to compose-files`,
-            annotation: { file: files[0] ?? '' },
-        });
-    }));
-}
-
-
-/***/ }),
-
-/***/ 6495:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   $N: () => (/* binding */ canonical),
-/* harmony export */   $t: () => (/* binding */ placeOf),
-/* harmony export */   CB: () => (/* binding */ textsOf),
-/* harmony export */   PJ: () => (/* binding */ parseSource),
-/* harmony export */   b6: () => (/* binding */ textOf),
-/* harmony export */   c3: () => (/* binding */ listOf),
-/* harmony export */   fq: () => (/* binding */ pairsOf),
-/* harmony export */   sm: () => (/* binding */ valuesOf),
-/* harmony export */   vs: () => (/* binding */ isValues)
-/* harmony export */ });
-/* harmony import */ var yaml__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3135);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(5948);
-
-
-/** Reads a YAML file; a mistake in it becomes an error with line and column. */
-function parseSource(path, text) {
-    const lines = new yaml__WEBPACK_IMPORTED_MODULE_0__/* .LineCounter */ .HN();
-    const document = (0,yaml__WEBPACK_IMPORTED_MODULE_0__/* .parseDocument */ .Tp)(text, { lineCounter: lines, merge: true, logLevel: 'silent' });
-    const place = (offset) => {
-        const { line, col } = lines.linePos(offset);
-        return { file: path, line, column: col };
-    };
-    const [mistake] = document.errors;
-    if (mistake) {
-        const at = place(mistake.pos[0]);
-        throw new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('compose-invalid', {
-            what: `${path} is not valid YAML`,
-            seen: mistake.message,
-            fix: `correct line ${at.line}, column ${at.column} of ${path}`,
-            annotation: at,
-            cause: mistake,
-        });
-    }
-    return { path, document, place };
-}
-/** Where the value at this path stands, or the nearest thing around it. */
-function placeOf(source, path) {
-    for (let depth = path.length; depth > 0; depth--) {
-        const node = source.document.getIn(path.slice(0, depth), true);
-        if ((0,yaml__WEBPACK_IMPORTED_MODULE_0__/* .isNode */ .Ll)(node) && node.range)
-            return source.place(node.range[0]);
-    }
-    return { file: source.path };
-}
-function isValues(value) {
-    return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-/** The map, or an empty one for anything else. */
-function valuesOf(value) {
-    return isValues(value) ? value : {};
-}
-/** The list; a single value counts as a list of one. */
-function listOf(value) {
-    if (Array.isArray(value))
-        return value;
-    return value === undefined || value === null ? [] : [value];
-}
-/** Text as Compose sees it: numbers and booleans are texts as well. */
-function textOf(value) {
-    return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean'
-        ? String(value)
-        : undefined;
-}
-/** The texts of a list, without what is no text. */
-function textsOf(value) {
-    return listOf(value)
-        .map(textOf)
-        .filter((text) => text !== undefined);
-}
-/** Settings as a map or as a list of `NAME=value`; a name without a value has undefined. */
-function pairsOf(value) {
-    if (isValues(value))
-        return new Map(Object.entries(value).map(([name, text]) => [name, textOf(text)]));
-    return new Map(textsOf(value).map((text) => {
-        const equals = text.indexOf('=');
-        return equals < 0 ? [text, undefined] : [text.slice(0, equals), text.slice(equals + 1)];
-    }));
-}
-/** The same bytes for the same value, whatever the order of its keys. */
-function canonical(value) {
-    return JSON.stringify(value, (_, inner) => isValues(inner) ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1))) : inner);
-}
-
-
-/***/ }),
-
-/***/ 5151:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   Mu: () => (/* binding */ findAbandoned),
-/* harmony export */   OI: () => (/* binding */ describeAbandoned),
-/* harmony export */   Q0: () => (/* binding */ findDrifts),
-/* harmony export */   ZP: () => (/* binding */ describeDrift),
-/* harmony export */   gE: () => (/* binding */ keepDefinitions),
-/* harmony export */   vC: () => (/* binding */ checkUpdates)
-/* harmony export */ });
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(5948);
-/* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6495);
-
-
-/** Not the container itself: settings are the new release's, and so is the order. */
-const TAKEN_OVER = ['env_file', 'depends_on'];
-const DEFINITIONS = ['volumes', 'networks', 'configs', 'secrets'];
-/** Services whose definition differs between the model that serves and a newer one. */
-function findDrifts(before, model, services) {
-    return services.flatMap((service) => {
-        const [old, now] = [definitionOf(before, service), definitionOf(model, service)];
-        if (!old || !now)
-            return [];
-        const keys = [...new Set([...Object.keys(old), ...Object.keys(now)])].filter((key) => !TAKEN_OVER.includes(key) && (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .canonical */ .$N)(old[key]) !== (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .canonical */ .$N)(now[key]));
-        return keys.length === 0 ? [] : [{ service, keys: keys.sort() }];
-    });
-}
-/** Stops when `update-services` names what is no service with data; all others take a changed definition anyway. */
-function checkUpdates(update, { data }) {
-    const stranger = update.find((service) => !data.includes(service));
-    if (stranger === undefined)
-        return;
-    throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('input-invalid', {
-        what: `Input update-services names ${stranger}, which is no service with data of its own`,
-        fix: `use ${data.join(', ') || 'it for databases and the like'}; what the release replaces is always up to date`,
-    });
-}
-/** What to say about a service that stays as it is. */
-function describeDrift({ service, keys }) {
-    return (`${service} stays as it was defined before, because it may hold data: ${keys.join(', ')} changed in the Compose file. ` +
-        `To take the change over: update-services: ${service}`);
-}
-/** Services with data that the release which serves has and the Compose file has not; what ran to its end is no matter. */
-function findAbandoned(facts, named) {
-    const ended = facts?.get('once') ?? [];
-    return (facts?.get('data') ?? []).filter((service) => !ended.includes(service) && !named.includes(service));
-}
-/** What to say about a service with data that the Compose file has no more. */
-function describeAbandoned(service, project) {
-    const labels = [`project=${project}`, `service=${service}`].map((label) => `--filter label=com.docker.compose.${label}`);
-    return (`${service} is no longer in the Compose file; it stays as it is, because it may hold data. ` +
-        `When nothing needs it, on the server: docker stop $(docker ps -q ${labels.join(' ')})`);
-}
-/**
- * The model with the definitions of `before` for what drifted: nobody who starts the project by hand shall recreate a database
- * with another image, or with a volume that is empty.
- */
-function keepDefinitions(before, model, drifts) {
-    const kept = drifts.map(({ service }) => {
-        const now = definitionOf(model, service) ?? {};
-        const taken = TAKEN_OVER.flatMap((key) => (now[key] === undefined ? [] : [[key, now[key]]]));
-        const old = Object.entries(definitionOf(before, service) ?? {}).filter(([key]) => !TAKEN_OVER.includes(key));
-        return [service, Object.fromEntries([...old, ...taken])];
-    });
-    if (kept.length === 0)
-        return model;
-    // What only the old definition names, such as its volume, is still needed.
-    const definitions = DEFINITIONS.flatMap((kind) => {
-        const all = { ...(0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(before[kind]), ...(0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(model[kind]) };
-        return Object.keys(all).length === 0 ? [] : [[kind, all]];
-    });
-    const services = { ...(0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(model['services']), ...Object.fromEntries(kept) };
-    return { ...model, ...Object.fromEntries(definitions), services };
-}
-function definitionOf(model, service) {
-    const found = (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(model['services'])[service];
-    return found === undefined ? undefined : (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(found);
-}
-
-
-/***/ }),
-
-/***/ 8314:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   S: () => (/* binding */ readEnvFile),
-/* harmony export */   b: () => (/* binding */ checkEnvFiles)
-/* harmony export */ });
-/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6760);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(5948);
-/* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6495);
-/* harmony import */ var _variable_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(1690);
-
-
-
-
-const NAME = /[^\S\n]*(?:export[^\S\n]+)?(?!export\b)([A-Za-z_][\w.-]*)[^\S\n]*[=:]([^\S\n]*)/y;
-const NOTHING = /[^\S\n]*(?:#[^\n]*)?(?:\n|$)/y;
-const SINGLE = /'([^']*)'/y;
-const DOUBLE = /"((?:\\[^]|[^"\\])*)"/y;
-const LINE = /[^\n]*/y;
-/** What every version of Compose makes of a backslash in double quotes. */
-const ESCAPES = { n: '\n', r: '\r', '"': '"', '\\': '\\', $: '$$' };
-const IN_SINGLE_QUOTES = "put the value in single quotes, as in SECRET_KEY='ab$cd'";
-/** Reads an env file as Compose does; `known` are settings that its values may refer to besides those above them. */
-function readEnvFile(text, known = new Map()) {
-    const values = new Map();
-    const misread = [];
-    let at = 0;
-    const take = (pattern) => {
-        pattern.lastIndex = at;
-        const found = pattern.exec(text);
-        if (found)
-            at = pattern.lastIndex;
-        return found ?? undefined;
-    };
-    while (at < text.length) {
-        if (take(NOTHING))
-            continue;
-        const line = text.slice(0, at).split('\n').length;
-        const refuse = (why, fix) => void misread.push({ line, why, fix });
-        const [, name, space = ''] = take(NAME) ?? [];
-        const value = name === undefined ? undefined : readValue(take, text[at], space, refuse);
-        if (name === undefined)
-            refuse('it does not have the form NAME=value', 'write NAME=value, or # before a remark');
-        else if (value !== undefined)
-            values.set(name, fill(value, new Map([...known, ...values]), refuse));
-        if (misread.at(-1)?.line === line)
-            take(LINE);
-    }
-    return { values, misread };
-}
-/** The value with its quotes and escapes undone, in which `$$` stands for a dollar sign and `$` for a variable. */
-function readValue(take, quote, space, refuse) {
-    if (quote !== "'" && quote !== '"')
-        return readPlain(take(LINE)?.[0] ?? '', space, refuse);
-    const [, inside] = take(quote === "'" ? SINGLE : DOUBLE) ?? [];
-    if (inside === undefined) {
-        refuse('a quote is opened and never closed', 'close it, or put the other kind of quotes around the value');
-        take(/[^]*/y);
-    }
-    else if (quote === "'" && inside.endsWith('\\')) {
-        refuse('Compose takes a quote behind a backslash as a part of the value', 'use double quotes, and \\\\ for a backslash');
-    }
-    else if (quote === '"' && /\\[^nr"\\$]/.test(inside.replaceAll('\\\\', ''))) {
-        refuse('versions of Compose read this backslash in double quotes differently', IN_SINGLE_QUOTES);
-    }
-    else if (!take(NOTHING)) {
-        refuse('text stands behind the closing quote', 'put other quotes around the whole value, or # before a remark');
-    }
-    else if (quote === "'") {
-        return inside.replaceAll('$', '$$$$');
-    }
-    else {
-        refuseDoubled(inside.replace(/\\[^]/g, ''), refuse);
-        return inside.replace(/\\([^])|\$(?![A-Za-z_{])/g, (_, escaped) => escaped === undefined ? '$$' : (ESCAPES[escaped] ?? escaped));
-    }
-    return undefined;
-}
-function readPlain(line, space, refuse) {
-    if (/\t#/.test(line) || (space !== '' && line.startsWith('#'))) {
-        refuse('Compose does not take this # as the begin of a remark', 'put quotes around the value, or a space before the #');
-    }
-    const value = line.replace(/ +#.*$/, '').trimEnd();
-    refuseDoubled(value, refuse);
-    return value.replace(/\$(?![A-Za-z_{])/g, '$$$$');
-}
-/** Nobody can tell whether the file was written for Compose or holds what a generator of passwords gave. */
-function refuseDoubled(text, refuse) {
-    if (text.includes('$$'))
-        refuse('Compose makes one dollar sign of two', IN_SINGLE_QUOTES);
-}
-/** The value with its variables filled in. One in braces that is not known here may be known on the server. */
-function fill(value, known, refuse) {
-    const text = value.replaceAll('$$', '\0');
-    const isLost = [...text.matchAll(/\$([A-Za-z_]\w*)/g)].some(([, name = '']) => !known.has(name));
-    const isBroken = !(0,_variable_js__WEBPACK_IMPORTED_MODULE_3__/* .isWhole */ .wP)(text) || /\$\{(?![A-Za-z_]\w*(:?[-?+]|\}))/.test(text);
-    if (isLost || isBroken) {
-        refuse('a dollar sign begins a variable for Compose, and what stands behind it would be lost', IN_SINGLE_QUOTES);
-    }
-    return (0,_variable_js__WEBPACK_IMPORTED_MODULE_3__/* .interpolate */ .GW)(value, Object.fromEntries(known)) ?? '';
-}
-/** Stops for shipped env files that Compose would read differently from who wrote them; `format: raw` is read as it is. */
-function checkEnvFiles({ folder, services }, files) {
-    const raw = [...services.values()]
-        .flatMap(({ values }) => (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .listOf */ .c3)(values['env_file']).filter(_document_js__WEBPACK_IMPORTED_MODULE_2__/* .isValues */ .vs))
-        .filter((entry) => entry['format'] === 'raw')
-        .flatMap((entry) => [(0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(entry['path']) ?? '', node_path__WEBPACK_IMPORTED_MODULE_0__.posix.join(folder, (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(entry['path']) ?? '')])
-        .map((path) => node_path__WEBPACK_IMPORTED_MODULE_0__.posix.normalize(path));
-    const known = readEnvFile(files.find(({ path }) => path === '.env')?.content ?? '').values;
-    const checked = files.filter(({ path }) => path === '.env' || !raw.includes(path));
-    (0,_errors_js__WEBPACK_IMPORTED_MODULE_1__/* .checkAll */ .K7)(...checked.map((file) => () => checkEnvFile(file, file.path === '.env' ? new Map() : known)));
-}
-function checkEnvFile({ path, content }, known) {
-    const { misread } = readEnvFile(content, known);
-    if (misread.length === 0)
-        return;
-    const lines = misread.map(({ line }) => line);
-    throw new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('input-invalid', {
-        what: `The env file ${path} would not arrive as it is written: line ${[...new Set(lines)].join(', ')}`,
-        why: misread.map(({ line, why }) => `line ${line}: ${why}`).join('\n'),
-        fix: [...new Set(misread.map(({ fix }) => fix))].join('\n'),
-    });
-}
-
-
-/***/ }),
-
-/***/ 199:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   J: () => (/* binding */ groupBuilds),
-/* harmony export */   K: () => (/* binding */ neededGroups)
-/* harmony export */ });
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(5948);
-/* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6495);
-
-
-/** The images that the project builds: an identical build section, or the `image:` of a built service, joins services. */
-function groupBuilds(project) {
-    const groups = [];
-    const built = [...project.services.values()].filter((service) => service.build);
-    const images = new Set(built.map((service) => service.image).filter((image) => image !== undefined));
-    for (const service of project.services.values()) {
-        const byImage = service.image !== undefined && images.has(service.image);
-        if (!service.build && !byImage)
-            continue;
-        const keys = [
-            ...(service.build ? [`build ${definition(service.build)}`] : []),
-            ...(byImage ? [`image ${service.image}`] : []),
-        ];
-        const joined = groups.filter((group) => keys.some((key) => group.keys.has(key)));
-        const [first, ...others] = joined.length > 0 ? joined : [{ services: [], keys: new Set() }];
-        if (!first)
-            continue;
-        if (joined.length === 0)
-            groups.push(first);
-        for (const other of others) {
-            groups.splice(groups.indexOf(other), 1);
-            first.services.push(...other.services);
-            for (const key of other.keys)
-                first.keys.add(key);
-        }
-        first.services.push(service);
-        for (const key of keys)
-            first.keys.add(key);
-    }
-    return groups.map(({ services }) => toGroup(services)).sort((a, b) => (a.name < b.name ? -1 : 1));
-}
-/** The groups of the services, and those from which their builds take something; no other has to be built. */
-function neededGroups(groups, services) {
-    const needed = new Set();
-    const add = (name) => {
-        const group = groups.find((each) => each.services.includes(name));
-        if (!group || needed.has(group))
-            return;
-        needed.add(group);
-        const contexts = [...(0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .pairsOf */ .fq)(group.build['additional_contexts']).values()];
-        contexts.flatMap((context) => /^service:(.+)$/.exec(context ?? '')?.[1] ?? []).forEach(add);
-    };
-    services.forEach(add);
-    return groups.filter((group) => needed.has(group));
-}
-function definition(build) {
-    const context = build['context'];
-    const plain = typeof context === 'string' ? context.replace(/^\.\/(?=.)/, '').replace(/(.)\/+$/, '$1') : context;
-    const dockerfile = build['dockerfile'] ?? 'Dockerfile';
-    return (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .canonical */ .$N)({ ...build, context: plain, dockerfile });
-}
-function toGroup(services) {
-    const sorted = services.toSorted((a, b) => (a.name < b.name ? -1 : 1));
-    const built = sorted.filter((service) => service.build);
-    const primary = built.find((service) => service.ports.length > 0) ?? built[0];
-    const [build, other] = new Map(built.map(({ build = {} }) => [definition(build), build])).values();
-    if (!primary || !build)
-        throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('internal', { what: 'A build group without a build' });
-    if (other) {
-        const names = built.map(({ name }) => name).join(', ');
-        throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('compose-invalid', {
-            what: `The services ${names} build different images of one name`,
-            seen: built.find(({ image }) => image !== undefined)?.image,
-            why: 'the image that is built last would replace the other',
-            fix: `give each its own image:, or make their build: sections the same`,
-        });
-    }
-    return {
-        name: primary.name,
-        services: sorted.map(({ name }) => name),
-        build,
-        image: primary.image ?? sorted.find(({ image }) => image !== undefined)?.image,
-    };
-}
-
-
-/***/ }),
-
-/***/ 641:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   JZ: () => (/* binding */ shortForm),
-/* harmony export */   Ju: () => (/* binding */ onlyMounts),
-/* harmony export */   Ob: () => (/* binding */ readMount),
-/* harmony export */   g5: () => (/* binding */ withSource),
-/* harmony export */   hU: () => (/* binding */ covers)
-/* harmony export */ });
-/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6760);
-/* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6495);
-/* harmony import */ var _variable_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(1690);
-
-
-
-/** Reads one entry of `volumes:`, short or long. */
-function readMount(entry) {
-    if (typeof entry === 'string')
-        return readShort(entry);
-    if (!(0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .isValues */ .vs)(entry))
-        return undefined;
-    const kind = (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .textOf */ .b6)(entry['type']);
-    return {
-        kind: kind === 'bind' || kind === 'volume' || kind === 'tmpfs' ? kind : 'other',
-        source: (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .textOf */ .b6)(entry['source']),
-        target: (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .textOf */ .b6)(entry['target']) ?? '',
-        readOnly: entry['read_only'] === true,
-        creates: (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(entry['bind'])['create_host_path'] === true,
-    };
-}
-/** Where source and target stand: of `${PUBLIC:-./public:/app/public}` that is the default. */
-function shortForm(text) {
-    const known = (0,_variable_js__WEBPACK_IMPORTED_MODULE_2__/* .splitOutside */ .kO)(text, ':').length === 1 ? (0,_variable_js__WEBPACK_IMPORTED_MODULE_2__/* .knownPath */ .ry)(text) : undefined;
-    return known?.path.includes(':')
-        ? { entry: known.path, rebuild: known.rebuild }
-        : { entry: text, rebuild: (to) => to };
-}
-function readShort(text) {
-    const [first = '', target, mode = ''] = (0,_variable_js__WEBPACK_IMPORTED_MODULE_2__/* .splitOutside */ .kO)(shortForm(text).entry, ':');
-    if (target === undefined)
-        return { kind: 'volume', source: undefined, target: first, readOnly: false, creates: false };
-    const source = (0,_variable_js__WEBPACK_IMPORTED_MODULE_2__/* .interpolate */ .GW)(first);
-    // Without a default the variable may as well hold the name of a volume; a path is the usual case.
-    const bind = source === undefined || /^[./~]/.test(source);
-    const readOnly = mode.split(',').includes('ro');
-    return { kind: bind ? 'bind' : 'volume', source: first, target, readOnly, creates: bind };
-}
-/** The mount as a long entry with another source; everything else in it stays. */
-function withSource(entry, source) {
-    if ((0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .isValues */ .vs)(entry))
-        return { ...entry, type: 'bind', source };
-    if (typeof entry !== 'string')
-        return entry;
-    const short = shortForm(entry);
-    const [, ...rest] = (0,_variable_js__WEBPACK_IMPORTED_MODULE_2__/* .splitOutside */ .kO)(short.entry, ':');
-    return short.rebuild([source, ...rest].join(':'));
-}
-/** Whether the mount lies over this path in the container. */
-function covers(mount, path) {
-    if (mount.kind === 'tmpfs' || mount.kind === 'other')
-        return false;
-    const target = node_path__WEBPACK_IMPORTED_MODULE_0__.posix.normalize((0,_variable_js__WEBPACK_IMPORTED_MODULE_2__/* .interpolate */ .GW)(mount.target) ?? mount.target).replace(/(.)\/$/, '$1');
-    return path === target || path.startsWith(target === '/' ? '/' : `${target}/`);
-}
-/** A model with the mounts of every service and nothing else, so that the server can resolve them and show no secret. */
-function onlyMounts(model) {
-    const each = (key, keep) => Object.fromEntries(Object.entries((0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(model[key])).map(([name, values]) => [name, keep((0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(values))]));
-    return {
-        services: each('services', ({ volumes = [], volumes_from = [] }) => ({ image: 'none', volumes, volumes_from })),
-        volumes: each('volumes', ({ name, external }) => ({
-            ...(name === undefined ? {} : { name }),
-            ...(external === undefined ? {} : { external }),
-        })),
-    };
-}
-
-
-/***/ }),
-
-/***/ 6115:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-
-// EXPORTS
-__nccwpck_require__.d(__webpack_exports__, {
-  gQ: () => (/* binding */ askable),
-  Q1: () => (/* binding */ checkNeeds),
-  $I: () => (/* binding */ findNeeds)
-});
-
-// EXTERNAL MODULE: ./lib/errors.js
-var errors = __nccwpck_require__(5948);
-// EXTERNAL MODULE: ./lib/compose/beside.js
-var beside = __nccwpck_require__(6340);
-// EXTERNAL MODULE: ./lib/compose/document.js
-var compose_document = __nccwpck_require__(6495);
-// EXTERNAL MODULE: ./lib/compose/env-file.js
-var env_file = __nccwpck_require__(8314);
-// EXTERNAL MODULE: ./lib/compose/definition.js
-var compose_definition = __nccwpck_require__(323);
-// EXTERNAL MODULE: ./lib/compose/variable.js
-var variable = __nccwpck_require__(1690);
-;// CONCATENATED MODULE: ./lib/compose/external.js
-
-
-
-
-/** The external volumes and networks of the services, as far as their names are known; `settings` is the shipped `.env`. */
-function findExternals({ model, services }, settings) {
-    const find = (kind) => Object.entries((0,compose_document/* valuesOf */.sm)(model[`${kind}s`])).flatMap(([key, definition]) => {
-        if (!(0,compose_document/* isValues */.vs)(definition) || definition['external'] !== true)
-            return [];
-        const name = nameOf((0,compose_document/* textOf */.b6)(definition['name']) ?? key, settings);
-        const users = [...services.values()].filter((service) => (0,compose_definition/* usesOf */.M)(service).some((use) => use.kind === `${kind}s` && use.name === key));
-        return name === undefined ? [] : [{ kind, name, services: users.map((service) => service.name) }];
-    });
-    return [...find('volume'), ...find('network')];
-}
-/** What only the server's own `.env` says, and what Docker would not take as a name, is left to Compose to complain about. */
-function nameOf(text, settings) {
-    if ((0,variable/* hasVariable */.$u)(text) && !settings)
-        return undefined;
-    const name = (0,variable/* interpolate */.GW)(text, Object.fromEntries(settings ?? []));
-    return name !== undefined && /^[A-Za-z0-9][A-Za-z0-9_.-]*$/.test(name) ? name : undefined;
-}
-/** Stops when the server does not have what the active services use; `there` is its answer. */
-function checkExternals(externals, active, there, { files }) {
-    const missing = externals.filter(({ kind, name, services }) => services.some((service) => active.includes(service)) && !there.includes(`${kind} ${name}`));
-    if (missing.length === 0)
-        return;
-    throw new errors/* DeployError */.sH('external-missing', {
-        what: 'The Compose file uses external volumes or networks that are not on the server',
-        seen: missing.map(({ kind, name, services }) => `${kind} ${name}, of ${services.join(', ')}`).join('\n'),
-        why: 'what is external is made by hand, once; a deployment neither makes nor removes it',
-        fix: `on the server: ${missing.map(({ kind, name }) => `docker ${kind} create ${name}`).join(' && ')}`,
-        annotation: { file: files[0] ?? '' },
-    });
-}
-
-// EXTERNAL MODULE: ./lib/compose/pin.js
-var pin = __nccwpck_require__(5439);
-;// CONCATENATED MODULE: ./lib/compose/need.js
-
-
-
-
-
-
-
-/** Compose has a value for these by itself. */
-const GIVEN = ['PATH', 'HOME', 'PWD', 'COMPOSE_PROJECT_NAME', 'DOCKER_HOST', 'DOCKER_CONTEXT', 'XDG_RUNTIME_DIR'];
-/** Finds what the server must have, before anything is built. */
-function findNeeds({ project, groups, repository, shipped }) {
-    const images = new Map(groups.flatMap(({ services }) => services).map((name) => [name, 'built']));
-    const envPaths = shipped.map(({ path }) => path);
-    const { model, required } = (0,pin/* pin */.y)({ project, name: 'any', release: 'any', images, repository, envPaths, profiles: [] });
-    const settings = shipped.find(({ path }) => path === '.env');
-    const values = settings && (0,env_file/* readEnvFile */.S)(settings.content).values;
-    const own = [...(values?.keys() ?? [])];
-    const texts = textsIn(model);
-    const missing = [...texts, ...secretVariables(model)].flatMap((text) => (0,variable/* missingIn */.EH)(text, (name) => [...GIVEN, ...own].includes(name)));
-    return {
-        files: required,
-        variables: [...new Set(missing)].sort(),
-        externals: findExternals(project, values),
-        beside: (0,beside/* mountsBeside */.X)(model),
-        unread: envPaths.filter((path) => path !== '.env' && !texts.some((text) => reads(text, path))),
-    };
-}
-/** Whether this text of the pinned model is the path of the shipped env file. */
-function reads(text, path) {
-    return (text.includes(`/env/${path}`) ||
-        (text.startsWith('./.deploy/') && (0,variable/* canBecome */._o)(text, `.deploy/releases/any/env/${path}`)));
-}
-/** What the server is asked about: files, those that it can be asked about before the plan is made, and what is external. */
-function askable(needs) {
-    return [...askableFiles(needs), ...(needs.externals.length > 0 ? ['externals:'] : [])];
-}
-function askableFiles({ files }) {
-    const all = [...new Set([...files.values()].flat())];
-    return all.filter((path) => /^[A-Za-z0-9_.\/][A-Za-z0-9_.@+\/-]*$/.test(path));
-}
-/** `environment: TOKEN` of a secret or config, as a text that uses the variable. */
-function secretVariables(model) {
-    return ['secrets', 'configs'].flatMap((kind) => Object.values((0,compose_document/* valuesOf */.sm)(model[kind])).flatMap((definition) => {
-        const name = (0,compose_document/* textOf */.b6)((0,compose_document/* valuesOf */.sm)(definition)['environment']);
-        return name === undefined ? [] : [`\${${name}}`];
-    }));
-}
-/** Stops when the server does not have what the active services need, or what is shipped is needed by none. */
-function checkNeeds(needs, active, has, project) {
-    const annotation = { file: project.files[0] ?? '' };
-    const wanted = active.flatMap((service) => needs.files.get(service) ?? []);
-    const absent = askableFiles(needs).filter((path) => wanted.includes(path) && !has.files.includes(path));
-    const unset = needs.variables.filter((name) => !has.settings.includes(name));
-    (0,errors/* checkAll */.K7)(() => {
-        if (absent.length === 0)
-            return;
-        throw new errors/* DeployError */.sH('env-file-missing', {
-            what: 'The Compose file names files that are neither shipped nor on the server',
-            seen: absent.join('\n'),
-            ...(absent.includes('.env') && { why: 'a .env in the repository is for developing, so it is not sent' }),
-            fix: 'put them there on the server (the paths are relative to the directory); env files can be shipped as well, with `env-file` (.env) and `env-files`',
-            annotation,
-        });
-    }, () => {
-        if (unset.length === 0)
-            return;
-        throw new errors/* DeployError */.sH('variable-missing', {
-            what: 'The Compose file uses variables that are set nowhere',
-            seen: unset.join(' '),
-            why: 'Compose would make them empty: empty passwords are made this way',
-            fix: 'set them in `.env` on the server or in `env-file`, or give them a default: ${NAME:-value}',
-            annotation,
-        });
-    }, () => {
-        if (needs.unread.length === 0)
-            return;
-        throw new errors/* DeployError */.sH('input-invalid', {
-            what: `Input env-files has ${needs.unread.join(', ')}, which no service names below env_file:`,
-            fix: `use the path as the Compose file has it: ${[...new Set([...needs.files.values()].flat())].join(', ') || 'it has none'}`,
-            annotation,
-        });
-    }, () => checkExternals(needs.externals, active, has.externals, project));
-}
-function textsIn(value) {
-    if (typeof value === 'string')
-        return [value];
-    if (Array.isArray(value))
-        return value.flatMap(textsIn);
-    return (0,compose_document/* isValues */.vs)(value) ? Object.values(value).flatMap(textsIn) : [];
-}
-
-
-/***/ }),
-
-/***/ 5439:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   y: () => (/* binding */ pin)
-/* harmony export */ });
-/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6760);
-/* harmony import */ var _definition_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(323);
-/* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6495);
-/* harmony import */ var _mount_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(641);
-/* harmony import */ var _shipment_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(9151);
-/* harmony import */ var _variable_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(1690);
-
-
-
-
-
-
-/** Pins the model: no build sections, images by digest, files of the repository by their content. */
-function pin(pins) {
-    const files = new Map();
-    const required = new Map();
-    const notes = new Set();
-    const { project, repository } = pins;
-    const data = dataPaths(pins);
-    const move = (text, mount) => {
-        const known = (0,_variable_js__WEBPACK_IMPORTED_MODULE_5__/* .knownPath */ .ry)(text) ?? chosenIn(text, pins);
-        const path = known && insideRepository(project.folder, known.path);
-        if (!known || path === undefined)
-            return text;
-        if (mount && data.has(path)) {
-            if ((0,_shipment_js__WEBPACK_IMPORTED_MODULE_4__/* .membersOf */ .lS)(repository, path).some((file) => file === path || !(0,_shipment_js__WEBPACK_IMPORTED_MODULE_4__/* .isPlaceholder */ .wK)(file))) {
-                notes.add(`${path} is in the repository, but looks like data of the server: it is not shipped`);
-            }
-            return text;
-        }
-        const shipped = (0,_shipment_js__WEBPACK_IMPORTED_MODULE_4__/* .ship */ .dx)(repository, path);
-        if (!shipped)
-            return text;
-        if (mount && isWritten(mount) && !repository.files.has(path)) {
-            notes.add(`${path} comes with the release: what a container writes there is not in the next; mount it read-only (:ro)`);
-        }
-        for (const file of shipped.files)
-            files.set(file.path, file);
-        return known.rebuild(`./.deploy/${shipped.path}`);
-    };
-    const services = Object.entries((0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(project.model['services'])).map(([name, values]) => {
-        const envFiles = pinEnvFiles((0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(values), pins, move);
-        required.set(name, [...envFiles.required, ...unshipped(name, pins, move)]);
-        return [name, pinService(name, (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(values), pins, envFiles.entries, move)];
-    });
-    const kept = Object.entries(project.model).filter(([key]) => !key.startsWith('x-') && key !== 'version');
-    const model = {
-        ...Object.fromEntries(kept),
-        name: pins.name,
-        services: Object.fromEntries(services),
-        ...pinDefinitions('configs', project, move),
-        ...pinDefinitions('secrets', project, move),
-    };
-    return { model, files: [...files.values()], required, notes: [...notes] };
-}
-/** The folder of the repository in which a variable chooses what is mounted; never all of the repository. */
-function chosenIn(text, { project, repository }) {
-    const cut = (0,_variable_js__WEBPACK_IMPORTED_MODULE_5__/* .cutAtVariable */ .om)(text);
-    const folder = cut && insideRepository(project.folder, cut.folder);
-    if (!cut || folder === undefined || folder === '.')
-        return undefined;
-    const isThere = (0,_shipment_js__WEBPACK_IMPORTED_MODULE_4__/* .membersOf */ .lS)(repository, folder).some((member) => (0,_variable_js__WEBPACK_IMPORTED_MODULE_5__/* .canBecome */ ._o)(cut.rest, node_path__WEBPACK_IMPORTED_MODULE_0__.posix.relative(folder, member)) && !DATA_FILE.test(member));
-    return isThere ? { path: cut.folder, rebuild: (path) => `${path}/${cut.rest}` } : undefined;
-}
-/** A service that no active profile starts is not built, but Compose wants each to have an image. */
-const NOT_BUILT = 'deploy-django/not-built';
-function pinService(name, values, { images, profiles }, envFiles, move) {
-    const { build, develop: _, ...rest } = values;
-    const image = images.get(name) ?? (build === undefined ? undefined : NOT_BUILT);
-    // The digest is all there is to pull, and the server's login lives for one pull only.
-    const { pull_policy: __, ...unpulled } = rest;
-    return {
-        ...(image === undefined ? rest : { ...unpulled, image }),
-        ...((0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textsOf */ .CB)(values['profiles']).some((profile) => ['*', profile].some((one) => profiles.includes(one)))
-            ? { profiles: undefined }
-            : {}),
-        ...(envFiles.length > 0 ? { env_file: envFiles } : {}),
-        ...(values['volumes'] === undefined
-            ? {}
-            : { volumes: (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .listOf */ .c3)(values['volumes']).map((entry) => pinVolume(entry, move)) }),
-        ...(values['label_file'] === undefined
-            ? {}
-            : { label_file: (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textsOf */ .CB)(values['label_file']).map((path) => move(path)) }),
-    };
-}
-function pinVolume(entry, move) {
-    const mount = (0,_mount_js__WEBPACK_IMPORTED_MODULE_3__/* .readMount */ .Ob)(entry);
-    if (mount?.kind !== 'bind' || mount.source === undefined)
-        return entry;
-    const source = move(mount.source, mount);
-    return source === mount.source ? entry : (0,_mount_js__WEBPACK_IMPORTED_MODULE_3__/* .withSource */ .g5)(entry, source);
-}
-function pinEnvFiles(values, pins, move) {
-    const required = [];
-    const entries = (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .listOf */ .c3)(values['env_file']).map((entry) => {
-        const text = (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .isValues */ .vs)(entry) ? (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(entry['path']) : (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(entry);
-        if (text === undefined)
-            return entry;
-        const known = (0,_variable_js__WEBPACK_IMPORTED_MODULE_5__/* .knownPath */ .ry)(text);
-        const path = known && node_path__WEBPACK_IMPORTED_MODULE_0__.posix.normalize(known.path);
-        const inside = known && insideRepository(pins.project.folder, known.path);
-        const shipped = pins.envPaths.find((candidate) => candidate === path || candidate === inside);
-        const put = (place) => ((0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .isValues */ .vs)(entry) ? { ...entry, path: place } : place);
-        const place = `./.deploy/releases/${pins.release}/env`;
-        if (known && shipped !== undefined)
-            return put(known.rebuild(`${place}/${shipped}`));
-        const chosen = chosenEnvFile(text, pins);
-        if (chosen !== undefined)
-            return put(`${place}/${chosen}`);
-        // A committed .env holds settings for developing; the server's own is also what fills the variables.
-        const moved = path === '.env' ? text : move(text);
-        if (moved !== text)
-            return put(moved);
-        const optional = (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .isValues */ .vs)(entry) && entry['required'] === false;
-        if (!optional && path !== undefined && !(0,_variable_js__WEBPACK_IMPORTED_MODULE_5__/* .hasVariable */ .$u)(text) && !path.startsWith('.deploy/')) {
-            (0,_shipment_js__WEBPACK_IMPORTED_MODULE_4__/* .checkPath */ .Cg)(path.replace(/^~?\//, ''));
-            required.push(path);
-        }
-        return entry;
-    });
-    return { entries, required };
-}
-/** Where below `env/` a variable chooses among the shipped files. */
-function chosenEnvFile(text, { project, envPaths }) {
-    const cut = (0,_variable_js__WEBPACK_IMPORTED_MODULE_5__/* .cutAtVariable */ .om)(text);
-    const folders = cut ? [cut.folder, insideRepository(project.folder, cut.folder)] : [];
-    const paths = folders.flatMap((folder) => (folder === undefined ? [] : `${node_path__WEBPACK_IMPORTED_MODULE_0__.posix.normalize(folder)}/${cut?.rest}`));
-    return paths.find((path) => envPaths.some((shipped) => (0,_variable_js__WEBPACK_IMPORTED_MODULE_5__/* .canBecome */ ._o)(path, shipped)));
-}
-/** Files of secrets and configs that are not in the repository: for a missing one Docker would make a folder. */
-function unshipped(service, { project }, move) {
-    const found = project.services.get(service);
-    return (found ? (0,_definition_js__WEBPACK_IMPORTED_MODULE_1__/* .usesOf */ .M)(found) : []).flatMap(({ kind, name }) => {
-        const file = (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)((0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)((0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(project.model[kind])[name])['file']);
-        if (file === undefined || (0,_variable_js__WEBPACK_IMPORTED_MODULE_5__/* .hasVariable */ .$u)(file) || move(file) !== file)
-            return [];
-        (0,_shipment_js__WEBPACK_IMPORTED_MODULE_4__/* .checkPath */ .Cg)(file.replace(/^~?\//, ''));
-        return [node_path__WEBPACK_IMPORTED_MODULE_0__.posix.normalize(file)];
-    });
-}
-/** Those that a service uses: what only a build needs must not be asked for on the server. */
-function pinDefinitions(kind, project, move) {
-    const uses = [...project.services.values()].flatMap(_definition_js__WEBPACK_IMPORTED_MODULE_1__/* .usesOf */ .M);
-    const all = Object.entries((0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(project.model[kind])).filter(([name]) => uses.some((use) => use.kind === kind && use.name === name));
-    const pinned = all.map(([name, definition]) => {
-        const file = (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .isValues */ .vs)(definition) ? (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(definition['file']) : undefined;
-        return [name, (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .isValues */ .vs)(definition) && file !== undefined ? { ...definition, file: move(file) } : definition];
-    });
-    return project.model[kind] === undefined ? {} : { [kind]: Object.fromEntries(pinned) };
-}
-function insideRepository(folder, path) {
-    if (/^[/~]/.test(path) || path === '')
-        return undefined;
-    const joined = node_path__WEBPACK_IMPORTED_MODULE_0__.posix.join(folder, path).replace(/(.)\/$/, '$1');
-    return joined === '..' || joined.startsWith('../') || joined.startsWith('.deploy/') ? undefined : joined;
-}
-const DATA_FILE = /\.(sqlite3?|db|log)$/;
-const DATA = /^((?!meta)\w*data|db|database|media|uploads?|storage|backups?|logs?|volumes?)$/;
-/** Where any container keeps data: there it is for each that mounts it. */
-function dataPaths(pins) {
-    const mounts = [...pins.project.services.values()].flatMap((service) => service.mounts);
-    const all = mounts.flatMap((mount) => {
-        const known = mount.kind === 'bind' ? ((0,_variable_js__WEBPACK_IMPORTED_MODULE_5__/* .knownPath */ .ry)(mount.source ?? '') ?? chosenIn(mount.source ?? '', pins)) : undefined;
-        const path = known && insideRepository(pins.project.folder, known.path);
-        return path === undefined ? [] : [{ mount, path }];
-    });
-    const paths = all.map(({ path }) => path);
-    return new Set(all.filter(({ mount, path }) => isData(mount, path, paths, pins.repository)).map(({ path }) => path));
-}
-/** What a container writes must stay where it is: a shipped file is replaced with the next change in the repository. */
-function isData(mount, path, mounted, repository) {
-    if (!isWritten(mount))
-        return false;
-    if (repository.files.has(path))
-        return DATA_FILE.test(path);
-    // What is mounted from below it and not in the repository is made by one container and read by another.
-    const isExchanged = mounted.some((one) => one.startsWith(`${path}/`) && (0,_shipment_js__WEBPACK_IMPORTED_MODULE_4__/* .membersOf */ .lS)(repository, one).length === 0);
-    return isExchanged || [path, mount.target].some((place) => DATA.test(node_path__WEBPACK_IMPORTED_MODULE_0__.posix.basename(place)));
-}
-const isWritten = ({ readOnly, target }) => !readOnly && !/^\/(etc|usr|docker-entrypoint-initdb\.d)(\/|$)/.test(target);
-
-
-/***/ }),
-
-/***/ 2749:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-
-// EXPORTS
-__nccwpck_require__.d(__webpack_exports__, {
-  c: () => (/* binding */ makeRelease),
-  C: () => (/* binding */ shippedEnvFiles)
-});
-
-// EXTERNAL MODULE: external "node:crypto"
-var external_node_crypto_ = __nccwpck_require__(7598);
-// EXTERNAL MODULE: ../../../tmp/gaps-tools/node_modules/yaml/dist/index.js
-var dist = __nccwpck_require__(3135);
-// EXTERNAL MODULE: ./lib/errors.js
-var errors = __nccwpck_require__(5948);
-// EXTERNAL MODULE: ./lib/compose/document.js
-var compose_document = __nccwpck_require__(6495);
-;// CONCATENATED MODULE: ./lib/compose/address.js
-
-const ADDRESSES = ['ipv4_address', 'ipv6_address', 'link_local_ips', 'mac_address'];
-/**
- * The model for containers that run beside those of the release, such as the one that migrates: no two can have one address.
- * Undefined when no service has an address of its own.
- */
-function withoutAddresses(model) {
-    const services = mapValues((0,compose_document/* valuesOf */.sm)(model['services']), (service) => {
-        const { networks, ...rest } = without(service);
-        return (0,compose_document/* isValues */.vs)(networks) ? { ...rest, networks: mapValues(networks, without) } : without(service);
-    });
-    return (0,compose_document/* canonical */.$N)(services) === (0,compose_document/* canonical */.$N)(model['services']) ? undefined : { ...model, services };
-}
-const without = (values) => Object.fromEntries(Object.entries(values).filter(([key]) => !ADDRESSES.includes(key)));
-function mapValues(values, change) {
-    return Object.fromEntries(Object.entries(values).map(([key, inner]) => [key, (0,compose_document/* isValues */.vs)(inner) ? change(inner) : inner]));
-}
-
-// EXTERNAL MODULE: ./lib/compose/drift.js
-var drift = __nccwpck_require__(5151);
-// EXTERNAL MODULE: ./lib/compose/mount.js
-var mount = __nccwpck_require__(641);
-// EXTERNAL MODULE: ./lib/compose/pin.js
-var pin = __nccwpck_require__(5439);
-// EXTERNAL MODULE: ./lib/compose/shipment.js
-var shipment = __nccwpck_require__(9151);
-;// CONCATENATED MODULE: ./lib/compose/release.js
-
-
-
-
-
-
-
-
-
-/** Makes the release: the whole pinned model, with every `${VARIABLE}` left for the server to fill in. */
-function makeRelease(facts) {
-    const { project, name, id, roles, images, repository } = facts;
-    const shipped = shippedEnvFiles(facts);
-    const envPaths = shipped.map(({ path }) => path);
-    const pinned = (0,pin/* pin */.y)({
-        project,
-        name,
-        release: id,
-        images,
-        repository,
-        envPaths,
-        profiles: facts.profiles,
-    });
-    const { files, required, notes } = pinned;
-    const taking = [...roles.backing, ...facts.update];
-    const keeping = roles.data.filter((service) => !taking.includes(service));
-    const drifts = (0,drift/* findDrifts */.Q0)(facts.before, pinned.model, keeping);
-    const model = (0,drift/* keepDefinitions */.gE)(facts.before, pinned.model, drifts);
-    // Labels name the commit, so each release has an image of its own: that alone is no change that anybody made.
-    const isRebuilt = ({ service, keys }) => images.has(service) && keys.every((key) => key === 'image');
-    const write = (values) => (0,dist/* stringify */.As)(values, { sortMapEntries: true, lineWidth: 0, aliasDuplicateObjects: false, version: '1.1' });
-    const compose = write(model);
-    const beside = withoutAddresses(model);
-    const active = [...roles.replaced.map(({ service }) => service), ...roles.data, ...roles.jobs, ...roles.others];
-    const kept = [...roles.data, ...roles.others].filter((service) => !images.has(service));
-    return {
-        compose,
-        run: beside && write(beside),
-        mounts: (0,dist/* stringify */.As)((0,mount/* onlyMounts */.Ju)(pinned.model), { aliasDuplicateObjects: false, version: '1.1' }),
-        roles,
-        images,
-        imagesBeside: [...new Set(kept.flatMap((service) => imageOf(model, service) ?? []))],
-        env: envPaths.includes('.env') ? 'shipped' : 'server',
-        requiredEnvFiles: [...new Set(active.flatMap((service) => required.get(service) ?? []))].sort(),
-        files,
-        envFiles: shipped.map(({ path, content }) => ({ path: `env/${path}`, content: Buffer.from(content), mode: 0o600 })),
-        fingerprint: (0,external_node_crypto_.createHash)('sha256')
-            .update(compose.replaceAll(`.deploy/releases/${id}/`, '.deploy/releases/-/'))
-            .update((0,compose_document/* canonical */.$N)(shipped))
-            .digest('hex'),
-        notes: [
-            ...notes,
-            ...drifts
-                .filter(isRebuilt)
-                .map(({ service }) => `${service} keeps the image that it runs, because it may hold data; for the new one: update-services: ${service}`),
-        ],
-        drifts: drifts.filter((drift) => !isRebuilt(drift)),
-    };
-}
-function imageOf(model, service) {
-    const image = (0,compose_document/* textOf */.b6)((0,compose_document/* valuesOf */.sm)((0,compose_document/* valuesOf */.sm)(model['services'])[service])['image']);
-    return image !== undefined && /^\w[\w.:/@-]*$/.test(image) ? image : undefined;
-}
-/** `env-file` is another way to write `.env` in `env-files`. */
-function shippedEnvFiles({ envFile, envFiles }) {
-    const all = new Map(envFiles.map(({ path, content }) => [path, content]));
-    if (envFile !== undefined && all.has('.env')) {
-        throw new errors/* DeployError */.sH('input-invalid', {
-            what: 'The content of .env is given twice',
-            fix: 'leave out `env-file`, or the entry `.env` of `env-files`',
-        });
-    }
-    if (envFile !== undefined)
-        all.set('.env', envFile);
-    return [...all]
-        .map(([path, content]) => ({ path, content }))
-        .sort((a, b) => (a.path < b.path ? -1 : 1))
-        .map((file) => {
-        (0,shipment/* checkPath */.Cg)(file.path);
-        return file;
-    });
-}
-
-
-/***/ }),
-
-/***/ 2902:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   KR: () => (/* binding */ chooseProfiles),
-/* harmony export */   LF: () => (/* binding */ assignRoles),
-/* harmony export */   PO: () => (/* binding */ activeServices),
-/* harmony export */   RP: () => (/* binding */ checkServices),
-/* harmony export */   rZ: () => (/* binding */ checkProfiles)
-/* harmony export */ });
-/* unused harmony exports isActive, hasOwnData */
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(5948);
-/* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6495);
-
-
-/** Decides for every active service whether the release replaces it, and in which order. */
-function assignRoles({ project, groups, django, services, profiles }) {
-    const active = activeServices(project, services, profiles);
-    const built = new Set(groups.flatMap((group) => group.services));
-    const oneShots = findOneShots(active).filter((name) => !services.includes(name));
-    const jobs = inOrder(project, oneShots.filter((name) => built.has(name)));
-    const running = active.filter(({ name }) => !jobs.includes(name));
-    const above = (service) => dependsOnAny(project, service.name, django.services);
-    const wanted = running.filter((service) => {
-        if (services.length > 0)
-            return services.includes(service.name);
-        return built.has(service.name) && !isBackend(service, project, django, above(service));
-    });
-    const names = wanted.map(({ name }) => name);
-    const kept = inOrder(project, running.filter(({ name }) => !names.includes(name)).map(({ name }) => name));
-    const isFront = (name) => dependsOnAny(project, name, names) || isProxy(project, name, names);
-    return {
-        replaced: names
-            .map((service) => ({ level: levelOf(project, service, names), service }))
-            .sort((a, b) => a.level - b.level || (a.service < b.service ? -1 : 1)),
-        data: kept.filter((name) => !isFront(name)),
-        backing: kept.filter((name) => !isFront(name) && !oneShots.includes(name) && !keepsData(project, name)),
-        alone: kept.filter((name) => (!isFront(name) || project.services.get(name)?.ports.length === 0) &&
-            !active.some(({ dependsOn }) => dependsOn.some(({ service }) => service === name))),
-        others: kept.filter(isFront),
-        once: oneShots.filter((name) => !built.has(name)),
-        jobs,
-        django: djangoService(project, django, names, services),
-        fronts: running
-            .filter((service) => (names.includes(service.name) || isFront(service.name)) && !isWorker(service))
-            .flatMap(({ name, ports }) => ports.map((port) => ({ service: name, port }))),
-    };
-}
-/** The services that the input names, and those that Compose would start by itself. */
-function activeServices(project, services, profiles) {
-    return [...project.services.values()].filter((service) => services.includes(service.name) || isActive(service, profiles));
-}
-/** The active profiles: those of the input, else those that the env file names. */
-function chooseProfiles(given, settings) {
-    return given.length > 0 ? given : (settings ?? '').split(',').filter((profile) => profile !== '');
-}
-/** Stops when no service that is built here is active: the release would replace nothing. */
-function checkProfiles(project, groups, services, profiles) {
-    const built = groups.flatMap((group) => group.services);
-    if (activeServices(project, services, profiles).some(({ name }) => built.includes(name)))
-        return;
-    const known = [...new Set(built.flatMap((name) => project.services.get(name)?.profiles ?? []))];
-    throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('compose-invalid', {
-        what: 'No service would be replaced by this release',
-        seen: `active profiles: ${profiles.join(', ') || 'none'}; profiles of the services that are built here: ${known.join(', ') || 'none'}`,
-        why: 'all services that are built here belong to profiles that are not active',
-        fix: `set profiles: ${known.join(' ') || '<name>'}, or those of them that run on this server; or COMPOSE_PROFILES in .env`,
-        annotation: { file: project.files[0] ?? '' },
-    });
-}
-/** Whether Compose would start the service by itself. */
-function isActive({ profiles }, active) {
-    return profiles.length === 0 || active.includes('*') || profiles.some((profile) => active.includes(profile));
-}
-/** Whether the service keeps something: a volume or a writable bind mount. */
-function hasOwnData({ mounts }) {
-    return mounts.some(({ kind, readOnly }) => !readOnly && (kind === 'volume' || kind === 'bind'));
-}
-const DATABASE = /postgres|postgis|timescale|pgvector|mysql|maria|percona|mongo|couch|elastic|opensearch|minio|rabbit|sql|db/;
-/** Whether a new container could lose something: a database without a volume has an anonymous one, or keeps all in itself. */
-function keepsData(project, name) {
-    const service = project.services.get(name);
-    return !service || hasOwnData(service) || DATABASE.test(service.image?.split('/').at(-1) ?? '') || DATABASE.test(name);
-}
-/** A database that is built here: it keeps data, and stands behind the app, not in front of it. */
-function isBackend(service, project, django, above) {
-    if (django.services.includes(service.name) || above || !hasOwnData(service))
-        return false;
-    return service.ports.length === 0 || django.services.some((app) => dependsOnAny(project, app, [service.name]));
-}
-const PROXY = /nginx|traefik|caddy|haproxy|httpd|apache|envoy|proxy/;
-/** A proxy that finds the app by itself: it is published, looks like one, and no replaced service waits for it. */
-function isProxy(project, name, replaced) {
-    const service = project.services.get(name);
-    if (!service || service.ports.length === 0)
-        return false;
-    const looks = PROXY.test(service.image?.split('/').at(-1) ?? '') || PROXY.test(name);
-    return looks && !replaced.some((app) => dependsOnAny(project, app, [name]));
-}
-function findOneShots(services) {
-    const waited = services
-        .flatMap(({ dependsOn }) => dependsOn)
-        .filter(({ condition }) => condition === 'service_completed_successfully')
-        .map(({ service }) => service);
-    return [...new Set(waited)].filter((name) => services.some((service) => service.name === name)).sort();
-}
-function dependsOnAny(project, from, names, seen = new Set()) {
-    if (seen.has(from))
-        return false;
-    seen.add(from);
-    const next = project.services.get(from)?.dependsOn ?? [];
-    return next.some(({ service }) => names.includes(service) || dependsOnAny(project, service, names, seen));
-}
-/** How many replaced services stand in line before this one. */
-function levelOf(project, name, replaced, path = []) {
-    if (path.includes(name))
-        return 0;
-    const next = project.services.get(name)?.dependsOn ?? [];
-    const levels = next.map(({ service }) => levelOf(project, service, replaced, [...path, name]) + (replaced.includes(service) ? 1 : 0));
-    return Math.max(0, ...levels);
-}
-/** The names with what they depend on first. */
-function inOrder(project, names) {
-    const result = [];
-    const seen = new Set();
-    const add = (name) => {
-        if (seen.has(name))
-            return;
-        seen.add(name);
-        for (const { service } of project.services.get(name)?.dependsOn ?? [])
-            add(service);
-        if (names.includes(name))
-            result.push(name);
-    };
-    for (const name of names.toSorted())
-        add(name);
-    return result;
-}
-const SERVER = /gunicorn|uwsgi|uvicorn|daphne|hypercorn|granian|runserver/;
-const TASKS = /celery|flower|\bbeat\b|rqworker|rqscheduler|qcluster|huey|dramatiq/;
-const WORKER = /celery|flower|worker|beat|queue|cron|sched|tasks/;
-/** Whether the service is not what visitors reach, by its command or its name; Flower is often published as well. */
-function isWorker(service) {
-    const command = (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .textsOf */ .CB)(service?.values['command']).join(' ');
-    return !SERVER.test(command) && (TASKS.test(command) || WORKER.test(service?.name ?? ''));
-}
-/** In order: named in `services`, published, asked for by another service, the group's own name; workers only if there is no other. */
-function djangoService(project, django, replaced, services) {
-    const all = django.services.filter((name) => replaced.includes(name));
-    const servers = all.filter((name) => !isWorker(project.services.get(name)));
-    const candidates = servers.length > 0 ? servers : all;
-    const isAsked = (name) => [...project.services.values()].some((other) => !django.services.includes(other.name) && other.dependsOn.some(({ service }) => service === name));
-    const found = services.find((name) => all.includes(name)) ??
-        candidates.find((name) => (project.services.get(name)?.ports.length ?? 0) > 0) ??
-        candidates.find(isAsked) ??
-        (candidates.includes(django.name) ? django.name : candidates[0]);
-    if (found !== undefined)
-        return found;
-    throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('compose-invalid', {
-        what: 'No service of the Django image would be replaced',
-        seen: `the image is that of ${django.services.join(', ')}`,
-        fix: `add one of them to the input services: ${django.services.join(' ')}`,
-    });
-}
-/** Stops for names that the Compose file does not have, and for those that the server could not keep. */
-function checkServices(project, inputs) {
-    const { services, updateServices = [], scale = [], profiles = [] } = inputs;
-    const names = [...project.services.keys()];
-    const known = [...project.services.values()].flatMap((service) => service.profiles);
-    (0,_errors_js__WEBPACK_IMPORTED_MODULE_0__/* .checkAll */ .K7)(() => checkKnown('services', services, names), () => checkKnown('update-services', updateServices, names), () => checkKnown('scale', scale.map(({ service }) => service), names), () => checkKnown('profiles', profiles.filter((name) => name !== '*'), known), () => checkKept(project));
-}
-function checkKnown(input, given, known) {
-    const stranger = given.find((name) => !known.includes(name));
-    if (stranger === undefined)
-        return;
-    throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('input-invalid', {
-        what: `Input ${input} names ${stranger}, which the Compose file does not have`,
-        fix: known.length === 0 ? 'leave it out: there are none' : `use one of: ${[...new Set(known)].join(', ')}`,
-    });
-}
-function checkKept(project) {
-    const odd = [...project.services.keys()].find((name) => !/^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(name));
-    if (odd === undefined)
-        return;
-    throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('compose-invalid', {
-        what: `Service name ${JSON.stringify(odd)} cannot be deployed`,
-        fix: 'start it with a letter or digit',
-    });
-}
-
-
-/***/ }),
-
-/***/ 2558:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   DK: () => (/* binding */ checkScale),
-/* harmony export */   Qt: () => (/* binding */ chooseCounts),
-/* harmony export */   W7: () => (/* binding */ parseScale)
-/* harmony export */ });
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(5948);
-/* harmony import */ var _values_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(5601);
-/* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6495);
-/* harmony import */ var _variable_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(1690);
-
-
-
-
-/** How many containers of a service: `web=3`. */
-function parseScale(text) {
-    const [, service, digits] = /^([A-Za-z0-9][A-Za-z0-9._-]*)=(\d{1,2})$/.exec(text) ?? [];
-    if (service === undefined || Number(digits) < 1) {
-        throw new _values_js__WEBPACK_IMPORTED_MODULE_1__/* .Unusable */ .kO(`${text} is not service=number`, 'write for example web=3, with a number from 1 to 99');
-    }
-    return { service, count: Number(digits) };
-}
-/** The counts for the swap, as `service=number`, or without a number where the one in the Compose file shall count. */
-function chooseCounts(asked, before, model, roles) {
-    const services = [...roles.replaced.map(({ service }) => service), ...roles.others, ...roles.backing];
-    const stranger = asked.find(({ service }) => !services.includes(service));
-    if (stranger !== undefined) {
-        throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('input-invalid', {
-            what: `Input scale names ${stranger.service}, which a release does not bring up`,
-            fix: `use one of: ${services.join(', ')}`,
-        });
-    }
-    const changed = services.filter((service) => {
-        const [old, now] = [serviceOf(before, service), serviceOf(model, service)];
-        return old && now && countOf(old) !== countOf(now) && asked.every((scale) => scale.service !== service);
-    });
-    return [...asked.map(({ service, count }) => `${service}=${count}`), ...changed.map((service) => `${service}=`)];
-}
-function serviceOf(model, service) {
-    const found = (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(model['services'])[service];
-    return found === undefined ? undefined : (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(found);
-}
-function countOf({ scale, deploy }) {
-    return (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(scale ?? (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(deploy)['replicas']);
-}
-/** Stops when a service cannot have that many containers. */
-function checkScale({ service, count }, model) {
-    const values = serviceOf(model, service) ?? {};
-    const name = (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(values['container_name']);
-    const port = (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .listOf */ .c3)(values['ports'])
-        .map(fixedPort)
-        .find((text) => text !== undefined);
-    if (count === 1 || (name === undefined && port === undefined))
-        return;
-    throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('input-invalid', {
-        what: `Service ${service} cannot have ${count} containers`,
-        seen: name === undefined ? `ports: ${port}` : `container_name: ${name}`,
-        why: 'only one container can have this name or port of the server',
-        fix: name === undefined
-            ? `let a proxy publish the port and reach ${service} by its name`
-            : `remove container_name from ${service}: Compose names the containers by itself`,
-    });
-}
-/** The port of the server that an entry of `ports:` takes, when it is no range. */
-function fixedPort(entry) {
-    const published = (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .isValues */ .vs)(entry) ? (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(entry['published']) : (0,_variable_js__WEBPACK_IMPORTED_MODULE_3__/* .splitOutside */ .kO)((0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(entry) ?? '', ':').at(-2);
-    return published === undefined || published.includes('-') ? undefined : published;
-}
-
-
-/***/ }),
-
-/***/ 9151:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   Cg: () => (/* binding */ checkPath),
-/* harmony export */   dx: () => (/* binding */ ship),
-/* harmony export */   lS: () => (/* binding */ membersOf),
-/* harmony export */   wK: () => (/* binding */ isPlaceholder)
-/* harmony export */ });
-/* harmony import */ var node_crypto__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(7598);
-/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6760);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(5948);
-
-
-
-/** The file or folder at this path of the repository; undefined when it is not there or only kept in Git for what comes into it. */
-function ship(repository, path) {
-    const members = membersOf(repository, path);
-    if (!members.some((member) => member === path || !isPlaceholder(member)))
-        return undefined;
-    // What is below a folder is never named again: any character will do.
-    checkPath(path);
-    const files = members.map((member) => ({
-        path: member,
-        content: repository.read(member),
-        mode: repository.files.get(member) ? 0o755 : 0o644,
-    }));
-    const name = path === '.' ? 'repository' : node_path__WEBPACK_IMPORTED_MODULE_1__.posix.basename(path);
-    // The server keeps one thing under an address: without the name it would take a renamed file for one that it has.
-    const hash = (0,node_crypto__WEBPACK_IMPORTED_MODULE_0__.createHash)('sha256').update(`${name}\0`);
-    for (const file of files) {
-        hash.update(`${node_path__WEBPACK_IMPORTED_MODULE_1__.posix.relative(path, file.path)}\0${file.mode}\0${file.content.length}\0`).update(file.content);
-    }
-    const address = `files/${hash.digest('hex')}/${name}`;
-    return {
-        path: address,
-        files: files.map((file) => ({ ...file, path: node_path__WEBPACK_IMPORTED_MODULE_1__.posix.join(address, node_path__WEBPACK_IMPORTED_MODULE_1__.posix.relative(path, file.path)) })),
-    };
-}
-/** Whether a file only keeps its folder in Git: `.gitkeep`, `.gitignore`, a readme for who puts something there. */
-function isPlaceholder(path) {
-    return /^(\.|readme(\.|$))/i.test(node_path__WEBPACK_IMPORTED_MODULE_1__.posix.basename(path));
-}
-/** The files of the repository at or below this path, in a fixed order. */
-function membersOf(repository, path) {
-    if (repository.files.has(path))
-        return [path];
-    const start = path === '.' ? '' : `${path}/`;
-    return [...repository.files.keys()].filter((member) => member.startsWith(start)).sort();
-}
-/** The server reads such paths line by line and word by word, so only plain characters are taken. */
-function checkPath(path) {
-    if (/^[\p{L}\p{N}_.][\p{L}\p{N}_.@+=,/ -]*$/u.test(path) && path === path.trim() && !path.includes('//'))
-        return;
-    throw new _errors_js__WEBPACK_IMPORTED_MODULE_2__/* .DeployError */ .sH('compose-invalid', {
-        what: 'A path that the Compose file names has characters that cannot be deployed',
-        seen: JSON.stringify(path),
-        fix: 'rename it: letters, digits, spaces and . _ - @ + = , are fine',
-    });
-}
-
-
-/***/ }),
-
-/***/ 1690:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   $u: () => (/* binding */ hasVariable),
-/* harmony export */   EH: () => (/* binding */ missingIn),
-/* harmony export */   GW: () => (/* binding */ interpolate),
-/* harmony export */   _o: () => (/* binding */ canBecome),
-/* harmony export */   kO: () => (/* binding */ splitOutside),
-/* harmony export */   om: () => (/* binding */ cutAtVariable),
-/* harmony export */   ry: () => (/* binding */ knownPath),
-/* harmony export */   wP: () => (/* binding */ isWhole)
-/* harmony export */ });
-/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6760);
-
-/** The index just behind the `}` that closes the `${` at `start`; undefined when nothing closes it. */
-function endOf(text, start) {
-    let depth = 0;
-    for (let at = start; at < text.length; at++) {
-        if (text.startsWith('${', at))
-            depth++;
-        if (text[at] === '}' && --depth === 0)
-            return at + 1;
-    }
-    return undefined;
-}
-/** Cuts at a separator that does not stand inside `${…}`. */
-function splitOutside(text, separator) {
-    const parts = [];
-    let from = 0;
-    for (let at = 0; at < text.length; at++) {
-        if (text.startsWith('$$', at))
-            at++;
-        else if (text.startsWith('${', at))
-            at = (endOf(text, at) ?? text.length) - 1;
-        else if (text[at] === separator) {
-            parts.push(text.slice(from, at));
-            from = at + 1;
-        }
-    }
-    return [...parts, text.slice(from)];
-}
-/** Whether a variable decides this text. */
-function hasVariable(text) {
-    return /\$[A-Za-z_{]/.test(text.replaceAll('$$', ''));
-}
-/** Whether each `${` is closed; Compose cuts some short forms at a colon inside `${A:-b}`. */
-function isWhole(text) {
-    const plain = text.replaceAll('$$', '');
-    for (let at = plain.indexOf('${'); at >= 0; at = plain.indexOf('${', at + 2)) {
-        if (endOf(plain, at) === undefined)
-            return false;
-    }
-    return true;
-}
-/** The text with its variables filled in as Compose would; undefined when one without a default is not set. */
-function interpolate(text, env = {}) {
-    let result = '';
-    for (let at = 0; at < text.length; at++) {
-        if (text[at] !== '$')
-            result += text[at];
-        else if (text[at + 1] === '$')
-            result += text[at++];
-        else {
-            const end = text[at + 1] === '{' ? endOf(text, at) : undefined;
-            const [bare = ''] = /^\$[A-Za-z_][A-Za-z0-9_]*/.exec(text.slice(at)) ?? [];
-            const whole = end === undefined ? bare : text.slice(at, end);
-            const value = end === undefined ? env[bare.slice(1)] : evaluate(whole.slice(2, -1), env);
-            if (whole === '' || value === undefined)
-                return undefined;
-            result += value;
-            at += whole.length - 1;
-        }
-    }
-    return result;
-}
-/** The variables without which the text cannot be filled in; one with a default is not among them. */
-function missingIn(text, isSet) {
-    const missing = [];
-    const plain = text.replaceAll('$$', '');
-    for (let at = plain.indexOf('$'); at >= 0; at = plain.indexOf('$', at + 1)) {
-        const end = plain[at + 1] === '{' ? endOf(plain, at) : undefined;
-        const [, bare] = /^\$([A-Za-z_][A-Za-z0-9_]*)/.exec(plain.slice(at)) ?? [];
-        const expression = end === undefined ? bare && parse(bare) : parse(plain.slice(at + 2, end - 1));
-        if (!expression)
-            continue;
-        missing.push(...missingOf(expression, isSet));
-        at = (end ?? at + 1) - 1;
-    }
-    return missing;
-}
-function missingOf({ name, operator, operand }, isSet) {
-    switch (operator.replace(':', '')) {
-        case '-':
-            return isSet(name) ? [] : missingIn(operand, isSet);
-        case '+':
-            return isSet(name) ? missingIn(operand, isSet) : [];
-        default:
-            return isSet(name) ? [] : [name];
-    }
-}
-function evaluate(body, env) {
-    const expression = parse(body);
-    if (!expression)
-        return undefined;
-    const { name, operator, operand } = expression;
-    const value = env[name];
-    const isSet = operator.startsWith(':') ? value !== undefined && value !== '' : value !== undefined;
-    switch (operator.replace(':', '')) {
-        case '-':
-            return isSet ? value : interpolate(operand, env);
-        case '+':
-            return isSet ? interpolate(operand, env) : '';
-        case '?':
-            return isSet ? value : undefined;
-        default:
-            return value;
-    }
-}
-function parse(body) {
-    const [, name, operator = '', operand = ''] = /^([A-Za-z_][A-Za-z0-9_]*)(?:(:?[-?+])([\s\S]*))?$/.exec(body) ?? [];
-    return name === undefined ? undefined : { name, operator, operand };
-}
-/**
- * A path that the repository can know: plain, below `${PWD}`, or the default of one variable; `rebuild` puts another one in
- * its place. PWD is the folder of the Compose file, where people start it.
- */
-function knownPath(written) {
-    const text = fromHere(written);
-    if (!hasVariable(text))
-        return { path: text.replaceAll('$$', '$'), rebuild: (path) => path };
-    if (!text.startsWith('${') || endOf(text, 0) !== text.length)
-        return undefined;
-    const expression = parse(text.slice(2, -1));
-    if (!expression || !/^:?-$/.test(expression.operator) || hasVariable(expression.operand))
-        return undefined;
-    const { name, operator, operand } = expression;
-    return { path: operand, rebuild: (path) => `\${${name}${operator}${path}}` };
-}
-const fromHere = (written) => written.replace(/^\$(PWD|\{PWD\})(?=\/|$)/, '.');
-/** Of a relative path with a variable in it, such as `./nginx/${SITE:-shop}.conf`: the folder before that, and the rest. */
-function cutAtVariable(written) {
-    const text = fromHere(written);
-    if (!hasVariable(text) || /^[/~$]|\$\$/.test(text))
-        return undefined;
-    const slash = text.lastIndexOf('/', text.indexOf('$'));
-    return { folder: text.slice(0, Math.max(slash, 0)) || '.', rest: text.slice(slash + 1) };
-}
-/** Whether the text can become this path, or a folder above it, whatever its variables are. */
-function canBecome(text, path) {
-    const any = new Proxy({}, { get: () => '\0' });
-    const parts = node_path__WEBPACK_IMPORTED_MODULE_0__.posix.normalize(interpolate(text, any) ?? '').split('\0');
-    const pattern = parts.map((part) => part.replace(/[^\w/]/g, '\\$&')).join('[^/]*');
-    return new RegExp(`^${pattern}(/|$)`).test(node_path__WEBPACK_IMPORTED_MODULE_0__.posix.normalize(path));
-}
-
-
-/***/ }),
-
-/***/ 1030:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   $: () => (/* binding */ findDocument),
-/* harmony export */   OI: () => (/* binding */ readMigrateReport),
-/* harmony export */   SY: () => (/* binding */ readDatabase),
-/* harmony export */   Tl: () => (/* binding */ readProbeError),
-/* harmony export */   aK: () => (/* binding */ readRows),
-/* harmony export */   gg: () => (/* binding */ readFitReport),
-/* harmony export */   m3: () => (/* binding */ readPlan),
-/* harmony export */   sb: () => (/* binding */ readSettings),
-/* harmony export */   x$: () => (/* binding */ readHttpReport)
-/* harmony export */ });
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(5948);
-
-/** The last probe document in a program's output; undefined when the probe did not get that far, or was cut off in it. */
-function findDocument(output) {
-    const line = output.split('\n').findLast((candidate) => candidate.startsWith('{"deploy-django":'));
-    if (line === undefined)
-        return undefined;
-    const parsed = parse(line);
-    if (!isRecord(parsed))
-        return undefined;
-    if (parsed['deploy-django'] !== 1) {
-        throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('internal', {
-            what: 'The probe answered in a format of another version',
-            seen: line.slice(0, 80),
-        });
-    }
-    return parsed;
-}
-function readPlan(document) {
-    const settings = readSettings(document['settings']);
-    const elsewhere = new Map(Object.entries(record(document['elsewhere'])).map(([alias, names]) => [alias, texts(names)]));
-    const digest = text(document['digest']);
-    if (document['verb'] === 'list') {
-        const migrations = records(document['migrations']).map(readMigration);
-        return { kind: 'offline', settings, migrations, drift: texts(document['models_drift']), elsewhere, digest };
-    }
-    return {
-        kind: 'live',
-        settings,
-        database: databaseOf(record(document['database'])),
-        pending: records(document['pending']).map((pending) => ({
-            ...readMigration(pending),
-            atomic: pending['atomic'] !== false,
-            operations: records(pending['operations']).map((operation) => ({
-                kind: text(operation['kind']),
-                text: text(operation['text']),
-                reversible: operation['reversible'] === true,
-            })),
-        })),
-        unknown: texts(document['unknown']),
-        unrecorded: texts(document['unrecorded']),
-        drift: texts(document['drift']),
-        problems: problemsOf(document),
-        elsewhere,
-        digest,
-    };
-}
-/** Of a plan: what the database has, what it lacks, and what only it knows. */
-function readRows(document) {
-    const unknown = texts(document['unknown']);
-    return [
-        ...texts(document['applied']).map((name) => ({ name, state: unknown.includes(name) ? 'unknown' : 'applied' })),
-        ...records(document['pending'])
-            .map(readMigration)
-            .map(({ app, name }) => ({ name: `${app}.${name}`, state: 'pending' })),
-    ];
-}
-/** The database that a document of the probe names. */
-function readDatabase(document) {
-    const database = document?.['database'];
-    return isRecord(database) ? databaseOf(database) : undefined;
-}
-function databaseOf(database) {
-    return {
-        vendor: text(database['vendor']),
-        system: optionalText(database['system']),
-        host: text(database['host']),
-        name: text(database['name']),
-        empty: database['empty'] === true,
-    };
-}
-function readMigrateReport(document) {
-    const failed = document['failed'];
-    return {
-        applied: records(document['applied']).map((applied) => ({
-            app: text(applied['app']),
-            name: text(applied['name']),
-            milliseconds: typeof applied['milliseconds'] === 'number' ? applied['milliseconds'] : 0,
-        })),
-        already: texts(document['already']),
-        failed: isRecord(failed)
-            ? { app: text(failed['app']), name: text(failed['name']), error: text(failed['error']) }
-            : undefined,
-    };
-}
-function readHttpReport(document) {
-    return {
-        url: optionalText(document['url']),
-        status: typeof document['status'] === 'number' ? document['status'] : undefined,
-        reason: optionalText(document['reason']),
-        text: text(document['text']),
-    };
-}
-function readFitReport(document) {
-    return {
-        problems: problemsOf(document),
-        ahead: texts(document['ahead']),
-        database: readDatabase(document),
-    };
-}
-const problemsOf = (document) => records(document['problems']).map((problem) => text(problem['text']));
-function readProbeError(document) {
-    const error = document?.['error'];
-    if (!isRecord(error))
-        return undefined;
-    return { kind: text(error['kind']), message: text(error['message']), detail: optionalText(error['detail']) };
-}
-function parse(line) {
-    try {
-        return JSON.parse(line);
-    }
-    catch {
-        return undefined;
-    }
-}
-function readMigration(migration) {
-    return { app: text(migration['app']), name: text(migration['name']), source: text(migration['source']) };
-}
-/** The settings in a document of the probe. */
-function readSettings(found) {
-    const settings = record(found);
-    const header = settings['proxy_ssl_header'];
-    const [name, value] = Array.isArray(header) ? texts(header) : [];
-    return {
-        allowedHosts: texts(settings['allowed_hosts']),
-        sslRedirect: settings['ssl_redirect'] === true,
-        proxySslHeader: name !== undefined && value !== undefined ? [name, value] : undefined,
-        static: readStatic(record(settings['static'])),
-    };
-}
-function readStatic(found) {
-    switch (found['kind']) {
-        case 'folder':
-            return { kind: 'folder', root: text(found['root']) };
-        case 'elsewhere':
-            return { kind: 'elsewhere' };
-        default:
-            return { kind: 'none', why: text(found['why']) };
-    }
-}
-function isRecord(value) {
-    return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-const record = (value) => (isRecord(value) ? value : {});
-const records = (value) => (Array.isArray(value) ? value.filter(isRecord) : []);
-const text = (value) => (typeof value === 'string' ? value : '');
-const optionalText = (value) => text(value) || undefined;
-const texts = (value) => Array.isArray(value) ? value.filter((item) => typeof item === 'string') : [];
-
-
-/***/ }),
-
-/***/ 60:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   II: () => (/* binding */ planRollback),
-/* harmony export */   LS: () => (/* binding */ adopting),
-/* harmony export */   SR: () => (/* binding */ approve),
-/* harmony export */   Yj: () => (/* binding */ askHealth),
-/* harmony export */   bJ: () => (/* binding */ planDeploy)
-/* harmony export */ });
-/* unused harmony export headersFor */
-const SWAP = ['swap', 'proxy', 'health', 'verify', 'commit', 'prune'];
-const LOOK_ONLY = ['recover', 'fence', 'health', 'verify'];
-/** The plan of a deploy. `same` says that the release that serves has the same images, files and settings. */
-function planDeploy(found, migrate, same, preparation) {
-    const pending = found.kind === 'live' ? found.pending : found.migrations;
-    const { digest } = found;
-    if (same && (pending.length === 0 || migrate === 'none'))
-        return { kind: 'unchanged', steps: LOOK_ONLY, pending, digest };
-    // Without a migration to apply or to record `verify` sees whether anybody changed that meanwhile, with one start of Django less.
-    const needed = pending.length > 0 || (found.kind === 'live' && found.unrecorded.length > 0);
-    const ours = needed && (migrate === 'auto' || migrate === 'before');
-    const migrating = ours ? ['replan', 'migrate'] : [];
-    return {
-        kind: 'deploy',
-        steps: ['recover', 'fence', 'data', ...migrating, ...preparing(preparation), ...SWAP],
-        pending,
-        digest,
-    };
-}
-/** The same steps with the adoption of what runs, before anything is done to it. */
-function adopting(steps) {
-    return steps.flatMap((step) => (step === 'fence' ? [step, 'adopt'] : [step]));
-}
-/** The plan of a code-only rollback: the schema stays, so the old code must fit it. */
-function planRollback(preparation) {
-    const steps = ['recover', 'fence', 'data', 'fit', ...preparing(preparation), ...SWAP];
-    return { kind: 'rollback', steps, pending: [], digest: '' };
-}
-/** A job may build what is collected. */
-function preparing(preparation) {
-    return [...(preparation.jobs.length > 0 ? ['jobs'] : []), ...(preparation.static ? ['static'] : [])];
-}
-/** `app.name=source`, as the probe compares what it finds with what was approved. */
-function approve(pending) {
-    return pending.map((migration) => `${migration.app}.${migration.name}=${migration.source}`);
-}
-/** The text of http.json for the probe; undefined when nobody shall ask. Given headers win over those from the settings. */
-function askHealth(question, fronts, settings) {
-    if (question.url.kind === 'none')
-        return undefined;
-    return JSON.stringify({
-        format: 1,
-        urls: question.url.kind === 'urls' ? question.url.urls : [],
-        fronts,
-        headers: { ...(settings ? without(question.headers, headersFor(settings)) : {}), ...question.headers },
-        status: question.status,
-    });
-}
-/** The headers with which a site behind a proxy answers: a Host that it allows, and https where it insists on it. */
-function headersFor(settings) {
-    const headers = {};
-    const host = settings.allowedHosts.find((name) => name !== '*');
-    if (host !== undefined && !settings.allowedHosts.includes('*'))
-        headers['Host'] = host.replace(/^\./, '');
-    if (settings.sslRedirect && settings.proxySslHeader) {
-        const [name, value] = settings.proxySslHeader;
-        headers[headerName(name)] = value;
-    }
-    return headers;
-}
-/** The headers that are not given already, in whatever case: a request with two Host headers is refused. */
-function without(given, headers) {
-    const names = Object.keys(given).map((name) => name.toLowerCase());
-    return Object.fromEntries(Object.entries(headers).filter(([name]) => !names.includes(name.toLowerCase())));
-}
-/** `HTTP_X_FORWARDED_PROTO`, as WSGI names a header, as it is sent: `X-Forwarded-Proto`. */
-function headerName(wsgi) {
-    const words = wsgi
-        .replace(/^HTTP_/, '')
-        .toLowerCase()
-        .split('_');
-    return words.map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join('-');
-}
-
-
-/***/ }),
-
-/***/ 6357:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   X: () => (/* binding */ readCollect),
-/* harmony export */   s: () => (/* binding */ needsCollecting)
-/* harmony export */ });
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(5948);
-
-/** What a release keeps of it; one that was adopted, or deployed by an older version, keeps nothing. */
-function readCollect(kept) {
-    return kept === 'always' || kept === 'never' ? kept : 'auto';
-}
-/**
- * Whether a transaction has to collect the static files of its release. Without `mounts` it is not known what the release
- * mounts; then the step itself finds out.
- */
-function needsCollecting(asked, found, mounts) {
-    if (asked === 'never')
-        return false;
-    const lasts = found.kind === 'elsewhere' || (found.kind === 'folder' && (!mounts || isKept(found.root, mounts)));
-    if (asked === 'auto')
-        return lasts && found.kind === 'folder';
-    if (lasts)
-        return true;
-    throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('static-failed', {
-        what: 'The static files cannot be collected as `collectstatic: always` asks',
-        ...(found.kind === 'none'
-            ? { seen: found.why, fix: 'set STATIC_ROOT and add django.contrib.staticfiles to INSTALLED_APPS' }
-            : {
-                seen: `STATIC_ROOT is ${found.root}, where the app has no volume that it may write`,
-                why: 'what is collected would go with the container that collects it',
-                fix: 'mount a volume there, which the proxy mounts too; or collect while the image is built (`RUN python manage.py collectstatic --noinput`) and leave `collectstatic` out',
-            }),
-    });
-}
-/** Whether what is written there outlives the container. */
-function isKept(root, mounts) {
-    return mounts.some(({ target, readOnly }) => !readOnly && `${root}/`.startsWith(`${target.replace(/\/+$/, '')}/`));
-}
-
-
-/***/ }),
-
-/***/ 5948:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   $N: () => (/* binding */ codeOf),
-/* harmony export */   $t: () => (/* binding */ placeOf),
-/* harmony export */   K7: () => (/* binding */ checkAll),
-/* harmony export */   WE: () => (/* binding */ explain),
-/* harmony export */   Zw: () => (/* binding */ Problems),
-/* harmony export */   sH: () => (/* binding */ DeployError)
-/* harmony export */ });
-/* unused harmony export codes */
-/** Every stable error code with what it stands for. A new code is one line here; docs/troubleshooting.md is indexed by them. */
-const codes = {
-    'input-missing': 'a required input is empty',
-    'input-invalid': 'an input has a value that cannot be used',
-    'compose-file-missing': 'no Compose file was found in the repository',
-    'compose-file-ambiguous': 'several Compose files of the same rank were found',
-    'compose-invalid': 'Docker Compose does not accept the Compose file, or it cannot be deployed as it is',
-    'build-failed': 'an image could not be built',
-    'pull-failed': 'an image could not be pulled',
-    'images-mismatch': 'the images of a `build` job are not for this checkout',
-    'push-failed': 'an image could not be pushed',
-    'registry-login-failed': 'the registry refused the login',
-    'no-manage-py': 'no image holds manage.py',
-    'several-manage-py': 'several images hold different manage.py files',
-    'ssh-unreachable': 'nothing answers on the SSH port of the server',
-    'ssh-login-refused': 'the server does not accept the SSH key',
-    'ssh-host-key': "the server's host key is not one of the known hosts",
-    'server-no-docker': 'Docker is missing on the server or may not be used by this user',
-    'server-tools': 'a program that the deployment needs is missing on the server',
-    'server-shell': 'the login shell of the user on the server does not run our commands',
-    'server-slow': 'the server takes too long to answer',
-    'server-logind': 'the server ends the processes of a user who logs out',
-    'server-compose-old': 'Docker Compose on the server is too old',
-    'server-architecture': 'the image was built for another processor architecture',
-    'server-disk': 'the server has too little free disk space',
-    'server-directory': 'the folder of the project on the server cannot be used by this user',
-    'server-format': 'a newer version of this action has deployed to this directory',
-    'project-elsewhere': 'the project seems to run on the server already, under another name or in another folder',
-    'mount-changed': 'what a container has mounted now would come from elsewhere or from nowhere',
-    'database-changed': 'the settings lead to another database, or to an empty one',
-    'adoption-failed': 'the stack that runs cannot be kept as a release',
-    'variable-missing': 'the Compose file uses a variable that is set nowhere',
-    'env-file-missing': 'the Compose file names an env file, or that of a secret, that is neither shipped nor on the server',
-    'database-not-up': 'the database does not answer yet',
-    'database-refused': 'the database refuses the connection',
-    'database-not-kept': 'the database is a file inside the container',
-    'settings-import': 'the Django settings or apps cannot be imported',
-    'migration-conflict': 'the migrations contradict each other or the database',
-    'migration-failed': 'a migration failed',
-    'static-failed': 'the static files could not be collected',
-    'plan-differs': 'the database changed between the plan and the migration',
-    'plan-digest': 'the plan is not the one that was approved',
-    'lock-busy': 'another deployment holds the lock on the server',
-    'newer-run-deployed': 'a newer workflow run has already deployed',
-    'health-refused': 'the app does not accept connections',
-    'health-bad-request': 'the app answers the health check with 400',
-    'health-https-redirect': 'the app answers the health check with a redirect to https',
-    'health-server-error': 'the app answers the health check with a server error',
-    'health-timeout': 'the app did not become healthy in time',
-    'container-exited': 'a container of the new release ended or restarts over and over',
-    'not-migrated': 'migrations are missing after the deployment',
-    'rollback-unfit': 'the old code cannot live with the database as it is now',
-    'rollback-unknown-version': 'the version to go back to is not on the server',
-    'rollback-none': 'there is no earlier release to go back to',
-    'port-taken': 'a port that the release publishes is in use on the server',
-    'name-taken': 'a container that is not of this project has the name of one of its containers',
-    'external-missing': 'an external network or volume of the Compose file is not on the server',
-    'transaction-failed': 'a step of the deployment failed on the server',
-    'transaction-died': 'the deployment on the server ended without a result',
-    aborted: 'the job was cancelled',
-    'recovery-failed': 'an unfinished deployment could not be brought to an end',
-    'nothing-deployed': 'nothing was deployed to this directory yet',
-    'service-missing': 'no container of the service runs',
-    'command-failed': 'what was run in a container failed',
-    'program-missing': 'a program that is needed is not installed on the runner',
-    'program-timeout': 'a program on the runner did not end in time',
-    internal: 'a fault of this action itself',
-};
-/** A failure that explains itself: a stable code, what failed, what was seen, why, and the fix. */
-class DeployError extends Error {
-    name = 'DeployError';
-    code;
-    what;
-    seen;
-    why;
-    fix;
-    annotation;
-    constructor(code, problem) {
-        super(problem.what, problem.cause === undefined ? {} : { cause: problem.cause });
-        this.code = code;
-        this.what = problem.what;
-        this.seen = problem.seen;
-        this.why = problem.why;
-        this.fix = problem.fix;
-        this.annotation = problem.annotation;
-    }
-}
-/** Several problems at once, so that nobody has to find them one run at a time. */
-class Problems extends Error {
-    name = 'Problems';
-    problems;
-    constructor(problems) {
-        super(problems.map((problem) => problem.what).join('; '));
-        this.problems = problems;
-    }
-}
-/** Makes every check, and throws what all of them found. */
-function checkAll(...checks) {
-    const problems = checks.flatMap((check) => {
-        try {
-            check();
-            return [];
-        }
-        catch (error) {
-            if (error instanceof Problems)
-                return error.problems;
-            if (error instanceof DeployError)
-                return [error];
-            throw error;
-        }
-    });
-    const [first, ...others] = problems;
-    if (first)
-        throw others.length > 0 ? new Problems(problems) : first;
-}
-/** The code under which a failure is reported. */
-function codeOf(error) {
-    if (error instanceof DeployError)
-        return error.code;
-    if (error instanceof Problems)
-        return error.problems[0]?.code ?? 'input-invalid';
-    return 'internal';
-}
-/** Where in the repository to look first. */
-function placeOf(error) {
-    if (error instanceof Problems)
-        return error.problems.find(({ annotation }) => annotation)?.annotation;
-    return error instanceof DeployError ? error.annotation : undefined;
-}
-/** The failure as text for the log: code, what, seen, why, fix, and the causes below it. */
-function explain(error) {
-    if (error instanceof Problems) {
-        const [only, ...others] = error.problems;
-        if (only && others.length === 0)
-            return explain(only);
-        return [`${error.problems.length} things need a change:`, ...error.problems.map(explain)].join('\n');
-    }
-    if (error instanceof DeployError) {
-        return [`${error.what} [${error.code}]`, ...details(error), ...causes(error.cause, error.seen)].join('\n');
-    }
-    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    return [
-        `Deploy Django stopped on an error it does not know [internal]`,
-        field('seen', text),
-        field('fix', 'run the job again with debug logging and report the log'),
-        ...(error instanceof Error ? causes(error.cause) : []),
-    ].join('\n');
-}
-function details(error) {
-    const lines = [];
-    if (error.seen !== undefined)
-        lines.push(field('seen', error.seen));
-    if (error.why !== undefined)
-        lines.push(field('why', error.why));
-    if (error.fix !== undefined)
-        lines.push(field('fix', error.fix));
-    return lines;
-}
-/** What was seen may well be the text of the cause. */
-function causes(cause, seen) {
-    if (cause === undefined || cause === null)
-        return [];
-    if (cause instanceof DeployError)
-        return [field('cause', `${cause.what} [${cause.code}]`), ...causes(cause.cause)];
-    if (cause instanceof Error && cause.message === seen)
-        return causes(cause.cause);
-    if (cause instanceof Error)
-        return [field('cause', cause.message), ...causes(cause.cause)];
-    return [field('cause', String(cause))];
-}
-/** Continuation lines are indented, so that a value of many lines stays below its name. */
-function field(name, text) {
-    return `  ${`${name}:`.padEnd(7)}${text.trimEnd().replaceAll('\n', '\n         ')}`;
-}
-
-
-/***/ }),
-
-/***/ 9088:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   M: () => (/* binding */ checkDatabase),
-/* harmony export */   q: () => (/* binding */ describe)
-/* harmony export */ });
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(5948);
-
-/** Stops on another database than the one that the serving release was verified with; `accept` is how a person says yes. */
-function checkDatabase(before, now, accept) {
-    if (!before || !now)
-        return;
-    if (!isSame(before, now)) {
-        throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('database-changed', {
-            what: 'The settings lead to another database than the one that serves now',
-            seen: `before: ${describe(before)}\nnow: ${describe(now)}`,
-            why: 'a setting of the database has changed, or its service has got another volume',
-            fix: `correct the settings; if the data was moved there, ${accept}`,
-        });
-    }
-    if (now.empty && !before.empty) {
-        throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('database-changed', {
-            what: 'The database is empty, and it was not when the release that serves now was deployed',
-            seen: describe(now),
-            why: 'its volume or its file is another one, or somebody emptied it',
-            fix: `bring the data back; if it shall begin empty, ${accept}`,
-        });
-    }
-}
-/** The name of a database server may change: its own identity says that it is the same one, where it can be asked. */
-function isSame(a, b) {
-    if (a.vendor !== b.vendor || a.name !== b.name)
-        return false;
-    return a.system !== undefined && b.system !== undefined ? a.system === b.system : a.host === b.host;
-}
-/** As people name it. */
-function describe({ vendor, system, host, name }) {
-    return [vendor, host, name, system === undefined ? '' : `(system ${system})`].filter((part) => part !== '').join(' ');
-}
-
-
-/***/ }),
-
-/***/ 9724:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   R: () => (/* binding */ checkMounts),
-/* harmony export */   b: () => (/* binding */ readMounts)
-/* harmony export */ });
-/* harmony import */ var _compose_document_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6495);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(5948);
-
-
-/** Reads the document of the verb `check` of transaction.sh: a model of Compose with mounts only, its variables filled in. */
-function readMounts(document) {
-    const model = (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .valuesOf */ .sm)(document?.['model']);
-    const volumes = (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .valuesOf */ .sm)(model['volumes']);
-    const services = (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .valuesOf */ .sm)(model['services']);
-    const own = (name) => (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .listOf */ .c3)((0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .valuesOf */ .sm)(services[name])['volumes']).flatMap((entry) => resolve(entry, volumes));
-    return new Map(Object.entries(services).map(([name, values]) => {
-        const lent = (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .textsOf */ .CB)((0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .valuesOf */ .sm)(values)['volumes_from']).map((entry) => entry.split(':')[0] ?? entry);
-        return [name, [name, ...lent].flatMap(own)];
-    }));
-}
-function resolve(entry, volumes) {
-    if (!(0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .isValues */ .vs)(entry))
-        return [];
-    const { type: kind, source: from } = entry;
-    const [source, target, readOnly] = [(0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .textOf */ .b6)(from) ?? '', (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .textOf */ .b6)(entry['target']) ?? '', entry['read_only'] === true];
-    if (kind === 'bind')
-        return [{ kind, source, target, readOnly }];
-    // Without a source it is an anonymous volume, which travels along with its container.
-    if (kind !== 'volume' || source === '')
-        return [];
-    return [{ kind, source: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .textOf */ .b6)((0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .valuesOf */ .sm)(volumes[source])['name']) ?? source, target, readOnly }];
-}
-/** Stops when a path that a container has mounted now would come from elsewhere or from nowhere. */
-function checkMounts(facts) {
-    const moved = facts.containers.flatMap((container) => container.mounts.flatMap((now) => moveOf(container, now, facts)));
-    const [first] = moved;
-    if (!first)
-        return;
-    throw new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('mount-changed', {
-        what: `What service ${first.service} has mounted at ${first.now.target} would come from ${first.next ? 'elsewhere' : 'nowhere'}`,
-        seen: [...new Set(moved.map(lineOf))].join('\n'),
-        why: 'the data of the container would stay behind: it would start with what lies in the other place, often nothing',
-        fix: 'mount the same volume or folder as now',
-    });
-}
-function moveOf({ service, folder }, now, { mounts, managePath, django }) {
-    const wanted = mounts.get(service);
-    if (!wanted)
-        return [];
-    const next = wanted.find(({ target }) => plain(target) === plain(now.target));
-    const move = [{ service, now, next }];
-    if (next) {
-        if (next.kind === now.kind && plain(next.source) === plain(now.source))
-            return [];
-        // A file of the repository lies under the address of its content.
-        return now.kind === 'bind' && (isShipped(now) || isShipped(next)) ? [] : move;
-    }
-    // What the container cannot write is no data of it; secrets and configs are mounted so.
-    if (now.readOnly || isShipped(now) || isAnonymous(now))
-        return [];
-    const isCode = now.kind === 'bind' &&
-        (plain(now.source) === plain(folder) ||
-            (django.includes(service) && managePath !== undefined && managePath.startsWith(`${plain(now.target)}/`)));
-    return isCode ? [] : move;
-}
-const plain = (path) => path.replace(/(.)\/+$/, '$1');
-const isShipped = ({ kind, source }) => kind === 'bind' && source.includes('/.deploy/');
-const isAnonymous = ({ kind, source }) => kind === 'volume' && /^[0-9a-f]{64}$/.test(source);
-function lineOf({ service, now, next }) {
-    return `${service} ${now.target}: now ${now.source}, then ${next?.source ?? 'nothing'}`;
-}
-
-
-/***/ }),
-
-/***/ 4994:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-
-// EXPORTS
-__nccwpck_require__.d(__webpack_exports__, {
-  Zs: () => (/* binding */ BAKE_LABEL),
-  P1: () => (/* binding */ REVISION_LABEL),
-  Wq: () => (/* binding */ bake),
-  yk: () => (/* binding */ checkOverrides),
-  Tm: () => (/* binding */ planBake)
-});
-
-// EXTERNAL MODULE: external "node:crypto"
-var external_node_crypto_ = __nccwpck_require__(7598);
-// EXTERNAL MODULE: external "node:fs"
-var external_node_fs_ = __nccwpck_require__(3024);
-// EXTERNAL MODULE: external "node:fs/promises"
-var promises_ = __nccwpck_require__(1455);
-// EXTERNAL MODULE: external "node:path"
-var external_node_path_ = __nccwpck_require__(6760);
-// EXTERNAL MODULE: ../../../tmp/gaps-tools/node_modules/yaml/dist/index.js
-var dist = __nccwpck_require__(3135);
-// EXTERNAL MODULE: ./lib/compose/document.js
-var compose_document = __nccwpck_require__(6495);
-// EXTERNAL MODULE: ./lib/compose/variable.js
-var variable = __nccwpck_require__(1690);
-// EXTERNAL MODULE: ./lib/errors.js
-var errors = __nccwpck_require__(5948);
-;// CONCATENATED MODULE: ./lib/image/failure.js
-
-
-
-
-const SHOWN = 25;
-/** What buildx printed, as a failure with the target, the last lines and the place in the Dockerfile. */
-function explainBuild(output, targets, project) {
-    const lines = output.split('\n').map((line) => line.trimEnd());
-    const target = failing(lines, targets);
-    const annotation = target && placeIn(lines, target, project);
-    const at = annotation ? ` (${annotation.file} line ${annotation.line})` : '';
-    return new errors/* DeployError */.sH('build-failed', {
-        what: target ? `The image of service ${target.group.name} could not be built${at}` : 'The build failed',
-        seen: lines
-            .filter((line) => line !== '')
-            .slice(-SHOWN)
-            .join('\n'),
-        ...advice(output),
-        annotation,
-    });
-}
-function failing(lines, targets) {
-    const [only, ...others] = targets;
-    if (others.length === 0)
-        return only;
-    const text = lines.findLast((line) => /^ > \[|^ERROR: target /.test(line)) ?? '';
-    const [, step, named] = /^ > \[([^\s\]]+)|^ERROR: target ([^\s:]+):/.exec(text) ?? [];
-    return targets.find(({ name }) => name === (step ?? named));
-}
-function placeIn(lines, target, project) {
-    const found = lines.map((line) => /^(\S*[^\s/:]+):(\d+)$/.exec(line)).findLast((match) => match !== null);
-    const line = Number(found?.[2]);
-    const { build } = target.group;
-    if (!found || build['dockerfile_inline'] !== undefined)
-        return undefined;
-    const context = (0,variable/* interpolate */.GW)((0,compose_document/* textOf */.b6)(build['context']) ?? '.');
-    const dockerfile = (0,variable/* interpolate */.GW)((0,compose_document/* textOf */.b6)(build['dockerfile']) ?? 'Dockerfile');
-    if (context === undefined || dockerfile === undefined || /^\/|:/.test(context + dockerfile))
-        return undefined;
-    return { file: external_node_path_.posix.join(project.folder, context, dockerfile), line };
-}
-/** What is known about a cause by what was printed; `$1` is the part of it in parentheses. */
-const ADVICE = [
-    [
-        /required variable (\w+) is missing/,
-        {
-            why: 'a build section needs $1, and the step does not have it',
-            fix: 'give it to the step: env: { $1: … }, or a default in the Compose file: ${$1:-…}',
-        },
-    ],
-    [
-        /no space left on device/,
-        { why: 'the disk of the runner is full', fix: 'free space before this step, or make the image smaller' },
-    ],
-    [
-        /pull access denied|insufficient_scope|401 Unauthorized/,
-        { why: 'a base image is private or its name is wrong', fix: 'log in to its registry before this step' },
-    ],
-    [
-        /unable to prepare context: path "[^"]*?([^/"]+)" not found/,
-        {
-            why: 'the checkout has no folder $1 where `context:` says',
-            fix: 'correct `context:` in the build section of the Compose file, or commit the folder',
-        },
-    ],
-    [
-        /failed to read dockerfile: open ([^\s:]+)/,
-        {
-            why: 'the build context has no file $1',
-            fix: 'correct `dockerfile:` in the Compose file, whose path starts from `context:`, or commit the file',
-        },
-    ],
-    [
-        /target stage "?([^\s"]+)"? could not be found/,
-        { why: 'the Dockerfile has no stage $1', fix: 'correct `target:` in the Compose file, or the input `set`' },
-    ],
-    [
-        /failed to calculate checksum of ref .*"([^"]+)": not found/,
-        {
-            why: '$1 is not in the build context: it is not committed, or .dockerignore leaves it out',
-            fix: 'commit it or correct .dockerignore; a path of COPY starts from `context:`',
-        },
-    ],
-    [
-        /exec format error/,
-        {
-            why: 'the image is for another processor than that of the runner, whose programs cannot be run here',
-            fix: 'add docker/setup-qemu-action before this step, or run the job on a runner of that architecture',
-        },
-    ],
-];
-function advice(output) {
-    for (const [pattern, { why, fix }] of ADVICE) {
-        const found = pattern.exec(output);
-        const fill = (text) => text.replaceAll('$1', () => found?.[1] ?? '');
-        if (found)
-            return { why: fill(why), fix: fill(fix) };
-    }
-    return { fix: 'run docker compose build in a fresh checkout to see the same failure' };
-}
-
-;// CONCATENATED MODULE: ./lib/image/bake.js
-
-
-
-
-
-
-
-
-
-/** The label that says which definition an image was built from. */
-const BAKE_LABEL = 'deploy-django.bake';
-const REVISION_LABEL = 'org.opencontainers.image.revision';
-/** Only the build sections, under working tags: an unset variable elsewhere must not stop a build. */
-function planBake({ project, groups, workspace, set, env, commit }) {
-    const variables = buildEnvironment(env, set);
-    const overrides = set.flatMap((line) => assignOverride(line, groups));
-    const folder = (0,external_node_path_.join)(workspace, project.folder);
-    const targets = groups.map((group) => toTarget(group, overrides, variables, commit));
-    const services = targets.map((target) => [target.name, toService(target, groups, folder)]);
-    const secrets = Object.entries((0,compose_document/* valuesOf */.sm)(project.model['secrets'])).map(([name, secret]) => {
-        const file = (0,compose_document/* textOf */.b6)((0,compose_document/* valuesOf */.sm)(secret)['file']);
-        return [name, file === undefined ? secret : { ...(0,compose_document/* valuesOf */.sm)(secret), file: local(file, folder) }];
-    });
-    const used = new Set(groups.flatMap(({ build }) => secretNames(build)));
-    const file = (0,dist/* stringify */.As)({
-        name: 'deploy-django',
-        services: Object.fromEntries(services),
-        secrets: Object.fromEntries(secrets.filter(([name]) => used.has(String(name)))),
-    }, { lineWidth: 0, aliasDuplicateObjects: false, version: '1.1' });
-    return { file, overrides, targets, commit };
-}
-/** Builds the wanted targets into the local Docker; what buildx prints goes to `onLine`. */
-async function bake(plan, wanted, options) {
-    if (wanted.length === 0)
-        return;
-    const { run, project, workspace, temp, onLine, signal } = options;
-    const folder = await (0,promises_.mkdtemp)((0,external_node_path_.join)(temp, 'bake-'));
-    try {
-        const file = (0,external_node_path_.join)(folder, 'compose.yaml');
-        await (0,promises_.writeFile)(file, plan.file);
-        const finished = await run('docker', [
-            ...['buildx', 'bake', '-f', file, '--load', '--provenance=false', '--progress', 'plain'],
-            ...plan.overrides.flatMap((override) => ['--set', override]),
-            ...wanted.map(({ name }) => name),
-        ], {
-            cwd: placeFor((0,external_node_path_.join)(workspace, project.folder), folder),
-            env: {
-                ...buildEnvironment(options.env, plan.overrides),
-                SOURCE_DATE_EPOCH: String(Math.floor(plan.commit.time.getTime() / 1000)),
-                // The contexts are those of the repository's own Compose file; newer versions of buildx would ask about `..`.
-                BUILDX_BAKE_ENTITLEMENTS_FS: '0',
-            },
-            onLine,
-            signal,
-        });
-        if (finished.code !== 0)
-            throw explainBuild(`${finished.stdout}\n${finished.stderr}`, wanted, project);
-    }
-    finally {
-        await (0,promises_.rm)(folder, { recursive: true, force: true });
-    }
-}
-/** Beside the Compose file, for its `.env` gives variables; buildx fails where that is a folder, which Compose passes over. */
-function placeFor(beside, elsewhere) {
-    return (0,external_node_fs_.statSync)((0,external_node_path_.join)(beside, '.env'), { throwIfNoEntry: false })?.isDirectory() ? elsewhere : beside;
-}
-/** GitHub's own variables must not leak into tags and arguments; only its build cache needs its address and token. */
-function buildEnvironment(env, set) {
-    const cache = set.some((line) => line.includes('type=gha'));
-    const hidden = cache ? /^(GITHUB|RUNNER|INPUT|STATE)_/i : /^(GITHUB|RUNNER|INPUT|STATE|ACTIONS)_/i;
-    return Object.fromEntries(Object.entries(env).filter(([name]) => !hidden.test(name)));
-}
-function targetName(group) {
-    return group.name.replace(/[^A-Za-z0-9_-]/g, '_');
-}
-function toTarget(group, overrides, env, commit) {
-    const name = targetName(group);
-    const mine = overrides.filter((line) => line.startsWith(`${name}.`));
-    const definition = sha256((0,compose_document/* canonical */.$N)([name, filled(group.build, env), mine]));
-    const labels = {
-        [REVISION_LABEL]: commit.sha,
-        'org.opencontainers.image.created': commit.time.toISOString(),
-        'org.opencontainers.image.source': commit.source,
-        [BAKE_LABEL]: definition,
-    };
-    return {
-        name,
-        group,
-        reference: `deploy-django/${name.toLowerCase()}:${definition.slice(0, 12)}-${commit.sha}`,
-        labels,
-    };
-}
-/** The definition with the values that it gets: another argument is another image. */
-function filled(value, env) {
-    if (typeof value === 'string')
-        return (0,variable/* interpolate */.GW)(value, env) ?? value;
-    if (Array.isArray(value))
-        return value.map((item) => filled(item, env));
-    if (!(0,compose_document/* isValues */.vs)(value))
-        return value;
-    return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, inner === null ? (env[name] ?? null) : filled(inner, env)]));
-}
-function toService(target, groups, folder) {
-    // Tags of the file would be pushed by nobody and may hold variables.
-    const { tags: _, ...build } = target.group.build;
-    const contexts = [...(0,compose_document/* pairsOf */.fq)(build['additional_contexts'])].map(([name, context = '']) => [
-        name,
-        toContext(context, groups, folder),
-    ]);
-    return {
-        image: target.reference,
-        build: {
-            ...build,
-            context: local((0,compose_document/* textOf */.b6)(build['context']) ?? '.', folder),
-            ...(contexts.length > 0 ? { additional_contexts: Object.fromEntries(contexts) } : {}),
-            labels: { ...Object.fromEntries((0,compose_document/* pairsOf */.fq)(build['labels'])), ...target.labels },
-        },
-    };
-}
-function toContext(context, groups, folder) {
-    const [, service] = /^service:(.+)$/.exec(context) ?? [];
-    if (service === undefined)
-        return local(context, folder);
-    const group = groups.find(({ services }) => services.includes(service));
-    if (group)
-        return `target:${targetName(group)}`;
-    throw new errors/* DeployError */.sH('compose-invalid', {
-        what: `additional_contexts names service:${service}, which is not built`,
-        fix: 'name a service with a build: section',
-    });
-}
-/** An absolute path for a local one; addresses (https:, docker-image:, git@…) and what a variable decides stay. */
-function local(path, folder) {
-    if ((0,variable/* hasVariable */.$u)(path) || /^[a-z][a-z0-9+.-]*:|^git@|^github\.com\//i.test(path))
-        return path;
-    return (0,external_node_path_.resolve)(folder, path.replaceAll('$$', '$')).replaceAll('$', '$$$$');
-}
-function secretNames(build) {
-    return (0,compose_document/* listOf */.c3)(build['secrets']).flatMap((entry) => ((0,compose_document/* isValues */.vs)(entry) ? (0,compose_document/* textsOf */.CB)(entry['source']) : (0,compose_document/* textsOf */.CB)(entry)));
-}
-/** Stops for overrides of what is not built. */
-function checkOverrides(set, groups) {
-    (0,errors/* checkAll */.K7)(...set.map((line) => () => void assignOverride(line, groups)));
-}
-/** Overrides name services; they go to the target of the service's group. */
-function assignOverride(line, groups) {
-    const dot = line.indexOf('.');
-    const glob = line.slice(0, dot);
-    const pattern = new RegExp(`^${glob.replace(/[^\w*]/g, '\\$&').replaceAll('*', '.*')}$`);
-    const meant = groups.filter((group) => [...group.services, targetName(group)].some((name) => pattern.test(name)));
-    if (meant.length > 0)
-        return meant.map((group) => targetName(group) + line.slice(dot));
-    throw new errors/* DeployError */.sH('input-invalid', {
-        what: `Input set names ${glob}, which is not built`,
-        seen: line,
-        fix: `use one of: ${groups.flatMap(({ services }) => services).join(', ')}, or *`,
-    });
-}
-function sha256(text) {
-    return (0,external_node_crypto_.createHash)('sha256').update(text).digest('hex');
-}
-
-
-/***/ }),
-
-/***/ 4861:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   R6: () => (/* binding */ findDjango),
-/* harmony export */   YJ: () => (/* binding */ listMigrations)
-/* harmony export */ });
-/* unused harmony export inspectImage */
-/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6760);
-/* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(1030);
-/* harmony import */ var _compose_document_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6495);
-/* harmony import */ var _compose_variable_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(1690);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(5948);
-/* harmony import */ var _bake_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(4994);
-
-
-
-
-
-
-const PROBE_TIMEOUT_MS = 180_000;
-/** Finds the Django image among the finished ones; nothing of an image is started for it. */
-async function findDjango(facts, tools) {
-    const script = facts.manage.find((word) => word.endsWith('.py'));
-    const looked = await Promise.all(facts.targets.map(async (target) => {
-        const image = await inspectImage(target.reference, tools);
-        const path = script === undefined ? undefined : node_path__WEBPACK_IMPORTED_MODULE_0__.posix.resolve(image.workdir, script);
-        const holds = path === undefined || (await hasFile(target.reference, path, tools));
-        return { target, image, path, holds };
-    }));
-    const { target, image, path } = await choose(looked, facts, tools);
-    return { target, facts: image, managePath: path };
-}
-/** Working folder, command, architecture and user of an image. */
-async function inspectImage(reference, { run, env }) {
-    const finished = await run('docker', ['image', 'inspect', reference], { env });
-    if (finished.code !== 0) {
-        throw new _errors_js__WEBPACK_IMPORTED_MODULE_4__/* .DeployError */ .sH('build-failed', { what: `The image ${reference} is not there`, seen: finished.stderr.trim() });
-    }
-    const [first] = (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .listOf */ .c3)(JSON.parse(finished.stdout));
-    const image = (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(first);
-    const config = (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(image['Config']);
-    return {
-        id: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(image['Id']) ?? '',
-        workdir: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(config['WorkingDir']) || '/',
-        command: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textsOf */ .CB)(config['Cmd']),
-        entrypoint: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textsOf */ .CB)(config['Entrypoint']),
-        architecture: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(image['Architecture']) ?? '',
-        user: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(config['User']) ?? '',
-        revision: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)((0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(config['Labels'])[_bake_js__WEBPACK_IMPORTED_MODULE_5__/* .REVISION_LABEL */ .P1]),
-    };
-}
-async function choose(looked, facts, tools) {
-    const holders = looked.filter(({ holds }) => holds);
-    const [first] = holders;
-    if (!first)
-        throw await notFound(looked, facts, tools);
-    if (new Set(holders.map(({ image }) => image.id)).size === 1)
-        return first;
-    for (const service of facts.services) {
-        const named = holders.find(({ target }) => target.group.services.includes(service));
-        if (named)
-            return named;
-    }
-    const names = holders.map(({ target }) => target.group.services.join(', '));
-    const services = new Set([...holders, ...looked].flatMap(({ target }) => target.group.services));
-    throw new _errors_js__WEBPACK_IMPORTED_MODULE_4__/* .DeployError */ .sH('several-manage-py', {
-        what: 'Several images hold manage.py',
-        seen: holders.map(({ path }, index) => `${names[index]}: ${path ?? facts.manage.join(' ')}`).join('\n'),
-        why: 'only one image can be asked for the migrations',
-        // What is not named stays on its old image: a worker, a proxy with the style sheets.
-        fix: `name every service that a release replaces, without databases, the one that migrates first: services: ${[...services].join(' ')}`,
-    });
-}
-/** Usual places: only to say in the error where the file is. */
-const PLACES = ['/app', '/code', '/src', '/project', '/django', '/srv/app', '/app/src', '/usr/src/app', '/home/app/web'];
-async function notFound(looked, { manage }, tools) {
-    const script = manage.find((word) => word.endsWith('.py')) ?? 'manage.py';
-    const found = [];
-    for (const { target, image } of looked) {
-        const below = ['src', 'app', 'code', 'backend', 'project', target.name].map((name) => node_path__WEBPACK_IMPORTED_MODULE_0__.posix.join(image.workdir, name));
-        for (const folder of new Set([image.workdir, ...below, ...PLACES])) {
-            const path = node_path__WEBPACK_IMPORTED_MODULE_0__.posix.join(folder, node_path__WEBPACK_IMPORTED_MODULE_0__.posix.basename(script));
-            if (await hasFile(target.reference, path, tools))
-                found.push(path);
-        }
-    }
-    const [where] = found;
-    const words = manage.map((word) => (word === script && where !== undefined ? where : word));
-    return new _errors_js__WEBPACK_IMPORTED_MODULE_4__/* .DeployError */ .sH('no-manage-py', {
-        what: 'No image that was built holds manage.py',
-        seen: looked
-            .map(({ target, image, path }) => `${target.group.name}: ${path ?? script} is not there (WORKDIR ${image.workdir})`)
-            .join('\n'),
-        why: where === undefined
-            ? 'the Dockerfile copies the code to another folder than its WORKDIR, or a .dockerignore leaves it out'
-            : `it is at ${where}`,
-        fix: where === undefined
-            ? 'say how Django commands are started: manage: python path/to/manage.py'
-            : `set manage: ${words.join(' ')}, or WORKDIR ${node_path__WEBPACK_IMPORTED_MODULE_0__.posix.dirname(where)} in the Dockerfile`,
-    });
-}
-/** Whether the image has this file; nothing of the image is started for it. */
-async function hasFile(reference, path, { run, env }) {
-    // The command is never run: an image without one cannot become a container otherwise.
-    const created = await run('docker', ['create', '--network', 'none', reference, '/'], { env });
-    const id = created.stdout.trim();
-    if (created.code !== 0) {
-        throw new _errors_js__WEBPACK_IMPORTED_MODULE_4__/* .DeployError */ .sH('build-failed', { what: `${reference} cannot be looked into`, seen: created.stderr.trim() });
-    }
-    try {
-        const copied = await run('docker', ['cp', `${id}:${path}`, '-'], { env });
-        if (copied.code === 0)
-            return true;
-        if (/could not find the file|no such file|not found|not a directory/i.test(copied.stderr))
-            return false;
-        throw new _errors_js__WEBPACK_IMPORTED_MODULE_4__/* .DeployError */ .sH('internal', {
-            what: `${path} cannot be looked up in ${reference}`,
-            seen: copied.stderr.trim(),
-        });
-    }
-    finally {
-        await run('docker', ['rm', '--force', '--volumes', id], { env });
-    }
-}
-/** Lists the migrations of the Django image; no network, no mounts. */
-async function listMigrations(target, facts, tools) {
-    const [python = 'python', ...words] = facts.manage;
-    const program = `exec(__import__('base64').b64decode('${Buffer.from(facts.probe).toString('base64')}'))`;
-    const inDjango = [...words, 'shell', '-v', '0', '-c', program];
-    const [given, filled] = [environmentOf(target, facts, false), environmentOf(target, facts, true)];
-    let listed = await runProbe('list', target, python, inDjango, filled, tools);
-    if (listed.kind === 'failed' && filled.size > given.size) {
-        // A stand-in can also be in the way, where a number is wanted.
-        listed = await runProbe('list', target, python, inDjango, given, tools);
-    }
-    if (listed.kind === 'done')
-        return readListed(listed.document, 'imported');
-    const read = await runProbe('static', target, python, ['-c', program], given, tools);
-    if (read.kind === 'done')
-        return readListed(read.document, 'static');
-    const isForeign = /exec format error/.test(`${listed.seen}${read.seen}`);
-    throw new _errors_js__WEBPACK_IMPORTED_MODULE_4__/* .DeployError */ .sH('settings-import', {
-        what: `The migrations of service ${target.group.name} could not be listed`,
-        seen: `${facts.manage.join(' ')}: ${listed.seen}\n${python}: ${read.seen}`,
-        why: isForeign
-            ? 'the image is for another processor than that of the runner, so that nothing of it can be run here'
-            : `${python} in the image is not a Python that can run, or not the one that has Django`,
-        fix: isForeign
-            ? 'add docker/setup-qemu-action before this step, or run the job on a runner of that architecture'
-            : 'say how Django commands are started in the image, for example manage: /venv/bin/python manage.py',
-    });
-}
-async function runProbe(verb, target, program, args, given, { run, env, signal }) {
-    const finished = await run('docker', [
-        ...['run', '--rm', '--init', '--network', 'none', '--env', `DEPLOY_DJANGO=${verb}`],
-        // Names only: Docker takes the values from its own environment, so that none is in a list of processes.
-        ...[...given.keys()].flatMap((name) => ['--env', name]),
-        ...['--entrypoint', program, target.reference, ...args],
-    ], { env: { ...env, ...Object.fromEntries(given) }, signal, timeoutMs: PROBE_TIMEOUT_MS });
-    const document = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_1__/* .findDocument */ .$)(finished.stdout);
-    if (finished.code === 0 && document)
-        return { kind: 'done', document };
-    const error = (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(document?.['error']);
-    const said = [(0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(error['message']), (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(error['detail'])].filter((text) => text).join(' ');
-    return { kind: 'failed', seen: said || finished.stderr.trim().split('\n').slice(-3).join('\n') };
-}
-/** What the Compose file itself sets, such as DJANGO_SETTINGS_MODULE; the rest stays away or gets a stand-in. */
-function environmentOf(target, { environments }, isFilled) {
-    const given = new Map();
-    for (const [name, text] of environments.get(target.group.name) ?? []) {
-        const known = text === undefined ? undefined : (0,_compose_variable_js__WEBPACK_IMPORTED_MODULE_3__/* .interpolate */ .GW)(text);
-        const value = known ?? (isFilled ? standInFor(name) : undefined);
-        // These belong to the Docker client that is started here, not to the app.
-        if (value !== undefined && !/^(PATH|HOME|DOCKER_\w+|DEPLOY_DJANGO)$/.test(name))
-            given.set(name, value);
-    }
-    return given;
-}
-/** Settings that ask for a secret can be imported with any text: nothing is connected to. */
-function standInFor(name) {
-    return /(URL|DSN)$/.test(name) ? 'sqlite:///:memory:' : 'deploy-django';
-}
-function readListed(document, confidence) {
-    return {
-        migrations: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .listOf */ .c3)(document['migrations'])
-            .filter(_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .isValues */ .vs)
-            .map((migration) => ({
-            app: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(migration['app']) ?? '',
-            name: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(migration['name']) ?? '',
-            source: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(migration['source']) ?? '',
-        })),
-        confidence,
-        drift: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textsOf */ .CB)(document['models_drift']),
-        django: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(document['django']),
-        python: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(document['python']),
-    };
-}
-
-
-/***/ }),
-
-/***/ 5780:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-
-// EXPORTS
-__nccwpck_require__.d(__webpack_exports__, {
-  ex: () => (/* binding */ checkBuilds),
-  UO: () => (/* binding */ chooseLogins),
-  M2: () => (/* binding */ environmentsOf),
-  XD: () => (/* binding */ makeImages)
-});
-
-// EXTERNAL MODULE: ./lib/errors.js
-var errors = __nccwpck_require__(5948);
-// EXTERNAL MODULE: ./lib/image/bake.js + 1 modules
-var bake = __nccwpck_require__(4994);
-// EXTERNAL MODULE: ./lib/image/inspect.js
-var inspect = __nccwpck_require__(4861);
-// EXTERNAL MODULE: ./lib/image/name.js
-var image_name = __nccwpck_require__(5022);
-// EXTERNAL MODULE: ./lib/image/registry.js
-var image_registry = __nccwpck_require__(7854);
-;// CONCATENATED MODULE: ./lib/image/push.js
-
-
-
-
-/**
- * Looks under the names that an earlier run may have used for an image of this commit and definition. Found, it is
- * pulled and gets the target's working tag, so that everything after goes the same way as with a fresh build.
- */
-async function reuse(target, names, version, { run, registry: { env }, signal }) {
-    for (const name of names) {
-        const tagged = `${name}:${version}`;
-        const pulled = await run('docker', ['pull', '--quiet', tagged], { env, signal });
-        if (pulled.code !== 0)
-            continue;
-        const seen = await run('docker', ['image', 'inspect', '--format', '{{json .Config.Labels}}', tagged], { env });
-        const labels = seen.code === 0 ? JSON.parse(seen.stdout) : undefined;
-        const same = [bake/* REVISION_LABEL */.P1, bake/* BAKE_LABEL */.Zs].every((label) => labelOf(labels, label) === target.labels[label]);
-        if (!same)
-            continue;
-        const marked = await run('docker', ['tag', tagged, target.reference], { env });
-        if (marked.code === 0)
-            return true;
-    }
-    return false;
-}
-/** Pushes every image under `name:version`, all at once; returns `name@digest` by name. */
-async function push(images, version, options) {
-    const results = await Promise.all(images.map((image) => pushOne(image, version, options)));
-    return new Map(results);
-}
-async function pushOne({ reference, name }, version, { run, registry: { env }, pause, onLine, signal }) {
-    const tagged = `${name}:${version}`;
-    const marked = await run('docker', ['tag', reference, tagged], { env, signal });
-    if (marked.code !== 0)
-        throw failed(tagged, name, marked.stderr);
-    const pushed = await (0,image_registry/* retry */.L5)(() => run('docker', ['push', tagged], { env, onLine, signal }), pause);
-    if (pushed.code !== 0)
-        throw failed(tagged, name, pushed.stderr || pushed.stdout);
-    const [digest] = [...pushed.stdout.matchAll(/\bdigest: (sha256:[0-9a-f]{64})\b/g)].map(([, found]) => found);
-    const known = digest ?? (await digestOf(name, tagged, run, env));
-    if (known === undefined)
-        throw failed(tagged, name, `no digest in the answer:\n${pushed.stdout}`);
-    return [name, `${name}@${known}`];
-}
-async function digestOf(name, tagged, run, env) {
-    const format = '{{range .RepoDigests}}{{println .}}{{end}}';
-    const seen = await run('docker', ['image', 'inspect', '--format', format, tagged], { env });
-    const own = seen.stdout.split('\n').filter((line) => line.startsWith(`${name}@`));
-    return own.length === 1 ? own[0]?.slice(name.length + 1) : undefined;
-}
-function labelOf(labels, name) {
-    return typeof labels === 'object' && labels !== null ? new Map(Object.entries(labels)).get(name) : undefined;
-}
-function failed(tagged, name, output) {
-    const registry = (0,image_name/* registryOf */.Fv)(name);
-    const denied = /denied|unauthorized|authentication required|no basic auth|insufficient_scope|forbidden/i.test(output);
-    const missing = /name unknown|repository .* not found|does not exist/i.test(output);
-    return new errors/* DeployError */.sH('push-failed', {
-        what: `${tagged} could not be pushed`,
-        seen: output.trim().split('\n').slice(-5).join('\n'),
-        why: denied
-            ? `the login may not write to ${name}, or there is none for ${registry}`
-            : missing
-                ? `${registry} has no repository ${name}`
-                : (0,image_registry/* troubleOf */.LH)(output),
-        fix: denied
-            ? registry === 'ghcr.io'
-                ? 'give the job permissions: packages: write, and the package write access for this repository'
-                : 'set registry-username and registry-password of a user who may push there, or another name with the input image'
-            : missing
-                ? `create the repository ${name}, or use another name with the input image`
-                : 'try again; when it stays, look at the status page of the registry',
-    });
-}
-
-;// CONCATENATED MODULE: ./lib/image/make.js
-
-
-
-
-
-
-/** Builds what this commit has not pushed yet, looks into the finished images, and pushes them. */
-async function makeImages(facts, tools) {
-    const { run, env, temp, signal, show, group, pause } = tools;
-    const { groups, version } = facts;
-    const registry = await (0,image_registry/* openRegistry */.Me)(facts.logins, { run, env, temp, pause });
-    const access = { run, registry, pause, signal, onLine: show };
-    try {
-        const plan = (0,bake/* planBake */.Tm)({ ...facts, env });
-        const known = await Promise.all(plan.targets.map((target) => reuse(target, (0,image_name/* candidateNames */.qd)(target.group, groups, facts.naming), version, access)));
-        const wanted = plan.targets.filter((_, index) => !known[index]);
-        const title = wanted.length === 0
-            ? `The images of ${version} are built already`
-            : `Bake ${wanted.map(({ name }) => name).join(', ')}`;
-        await group(title, () => (0,bake/* bake */.Wq)(plan, wanted, { run, env, workspace: facts.workspace, project: facts.project, temp, onLine: show, signal }));
-        const looking = { ...facts, targets: plan.targets, environments: environmentsOf(facts.project) };
-        const django = await (0,inspect/* findDjango */.R6)(looking, { run, env, signal });
-        // Django needs seconds to start, which a push takes as well.
-        const listing = (0,inspect/* listMigrations */.YJ)(django.target, looking, { run, env, signal });
-        listing.catch(() => { });
-        const names = (0,image_name/* nameImages */.EF)(groups, django.target.group, facts.naming);
-        const named = plan.targets.map((target) => ({ target, name: names.get(target.group.name) ?? '' }));
-        const pushed = await group(`Push ${[...new Set(names.values())].join(', ')}`, () => push(named.map(({ target: { reference }, name }) => ({ reference, name })), version, access));
-        const images = named.flatMap(({ target, name }) => target.group.services.map((service) => [service, pushed.get(name) ?? '']));
-        return { images: new Map(images), django: { ...django, ...(await listing) } };
-    }
-    finally {
-        await registry.close();
-    }
-}
-/** The environment that the Compose file gives to each service. */
-function environmentsOf({ services }) {
-    return new Map([...services.values()].map(({ name, environment }) => [name, environment]));
-}
-/**
- * The logins for the registries that the images may go to. A login that was given is for the registry that the input or
- * the Compose file names; ghcr.io, where images without a name go, has the job's own token.
- */
-function chooseLogins(groups, naming, given) {
-    const { username, password, actor, token } = given;
-    const names = groups.flatMap((group) => (0,image_name/* candidateNames */.qd)(group, groups, naming));
-    const registries = [...new Set(names.map(image_name/* registryOf */.Fv))];
-    if (username !== undefined && password !== undefined) {
-        const named = registries.filter((registry) => registry !== 'ghcr.io');
-        return (named.length > 0 ? named : registries).map((registry) => ({ registry, username, password }));
-    }
-    return registries.includes('ghcr.io') && token !== undefined
-        ? [{ registry: 'ghcr.io', username: actor, password: token }]
-        : [];
-}
-/**
- * Stops when a service has no image, and when there is nothing to build: a release is made of this commit, and a ready
- * image does not say of which it is.
- */
-function checkBuilds(project, groups) {
-    const services = [...project.services.values()];
-    const [file = ''] = project.files;
-    // One behind a profile may be a template for others.
-    const isBare = ({ image, build, values, profiles }) => !image && !build && !values['provider'] && profiles.length === 0;
-    const bare = services.find(isBare);
-    if (bare) {
-        throw new errors/* DeployError */.sH('compose-invalid', {
-            what: `Service ${bare.name} has neither an image nor a build section`,
-            why: `${project.files.join(' and ')} may be meant to lie over another file, as in docker compose -f docker-compose.yml -f ${file}`,
-            fix: `name all of them, in that order, for example: compose-files: docker-compose.yml ${file}`,
-            annotation: { file },
-        });
-    }
-    if (groups.length > 0)
-        return;
-    throw new errors/* DeployError */.sH('compose-invalid', {
-        what: 'No service of the Compose file has a build section',
-        seen: services.map(({ name, image }) => `${name}: image: ${image}`).join('\n'),
-        why: 'only images that are built here, from this commit, are deployed; those of a registry are left as they are',
-        fix: 'add `build: .` to the service of the Django app, or name the file that has it with compose-files',
-        annotation: { file },
-    });
-}
-
-
-/***/ }),
-
-/***/ 5022:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   EF: () => (/* binding */ nameImages),
-/* harmony export */   Fv: () => (/* binding */ registryOf),
-/* harmony export */   W2: () => (/* binding */ checkImageNames),
-/* harmony export */   qd: () => (/* binding */ candidateNames)
-/* harmony export */ });
-/* harmony import */ var _compose_variable_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(1690);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(5948);
-/* harmony import */ var _values_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(5601);
-
-
-
-/** Stops when the Compose file names an image that cannot be known or pushed: it must not silently go somewhere else. */
-function checkImageNames(groups, facts) {
-    if (facts.image !== undefined)
-        return;
-    (0,_errors_js__WEBPACK_IMPORTED_MODULE_1__/* .checkAll */ .K7)(...groups.map((group) => () => checkImageName(group, facts.settings)));
-}
-function checkImageName({ name, image }, settings) {
-    const written = image === undefined ? undefined : withoutTag(image);
-    if (written === undefined)
-        return;
-    const [missing] = (0,_compose_variable_js__WEBPACK_IMPORTED_MODULE_0__/* .missingIn */ .EH)(written, (variable) => settings[variable] !== undefined);
-    if (missing !== undefined) {
-        throw new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('variable-missing', {
-            what: `The name of the image of service ${name} needs ${missing}, which is not set`,
-            seen: `image: ${image}`,
-            why: 'the image is pushed before the server, which may know it, is asked',
-            fix: `give ${missing} to the step (env:) or in env-file, write the name out, or set the input image`,
-        });
-    }
-    const text = (0,_compose_variable_js__WEBPACK_IMPORTED_MODULE_0__/* .interpolate */ .GW)(written, settings) ?? written;
-    // A local name: nobody can push it, and it is not used.
-    if (!text.includes('/'))
-        return;
-    try {
-        (0,_values_js__WEBPACK_IMPORTED_MODULE_2__/* .parseImage */ .zZ)(text.replace(/@.*$/, '').replace(/:[^:/]*$/, ''));
-    }
-    catch (error) {
-        if (!(error instanceof _values_js__WEBPACK_IMPORTED_MODULE_2__/* .Unusable */ .kO))
-            throw error;
-        throw new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('compose-invalid', {
-            what: `The image of service ${name} cannot be pushed under its name: ${error.why}`,
-            seen: `image: ${image}`,
-            fix: `${error.fix}, or set the input image`,
-        });
-    }
-}
-/** Repository names of the groups once it is known which of them is Django; by group name. Others add `-<service>` to its. */
-function nameImages(groups, django, facts) {
-    const base = bareName(django, facts);
-    const names = new Map([[django.name, base]]);
-    for (const group of groups.filter(({ name }) => name !== django.name)) {
-        const own = facts.image === undefined ? ownName(group, facts.settings) : undefined;
-        const isTaken = own === undefined || [...names.values()].includes(own);
-        names.set(group.name, isTaken ? `${base}-${suffixOf(group.name)}` : own);
-    }
-    return names;
-}
-/**
- * Names under which an earlier run may have pushed the group. Which group is Django is not known yet, so its own bare
- * name comes first, then the bare name of every group with its suffix.
- */
-function candidateNames(group, groups, facts) {
-    const bases = groups.map((each) => bareName(each, facts));
-    return [...new Set([bareName(group, facts), ...bases.map((base) => `${base}-${suffixOf(group.name)}`)])];
-}
-/** The registry that a repository name points to. */
-function registryOf(name) {
-    const [first = '', ...others] = name.split('/');
-    return others.length > 0 && (/[.:]/.test(first) || first === 'localhost') ? first : 'docker.io';
-}
-function bareName(group, { image, repository, settings }) {
-    return image ?? ownName(group, settings) ?? `ghcr.io/${repository.toLowerCase()}`;
-}
-/** The group's own `image:` without tag and digest. A name without a slash is a local one: nobody can push it. */
-function ownName(group, settings) {
-    // The tag goes first: it may be a variable that only the server knows, and the version takes its place.
-    const text = group.image === undefined ? undefined : (0,_compose_variable_js__WEBPACK_IMPORTED_MODULE_0__/* .interpolate */ .GW)(withoutTag(group.image), settings);
-    const name = text?.replace(/@.*$/, '').replace(/:[^:/]*$/, '');
-    return name?.includes('/') ? name : undefined;
-}
-function withoutTag(image) {
-    const parts = (0,_compose_variable_js__WEBPACK_IMPORTED_MODULE_0__/* .splitOutside */ .kO)(image, ':');
-    const hasTag = parts.length > 1 && (0,_compose_variable_js__WEBPACK_IMPORTED_MODULE_0__/* .splitOutside */ .kO)(parts.at(-1) ?? '', '/').length === 1;
-    return hasTag ? parts.slice(0, -1).join(':') : image;
-}
-function suffixOf(service) {
-    return service
-        .toLowerCase()
-        .replace(/[^a-z0-9]+/g, '-')
-        .replace(/^-|-$/g, '');
-}
-
-
-/***/ }),
-
-/***/ 7854:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   L5: () => (/* binding */ retry),
-/* harmony export */   LH: () => (/* binding */ troubleOf),
-/* harmony export */   Me: () => (/* binding */ openRegistry),
-/* harmony export */   QZ: () => (/* binding */ sayAndWait)
-/* harmony export */ });
-/* unused harmony export isPassing */
-/* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(1455);
-/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6760);
-/* harmony import */ var node_timers_promises__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(8500);
-/* harmony import */ var _compose_document_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(6495);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(5948);
-
-
-
-
-
-const PAUSES = [1_000, 4_000, 10_000];
-const HUB = 'docker.io';
-/** Logs in, in a configuration folder of its own: the runner's own logins are copied, and never changed. */
-async function openRegistry(logins, { run, env, temp, pause }) {
-    const folder = await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.mkdtemp)((0,node_path__WEBPACK_IMPORTED_MODULE_1__.join)(temp, 'docker-config-'));
-    const close = () => (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.rm)(folder, { recursive: true, force: true });
-    try {
-        const own = (0,node_path__WEBPACK_IMPORTED_MODULE_1__.join)(env['DOCKER_CONFIG'] ?? (0,node_path__WEBPACK_IMPORTED_MODULE_1__.join)(env['HOME'] ?? '/', '.docker'), 'config.json');
-        await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.writeFile)((0,node_path__WEBPACK_IMPORTED_MODULE_1__.join)(folder, 'config.json'), copyOf(await readOwn(own), logins), { mode: 0o600 });
-        const inside = { ...env, ...(await daemonOf(run, env)), DOCKER_CONFIG: folder };
-        for (const login of logins)
-            await logIn(login, run, inside, pause);
-        return { env: inside, close };
-    }
-    catch (error) {
-        await close();
-        throw error;
-    }
-}
-/** Says that something is tried again, and waits. */
-function sayAndWait(show) {
-    return (milliseconds, reason) => {
-        show(`${reason}: trying again in ${milliseconds / 1000} s`);
-        return (0,node_timers_promises__WEBPACK_IMPORTED_MODULE_2__.setTimeout)(milliseconds);
-    };
-}
-/** Tries again, with growing pauses, what failed through no fault of the request. */
-async function retry(attempt, pause) {
-    for (const wait of PAUSES) {
-        const finished = await attempt();
-        const said = `${finished.stdout}\n${finished.stderr}`.trim();
-        if (finished.code === 0 || !isPassing(said))
-            return finished;
-        await pause(wait, said.split('\n').at(-1) ?? '');
-    }
-    return attempt();
-}
-/** A failure of the network or of the registry itself, which another attempt may not meet. */
-function isPassing(output) {
-    return /\b(HTTP status|status code|status):? 5\d\d\b|\b50[0-4] [A-Z]|connection (was )?reset|broken pipe|unexpected EOF|: EOF|TLS handshake timeout|i\/o timeout|timeout exceeded|context deadline exceeded|connection refused|toomanyrequests|too many requests/i.test(output);
-}
-/** The configuration folder is also where contexts live: the daemon in use is kept by its address. */
-async function daemonOf(run, env) {
-    if (env['DOCKER_HOST'])
-        return {};
-    const finished = await run('docker', ['context', 'inspect', '--format', '{{.Endpoints.docker.Host}}'], { env });
-    const host = finished.stdout.trim();
-    return finished.code === 0 && host !== '' ? { DOCKER_HOST: host } : {};
-}
-async function readOwn(path) {
-    try {
-        return await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.readFile)(path, 'utf8');
-    }
-    catch {
-        return '{}';
-    }
-}
-function copyOf(text, logins) {
-    const config = JSON.parse(text || '{}');
-    if (!(0,_compose_document_js__WEBPACK_IMPORTED_MODULE_3__/* .isValues */ .vs)(config))
-        return '{}';
-    const { currentContext: _, credsStore, credHelpers, ...rest } = config;
-    if (logins.length === 0)
-        return JSON.stringify({ ...rest, credsStore, credHelpers });
-    // A login must end in this folder, not in the store of the runner's user.
-    const helpers = (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_3__/* .isValues */ .vs)(credHelpers) ? Object.entries(credHelpers) : [];
-    const others = helpers.filter(([registry]) => !logins.some((login) => login.registry === registry));
-    return JSON.stringify({ ...rest, credHelpers: Object.fromEntries(others) });
-}
-async function logIn({ registry, username, password }, run, env, pause) {
-    const server = registry === HUB ? [] : [registry];
-    const attempt = () => run('docker', ['login', '--username', username, '--password-stdin', ...server], { env, stdin: password });
-    const finished = await retry(attempt, pause);
-    if (finished.code === 0)
-        return;
-    const seen = finished.stderr
-        .split('\n')
-        .filter((line) => line !== '' && !/^WARNING!|^Configure a credential|^https:\/\/docs/.test(line))
-        .join('\n')
-        .trim();
-    const refused = /unauthorized|denied|incorrect|401|403/i.test(seen);
-    throw new _errors_js__WEBPACK_IMPORTED_MODULE_4__/* .DeployError */ .sH('registry-login-failed', {
-        what: refused ? `${registry} refused the login of ${username}` : `The login to ${registry} failed`,
-        seen,
-        why: refused ? 'the password or token is wrong, expired, or belongs to another user' : troubleOf(seen),
-        fix: refused
-            ? registry === 'ghcr.io'
-                ? 'give the job permissions: packages: write, or set registry-username and registry-password'
-                : 'correct the secrets behind registry-username and registry-password'
-            : 'check the address of the registry and try again',
-    });
-}
-/** Why a registry failed four times, when that was no fault of the request. */
-function troubleOf(output) {
-    return isPassing(output)
-        ? `the registry fails or cannot be reached: ${PAUSES.length + 1} attempts with growing pauses`
-        : undefined;
-}
-
-
-/***/ }),
-
-/***/ 7998:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   G: () => (/* binding */ matchImages),
-/* harmony export */   a: () => (/* binding */ takeImages)
-/* harmony export */ });
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(5948);
-/* harmony import */ var _bake_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(4994);
-/* harmony import */ var _inspect_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(4861);
-/* harmony import */ var _make_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(5780);
-/* harmony import */ var _name_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(5022);
-/* harmony import */ var _registry_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(7854);
-
-
-
-
-
-
-/** Images that a `build` has pushed: pulled by digest, and looked into like those that are built here. */
-async function takeImages(facts, images, { run, env, temp, signal, group, pause }) {
-    const { targets } = (0,_bake_js__WEBPACK_IMPORTED_MODULE_1__/* .planBake */ .Tm)({ ...facts, env });
-    const registry = await (0,_registry_js__WEBPACK_IMPORTED_MODULE_5__/* .openRegistry */ .Me)(facts.logins, { run, env, temp, pause });
-    const pull = async ({ group: { name }, reference }) => {
-        const image = images.get(name) ?? '';
-        const pulled = await (0,_registry_js__WEBPACK_IMPORTED_MODULE_5__/* .retry */ .L5)(() => run('docker', ['pull', '--quiet', image], { env: registry.env, signal }), pause);
-        if (pulled.code !== 0)
-            throw notPulled(image, pulled.stderr);
-        await run('docker', ['tag', image, reference], { env: registry.env, signal });
-    };
-    try {
-        await group('Pull the images', () => Promise.all(targets.map(pull)));
-        const looking = { ...facts, targets, environments: (0,_make_js__WEBPACK_IMPORTED_MODULE_3__/* .environmentsOf */ .M2)(facts.project) };
-        const django = await (0,_inspect_js__WEBPACK_IMPORTED_MODULE_2__/* .findDjango */ .R6)(looking, { run, env, signal });
-        return { images, django: { ...django, ...(await (0,_inspect_js__WEBPACK_IMPORTED_MODULE_2__/* .listMigrations */ .YJ)(django.target, looking, { run, env, signal })) } };
-    }
-    finally {
-        await registry.close();
-    }
-}
-/**
- * Stops when the images are not those that this checkout would build. The threat is a text that somebody else made: the
- * login of the registry is sent to where it points, and what it names becomes the site.
- */
-function matchImages(groups, images, naming) {
-    const built = groups.flatMap(({ services }) => services);
-    const missing = built.filter((service) => !images.has(service));
-    const surplus = [...images.keys()].filter((service) => !built.includes(service));
-    if (missing.length + surplus.length > 0) {
-        throw mismatch(`images for ${[...images.keys()].join(', ') || 'no service'}; built here: ${built.join(', ')}`);
-    }
-    for (const group of groups) {
-        const [image = '', other] = new Set(group.services.map((service) => images.get(service)));
-        if (other !== undefined)
-            throw mismatch(`two images for one build: ${image}, ${other}`);
-        const names = (0,_name_js__WEBPACK_IMPORTED_MODULE_4__/* .candidateNames */ .qd)(group, groups, naming);
-        if (!names.includes(image.replace(/@.*$/, ''))) {
-            throw mismatch(`${group.name}: ${image}; the image of this checkout would be ${names.join(' or ')}`);
-        }
-    }
-}
-function mismatch(seen) {
-    return new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('images-mismatch', {
-        what: 'The input images is not for this checkout',
-        seen,
-        why: 'the build job had another commit or other inputs, or the text is not its output',
-        fix: 'check out the same commit in both jobs, and give `compose-files` and `image` the same values',
-    });
-}
-function notPulled(image, stderr) {
-    return new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('pull-failed', {
-        what: `The runner could not pull ${image}`,
-        seen: stderr.trim().split('\n').slice(-5).join('\n'),
-        why: 'the image is gone from the registry, or the login may not read it',
-        fix: 'run the build job again; check `registry-username` and `registry-password`, for ghcr.io `permissions: packages: read`',
-    });
-}
-
-
-/***/ }),
-
-/***/ 6019:
-/***/ ((__webpack_module__, __unused_webpack___webpack_exports__, __nccwpck_require__) => {
-
-__nccwpck_require__.a(__webpack_module__, async (__webpack_handle_async_dependencies__, __webpack_async_result__) => { try {
-/* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3986);
-/* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(1455);
-/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6760);
-/* harmony import */ var _assets_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(9538);
-/* harmony import */ var _commands_build_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(8010);
-/* harmony import */ var _commands_deploy_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(9372);
-/* harmony import */ var _commands_exec_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(7417);
-/* harmony import */ var _commands_post_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(3070);
-/* harmony import */ var _commands_rollback_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(1636);
-/* harmony import */ var _commands_status_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(9481);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(5948);
-/* harmony import */ var _inputs_js__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(9175);
-/* harmony import */ var _process_js__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(7824);
-/* harmony import */ var _report_log_js__WEBPACK_IMPORTED_MODULE_13__ = __nccwpck_require__(6644);
-/* harmony import */ var _report_summary_js__WEBPACK_IMPORTED_MODULE_14__ = __nccwpck_require__(2298);
-/* harmony import */ var _report_report_js__WEBPACK_IMPORTED_MODULE_15__ = __nccwpck_require__(6534);
-/* harmony import */ var _state_js__WEBPACK_IMPORTED_MODULE_16__ = __nccwpck_require__(1766);
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-/** Fires when the job is cancelled: GitHub's runner sends SIGINT, then SIGTERM after 7.5 s. */
-const cancelled = new AbortController();
-async function main() {
-    for (const signal of ['SIGINT', 'SIGTERM']) {
-        process.on(signal, () => cancelled.abort(new Error(`the runner sent ${signal}`)));
-    }
-    const runner = (0,_inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .readRunner */ .fY)();
-    const folder = await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_1__.mkdtemp)((0,node_path__WEBPACK_IMPORTED_MODULE_2__.join)(runner.temp, 'dd-'));
-    (0,_state_js__WEBPACK_IMPORTED_MODULE_16__/* .saveTemporaryFolder */ .t9)(folder);
-    const context = {
-        run: _process_js__WEBPACK_IMPORTED_MODULE_12__/* .run */ .e,
-        runner,
-        assets: await (0,_assets_js__WEBPACK_IMPORTED_MODULE_3__/* .readAssets */ .w)(),
-        folder,
-        environment: (0,_inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .readStepEnvironment */ .sj)(),
-        signal: cancelled.signal,
-    };
-    switch ((0,_inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .readCommand */ .UK)()) {
-        case 'deploy': {
-            const inputs = masked((0,_inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .readDeployInputs */ .Jj)());
-            const report = (0,_report_report_js__WEBPACK_IMPORTED_MODULE_15__/* .startReport */ .F)('deploy', inputs.host.address, inputs.version);
-            return await tell(report, (0,_commands_deploy_js__WEBPACK_IMPORTED_MODULE_5__/* .deploy */ .g)(inputs, context, report));
-        }
-        case 'rollback': {
-            const inputs = masked((0,_inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .readRollbackInputs */ .KA)());
-            const report = (0,_report_report_js__WEBPACK_IMPORTED_MODULE_15__/* .startReport */ .F)('rollback', inputs.host.address, inputs.version ?? 'the release before');
-            return await tell(report, (0,_commands_rollback_js__WEBPACK_IMPORTED_MODULE_8__/* .rollback */ .d)(inputs, context, report));
-        }
-        case 'build': {
-            const inputs = masked((0,_inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .readBuildInputs */ .qJ)());
-            const report = (0,_report_report_js__WEBPACK_IMPORTED_MODULE_15__/* .startReport */ .F)('build', undefined, inputs.version);
-            return await tell(report, (0,_commands_build_js__WEBPACK_IMPORTED_MODULE_4__/* .build */ .j)(inputs, context, report));
-        }
-        case 'exec':
-            return await (0,_commands_exec_js__WEBPACK_IMPORTED_MODULE_6__/* .exec */ .m0)(masked((0,_inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .readExecInputs */ .X3)()), context);
-        case 'status':
-            return await (0,_commands_status_js__WEBPACK_IMPORTED_MODULE_9__/* .status */ .h)(masked((0,_inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .readStatusInputs */ .SJ)()), context);
-    }
-}
-/** The inputs, whose secrets are hidden before anything is printed. */
-function masked(inputs) {
-    (0,_inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .secretsOf */ .Fj)(inputs).forEach((secret) => (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .setSecret */ .Pq)(secret));
-    return inputs;
-}
-/** Outputs and summary, whether the command succeeds or fails; then the failure goes its way. */
-async function tell(report, work) {
-    const failure = await work.then(() => undefined, (cause) => ({ cause }));
-    for (const [name, value] of Object.entries((0,_report_report_js__WEBPACK_IMPORTED_MODULE_15__/* .outputsOf */ .Y)(report)))
-        (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .setOutput */ .uH)(name, value);
-    await (0,_report_log_js__WEBPACK_IMPORTED_MODULE_13__/* .writeSummary */ .Sy)((0,_report_summary_js__WEBPACK_IMPORTED_MODULE_14__/* .renderSummary */ .B)(report, failure?.cause));
-    if (failure)
-        throw failure.cause;
-    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)((0,_report_summary_js__WEBPACK_IMPORTED_MODULE_14__/* .headline */ .P)(report));
-}
-async function post() {
-    const folder = (0,_state_js__WEBPACK_IMPORTED_MODULE_16__/* .temporaryFolder */ .yy)();
-    if (folder === '')
-        return;
-    try {
-        await (0,_commands_post_js__WEBPACK_IMPORTED_MODULE_7__/* .followAfterCancel */ .A)(_process_js__WEBPACK_IMPORTED_MODULE_12__/* .run */ .e, folder, () => ((0,_inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .readCommand */ .UK)() === 'deploy' ? (0,_inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .readDeployInputs */ .Jj)() : (0,_inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .readRollbackInputs */ .KA)()));
-    }
-    finally {
-        await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_1__.rm)(folder, { recursive: true, force: true });
-    }
-}
-/** The only place that makes the step red; one annotation for one failure. */
-function fail(failure) {
-    process.exitCode = 1;
-    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .setOutput */ .uH)('outcome', 'failed');
-    const place = (0,_errors_js__WEBPACK_IMPORTED_MODULE_10__/* .placeOf */ .$t)(failure);
-    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .error */ .z3)((0,_errors_js__WEBPACK_IMPORTED_MODULE_10__/* .explain */ .WE)(failure), {
-        title: `Deploy Django: ${(0,_errors_js__WEBPACK_IMPORTED_MODULE_10__/* .codeOf */ .$N)(failure)}`,
-        ...(place && { file: place.file }),
-        ...(place?.line !== undefined && { startLine: place.line }),
-        ...(place?.column !== undefined && { startColumn: place.column }),
-    });
-}
-if (_state_js__WEBPACK_IMPORTED_MODULE_16__/* .isPost */ .tl)
-    await post().catch((failure) => (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .warning */ .$e)((0,_errors_js__WEBPACK_IMPORTED_MODULE_10__/* .explain */ .WE)(failure)));
-else
-    await main().catch(fail);
-
-__webpack_async_result__();
-} catch(e) { __webpack_async_result__(e); } }, 1);
-
-/***/ }),
-
-/***/ 9175:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-
-// EXPORTS
-__nccwpck_require__.d(__webpack_exports__, {
-  qJ: () => (/* binding */ readBuildInputs),
-  UK: () => (/* binding */ readCommand),
-  Jj: () => (/* binding */ readDeployInputs),
-  X3: () => (/* binding */ readExecInputs),
-  KA: () => (/* binding */ readRollbackInputs),
-  fY: () => (/* binding */ readRunner),
-  SJ: () => (/* binding */ readStatusInputs),
-  sj: () => (/* binding */ readStepEnvironment),
-  Fj: () => (/* binding */ secretsOf)
-});
-
-// EXTERNAL MODULE: ./lib/compose/scale.js
-var scale = __nccwpck_require__(2558);
-// EXTERNAL MODULE: ./lib/values.js
-var lib_values = __nccwpck_require__(5601);
-;// CONCATENATED MODULE: ./lib/images.js
-
-/** What `build` gave to its output `images`: service to `name@digest`. */
-function parseImages(text) {
-    const fix = 'pass the output of the build job as it is: images: ${{ needs.build.outputs.images }}';
-    let found;
-    try {
-        found = JSON.parse(text);
-    }
-    catch {
-        throw new lib_values/* Unusable */.kO('it is not JSON', fix);
-    }
-    if (typeof found !== 'object' || found === null || Array.isArray(found)) {
-        throw new lib_values/* Unusable */.kO('it is not a JSON object of service to image', fix);
-    }
-    return new Map(Object.entries(found).map(([service, image]) => {
-        const [, name, digest] = typeof image === 'string' ? (/^([^@]+)@(sha256:[0-9a-f]{64})$/.exec(image) ?? []) : [];
-        if (name === undefined || digest === undefined)
-            throw new lib_values/* Unusable */.kO(`${service} has no image with a digest`, fix);
-        return [(0,lib_values/* parseService */.nO)(service), `${(0,lib_values/* parseImage */.zZ)(name)}@${digest}`];
-    }));
-}
-
-;// CONCATENATED MODULE: ./lib/input.js
-/** Gives a row of the table its value type. */
-function input(row) {
-    return row;
-}
-
-// EXTERNAL MODULE: external "node:net"
-var external_node_net_ = __nccwpck_require__(7030);
-;// CONCATENATED MODULE: ./lib/login.js
-
-
-/** `user@host[:port]`; an IPv6 address stands in brackets. */
-function parseHost(text) {
-    const fix = 'write user@host or user@host:port, an IPv6 address in brackets: deploy@[2001:db8::1]:22';
-    if (/@.*[\s,;].*@/s.test(text)) {
-        throw new lib_values/* Unusable */.kO('it names several servers', 'deploy to one server a step, such as with a matrix of the job');
-    }
-    const [, user, bracketed, name, digits] = /^([A-Za-z0-9_][A-Za-z0-9_.-]*)@(?:\[([^\]]*)\]|([^[\]:]*))(?::(\d{1,5}))?$/.exec(text) ?? [];
-    if (user === undefined)
-        throw new lib_values/* Unusable */.kO('it does not have the form user@host', fix);
-    if (bracketed !== undefined && !(0,external_node_net_.isIPv6)(bracketed))
-        throw new lib_values/* Unusable */.kO('no IPv6 address is in the brackets', fix);
-    if (name !== undefined && !/^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$/.test(name)) {
-        throw new lib_values/* Unusable */.kO('the part after @ is not a host name', fix);
-    }
-    const port = digits === undefined ? 22 : Number(digits);
-    if (port < 1 || port > 65_535)
-        throw new lib_values/* Unusable */.kO('the port is out of range', 'use a port from 1 to 65535');
-    return { user, address: bracketed ?? name ?? '', port };
-}
-/** A private SSH key without a passphrase, with the line ends OpenSSH wants. */
-function parsePrivateKey(text) {
-    const key = `${(0,lib_values/* unixLines */.cK)(text).trim()}\n`;
-    const give = 'put the whole private key file into the secret, from -----BEGIN to -----END, without a passphrase';
-    if (/^(ssh|ecdsa|sk)-\S+ /.test(key))
-        throw new lib_values/* Unusable */.kO('this is a public key', give);
-    if (key.startsWith('PuTTY')) {
-        throw new lib_values/* Unusable */.kO("this is PuTTY's own format", 'convert it: puttygen key.ppk -O private-openssh -o key');
-    }
-    const [, kind, body] = /^-----BEGIN ((?:[A-Z0-9]+ )*PRIVATE KEY)-----\n([^-]+)\n-----END \1-----\n$/.exec(key.replace(/[ \t]+$/gm, '')) ??
-        [];
-    if (kind === undefined || body === undefined) {
-        const oneLine = /^-----BEGIN .*-----END [A-Z0-9 ]+-----\n$/.test(key);
-        throw new lib_values/* Unusable */.kO(oneLine ? 'the key lost its line ends' : 'it is not a private key', give);
-    }
-    if (isEncrypted(kind, body))
-        throw new lib_values/* Unusable */.kO('the key is protected by a passphrase', give);
-    return key;
-}
-function isEncrypted(kind, body) {
-    if (kind.startsWith('ENCRYPTED') || body.includes('ENCRYPTED'))
-        return true;
-    if (!kind.startsWith('OPENSSH'))
-        return false;
-    // "openssh-key-v1", a zero byte, then the length and the name of the cipher.
-    const bytes = Buffer.from(body, 'base64');
-    return bytes.length > 23 && bytes.subarray(19, 23).toString('latin1') !== 'none';
-}
-/** Lines as `ssh-keyscan` prints them, or `SHA256:` fingerprints; comments are left out. */
-function parseKnownHosts(text) {
-    const lines = [];
-    const fingerprints = [];
-    for (const line of (0,lib_values/* nonEmptyLines */.yw)(text)) {
-        if (line.startsWith('#'))
-            continue;
-        const [, fingerprint] = /^(?:\d+ )?(SHA256:[A-Za-z0-9+/]{43})=?(?: .*)?$/.exec(line) ?? [];
-        if (fingerprint !== undefined)
-            fingerprints.push(fingerprint);
-        else if (/^(@\S+ )?\S+ (ssh|ecdsa|sk)-\S+ [A-Za-z0-9+/]+={0,2}( .*)?$/.test(line))
-            lines.push(line);
-        else {
-            throw new lib_values/* Unusable */.kO(`this line is neither a host key nor a fingerprint: ${line.slice(0, 80)}`, 'give the lines of: ssh-keyscan <host>, or fingerprints that start with SHA256:');
-        }
-    }
-    if (lines.length + fingerprints.length === 0) {
-        throw new lib_values/* Unusable */.kO('it has only comments', 'give the lines of: ssh-keyscan <host>');
-    }
-    return { lines, fingerprints };
-}
-
-;// CONCATENATED MODULE: ./lib/contract.js
-
-
-
-
-
-function defaultVersion(facts) {
-    return facts.refType === 'tag' ? facts.refName : `sha-${facts.sha.slice(0, 12)}`;
-}
-const connection = {
-    host: input({
-        description: 'the server, as `user@host` or `user@host:port`',
-        required: true,
-        parse: parseHost,
-    }),
-    'ssh-key': input({
-        description: 'private SSH key of that user, without a passphrase',
-        required: true,
-        secret: true,
-        parse: parsePrivateKey,
-    }),
-    'known-hosts': input({
-        description: 'host keys of the server: the lines of `ssh-keyscan <host>`, or `SHA256:` fingerprints',
-        required: true,
-        parse: parseKnownHosts,
-    }),
-    'jump-host': input({
-        description: 'a bastion in front of the server, in the form of `host`, with the same key; `known-hosts` then holds the host keys of both',
-        parse: lib_values/* optional */.lq(parseHost),
-    }),
-};
-const health = {
-    'health-url': input({
-        description: 'what must answer, asked from inside the network of the app: `auto`, `none`, or addresses such as `http://proxy/healthz`, one per line',
-        default: 'auto',
-        parse: lib_values/* parseHealthUrl */.Dk,
-    }),
-    'health-headers': input({
-        description: 'headers of that request as `Name: value`, one per line',
-        otherwise: 'Host from `ALLOWED_HOSTS`, the scheme from `SECURE_PROXY_SSL_HEADER`',
-        parse: lib_values/* parseHeaders */.QG,
-    }),
-    'health-status': input({
-        description: 'statuses that count as healthy',
-        default: '2xx 3xx',
-        parse: lib_values/* wordsOf */.Z9(lib_values/* parseStatus */.i$),
-    }),
-    'health-timeout': input({
-        description: 'how long the app may take to become healthy, such as `90s`',
-        otherwise: "from the containers' own health settings",
-        parse: lib_values/* optional */.lq(lib_values/* parseDuration */.E9),
-    }),
-};
-const dryRun = input({
-    description: 'show the plan and change nothing',
-    default: 'false',
-    parse: lib_values/* parseBoolean */.yG,
-});
-const directory = input({
-    description: 'folder of the project on the server',
-    otherwise: 'the only one in `deploy/`',
-    parse: lib_values/* optional */.lq(lib_values/* parseDirectory */.Bp),
-});
-/** The commands that change what serves. */
-const releasing = {
-    deploy: {
-        ...connection,
-        version: input({
-            description: 'name of the release and tag of its image',
-            otherwise: 'the name of the tag, else `sha-` and 12 digits of the commit',
-            parse: (text, facts) => lib_values/* parseNewVersion */.qJ(text === '' ? defaultVersion(facts) : text),
-        }),
-        'compose-files': input({
-            description: 'Compose files, one per line, in order',
-            otherwise: 'the production-looking one of the repository',
-            parse: lib_values/* linesOf */.Dx(lib_values/* parseInnerPath */.tL),
-        }),
-        project: input({
-            description: 'name of the Compose project; stable for ever',
-            otherwise: 'what the server has, `COMPOSE_PROJECT_NAME`, `name:` in the Compose file, the name of the repository',
-            parse: lib_values/* optional */.lq(lib_values/* parseProject */.XB),
-        }),
-        directory: input({
-            description: 'folder on the server, absolute or below the home folder; the same for every release',
-            otherwise: '`deploy/<project>`',
-            parse: lib_values/* optional */.lq(lib_values/* parseDirectory */.Bp),
-        }),
-        profiles: input({
-            description: 'Compose profiles that are active; what belongs to no active one is not built',
-            otherwise: '`COMPOSE_PROFILES` of the env file',
-            parse: lib_values/* wordsOf */.Z9(lib_values/* parseProfile */.jZ),
-        }),
-        services: input({
-            description: 'services that a release replaces',
-            otherwise: 'those built here and those whose image holds manage.py',
-            parse: lib_values/* wordsOf */.Z9(lib_values/* parseService */.nO),
-        }),
-        'update-services': input({
-            description: 'services with data, such as a database, that shall take a changed definition too',
-            parse: lib_values/* wordsOf */.Z9(lib_values/* parseService */.nO),
-        }),
-        scale: input({
-            description: 'how many containers of a service, one per line, such as `web=3`',
-            otherwise: 'a count that changed in the Compose file, else as many as there are now',
-            parse: lib_values/* linesOf */.Dx(scale/* parseScale */.W7),
-        }),
-        image: input({
-            description: 'repository to push to, without a tag',
-            otherwise: "the service's `image:`, else `ghcr.io/<owner>/<repository>`",
-            parse: lib_values/* optional */.lq(lib_values/* parseImage */.zZ),
-        }),
-        images: input({
-            description: 'output `images` of a `build` job: these images are deployed, nothing is built',
-            parse: lib_values/* optional */.lq(parseImages),
-        }),
-        set: input({
-            description: 'overrides for `docker buildx bake`, one per line, such as `*.cache-from=type=gha`',
-            parse: lib_values/* linesOf */.Dx(lib_values/* parseOverride */.qQ),
-        }),
-        'registry-username': input({
-            description: 'login for the registry',
-            otherwise: "the actor for ghcr.io, else the runner's own Docker login",
-            parse: lib_values/* optional */.lq(lib_values/* parseSecret */.o7),
-        }),
-        'registry-password': input({
-            description: 'password or token for the registry, used for the push and for one pull on the server',
-            otherwise: "`github-token` for ghcr.io, else the runner's own Docker login",
-            secret: true,
-            parse: lib_values/* optional */.lq(lib_values/* parseSecret */.o7),
-        }),
-        'github-token': input({
-            description: 'token for ghcr.io when no registry login is given; needs `packages: write`',
-            default: '${{ github.token }}',
-            secret: true,
-            parse: lib_values/* optional */.lq(lib_values/* parseSecret */.o7),
-        }),
-        'env-file': input({
-            description: 'content of `.env` for this release',
-            otherwise: 'the file on the server stays as it is',
-            secret: true,
-            parse: lib_values/* optional */.lq(lib_values/* parseContent */.Fs),
-        }),
-        'env-files': input({
-            description: 'further env files as a YAML map of path to content',
-            otherwise: 'the files on the server stay as they are',
-            secret: true,
-            parse: lib_values/* parseEnvFiles */.Io,
-        }),
-        files: input({
-            description: 'further files of the repository to ship, one per line',
-            otherwise: 'what the Compose file names from the repository',
-            parse: lib_values/* linesOf */.Dx(lib_values/* parseInnerPath */.tL),
-        }),
-        manage: input({
-            description: 'how Django commands are started in the image',
-            default: 'python manage.py',
-            parse: lib_values/* parseManage */.Tc,
-        }),
-        migrate: input({
-            description: '`auto`: choose the order by the pending migrations; `before`: before the app is replaced; `external`: the image migrates by itself, only verify; `none`',
-            default: 'auto',
-            parse: lib_values/* oneOf */.yL('auto', 'before', 'external', 'none'),
-        }),
-        'migrate-timeout': input({
-            description: 'time limit of all migrations together',
-            default: '1h',
-            parse: lib_values/* parseDuration */.E9,
-        }),
-        'migrate-lock-timeout': input({
-            description: 'how long one statement may wait for a lock of the database before it is tried again',
-            default: '5s',
-            parse: lib_values/* parseDuration */.E9,
-        }),
-        collectstatic: input({
-            description: '`auto`: collect the static files where a volume hides those of the image, also when going back; `always`; `never`',
-            default: 'auto',
-            parse: lib_values/* oneOf */.yL('auto', 'always', 'never'),
-        }),
-        ...health,
-        url: input({
-            description: 'public address of the site, asked last; a warning when it does not answer',
-            parse: lib_values/* optional */.lq(lib_values/* parseUrl */.Dl),
-        }),
-        'on-failure': input({
-            description: '`rollback`: go back by itself; `keep`: leave the failed containers there for a look',
-            default: 'rollback',
-            parse: lib_values/* oneOf */.yL('rollback', 'keep'),
-        }),
-        'keep-releases': input({
-            description: 'how many releases stay on the server',
-            default: '5',
-            parse: lib_values/* wholeNumber */.rD(2, 100),
-        }),
-        'dry-run': dryRun,
-        'plan-digest': input({
-            description: 'deploy only if the plan still has this digest',
-            parse: lib_values/* optional */.lq(lib_values/* parseDigest */.m),
-        }),
-        force: input({
-            description: 'deploy although this release already runs, or a newer run has deployed',
-            default: 'false',
-            parse: lib_values/* parseBoolean */.yG,
-        }),
-    },
-    rollback: {
-        ...connection,
-        directory,
-        version: input({
-            description: 'the release to go back to',
-            otherwise: 'what served before the current release was first deployed',
-            parse: lib_values/* optional */.lq(lib_values/* parseVersion */.ot),
-        }),
-        'dry-run': dryRun,
-        ...health,
-    },
-};
-const { deploy } = releasing;
-/** The inputs of each command, in the order of the documentation. An input is listed only when it works. */
-const inputs = {
-    ...releasing,
-    build: {
-        version: deploy.version,
-        'compose-files': deploy['compose-files'],
-        services: deploy.services,
-        image: deploy.image,
-        set: deploy.set,
-        'registry-username': deploy['registry-username'],
-        'registry-password': deploy['registry-password'],
-        'github-token': deploy['github-token'],
-        manage: deploy.manage,
-    },
-    exec: {
-        ...connection,
-        directory,
-        service: input({
-            description: 'service in whose container it runs',
-            otherwise: 'the one that runs Django',
-            parse: lib_values/* optional */.lq(lib_values/* parseService */.nO),
-        }),
-        run: input({
-            description: 'what to run, one line or several, in the `sh` of the container: `python manage.py clearsessions`',
-            required: true,
-            parse: lib_values/* parseScript */.tl,
-        }),
-        env: input({
-            description: 'variables for this run alone, one `NAME=value` per line; quotes are part of the value',
-            secret: true,
-            parse: lib_values/* linesOf */.Dx(lib_values/* parseVariable */.mO),
-        }),
-    },
-    status: { ...connection, directory },
-};
-/** What the action can be asked to do; each has its own action.yml. */
-const commands = ['deploy', 'rollback', 'build', 'exec', 'status'];
-
-// EXTERNAL MODULE: ./lib/errors.js
-var errors = __nccwpck_require__(5948);
-;// CONCATENATED MODULE: ./lib/secret.js
-
-/** The names of settings whose values are secret, whatever these look like. */
-const SECRET_NAME = /SECRET|PASS|PWD|TOKEN|KEY|CREDENTIAL|AUTH|SALT|DSN|PRIVATE/i;
-const ASSIGNMENT = /^\s*(?:export\s+)?([A-Za-z_][\w.-]*)\s*[=:]\s*(.*)$/;
-/**
- * What is secret in an env file, line by line: values by their name, passwords in addresses, texts that look random.
- * `DEBUG=False` is an env line too, and a mask on `False` or on the name of the database would blank half of the log (and
- * GitHub drops outputs that contain a mask); so a value of fewer than six characters, or of up to eleven lower-case letters
- * only, is never one. `redact` in transaction/redaction.sh has the same rule for what leaves the server.
- */
-function secretsIn(content) {
-    const secrets = assignmentsIn(content).flatMap(({ name, value }) => {
-        const [, password] = /:\/\/[^\s/:@]*:([^\s@]+)@/.exec(value) ?? [];
-        return [...(password === undefined ? [] : [password]), ...(isSecret(name, value) ? value.split('\n') : [])];
-    });
-    return [...new Set(secrets.map((text) => text.trim()).filter(canBeHidden))];
-}
-function isSecret(name, value) {
-    return SECRET_NAME.test(name) || /^(?=[^]*\d)(?=[^]*[A-Za-z])[^\s./,]{16,}$/.test(value);
-}
-function canBeHidden(text) {
-    return text.length >= 6 && !/^[a-z]{0,11}$/.test(text);
-}
-/** Names and values as they are written and as Compose reads them. */
-function assignmentsIn(content) {
-    const lines = (0,lib_values/* unixLines */.cK)(content).split('\n');
-    const found = [];
-    for (let at = 0; at < lines.length; at += 1) {
-        const [, name, text] = ASSIGNMENT.exec(lines[at] ?? '') ?? [];
-        if (name === undefined || text === undefined)
-            continue;
-        found.push({ name, value: text.trim() });
-        const [quoted, single, double] = QUOTED.exec([text, ...lines.slice(at + 1)].join('\n')) ?? [];
-        if (quoted === undefined) {
-            const value = text
-                .replace(/^['"]/, '')
-                .replace(/\s#.*$/, '')
-                .trim();
-            found.push({ name, value });
-            continue;
-        }
-        at += quoted.split('\n').length - 1;
-        found.push({ name, value: single ?? double ?? '' });
-        if (double !== undefined)
-            found.push({ name, value: unescaped(double) });
-    }
-    return found;
-}
-const QUOTED = /^(?:'([^']*)'|"((?:[^"\\]|\\[^])*)")/;
-function unescaped(text) {
-    return text.replace(/\\([^])/g, (_, letter) => (letter === 'n' ? '\n' : letter));
-}
-
-;// CONCATENATED MODULE: ./lib/inputs.js
-
-
-
-
-/** The hidden input by which one bundle knows which action.yml started it. */
-function readCommand(env = process.env) {
-    const text = textOf('command', env);
-    const known = commands.find((command) => command === text);
-    if (known !== undefined)
-        return known;
-    throw new errors/* DeployError */.sH('internal', {
-        what: 'The action does not know what to do',
-        seen: `input command: ${text}`,
-        fix: 'leave out the input command, it has the right value by itself',
-    });
-}
-/** Reads and checks every input of `deploy`; throws `Problems` with all that is wrong. */
-function readDeployInputs(env = process.env) {
-    return readAll(inputs.deploy, env, halfALogin(env));
-}
-/** Reads and checks every input of `rollback`; throws `Problems` with all that is wrong. */
-function readRollbackInputs(env = process.env) {
-    return readAll(inputs.rollback, env, []);
-}
-/** Reads and checks every input of `build`; throws `Problems` with all that is wrong. */
-function readBuildInputs(env = process.env) {
-    return readAll(inputs.build, env, halfALogin(env));
-}
-/** Reads and checks every input of `exec`; throws `Problems` with all that is wrong. */
-function readExecInputs(env = process.env) {
-    return readAll(inputs.exec, env, []);
-}
-/** Reads and checks every input of `status`; throws `Problems` with all that is wrong. */
-function readStatusInputs(env = process.env) {
-    return readAll(inputs.status, env, []);
-}
-/** Reads the facts of the run, as GitHub's runner gives them to each step. */
-function readRunner(env = process.env) {
-    const fact = (name) => {
-        const text = env[name];
-        if (text)
-            return text;
-        throw new errors/* DeployError */.sH('internal', {
-            what: `The environment variable ${name} is not set`,
-            why: 'the action was not started by a GitHub Actions runner',
-            fix: 'use it as a step of a workflow',
-        });
-    };
-    const serverUrl = fact('GITHUB_SERVER_URL');
-    const repository = fact('GITHUB_REPOSITORY');
-    const runId = Number(fact('GITHUB_RUN_ID'));
-    const runAttempt = Number(env.GITHUB_RUN_ATTEMPT ?? '1');
-    return {
-        sha: fact('GITHUB_SHA'),
-        ref: fact('GITHUB_REF'),
-        refName: fact('GITHUB_REF_NAME'),
-        refType: env.GITHUB_REF_TYPE === 'tag' ? 'tag' : 'branch',
-        repository,
-        serverUrl,
-        runId,
-        runAttempt,
-        runUrl: `${serverUrl}/${repository}/actions/runs/${runId}/attempts/${runAttempt}`,
-        actor: fact('GITHUB_ACTOR'),
-        workspace: fact('GITHUB_WORKSPACE'),
-        temp: fact('RUNNER_TEMP'),
-        summaryPath: env.GITHUB_STEP_SUMMARY || undefined,
-        debug: env.RUNNER_DEBUG === '1',
-    };
-}
-/**
- * The environment for programs that read the repository, such as Docker Compose and buildx: that of the step, as the
- * user's own `docker compose build` would see it, without this action's inputs (secrets) and GitHub's own variables.
- */
-function readStepEnvironment(env = process.env) {
-    return Object.fromEntries(Object.entries(env).filter(([name]) => !/^(INPUT|GITHUB|RUNNER|STATE)_/i.test(name)));
-}
-/** Every text that must not appear in a log. A mask works on single lines, so each line of a secret is listed. */
-function secretsOf(given) {
-    const envFiles = [given.envFile ?? '', ...(given.envFiles ?? []).map((file) => file.content), ...(given.env ?? [])];
-    const texts = [given.sshKey, given.registryPassword, given.githubToken].flatMap(linesOf);
-    // A mask of a few characters would blank half of the log and protects nothing.
-    return [...new Set([...texts.filter((text) => text.length >= 4), ...envFiles.flatMap(secretsIn)])];
-}
-function linesOf(secret) {
-    return secret === undefined ? [] : secret.split('\n').filter((line) => line.trim() !== '');
-}
-function readAll(table, env, problems) {
-    const { sha, refName, refType } = readRunner(env);
-    const values = {};
-    const all = [...problems];
-    for (const [name, row] of Object.entries(table)) {
-        const text = textOf(name, env, row);
-        if (row.required && text === '') {
-            all.push(missing(name, row));
-            continue;
-        }
-        try {
-            values[camel(name)] = row.parse(text, { sha, refName, refType });
-        }
-        catch (error) {
-            if (!(error instanceof lib_values/* Unusable */.kO))
-                throw error;
-            all.push(invalid(name, row, text, error));
-        }
-    }
-    if (all.length > 0)
-        throw new errors/* Problems */.Zw(all);
-    // The one cast: the loop has put each value where Values<Table> says, which a type checker cannot follow.
-    return values;
-}
-/** An empty input counts as not given: `migrate: ${{ inputs.migrate }}` may well be empty. */
-function textOf(name, env, row) {
-    const given = env[`INPUT_${name.toUpperCase()}`] ?? '';
-    if (given.trim() === '')
-        return row?.default?.startsWith('${{') ? '' : (row?.default ?? '');
-    return row?.secret ? given : given.trim();
-}
-function camel(name) {
-    return name.replace(/-(.)/g, (_, letter) => letter.toUpperCase());
-}
-function missing(name, row) {
-    return new errors/* DeployError */.sH('input-missing', {
-        what: `Input ${name} is empty`,
-        why: row.secret ? 'the secret does not exist, or this event (a fork, Dependabot) may not read it' : undefined,
-        fix: row.secret
-            ? `add a secret and pass it: ${name}: \${{ secrets.${name.toUpperCase().replaceAll('-', '_')} }}`
-            : `set ${name}: ${row.description}`,
-    });
-}
-function invalid(name, row, text, error) {
-    return new errors/* DeployError */.sH('input-invalid', {
-        what: `Input ${name} cannot be used: ${error.why}`,
-        seen: row.secret || text === '' ? undefined : text,
-        fix: error.fix,
-    });
-}
-function halfALogin(env) {
-    const given = ['registry-username', 'registry-password'].filter((name) => textOf(name, env) !== '');
-    if (given.length !== 1)
-        return [];
-    const absent = given[0] === 'registry-username' ? 'registry-password' : 'registry-username';
-    return [
-        new errors/* DeployError */.sH('input-missing', {
-            what: `Input ${given[0]} is set, but ${absent} is empty`,
-            fix: 'set both or none of them',
-        }),
-    ];
-}
-
-
-/***/ }),
-
-/***/ 7824:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-
-// EXPORTS
-__nccwpck_require__.d(__webpack_exports__, {
-  e: () => (/* binding */ run)
-});
-
-;// CONCATENATED MODULE: external "node:child_process"
-const external_node_child_process_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:child_process");
-;// CONCATENATED MODULE: external "node:os"
-const external_node_os_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:os");
-// EXTERNAL MODULE: ./lib/errors.js
-var errors = __nccwpck_require__(5948);
-;// CONCATENATED MODULE: ./lib/process.js
-
-
-
-const TERM_GRACE_MS = 3_000;
-/** A background child may hold the pipes open for ever; a program that ended is not waited for longer than this. */
-const PIPE_GRACE_MS = 1_000;
-/**
- * Runs a program with its arguments, never through a shell. Resolves whatever the exit code is; rejects when the program
- * cannot be started, when `signal` aborts it (`aborted`) or when it runs longer than `timeoutMs` (`program-timeout`).
- */
-function run(program, args, options = {}) {
-    const { signal, stdin, onLine, timeoutMs } = options;
-    if (signal?.aborted)
-        return Promise.reject(aborted(program, signal));
-    return new Promise((resolve, reject) => {
-        // Its own process group, so that an abort reaches what the program started as well.
-        const child = (0,external_node_child_process_namespaceObject.spawn)(program, args, {
-            cwd: options.cwd,
-            env: options.env,
-            detached: true,
-            stdio: [stdin === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
-        });
-        let failure;
-        let forced;
-        let idle;
-        let exit;
-        const stop = (reason) => {
-            if (failure !== undefined)
-                return;
-            failure = reason;
-            killGroup(child, 'SIGTERM');
-            forced = setTimeout(() => killGroup(child, 'SIGKILL'), TERM_GRACE_MS);
-        };
-        const onAbort = () => stop(aborted(program, signal));
-        signal?.addEventListener('abort', onAbort, { once: true });
-        const limit = timeoutMs === undefined ? undefined : setTimeout(() => stop(timedOut(program, args, timeoutMs)), timeoutMs);
-        const read = (name) => {
-            const collected = collect(onLine && ((line) => onLine(line, name)));
-            const stream = child[name];
-            stream?.setEncoding('utf8');
-            stream?.on('data', (chunk) => {
-                idle?.refresh();
-                try {
-                    collected.add(chunk);
-                }
-                catch (error) {
-                    stop(error);
-                }
-            });
-            return collected;
-        };
-        const stdout = read('stdout');
-        const stderr = read('stderr');
-        const cleanUp = () => {
-            signal?.removeEventListener('abort', onAbort);
-            clearTimeout(limit);
-            clearTimeout(forced);
-            clearTimeout(idle);
-        };
-        child.once('error', (error) => {
-            if (child.pid !== undefined)
-                return;
-            cleanUp();
-            reject(notStarted(program, options.cwd, error));
-        });
-        child.once('exit', (code, byUs) => {
-            exit = { code, signal: byUs };
-            idle = setTimeout(() => {
-                child.stdout?.destroy();
-                child.stderr?.destroy();
-            }, PIPE_GRACE_MS);
-        });
-        child.once('close', () => {
-            if (exit === undefined)
-                return;
-            cleanUp();
-            // What ignored SIGTERM and lost its parent must not outlive the abort.
-            if (failure !== undefined)
-                killGroup(child, 'SIGKILL');
-            try {
-                stdout.end();
-                stderr.end();
-            }
-            catch (error) {
-                failure ??= error;
-            }
-            if (failure === undefined)
-                resolve({ code: exitCode(exit), stdout: stdout.text(), stderr: stderr.text() });
-            else
-                reject(failure);
-        });
-        // A program that ends without reading its input is judged by its exit code, not by EPIPE.
-        child.stdin?.on('error', () => { });
-        child.stdin?.end(stdin);
-    });
-}
-function collect(onLine) {
-    const chunks = [];
-    let rest = '';
-    return {
-        add(chunk) {
-            chunks.push(chunk);
-            if (!onLine)
-                return;
-            const lines = (rest + chunk).split('\n');
-            rest = lines.pop() ?? '';
-            for (const line of lines)
-                onLine(line.replace(/\r$/, ''));
-        },
-        end() {
-            if (onLine && rest !== '')
-                onLine(rest);
-            rest = '';
-        },
-        text: () => chunks.join(''),
-    };
-}
-function killGroup(child, signal) {
-    if (child.pid === undefined)
-        return;
-    try {
-        process.kill(-child.pid, signal);
-    }
-    catch {
-        // The group is gone already, which is what was wanted.
-    }
-}
-function exitCode(exit) {
-    if (exit.code !== null)
-        return exit.code;
-    return exit.signal === null ? 1 : 128 + external_node_os_namespaceObject.constants.signals[exit.signal];
-}
-function aborted(program, signal) {
-    return new errors/* DeployError */.sH('aborted', { what: `${program} was stopped`, cause: signal?.reason });
-}
-function timedOut(program, args, timeoutMs) {
-    return new errors/* DeployError */.sH('program-timeout', {
-        what: `${program} ${args[0] ?? ''}`.trimEnd() + ` did not end within ${timeoutMs / 1000} s and was stopped`,
-    });
-}
-function notStarted(program, cwd, error) {
-    return new errors/* DeployError */.sH('program-missing', {
-        what: `${program} could not be started`,
-        seen: error.message,
-        why: cwd === undefined ? undefined : `the program is not installed, or the folder ${cwd} does not exist`,
-        fix: `install ${program} on the runner`,
-        cause: error,
-    });
-}
-
-
-/***/ }),
-
-/***/ 6644:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   Is: () => (/* binding */ harmless),
-/* harmony export */   Os: () => (/* binding */ group),
-/* harmony export */   Rh: () => (/* binding */ showProgress),
-/* harmony export */   Sy: () => (/* binding */ writeSummary),
-/* harmony export */   WU: () => (/* binding */ show)
-/* harmony export */ });
-/* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3986);
-
-const HEARTBEAT_MS = 15_000;
-/** A foldable part of the log. A failure is told after the group, where it is seen. */
-async function group(title, work) {
-    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .startGroup */ .Oh)(title);
-    const begun = Date.now();
-    try {
-        return await work();
-    }
-    finally {
-        (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`(${((Date.now() - begun) / 1000).toFixed(1)} s)`);
-        (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .endGroup */ .N4)();
-    }
-}
-/** The job summary; a runner without one only misses it. */
-async function writeSummary(text) {
-    await _actions_core__WEBPACK_IMPORTED_MODULE_0__/* .summary */ .z
-        .addRaw(text)
-        .write()
-        .catch((cause) => (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .warning */ .$e)(`The job summary could not be written: ${String(cause)}`));
-}
-/** A line that a program printed. */
-function show(line) {
-    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(harmless(line));
-}
-/** Shows a transaction's progress, and that it lives while nothing is to be shown. Call `stop` at its end. */
-function showProgress() {
-    let step = 'starting';
-    let since = Date.now();
-    const heartbeat = setInterval(() => {
-        (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`  … ${step}, ${Math.round((Date.now() - since) / 1000)} s`);
-    }, HEARTBEAT_MS);
-    return {
-        show(progress) {
-            heartbeat.refresh();
-            if (progress.kind === 'log') {
-                (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`  ${harmless(progress.text)}`);
-                return;
-            }
-            const { line } = progress;
-            (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(harmless(`${line.time} ${[line.step, line.state, line.detail].join(' ').trim()}`));
-            step = line.step;
-            since = Date.now();
-        },
-        stop: () => clearInterval(heartbeat),
-    };
-}
-/**
- * A line that others wrote, so that the runner shows it and does not obey it. The threat is a container that prints
- * `::add-mask::x`, or a visitor whose address has `##[error]` in it and gets into the last lines of a log. The runner
- * looks for the first behind any white space, for the second anywhere, and begins a line at each control character.
- */
-function harmless(line) {
-    return line
-        .replace(/[\p{Cc}\u2028\u2029]/gu, (control) => (control === '\t' ? control : ' '))
-        .replaceAll('##[', '## [')
-        .replace(/^(\s*:):/, '$1 :');
-}
-
-
-/***/ }),
-
-/***/ 1045:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   i: () => (/* binding */ escape)
-/* harmony export */ });
-/** Markdown of a table cell: nothing that a name contains may be read as markup. */
-function escape(text) {
-    return text
-        .replace(/[&<>|\\*_[\]`~$#@!]/g, (character) => `&#${character.charCodeAt(0)};`)
-        .replace(/[\p{Cc}\u2028\u2029]/gu, ' ');
-}
-
-
-/***/ }),
-
-/***/ 6534:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-
-// EXPORTS
-__nccwpck_require__.d(__webpack_exports__, {
-  Y: () => (/* binding */ outputsOf),
-  F: () => (/* binding */ startReport)
-});
-
-;// CONCATENATED MODULE: ./lib/outputs.js
-const version = 'the version that was asked for, or that the rollback chose';
-const outputs_images = 'JSON: service to `name@digest`';
-const releasing = {
-    outcome: '`deployed`, `unchanged` (this release already ran), `planned` (dry run), `rolled-back` (by a rollback), or `failed` whenever the step is red',
-    version,
-    'previous-version': 'what served just before',
-    serving: 'what answers now, also after a failure',
-    images: outputs_images,
-    migrations: 'JSON list: `app`, `name`, `state` (`applied` or `unapplied`), `milliseconds`',
-    plan: 'JSON: the plan as it was shown',
-    'plan-digest': 'digest over what decides in the plan, for the input `plan-digest`',
-};
-/** Every output of each command with its meaning; the action.yml files and the README are generated from it. */
-const outputs = {
-    deploy: { ...releasing, url: 'the public address, for `environment:` of the job' },
-    rollback: releasing,
-    build: { outcome: '`built`, or `failed` whenever the step is red', version, images: outputs_images },
-    exec: { 'exit-code': 'exit code of what was run; the step is red when it is not 0' },
-    status: {
-        serving: 'the version that serves; empty when nothing was deployed',
-        healthy: '`true` when every container of the release runs and is healthy, the site answers, and nothing is left to migrate',
-        images: outputs_images,
-        migrations: 'JSON list: `name`, `state` (`applied`, `pending`, or `unknown` to the image)',
-        status: 'JSON: everything that the job summary shows',
-    },
-};
-
-;// CONCATENATED MODULE: ./lib/report/report.js
-
-/** A report before anything is known. */
-function startReport(command, host, version) {
-    return {
-        command,
-        outcome: 'failed',
-        version,
-        previous: undefined,
-        serving: undefined,
-        project: undefined,
-        host,
-        url: undefined,
-        images: {},
-        plan: undefined,
-        applied: [],
-        steps: [],
-    };
-}
-/** The outputs of the step, also after a failure. */
-function outputsOf(report) {
-    const all = {
-        outcome: report.outcome,
-        version: report.version,
-        'previous-version': report.previous ?? '',
-        serving: report.serving ?? '',
-        images: JSON.stringify(report.images),
-        migrations: JSON.stringify(report.applied.map((applied) => ({ ...applied, state: 'applied' }))),
-        plan: report.plan === undefined ? '' : JSON.stringify(report.plan),
-        url: report.url ?? '',
-        'plan-digest': report.plan?.digest ?? '',
-    };
-    return Object.fromEntries(Object.entries(all).filter(([name]) => name in outputs[report.command]));
-}
-
-
-/***/ }),
-
-/***/ 2298:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   B: () => (/* binding */ renderSummary),
-/* harmony export */   P: () => (/* binding */ headline)
-/* harmony export */ });
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(5948);
-/* harmony import */ var _markdown_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(1045);
-
-
-/** GitHub drops a summary above 1 MiB whole; far below that, what is long is cut. */
-const LONGEST_ERROR = 8_000;
-const MOST_MIGRATIONS = 100;
-const MOST_OPERATIONS = 30;
-const MOST_NAMES = 200;
-/** The job summary: the first line for everybody, the rest for who has to act on it. Pure. */
-function renderSummary(report, failure) {
-    return [
-        `## ${(0,_markdown_js__WEBPACK_IMPORTED_MODULE_1__/* .escape */ .i)(headline(report))}`,
-        '',
-        ...(failure === undefined ? [] : ['```text', cut((0,_errors_js__WEBPACK_IMPORTED_MODULE_0__/* .explain */ .WE)(failure)).replaceAll('```', "'''"), '```', '']),
-        ...facts(report),
-        ...(report.plan ? renderPlan(report.plan, report) : []),
-        ...renderSteps(report),
-    ].join('\n');
-}
-/** One sentence that says what is true now. */
-function headline(report) {
-    const project = report.project ?? 'the project';
-    switch (report.outcome) {
-        case 'deployed':
-            return `✅ ${project} serves ${report.version}`;
-        case 'rolled-back':
-            return `✅ ${project} is back at ${report.version}`;
-        case 'unchanged':
-            return `✅ ${project} already served ${report.version}; nothing was changed`;
-        case 'planned':
-            return `📋 The plan for ${report.version}; nothing was changed`;
-        case 'built':
-            return `✅ ${report.version} is built`;
-        case 'failed':
-            return `❌ ${failed(report)}`;
-    }
-}
-function failed(report) {
-    const { serving, version } = report;
-    const project = report.project ?? 'the project';
-    if (serving === version)
-        return `the ${report.command} failed; ${project} serves ${version}`;
-    const missed = `${version} was not ${DONE[report.command]}`;
-    return serving === undefined ? missed : `${missed}; ${project} serves ${serving}`;
-}
-const DONE = { deploy: 'deployed', rollback: 'restored', build: 'built' };
-function facts(report) {
-    const rows = [
-        ...(report.host === undefined ? [] : serverFacts(report, report.host)),
-        ...Object.entries(report.images).map(([service, image]) => [
-            `image of ${(0,_markdown_js__WEBPACK_IMPORTED_MODULE_1__/* .escape */ .i)(service)}`,
-            `\`${image}\``,
-        ]),
-    ];
-    return ['| | |', '|---|---|', ...rows.map(([name, value]) => `| ${name} | ${value} |`), ''];
-}
-function serverFacts(report, host) {
-    return [
-        ['server', (0,_markdown_js__WEBPACK_IMPORTED_MODULE_1__/* .escape */ .i)(host)],
-        ['served before', (0,_markdown_js__WEBPACK_IMPORTED_MODULE_1__/* .escape */ .i)(report.previous ?? (report.outcome === 'failed' ? 'unknown or nothing' : 'nothing'))],
-        ['serves now', (0,_markdown_js__WEBPACK_IMPORTED_MODULE_1__/* .escape */ .i)(report.serving ?? 'unknown or nothing')],
-    ];
-}
-function renderPlan(plan, report) {
-    const times = new Map(report.applied.map((applied) => [`${applied.app}.${applied.name}`, applied.milliseconds]));
-    const rows = plan.pending.slice(0, MOST_MIGRATIONS).map(({ app, name, operations }) => {
-        const time = times.get(`${app}.${name}`);
-        const done = time === undefined ? '' : `${(time / 1000).toFixed(2)} s`;
-        const texts = operations
-            .slice(0, MOST_OPERATIONS)
-            .map((operation) => (0,_markdown_js__WEBPACK_IMPORTED_MODULE_1__/* .escape */ .i)(operation.text) + (operation.reversible ? '' : ' **(not reversible)**'));
-        if (operations.length > texts.length)
-            texts.push(`and ${operations.length - texts.length} more`);
-        return `| ${(0,_markdown_js__WEBPACK_IMPORTED_MODULE_1__/* .escape */ .i)(`${app}.${name}`)} | ${texts.join('<br>')} | ${done} |`;
-    });
-    const more = plan.pending.length - rows.length;
-    return [
-        rows.length === 0 ? 'No migrations are pending.' : '### Migrations',
-        '',
-        ...(rows.length === 0 ? [] : ['| migration | operations | applied in |', '|---|---|---|', ...rows, '']),
-        ...(more > 0 ? [`and ${more} more.`, ''] : []),
-        ...warn('The models changed without a migration (run makemigrations):', plan.drift),
-        ...warn('The database has migrations that this image does not know:', plan.unknown),
-    ];
-}
-function warn(text, items) {
-    if (items.length === 0)
-        return [];
-    const names = items.slice(0, MOST_NAMES).map(_markdown_js__WEBPACK_IMPORTED_MODULE_1__/* .escape */ .i);
-    if (items.length > names.length)
-        names.push(`and ${items.length - names.length} more`);
-    return [`> ⚠️ ${text} ${names.join(', ')}`, ''];
-}
-function renderSteps(report) {
-    if (report.steps.length === 0)
-        return [];
-    const steps = report.steps.map((step) => `${step.name} ${step.seconds.toFixed(1)} s`);
-    return ['<details><summary>Steps on the server</summary>', '', steps.join(' · '), '', '</details>', ''];
-}
-function cut(text) {
-    return text.length <= LONGEST_ERROR ? text : `${text.slice(0, LONGEST_ERROR)}\n…`;
-}
-
-
-/***/ }),
-
-/***/ 3270:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   F: () => (/* binding */ explainComplaint)
-/* harmony export */ });
-/** What versions of Docker and Compose say; `$1` and `$2` are the parts in parentheses. */
-const COMPLAINTS = [
-    {
-        pattern: /(?:bind for|listen \w+|host port(?: for)?) \S*?:(\d+)\b.*(?:port is already allocated|address already in use)/i,
-        code: 'port-taken',
-        what: 'Port $1 of the server is in use',
-        why: 'another project, or a program outside of Docker such as nginx, listens there',
-        fix: 'publish another port in the Compose file, or end what listens: `docker ps --filter publish=$1` and `ss -ltnp` on the server name it',
-    },
-    {
-        pattern: /container name "\/?([^"]+)" is already in use by container/,
-        code: 'name-taken',
-        what: 'A container named $1 is on the server already, and is not of this project',
-        why: 'it was started by hand or by another project, and the Compose file has `container_name: $1`',
-        fix: 'remove `container_name` from the Compose file, or that container on the server: docker rm -f $1',
-    },
-    {
-        pattern: /(network|volume) "?([\w.-]+)"? (?:declared as external, but could not be found|not found)/,
-        code: 'external-missing',
-        what: 'The external $1 $2 is not on the server',
-        why: 'the Compose file says `external: true`, so that Compose does not make it',
-        fix: 'on the server: docker $1 create $2; or correct the name, or remove `external: true`',
-    },
-    {
-        pattern: /\| exec (\/\S+): no such file or directory$/,
-        code: 'container-exited',
-        what: 'The program $1 of a container cannot be started',
-        why: 'it is not in the image, or the program in its first line is not: Windows line ends (CRLF) look so',
-        fix: 'for a script of the repository: the line `*.sh text eol=lf` in .gitattributes, then git add --renormalize .',
-    },
-    {
-        pattern: /exec: "([^"]+)": (?:executable file not found|permission denied|stat .*: no such file|is a directory)/,
-        code: 'container-exited',
-        what: 'The program $1 of a container cannot be started',
-        why: 'it is not in the image, or its file is not executable',
-        fix: 'correct `command:` or `entrypoint:` in the Compose file, or the Dockerfile; for a script of the repository: git update-index --chmod=+x FILE',
-    },
-];
-/** What Docker on the server complains about, when a person can mend it. */
-function explainComplaint(text) {
-    for (const line of text.split('\n')) {
-        for (const { pattern, code, ...texts } of COMPLAINTS) {
-            const found = pattern.exec(line);
-            if (!found)
-                continue;
-            const fill = (template) => template.replace(/\$([12])/g, (_, place) => found[Number(place)] ?? '');
-            return [code, { what: fill(texts.what), seen: line.trim(), why: fill(texts.why), fix: fill(texts.fix) }];
-        }
-    }
-    return undefined;
-}
-
-
-/***/ }),
-
-/***/ 6639:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-
-// EXPORTS
-__nccwpck_require__.d(__webpack_exports__, {
-  Ng: () => (/* binding */ connect),
-  Zf: () => (/* binding */ disconnect),
-  JD: () => (/* binding */ isLost),
-  M6: () => (/* binding */ reconnect)
-});
-
-// EXTERNAL MODULE: external "node:fs/promises"
-var promises_ = __nccwpck_require__(1455);
-// EXTERNAL MODULE: external "node:path"
-var external_node_path_ = __nccwpck_require__(6760);
-// EXTERNAL MODULE: ./lib/errors.js
-var errors = __nccwpck_require__(5948);
-// EXTERNAL MODULE: external "node:crypto"
-var external_node_crypto_ = __nccwpck_require__(7598);
-;// CONCATENATED MODULE: ./lib/server/host-key.js
-
-
-
-
-/** What ssh asks a host for; a host that has none of them is too old to be spoken to. */
-const ALGORITHMS = [
-    'ssh-ed25519',
-    'ecdsa-sha2-nistp256,ecdsa-sha2-nistp384,ecdsa-sha2-nistp521',
-    'rsa-sha2-512,rsa-sha2-256',
-];
-/**
- * The keys that a host offers, one of each kind, and what ssh said last. No login is tried. It is ssh that looks, as
- * ssh-keyscan knows no way through a bastion.
- */
-async function seeHostKeys(ssh, hop, folder) {
-    const keys = [];
-    let said = '';
-    for (const algorithms of ALGORITHMS) {
-        const options = {
-            HostKeyAlgorithms: algorithms,
-            StrictHostKeyChecking: 'accept-new',
-            UserKnownHostsFile: 'offered',
-            HashKnownHosts: 'no',
-            PreferredAuthentications: 'none',
-            ControlPath: 'none',
-        };
-        const words = Object.entries(options).flatMap(([name, value]) => ['-o', `${name}=${value}`]);
-        said = (await ssh([...words, hop.name, 'true'])).stderr;
-        const offered = await (0,promises_.readFile)((0,external_node_path_.join)(folder, 'offered'), 'utf8').catch(() => '');
-        await (0,promises_.rm)((0,external_node_path_.join)(folder, 'offered'), { force: true });
-        keys.push(...readHostKeys(offered));
-        // A host that nobody reaches is not asked again.
-        if (offered === '' && !/no matching host key type/i.test(said))
-            break;
-    }
-    return { keys, said };
-}
-/** Lines of known_hosts with their fingerprints. */
-function readHostKeys(text) {
-    return text.split('\n').flatMap((line) => {
-        const [name, type, key] = line.split(' ');
-        if (!name || !type || !key || /^[#@]/.test(name))
-            return [];
-        const digest = (0,external_node_crypto_.createHash)('sha256').update(Buffer.from(key, 'base64')).digest('base64');
-        return [{ line, type, fingerprint: `SHA256:${digest.replace(/=+$/, '')}` }];
-    });
-}
-/** How a known key is shown: the host that it is for, and its fingerprint. */
-function describeHostKey({ line, type, fingerprint }) {
-    return `${line.split(' ')[0]} ${type} ${fingerprint}`;
-}
-/** The refusal of a host that shows none of the known keys, which have a line each; nothing was sent to it. */
-function wrongHostKey({ name, host }, offered, known) {
-    const place = host.port === 22 ? host.address : `[${host.address}]:${host.port}`;
-    const of = name === 'jump' ? 'bastion' : 'server';
-    const keys = offered.map((key) => `${key.type} ${key.fingerprint}`).join(', ');
-    const scan = `\`ssh-keyscan -p ${host.port} ${host.address}\``;
-    return new errors/* DeployError */.sH('ssh-host-key', {
-        what: `The host key of ${place} is not one of \`known-hosts\`, so nothing was sent`,
-        seen: [
-            keys === '' ? 'no host key' : `the ${of} offers ${keys}`,
-            ...known.map((line) => `\`known-hosts\` has ${line}`),
-        ].join('\n'),
-        why: 'it was reinstalled, `known-hosts` is for another host or port, or somebody stands in between',
-        fix: `compare with \`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub\` on that host; if it is the same, add the output of ${scan} to known-hosts`,
-    });
-}
-
-;// CONCATENATED MODULE: ./lib/server/ssh-config.js
-
-/** The end of the way. */
-function serverOf({ host, jumpHost }) {
-    return { name: 'server', host, through: jumpHost };
-}
-/** The hosts in the order in which they are reached. */
-function hopsOf(route) {
-    return [...(route.jumpHost ? [{ name: 'jump', host: route.jumpHost }] : []), serverOf(route)];
-}
-/** The path of a socket has 103 bytes at most (macOS), and ssh first makes it under a name that is 17 bytes longer. */
-const LONGEST_SOCKET_PATH = 86;
-/** Whether calls can share one connection in `folder`. Where they cannot, each call logs in anew: slower, but it works. */
-function canShare(folder) {
-    return Buffer.byteLength(socketIn(folder, 'server')) <= LONGEST_SOCKET_PATH;
-}
-/** ssh's configuration for a run: the same key and known hosts for each host on the way, and nobody else's settings. */
-function configureSsh(route, folder) {
-    const common = [
-        ['IdentityFile', quote((0,external_node_path_.join)(folder, 'key'))],
-        ['IdentitiesOnly', 'yes'],
-        ['IdentityAgent', 'none'],
-        ['UserKnownHostsFile', quote((0,external_node_path_.join)(folder, 'known_hosts'))],
-        ['GlobalKnownHostsFile', '/dev/null'],
-        ['StrictHostKeyChecking', 'yes'],
-        ['UpdateHostKeys', 'no'],
-        // One attempt with one key: servers that punish failed logins (Debian 13's PerSourcePenalties) stay calm.
-        ['BatchMode', 'yes'],
-        ['PreferredAuthentications', 'publickey'],
-        ['ConnectTimeout', '15'],
-        ['ConnectionAttempts', '1'],
-        ['ServerAliveInterval', '10'],
-        ['ServerAliveCountMax', '6'],
-        ...(canShare(folder)
-            ? [
-                ['ControlMaster', 'auto'],
-                ['ControlPersist', '300'],
-            ]
-            : []),
-        ['RequestTTY', 'no'],
-        ['ForwardAgent', 'no'],
-        ['ClearAllForwardings', 'yes'],
-        ['LogLevel', 'ERROR'],
-    ];
-    return [
-        ...hopsOf(route).flatMap((hop) => [`Host ${hop.name}`, ...configureHop(hop, folder).map(indent)]),
-        'Host *',
-        ...common.map(indent),
-        '',
-    ].join('\n');
-}
-function configureHop({ name, host, through }, folder) {
-    return [
-        ['HostName', host.address],
-        ['User', host.user],
-        ['Port', String(host.port)],
-        ...(canShare(folder) ? [['ControlPath', quote(socketIn(folder, name))]] : []),
-        ...(through ? [['ProxyJump', 'jump']] : []),
-    ];
-}
-const socketIn = (folder, name) => (0,external_node_path_.join)(folder, name.slice(0, 1));
-const indent = (setting) => `  ${setting.join(' ')}`;
-/** A path may have spaces, and ssh reads `%` as the begin of a token. */
-function quote(path) {
-    return `"${path.replaceAll('%', '%%')}"`;
-}
-
-;// CONCATENATED MODULE: ./lib/server/connection.js
-
-
-
-
-
-/** ssh's own exit code for everything that is not the remote command's. */
-const SSH_FAILED = 255;
-/** Not `=` in front: zsh would put the path of a program in its place. */
-const PLAIN_WORD = /^[A-Za-z0-9_@%+:,./][A-Za-z0-9_@%+=:,./-]*$/;
-const OPTION_WORD = /^-[A-Za-z]+$/;
-/**
- * Prepares the connection in `folder` (private to this run, removed by who made it): key, known hosts and configuration in
- * files of mode 0600. Nobody logs in to the server before the first call; for fingerprints it is asked for its keys.
- */
-async function connect(run, credentials, folder, signal) {
-    const { knownHosts, sshKey } = credentials;
-    await (0,promises_.writeFile)((0,external_node_path_.join)(folder, 'key'), sshKey, { mode: 0o600 });
-    await (0,promises_.writeFile)((0,external_node_path_.join)(folder, 'known_hosts'), knownHosts.lines.map((line) => `${line}\n`).join(''), { mode: 0o600 });
-    await (0,promises_.writeFile)((0,external_node_path_.join)(folder, 'ssh_config'), configureSsh(credentials, folder), { mode: 0o600 });
-    const ssh = sshIn(run, folder, signal);
-    for (const hop of hopsOf(credentials)) {
-        if (knownHosts.fingerprints.length > 0)
-            await pin(ssh, hop, knownHosts, folder);
-        // By itself, as ssh does not show what a bastion on its way says.
-        if (hop.name === 'jump' && canShare(folder))
-            await pass(ssh, hop, folder);
-    }
-    return reconnect(run, credentials, folder, signal);
-}
-/** A connection over what `connect` left in `folder`; `post` uses it after `main` is gone. */
-function reconnect(run, route, folder, signal) {
-    const call = async (words, options = {}) => sshIn(run, folder, signal, options)(['server', ...words.map(checkWord)]);
-    return {
-        call,
-        async reach(words, options) {
-            const finished = await call(words, options);
-            if (finished.code === SSH_FAILED)
-                throw await explainLoss(sshIn(run, folder), serverOf(route), folder, finished.stderr);
-            return finished;
-        },
-        close: () => disconnect(run, folder),
-    };
-}
-/** Ends the connections that were kept in `folder`, if there are any. */
-async function disconnect(run, folder) {
-    const ssh = sshIn(run, folder, undefined, { timeoutMs: 5_000 });
-    for (const name of ['server', 'jump'])
-        await ssh(['-O', 'exit', name]).catch(() => { });
-}
-/** The configuration is named from inside its folder: for a bastion ssh hands that name to a shell, as it stands. */
-function sshIn(run, folder, signal, options = {}) {
-    return (args) => run('ssh', ['-F', 'ssh_config', ...args], { signal, ...options, cwd: folder });
-}
-/** True when a finished call says that the connection, not the command, failed. */
-function isLost(finished) {
-    return finished.code === SSH_FAILED;
-}
-/** The threat is a value that the login shell on the other side would read as more than one word. */
-function checkWord(word) {
-    if (PLAIN_WORD.test(word) || OPTION_WORD.test(word) || word === '-')
-        return word;
-    throw new errors/* DeployError */.sH('internal', {
-        what: 'A word for the server has characters that a shell would read',
-        seen: word,
-    });
-}
-/** `SHA256:` fingerprints are exchanged for the keys of the host that match one of them. */
-async function pin(ssh, hop, { lines, fingerprints }, folder) {
-    const { keys, said } = await seeHostKeys(ssh, hop, folder);
-    if (keys.length === 0)
-        throw await explainLoss(ssh, hop, folder, said);
-    const matching = keys.filter((key) => fingerprints.includes(key.fingerprint));
-    if (matching.length + lines.length === 0)
-        throw wrongHostKey(hop, keys, fingerprints);
-    await (0,promises_.appendFile)((0,external_node_path_.join)(folder, 'known_hosts'), matching.map((key) => `${key.line}\n`).join(''));
-}
-/** Logs in to the bastion; the way to the server leads through this connection. */
-async function pass(ssh, jump, folder) {
-    const { code, stderr } = await ssh(['-fN', jump.name]);
-    if (code !== 0)
-        throw await explainLoss(ssh, jump, folder, stderr);
-}
-async function explainLoss(ssh, hop, folder, stderr) {
-    const { host } = hop;
-    const seen = stderr.trim().split('\n').slice(-3).join('\n');
-    if (/Host key verification failed|REMOTE HOST IDENTIFICATION|host key is known/i.test(stderr)) {
-        const known = readHostKeys(await (0,promises_.readFile)((0,external_node_path_.join)(folder, 'known_hosts'), 'utf8').catch(() => ''));
-        return wrongHostKey(hop, (await seeHostKeys(ssh, hop, folder)).keys, known.map(describeHostKey));
-    }
-    // ssh goes on without a key that it cannot read, so the server's refusal follows.
-    if (/error in libcrypto|invalid format|incorrect passphrase/i.test(stderr)) {
-        return new errors/* DeployError */.sH('input-invalid', {
-            what: 'ssh cannot read the private key in `ssh-key`',
-            seen,
-            why: 'the key has a passphrase, or the secret was copied incompletely',
-            fix: 'make a key without passphrase (ssh-keygen -t ed25519 -N "" -f deploy-key) and store the whole file',
-        });
-    }
-    if (/Permission denied|Too many authentication failures/.test(stderr)) {
-        return new errors/* DeployError */.sH('ssh-login-refused', {
-            what: `The ${hop.name === 'jump' ? 'bastion' : 'server'} ${host.address} does not accept this key for ${host.user}`,
-            seen,
-            why: 'the public half is not in the ~/.ssh/authorized_keys of that user, or another user is meant',
-            fix: `on that host, as ${host.user}: append the public key (ssh-keygen -y -f KEY) to ~/.ssh/authorized_keys`,
-        });
-    }
-    if (hop.through)
-        return unreachableBehind(hop.through, host, seen);
-    return new errors/* DeployError */.sH('ssh-unreachable', {
-        what: `No SSH connection to ${host.address} port ${host.port}`,
-        seen,
-        why: 'the name, the port, or a firewall that does not let the runner in',
-        fix: `check \`${hop.name === 'jump' ? 'jump-host' : 'host'}\` (user@host:port) and that port in the firewall of that host`,
-    });
-}
-/** ssh keeps to itself what a bastion says about a connection that it does not make. */
-function unreachableBehind(bastion, host, seen) {
-    return new errors/* DeployError */.sH('ssh-unreachable', {
-        what: `No SSH connection through ${bastion.address} to ${host.address} port ${host.port}`,
-        seen,
-        why: 'the name or the port as the bastion sees it, a firewall between them, or `AllowTcpForwarding no` on the bastion',
-        fix: `try it on the bastion: ssh-keyscan -p ${host.port} ${host.address}`,
-    });
-}
-
-
-/***/ }),
-
-/***/ 1408:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   M: () => (/* binding */ isOurs),
-/* harmony export */   u: () => (/* binding */ readContainer)
-/* harmony export */ });
-/* harmony import */ var _compose_document_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6495);
-
-/** Reads what `look_containers` of transaction/look.sh printed about one. */
-function readContainer(text) {
-    const fields = (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .listOf */ .c3)(JSON.parse(text));
-    const [id, project, service, folder, files, envFiles] = fields.map((field) => (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .textOf */ .b6)(field) ?? '');
-    const [image, imageName] = fields.slice(7).map((field) => (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .textOf */ .b6)(field) ?? '');
-    return {
-        id: id ?? '',
-        project: project ?? '',
-        service: service ?? '',
-        folder: folder ?? '',
-        files: pathsOf(files),
-        envFiles: pathsOf(envFiles),
-        running: fields[6] === true,
-        image: image ?? '',
-        imageName: imageName ?? '',
-        mounts: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .listOf */ .c3)(fields[9]).flatMap(readMounted),
-        ports: [...new Set(Object.values((0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .valuesOf */ .sm)(fields[10])).flatMap(_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .listOf */ .c3).flatMap(readPort))],
-    };
-}
-/** Whether one of our releases made it, rather than somebody by hand. */
-function isOurs({ files }) {
-    return files.some((file) => file.includes('/.deploy/releases/'));
-}
-function pathsOf(text = '') {
-    return text.split(',').filter((path) => path !== '');
-}
-function readMounted(mount) {
-    if (!(0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .isValues */ .vs)(mount))
-        return [];
-    const [kind, target, readOnly] = [mount['Type'], (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .textOf */ .b6)(mount['Destination']) ?? '', mount['RW'] === false];
-    if (kind !== 'volume' && kind !== 'bind')
-        return [];
-    return [{ kind, source: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .textOf */ .b6)(mount[kind === 'volume' ? 'Name' : 'Source']) ?? '', target, readOnly }];
-}
-function readPort(binding) {
-    const port = Number((0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .textOf */ .b6)((0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .valuesOf */ .sm)(binding)['HostPort']));
-    return Number.isInteger(port) && port > 0 ? [port] : [];
-}
-
-
-/***/ }),
-
-/***/ 571:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   Ah: () => (/* binding */ explainExit),
-/* harmony export */   WM: () => (/* binding */ isKnownExit),
-/* harmony export */   bO: () => (/* binding */ explanationLines)
-/* harmony export */ });
-/* harmony import */ var _complaint_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3270);
-/* harmony import */ var _explanation_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(9348);
-
-
-/** Exit codes whose cause stands in what was printed around them, not in one line. */
-const NEEDS_TAIL = [21, 33, 35, 43, 45, 46, 47, 124, 126, 127, 137];
-/** Whether an exit code has an explanation of its own. */
-function isKnownExit(code) {
-    return code in _explanation_js__WEBPACK_IMPORTED_MODULE_1__/* .explanations */ .x;
-}
-/** All of them as lines `code what: why. fix`, for who goes back by hand on the server. */
-function explanationLines() {
-    return Object.entries(_explanation_js__WEBPACK_IMPORTED_MODULE_1__/* .explanations */ .x).map(([code, { what, why, fix }]) => {
-        const cause = why === undefined ? '' : ` (${why})`;
-        return `${code} ${what}${cause}. To mend it: ${fix ?? 'see the last lines above'}`;
-    });
-}
-/** The code and the text of the error for an exit code; `said` is the program's one line about it, `tail` its last lines. */
-function explainExit(code, said, tail, step) {
-    const known = _explanation_js__WEBPACK_IMPORTED_MODULE_1__/* .explanations */ .x[code];
-    const all = tail.includes(said ?? '') ? tail : `${said}\n${tail}`.trim();
-    const complaint = (0,_complaint_js__WEBPACK_IMPORTED_MODULE_0__/* .explainComplaint */ .F)(tail);
-    // Of a container that ended only what kept its program from starting is Docker's word; the rest is its own log.
-    if (code === 47 && complaint?.[0] === 'container-exited')
-        return complaint;
-    if (known)
-        return [known.code, { ...known, seen: (NEEDS_TAIL.includes(code) ? all : said) || undefined }];
-    if (complaint)
-        return complaint;
-    const during = step === undefined ? '' : ` (step ${step})`;
-    return [
-        'transaction-failed',
-        {
-            what: `The server could not do a step of the deployment${during}`,
-            seen: all || undefined,
-            why: `exit code ${code}`,
-            fix: 'see the last lines; when they do not help, run the job again with debug logging',
-        },
-    ];
-}
-
-
-/***/ }),
-
-/***/ 9348:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   w: () => (/* binding */ ABORTED),
-/* harmony export */   x: () => (/* binding */ explanations)
-/* harmony export */ });
-/** The exit code of a step that saw the mark of `askToTurnBack` while it waited. */
-const ABORTED = 42;
-/** What an exit code of probe.py (10-29) or transaction.sh (30 and above) means; above 100 are those of `timeout` and signals. */
-const explanations = {
-    10: {
-        code: 'plan-differs',
-        what: 'The database changed after the plan was made',
-        why: 'another deployment or a `migrate` by hand came in between',
-        fix: 'run the job again: it plans anew',
-    },
-    11: {
-        code: 'lock-busy',
-        what: 'Another process holds the migration lock of the database',
-        fix: 'wait until the other migration is done and run the job again',
-    },
-    12: {
-        code: 'database-not-up',
-        what: 'The database does not answer',
-        why: 'its container is stopped, or host and port are wrong',
-        fix: 'start it on the server (`docker compose up -d` in the directory) or mend the settings',
-    },
-    13: {
-        code: 'database-refused',
-        what: 'The database refuses the connection',
-        why: 'user, password or database name in the env file are not those of the database; or the folder of a SQLite file belongs to another user',
-        fix: 'mend the env file, or the owner of that folder; a PostgreSQL container keeps the password it was first started with',
-    },
-    14: {
-        code: 'migration-conflict',
-        what: 'The migrations contradict each other or the database',
-        fix: 'mend what is named here: two leaves with `python manage.py makemigrations --merge`, surplus rows in django_migrations, files that the image lacks in the repository',
-    },
-    15: {
-        code: 'migration-failed',
-        what: 'The time for migrations ran out between two of them',
-        fix: 'raise `migrate-timeout` and deploy again; it goes on where it stopped',
-    },
-    16: {
-        code: 'transaction-died',
-        what: 'The migration never got its word to start; nothing was migrated',
-        fix: 'run the job again',
-    },
-    17: { code: 'migration-failed', what: 'A migration failed', fix: 'mend the migration and deploy again' },
-    18: {
-        code: 'settings-import',
-        what: 'Django does not start in the new image',
-        why: 'a variable that the settings need is missing, or an import fails',
-        fix: 'add the variable to the env file on the server or to `env-file`; try `manage` if manage.py is started in another way',
-    },
-    19: {
-        code: 'not-migrated',
-        what: 'The running release is not migrated as planned',
-        why: 'with `migrate: external` the image does not migrate when it starts, or hides that this failed; else somebody else migrated at the same time, or the containers run other code than the image',
-        fix: 'leave `migrate` out, so that the migrations are applied before the app is replaced; else run the job again',
-    },
-    20: {
-        code: 'rollback-unfit',
-        what: 'The old code cannot live with the database as it is now',
-        fix: 'deploy a release that mends the problem with the newer code',
-    },
-    21: {
-        code: 'health-timeout',
-        what: 'The new release did not become healthy in time',
-        fix: 'see the last lines of the containers; correct the health command when it is what fails; raise `health-timeout` when the app is only slow',
-    },
-    22: {
-        code: 'database-not-kept',
-        what: 'The database would be lost with each release',
-        why: 'a variable such as DATABASE_URL is missing, so that the settings fall back to SQLite, or its file is in no volume',
-        fix: 'set the variable in the env file, or mount a volume where the file is; `migrate: none` for a site without a database',
-    },
-    23: {
-        code: 'static-failed',
-        what: 'The static files could not be collected',
-        why: 'a file that a style sheet names is missing, or the volume at STATIC_ROOT belongs to another user than the app',
-        fix: 'mend what is named; a volume of another user takes one `chown` on the server. `collectstatic: never` when the image collects by itself',
-    },
-    46: {
-        code: 'health-timeout',
-        what: 'The new release did not become healthy in time',
-        fix: 'see the last lines of the containers; correct the health command when it is what fails; raise `health-timeout` when the app is only slow',
-    },
-    30: {
-        code: 'server-directory',
-        what: "The project's directory on the server cannot be used",
-        why: 'it was removed since this run began, or belongs to another user',
-        fix: 'give the folder to the user of `host`, then run the job again',
-    },
-    31: {
-        code: 'server-format',
-        what: 'A newer version of this action has deployed to this directory',
-        fix: 'use the newer version in this workflow as well',
-    },
-    32: {
-        code: 'registry-login-failed',
-        what: 'The registry refused the login of the server',
-        fix: 'check registry-username and registry-password',
-    },
-    33: {
-        code: 'pull-failed',
-        what: 'The server could not pull an image',
-        why: 'the registry is not reachable from the server, or the disk is full',
-        fix: 'try `docker pull` with the name on the server',
-    },
-    66: {
-        code: 'pull-failed',
-        what: 'The registry refuses the image to the server',
-        why: 'the login may push the image but not pull it, or there is no login: the runner may have one that the server has not',
-        fix: 'set registry-username and registry-password of a user who may pull, or make the image public',
-    },
-    67: {
-        code: 'pull-failed',
-        what: 'An image is gone from the registry',
-        why: 'it was deleted after the push, by a person or by a clean-up rule',
-        fix: 'run the job again: what is gone is built and pushed again',
-    },
-    68: {
-        code: 'pull-failed',
-        what: 'The registry did not give the server the image in four attempts',
-        why: 'it answers with errors of its own, or the network between them breaks off',
-        fix: 'run the job again later; when it stays, look at the status page of the registry',
-    },
-    69: {
-        code: 'pull-failed',
-        what: 'An image of the release to go back to is no longer on the server, and could not be pulled again',
-        why: 'all unused images were pruned there, and the registry has let it go, or wants a login, which a rollback does not bring',
-        fix: 'is it denied: on the server, as the user that deploys (with `sudo` where that needs it), `docker login REGISTRY` (what the name of the image begins with) and a token that may pull, roll back again, `docker logout REGISTRY`. Is it unknown: deploy the old tag again, which builds and pushes it',
-    },
-    72: {
-        code: 'pull-failed',
-        what: 'The server could not pull an image that the Compose file names',
-        why: 'the name or the tag is wrong, or it is private and the server has no login for it',
-        fix: 'correct `image:` of the service; for a private image log in on the server with `docker login`, as the user that deploys',
-    },
-    34: {
-        code: 'env-file-missing',
-        what: 'The Compose file names a file that is neither shipped nor on the server',
-        fix: 'put it into the directory on the server; an env file can be shipped with `env-files` as well',
-    },
-    35: {
-        code: 'compose-invalid',
-        what: 'Docker Compose on the server does not accept the Compose file',
-        fix: 'mend the line that is named; a variable is set in `.env` on the server or in `env-file`',
-    },
-    36: {
-        code: 'variable-missing',
-        what: 'The Compose file uses variables that are set nowhere',
-        why: 'Compose would make them empty: empty passwords are made this way',
-        fix: 'set them in `.env` on the server or in `env-file`, or give them a default: ${NAME:-value}',
-    },
-    37: {
-        code: 'lock-busy',
-        what: 'This very transaction is already running',
-        fix: 'follow the run that started it',
-    },
-    38: {
-        code: 'server-no-docker',
-        what: 'Docker on the server went away and did not come back',
-        fix: 'start Docker on the server; the next deploy or rollback finishes what is unfinished',
-    },
-    39: {
-        code: 'recovery-failed',
-        what: 'Going back to the release before failed',
-        fix: 'mend what the lines above name, then run the job again: it finishes going back first',
-    },
-    40: {
-        code: 'recovery-failed',
-        what: 'An interrupted deployment could not be finished',
-        fix: 'look at .deploy/journal on the server; run the job again',
-    },
-    41: {
-        code: 'newer-run-deployed',
-        what: 'A newer workflow run has already deployed',
-        why: 'this run was started earlier, or is an old run that was started again',
-        fix: 'use the rollback workflow to go back, or set `force: true`',
-    },
-    [ABORTED]: {
-        code: 'aborted',
-        what: 'The job was cancelled, so the deployment turned back at its next safe point',
-        fix: 'run the job again to deploy',
-    },
-    43: {
-        code: 'database-not-up',
-        what: 'A data service did not become healthy',
-        fix: 'see its last lines above; a service that ends by itself belongs behind a profile',
-    },
-    44: {
-        code: 'migration-failed',
-        what: "The migration's container disappeared, its result is unknown",
-        fix: 'look at the database, then run the job again',
-    },
-    45: {
-        code: 'container-exited',
-        what: 'A container of the new release does not stay up',
-        why: 'the program in it ends or crashes at its start',
-        fix: 'see its last lines',
-    },
-    47: {
-        code: 'container-exited',
-        what: 'A container of the new release does not stay up',
-        why: 'the program in it ends or crashes at its start',
-        fix: 'see its last lines',
-    },
-    48: {
-        code: 'container-exited',
-        what: 'A running container is not of the new image',
-        why: 'somebody else changes the containers of this project',
-        fix: 'run the job again',
-    },
-    49: {
-        code: 'transaction-died',
-        what: 'The transaction did not start on the server; nothing was changed',
-        why: 'the server is overloaded, or its disk is full',
-        fix: 'run the job again',
-    },
-    50: {
-        code: 'transaction-failed',
-        what: 'Another deployment with the same name was staged at the same time',
-        why: 'two jobs of one run deploy the same version to the same directory',
-        fix: 'run this job again',
-    },
-    51: {
-        code: 'variable-missing',
-        what: 'A value in an env file has a `$`, which Compose reads as the begin of a variable',
-        why: 'what stands behind the `$` would be lost: keys and passwords are cut this way',
-        fix: "put the value in single quotes, as in SECRET_KEY='ab$cd', in `.env` on the server or in `env-file`",
-    },
-    52: {
-        code: 'server-logind',
-        what: 'The server ends what a user has started when that user logs out, so a deployment would die with its connection',
-        why: '`KillUserProcesses=yes` in /etc/systemd/logind.conf, and the user does not linger or has no user manager',
-        fix: 'on the server, as root: loginctl enable-linger USER (with the packages libpam-systemd and dbus-user-session); or set KillUserProcesses=no and restart systemd-logind',
-    },
-    56: {
-        code: 'adoption-failed',
-        what: 'The Compose file that the running stack was started with is gone, so there would be no way back to it',
-        fix: 'bring the file back, or stop the stack on the server; its volumes stay',
-    },
-    57: {
-        code: 'adoption-failed',
-        what: 'Docker Compose cannot read the files that the running stack was started with, so there would be no way back to it',
-        why: 'they were changed since then, or their variables come from a shell',
-        fix: 'mend them until `docker compose config` succeeds in that folder on the server',
-    },
-    61: {
-        code: 'input-invalid',
-        what: 'The rollback by hand takes at most one version',
-        fix: 'leave it out, or give one',
-    },
-    62: {
-        code: 'transaction-failed',
-        what: 'The rollback by hand was started by another user',
-        fix: 'start it as the user that deploys: what it writes must be readable by the next deploy',
-    },
-    63: {
-        code: 'rollback-unknown-version',
-        what: 'There is no such release to go back to',
-        fix: 'choose one of the versions that are listed, or deploy the old tag again',
-    },
-    64: {
-        code: 'internal',
-        what: 'The script on the server was asked for something that it does not know',
-        fix: 'run the job again with debug logging and report the log',
-    },
-    70: {
-        code: 'service-missing',
-        what: 'No container of the service runs',
-        fix: 'name one that runs with `service`, or deploy again to start it',
-    },
-    124: {
-        code: 'transaction-failed',
-        what: 'A command on the server did not end in time and was stopped',
-        why: 'Docker on the server hangs or is very busy',
-        fix: 'see the last lines; look at the server, then run the job again',
-    },
-    126: {
-        code: 'transaction-failed',
-        what: 'A program on the server or in the image may not be started',
-        fix: 'see which in the last lines; `manage` names the one that starts Django commands',
-    },
-    127: {
-        code: 'transaction-failed',
-        what: 'A program is missing on the server or in the image',
-        fix: 'see which in the last lines; `manage` names the one that starts Django commands',
-    },
-    137: {
-        code: 'transaction-failed',
-        what: 'A program on the server was killed',
-        why: 'most often its memory ran out',
-        fix: "look for `oom` in the server's `dmesg`, give it more memory or start fewer workers",
-    },
-};
-
-
-/***/ }),
-
-/***/ 3393:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   K9: () => (/* binding */ explainUnfit),
-/* harmony export */   Kz: () => (/* binding */ explainProbe),
-/* harmony export */   TG: () => (/* binding */ explainEnding),
-/* harmony export */   oi: () => (/* binding */ explainStage)
-/* harmony export */ });
-/* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(1030);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(5948);
-/* harmony import */ var _complaint_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(3270);
-/* harmony import */ var _exit_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(571);
-/* harmony import */ var _explanation_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(9348);
-
-
-
-
-
-/** A failure before the transaction: of `stage`, `plan` or `begin`. The exit codes are those of transaction.sh and probe.py. */
-function explainStage(finished) {
-    const lines = finished.stderr.trim().split('\n');
-    const tail = lines.slice(-8).join('\n');
-    return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH(...(0,_exit_js__WEBPACK_IMPORTED_MODULE_3__/* .explainExit */ .Ah)(finished.code, saidIn(lines) ?? tail, tail));
-}
-/** What `die` of transaction.sh said. */
-function saidIn(lines) {
-    return lines.findLast((line) => line.startsWith('deploy-django: '))?.slice('deploy-django: '.length);
-}
-/** A probe that did not do what was asked, with what it said about it. */
-function explainProbe(code, document, stderr) {
-    // These codes are the server's own: it did not even ask.
-    if (code >= 30)
-        return explainStage({ code, stdout: '', stderr });
-    const error = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_0__/* .readProbeError */ .Tl)(document);
-    const tail = stderr.trim().split('\n').slice(-8).join('\n');
-    const seen = error ? [error.message, error.detail].filter((part) => part).join('\n') : tail;
-    if (error && !(0,_exit_js__WEBPACK_IMPORTED_MODULE_3__/* .isKnownExit */ .WM)(code)) {
-        return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('internal', {
-            what: 'The probe, which asks Django about the migrations, failed',
-            seen,
-            why: 'it met an error that it does not know, perhaps in a version of Django or of a database that is new to it',
-            fix: 'look for the traceback above; when it is not from the app, report it',
-        });
-    }
-    const refusal = document ? undefined : refusalIn(tail);
-    if (refusal)
-        return refusal;
-    // Without a document Django did not get as far as our code, whatever the exit code.
-    return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH(...(0,_exit_js__WEBPACK_IMPORTED_MODULE_3__/* .explainExit */ .Ah)(document ? code : 18, seen, tail));
-}
-/** What Docker said instead of starting Django at all; a program that it does not find may be what `manage` names. */
-function refusalIn(tail) {
-    const complaint = (0,_complaint_js__WEBPACK_IMPORTED_MODULE_2__/* .explainComplaint */ .F)(tail);
-    if (complaint)
-        return complaint[0] === 'container-exited' ? undefined : new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH(...complaint);
-    const seen = tail.split('\n').findLast((line) => line.startsWith('Error response from daemon: '));
-    return seen === undefined
-        ? undefined
-        : new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('container-exited', {
-            what: 'Docker on the server could not start a container of the new image',
-            seen,
-            why: 'a setting of the service in the Compose file does not suit the image or the server',
-            fix: 'mend what Docker names',
-        });
-}
-/** Why a transaction went back, and what to do; undefined when it reached its goal. */
-function explainEnding(ending) {
-    if (ending.word === 'committed' || ending.word === 'unchanged')
-        return undefined;
-    const reason = explainFailure(ending);
-    if (ending.word === 'back' && reason)
-        return reason;
-    if (ending.word === 'kept' && reason)
-        return explainKept(reason);
-    const tail = ending.log.slice(-12).join('\n');
-    if (ending.journal.some((line) => line.step === 'back' && line.state === 'fail')) {
-        return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('recovery-failed', {
-            what: 'The deployment failed, and going back to the release before failed as well',
-            seen: tail,
-            why: 'Docker on the server does not do what it is asked to, or the images of the release before are gone',
-            fix: 'mend what the lines above name, then run the job again: it finishes going back first',
-            cause: reason,
-        });
-    }
-    return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('transaction-died', {
-        what: 'The deployment on the server was interrupted',
-        seen: tail,
-        why: 'the server or its Docker was stopped',
-        fix: 'run the job again: it finishes what is unfinished first',
-        cause: reason,
-    });
-}
-function explainKept(reason) {
-    const look = 'look at the new containers, which were kept (`on-failure: keep`); the next deploy or rollback goes back first';
-    return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH(reason.code, {
-        ...{ what: reason.what, seen: reason.seen, why: reason.why, cause: reason.cause },
-        fix: reason.fix === undefined ? look : `${reason.fix}\n${look}`,
-    });
-}
-function explainFailure(ending) {
-    if (ending.failure === undefined)
-        return undefined;
-    if (ending.failure === 'aborted')
-        return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH(...(0,_exit_js__WEBPACK_IMPORTED_MODULE_3__/* .explainExit */ .Ah)(_explanation_js__WEBPACK_IMPORTED_MODULE_4__/* .ABORTED */ .w, undefined, ''));
-    const { step, code } = ending.failure;
-    const log = beforeGoingBack(ending.log);
-    const tail = log.slice(-12).join('\n');
-    return explainReport(ending, code) ?? new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH(...(0,_exit_js__WEBPACK_IMPORTED_MODULE_3__/* .explainExit */ .Ah)(code, saidIn(log) ?? tail, tail, step));
-}
-/** What the probe reported says more than its exit code. */
-function explainReport(ending, code) {
-    const http = ending.documents.get('http');
-    if (code === 21 && http) {
-        const report = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_0__/* .readHttpReport */ .x$)(http);
-        return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH(healthCode(report.reason), {
-            what: `The new release did not become healthy: ${report.url ?? 'no address'} ${report.status === undefined ? '' : `answers ${report.status}`}`.trim(),
-            seen: report.text,
-            why: lastLines(ending),
-            fix: 'mend the app, or set `health-url`, `health-headers` and `health-status` to what a healthy answer looks like',
-        });
-    }
-    const migrate = ending.documents.get('migrate');
-    const failed = migrate && code === 17 ? (0,_django_document_js__WEBPACK_IMPORTED_MODULE_0__/* .readMigrateReport */ .OI)(migrate).failed : undefined;
-    if (failed) {
-        const what = `Migration ${failed.app}.${failed.name} failed`;
-        return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('migration-failed', { what, seen: failed.error, ...adviseMigration(failed) });
-    }
-    const fit = ending.documents.get('fit');
-    if (fit && code === 20)
-        return explainUnfit((0,_django_document_js__WEBPACK_IMPORTED_MODULE_0__/* .readFitReport */ .gg)(fit));
-    const asked = [...ending.documents.values()].findLast((document) => (0,_django_document_js__WEBPACK_IMPORTED_MODULE_0__/* .readProbeError */ .Tl)(document));
-    return asked && code < 30 ? explainProbe(code, asked, '') : undefined;
-}
-/** What is there already is no fault of the migration: it was begun before, made by hand, or its row was lost. */
-function adviseMigration({ app, name, error, }) {
-    if (!/already exists|duplicate column name/i.test(error)) {
-        return { fix: 'mend the migration and deploy again; what was applied before it stays and is not applied twice' };
-    }
-    return {
-        why: 'the database has this already: an attempt that failed half-way has left it (on MySQL, or with `atomic = False`), somebody made it by hand, or rows of django_migrations are gone',
-        fix: `take away by hand what the half of an attempt has left; when all that this migration makes is there, record it (\`python manage.py migrate ${app} ${name} --fake\`); then deploy again`,
-    };
-}
-/** The refusal of code that is older than the database, with the migrations in the way by name. */
-function explainUnfit({ ahead, problems }) {
-    return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('rollback-unfit', {
-        what: 'The old code cannot live with the database as it is now',
-        seen: [...problems, ...(ahead.length > 0 ? [`applied since: ${ahead.join(', ')}`] : [])].join('\n'),
-        why: 'a migration since then removed or renamed what the old code uses, or added a column that it cannot fill',
-        fix: 'deploy a release that mends the problem with the newer code, or reverse these migrations first',
-    });
-}
-function healthCode(reason) {
-    switch (reason) {
-        case 'refused':
-            return 'health-refused';
-        case 'bad-request':
-            return 'health-bad-request';
-        case 'https-redirect':
-            return 'health-https-redirect';
-        case 'server-error':
-            return 'health-server-error';
-        default:
-            return 'health-timeout';
-    }
-}
-function lastLines(ending) {
-    const lines = beforeGoingBack(ending.log).filter((line) => line.startsWith('  | '));
-    return lines.length === 0 ? undefined : `the container's last lines:\n${lines.slice(-15).join('\n')}`;
-}
-/** What was said until the decision to go back: what the undo says is not why. */
-function beforeGoingBack(log) {
-    const decision = log.findIndex((line) => line.startsWith('going back: '));
-    return decision < 0 ? log : log.slice(0, decision);
-}
-
-
-/***/ }),
-
-/***/ 3420:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   LX: () => (/* binding */ requireProject),
-/* harmony export */   cL: () => (/* binding */ nothingDeployed),
-/* harmony export */   t1: () => (/* binding */ findProject)
-/* harmony export */ });
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(5948);
-/* harmony import */ var _look_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(2756);
-
-
-/** The directory that was given, or the only project below `deploy/`. */
-async function findProject(connection, script, given) {
-    const directory = given ?? (await findOnly(connection));
-    return { directory, server: await (0,_look_js__WEBPACK_IMPORTED_MODULE_1__/* .look */ .Op)(connection, script, directory ?? 'deploy/-') };
-}
-/** A short question, so that the whole look is taken once. */
-async function findOnly(connection) {
-    const words = ['find', '-L', 'deploy', '-mindepth', '2', '-maxdepth', '2', '-name', '.deploy'];
-    const { stdout } = await connection.reach(words);
-    // A login shell may have a word to say as well.
-    const projects = stdout.split('\n').flatMap((line) => /^(deploy\/[^/]+)\/\.deploy$/.exec(line)?.[1] ?? []);
-    if (projects.length < 2)
-        return projects[0];
-    throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('input-missing', {
-        what: 'Several projects are on the server',
-        seen: projects.sort().join(', '),
-        fix: 'set `directory` to the folder of the project on the server',
-    });
-}
-/** As `findProject`, for a command that needs a project to work on. */
-async function requireProject(connection, script, given) {
-    const { directory, server } = await findProject(connection, script, given);
-    if (directory !== undefined)
-        return { directory, server };
-    throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('input-missing', {
-        what: 'No project was found in deploy/ on the server',
-        fix: 'set `directory` to the folder of the project on the server',
-    });
-}
-/** For a command that needs what a deployment has left. */
-function nothingDeployed(directory) {
-    return new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('nothing-deployed', {
-        what: `Nothing was deployed to ${directory} yet`,
-        why: 'the first deployment failed or was never made, or the folder is another one',
-        fix: 'deploy first, or set `directory` to the folder of the project on the server',
-    });
-}
-
-
-/***/ }),
-
-/***/ 2266:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   G5: () => (/* binding */ command),
-/* harmony export */   e6: () => (/* binding */ follow)
-/* harmony export */ });
-/* unused harmony exports parseJournalLine, conclude */
-/* harmony import */ var node_timers_promises__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8500);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(5948);
-/* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(1030);
-/* harmony import */ var _connection_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(6639);
-
-
-
-
-const OVER = ['ended', 'kept', 'died'];
-const RECONNECT_LIMIT_MS = 10 * 60_000;
-/** ssh gives up on a connection that it cannot make, or that died, long before; a longer call was connected. */
-const ATTEMPT_LIMIT_MS = 90_000;
-const LOG_TAIL = 60;
-const realTime = {
-    now: Date.now,
-    // An abort only ends the pause: the next call says that it was an abort.
-    pause: (milliseconds, signal) => (0,node_timers_promises__WEBPACK_IMPORTED_MODULE_0__.setTimeout)(milliseconds, undefined, { ...(signal && { signal }) }).catch(() => { }),
-};
-/**
- * Follows a transaction to its end. It runs without us: a lost connection only loses the view, so it is opened again,
- * for ten minutes at most, and the story goes on where it stopped.
- */
-async function follow(connection, directory, transaction, show, signal, clock = realTime) {
-    const journal = [];
-    const log = [];
-    const documents = new Map();
-    let lastMark = '';
-    let over;
-    let lostSince;
-    const take = (text) => {
-        const [mark, rest] = [text.slice(0, 2), text.slice(2)];
-        if (mark === 'j ') {
-            const line = parseJournalLine(rest);
-            journal.push(line);
-            show({ kind: 'journal', line });
-        }
-        else if (mark === 'l ') {
-            log.push(rest);
-            show({ kind: 'log', text: rest });
-        }
-        else if (mark === 'r ') {
-            const document = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_2__/* .findDocument */ .$)(rest);
-            if (document && typeof document['verb'] === 'string')
-                documents.set(document['verb'], document);
-        }
-        else if (mark === 'x ')
-            over = OVER.find((word) => word === rest);
-        lastMark = mark;
-        lostSince = undefined;
-    };
-    const forgetLast = () => {
-        if (lastMark === 'j ')
-            journal.pop();
-        if (lastMark === 'l ')
-            log.pop();
-    };
-    while (over === undefined) {
-        const words = [...command(directory, transaction, 'follow'), String(journal.length), String(log.length)];
-        const begun = clock.now();
-        const finished = await connection.call(words, {
-            onLine: (line, stream) => {
-                if (stream === 'stdout')
-                    take(line);
-            },
-            ...(signal && { signal }),
-        });
-        if (over !== undefined)
-            break;
-        // A line that broke off with the connection is asked for again.
-        if (finished.stdout !== '' && !finished.stdout.endsWith('\n'))
-            forgetLast();
-        if (lostSince === undefined || clock.now() - begun > ATTEMPT_LIMIT_MS)
-            lostSince = clock.now();
-        if (!(0,_connection_js__WEBPACK_IMPORTED_MODULE_3__/* .isLost */ .JD)(finished) || clock.now() - lostSince > RECONNECT_LIMIT_MS) {
-            throw new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('transaction-died', {
-                what: 'The view of the deployment was lost; it goes on by itself on the server',
-                seen: finished.stderr.trim().split('\n').at(-1) || undefined,
-                why: (0,_connection_js__WEBPACK_IMPORTED_MODULE_3__/* .isLost */ .JD)(finished)
-                    ? 'the connection did not come back within ten minutes'
-                    : `the journal could not be read on the server (exit code ${finished.code})`,
-                fix: 'run the job again: it waits for the deployment, finishes what is unfinished and reports',
-            });
-        }
-        await clock.pause(1_000, signal);
-    }
-    return conclude(over, journal, documents, log);
-}
-/** The words that run a verb of the script that a transaction brought with it. */
-function command(directory, transaction, verb) {
-    return ['sh', `${directory}/.deploy/plans/${transaction}/transaction.sh`, verb, directory, transaction];
-}
-/** `<time> <step> <state> <detail…>` */
-function parseJournalLine(text) {
-    const [time = '', step = '', state = '', ...detail] = text.split(' ');
-    return { time, step, state, detail: detail.join(' ') };
-}
-/** Pure: what the journal and the log say about the end. */
-function conclude(over, journal, documents, log) {
-    const last = journal.findLast((line) => line.step === 'end');
-    const failed = journal.find((line) => line.state === 'fail' && !NO_REASON.includes(line.step));
-    const back = journal.find((line) => line.step === 'back' && line.state === 'begin');
-    return {
-        word: over === 'ended' ? readWord(last?.state) : over,
-        serves: last ? last.detail || undefined : servesMeanwhile(journal),
-        failure: failed
-            ? { step: failed.step, code: Number(failed.detail) }
-            : back?.detail === 'aborted' || (last?.state === 'back' && !back)
-                ? 'aborted'
-                : undefined,
-        journal,
-        documents,
-        warnings: [...new Set(log.flatMap((line) => /^warning: (.+)/.exec(line)?.[1] ?? []))],
-        log: log.slice(-LOG_TAIL),
-    };
-}
-/** Steps that fail after the decision to go back or after the commit: they are not why a transaction missed its goal. */
-const NO_REASON = ['undo', 'back', 'prune'];
-/** What serves while nothing says how it ended; undefined between the first touch of a container and the commit. */
-function servesMeanwhile(journal) {
-    const happened = (step, state) => journal.some((line) => line.step === step && line.state === state);
-    const [target, , from] = journal[0]?.detail.split(' ') ?? [];
-    if (happened('commit', 'end'))
-        return target;
-    if (happened('swap', 'begin') && !happened('back', 'end'))
-        return undefined;
-    return from === '-' ? undefined : from || undefined;
-}
-function readWord(word) {
-    return word === 'committed' || word === 'unchanged' || word === 'back' ? word : 'died';
-}
-
-
-/***/ }),
-
-/***/ 2756:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   Op: () => (/* binding */ look),
-/* harmony export */   fK: () => (/* binding */ fact),
-/* harmony export */   i6: () => (/* binding */ checkServer),
-/* harmony export */   kN: () => (/* binding */ checkArchitecture)
-/* harmony export */ });
-/* unused harmony export parseLook */
-/* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(1030);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(5948);
-/* harmony import */ var _container_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(1408);
-/* harmony import */ var _exit_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(571);
-
-
-
-
-const HEADER = 'deploy-django look 1';
-const LOOK_LIMIT_MS = 120_000;
-/** Asks the server, once, for everything that the decisions of a run need. `script` is transaction.sh, `asked` are files and `externals:`. */
-async function look(connection, script, directory, asked = []) {
-    const finished = await connection
-        .reach(['sh', '-s', 'look', directory, ...asked], { stdin: script, timeoutMs: LOOK_LIMIT_MS })
-        .catch((cause) => {
-        throw (0,_errors_js__WEBPACK_IMPORTED_MODULE_1__/* .codeOf */ .$N)(cause) === 'program-timeout' ? tooSlow(cause) : cause;
-    });
-    const server = parseLook(finished.stdout);
-    if (server)
-        return server;
-    throw new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('server-shell', {
-        what: 'The server answered, but not to our question',
-        seen: (finished.stderr || finished.stdout).trim().slice(-500),
-        why: 'the login shell of this user runs no commands or something else, or there is no `sh`',
-        fix: 'see that `ssh user@host sh -c true` succeeds; the login shell is changed with `chsh`, a forced command stands in ~/.ssh/authorized_keys',
-    });
-}
-function tooSlow(cause) {
-    return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('server-slow', {
-        what: `The server did not say within ${LOOK_LIMIT_MS / 1000} s what is on it`,
-        why: 'it is overloaded, its Docker hangs, or a start file of the login shell waits for somebody to type',
-        fix: 'log in and look at its load and at `docker ps`, then run the job again',
-        cause,
-    });
-}
-/** Reads the answer; what a noisy login prints in front of it is passed over. Undefined when it is not whole. */
-function parseLook(text) {
-    const lines = text.split('\n');
-    const start = lines.indexOf(HEADER);
-    const end = lines.indexOf('end', start);
-    if (start < 0 || end < 0)
-        return undefined;
-    const words = lines.slice(start + 1, end).map((line) => splitOnce(line));
-    const all = (name) => words.filter(([word]) => word === name).map(([, rest]) => rest);
-    const one = (name) => all(name)[0] || undefined;
-    const [docker, architecture] = one('docker')?.split(' ') ?? [];
-    return {
-        home: one('home') ?? '',
-        docker,
-        architecture,
-        dockerError: one('docker-error'),
-        compose: one('compose'),
-        freeDisk: toNumber(one('disk')),
-        missing: all('missing'),
-        unwritable: one('unwritable'),
-        endsWithLogin: one('ends-with-login'),
-        containers: all('container').map(_container_js__WEBPACK_IMPORTED_MODULE_2__/* .readContainer */ .u),
-        folders: [...new Set(all('folder'))],
-        files: all('file'),
-        externals: all('external'),
-        settings: all('setting'),
-        profiles: one('COMPOSE_PROFILES'),
-        projectName: one('COMPOSE_PROJECT_NAME'),
-        format: toNumber(one('format')),
-        current: one('current'),
-        whole: one('whole') === 'yes',
-        running: all('running'),
-        previous: one('previous'),
-        releases: new Map(all('release').map((id) => [id, factsOf(id, all('fact'))])),
-        served: all('served'),
-        database: (0,_django_document_js__WEBPACK_IMPORTED_MODULE_0__/* .readDatabase */ .SY)((0,_django_document_js__WEBPACK_IMPORTED_MODULE_0__/* .findDocument */ .$)(one('database') ?? '')),
-        plans: all('plan'),
-        open: all('open'),
-    };
-}
-function factsOf(id, lines) {
-    const facts = new Map();
-    for (const line of lines) {
-        const [of, rest] = splitOnce(line);
-        const [name, value] = splitOnce(rest);
-        if (of === id)
-            facts.set(name, [...(facts.get(name) ?? []), value]);
-    }
-    return facts;
-}
-/** The single line of a fact. */
-function fact(facts, name) {
-    return facts?.get(name)?.[0];
-}
-/** Stops, before anything is sent, on a server that cannot run a deployment. All problems of a kind in one error. */
-function checkServer(server, user) {
-    if (server.docker === undefined)
-        throw noDocker(server.dockerError, user);
-    if (server.compose === undefined || !isAtLeast(server.compose, [2, 20])) {
-        throw new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('server-compose-old', {
-            what: 'The server needs Docker Compose 2.20 or newer',
-            seen: server.compose ?? 'no `docker compose`',
-            fix: "install the package docker-compose-plugin of Docker's own repository on the server",
-        });
-    }
-    if (server.missing.length > 0) {
-        throw new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('server-tools', {
-            what: `The server lacks ${server.missing.join(', ')}`,
-            why: 'it is not installed, or not on the PATH of a login without a terminal',
-            fix: 'install coreutils, util-linux and tar (on Alpine: apk add coreutils util-linux tar)',
-        });
-    }
-    if (server.unwritable !== undefined)
-        throw notWritable(server.unwritable, user);
-    if (server.endsWithLogin !== undefined) {
-        const [code, problem] = (0,_exit_js__WEBPACK_IMPORTED_MODULE_3__/* .explainExit */ .Ah)(52, undefined, '');
-        throw new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH(code, { ...problem, fix: problem.fix?.replace('USER', server.endsWithLogin) });
-    }
-    if (server.format !== undefined && server.format > 1) {
-        throw new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('server-format', {
-            what: 'A newer version of this action has deployed to this directory',
-            seen: `format ${server.format}, this version knows 1`,
-            fix: 'use the newer version in this workflow as well',
-        });
-    }
-}
-function notWritable(place, user) {
-    return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('server-directory', {
-        what: 'The folder of the project on the server cannot be used',
-        seen: place === '.' ? `the home folder of ${user}` : place,
-        why: `it belongs to another user than ${user}, or is no folder`,
-        fix: `on the server, as root: mkdir -p FOLDER and chown -R ${user} FOLDER; or set \`directory\` to a folder below the home of ${user}`,
-    });
-}
-/** Stops when the image would not run there. */
-function checkArchitecture(server, image) {
-    if (server.architecture === undefined || image === '' || server.architecture === image)
-        return;
-    throw new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('server-architecture', {
-        what: `The image is for ${image}, the server has ${server.architecture}`,
-        fix: `build for the server: set: "*.platform=linux/${server.architecture}", or run the job on such a runner`,
-    });
-}
-function noDocker(error, user) {
-    if (error === undefined) {
-        return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('server-no-docker', {
-            what: 'Docker is not installed on the server',
-            seen: 'no `docker` program',
-            fix: 'install Docker Engine with the Compose plugin on the server',
-        });
-    }
-    if (/permission denied/i.test(error)) {
-        return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('server-no-docker', {
-            what: `${user} may not use Docker on the server`,
-            seen: error,
-            why: `${user} is not in the group docker, and may not use \`sudo docker\` without a password`,
-            fix: `on the server, as root: usermod -aG docker ${user}`,
-        });
-    }
-    return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('server-no-docker', {
-        what: 'Docker does not answer on the server',
-        seen: error,
-        why: 'it is not running, or this user has a Docker of its own that is not',
-        fix: 'start it on the server, as root: systemctl enable --now docker',
-    });
-}
-function isAtLeast(version, wanted) {
-    const numbers = version.replace(/^v/, '').split(/[.+-]/).map(Number);
-    for (const [index, least] of wanted.entries()) {
-        const number = numbers[index] ?? 0;
-        if (number !== least)
-            return number > least;
-    }
-    return true;
-}
-function splitOnce(line) {
-    const space = line.indexOf(' ');
-    return space < 0 ? [line, ''] : [line.slice(0, space), line.slice(space + 1)];
-}
-function toNumber(text) {
-    return text === undefined || !/^\d+$/.test(text) ? undefined : Number(text);
-}
-
-
-/***/ }),
-
-/***/ 3082:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   BX: () => (/* binding */ currentRelease),
-/* harmony export */   E4: () => (/* binding */ versionOf),
-/* harmony export */   IC: () => (/* binding */ imagesOf),
-/* harmony export */   Mj: () => (/* binding */ frontsOf),
-/* harmony export */   bx: () => (/* binding */ chooseTarget),
-/* harmony export */   ko: () => (/* binding */ readModel)
-/* harmony export */ });
-/* harmony import */ var yaml__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3135);
-/* harmony import */ var _compose_document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6495);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(5948);
-/* harmony import */ var _look_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(2756);
-
-
-
-
-/** The release that serves; undefined before the first deploy. */
-function currentRelease(server) {
-    return server.current === undefined ? undefined : findRelease(server, server.current);
-}
-/** The version of a release id, as people know it; another run may have made the release after we looked. */
-function versionOf(server, id) {
-    return id === undefined ? undefined : (findRelease(server, id)?.version ?? id.replace(/-\d+-\d+(\.\d+)?$/, ''));
-}
-/**
- * The release to go back to: the newest of the asked version that has ever served, or, without a version, what served
- * before the current release was first deployed.
- */
-function chooseTarget(server, version) {
-    const known = server.served.flatMap((id) => findRelease(server, id) ?? []);
-    const versions = [...new Set(known.map((release) => release.version))].join(', ') || 'none';
-    if (version !== undefined) {
-        const found = known.findLast((release) => release.version === version);
-        if (found)
-            return found;
-        throw new _errors_js__WEBPACK_IMPORTED_MODULE_2__/* .DeployError */ .sH('rollback-unknown-version', {
-            what: `No release ${version} that has served is on the server`,
-            seen: `releases that can be restored: ${versions}`,
-            why: 'it was never deployed here, or `keep-releases` let it go',
-            fix: 'choose one of these versions, or deploy the old tag again',
-        });
-    }
-    const before = server.previous === undefined ? undefined : findRelease(server, server.previous);
-    if (before)
-        return before;
-    throw new _errors_js__WEBPACK_IMPORTED_MODULE_2__/* .DeployError */ .sH('rollback-none', {
-        what: 'There is no earlier release to go back to',
-        seen: `releases that can be restored: ${versions}`,
-        why: `${versionOf(server, server.current) ?? 'the current release'} is the first one here, or what served before it is gone`,
-        fix: known.some((release) => release.id !== server.current)
-            ? 'set `version` to one of these'
-            : 'deploy the tag that you want to go back to',
-    });
-}
-/** The Compose model of a release, as it was pinned; empty when there is none. */
-async function readModel(connection, directory, id) {
-    if (id === undefined)
-        return {};
-    // The numbers tell the file from what the login shell's start file prints.
-    const read = await connection.reach(['cat', '-n', `${directory}/.deploy/releases/${id}/compose.yaml`]);
-    const lines = [...read.stdout.matchAll(/^ *\d+\t(.*)$/gm)].map(([, line = '']) => line);
-    return read.code === 0 ? (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)((0,yaml__WEBPACK_IMPORTED_MODULE_0__/* .parse */ .qg)(lines.join('\n'))) : {};
-}
-/** `service port` lines as pairs. */
-function frontsOf(facts) {
-    return (facts.get('fronts') ?? []).map((line) => {
-        const [service = '', port = ''] = line.split(' ');
-        return [service, Number(port)];
-    });
-}
-/** `service name@digest` lines as a record. */
-function imagesOf(facts) {
-    return Object.fromEntries((facts.get('images') ?? []).map((line) => {
-        const [service = '', image = ''] = line.split(' ');
-        return [service, image];
-    }));
-}
-function findRelease(server, id) {
-    const facts = server.releases.get(id);
-    return facts && { id, version: (0,_look_js__WEBPACK_IMPORTED_MODULE_3__/* .fact */ .fK)(facts, 'version') ?? id, facts };
-}
-
-
-/***/ }),
-
-/***/ 8757:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   Ri: () => (/* binding */ incoming),
-/* harmony export */   Rz: () => (/* binding */ writeFacts),
-/* harmony export */   dw: () => (/* binding */ stage),
-/* harmony export */   jP: () => (/* binding */ planFiles),
-/* harmony export */   qN: () => (/* binding */ begin),
-/* harmony export */   tN: () => (/* binding */ send)
-/* harmony export */ });
-/* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(1455);
-/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6760);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(5948);
-/* harmony import */ var _exit_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(571);
-/* harmony import */ var _failure_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(3393);
-/* harmony import */ var _follow_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(2266);
-
-
-
-
-
-
-/** The facts as files below `folder`. The server reads them line by line, so no line may hold a line end or control character. */
-function writeFacts(folder, facts) {
-    return Object.entries(facts).map(([name, lines]) => {
-        const bad = lines.find((line) => !/^[^\p{Cc}]*$/u.test(line));
-        if (bad !== undefined) {
-            throw new _errors_js__WEBPACK_IMPORTED_MODULE_2__/* .DeployError */ .sH('input-invalid', {
-                what: `A value of "${name}" has a line end or control character`,
-                seen: JSON.stringify(bad),
-                fix: 'remove it from the name in the Compose file or the input',
-            });
-        }
-        return { path: `${folder}/facts/${name}`, content: lines.map((line) => `${line}\n`).join(''), mode: 0o600 };
-    });
-}
-/** A transaction's own folder: the script that will walk it, the probe, and its facts. */
-function planFiles(folder, assets, facts) {
-    return [
-        { path: `${folder}/transaction.sh`, content: assets.transaction, mode: 0o700 },
-        { path: `${folder}/probe.py`, content: assets.probe, mode: 0o600 },
-        ...writeFacts(folder, { ...facts, explanations: (0,_exit_js__WEBPACK_IMPORTED_MODULE_3__/* .explanationLines */ .bO)() }),
-    ];
-}
-/** Sends the files into `destination` on the server, which is made private to the user; an archive in one call. */
-async function send(run, connection, destination, files, folder) {
-    const archive = await pack(run, files, folder);
-    const made = await connection.reach(['mkdir', '-p', '-m', '700', destination]);
-    if (made.code !== 0)
-        throw notWritten(destination, made.stderr);
-    const sent = await connection.reach(['tar', '-x', '-p', '-f', '-', '-C', destination], { stdin: archive });
-    if (sent.code !== 0)
-        throw notWritten(destination, sent.stderr);
-}
-async function pack(run, files, folder) {
-    const tree = await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.mkdtemp)((0,node_path__WEBPACK_IMPORTED_MODULE_1__.join)(folder, 'send-'));
-    try {
-        for (const file of files) {
-            const path = (0,node_path__WEBPACK_IMPORTED_MODULE_1__.join)(tree, 'tree', file.path);
-            // tar gives the folders on the server these modes as well.
-            await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.mkdir)((0,node_path__WEBPACK_IMPORTED_MODULE_1__.dirname)(path), { recursive: true, mode: 0o700 });
-            await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.writeFile)(path, file.content, { mode: 0o600 });
-            await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.chmod)(path, file.mode);
-        }
-        await Promise.all(mountable(files).map((path) => (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.chmod)((0,node_path__WEBPACK_IMPORTED_MODULE_1__.join)(tree, 'tree', path), 0o755)));
-        const archive = (0,node_path__WEBPACK_IMPORTED_MODULE_1__.join)(tree, 'archive.tar');
-        const packed = await run('tar', ['-C', (0,node_path__WEBPACK_IMPORTED_MODULE_1__.join)(tree, 'tree'), '-c', '-f', archive, '--owner=0', '--group=0', '.']);
-        if (packed.code !== 0)
-            throw new _errors_js__WEBPACK_IMPORTED_MODULE_2__/* .DeployError */ .sH('internal', { what: 'tar failed on the runner', seen: packed.stderr });
-        return await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.readFile)(archive);
-    }
-    finally {
-        await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.rm)(tree, { recursive: true, force: true });
-    }
-}
-/** The folders that a container may mount: it reads them as any user, as it would in a checkout. */
-function mountable(files) {
-    const folders = new Set();
-    for (const { path } of files.filter((file) => file.path.startsWith('files/'))) {
-        for (let folder = (0,node_path__WEBPACK_IMPORTED_MODULE_1__.dirname)(path); folder !== '.'; folder = (0,node_path__WEBPACK_IMPORTED_MODULE_1__.dirname)(folder))
-            folders.add(folder);
-    }
-    return [...folders];
-}
-/** Puts what was sent in place and pulls the images by digest; the site is untouched. */
-async function stage(connection, directory, transaction, logins, show) {
-    const script = `${incoming(directory, transaction)}/plan/transaction.sh`;
-    const staged = await connection.reach(['sh', script, 'stage', directory, transaction], {
-        stdin: logins.map(({ registry, username, password }) => `${registry}\n${username}\n${password}\n`).join(''),
-        onLine: (line, stream) => {
-            if (stream === 'stdout')
-                show(line);
-        },
-    });
-    if (staged.code !== 0)
-        throw (0,_failure_js__WEBPACK_IMPORTED_MODULE_4__/* .explainStage */ .oi)(staged);
-}
-/** Where an upload waits until `stage` puts it in place. */
-function incoming(directory, transaction) {
-    return `${directory}/.deploy/incoming/${transaction}`;
-}
-/** Starts the transaction; from here on it lives on the server. */
-async function begin(connection, directory, transaction) {
-    const begun = await connection.reach((0,_follow_js__WEBPACK_IMPORTED_MODULE_5__/* .command */ .G5)(directory, transaction, 'begin'));
-    if (begun.code !== 0)
-        throw (0,_failure_js__WEBPACK_IMPORTED_MODULE_4__/* .explainStage */ .oi)(begun);
-}
-function notWritten(destination, stderr) {
-    const isFull = /no space left|quota/i.test(stderr);
-    return new _errors_js__WEBPACK_IMPORTED_MODULE_2__/* .DeployError */ .sH(isFull ? 'server-disk' : 'server-directory', {
-        what: `The release could not be written to ${destination} on the server`,
-        seen: stderr.trim(),
-        why: isFull ? 'the disk is full' : 'the folder belongs to another user, or a file is in its place',
-        fix: isFull ? 'free disk space' : 'give the folder to the user of `host`',
-    });
-}
-
-
-/***/ }),
-
-/***/ 3523:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   Si: () => (/* binding */ newId),
-/* harmony export */   cm: () => (/* binding */ followToEnd),
-/* harmony export */   hH: () => (/* binding */ askToTurnBack),
-/* harmony export */   hL: () => (/* binding */ transact)
-/* harmony export */ });
-/* harmony import */ var _follow_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(2266);
-/* harmony import */ var _stage_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(8757);
-
-
-/**
- * Starts a staged transaction and follows it to its end. When its process dies on the server, recovery is asked for at
- * once and the ending is read again. When `signal` fires, nobody follows on; the transaction does, see `askToTurnBack`.
- */
-async function transact(connection, transaction, show, signal) {
-    await (0,_stage_js__WEBPACK_IMPORTED_MODULE_1__/* .begin */ .qN)(connection, transaction.directory, transaction.id);
-    return await followToEnd(connection, transaction, show, signal);
-}
-/** Follows a transaction that was begun, also from `post`. */
-async function followToEnd(connection, { directory, id }, show, signal) {
-    const ending = await (0,_follow_js__WEBPACK_IMPORTED_MODULE_0__/* .follow */ .e6)(connection, directory, id, show, signal);
-    if (ending.word !== 'died')
-        return ending;
-    await connection.reach(['sh', script(directory, id), 'recover', directory], { signal });
-    return await (0,_follow_js__WEBPACK_IMPORTED_MODULE_0__/* .follow */ .e6)(connection, directory, id, () => { }, signal);
-}
-/**
- * Leaves the mark that makes a transaction turn back at its next safe point; it never stops a running migration. It is sent
- * after the job was cancelled, so the signal of the connection must not stop it. False when the mark could not be left.
- */
-async function askToTurnBack(connection, { directory, id }) {
-    return await connection.call((0,_follow_js__WEBPACK_IMPORTED_MODULE_0__/* .command */ .G5)(directory, id, 'abort'), { signal: undefined, timeoutMs: 5_000 }).then((finished) => finished.code === 0, () => false);
-}
-function script(directory, id) {
-    return `${directory}/.deploy/plans/${id}/transaction.sh`;
-}
-/** `<what>-<run>-<attempt>`, with a number behind it when one run deploys the same version twice. */
-function newId(name, run, taken) {
-    const id = `${name}-${run.runId}-${run.runAttempt}`;
-    for (let number = 1;; number += 1) {
-        const candidate = number === 1 ? id : `${id}.${number}`;
-        if (!taken.includes(candidate))
-            return candidate;
-    }
-}
-
-
-/***/ }),
-
-/***/ 1766:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   Xd: () => (/* binding */ followed),
-/* harmony export */   _q: () => (/* binding */ saveFollowed),
-/* harmony export */   eY: () => (/* binding */ forgetFollowed),
-/* harmony export */   t9: () => (/* binding */ saveTemporaryFolder),
-/* harmony export */   tl: () => (/* binding */ isPost),
-/* harmony export */   yy: () => (/* binding */ temporaryFolder)
-/* harmony export */ });
-/* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3986);
-/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6760);
-
-
-/**
- * Whether this process is the post step. The name of its file says so, not a mark that main leaves: a job that is cancelled
- * before main could leave one would start its deployment in the post step.
- */
-const isPost = (0,node_path__WEBPACK_IMPORTED_MODULE_1__.parse)(process.argv[1] ?? '').name === 'post';
-/** The folder of temporary files (keys, control socket) that post removes; empty when main made none. */
-function temporaryFolder() {
-    return (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .getState */ .Gu)('folder');
-}
-/** Leaves the folder of temporary files to post. */
-function saveTemporaryFolder(path) {
-    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .saveState */ .LZ)('folder', path);
-}
-/** The transaction that main was following when it ended, if any. */
-function followed() {
-    const [tid, directory] = [(0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .getState */ .Gu)('tid'), (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .getState */ .Gu)('directory')];
-    return tid === '' ? undefined : { tid, directory };
-}
-/** Called before a transaction is started on the server. */
-function saveFollowed(transaction) {
-    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .saveState */ .LZ)('tid', transaction.tid);
-    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .saveState */ .LZ)('directory', transaction.directory);
-}
-/** Called when the transaction has ended and was reported: nothing is left for post to follow. */
-function forgetFollowed() {
-    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .saveState */ .LZ)('tid', '');
-}
-
-
-/***/ }),
-
-/***/ 5601:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   Bp: () => (/* binding */ parseDirectory),
-/* harmony export */   Dk: () => (/* binding */ parseHealthUrl),
-/* harmony export */   Dl: () => (/* binding */ parseUrl),
-/* harmony export */   Dx: () => (/* binding */ linesOf),
-/* harmony export */   E9: () => (/* binding */ parseDuration),
-/* harmony export */   Fs: () => (/* binding */ parseContent),
-/* harmony export */   Io: () => (/* binding */ parseEnvFiles),
-/* harmony export */   QG: () => (/* binding */ parseHeaders),
-/* harmony export */   Tc: () => (/* binding */ parseManage),
-/* harmony export */   XB: () => (/* binding */ parseProject),
-/* harmony export */   Z9: () => (/* binding */ wordsOf),
-/* harmony export */   cK: () => (/* binding */ unixLines),
-/* harmony export */   i$: () => (/* binding */ parseStatus),
-/* harmony export */   jZ: () => (/* binding */ parseProfile),
-/* harmony export */   kO: () => (/* binding */ Unusable),
-/* harmony export */   lq: () => (/* binding */ optional),
-/* harmony export */   m: () => (/* binding */ parseDigest),
-/* harmony export */   mO: () => (/* binding */ parseVariable),
-/* harmony export */   nO: () => (/* binding */ parseService),
-/* harmony export */   o7: () => (/* binding */ parseSecret),
-/* harmony export */   ot: () => (/* binding */ parseVersion),
-/* harmony export */   qJ: () => (/* binding */ parseNewVersion),
-/* harmony export */   qQ: () => (/* binding */ parseOverride),
-/* harmony export */   rD: () => (/* binding */ wholeNumber),
-/* harmony export */   tL: () => (/* binding */ parseInnerPath),
-/* harmony export */   tl: () => (/* binding */ parseScript),
-/* harmony export */   yG: () => (/* binding */ parseBoolean),
-/* harmony export */   yL: () => (/* binding */ oneOf),
-/* harmony export */   yw: () => (/* binding */ nonEmptyLines),
-/* harmony export */   zZ: () => (/* binding */ parseImage)
-/* harmony export */ });
-/* harmony import */ var yaml__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3135);
-
-/** Why a text cannot be used and the change that mends it. The text itself is added by who knows whether it is secret. */
-class Unusable extends Error {
-    why;
-    fix;
-    constructor(why, fix) {
-        super(why);
-        this.why = why;
-        this.fix = fix;
-    }
-}
-/** The value or, for an empty text, undefined. */
-function optional(parse) {
-    return (text) => (text === '' ? undefined : parse(text));
-}
-/** One value per line, empty lines left out. */
-function linesOf(parse) {
-    return (text) => nonEmptyLines(text).map(parse);
-}
-/** One value per word, however they are separated. */
-function wordsOf(parse) {
-    return (text) => text
-        .split(/[\s,]+/)
-        .filter((word) => word !== '')
-        .map(parse);
-}
-/** One of a few words. */
-function oneOf(...words) {
-    return (text) => {
-        const found = words.find((word) => word === text);
-        if (found === undefined)
-            throw new Unusable('the word is not known', `use one of: ${words.join(', ')}`);
-        return found;
-    };
-}
-/** Strictly true or false: a typing error must not silently mean no. */
-function parseBoolean(text) {
-    if (text === 'true')
-        return true;
-    if (text === 'false')
-        return false;
-    throw new Unusable('it is neither true nor false', 'use true or false, in lower case');
-}
-/** A whole number in a range. */
-function wholeNumber(min, max) {
-    return (text) => {
-        const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
-        if (!(value >= min && value <= max)) {
-            throw new Unusable('it is not a whole number in the range', `use a number from ${min} to ${max}`);
-        }
-        return value;
-    };
-}
-/** A length of time such as `90s`, `5m` or `1h`, in milliseconds; at most 24 hours. */
-function parseDuration(text) {
-    const [, digits, unit] = /^(\d{1,6})(ms|s|m|h)$/.exec(text) ?? [];
-    const factor = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }[unit ?? ''];
-    const value = factor === undefined ? Number.NaN : Number(digits) * factor;
-    if (!(value > 0 && value <= 24 * 3_600_000)) {
-        throw new Unusable('it is not a length of time up to 24 hours', 'use a number with its unit, such as 90s, 5m or 1h');
-    }
-    return value;
-}
-/** A name of a release, usable as an image tag and as a folder. */
-function parseVersion(text) {
-    if (!/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/.test(text)) {
-        throw new Unusable(`a version is an image tag and a folder name, and ${JSON.stringify(text.slice(0, 140))} cannot be one`, `set version: ${proposeVersion(text)} (up to 128 letters, digits, dots, dashes and underscores, not starting with a dot or a dash)`);
-    }
-    return text;
-}
-function proposeVersion(text) {
-    return (text
-        .replace(/[^A-Za-z0-9_.]+/g, '-')
-        .replace(/^[.-]+|-+$/g, '')
-        .slice(0, 128) || 'v1');
-}
-/** A version for something new; some names belong to what the server makes itself. */
-function parseNewVersion(text) {
-    const [reserved] = /^(rollback-|adopted-)/.exec(text) ?? [];
-    if (reserved !== undefined) {
-        throw new Unusable(`names that start with ${reserved} are kept for the server`, 'choose another version');
-    }
-    return parseVersion(text);
-}
-/** A Compose project name. */
-function parseProject(text) {
-    // Docker has room for 128 letters in the tag that keeps its images.
-    if (!/^[a-z0-9][a-z0-9_-]{0,99}$/.test(text)) {
-        throw new Unusable('Docker Compose does not take it as a project name', 'use up to 100 lower-case letters, digits, dashes and underscores, starting with a letter or digit');
-    }
-    return text;
-}
-/** The name of a Compose service. */
-function parseService(text) {
-    if (!/^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(text)) {
-        throw new Unusable(`${text} is not a service name`, 'use the names below services: in the Compose file');
-    }
-    return text;
-}
-/** A Compose profile; `*` is all of them. */
-function parseProfile(text) {
-    if (text !== '*' && !/^[A-Za-z0-9][A-Za-z0-9_.-]*$/.test(text)) {
-        throw new Unusable(`${text} is not the name of a profile`, 'use the names below profiles: in the Compose file, or *');
-    }
-    return text;
-}
-/** A folder on the server, absolute or below the home folder. */
-function parseDirectory(text) {
-    const path = text.replace(/^~\//, '').replace(/\/+$/, '');
-    const parts = path.replace(/^\//, '').split('/');
-    if (!parts.every((part) => /^[A-Za-z0-9_.+@][A-Za-z0-9_.+@-]*$/.test(part) && part !== '.' && part !== '..')) {
-        throw new Unusable('the path has an empty, relative or unusual part', 'use a path such as deploy/todo or /srv/todo of letters, digits, dots, dashes and underscores');
-    }
-    return path;
-}
-/** A path inside the repository or inside the directory on the server, in its shortest form. */
-function parseInnerPath(text) {
-    const parts = text.split('/').filter((part) => part !== '' && part !== '.');
-    if (text.startsWith('/') || text.startsWith('-') || parts.length === 0 || parts.includes('..')) {
-        throw new Unusable(`${text} is not a path inside the repository`, 'use a path such as docker/compose.yml');
-    }
-    // Facts for the server are one item per line.
-    if (/[\p{Cc}\\]/u.test(text))
-        throw new Unusable('the path has a control character or a backslash', 'rename the file');
-    return parts.join('/');
-}
-/** The repository to push to, without tag and digest. */
-function parseImage(text) {
-    const name = text.slice(text.lastIndexOf('/') + 1);
-    if (text.includes('@') || name.includes(':')) {
-        throw new Unusable('it has a tag or digest', `use ${text.replace(/@.*$|:[^:/]*$/, '')}; the tag is the version`);
-    }
-    if (text !== text.toLowerCase()) {
-        throw new Unusable('image names have no capitals', `use ${text.toLowerCase()}`);
-    }
-    const part = '[a-z0-9]+(?:(?:\\.|_|__|-+)[a-z0-9]+)*';
-    if (!new RegExp(`^(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::\\d+)?/)?${part}(?:/${part})*$`).test(text)) {
-        throw new Unusable('it is not the name of an image repository', 'use a name such as ghcr.io/owner/repository');
-    }
-    return text;
-}
-/** An override for the bake: `target.field=value`. */
-function parseOverride(text) {
-    if (!/^[^\s.=-][^\s.=]*\.[^\s=]+=./.test(text)) {
-        throw new Unusable(`${text} is not target.field=value`, 'write for example *.cache-from=type=gha or web.target=prod');
-    }
-    return text;
-}
-/** The words that start a Django command. */
-function parseManage(text) {
-    const words = text.split(/\s+/);
-    if (!words.every((word) => /^[A-Za-z0-9_./+@%:,=-]+$/.test(word))) {
-        throw new Unusable('it has quotes or shell characters', 'use plain words such as python manage.py');
-    }
-    return words;
-}
-/** `auto`, `none`, or one http address per line. */
-function parseHealthUrl(text) {
-    if (text === 'auto' || text === 'none')
-        return { kind: text };
-    const urls = nonEmptyLines(text);
-    for (const url of urls) {
-        if (!isAddress(url)) {
-            throw new Unusable(`${url} is not an http address`, 'use auto, none, or addresses such as http://web:8000/healthz');
-        }
-    }
-    return { kind: 'urls', urls };
-}
-function isAddress(text) {
-    return /^https?:\/\/[^\s/?#@]+([/?]\S*)?$/.test(text) && URL.canParse(text);
-}
-/** The public address of the site. */
-function parseUrl(text) {
-    if (isAddress(text))
-        return text;
-    throw new Unusable('it is not an http address', 'use an address such as https://example.com/');
-}
-/** Headers as lines `Name: value`. */
-function parseHeaders(text) {
-    const pairs = nonEmptyLines(text).map((line) => {
-        const [, name, value] = /^([A-Za-z0-9!#$%&'*+.^_`|~-]+):\s*(.*)$/.exec(line) ?? [];
-        if (name === undefined || value === undefined) {
-            throw new Unusable(`${line} is not a header`, 'write one header per line, such as Host: example.org');
-        }
-        return [name, value];
-    });
-    return Object.fromEntries(pairs);
-}
-/** A status such as `204`, or a class such as `2xx`. */
-function parseStatus(text) {
-    if (!/^[1-5](xx|\d\d)$/.test(text))
-        throw new Unusable(`${text} is not an HTTP status`, 'use for example 2xx 3xx 404');
-    return text;
-}
-/** The digest of a plan, as the output plan-digest has it. */
-function parseDigest(text) {
-    if (!/^[0-9a-f]{64}$/.test(text))
-        throw new Unusable('it is not a digest', 'use the output plan-digest of a dry run');
-    return text;
-}
-/** A secret of one line, without the line end that copying adds. */
-function parseSecret(text) {
-    const secret = text.replace(/[\r\n]+$/, '');
-    if (/[\r\n]/.test(secret))
-        throw new Unusable('it has more than one line', 'put one line into the secret');
-    return secret;
-}
-/** The content of an env file, with exactly one line end at its end. */
-function parseContent(text) {
-    if (text.includes('\0'))
-        throw new Unusable('it has a zero byte', 'store the file as plain text');
-    return `${unixLines(text).replace(/\n+$/, '')}\n`;
-}
-/** A YAML map of path to content. Its errors never repeat the text, which is secret. */
-function parseEnvFiles(text) {
-    const fix = 'write one entry per file: a path, a colon and |, then the content on indented lines';
-    const document = (0,yaml__WEBPACK_IMPORTED_MODULE_0__/* .parseDocument */ .Tp)(text);
-    const [mistake] = document.errors;
-    if (mistake)
-        throw new Unusable(`line ${mistake.linePos?.[0].line ?? '?'} is not YAML (${mistake.code})`, fix);
-    const map = document.toJS();
-    if (map === null || map === undefined)
-        return [];
-    if (typeof map !== 'object' || Array.isArray(map))
-        throw new Unusable('it is not a map of path to content', fix);
-    return Object.entries(map).map(([path, content]) => {
-        if (typeof content !== 'string')
-            throw new Unusable(`the content of ${path} is not a text`, fix);
-        return { path: parseInnerPath(path), content: parseContent(content) };
-    });
-}
-/** Lines for a shell, each as it is. */
-function parseScript(text) {
-    if (text.includes('\0'))
-        throw new Unusable('it has a zero byte', 'write plain text');
-    return unixLines(text);
-}
-/** A line `NAME=value`. The value may be secret, so it is in no error. */
-function parseVariable(line) {
-    if (/^[A-Za-z_]\w*=/.test(line))
-        return line;
-    throw new Unusable('a line is not NAME=value', 'write one variable per line; a value cannot have several lines');
-}
-/** The lines of a text that are not empty, trimmed. */
-function nonEmptyLines(text) {
-    return unixLines(text)
-        .split('\n')
-        .map((line) => line.trim())
-        .filter((line) => line !== '');
-}
-/** The text with a line feed at each line's end, and nothing else. */
-function unixLines(text) {
-    return text.replaceAll('\r\n', '\n').replaceAll('\r', '\n');
-}
-
-
 /***/ })
 
 /******/ });
@@ -48332,6 +48332,6 @@ function unixLines(text) {
 /******/ // startup
 /******/ // Load entry module and return exports
 /******/ // This entry module used 'module' so it can't be inlined
-/******/ var __webpack_exports__ = __nccwpck_require__(6019);
+/******/ var __webpack_exports__ = __nccwpck_require__(5691);
 /******/ __webpack_exports__ = await __webpack_exports__;
 /******/ 

@@ -52,10 +52,10 @@ check_others() { # AS-SEEN: a proxy that is not built here came along in the swa
   until=$(($(date +%s) + 30))
   while :; do
     beside=$(look_others)
-    down=$(printf '%s\n' "$beside" | while read -r id started state exit policy restarts service; do
+    down=$(printf '%s\n' "$beside" | while read -r id started state exit policy restarts tool; do
       if is_steady "$state" "$restarts" "$started" || is_finished "$state" "$exit" "$policy"; then continue; fi
       # A tool, such as one that asks for a certificate and is told that the name does not lead here yet.
-      if [ "$state $policy" = "exited no" ] && is_listed "$service" "$(release_list "$target" alone)"; then continue; fi
+      if [ "$state $policy" = "exited no" ] && is_listed "$tool" "$(release_list "$target" alone)"; then continue; fi
       echo "$id"
     done)
     if [ "$beside" = "$1" ] && [ -z "$down" ]; then return; fi

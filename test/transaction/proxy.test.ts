@@ -37,6 +37,7 @@ describe.each(SHELLS)('under %s', (shell) => {
   test.each([
     ['a proxy that crashed a moment ago', 'proxy', [4, 6], 'verify', 2_000],
     ['an app that crashed a moment ago', 'web', [2, 6], 'health', 2_000],
+    ['a worker that nobody asks', 'worker', [0, 6], 'health', 2_000],
     ['an app that crashed often, long ago,', 'web', [4, 3600], 'health', -1],
   ])('%s has to stay up', async (_, service, crashed, step, least) => {
     const world = await makeWorld(shell)

@@ -104,7 +104,8 @@ END
   echo "note: $service exit=$exit; no service waits for it"
 }
 
-# Whether its health command succeeds, whenever Docker's own interval is; without one, it runs. Sets `complaint`.
+# Whether its health command succeeds, whenever Docker's own interval is; without one, it runs. Sets `complaint`
+# and `checked`, the kind of its command.
 docker_health() { # CONTAINER
   asked=$1 separator=$(printf '\037')
   answer=$(ask inspect -f '{{.State.Running}}{{"\x1f"}}{{with .Config.Healthcheck}}{{range .Test}}{{.}}{{"\x1f"}}{{end}}{{end}}' "$asked") || return 1
@@ -113,7 +114,8 @@ docker_health() { # CONTAINER
   for word in $answer; do set -- "$@" "$word"; done
   unset IFS
   [ "$1" = true ] || return 1
-  case ${2:-} in
+  checked=${2:-NONE}
+  case $checked in
     CMD-SHELL) complaint=$(ask exec "$asked" /bin/sh -c "$3" 2>&1) ;;
     CMD)
       shift 2

@@ -38,6 +38,12 @@ def option(words, name):
     return words[words.index(name) + 1] if name in words else None
 
 
+def started_at(container):
+    # A count of starts is a moment long ago.
+    started = container["started"]
+    return started if isinstance(started, str) else "2001-01-01T00:00:00.%09dZ" % started
+
+
 def render(template, container):
     spec = container["spec"]
     values = {
@@ -46,7 +52,7 @@ def render(template, container):
         '{{.Label "deploy-django.transaction"}}': container["labels"].get("deploy-django.transaction", ""),
         "{{.State}}": container["state"], "{{.State.Status}}": container["state"], "{{.State.ExitCode}}": str(container["exit"]),
         "{{.State.Running}}": json.dumps(container["state"] == "running"), "{{.RestartCount}}": str(container["restarts"]),
-        '{{or .HostConfig.RestartPolicy.Name "no"}}': spec.get("restart", "no"), "{{.State.StartedAt}}": str(container["started"]),
+        '{{or .HostConfig.RestartPolicy.Name "no"}}': spec.get("restart", "no"), "{{.State.StartedAt}}": started_at(container),
         "{{.Image}}": container["image"], "{{.Config.Image}}": spec["image"],
         HEALTH: ("unhealthy" if spec.get("x-health") == "bad" else "healthy") if "x-check" in spec else "-",
         "{{json .Config.Healthcheck}}": json.dumps(spec.get("x-check", [])), '{{"\\x1f"}}': "\x1f",
