@@ -38293,10 +38293,10 @@ async function deploy(inputs, context, report) {
     const counts = (0,scale/* chooseCounts */.Qt)(inputs.scale, before, project.model, roles);
     release.notes.forEach((note) => (0,core/* info */.pq)(note));
     release.drifts.forEach((drift) => (0,core/* warning */.$e)((0,compose_drift/* describeDrift */.ZP)(drift)));
-    const abandoned = (0,compose_drift/* findAbandoned */.Mu)(current?.facts, [...project.services.keys()]);
-    abandoned.forEach((service) => (0,core/* warning */.$e)((0,compose_drift/* describeAbandoned */.OI)(service, name)));
+    const named = [...project.services.keys()];
+    (0,compose_drift/* findAbandoned */.Mu)(current?.facts, named).forEach((service) => (0,core/* warning */.$e)((0,compose_drift/* describeAbandoned */.OI)(service, name)));
     const adoption = planAdoption({
-        ...{ server, name, roles, named: [...project.services.keys()] },
+        ...{ server, name, roles, named },
         ...{ manage: inputs.manage, time: new Date() },
     });
     await (0,log/* group */.Os)(`Stage ${transaction.id}`, async () => {
@@ -39774,10 +39774,10 @@ function pin(pins) {
     const { project, repository } = pins;
     const data = dataPaths(pins);
     const move = (text, mount) => {
-        const known = (0,_variable_js__WEBPACK_IMPORTED_MODULE_5__/* .knownPath */ .ry)(text) ?? chosenIn(text, pins);
-        const path = known && insideRepository(project.folder, known.path);
-        if (!known || path === undefined)
+        const place = placeOf(text, pins);
+        if (!place)
             return text;
+        const { path } = place;
         if (mount && data.has(path)) {
             if ((0,_shipment_js__WEBPACK_IMPORTED_MODULE_4__/* .membersOf */ .lS)(repository, path).some((file) => file === path || !(0,_shipment_js__WEBPACK_IMPORTED_MODULE_4__/* .isPlaceholder */ .wK)(file))) {
                 notes.add(`${path} is in the repository, but looks like data of the server: it is not shipped`);
@@ -39792,7 +39792,7 @@ function pin(pins) {
         }
         for (const file of shipped.files)
             files.set(file.path, file);
-        return known.rebuild(`./.deploy/${shipped.path}`);
+        return place.rebuild(`./.deploy/${shipped.path}`);
     };
     const services = Object.entries((0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(project.model['services'])).map(([name, values]) => {
         const envFiles = pinEnvFiles((0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(values), pins, move);
@@ -39808,6 +39808,12 @@ function pin(pins) {
         ...pinDefinitions('secrets', project, move),
     };
     return { model, files: [...files.values()], required, notes: [...notes] };
+}
+/** Where in the repository a text of the model leads, and the text that leads somewhere else in the same way. */
+function placeOf(text, pins) {
+    const known = (0,_variable_js__WEBPACK_IMPORTED_MODULE_5__/* .knownPath */ .ry)(text) ?? chosenIn(text, pins);
+    const path = known && insideRepository(pins.project.folder, known.path);
+    return known && path !== undefined ? { path, rebuild: known.rebuild } : undefined;
 }
 /** The folder of the repository in which a variable chooses what is mounted; never all of the repository. */
 function chosenIn(text, { project, repository }) {
@@ -39916,9 +39922,8 @@ const DATA = /^((?!meta)\w*data|db|database|media|uploads?|storage|backups?|logs
 function dataPaths(pins) {
     const mounts = [...pins.project.services.values()].flatMap((service) => service.mounts);
     const all = mounts.flatMap((mount) => {
-        const known = mount.kind === 'bind' ? ((0,_variable_js__WEBPACK_IMPORTED_MODULE_5__/* .knownPath */ .ry)(mount.source ?? '') ?? chosenIn(mount.source ?? '', pins)) : undefined;
-        const path = known && insideRepository(pins.project.folder, known.path);
-        return path === undefined ? [] : [{ mount, path }];
+        const place = mount.kind === 'bind' ? placeOf(mount.source ?? '', pins) : undefined;
+        return place ? [{ mount, path: place.path }] : [];
     });
     const paths = all.map(({ path }) => path);
     return new Set(all.filter(({ mount, path }) => isData(mount, path, paths, pins.repository)).map(({ path }) => path));

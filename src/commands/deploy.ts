@@ -77,10 +77,10 @@ export async function deploy(inputs: DeployInputs, context: Context, report: Rep
   const counts = chooseCounts(inputs.scale, before, project.model, roles)
   release.notes.forEach((note) => info(note))
   release.drifts.forEach((drift) => warning(describeDrift(drift)))
-  const abandoned = findAbandoned(current?.facts, [...project.services.keys()])
-  abandoned.forEach((service) => warning(describeAbandoned(service, name)))
+  const named = [...project.services.keys()]
+  findAbandoned(current?.facts, named).forEach((service) => warning(describeAbandoned(service, name)))
   const adoption = planAdoption({
-    ...{ server, name, roles, named: [...project.services.keys()] },
+    ...{ server, name, roles, named },
     ...{ manage: inputs.manage, time: new Date() },
   })
   await group(`Stage ${transaction.id}`, async () => {

@@ -38,9 +38,9 @@ export function pin(pins: Pins): Pinned {
   const data = dataPaths(pins)
 
   const move = (text: string, mount?: Mount): string => {
-    const known = knownPath(text) ?? chosenIn(text, pins)
-    const path = known && insideRepository(project.folder, known.path)
-    if (!known || path === undefined) return text
+    const place = placeOf(text, pins)
+    if (!place) return text
+    const { path } = place
     if (mount && data.has(path)) {
       if (membersOf(repository, path).some((file) => file === path || !isPlaceholder(file))) {
         notes.add(`${path} is in the repository, but looks like data of the server: it is not shipped`)
@@ -55,7 +55,7 @@ export function pin(pins: Pins): Pinned {
       )
     }
     for (const file of shipped.files) files.set(file.path, file)
-    return known.rebuild(`./.deploy/${shipped.path}`)
+    return place.rebuild(`./.deploy/${shipped.path}`)
   }
 
   const services = Object.entries(valuesOf(project.model['services'])).map(([name, values]) => {
@@ -75,6 +75,13 @@ export function pin(pins: Pins): Pinned {
 }
 
 type Move = (text: string, mount?: Mount) => string
+
+/** Where in the repository a text of the model leads, and the text that leads somewhere else in the same way. */
+function placeOf(text: string, pins: Pins): ReturnType<typeof knownPath> {
+  const known = knownPath(text) ?? chosenIn(text, pins)
+  const path = known && insideRepository(pins.project.folder, known.path)
+  return known && path !== undefined ? { path, rebuild: known.rebuild } : undefined
+}
 
 /** The folder of the repository in which a variable chooses what is mounted; never all of the repository. */
 function chosenIn(text: string, { project, repository }: Pins): ReturnType<typeof knownPath> {
@@ -199,10 +206,8 @@ const DATA = /^((?!meta)\w*data|db|database|media|uploads?|storage|backups?|logs
 function dataPaths(pins: Pins): ReadonlySet<string> {
   const mounts = [...pins.project.services.values()].flatMap((service) => service.mounts)
   const all = mounts.flatMap((mount) => {
-    const known =
-      mount.kind === 'bind' ? (knownPath(mount.source ?? '') ?? chosenIn(mount.source ?? '', pins)) : undefined
-    const path = known && insideRepository(pins.project.folder, known.path)
-    return path === undefined ? [] : [{ mount, path }]
+    const place = mount.kind === 'bind' ? placeOf(mount.source ?? '', pins) : undefined
+    return place ? [{ mount, path: place.path }] : []
   })
   const paths = all.map(({ path }) => path)
   return new Set(all.filter(({ mount, path }) => isData(mount, path, paths, pins.repository)).map(({ path }) => path))

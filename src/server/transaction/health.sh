@@ -9,8 +9,10 @@ inspect_release() { # RELEASE
   look_again
 }
 
-look_again() {
-  app=$(on "$ids" ask inspect -f '{{index .Config.Labels "com.docker.compose.service"}} {{.State.Status}} {{.State.ExitCode}} {{.RestartCount}} {{or .HostConfig.RestartPolicy.Name "no"}} {{.State.StartedAt}} {{.Image}} {{.Id}}')
+look_again() { app=$(inspect_run "$ids"); }
+
+inspect_run() { # CONTAINERS: a line each, as in `app`
+  on "$1" ask inspect -f '{{index .Config.Labels "com.docker.compose.service"}} {{.State.Status}} {{.State.ExitCode}} {{.RestartCount}} {{or .HostConfig.RestartPolicy.Name "no"}} {{.State.StartedAt}} {{.Image}} {{.Id}}'
 }
 
 is_finished() { [ "$1 $2" = "exited 0" ] && is_listed "$3" "no${newline}on-failure"; } # STATE EXIT POLICY: a container that has run to its end, as it should

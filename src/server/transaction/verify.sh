@@ -46,13 +46,13 @@ verify_migrations() {
   exit "$verified"
 }
 
-look_others() { on "$(ids_of "$(release_list "$target" others)")" ask inspect -f '{{.Id}} {{.State.StartedAt}} {{.State.Status}} {{.State.ExitCode}} {{or .HostConfig.RestartPolicy.Name "no"}} {{.RestartCount}} {{index .Config.Labels "com.docker.compose.service"}}'; }
+look_others() { inspect_run "$(ids_of "$(release_list "$target" others)")"; }
 
 check_others() { # AS-SEEN: a proxy that is not built here came along in the swap; without it nobody reaches the app
   until=$(($(date +%s) + 30))
   while :; do
     beside=$(look_others)
-    down=$(printf '%s\n' "$beside" | while read -r id started state exit policy restarts tool; do
+    down=$(printf '%s\n' "$beside" | while read -r tool state exit restarts policy started _ id; do
       if is_steady "$state" "$restarts" "$started" || is_finished "$state" "$exit" "$policy"; then continue; fi
       # A tool, such as one that asks for a certificate and is told that the name does not lead here yet.
       if [ "$state $policy" = "exited no" ] && is_listed "$tool" "$(release_list "$target" alone)"; then continue; fi
