@@ -1,11 +1,10 @@
-/** Unit tests: pure, no Docker, under ten seconds. */
+/** Unit tests: pure decisions and small programs of the runner; no Docker, no server; seconds. */
 export default {
-  roots: ['<rootDir>/test'],
+  roots: ['<rootDir>/test/unit'],
   maxWorkers: '100%',
   testMatch: ['**/*.test.ts'],
-  testPathIgnorePatterns: ['<rootDir>/test/e2e/'],
   extensionsToTreatAsEsm: ['.ts'],
   transform: { '\\.ts$': '<rootDir>/test/strip-types.js' },
-  // A test starts programs; on a busy machine these take their time.
+  // Some tests start programs, which are slow on a busy machine.
   testTimeout: 60_000,
 }

@@ -1,7 +1,7 @@
 /** Deploys of the todo site by this action and by the plain recipe, in turns, on one server; see docs/benchmarks.md. */
 import { readFile } from 'node:fs/promises'
 import { cpus, loadavg } from 'node:os'
-import { tell } from '../test/story.ts'
+import { tell } from '../test/stories/story.ts'
 import { bases } from '../test/world/registry.ts'
 import type { Server } from '../test/world/server.ts'
 import { openWorld } from '../test/world/world.ts'

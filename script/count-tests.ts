@@ -18,7 +18,7 @@ for (const line of readFileSync(join(folder, 'checks'), 'utf8').trim().split('\n
   if (line.startsWith('passed ')) passed += 1
   else failures.push(line.replace('failed ', ''))
 }
-for (const project of ['unit', 'e2e']) {
+for (const project of ['unit', 'stand-in', 'stories']) {
   for (const suite of suitesOf(project)) {
     // A suite that could not even start has no tests, and is a failure all the same.
     if (suite.status === 'failed' && suite.assertionResults.every((test) => test.status !== 'failed')) {

@@ -1,0 +1,149 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { writeFile } from 'node:fs/promises'
+import { connect, createServer } from 'node:net'
+import { join } from 'node:path'
+import { freePort } from './postgres.ts'
+import { approveNew, makeProject, migration, several, start } from './probe.ts'
+import { addField, appliedBy, go, makeWorld, runPython, type World } from './world.ts'
+
+let world: World
+
+beforeAll(async () => {
+  world = await makeWorld()
+})
+afterAll(() => world.stop())
+
+const rowsOf = (database: string): Promise<string[]> =>
+  world.postgres.query(database, "SELECT name FROM django_migrations WHERE app = 'shop' ORDER BY id")
+
+describe('trouble on the way', () => {
+  test('a migration that fails half-way is undone; what came before stays and is reported', async () => {
+    const database = await world.database('fails')
+    const create = 'apps.get_model("shop", "Order").objects.create(number="%s")'
+    const project = await makeProject({
+      'shop/migrations/0003_good.py': migration('shop.0002_note', runPython(create.replace('%s', 'good'))),
+      'shop/migrations/0004_bad.py': migration(
+        'shop.0003_good',
+        `${runPython(create.replace('%s', 'half'))}, migrations.RunSQL("CREATE UNIQUE INDEX u ON shop_order ((1))")`,
+      ),
+      'shop/migrations/0005_never.py': migration('shop.0004_bad', addField('c')),
+    })
+    const outcome = await world.migrate(project, database)
+    expect([outcome.code, appliedBy(outcome)]).toEqual([17, ['0003_good']])
+    expect(outcome.result['failed']).toEqual({
+      app: 'shop',
+      name: '0004_bad',
+      error: 'IntegrityError: could not create unique index "u"',
+    })
+    expect(outcome.result['rows']).not.toContain('shop.0004_bad')
+    expect(await world.postgres.query(database, 'SELECT number FROM shop_order')).toEqual(['good'])
+    // The values of rows are nobody's business.
+    expect(outcome.stderr + outcome.stdout).not.toContain('is duplicated')
+  })
+
+  test('a lock that others hold is waited for in short turns, so that they are not held up', async () => {
+    const database = await world.database('locked')
+    const project = await makeProject({ 'shop/migrations/0003_a.py': migration('shop.0002_note', addField('a')) })
+    const holder = await world.postgres.hold(database, 'LOCK TABLE shop_order IN ACCESS SHARE MODE')
+    const running = await world.begin(project, database, { DEPLOY_DJANGO_LOCK_TIMEOUT: '100' })
+    const ended = go(running)
+    await running.printed('Waiting for locks: shop.0003_a')
+    await holder.release()
+    const outcome = await ended
+    expect([outcome.code, appliedBy(outcome), outcome.result['failed']]).toEqual([0, ['0003_a'], null])
+  })
+
+  test('a lock that never comes ends with the time', async () => {
+    const database = await world.database('locked_for_ever')
+    const project = await makeProject({ 'shop/migrations/0003_a.py': migration('shop.0002_note', addField('a')) })
+    const holder = await world.postgres.hold(database, 'LOCK TABLE shop_order IN ACCESS SHARE MODE')
+    const outcome = await world.migrate(project, database, {
+      DEPLOY_DJANGO_LOCK_TIMEOUT: '100',
+      DEPLOY_DJANGO_TIMEOUT: '0.5',
+    })
+    expect([outcome.code, outcome.result['applied']]).toEqual([15, []])
+    expect(outcome.result['failed']).toMatchObject({ name: '0003_a', error: expect.stringContaining('lock timeout') })
+    await holder.release()
+  })
+
+  const slow = {
+    'shop/migrations/0003_slow.py': migration('shop.0002_note', 'migrations.RunSQL("SELECT pg_sleep(1.2)", "")'),
+    'shop/migrations/0004_next.py': migration('shop.0003_slow', addField('a')),
+  }
+
+  test('time that runs out ends between two migrations', async () => {
+    const database = await world.database('deadline')
+    const outcome = await world.migrate(await makeProject(slow), database, { DEPLOY_DJANGO_TIMEOUT: '1' })
+    expect([outcome.code, appliedBy(outcome), outcome.result.error?.kind]).toEqual([15, ['0003_slow'], 'out-of-time'])
+    expect(await rowsOf(database)).toEqual(['0001_initial', '0002_note', '0003_slow'])
+  })
+
+  test.each(several)('Django %s: SIGTERM ends after the migration that runs, not in it', async (django) => {
+    const database = await world.database(`sigterm_${django.replace('.', '_')}`)
+    const project = await makeProject(slow)
+    const running = await world.begin(project, database, {}, django)
+    const ended = go(running)
+    while (
+      (
+        await world.postgres.query(
+          database,
+          "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()",
+        )
+      ).length === 0
+    );
+    running.signal('SIGTERM')
+    const outcome = await ended
+    expect([outcome.code, appliedBy(outcome), outcome.result.error?.kind]).toEqual([15, ['0003_slow'], 'stopped'])
+  })
+
+  test('a receiver of post_migrate that fails is told apart from a migration', async () => {
+    const database = await world.database('receiver')
+    const project = await makeProject({
+      'shop/migrations/0003_a.py': migration('shop.0002_note', addField('a')),
+      'shop/apps.py': [
+        'from django.apps import AppConfig',
+        'from django.db.models.signals import post_migrate',
+        'def fail(**facts):',
+        '    raise ValueError("no fixture")',
+        'class Shop(AppConfig):',
+        '    name = "shop"',
+        '    def ready(self):',
+        '        post_migrate.connect(fail)',
+      ].join('\n'),
+      'shop/__init__.py': 'default_app_config = "shop.apps.Shop"\n',
+    })
+    const outcome = await world.migrate(project, database)
+    expect([outcome.code, appliedBy(outcome), outcome.result['failed']]).toEqual([17, ['0003_a'], null])
+    expect(outcome.result.error).toMatchObject({
+      detail: 'ValueError: no fixture',
+      message: expect.stringContaining('post_migrate'),
+    })
+  })
+
+  test('a database that comes up late is waited for', async () => {
+    const database = await world.database('late')
+    const PGPORT = String(await freePort())
+    const late = start('migrate', world.plain, { env: { ...world.env(database), PGPORT } })
+    await late.printed('Waiting for the database')
+    const gate = createServer((client) =>
+      client.pipe(connect(Number(world.postgres.env.PGPORT), '127.0.0.1')).pipe(client),
+    )
+    gate.listen(Number(PGPORT), '127.0.0.1')
+    expect((await late.ended).code).toBe(0)
+    gate.close()
+    const never = await start('migrate', world.plain, {
+      env: { ...world.env(database), PGPORT, DEPLOY_DJANGO_DATABASE_WAIT: '0.1' },
+    }).ended
+    expect([never.code, never.result.error?.kind]).toEqual([12, 'database-not-up'])
+  })
+
+  test('code that was changed between plan and go is noticed', async () => {
+    const database = await world.database('edited')
+    const project = await makeProject({ 'shop/migrations/0003_a.py': migration('shop.0002_note', addField('a')) })
+    const approved = await approveNew(project)
+    await writeFile(join(project, 'shop/migrations/0003_a.py'), migration('shop.0002_note', addField('other')))
+    const outcome = await start('migrate', project, { env: world.env(database, { DEPLOY_DJANGO_APPROVED: approved }) })
+      .ended
+    expect(outcome.code).toBe(10)
+  })
+})

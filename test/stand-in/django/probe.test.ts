@@ -1,0 +1,269 @@
+import { readdir } from 'node:fs/promises'
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { freePort } from './postgres.ts'
+import { makeProject, migration, probe, several } from './probe.ts'
+import { addField, makeWorld, type World } from './world.ts'
+
+let world: World
+
+beforeAll(async () => {
+  world = await makeWorld()
+})
+afterAll(() => world.stop())
+
+const note = migration('shop.0002_note', addField('a'))
+const record = (app: string, name: string): string =>
+  `INSERT INTO django_migrations (app, name, applied) VALUES ('${app}', '${name}', now())`
+
+describe('list', () => {
+  test.each(several)('Django %s: the migrations of the image, without a database', async (django) => {
+    const port = String(await freePort())
+    const { code, result, stdout } = await probe('list', world.plain, {
+      django,
+      env: world.env('nowhere', { PGPORT: port }),
+    })
+    expect(code).toBe(0)
+    expect(result).toMatchObject({ django: expect.stringMatching(`^${django}\\.`), models_drift: [] })
+    expect(result['migrations']).toContainEqual({
+      app: 'shop',
+      name: '0002_note',
+      source: expect.stringMatching(/^[0-9a-f]{64}$/),
+      accept: false,
+      replaces: [],
+    })
+    expect(stdout.trimEnd().split('\n').pop()).toMatch(/^\{"deploy-django": 1, "verb": "list"/)
+  })
+
+  test('names what the models have and no migration makes', async () => {
+    const project = await makeProject({
+      'shop/models.py':
+        'from django.db import models\nclass Order(models.Model):\n    number = models.CharField(max_length=20)\n    note = models.TextField(null=True)\n    paid = models.BooleanField()\n',
+    })
+    expect((await world.ask('list', 'nowhere', project)).result['models_drift']).toEqual([
+      'shop: Add field paid to order',
+    ])
+  })
+
+  test('refuses to let a module ask the database while it is imported', async () => {
+    const project = await makeProject({
+      'shop/migrations/0003_asks.py': `from shop.models import Order\nOrder.objects.count()\n${note}`,
+    })
+    const { code, result } = await world.ask('list', 'base', project)
+    expect([code, result.error?.kind]).toEqual([18, 'database-at-import'])
+  })
+
+  test("static finds the same in the files, with the app's own label, when the settings need what is not there", async () => {
+    const project = await makeProject({
+      'shop/apps.py':
+        'from django.apps import AppConfig\nclass Shop(AppConfig):\n    name = "shop"\n    label = "store"\n',
+      'world/settings.py': 'import os\nSECRET_KEY = os.environ["NOT_HERE"]\n',
+      '.venv/lib/site-packages/x/migrations/0001_x.py': note,
+      'shop/migrations/notes.py': 'text = "no migration"\n',
+      'blog/migrations/0002_squashed.py': migration(
+        'blog.0001_initial',
+        '',
+        'replaces = [("blog", "0001_initial")]  # deploy-django: accept',
+      ),
+    })
+    const settings = await world.ask('list', 'nowhere', project)
+    expect([settings.code, settings.result, settings.stderr]).toEqual([
+      1,
+      {},
+      expect.stringContaining("KeyError: 'NOT_HERE'"),
+    ])
+
+    const { code, result } = await probe('static', project)
+    const found = result['migrations'] as { app: string; name: string; source: string }[]
+    expect([code, result['confidence']]).toEqual([0, 'static'])
+    expect(found.map((each) => `${each.app}.${each.name}`)).toEqual([
+      'blog.0001_initial',
+      'blog.0002_squashed',
+      'store.0001_initial',
+      'store.0002_note',
+    ])
+    expect(found[1]).toMatchObject({ accept: true, replaces: [['blog', '0001_initial']] })
+    const listed = (await world.ask('list', 'nowhere')).result['migrations'] as typeof found
+    expect(listed.find((each) => each.name === '0002_note')?.source).toBe(found[3]?.source)
+  })
+})
+
+describe('plan', () => {
+  test('says what is pending, with every operation, and a digest that changes with what decides', async () => {
+    const text = migration(
+      'shop.0002_note',
+      `
+        migrations.SeparateDatabaseAndState(database_operations=[migrations.RunSQL("SELECT 1")]),
+        migrations.RunSQL("SELECT 1", migrations.RunSQL.noop),
+        migrations.RemoveField("order", "number"),
+        migrations.CreateModel("Line", [("id", models.BigAutoField(primary_key=True))]),
+        migrations.AddField("line", "text", models.TextField(default="")),
+        Own()`,
+    ).replace(
+      'class Migration',
+      'class Own(migrations.operations.base.Operation):\n    def state_forwards(self, *_): pass\n\nclass Migration',
+    )
+    const first = await world.ask('plan', 'base', await makeProject({ 'shop/migrations/0003_many.py': text }))
+    expect(first.code).toBe(0)
+    expect(first.result).toMatchObject({
+      settings: {
+        allowed_hosts: ['shop.example.com', '.example.org'],
+        ssl_redirect: false,
+        debug: false,
+        proxy_ssl_header: ['HTTP_X_FORWARDED_PROTO', 'https'],
+        static: { kind: 'none', why: 'django.contrib.staticfiles is not in INSTALLED_APPS' },
+        media_root: null,
+      },
+      database: {
+        alias: 'default',
+        vendor: 'postgresql',
+        host: `127.0.0.1:${world.postgres.env.PGPORT}`,
+        name: 'base',
+        empty: false,
+        system: expect.stringMatching(/^\d+$/),
+      },
+      unknown: [],
+      conflicts: {},
+      inconsistent: null,
+      duplicates: [],
+      pending: [{ app: 'shop', name: '0003_many', atomic: true, accept: false }],
+    })
+    const [pending] = first.result['pending'] as { operations: unknown[] }[]
+    expect(pending?.operations).toMatchObject([
+      { kind: 'SeparateDatabaseAndState', reversible: false, nested: [{ kind: 'RunSQL', reversible: false }] },
+      { kind: 'RunSQL', reversible: true, noop_reverse: true },
+      // Django says reversible; a column that must have a value cannot come back.
+      {
+        kind: 'RemoveField',
+        text: 'Remove field number from order',
+        reversible: false,
+        model: 'shop.order',
+        new: false,
+        before: { type: 'CharField', null: false, default: false, max_length: 20 },
+        after: null,
+      },
+      { kind: 'CreateModel', model: 'shop.line', new: true },
+      {
+        kind: 'AddField',
+        model: 'shop.line',
+        new: true,
+        field: 'text',
+        before: null,
+        after: { type: 'TextField', default: true },
+      },
+      { kind: 'shop.migrations.0003_many.Own' },
+    ])
+    expect(first.result['drift']).not.toEqual([])
+
+    const same = await world.ask('plan', 'base', await makeProject({ 'shop/migrations/0003_many.py': text }))
+    const other = await world.ask(
+      'plan',
+      'base',
+      await makeProject({ 'shop/migrations/0003_many.py': `${text}# changed\n` }),
+    )
+    expect(same.result['digest']).toBe(first.result['digest'])
+    expect(other.result['digest']).not.toBe(first.result['digest'])
+    const project = await makeProject({ 'shop/migrations/0003_many.py': text })
+    const image = await probe('plan', project, { env: { ...world.env('base'), DEPLOY_DJANGO_IMAGES: 'app@sha256:1' } })
+    expect(image.result['digest']).not.toBe(first.result['digest'])
+  })
+
+  test('a database that is ahead of this image is no error: its migrations are unknown', async () => {
+    const database = await world.database('ahead')
+    await world.postgres.query(database, record('shop', '0009_later'))
+    expect(await world.ask('plan', database)).toMatchObject({
+      code: 0,
+      result: { pending: [], unknown: ['shop.0009_later'], problems: [] },
+    })
+    await world.postgres.query(database, 'ALTER TABLE shop_order ADD COLUMN later integer NOT NULL')
+    const [problem] = (await world.ask('plan', database)).result['problems'] as { text: string }[]
+    expect(problem?.text).toContain('shop_order.later must have a value')
+    // A migration of this image may mend it.
+    const mending = await makeProject({ 'shop/migrations/0003_note.py': note })
+    expect((await world.ask('plan', database, mending)).result['problems']).toEqual([])
+  })
+
+  test('names what the routers send to another database and nobody applied there', async () => {
+    const folder = await makeProject({
+      'world/two.py': `from world.settings import *
+DATABASES["stats"] = {**DATABASES["default"], "NAME": os.environ["STATS"]}
+DATABASES["replica"] = DATABASES["default"]
+DATABASES["file"] = {"ENGINE": "django.db.backends.sqlite3", "NAME": "not-there.sqlite3"}
+DATABASE_ROUTERS = ["world.two.Router"]
+class Router:
+    def allow_migrate(self, db, app_label, **hints):
+        return db in ("stats", "file") if app_label == "blog" else None
+`,
+    })
+    const stats = await world.database('stats', 'empty')
+    const ask = async (verb: string, database: string): Promise<unknown> => {
+      const env = { ...world.env('base', { STATS: database }), DJANGO_SETTINGS_MODULE: 'world.two' }
+      return (await probe(verb, folder, { env })).result['elsewhere']
+    }
+    const all = ['blog.0001_initial']
+    expect(await ask('plan', stats)).toEqual({ stats: all, file: all })
+    expect(await ask('list', stats)).toEqual({ stats: all, file: all })
+    expect(await ask('plan', 'base')).toEqual({ stats: [], file: all })
+    expect(await ask('plan', 'no_such_database')).toEqual({ file: all })
+    expect(await readdir(folder)).not.toContain('not-there.sqlite3')
+  })
+
+  test.each<[string, Record<string, string | null>, string]>([
+    ['conflict', { 'shop/migrations/0002_other.py': note.replace('0002_note', '0001_initial') }, ''],
+    ['inconsistent', {}, "DELETE FROM django_migrations WHERE name = '0001_initial' AND app = 'shop'"],
+    ['hidden', { 'blog/migrations/0001_initial.py': null }, ''],
+    ['duplicates', {}, record('shop', '0002_note')],
+  ])('%s stops, with the plan all the same', async (kind, files, statement) => {
+    const database = await world.database(kind)
+    if (statement) await world.postgres.query(database, statement)
+    const project = await makeProject(files)
+    for (const verb of ['plan', 'migrate']) {
+      const { code, result } = await world.ask(verb, database, project)
+      expect([verb, code, result.error?.kind]).toEqual([verb, 14, kind])
+    }
+    expect((await world.ask('plan', database, project)).result).toMatchObject({
+      digest: expect.any(String),
+      applied: expect.any(Array),
+    })
+  })
+
+  test.each(several)('Django %s: nothing can be written', async (django) => {
+    const database = await world.database(`read_only_${django.replace('.', '_')}`)
+    const project = await makeProject({
+      // An app that opens its connection while it starts, and a module that writes.
+      'shop/migrations/0003_writes.py': `from shop.models import Order\nOrder.objects.create(number="x")\n${note}`,
+      'shop/apps.py':
+        'from django.apps import AppConfig\nclass Shop(AppConfig):\n    name = "shop"\n    def ready(self):\n' +
+        '        from django.db import connection\n        connection.ensure_connection()\n',
+      'shop/__init__.py': 'default_app_config = "shop.apps.Shop"\n',
+    })
+    for (const verb of ['plan', 'verify', 'fit']) {
+      const { code, result } = await probe(verb, project, { django, env: world.env(database) })
+      expect([verb, code, result.error?.kind]).toEqual([verb, 13, 'database-read-only'])
+    }
+    expect(await world.postgres.query(database, 'SELECT count(*) FROM shop_order')).toEqual(['0'])
+  })
+
+  test('the database that does not answer is told from the one that refuses', async () => {
+    const port = String(await freePort())
+    const outcomes = [
+      { PGPORT: port },
+      { PGHOST: 'no-such-host.invalid' },
+      { DATABASE: 'no_such_database' },
+      { PGUSER: 'no_such_user' },
+      { PGUSER: 'stranger', PGPASSWORD: 'wrong' },
+    ].map(async (more) => (await probe('plan', world.plain, { env: world.env('base', more) })).code)
+    expect(await Promise.all(outcomes)).toEqual([12, 12, 13, 13, 13])
+    const file = await world.ask('migrate', '/no/such/folder/x.sqlite3')
+    expect([file.code, file.result.error?.message]).toEqual([13, expect.stringContaining('cannot be opened')])
+  })
+
+  test('an image whose migrations do not load', async () => {
+    const project = await makeProject({ 'shop/migrations/0003_x.py': note.replace('0002_note', '0002_gone') })
+    const { code, result } = await world.ask('plan', 'base', project)
+    expect([code, result.error?.kind, result.error?.detail]).toEqual([
+      18,
+      'migrations-broken',
+      expect.stringContaining('0002_gone'),
+    ])
+  })
+})

@@ -1,0 +1,140 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { arm, disarm, releaseOrphan, takePictures, type Picture } from './death.ts'
+import { endOf, storyOf } from './journal.ts'
+import {
+  ROWS,
+  atEvery,
+  demand,
+  goOn,
+  inCopy,
+  isCall,
+  makeBare,
+  makeServed,
+  placesOfDeploy,
+  recover,
+  recoverFromAll,
+  rollback,
+  sick,
+  sideOf,
+  v1,
+  v2,
+  v3,
+  withStaged,
+} from './recovery.ts'
+import { engine } from './staged.ts'
+import { changeState, removeWorld, stopDocker, type World } from './world.ts'
+
+let bare: World
+let served: World
+let places: readonly string[]
+let points = 0
+
+beforeAll(async () => {
+  bare = await makeBare()
+  served = await makeServed()
+  places = await placesOfDeploy(served)
+})
+
+afterAll(async () => {
+  await Promise.all([bare, served].map(removeWorld))
+  stopDocker()
+  process.stdout.write(`death: ${points} points of death were tried\n`)
+})
+
+/** When the machine goes down as well, Docker starts again what has a policy, but the migration is over. Only pictures with one. */
+async function cutPower(pictures: readonly Picture[]): Promise<Picture[]> {
+  const changed: Picture[] = []
+  for (const picture of pictures) {
+    await changeState(picture, ({ containers }) => {
+      const migration = containers.find((container) => container.oneoff === 'True' && container.state === 'running')
+      if (!migration) return
+      Object.assign(migration, { state: 'exited', exit: 255 })
+      changed.push(picture)
+    })
+  }
+  return changed
+}
+
+describe('everything dies at once', () => {
+  test('in a deploy over an older release, and the next deploy and a rollback succeed', async () => {
+    await withStaged(served, v2, async (world) => {
+      const walk = await takePictures(world, () => engine(world, v2.id))
+      await demand('undisturbed', world, v2.id, ROWS)
+      points += walk.places.length
+      expect(walk.pictures.length).toBeGreaterThan(40)
+      expect(await recoverFromAll(walk.pictures, v2, v1.id, [v3, rollback])).toBeGreaterThan(4)
+
+      const cut = await cutPower(walk.pictures)
+      points += cut.length
+      expect(cut.length).toBeGreaterThan(4)
+      await recoverFromAll(cut, v2, v1.id)
+    })
+  })
+
+  test('in a first deploy: no app, or all of it', async () => {
+    await inCopy(bare, async (world) => {
+      const walk = await takePictures(world, () => engine(world, v1.id))
+      await demand('undisturbed', world, v1.id, ROWS.slice(0, 1))
+      points += walk.places.length
+      expect(await recoverFromAll(walk.pictures, v1, undefined, [v2])).toBeGreaterThan(4)
+    })
+  })
+
+  test('in a rollback', async () => {
+    await withStaged(served, v2, async (world) => {
+      await engine(world, v2.id)
+      const walk = await takePictures(world, () => engine(world, rollback.id))
+      await demand('undisturbed', world, v1.id, ROWS)
+      // Its steps are those of a deploy, so that every second picture is enough.
+      const some = walk.pictures.filter((_, index) => index % 2 === 0)
+      points += some.length
+      await recoverFromAll(some, rollback, v2.id)
+    })
+  })
+
+  test('in a deploy that is not healthy, and while it goes back', async () => {
+    await withStaged(served, sick, async (world) => {
+      const walk = await takePictures(world, () => engine(world, sick.id))
+      expect(await endOf(world, sick.id)).toBe(`back ${v1.id}`)
+      await demand('undisturbed', world, v1.id, ROWS)
+      // Up to where it turns back it is a deploy like the other.
+      const turned: Picture[] = []
+      for (const picture of walk.pictures) {
+        if ((await storyOf(picture, sick.id)).includes('health fail 46')) turned.push(picture)
+      }
+      points += turned.length
+      expect(turned.length).toBeGreaterThan(15)
+      await recoverFromAll(turned, sick, v1.id)
+    })
+  })
+})
+
+describe('the engine and its step are killed', () => {
+  test('and the docker call, or the whole step, goes on alone: whoever comes next waits for it', async () => {
+    points += await atEvery(served, places, isCall, async (world, at, place) => {
+      await arm(world, { mode: 'kill', at, spare: at % 5 === 0 ? 'step' : 'call' })
+      expect((await engine(world, v2.id)).code).not.toBe(0)
+      await disarm(world)
+      if (!(await releaseOrphan(world))) throw new Error(`${place}: the lock is free while the call goes on`)
+      if (at % 4 !== 0) return recover(place, world, v2, v1.id)
+      const side = await sideOf(world, v2, v1.id)
+      await goOn(place, world, v3)
+      expect(await endOf(world, v2.id)).toBe(side === v1.id ? `back ${v1.id}` : `committed ${v2.id}`)
+    })
+  })
+
+  test('together with the call', async () => {
+    // What this leaves is what the pictures show; so every fifth point is enough.
+    points += await atEvery(
+      served,
+      places,
+      (_, at) => at % 5 === 0,
+      async (world, at, place) => {
+        await arm(world, { mode: 'kill', at, spare: 'nothing' })
+        expect((await engine(world, v2.id)).code).not.toBe(0)
+        await disarm(world)
+        await recover(place, world, v2, v1.id)
+      },
+    )
+  })
+})

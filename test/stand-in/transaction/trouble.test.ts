@@ -1,0 +1,95 @@
+import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import { join } from 'node:path'
+import { arm, disarm, takePictures } from './death.ts'
+import { endOf, storyOf } from './journal.ts'
+import {
+  atEvery,
+  demand,
+  inCopy,
+  isCall,
+  makeServed,
+  placesOfDeploy,
+  recoverFromAll,
+  sideOf,
+  v1,
+  v2,
+  withStaged,
+} from './recovery.ts'
+import { engine } from './staged.ts'
+import { call, removeWorld, stopDocker, type World } from './world.ts'
+
+// What else befalls a transaction: it dies while it is recovered from a death, Docker is away, somebody aborts it.
+
+let served: World
+let places: readonly string[]
+let points = 0
+
+beforeAll(async () => {
+  served = await makeServed()
+  places = await placesOfDeploy(served)
+})
+
+afterAll(async () => {
+  await removeWorld(served)
+  stopDocker()
+  process.stdout.write(`trouble: ${points} points of second deaths, silence and abort were tried\n`)
+})
+
+test('a recovery dies as well', async () => {
+  await withStaged(served, v2, async (world) => {
+    const { pictures } = await takePictures(world, () => engine(world, v2.id))
+    const deaths = [
+      'removed the old one: compose todo up never web',
+      'the migration went on',
+      'started one: compose todo up never worker',
+    ]
+    for (const death of deaths) {
+      const first = pictures.find((picture) => picture.place.includes(death))
+      if (!first) throw new Error(`nobody passed ${death}`)
+      await inCopy(first, async (dead) => {
+        const walk = await takePictures(dead, () => call(dead, 'recover'))
+        const some = walk.pictures.filter((_, index) => index % 2 === 1)
+        points += some.length
+        await recoverFromAll(some, v2, v1.id)
+      })
+    }
+  })
+})
+test('Docker is away for a while at every second call: one side or the other, whole', async () => {
+  const waited = { all: 0, committed: 0 }
+  // Every second call, so that it takes half as long: each step makes several.
+  points += await atEvery(
+    served,
+    places,
+    (place, at) => isCall(place) && at % 2 === 0,
+    async (world, at, place) => {
+      // One call that fails is a failure; when Docker does not answer after it either, it is waited for.
+      const calls = at % 3 === 0 ? 1 : 3
+      await arm(world, { mode: 'away', at, calls })
+      const ran = await engine(world, v2.id)
+      await disarm(world)
+      const end = await endOf(world, v2.id)
+      if (!/^(committed v2|back v1)/.test(end)) throw new Error(`${place}: ${end}\n${ran.log}`)
+      // What a prune could not remove is the next one's.
+      if ((await storyOf(world, v2.id)).some((line) => line.startsWith('prune fail')))
+        await call(world, 'step', [v2.id, 'prune'])
+      await demand(place, world, end.split(' ')[1])
+      if (calls === 3) waited.all += 1
+      if (calls === 3 && end.startsWith('committed')) waited.committed += 1
+    },
+  )
+  expect(waited.committed / waited.all).toBeGreaterThan(0.8)
+})
+
+test('an abort at every line of the journal: back, or too late to turn', async () => {
+  points += await atEvery(
+    served,
+    places,
+    (place) => place.endsWith(': sync'),
+    async (world, at, place) => {
+      await arm(world, { mode: 'touch', at, file: join(world.directory, '.deploy/journal', `${v2.id}.abort`) })
+      await engine(world, v2.id)
+      await demand(place, world, await sideOf(world, v2, v1.id))
+    },
+  )
+})

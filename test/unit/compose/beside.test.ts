@@ -1,0 +1,23 @@
+import { expect, test } from '@jest/globals'
+import { checkBeside, mountsBeside } from '../../../src/compose/beside.ts'
+import { modelOf, release } from './model.ts'
+
+test('data above the folder of the Compose file would lie among other projects', () => {
+  const text = `
+services:
+  web:
+    build: ..
+    volumes: ["../data:/data", "./media:/media", "../nginx:/etc/nginx:ro", "../../up:/up", "\${D:-../d}:/d", "/srv:/srv", "v:/v"]
+volumes: {v: {}}`
+  const files = { 'nginx/site.conf': 'x', 'data/.gitkeep': '' }
+  const mounts = mountsBeside(modelOf(release(text, { file: 'docker/compose.yml', files })))
+  expect(mounts.map(({ path }) => path)).toEqual(['../data', '../../up', '../d'])
+  expect(() => checkBeside(mounts, ['web'], 'deploy/shop', 'docker')).toThrow(
+    expect.objectContaining({
+      code: 'input-invalid',
+      seen: 'web: ../data would be deploy/data\nweb: ../../up would be up\nweb: ../d would be deploy/d',
+      fix: expect.stringMatching(/directory: deploy\/shop\/docker$/),
+    }),
+  )
+  expect(() => checkBeside(mounts, ['db'], 'deploy/shop', 'docker')).not.toThrow()
+})

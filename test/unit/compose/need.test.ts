@@ -1,0 +1,82 @@
+import { describe, expect, test } from '@jest/globals'
+import { groupBuilds } from '../../../src/compose/group.ts'
+import { askable, checkNeeds, findNeeds, type Needs } from '../../../src/compose/need.ts'
+import { Problems } from '../../../src/errors.ts'
+import { projectOf, repositoryOf } from './model.ts'
+
+const text = `
+services:
+  web:
+    build: {context: ., args: {A: "\${BUILT}"}}
+    image: "\${REGISTRY}/app:\${TAG}"
+    env_file: [.env, conf/prod.env, ../shared.env, {path: maybe.env, required: false}]
+    environment: {SECRET_KEY: "\${SECRET_KEY:?}", HOST: "$HOST", DEBUG: "\${DEBUG:-0}", HOME: "$HOME"}
+  worker: {image: "\${REGISTRY}/app:\${TAG}", secrets: [key, {source: cert}, token, mine], configs: [shipped]}
+  db: {image: "postgres:\${PG}", env_file: [db.env, /efs/b.env]}
+  tool: {image: x, profiles: [tools], env_file: "tool s.env"}
+secrets: {key: {file: ./secrets/key}, cert: {file: /etc/cert.pem}, token: {environment: TOKEN}, mine: {file: ~/key}, unused: {file: ./u}}
+configs: {shipped: {file: ./conf/prod.env}}
+x-not: "\${NOT}"
+`
+const project = projectOf(text)
+const needs = (shipped: Record<string, string> = {}): Needs =>
+  findNeeds({
+    project,
+    groups: groupBuilds(project),
+    repository: repositoryOf({ 'conf/prod.env': 'A=1', '.env': 'HOST=x' }),
+    shipped: Object.entries(shipped).map(([path, content]) => ({ path, content })),
+  })
+const all = ['web', 'db', 'tool']
+
+describe('what the server must have', () => {
+  test('is what neither the repository nor the inputs bring, without what only the build needs', () => {
+    expect(needs().variables).toEqual(['HOST', 'PG', 'SECRET_KEY', 'TOKEN'])
+    expect(needs().files.get('web')).toEqual(['.env', '../shared.env'])
+    expect(needs().files.get('worker')).toEqual(['secrets/key', '/etc/cert.pem', '~/key'])
+    // Whose home that is, only the server knows.
+    expect(askable(needs())).toEqual(['.env', '../shared.env', 'secrets/key', '/etc/cert.pem', 'db.env', '/efs/b.env'])
+  })
+
+  test('is less when the env file is shipped', () => {
+    const shipped = needs({ '.env': 'HOST=x\nPG=17\nSECRET_KEY=\nTOKEN=x', 'db.env': '' })
+    expect(shipped.variables).toEqual([])
+    expect(askable(shipped)).toEqual(['../shared.env', 'secrets/key', '/etc/cert.pem', '/efs/b.env'])
+  })
+
+  test('is nothing that a variable chooses among the shipped files', () => {
+    const chosen = projectOf('services: {web: {build: ., env_file: "conf/.env.${STAGE:-prod}"}}')
+    const shipped = ['conf/.env.prod', 'conf/.env.staging', '.env.prod'].map((path) => ({ path, content: '' }))
+    const facts = { project: chosen, groups: groupBuilds(chosen), repository: repositoryOf({}), shipped }
+    expect(findNeeds(facts)).toMatchObject({ unread: ['.env.prod'], variables: [] })
+  })
+
+  test('is missed all at once, by name', () => {
+    const check = (active: string[], files: string[], settings: string[]) => (): void =>
+      checkNeeds(needs(), active, { files, settings, externals: [] }, project)
+    expect(check(all, [], [])).toThrow(Problems)
+    expect(check(all, ['.env', '../shared.env', 'db.env'], ['HOST', 'PG', 'SECRET_KEY', 'TOKEN'])).toThrow(
+      expect.objectContaining({
+        code: 'env-file-missing',
+        seen: '/efs/b.env',
+        annotation: { file: 'compose.yaml' },
+      }),
+    )
+    expect(check(all, ['../shared.env', 'db.env', '/efs/b.env'], ['HOST', 'PG', 'SECRET_KEY', 'TOKEN'])).toThrow(
+      expect.objectContaining({ seen: '.env', why: expect.stringContaining('repository') }),
+    )
+    expect(check(all, ['.env', '../shared.env', 'db.env', '/efs/b.env'], ['PG'])).toThrow(
+      expect.objectContaining({ code: 'variable-missing', seen: 'HOST SECRET_KEY TOKEN' }),
+    )
+    const typo = needs({ '.env': 'HOST=x\nPG=17\nSECRET_KEY=\nTOKEN=x', 'dbs.env': '' })
+    expect(() =>
+      checkNeeds(typo, ['web'], { files: ['.env', '../shared.env'], settings: [], externals: [] }, project),
+    ).toThrow(
+      expect.objectContaining({
+        code: 'input-invalid',
+        what: expect.stringContaining('env-files has dbs.env'),
+        fix: expect.stringContaining('db.env'),
+      }),
+    )
+    expect(check(['db'], ['db.env', '/efs/b.env'], ['HOST', 'PG', 'SECRET_KEY', 'TOKEN'])).not.toThrow()
+  })
+})

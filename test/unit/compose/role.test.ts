@@ -1,0 +1,175 @@
+import { describe, expect, test } from '@jest/globals'
+import { groupBuilds } from '../../../src/compose/group.ts'
+import { assignRoles, checkProfiles, checkServices, chooseProfiles, type Roles } from '../../../src/compose/role.ts'
+import { projectOf } from './model.ts'
+
+function roles(text: string, django: string, services: string[] = [], profiles: string[] = []): Roles {
+  const project = projectOf(text)
+  const groups = groupBuilds(project)
+  const group = groups.find(({ name }) => name === django)
+  if (!group) throw new Error(`no group ${django}`)
+  return assignRoles({ project, groups, django: group, services, profiles })
+}
+
+const replaced = ({ replaced: list }: Roles): string[] => list.map(({ level, service }) => `${level} ${service}`)
+
+const shop = `
+services:
+  web: {build: ., ports: ["8000:8000"], depends_on: {db: {condition: service_healthy}, setup: {condition: service_completed_successfully}}, volumes: ["media:/media"]}
+  worker: {build: ., depends_on: [web, redis]}
+  setup: {image: busybox}
+  proxy: {build: ./proxy, ports: ["80:80"], depends_on: [web], volumes: ["certificates:/certificates"]}
+  edge: {image: nginx, ports: ["443:443"], depends_on: [proxy]}
+  traefik: {image: "traefik:3", ports: ["81:80"]}
+  db: {build: ./postgres, volumes: ["pg:/var/lib/postgresql/data"], depends_on: [network]}
+  network: {image: vpn}
+  redis: {image: "redis:7", ports: ["6379:6379"]}
+  tool: {build: ., profiles: [tools]}
+`
+
+describe('a whole shop', () => {
+  const all = roles(shop, 'web')
+  test('what is built here is replaced, what depends on it later; a database that is built here is not', () => {
+    expect(replaced(all)).toEqual(['0 web', '1 proxy', '1 worker'])
+  })
+  test('what the app needs starts before it, in order', () => {
+    expect(all.data).toEqual(['network', 'db', 'setup', 'redis'])
+  })
+  test('what nobody depends on is not waited for', () => {
+    expect(all.alone).toEqual([])
+    const tool = '  awscli: {build: ./aws, volumes: ["backups:/backups"], depends_on: [db]}\n'
+    expect(roles(shop + tool, 'web')).toMatchObject({
+      data: ['network', 'db', 'awscli', 'setup', 'redis'],
+      alone: ['awscli'],
+    })
+  })
+  test('nor what stands in front without being published', () => {
+    const tool = '  certbot: {image: certbot/certbot, depends_on: [edge]}\n'
+    expect(roles(shop + tool, 'web')).toMatchObject({ others: ['edge', 'certbot', 'traefik'], alone: ['certbot'] })
+  })
+  test('what keeps nothing takes a changed definition; a database does not, with a volume or without', () => {
+    expect(all.backing).toEqual(['network', 'redis'])
+    const text = 'services: {web: {build: ., depends_on: [store]}, store: {image: "postgis/postgis:17"}}'
+    expect(roles(text, 'web').backing).toEqual([])
+  })
+  test('what stands in front of it comes after', () => {
+    expect(all.others).toEqual(['edge', 'traefik'])
+  })
+  test('what others wait for to end runs once, or for each release when it is built here', () => {
+    expect(all).toMatchObject({ jobs: [], once: ['setup'] })
+    const built = roles(shop.replace(/setup: \{image: [^,}]*/, 'setup: {build: .'), 'web')
+    expect(built).toMatchObject({ jobs: ['setup'], once: [], data: ['network', 'db', 'redis'] })
+    expect(replaced(built)).toEqual(replaced(all))
+  })
+  test('nobody reaches the app through what stands behind it, or through a worker', () => {
+    const more =
+      '  pgadmin: {image: pgadmin, ports: ["9000:80"], depends_on: [db]}\n  flower: {image: flower, ports: ["5555:5555"], depends_on: [worker]}\n'
+    const services = roles(shop + more, 'web').fronts.map(({ service }) => service)
+    expect(services).toEqual(['web', 'proxy', 'edge', 'traefik'])
+  })
+  test('the probed service and the published ports', () => {
+    expect(all.django).toBe('web')
+    expect(all.fronts).toContainEqual({ service: 'proxy', port: 80 })
+    expect(all.fronts).toContainEqual({ service: 'web', port: 8000 })
+  })
+})
+
+describe('the input services', () => {
+  test('names all that is replaced, in any order', () => {
+    expect(replaced(roles(shop, 'web', ['worker', 'web']))).toEqual(['0 web', '1 worker'])
+  })
+  test('can name what no profile starts', () => {
+    expect(replaced(roles(shop, 'web', ['tool']))).toEqual(['0 tool'])
+  })
+  test('must exist', () => {
+    expect(() => checkServices(projectOf(shop), { services: ['app'] })).toThrow('Input services names app')
+    const all = {
+      services: ['web'],
+      updateServices: ['db'],
+      scale: [{ service: 'web', count: 2 }],
+      profiles: ['tools'],
+    }
+    expect(() => checkServices(projectOf(shop), all)).not.toThrow()
+    expect(() => checkServices(projectOf(shop), { ...all, profiles: ['*'] })).not.toThrow()
+    const wrong = {
+      services: ['app'],
+      updateServices: ['dB'],
+      scale: [{ service: 'wep', count: 2 }],
+      profiles: ['tool'],
+    }
+    expect(() => checkServices(projectOf(shop), wrong)).toThrow(
+      /services names app[^]*update-services names dB[^]*scale names wep[^]*profiles names tool/,
+    )
+  })
+  test('must name one of the Django image', () => {
+    expect(() => roles(shop, 'web', ['proxy'])).toThrow('No service of the Django image')
+  })
+})
+
+describe('profiles', () => {
+  const text =
+    'services: {web: {build: ., profiles: [prod]}, worker: {build: ., profiles: [jobs]}, beat: {build: ., profiles: [jobs]}}'
+  test('decide which services are there', () => {
+    expect(replaced(roles(text, 'beat', [], ['prod']))).toEqual(['0 web'])
+    expect(replaced(roles(text, 'beat', [], ['*']))).toEqual(['0 beat', '0 web', '0 worker'])
+  })
+  test('none of them active is an error, not an empty deployment', () => {
+    const project = projectOf(text)
+    const check = (services: string[], profiles: string[]) => (): void =>
+      checkProfiles(project, groupBuilds(project), services, profiles)
+    expect(check([], ['prud'])).toThrow(
+      expect.objectContaining({
+        code: 'compose-invalid',
+        seen: 'active profiles: prud; profiles of the services that are built here: jobs, prod',
+        fix: expect.stringContaining('set profiles: jobs prod,'),
+        annotation: { file: 'compose.yaml' },
+      }),
+    )
+    for (const fine of [check([], ['prod']), check([], ['*']), check(['web'], [])]) expect(fine).not.toThrow()
+  })
+  test('are those of the input, else those of the env file', () => {
+    expect(chooseProfiles(['a'], 'b')).toEqual(['a'])
+    expect(chooseProfiles([], 'b,c')).toEqual(['b', 'c'])
+    expect(chooseProfiles([], undefined)).toEqual([])
+  })
+})
+
+describe('the service that is probed', () => {
+  test.each([
+    ['the published one', 'services: {a: {build: .}, b: {build: ., ports: ["80:80"]}}', 'b', 'b'],
+    [
+      'the one a proxy waits for',
+      'services: {a: {build: .}, b: {build: .}, p: {image: nginx, depends_on: [b]}}',
+      'a',
+      'b',
+    ],
+    [
+      'not one for tasks, although it is published and the web service is not',
+      'services: {flower: {build: ., ports: ["5555:5555"]}, tasks: {build: ., command: [celery, -A, x]}, web: {build: ., command: gunicorn --workers 2 x}}',
+      'flower',
+      'web',
+    ],
+    ['one for tasks when there is no other', 'services: {celery: {build: .}, worker: {build: .}}', 'celery', 'celery'],
+    ['else the first', 'services: {b: {build: .}, a: {build: .}}', 'a', 'a'],
+  ])('is %s', (_, text, group, service) => {
+    expect(roles(text, group).django).toBe(service)
+  })
+})
+
+test('a circle of dependencies ends', () => {
+  const text = 'services: {a: {build: ., depends_on: [b]}, b: {build: ., depends_on: [a]}}'
+  expect(replaced(roles(text, 'a')).map((line) => line.slice(2))).toEqual(expect.arrayContaining(['a', 'b']))
+})
+
+test('levels go through services that are not replaced', () => {
+  const text = 'services: {web: {build: .}, mid: {image: x, depends_on: [web]}, top: {build: ./top, depends_on: [mid]}}'
+  expect(replaced(roles(text, 'web'))).toEqual(['0 web', '1 top'])
+})
+
+test('names that a shell would read differently are refused', () => {
+  for (const name of ['-x', 'a b', 'a;b', '$(id)', "a'b", '../x', 'a\\nb']) {
+    const check = (): void =>
+      checkServices(projectOf(JSON.stringify({ services: { [name]: { build: '.' } } })), { services: [] })
+    expect(check).toThrow('cannot be deployed')
+  }
+})

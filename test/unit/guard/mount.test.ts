@@ -1,0 +1,141 @@
+import { expect, test } from '@jest/globals'
+import { stringify } from 'yaml'
+import { onlyMounts } from '../../../src/compose/mount.ts'
+import { checkMounts, readMounts } from '../../../src/guard/mount.ts'
+import type { Mounted } from '../../../src/server/container.ts'
+
+const FOLDER = '/srv/shop'
+
+function mounted(text: string): Mounted {
+  const [source = '', target = '', mode] = text.split(':')
+  return { kind: source.startsWith('/') ? 'bind' : 'volume', source, target, readOnly: mode === 'ro' }
+}
+
+/** What the error shows when a container with this mount (`source:target`) is replaced by one with that; undefined for none. */
+function seen(now: string, then: string | undefined, service = 'web'): string | undefined {
+  try {
+    checkMounts({
+      containers: [
+        {
+          ...{ id: 'c', project: 'shop', service: 'web', folder: FOLDER, files: [], envFiles: [], running: true },
+          ...{ image: '', imageName: '', ports: [], mounts: [mounted(now)] },
+        },
+      ],
+      mounts: new Map([[service, then === undefined ? [] : [mounted(then)]]]),
+      managePath: '/code/manage.py',
+      django: ['web'],
+    })
+    return undefined
+  } catch (error) {
+    expect(error).toMatchObject({ code: 'mount-changed' })
+    return (error as { seen: string }).seen
+  }
+}
+
+const anonymous = 'a'.repeat(64)
+const shipped = `${FOLDER}/.deploy/files/${'b'.repeat(64)}/site.conf`
+
+test.each<[string, string, string | undefined, string | undefined]>([
+  ['the same volume', 'shop_media:/media', 'shop_media:/media', undefined],
+  ['the same folder, written in another way', '/srv/media:/media', '/srv/media/:/media/', undefined],
+  ['another volume', 'shop_media:/media', 'media:/media', 'web /media: now shop_media, then media'],
+  ['another folder', '/srv/media:/media', '/srv/new:/media', 'web /media: now /srv/media, then /srv/new'],
+  ['a folder for a volume', 'shop_media:/media', '/srv/media:/media', 'web /media: now shop_media, then /srv/media'],
+  ['nothing', 'shop_media:/media', undefined, 'web /media: now shop_media, then nothing'],
+  [
+    'nothing where it could not write, as secrets are mounted',
+    '/srv/key.pem:/run/secrets/key:ro',
+    undefined,
+    undefined,
+  ],
+  [
+    'another place where it could not write',
+    'shop_static:/static:ro',
+    'static:/static:ro',
+    'web /static: now shop_static, then static',
+  ],
+  ['nothing at this place', 'shop_media:/media', 'shop_media:/files', 'web /media: now shop_media, then nothing'],
+  ['another file of the repository', shipped, `${FOLDER}/.deploy/files/c/site.conf:/etc/site.conf`, undefined],
+  [
+    'a file of the repository for the same by hand',
+    `${FOLDER}/site.conf:/etc/site.conf`,
+    `${shipped}:/etc/site.conf`,
+    undefined,
+  ],
+  [
+    'files of the repository for a volume',
+    'shop_media:/media',
+    `${shipped}:/media`,
+    `web /media: now shop_media, then ${shipped}`,
+  ],
+  ['no file of the repository any more', `${shipped}:/etc/site.conf`, undefined, undefined],
+  ['an anonymous volume, which travels along', `${anonymous}:/var/cache`, undefined, undefined],
+  [
+    'a volume in place of an anonymous one',
+    `${anonymous}:/data`,
+    'shop_data:/data',
+    `web /data: now ${anonymous}, then shop_data`,
+  ],
+  ['the code of the image, which a folder has hidden', `${FOLDER}/src:/code`, undefined, undefined],
+  ['the code of the image, which the whole folder has hidden', `${FOLDER}:/elsewhere`, undefined, undefined],
+  [
+    'no data below the code',
+    `${FOLDER}/media:/code/media`,
+    undefined,
+    'web /code/media: now /srv/shop/media, then nothing',
+  ],
+])('%s', (_, now, then, shown) => expect(seen(now, then)).toBe(shown))
+
+test('a service that is not deployed any more loses nothing', () => {
+  expect(seen('shop_media:/media', undefined, 'app')).toBeUndefined()
+})
+
+test('what Compose on the server resolves is read', () => {
+  const model = {
+    name: 'shop',
+    services: {
+      web: {
+        image: 'none',
+        volumes: [
+          { type: 'volume', source: 'media', target: '/media', volume: {} },
+          { type: 'bind', source: '/srv/shop/data', target: '/data', bind: {} },
+          { type: 'volume', target: '/anonymous', volume: {} },
+          { type: 'tmpfs', target: '/tmp' },
+        ],
+      },
+      db: { image: 'none' },
+      proxy: { image: 'none', volumes_from: ['web:ro'] },
+    },
+    volumes: { media: { name: 'shop_media' } },
+  }
+  expect(readMounts({ verb: 'mounts', model })).toEqual(
+    new Map([
+      ['web', [mounted('shop_media:/media'), mounted('/srv/shop/data:/data')]],
+      ['db', []],
+      ['proxy', [mounted('shop_media:/media'), mounted('/srv/shop/data:/data')]],
+    ]),
+  )
+  expect(readMounts(undefined)).toEqual(new Map())
+})
+
+test('the model that Compose resolves has mounts and no secret', () => {
+  const model = {
+    services: {
+      web: { image: 'x', environment: { KEY: 'secret' }, volumes: ['media:/media', '${DATA:-./data}:/data'] },
+      db: {},
+    },
+    volumes: {
+      media: { driver_opts: { o: 'password=secret' }, name: '${NAME}' },
+      old: { external: true },
+      plain: null,
+    },
+  }
+  expect(onlyMounts(model)).toEqual({
+    services: {
+      web: { image: 'none', volumes: ['media:/media', '${DATA:-./data}:/data'], volumes_from: [] },
+      db: { image: 'none', volumes: [], volumes_from: [] },
+    },
+    volumes: { media: { name: '${NAME}' }, old: { external: true }, plain: {} },
+  })
+  expect(stringify(onlyMounts(model))).not.toContain('secret')
+})

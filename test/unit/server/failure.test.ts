@@ -1,0 +1,380 @@
+import { describe, expect, test } from '@jest/globals'
+import { readAssets } from '../../../src/assets.ts'
+import { codes, explain, type DeployError } from '../../../src/errors.ts'
+import { findDocument } from '../../../src/django/document.ts'
+import { isKnownExit } from '../../../src/server/exit.ts'
+import { explainEnding, explainProbe, explainStage } from '../../../src/server/failure.ts'
+import { conclude, parseJournalLine, type Ending } from '../../../src/server/follow.ts'
+
+const numbers = (text: string, pattern: RegExp): number[] =>
+  [...new Set([...text.matchAll(pattern)].map((match) => Number(match[1])))].sort((a, b) => a - b)
+
+const document = (facts: object): NonNullable<ReturnType<typeof findDocument>> => {
+  const found = findDocument(JSON.stringify({ 'deploy-django': 1, ...facts }))
+  if (!found) throw new Error('no document')
+  return found
+}
+const stage = (code: number, stderr = ''): DeployError => explainStage({ code, stdout: '', stderr })
+
+const { transaction, probe } = await readAssets()
+
+describe('every exit code has an explanation', () => {
+  const ours = numbers(transaction.toString(), /(?:\b(?:die|exit|return) |\b(?:result|http|code)=)([3-9]\d)\b/g)
+  // `A, B, C = 10, 11, 12` and `A = 1`, in capitals at the start of a line.
+  const assigned = probe.toString().matchAll(/^[A-Z_]+(?:, [A-Z_]+)* = (\d+(?:, \d+)*)$/gm)
+  const probes = [...assigned].flatMap(([, values = '']) => values.split(', ').map(Number)).filter((code) => code >= 10)
+
+  test('the sources are read', () => {
+    expect(ours).toEqual(expect.arrayContaining([30, 38, 39, 41, 46, 47, 64]))
+    expect(probes.sort()).toEqual([10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23])
+  })
+
+  test.each(ours)('%d of the server', (code) => {
+    expect(isKnownExit(code)).toBe(true)
+    const { code: name, what, why, fix } = stage(code)
+    expect(codes[name]).toBeTruthy()
+    expect(what).toMatch(/^[A-Z]/)
+    expect(why ?? fix).toBeTruthy()
+  })
+
+  test.each(probes)('%d of the probe', (code) => {
+    expect(isKnownExit(code)).toBe(true)
+    const { code: name, what, fix } = explainProbe(code, document({}), '')
+    expect(codes[name]).toBeTruthy()
+    expect(what).toMatch(/^[A-Z]/)
+    expect(fix).toBeTruthy()
+  })
+
+  test('and every other one is at least named, with what to do', () => {
+    for (let code = 0; code < 256; code += 1) {
+      const failure = stage(code, 'it broke')
+      expect(codes[failure.code]).toBeTruthy()
+      expect(failure.fix ?? failure.why).toBeTruthy()
+      if (!isKnownExit(code)) expect(failure).toMatchObject({ why: `exit code ${code}`, seen: 'it broke' })
+    }
+  })
+})
+
+describe('explainStage', () => {
+  test.each([
+    [34, 'deploy-django: .env.prod\n', 'env-file-missing', '.env.prod'],
+    [36, 'deploy-django: DB_PASSWORD SECRET_KEY \n', 'variable-missing', 'DB_PASSWORD SECRET_KEY'],
+    [
+      32,
+      'noise\ndeploy-django: the registry ghcr.io refused\nmore\n',
+      'registry-login-failed',
+      'the registry ghcr.io refused',
+    ],
+    [31, '', 'server-format', undefined],
+    [
+      41,
+      'deploy-django: run 3 is older than run 4, which deployed last\n',
+      'newer-run-deployed',
+      'run 3 is older than run 4, which deployed last',
+    ],
+  ])('%d shows the line that says it', (code, stderr, name, seen) => {
+    expect(stage(code, stderr)).toMatchObject({ code: name, seen })
+  })
+
+  test('the cause of a pull that failed stands before the line that says it', () => {
+    const stderr =
+      'Error response from daemon: no space left on device\ndeploy-django: this server could not pull x@sha256:aa\n'
+    expect(stage(33, stderr)).toMatchObject({ code: 'pull-failed', seen: stderr.trim() })
+  })
+
+  test('the error of Compose comes after its warnings', () => {
+    const stderr = 'deploy-django: time="…" level=warning msg="old attribute"\nservices.web.image must be a string\n'
+    expect(stage(35, stderr).seen).toContain('must be a string')
+  })
+
+  test('of a long output the end is shown, and nothing twice', () => {
+    const stderr = Array.from({ length: 50 }, (_, index) => `line ${index}`).join('\n')
+    expect(stage(1, stderr).seen).toBe('line 42\nline 43\nline 44\nline 45\nline 46\nline 47\nline 48\nline 49')
+    expect(stage(124, 'stuck\n').seen).toBe('stuck')
+  })
+
+  test('what was said earlier is shown in front of the end', () => {
+    const stderr = `deploy-django: the reason\n${'x\n'.repeat(20)}`
+    expect(stage(33, stderr).seen).toBe(`the reason\n${'x\n'.repeat(8).trim()}`)
+  })
+})
+
+describe('explainProbe', () => {
+  const error = { kind: 'database-refused', message: 'The database todo at db refused.', detail: 'FATAL: password' }
+
+  test('shows what the probe says', () => {
+    expect(explainProbe(13, document({ error }), 'Traceback')).toMatchObject({
+      code: 'database-refused',
+      seen: 'The database todo at db refused.\nFATAL: password',
+      fix: expect.stringContaining('env file'),
+    })
+  })
+
+  test.each([0, 1, 12, 19])('without a document (exit code %d), Django did not start', (code) => {
+    expect(explainProbe(code, undefined, 'KeyError: SECRET_KEY\n')).toMatchObject({
+      code: 'settings-import',
+      seen: 'KeyError: SECRET_KEY',
+      fix: expect.stringContaining('`env-file`'),
+    })
+  })
+
+  test('when the server stopped before it asked, that is the failure', () => {
+    expect(explainProbe(36, undefined, 'deploy-django: DB_PASSWORD \n')).toMatchObject({
+      code: 'variable-missing',
+      seen: 'DB_PASSWORD',
+    })
+    expect(explainProbe(137, undefined, 'Killed\n')).toMatchObject({
+      code: 'transaction-failed',
+      why: expect.stringContaining('memory'),
+    })
+  })
+
+  test.each([1, 2, 28])('exit code %d with an error that nobody expected is shown whole', (code) => {
+    expect(
+      explainProbe(
+        code,
+        document({ error: { kind: 'unexpected', message: 'The probe failed.', detail: 'RuntimeError: x' } }),
+        'noise',
+      ),
+    ).toMatchObject({
+      code: 'internal',
+      seen: 'The probe failed.\nRuntimeError: x',
+      fix: expect.stringContaining('report it'),
+    })
+  })
+})
+
+describe('explainEnding', () => {
+  /** The ending that this journal tells, with the log and documents beside it. */
+  const ending = (lines: string[], log: string[] = [], documents: object[] = []): Ending => {
+    const journal = ['begin v2-2-1 v2-2-1 from v1-1-1', ...lines].map((line) =>
+      parseJournalLine(`2026-01-02T03:04:05Z ${line}`),
+    )
+    const found = new Map(documents.map((facts) => [String(document(facts)['verb']), document(facts)]))
+    return conclude(lines.some((line) => line.startsWith('end ')) ? 'ended' : 'died', journal, found, log)
+  }
+  const failing = (step: string, code: number, log: string[] = [], documents: object[] = []): DeployError | undefined =>
+    explainEnding(
+      ending(
+        [`${step} begin`, `${step} fail ${code}`, `back begin ${step} ${code}`, 'back end', 'end back v1-1-1'],
+        log,
+        documents,
+      ),
+    )
+
+  test.each([['end committed v2-2-1'], ['end unchanged v2-2-1']])('%s: there is nothing to explain', (line) => {
+    expect(explainEnding(ending([line]))).toBeUndefined()
+  })
+
+  test('what was kept for a look tells its reason, and what comes next', () => {
+    const lines = ['health begin', 'health fail 46', 'keep begin health 46']
+    const journal = lines.map((line) => parseJournalLine(`2026-01-02T03:04:05Z ${line}`))
+    const failure = explainEnding(conclude('kept', journal, new Map(), ['deploy-django: not healthy in time']))
+    expect(failure).toMatchObject({ code: 'health-timeout', seen: expect.stringContaining('not healthy in time') })
+    expect(failure?.fix).toMatch(/raise `health-timeout`.*\nlook at the new containers, which were kept/)
+  })
+
+  test.each([
+    ['between two steps', ['back begin aborted', 'back end', 'end back v1-1-1']],
+    ['while it waited for the lock', ['end back v1-1-1']],
+    [
+      'while it waited for health',
+      ['health begin', 'health fail 42', 'back begin health 42', 'back end', 'end back v1-1-1'],
+    ],
+  ])('a job that was cancelled %s', (_, lines) => {
+    expect(explainEnding(ending(lines))).toMatchObject({ code: 'aborted', fix: 'run the job again to deploy' })
+  })
+
+  test.each([
+    ['fence', 41, 'newer-run-deployed'],
+    ['fence', 36, 'variable-missing'],
+    ['data', 43, 'database-not-up'],
+    ['replan', 10, 'plan-differs'],
+    ['replan', 11, 'lock-busy'],
+    ['migrate', 15, 'migration-failed'],
+    ['migrate', 137, 'transaction-failed'],
+    ['fit', 20, 'rollback-unfit'],
+    ['swap', 1, 'transaction-failed'],
+    ['swap', 124, 'transaction-failed'],
+    ['health', 46, 'health-timeout'],
+    ['health', 47, 'container-exited'],
+    ['verify', 48, 'container-exited'],
+    ['verify', 19, 'not-migrated'],
+  ])('%s fails with %d: %s', (step, code, name) => {
+    const failure = failing(step, code, ['deploy-django: the reason'])
+    expect(failure).toMatchObject({ code: name, seen: expect.stringContaining('the reason') })
+    expect(failure?.fix ?? failure?.why).toBeTruthy()
+  })
+
+  test('what the undo says is not why a step failed', () => {
+    const log = ['no such port', 'going back: swap 1', ...Array.from({ length: 12 }, () => 'Container Recreate')]
+    expect(failing('swap', 1, log)?.seen).toBe('no such port')
+  })
+
+  test('a step that Docker refused is named, with the last lines', () => {
+    expect(failing('swap', 1, ['a', 'Error: no such network'])).toMatchObject({
+      what: 'The server could not do a step of the deployment (step swap)',
+      seen: 'a\nError: no such network',
+      why: 'exit code 1',
+    })
+  })
+
+  test.each([
+    [
+      'name-taken',
+      /shop_web/,
+      'Error response from daemon: Conflict. The container name "/shop_web" is already in use by container "0af". You have to remove (or rename) that container to be able to reuse that name.',
+    ],
+    ['external-missing', /network create proxy/, 'network proxy declared as external, but could not be found'],
+    ['external-missing', /volume create pg_data/, 'external volume "pg_data" not found'],
+    [
+      'container-exited',
+      /chmod=\+x/,
+      'Error response from daemon: failed to create task for container: failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: exec: "/app/start.sh": permission denied: unknown',
+    ],
+    ['container-exited', /command:/, 'Error: exec: "gunicorn": executable file not found in $PATH: unknown'],
+  ])('%s: %s is what mends it', (code, fix, line) => {
+    const failure = failing('swap', 1, ['Container web  Starting', line])
+    expect(failure).toMatchObject({ code, seen: line, fix: expect.stringMatching(fix) })
+    expect(`${failure?.what}${failure?.why}`).not.toContain('$')
+  })
+
+  test('what Docker lacks before Django can be asked is not for Django to mend', () => {
+    const missing = 'network proxy declared as external, but could not be found'
+    expect(explainProbe(1, undefined, missing)).toMatchObject({ code: 'external-missing', seen: missing })
+    const user = 'Error response from daemon: unable to find user nope: no matching entries in passwd file'
+    expect(explainProbe(1, undefined, `something\n${user}`)).toMatchObject({ code: 'container-exited', seen: user })
+    expect(explainProbe(1, undefined, 'exec: "python": executable file not found')).toMatchObject({
+      code: 'settings-import',
+    })
+  })
+
+  test.each([
+    'Error response from daemon: driver failed programming external connectivity on endpoint web (7b65): Bind for 0.0.0.0:8080 failed: port is already allocated',
+    'Error response from daemon: driver failed programming external connectivity on endpoint web (7b65): listen tcp4 0.0.0.0:8080: bind: address already in use',
+    'Error response from daemon: failed to set up container networking: driver failed programming external connectivity on endpoint web (1d): failed to bind host port for 0.0.0.0:8080:172.18.0.2:80/tcp: address already in use',
+    'Error response from daemon: failed to bind host port [::]:8080/tcp: address already in use',
+  ])('a port that is taken is named: %s', (line) => {
+    const failure = failing('swap', 1, ['Container web  Starting', line, 'something else'])
+    expect(failure).toMatchObject({ code: 'port-taken', what: 'Port 8080 of the server is in use' })
+  })
+
+  test.each([
+    ['refused', 'health-refused'],
+    ['bad-request', 'health-bad-request'],
+    ['https-redirect', 'health-https-redirect'],
+    ['server-error', 'health-server-error'],
+    ['timeout', 'health-timeout'],
+    ['not-http', 'health-timeout'],
+    ['status', 'health-timeout'],
+  ])('HTTP that is not well (%s) is %s, in the words of the probe', (reason, code) => {
+    const http = { verb: 'http', url: 'http://127.0.0.1:8000/', status: 400, reason, text: 'Django says 400.' }
+    expect(failing('health', 21, ['web is running', '  | Invalid HTTP_HOST header'], [http])).toMatchObject({
+      code,
+      what: 'The new release did not become healthy: http://127.0.0.1:8000/ answers 400',
+      seen: 'Django says 400.',
+      why: "the container's last lines:\n  | Invalid HTTP_HOST header",
+      fix: expect.stringContaining('`health-url`'),
+    })
+  })
+
+  test('HTTP without an answer', () => {
+    const http = {
+      verb: 'http',
+      url: 'http://127.0.0.1:8000/',
+      status: null,
+      reason: 'refused',
+      text: 'It cannot be reached.',
+    }
+    expect(failing('health', 21, [], [http])).toMatchObject({
+      code: 'health-refused',
+      what: 'The new release did not become healthy: http://127.0.0.1:8000/',
+      why: undefined,
+    })
+  })
+
+  test('a migration that failed is named', () => {
+    const migrate = {
+      verb: 'migrate',
+      applied: [],
+      failed: { app: 'todo', name: '0002_due', error: 'IntegrityError: null' },
+    }
+    expect(failing('migrate', 17, ['noise'], [migrate])).toMatchObject({
+      code: 'migration-failed',
+      what: 'Migration todo.0002_due failed',
+      seen: 'IntegrityError: null',
+    })
+  })
+
+  test.each([
+    'ProgrammingError: relation "todo_item" already exists',
+    'OperationalError: (1060, "Duplicate column name \'due\'")',
+  ])('what %s says is there can be recorded', (error) => {
+    const migrate = { verb: 'migrate', applied: [], failed: { app: 'todo', name: '0002_due', error } }
+    expect(failing('migrate', 17, [], [migrate])).toMatchObject({
+      seen: error,
+      fix: expect.stringContaining('python manage.py migrate todo 0002_due --fake'),
+    })
+  })
+
+  test('a script with Windows line ends', () => {
+    const log = ['last lines of /todo-web-1:', '  | exec /app/entrypoint.sh: no such file or directory']
+    expect(failing('health', 47, [...log, 'deploy-django: web exit=1 restarts=3'])).toMatchObject({
+      code: 'container-exited',
+      seen: '| exec /app/entrypoint.sh: no such file or directory',
+      fix: expect.stringContaining('eol=lf'),
+    })
+  })
+
+  test('old code that does not fit, with the columns and migrations in the way', () => {
+    const fit = { verb: 'fit', problems: [{ text: 'todo.due is missing.' }], ahead: ['todo.0002_due'] }
+    expect(failing('fit', 20, [], [fit])).toMatchObject({
+      code: 'rollback-unfit',
+      seen: 'todo.due is missing.\napplied since: todo.0002_due',
+    })
+  })
+
+  test('what the probe said wins over the log', () => {
+    const verify = { verb: 'verify', error: { kind: 'pending', message: 'Not applied: todo.0002_due.', detail: '' } }
+    expect(failing('verify', 19, ['noise'], [verify])).toMatchObject({
+      code: 'not-migrated',
+      seen: 'Not applied: todo.0002_due.',
+    })
+    const unexpected = {
+      verb: 'migrate',
+      error: { kind: 'unexpected', message: 'The probe failed.', detail: 'KeyError: x' },
+    }
+    expect(failing('replan', 1, ['noise'], [unexpected])?.seen).toBe('The probe failed.\nKeyError: x')
+  })
+
+  test('what the probe said is no reason for a failure of the server itself', () => {
+    const verify = { verb: 'verify', error: { kind: 'x', message: 'old', detail: '' } }
+    expect(failing('health', 47, ['deploy-django: web exit=1 restarts=3'], [verify])).toMatchObject({
+      code: 'container-exited',
+      seen: 'deploy-django: web exit=1 restarts=3',
+    })
+  })
+
+  test('an interruption that was brought to its end', () => {
+    const failure = explainEnding(
+      ending(['swap begin', 'back begin interrupted', 'back end', 'end back v1-1-1'], ['a', 'b']),
+    )
+    expect(failure).toMatchObject({
+      code: 'transaction-died',
+      seen: 'a\nb',
+      fix: expect.stringContaining('run the job again'),
+    })
+  })
+
+  test('an interruption that was not, whatever failed before it', () => {
+    const failure = explainEnding(ending(['health fail 46', 'back begin health 46', 'undo begin']))
+    expect(failure).toMatchObject({ code: 'transaction-died', cause: { code: 'health-timeout' } })
+  })
+
+  test('a way back that failed is told first, and why it was taken below', () => {
+    const lines = ['health fail 46', 'back begin health 46', 'undo begin', 'undo fail 1', 'back fail']
+    const failure = explainEnding(ending(lines, ['Error response from daemon: no such image']))
+    expect(failure).toMatchObject({ code: 'recovery-failed', seen: 'Error response from daemon: no such image' })
+    expect(explain(failure)).toContain('cause: The new release did not become healthy in time [health-timeout]')
+  })
+})
