@@ -54,15 +54,14 @@ function actionYaml(command: Command): string {
       ...(row.required ? {} : { default: row.default ?? '' }),
     },
   ])
-  const hidden = { description: 'set by this file, leave it out', required: false, default: command }
   const document = {
     name: action.name,
     description: action.description,
     author: 'Deploy Django maintainers',
     branding: { icon: action.icon, color: 'green' },
-    inputs: { ...Object.fromEntries(given), command: hidden },
+    inputs: Object.fromEntries(given),
     outputs: Object.fromEntries(Object.entries(outputs[command]).map(([name, description]) => [name, { description }])),
-    runs: { using: 'node24', main: `${dist}/index.js`, post: `${dist}/post.js` },
+    runs: { using: 'node24', main: `${dist}/${command}.js`, post: `${dist}/post.js` },
   }
   const head = '# Made by `npm run generate` from src/contract.ts: change it there.\n'
   return head + stringify(document, { lineWidth: 0, singleQuote: true })

@@ -226,6 +226,9 @@ const releasing = {
 
 const { deploy } = releasing
 
+/** The inputs by which the post step reaches the host, whichever command it follows. */
+export const route = connection
+
 /** The inputs of each command, in the order of the documentation. An input is listed only when it works. */
 export const inputs = {
   ...releasing,

@@ -15,6 +15,7 @@ import {
   readDeployInputs,
   readExecInputs,
   readRollbackInputs,
+  readRoute,
   readRunner,
   readStatusInputs,
   readStepEnvironment,
@@ -24,7 +25,7 @@ import { run } from './process.ts'
 import { writeSummary } from './report/log.ts'
 import { headline, renderSummary } from './report/summary.ts'
 import { outputsOf, startReport, type Report } from './report/report.ts'
-import { isPost, saveTemporaryFolder, temporaryFolder } from './state.ts'
+import { entry, saveTemporaryFolder, temporaryFolder } from './state.ts'
 
 /** Fires when the job is cancelled: GitHub's runner sends SIGINT, then SIGTERM after 7.5 s. */
 const cancelled = new AbortController()
@@ -44,7 +45,7 @@ async function main(): Promise<void> {
     environment: readStepEnvironment(),
     signal: cancelled.signal,
   }
-  switch (readCommand()) {
+  switch (readCommand(entry)) {
     case 'deploy': {
       const inputs = masked(readDeployInputs())
       const report = startReport('deploy', inputs.host.address, inputs.version)
@@ -89,7 +90,7 @@ async function post(): Promise<void> {
   const folder = temporaryFolder()
   if (folder === '') return
   try {
-    await followAfterCancel(run, folder, () => (readCommand() === 'deploy' ? readDeployInputs() : readRollbackInputs()))
+    await followAfterCancel(run, folder, readRoute)
   } finally {
     await rm(folder, { recursive: true, force: true })
   }
@@ -108,5 +109,5 @@ function fail(failure: unknown): void {
   })
 }
 
-if (isPost) await post().catch((failure: unknown) => warning(explain(failure)))
+if (entry === 'post') await post().catch((failure: unknown) => warning(explain(failure)))
 else await main().catch(fail)

@@ -1,6 +1,7 @@
 import {
   commands,
   inputs,
+  route,
   type BuildInputs,
   type Command,
   type DeployInputs,
@@ -37,15 +38,14 @@ export type Runner = {
   debug: boolean
 }
 
-/** The hidden input by which one bundle knows which action.yml started it. */
-export function readCommand(env: NodeJS.ProcessEnv = process.env): Command {
-  const text = textOf('command', env)
-  const known = commands.find((command) => command === text)
+/** The command that the entry file stands for: `dist/rollback.js` is `rollback`. */
+export function readCommand(entry: string): Command {
+  const known = commands.find((command) => command === entry)
   if (known !== undefined) return known
   throw new DeployError('internal', {
     what: 'The action does not know what to do',
-    seen: `input command: ${text}`,
-    fix: 'leave out the input command, it has the right value by itself',
+    seen: `started as ${entry}.js`,
+    fix: `start one of ${commands.map((command) => `dist/${command}.js`).join(', ')}, as the action.yml files do`,
   })
 }
 
@@ -72,6 +72,11 @@ export function readExecInputs(env: NodeJS.ProcessEnv = process.env): ExecInputs
 /** Reads and checks every input of `status`; throws `Problems` with all that is wrong. */
 export function readStatusInputs(env: NodeJS.ProcessEnv = process.env): StatusInputs {
   return readAll(inputs.status, env, [])
+}
+
+/** Reads what the post step needs to reach the host again. */
+export function readRoute(env: NodeJS.ProcessEnv = process.env): Values<typeof route> {
+  return readAll(route, env, [])
 }
 
 /** Reads the facts of the run, as GitHub's runner gives them to each step. */

@@ -5,10 +5,10 @@ import { parse } from 'node:path'
 export type Followed = { tid: string; directory: string }
 
 /**
- * Whether this process is the post step. The name of its file says so, not a mark that main leaves: a job that is cancelled
- * before main could leave one would start its deployment in the post step.
+ * The name of the entry file that the runner started: a command, or `post`. A mark that main leaves for post would not do:
+ * a job that is cancelled before main can leave it would start its deployment in the post step.
  */
-export const isPost = parse(process.argv[1] ?? '').name === 'post'
+export const entry = parse(process.argv[1] ?? '').name
 
 /** The folder of temporary files (keys, control socket) that post removes; empty when main made none. */
 export function temporaryFolder(): string {

@@ -33,11 +33,17 @@ test('the language service does see mistakes', async () => {
   expect(problems).toMatchObject([{ message: "Unexpected value 'node99'" }])
 })
 
-test.each(actions)('%s starts the one bundle, and its post step under another name', (path) => {
-  const { runs } = parse(read(path)) as { runs: { using: string; main: string; post: string } }
+test.each(actions)('%s starts an entry file of its own, and no input says what to do', (path) => {
+  const { inputs, runs } = parse(read(path)) as {
+    inputs: Record<string, unknown>
+    runs: { using: string; main: string; post: string }
+  }
   expect(runs.using).toBe('node24')
-  expect(join(path, '..', runs.main)).toBe('dist/index.js')
+  const command = path === 'action.yml' ? 'deploy' : path.replace('/action.yml', '')
+  expect(join(path, '..', runs.main)).toBe(`dist/${command}.js`)
   expect(join(path, '..', runs.post)).toBe('dist/post.js')
+  expect(inputs).not.toHaveProperty('command')
+  for (const script of [runs.main, runs.post]) expect(read(join(path, '..', script))).toBe("import './index.js'\n")
 })
 
 describe.each(workflows)('%s', (path) => {

@@ -560,9 +560,9 @@ describe('the run', () => {
     expect(() => readRunner({})).toThrow('GITHUB_SERVER_URL is not set')
   })
 
-  test('the command comes from action.yml', () => {
-    expect(readCommand(env({ command: 'rollback' }))).toBe('rollback')
-    expect(() => readCommand({})).toThrow('does not know what to do')
+  test('the command comes from the entry file', () => {
+    expect(readCommand('rollback')).toBe('rollback')
+    expect(() => readCommand('index')).toThrow('does not know what to do')
   })
 
   test('programs get the environment of the step, without inputs and GitHub variables', () => {
