@@ -10,7 +10,10 @@ async function postAfter(main: string): Promise<ActionRun> {
   const state = JSON.stringify(new URL('../../src/state.ts', import.meta.url).href)
   const script = (lines: string): string => `import * as state from ${state}\n${lines}\n`
   await writeFile(join(folder, 'action.yml'), 'runs: { using: node24, main: main.mjs, post: post.mjs }')
-  await writeFile(join(folder, 'main.mjs'), script(`if (state.entry === 'post') throw new Error('this is main')\n${main}`))
+  await writeFile(
+    join(folder, 'main.mjs'),
+    script(`if (state.entry === 'post') throw new Error('this is main')\n${main}`),
+  )
   await writeFile(
     join(folder, 'post.mjs'),
     script('console.log(JSON.stringify([state.entry, state.temporaryFolder(), state.followed() ?? null]))'),
