@@ -42217,7 +42217,7 @@ async function main() {
         environment: (0,_inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .readStepEnvironment */ .sj)(),
         signal: cancelled.signal,
     };
-    switch ((0,_inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .readCommand */ .UK)()) {
+    switch ((0,_inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .readCommand */ .UK)(_state_js__WEBPACK_IMPORTED_MODULE_16__/* .entry */ .f_)) {
         case 'deploy': {
             const inputs = masked((0,_inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .readDeployInputs */ .Jj)());
             const report = (0,_report_report_js__WEBPACK_IMPORTED_MODULE_15__/* .startReport */ .F)('deploy', inputs.host.address, inputs.version);
@@ -42259,7 +42259,7 @@ async function post() {
     if (folder === '')
         return;
     try {
-        await (0,_commands_post_js__WEBPACK_IMPORTED_MODULE_7__/* .followAfterCancel */ .A)(_process_js__WEBPACK_IMPORTED_MODULE_12__/* .run */ .e, folder, () => ((0,_inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .readCommand */ .UK)() === 'deploy' ? (0,_inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .readDeployInputs */ .Jj)() : (0,_inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .readRollbackInputs */ .KA)()));
+        await (0,_commands_post_js__WEBPACK_IMPORTED_MODULE_7__/* .followAfterCancel */ .A)(_process_js__WEBPACK_IMPORTED_MODULE_12__/* .run */ .e, folder, _inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .readRoute */ .S9);
     }
     finally {
         await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_1__.rm)(folder, { recursive: true, force: true });
@@ -42277,7 +42277,7 @@ function fail(failure) {
         ...(place?.column !== undefined && { startColumn: place.column }),
     });
 }
-if (_state_js__WEBPACK_IMPORTED_MODULE_16__/* .isPost */ .tl)
+if (_state_js__WEBPACK_IMPORTED_MODULE_16__/* .entry */ .f_ === 'post')
     await post().catch((failure) => (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .warning */ .$e)((0,_errors_js__WEBPACK_IMPORTED_MODULE_10__/* .explain */ .WE)(failure)));
 else
     await main().catch(fail);
@@ -42298,6 +42298,7 @@ __nccwpck_require__.d(__webpack_exports__, {
   Jj: () => (/* binding */ readDeployInputs),
   X3: () => (/* binding */ readExecInputs),
   KA: () => (/* binding */ readRollbackInputs),
+  S9: () => (/* binding */ readRoute),
   fY: () => (/* binding */ readRunner),
   SJ: () => (/* binding */ readStatusInputs),
   sj: () => (/* binding */ readStepEnvironment),
@@ -42628,6 +42629,8 @@ const releasing = {
     },
 };
 const { deploy } = releasing;
+/** The inputs by which the post step reaches the host, whichever command it follows. */
+const route = connection;
 /** The inputs of each command, in the order of the documentation. An input is listed only when it works. */
 const inputs = {
     ...releasing,
@@ -42727,16 +42730,15 @@ function unescaped(text) {
 
 
 
-/** The hidden input by which one bundle knows which action.yml started it. */
-function readCommand(env = process.env) {
-    const text = textOf('command', env);
-    const known = commands.find((command) => command === text);
+/** The command that the entry file stands for: `dist/rollback.js` is `rollback`. */
+function readCommand(entry) {
+    const known = commands.find((command) => command === entry);
     if (known !== undefined)
         return known;
     throw new errors/* DeployError */.sH('internal', {
         what: 'The action does not know what to do',
-        seen: `input command: ${text}`,
-        fix: 'leave out the input command, it has the right value by itself',
+        seen: `started as ${entry}.js`,
+        fix: `start one of ${commands.map((command) => `dist/${command}.js`).join(', ')}, as the action.yml files do`,
     });
 }
 /** Reads and checks every input of `deploy`; throws `Problems` with all that is wrong. */
@@ -42758,6 +42760,10 @@ function readExecInputs(env = process.env) {
 /** Reads and checks every input of `status`; throws `Problems` with all that is wrong. */
 function readStatusInputs(env = process.env) {
     return readAll(inputs.status, env, []);
+}
+/** Reads what the post step needs to reach the host again. */
+function readRoute(env = process.env) {
+    return readAll(route, env, []);
 }
 /** Reads the facts of the run, as GitHub's runner gives them to each step. */
 function readRunner(env = process.env) {
@@ -44909,8 +44915,8 @@ function newId(name, run, taken) {
 /* harmony export */   Xd: () => (/* binding */ followed),
 /* harmony export */   _q: () => (/* binding */ saveFollowed),
 /* harmony export */   eY: () => (/* binding */ forgetFollowed),
+/* harmony export */   f_: () => (/* binding */ entry),
 /* harmony export */   t9: () => (/* binding */ saveTemporaryFolder),
-/* harmony export */   tl: () => (/* binding */ isPost),
 /* harmony export */   yy: () => (/* binding */ temporaryFolder)
 /* harmony export */ });
 /* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3218);
@@ -44918,10 +44924,10 @@ function newId(name, run, taken) {
 
 
 /**
- * Whether this process is the post step. The name of its file says so, not a mark that main leaves: a job that is cancelled
- * before main could leave one would start its deployment in the post step.
+ * The name of the entry file that the runner started: a command, or `post`. A mark that main leaves for post would not do:
+ * a job that is cancelled before main can leave it would start its deployment in the post step.
  */
-const isPost = (0,node_path__WEBPACK_IMPORTED_MODULE_1__.parse)(process.argv[1] ?? '').name === 'post';
+const entry = (0,node_path__WEBPACK_IMPORTED_MODULE_1__.parse)(process.argv[1] ?? '').name;
 /** The folder of temporary files (keys, control socket) that post removes; empty when main made none. */
 function temporaryFolder() {
     return (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .getState */ .Gu)('folder');

@@ -1,2 +1,1 @@
-/** The post step: the same bundle under another name, by which it knows what it is. */
-import './index.js';
+import './index.js'
