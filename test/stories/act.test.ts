@@ -34,7 +34,7 @@ volumes:
   data:
 `
 
-story('the two workflows of the README, unchanged but for names, deploy and roll back', async () => {
+story('the workflows of the README, unchanged but for names, deploy and roll back', async () => {
   const world = await openWorld()
   await using server = await world.throwaway([])
   const settings = clientSettings(world.registry)
@@ -52,7 +52,7 @@ story('the two workflows of the README, unchanged but for names, deploy and roll
   )
   // What owner/deploy-django@v1 stands for, without the tools of this checkout.
   const action = join(folder, 'action')
-  for (const part of ['action.yml', 'rollback', 'dist']) {
+  for (const part of ['action.yml', 'rollback', 'build', 'dist', '.github']) {
     await cp(join(root, part), join(action, part), { recursive: true })
   }
   await mkdir(join(folder, 'docker'))
@@ -92,8 +92,12 @@ story('the two workflows of the README, unchanged but for names, deploy and roll
   await start('deploy.yml', 'push', { ref: 'refs/tags/v1' })
   expect((await shape.ask()).text).toBe('v1 with 0 notes')
   await shape.write(project('v2'))
-  expect(await start('deploy.yml', 'push', { ref: 'refs/tags/v2' })).toContain('v2')
+  // The pipeline: build, plan and deploy are jobs of a reusable workflow.
+  const log = await start('pipeline.yml', 'push', { ref: 'refs/tags/v2' })
+  for (const job of ['Build', 'Plan', 'Deploy']) expect(log).toMatch(new RegExp(`${job}.*Job succeeded`))
   expect((await shape.ask()).text).toBe('v2 with 0 notes')
   await start('rollback.yml', 'workflow_dispatch', { ref: 'refs/heads/main', inputs: { version: '' } })
   expect((await shape.ask()).text).toBe('v1 with 0 notes')
+  await start('pipeline-rollback.yml', 'workflow_dispatch', { ref: 'refs/heads/main', inputs: { version: 'v2' } })
+  expect((await shape.ask()).text).toBe('v2 with 0 notes')
 })
