@@ -102,7 +102,7 @@ function readResult(stdout: string): Result {
 /** A copy of the test project with these files changed, or removed where null stands for the text. */
 export async function makeProject(files: Readonly<Record<string, string | null>> = {}): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'probe-project-'))
-  await cp(join(root, 'test/django/project'), folder, { recursive: true })
+  await cp(join(root, 'test/stand-in/django/project'), folder, { recursive: true })
   for (const [name, text] of Object.entries(files)) {
     await mkdir(dirname(join(folder, name)), { recursive: true })
     if (text === null) await rm(join(folder, name))
@@ -144,7 +144,7 @@ export async function approveNew(project: string): Promise<string> {
   const approved: string[] = []
   for (const file of await readdir(project, { recursive: true })) {
     const [, app, name] = /^(\w+)\/migrations\/(\d\w+)\.py$/.exec(file) ?? []
-    if (app === undefined || existsSync(join(root, 'test/django/project', file))) continue
+    if (app === undefined || existsSync(join(root, 'test/stand-in/django/project', file))) continue
     approved.push(
       `${app}.${name}=${createHash('sha256')
         .update(await readFile(join(project, file)))
