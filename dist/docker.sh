@@ -84,8 +84,8 @@ until_healthy() { # CONTAINERS: those with a health check of their own succeed i
   until=$(($(date +%s) + data_limit))
   for id in $1; do
     until docker_health "$id" || has_ended "$id"; do
-      if is_aborted && ! happened back begin; then die 42 "aborted while waiting for a data service"; fi
-      [ "$(date +%s)" -lt "$until" ] || { show_last_lines "$id"; die 43 "a data service did not become healthy in $data_limit s"; }
+      if is_aborted && ! happened back begin; then die "$exit_aborted" "aborted while waiting for a data service"; fi
+      [ "$(date +%s)" -lt "$until" ] || { show_last_lines "$id"; die "$exit_database_unhealthy" "a data service did not become healthy in $data_limit s"; }
       pause 0.2
     done
   done
@@ -100,7 +100,7 @@ END
   if [ "$exit" -eq 0 ]; then return; fi
   [ "$policy" = no ] || return 1
   show_last_lines "$1"
-  is_listed "$service" "$(release_list "$target" alone)" || die 43 "$service exit=$exit"
+  is_listed "$service" "$(release_list "$target" alone)" || die "$exit_database_unhealthy" "$service exit=$exit"
   echo "note: $service exit=$exit; no service waits for it"
 }
 

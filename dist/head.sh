@@ -8,7 +8,8 @@
 #   sh transaction.sh stage|plan|begin|follow|abort|recover|run DIRECTORY …
 #   sh transaction.sh step DIRECTORY TRANSACTION STEP       one step of a transaction, a process of its own
 #
-# Exit codes: 10-21 are the probe's (src/django/probe/head.py); ours are 30 and above, see `die` and src/server/explanation.ts.
+# Exit codes have names, `exit_…`, which src/server/exit.ts puts behind this head: 10-29 are the probe's
+# (src/django/probe/head.py), ours are 30 and above.
 set -euf
 umask 077
 export LC_ALL=C

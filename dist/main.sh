@@ -7,5 +7,5 @@ choose_way
 case $verb in
   stage | check | plan | begin | recover | follow | run | status) redacted "$verb" "$@" ;;
   look | room | engine | resume | step | abort | rollback | boot | quit) "$verb" "$@" ;;
-  *) die 64 "unknown verb $verb" ;;
+  *) die "$exit_unknown_verb" "unknown verb $verb" ;;
 esac

@@ -137,7 +137,7 @@ step_undo() {
   step_proxy
   until=$(($(date +%s) + undo_limit))
   until trouble=$(check_containers "$current" "$(only_in "$(services_of "$current")" "$stopped")" 2>&1); do
-    [ "$(date +%s)" -lt "$until" ] || { printf '%s\n' "$trouble"; exit 45; }
+    [ "$(date +%s)" -lt "$until" ] || { printf '%s\n' "$trouble"; exit "$exit_container_missing"; }
     pause 0.2
   done
 }

@@ -1,11 +1,13 @@
 import { readFile } from 'node:fs/promises'
+import { exitVariables } from './server/exit.ts'
 
 /** What is sent to the server and run in the container. */
 export type Assets = { transaction: Buffer; probe: Buffer }
 
+const head = new URL('./server/transaction/head.sh', import.meta.url)
+
 /** The parts of the script that walks a transaction on the server: one file when it is sent, one noun a file here. */
 const transactionParts = [
-  new URL('./server/transaction/head.sh', import.meta.url),
   new URL('./server/transaction/word.sh', import.meta.url),
   new URL('./server/transaction/docker.sh', import.meta.url),
   new URL('./server/transaction/probe.sh', import.meta.url),
@@ -47,8 +49,8 @@ const probeParts = [
 
 /** Reads the script and the probe; the bundler copies the files beside the bundle and mends their addresses. */
 export async function readAssets(): Promise<Assets> {
-  const [transaction, probe] = await Promise.all([join(transactionParts), join(probeParts)])
-  return { transaction, probe }
+  const [start, rest, probe] = await Promise.all([readFile(head), join(transactionParts), join(probeParts)])
+  return { transaction: Buffer.concat([start, Buffer.from(exitVariables()), rest]), probe }
 }
 
 async function join(parts: readonly URL[]): Promise<Buffer> {

@@ -1,30 +1,57 @@
 import type { Code, Problem } from '../errors.ts'
 import { explainComplaint } from './complaint.ts'
-import { explanations } from './explanation.ts'
+import { explanations, type Explanation } from './explanation.ts'
 
-/** Exit codes whose cause stands in what was printed around them, not in one line. */
-const NEEDS_TAIL: readonly number[] = [21, 33, 35, 43, 45, 46, 47, 124, 126, 127, 137]
+const byExit = new Map(Object.values<Explanation>(explanations).map((explanation) => [explanation.exit, explanation]))
+
+/** Exit codes whose cause is in the lines printed before them, not in one line. */
+const NEEDS_TAIL: readonly number[] = [
+  explanations.unhealthy,
+  explanations.not_pulled,
+  explanations.compose_invalid,
+  explanations.database_unhealthy,
+  explanations.container_missing,
+  explanations.health_timeout,
+  explanations.container_exited,
+  explanations.timed_out,
+  explanations.not_executable,
+  explanations.program_missing,
+  explanations.killed,
+].map(({ exit }) => exit)
 
 /** Whether an exit code has an explanation of its own. */
 export function isKnownExit(code: number): boolean {
-  return code in explanations
+  return byExit.has(code)
+}
+
+/** The names of the exit codes as variables of the script on the server. */
+export function exitVariables(): string {
+  const own = Object.entries<Explanation>(explanations).filter(([, { exit }]) => exit < 100)
+  const lines = own.map(([name, { exit }]) => `exit_${name}=${exit}`)
+  return [
+    '## Exit codes, made from src/server/explanation.ts.',
+    '',
+    '# shellcheck disable=SC2034 # not all are used here',
+    lines.join(' \\\n  '),
+    '',
+  ].join('\n')
 }
 
 /** All of them as lines `code what: why. fix`, for who goes back by hand on the server. */
 export function explanationLines(): readonly string[] {
-  return Object.entries(explanations).map(([code, { what, why, fix }]) => {
+  return [...byExit.values()].map(({ exit, what, why, fix }) => {
     const cause = why === undefined ? '' : ` (${why})`
-    return `${code} ${what}${cause}. To mend it: ${fix ?? 'see the last lines above'}`
+    return `${exit} ${what}${cause}. To mend it: ${fix ?? 'see the last lines above'}`
   })
 }
 
 /** The code and the text of the error for an exit code; `said` is the program's one line about it, `tail` its last lines. */
 export function explainExit(code: number, said: string | undefined, tail: string, step?: string): [Code, Problem] {
-  const known = explanations[code]
+  const known = byExit.get(code)
   const all = tail.includes(said ?? '') ? tail : `${said}\n${tail}`.trim()
   const complaint = explainComplaint(tail)
   // Of a container that ended only what kept its program from starting is Docker's word; the rest is its own log.
-  if (code === 47 && complaint?.[0] === 'container-exited') return complaint
+  if (code === explanations.container_exited.exit && complaint?.[0] === 'container-exited') return complaint
   if (known) return [known.code, { ...known, seen: (NEEDS_TAIL.includes(code) ? all : said) || undefined }]
   if (complaint) return complaint
   const during = step === undefined ? '' : ` (step ${step})`

@@ -3,7 +3,7 @@ import { DeployError, type Code, type Problem } from '../errors.ts'
 import type { Finished } from '../process.ts'
 import { explainComplaint } from './complaint.ts'
 import { explainExit, isKnownExit } from './exit.ts'
-import { ABORTED } from './explanation.ts'
+import { explanations } from './explanation.ts'
 import type { Ending } from './follow.ts'
 
 /** A failure before the transaction: of `stage`, `plan` or `begin`. The exit codes are those of transaction.sh and probe.py. */
@@ -40,7 +40,7 @@ export function explainProbe(
   const refusal = document ? undefined : refusalIn(tail)
   if (refusal) return refusal
   // Without a document Django did not get as far as our code, whatever the exit code.
-  return new DeployError(...explainExit(document ? code : 18, seen, tail))
+  return new DeployError(...explainExit(document ? code : explanations.not_importable.exit, seen, tail))
 }
 
 /** What Docker said instead of starting Django at all; a program that it does not find may be what `manage` names. */
@@ -94,7 +94,7 @@ function explainKept(reason: DeployError): DeployError {
 
 function explainFailure(ending: Ending): DeployError | undefined {
   if (ending.failure === undefined) return undefined
-  if (ending.failure === 'aborted') return new DeployError(...explainExit(ABORTED, undefined, ''))
+  if (ending.failure === 'aborted') return new DeployError(...explainExit(explanations.aborted.exit, undefined, ''))
   const { step, code } = ending.failure
   const log = beforeGoingBack(ending.log)
   const tail = log.slice(-12).join('\n')
@@ -104,7 +104,7 @@ function explainFailure(ending: Ending): DeployError | undefined {
 /** What the probe reported says more than its exit code. */
 function explainReport(ending: Ending, code: number): DeployError | undefined {
   const http = ending.documents.get('http')
-  if (code === 21 && http) {
+  if (code === explanations.unhealthy.exit && http) {
     const report = readHttpReport(http)
     return new DeployError(healthCode(report.reason), {
       what: `The new release did not become healthy: ${report.url ?? 'no address'} ${report.status === undefined ? '' : `answers ${report.status}`}`.trim(),
@@ -114,13 +114,13 @@ function explainReport(ending: Ending, code: number): DeployError | undefined {
     })
   }
   const migrate = ending.documents.get('migrate')
-  const failed = migrate && code === 17 ? readMigrateReport(migrate).failed : undefined
+  const failed = migrate && code === explanations.migration_failed.exit ? readMigrateReport(migrate).failed : undefined
   if (failed) {
     const what = `Migration ${failed.app}.${failed.name} failed`
     return new DeployError('migration-failed', { what, seen: failed.error, ...adviseMigration(failed) })
   }
   const fit = ending.documents.get('fit')
-  if (fit && code === 20) return explainUnfit(readFitReport(fit))
+  if (fit && code === explanations.unfit.exit) return explainUnfit(readFitReport(fit))
   const asked = [...ending.documents.values()].findLast((document) => readProbeError(document))
   return asked && code < 30 ? explainProbe(code, asked, '') : undefined
 }

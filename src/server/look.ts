@@ -3,6 +3,7 @@ import { codeOf, DeployError } from '../errors.ts'
 import type { Connection } from './connection.ts'
 import { readContainer, type Container } from './container.ts'
 import { explainExit } from './exit.ts'
+import { explanations } from './explanation.ts'
 
 /** Facts of a release or plan by name; each is the list of its lines. */
 export type Facts = ReadonlyMap<string, readonly string[]>
@@ -159,7 +160,7 @@ export function checkServer(server: Server, user: string): void {
   }
   if (server.unwritable !== undefined) throw notWritable(server.unwritable, user)
   if (server.endsWithLogin !== undefined) {
-    const [code, problem] = explainExit(52, undefined, '')
+    const [code, problem] = explainExit(explanations.logind.exit, undefined, '')
     throw new DeployError(code, { ...problem, fix: problem.fix?.replace('USER', server.endsWithLogin) })
   }
   if (server.format !== undefined && server.format > 1) {

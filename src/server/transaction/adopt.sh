@@ -34,16 +34,16 @@ write_model() { # FILE
   set --
   while IFS= read -r file; do set -- "$@" --env-file "$file"; done <"$facts/adopt-env-files"
   while IFS= read -r file; do
-    [ -f "$file" ] || die 56 "$file"
+    [ -f "$file" ] || die "$exit_adopted_file_missing" "$file"
     set -- "$@" -f "$file"
   done <"$facts/adopt-files"
   # The pins alone would make a service of any name.
-  on "$(second_word <"$making/facts/services")" compose_of "$project" "$@" config -q 2>"$model.error" || die 57 "$(said_by_compose <"$model.error")"
+  on "$(second_word <"$making/facts/services")" compose_of "$project" "$@" config -q 2>"$model.error" || die "$exit_adopted_file_invalid" "$(said_by_compose <"$model.error")"
   if grep -q 'variable is not set' "$model.error"; then
     echo "warning: what runs was started with variables that are set nowhere now; going back to it leaves them empty"
   fi
   on "$(first_word <"$facts/adopt-images")" compose_of "$project" "$@" -f ".deploy/plans/$transaction/adopted/pins.yaml" config 2>"$model.error" >"$model" ||
-    die 57 "$(said_by_compose <"$model.error")"
+    die "$exit_adopted_file_invalid" "$(said_by_compose <"$model.error")"
   rm -f "$model.error"
 }
 

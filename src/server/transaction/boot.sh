@@ -50,7 +50,7 @@ boot() { # DIRECTORY: what is interrupted is finished; Docker may still be start
   transaction=
   until=$(($(date +%s) + away_limit))
   until docker_answers; do
-    [ "$(date +%s)" -lt "$until" ] || die 38 "docker did not answer in $away_limit s after the boot"
+    [ "$(date +%s)" -lt "$until" ] || die "$exit_docker_away" "docker did not answer in $away_limit s after the boot"
     pause 1
     choose_way
   done

@@ -3,14 +3,14 @@
 
 begin() { # DIRECTORY TRANSACTION: starts the engine, which outlives this session
   enter "$1"
-  choose_session || die 52 "logind ends what $(id -un) started at the end of this login"
+  choose_session || die "$exit_logind" "logind ends what $(id -un) started at the end of this login"
   log=.deploy/journal/$2.log
   # shellcheck disable=SC2086 # words
   $outliving sh ".deploy/plans/$2/transaction.sh" engine "$directory" "$2" </dev/null >>"$log" 2>&1 &
   tries=0
   until [ -s "$log" ]; do
     tries=$((tries + 1))
-    [ "$tries" -lt 500 ] || die 49 "the transaction did not start"
+    [ "$tries" -lt 500 ] || die "$exit_not_started" "the transaction did not start"
     pause 0.02
   done
   register_boot >>"$log"
@@ -25,7 +25,7 @@ engine() { # DIRECTORY TRANSACTION
   tries=0
   until flock -n 8; do
     tries=$((tries + 1))
-    [ "$tries" -lt 20 ] || die 37 "transaction $transaction is already running"
+    [ "$tries" -lt 20 ] || die "$exit_already_running" "transaction $transaction is already running"
     pause 0.05
   done
   echo "transaction $transaction"
@@ -95,7 +95,7 @@ attempt() { # STEP: again when it failed because the daemon was away; what is un
     echo "docker does not answer: waiting for it"
     deadline=${deadline:-$(($(date +%s) + away_limit))}
     until docker_answers || [ "$(date +%s)" -ge "$deadline" ]; do pause 0.2; done
-    if [ "$(date +%s)" -ge "$deadline" ]; then result=38; break; fi
+    if [ "$(date +%s)" -ge "$deadline" ]; then result=$exit_docker_away; break; fi
   done
   if [ "$result" -eq 0 ]; then journal "$1" end; else journal "$1" fail "$result"; fi
   return "$result"
@@ -123,7 +123,7 @@ back() { # REASON…: to the release that serves
     attempt undo || {
       journal back fail
       echo "going back failed: the next deploy, rollback or recovery tries again"
-      exit 39
+      exit "$exit_revert_failed"
     }
   fi
   journal back end
@@ -159,7 +159,7 @@ recover_all() { # [replace]: a way back that cannot be finished does not hold up
       echo "warning: transaction $id could not go back; this one replaces what it left"
       (transaction=$id && journal end failed "$(read_current)")
     else
-      die 40 "transaction $id was interrupted and could not be finished"
+      die "$exit_recovery_failed" "transaction $id was interrupted and could not be finished"
     fi
   done
 }

@@ -5,7 +5,7 @@
 inspect_release() { # RELEASE
   survey
   ids=$(ids_of "$(services_of "$1")")
-  [ -n "$ids" ] || die 45 "no container of the release exists"
+  [ -n "$ids" ] || die "$exit_container_missing" "no container of the release exists"
   look_again
 }
 
@@ -28,8 +28,8 @@ step_health() {
   inspect_release "$target"
   deadline='' quiet_since='' firm_since='' warned=''
   while :; do
-    if is_aborted; then die 42 "aborted while waiting for health"; fi
-    before=$app http=46
+    if is_aborted; then die "$exit_aborted" "aborted while waiting for health"; fi
+    before=$app http=$exit_health_timeout
     if app_is_healthy && look_again && [ "$app" = "$before" ] && stays_up; then return; fi
     if [ -z "$deadline" ]; then
       limit=$(plan_fact health-timeout)
@@ -89,7 +89,7 @@ app_is_healthy() {
     is_steady "$state" "$restarts" "$started" || steady=no
     if [ "$steady" = no ] && { [ "$restarts" -ge 3 ] || [ "$state" = dead ] || [ "$state $policy" = "exited no" ]; }; then
       show_last_lines "$id"
-      die 47 "$service exit=$exit restarts=$restarts"
+      die "$exit_container_exited" "$service exit=$exit restarts=$restarts"
     fi
     complaint='' checked=''
     if [ "$steady" = no ] || { ! docker_health "$id" && ! inherits_check "$service" "$image" "$id"; }; then
@@ -123,7 +123,7 @@ ask_http() { # by the app's own Python from inside its network; sets `http`
   if [ "$http" -ne 0 ]; then return 1; fi
   if ! grep -q '"nothing-speaks-http"' ".deploy/journal/$transaction.http.json"; then return; fi
   # Nothing to ask: it has to run quietly for ten seconds.
-  http=46
+  http=$exit_health_timeout
   quiet_since=${quiet_since:-$(date +%s)}
   [ "$(date +%s)" -ge $((quiet_since + 10)) ]
 }

@@ -23,7 +23,7 @@ step_replan() {
         ;;
     esac
     if ask logs "$migration" 2>/dev/null | grep -q '^deploy-django: replanned'; then return; fi
-    if is_aborted; then die 42 "aborted before the migration began"; fi
+    if is_aborted; then die "$exit_aborted" "aborted before the migration began"; fi
     pause 0.05
   done
 }
@@ -64,7 +64,7 @@ await_migration() { # its container's exit code is the result, nothing else; it 
   # shellcheck disable=SC2086 # as in `limited`
   $through docker logs -f "$migration" 2>&1 >/dev/null </dev/null 9>&- &
   until result=$(limited 600 wait "$migration" </dev/null); do
-    if docker_answers && ! ask inspect "$migration" >/dev/null 2>&1; then die 44 "the migration's container is gone"; fi
+    if docker_answers && ! ask inspect "$migration" >/dev/null 2>&1; then die "$exit_migration_lost" "the migration's container is gone"; fi
     pause 0.2
   done
   report migrate ask logs "$migration" 2>/dev/null
@@ -94,7 +94,7 @@ step_jobs() {
       result=$(ask inspect -f '{{.State.Status}} {{.State.ExitCode}}' "$id")
       if [ "$result" != "exited 0" ]; then
         show_last_lines "$id"
-        die 47 "$job is $result"
+        die "$exit_container_exited" "$job is $result"
       fi
     done
   done

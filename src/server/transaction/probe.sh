@@ -56,13 +56,13 @@ ask_django() { # RELEASE VERB COMPOSE-RUN-OPTIONS…
     rm ".deploy/plans/$transaction/entrypoint"
   fi
   # With an entrypoint that cannot run here alone, the first answer is the one to tell.
-  if [ "$again" -eq 1 ] || [ "$again" -gt 23 ]; then return "$asked"; fi
+  if [ "$again" -eq 1 ] || [ "$again" -ge 30 ]; then return "$asked"; fi
   : >".deploy/plans/$transaction/entrypoint"
   return "$again"
 }
 
 # 1: Python ended before the probe began, mostly in the settings.
-may_lack_entrypoint() { case $1 in 1 | 18 | 22) ;; *) return 1 ;; esac; } # EXIT-CODE
+may_lack_entrypoint() { case $1 in 1 | "$exit_not_importable" | "$exit_not_kept") ;; *) return 1 ;; esac; } # EXIT-CODE
 needs_entrypoint() { [ -e ".deploy/plans/$transaction/entrypoint" ]; }
 
 report() { # NAME COMMAND…: keeps the JSON that a probe prints for the runner; the code is the probe's

@@ -4,11 +4,11 @@
 step_recover() { recover_all replace; }
 
 step_fence() {
-  if [ ! -w . ] || [ ! -w .deploy ]; then die 30 "no permission to write in $directory"; fi
+  if [ ! -w . ] || [ ! -w .deploy ]; then die "$exit_no_directory" "no permission to write in $directory"; fi
   last=$(cat .deploy/transaction 2>/dev/null) || last=
   if [ -f ".deploy/plans/$last/facts/run" ] && [ "$(plan_fact force)" != yes ]; then
     served=$(cat ".deploy/plans/$last/facts/run")
-    if [ "$(plan_fact run)" -lt "$served" ]; then die 41 "run $(plan_fact run) is older than run $served, which deployed last"; fi
+    if [ "$(plan_fact run)" -lt "$served" ]; then die "$exit_newer_run" "run $(plan_fact run) is older than run $served, which deployed last"; fi
   fi
   check_settings "$target"
 }

@@ -6,10 +6,10 @@
 rollback() { # DIRECTORY [VERSION]
   enter "$1"
   shift
-  case $#${1:-} in 0 | 1[!-]*) ;; *) die 61 "usage: sh .deploy/rollback [version]; $(restorable)" ;; esac
-  [ -n "$(find .deploy -prune -user "$(id -u)")" ] || die 62 "$directory belongs to another user than $(id -un)"
+  case $#${1:-} in 0 | 1[!-]*) ;; *) die "$exit_rollback_usage" "usage: sh .deploy/rollback [version]; $(restorable)" ;; esac
+  [ -n "$(find .deploy -prune -user "$(id -u)")" ] || die "$exit_other_user" "$directory belongs to another user than $(id -un)"
   current=$(read_current) target=$(choose_release "${1:-}")
-  [ -n "$target" ] || die 63 "${1:-there is no earlier release}${1:+ has not served here, or it is gone}; $(restorable)"
+  [ -n "$target" ] || die "$exit_no_such_release" "${1:-there is no earlier release}${1:+ has not served here, or it is gone}; $(restorable)"
   version=$(release_fact "$target" version)
   transaction=rollback-$version-$(date -u +%Y%m%d%H%M%S)-1
   make_plan

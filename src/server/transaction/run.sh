@@ -6,7 +6,7 @@ run() { # DIRECTORY ID [SERVICE]: what was sent to .deploy/incoming/ID; its exit
   given=$directory/.deploy/incoming/$2
   trap 'rm -rf "$given"' EXIT
   choose_container "${3:-}"
-  [ -n "$id" ] || die 70 "$service; running: $(running | sort -u | tr '\n' ' ')"
+  [ -n "$id" ] || die "$exit_service_missing" "$service; running: $(running | sort -u | tr '\n' ' ')"
   code=0
   # Docker reads the values from the file, the shell in the container its lines from standard input: none is in an argument.
   # shellcheck disable=SC2086 # as in `limited`

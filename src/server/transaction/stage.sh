@@ -5,13 +5,13 @@ stage() { # DIRECTORY TRANSACTION: what was uploaded to .deploy/incoming is put 
   enter "$1"
   transaction=$2 incoming=.deploy/incoming/$2
   if [ -f .deploy/format ] && [ "$(cat .deploy/format)" -gt "$format" ]; then
-    die 31 "this server's files have format $(cat .deploy/format), this version knows $format"
+    die "$exit_newer_format" "this server's files have format $(cat .deploy/format), this version knows $format"
   fi
   chmod 700 .deploy
   mkdir -p .deploy/releases .deploy/plans .deploy/journal .deploy/files
   [ -f .deploy/format ] || echo "$format" >.deploy/format
   if [ -e ".deploy/plans/$transaction" ] || { [ -d "$incoming/release" ] && [ -e ".deploy/releases/$transaction" ]; }; then
-    die 50 "transaction $transaction was staged before"
+    die "$exit_staged_before" "transaction $transaction was staged before"
   fi
   # The plan first: it keeps another transaction's prune away from its target. Files that are there already become young.
   mv "$incoming/plan" ".deploy/plans/$transaction"
@@ -27,11 +27,11 @@ pull() { # RELEASE; on standard input three lines for each login: registry, user
   login=
   while read -r registry && read -r username && read -r password; do
     if [ -z "$login" ]; then make_login; fi
-    insist log_in || die 32 "the registry $registry refused the login from this server: $(printf '%s\n' "$answer" | tail -n 1)"
+    insist log_in || die "$exit_login_refused" "the registry $registry refused the login from this server: $(printf '%s\n' "$answer" | tail -n 1)"
   done
   jobs='' failed=0 project=$(release_fact "$1" project)
   # What an older release lacks no run builds and pushes again.
-  lacking=$(if [ "$1" != "$transaction" ]; then echo 69; fi)
+  lacking=$(if [ "$1" != "$transaction" ]; then echo "$exit_old_image_gone"; fi)
   for image in $(release_fact "$1" images | second_word | sort -u); do
     keep_image "$image" "$lacking" &
     jobs="$jobs $!"
@@ -40,7 +40,7 @@ pull() { # RELEASE; on standard input three lines for each login: registry, user
   # what nobody will start.
   if [ "$1" = "$transaction" ]; then
     for image in $(release_list "$1" images-beside); do
-      pull_image "$image" 72 &
+      pull_image "$image" "$exit_named_image_refused" &
       jobs="$jobs $!"
     done
   fi
@@ -81,10 +81,10 @@ tag_of() { # IMAGE
 pull_once() { limited "$pull_limit" ${login:+--config "$login"} pull -q "$1" 2>&1 </dev/null; }
 
 pull_failure() { # ANSWER CODE: the exit code that says why
-  if is_passing "$1"; then echo 68
-  elif printf '%s' "$1" | grep -qiE 'denied|unauthorized|forbidden|authentication required|no basic auth'; then echo "${2:-66}"
-  elif printf '%s' "$1" | grep -qiE 'manifest unknown|name unknown|not found'; then echo "${2:-67}"
-  else echo 33; fi
+  if is_passing "$1"; then echo "$exit_registry_down"
+  elif printf '%s' "$1" | grep -qiE 'denied|unauthorized|forbidden|authentication required|no basic auth'; then echo "${2:-$exit_pull_refused}"
+  elif printf '%s' "$1" | grep -qiE 'manifest unknown|name unknown|not found'; then echo "${2:-$exit_image_gone}"
+  else echo "$exit_not_pulled"; fi
 }
 
 # A registry that has trouble of its own, or a network that breaks off, is asked again after growing pauses. Sets `answer`.
@@ -105,18 +105,18 @@ check_settings() { # RELEASE: what the compose file wants from this server is he
   release_list "$1" env-files | while IFS= read -r file; do
     # As Compose reads it: the home of who calls Docker.
     case $file in \~/*) home=${through:+/root} file=${home:-$HOME}/${file#??} ;; esac
-    is_there "$file" || die 34 "$file"
+    is_there "$file" || die "$exit_file_missing" "$file"
   done
-  answer=$(compose "$1" config -q 2>&1) || die 35 "$(printf '%s\n' "$answer" | said_by_compose)"
+  answer=$(compose "$1" config -q 2>&1) || die "$exit_compose_invalid" "$(printf '%s\n' "$answer" | said_by_compose)"
   # A variable that is set nowhere would become an empty string: empty passwords are made this way.
   unset_names=$(printf '%s\n' "$answer" | sed -n 's/.*The \\*"\([A-Za-z0-9_]*\)\\*" variable is not set.*/\1/p' | sort -u)
   if [ -z "$unset_names" ]; then return; fi
   asked=$(for name in $unset_names; do
     if grep -qE "[$][{]?$name([^A-Za-z0-9_]|\$)" ".deploy/releases/$1/compose.yaml"; then printf '%s ' "$name"; fi
   done)
-  [ -z "$asked" ] || die 36 "$asked"
+  [ -z "$asked" ] || die "$exit_variable_missing" "$asked"
   # The others are no variables but what stands behind a `$` in a value of an env file, so they are not shown.
-  die 51 "a value in an env file has a dollar sign"
+  die "$exit_dollar_sign" "a value in an env file has a dollar sign"
 }
 
 # Of an env file that it cannot read, Compose shows values.

@@ -23,6 +23,6 @@ put_static_back() { # before the old containers start. What their image cannot d
   end_collecting
   # The site may be down meanwhile, and limits of this are not those of what comes after it.
   if [ -z "$current" ] || (within 120 collect "$current") >/dev/null; then return; fi
-  docker_answers || die 38 "docker does not answer"
+  docker_answers || die "$exit_docker_away" "docker does not answer"
   echo "warning: the static files of $current were not collected again, those of $target stay"
 }

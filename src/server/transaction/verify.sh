@@ -6,11 +6,11 @@ check_containers() { # RELEASE SERVICES: each of these services is there, of the
   images=$(release_fact "$1" images | second_word | sort -u)
   image_ids=$(on "$images" ask image inspect -f '{{.Id}}')
   missing=$(only_in "$2" "$(printf '%s\n' "$app" | first_word)" | tr '\n' ' ')
-  [ -z "$missing" ] || die 45 "no container of $missing"
+  [ -z "$missing" ] || die "$exit_container_missing" "no container of $missing"
   while read -r service state exit _ policy _ image id; do
     if ! is_listed "$service" "$2"; then continue; fi
-    is_listed "$image" "$image_ids" || die 48 "$service runs $image, not the release's image"
-    [ "$state" = running ] || is_finished "$state" "$exit" "$policy" || { show_last_lines "$id"; die 47 "$service is $state exit=$exit"; }
+    is_listed "$image" "$image_ids" || die "$exit_other_image" "$service runs $image, not the release's image"
+    [ "$state" = running ] || is_finished "$state" "$exit" "$policy" || { show_last_lines "$id"; die "$exit_container_exited" "$service is $state exit=$exit"; }
   done <<END
 $app
 END
@@ -26,8 +26,8 @@ step_verify() {
 
 verify_migrations() {
   id=$(first_running "$(release_fact "$target" django)")
-  [ -n "$id" ] || die 45 "no container of the release runs Django"
-  verified=18
+  [ -n "$id" ] || die "$exit_container_missing" "no container of the release runs Django"
+  verified=$exit_not_importable
   if ! needs_entrypoint; then
     verified=0
     report verify in_django "$target" ask exec -e DEPLOY_DJANGO=verify -e "DEPLOY_DJANGO_KEEP=$(keeps "$target")" "$id" || verified=$?
@@ -37,7 +37,7 @@ verify_migrations() {
     verified=0
     report verify ask_django "$target" verify || verified=$?
   fi
-  if [ "$verified" -eq 19 ] && [ "$(release_list "$target" migrate)" = none ]; then
+  if [ "$verified" -eq "$exit_not_migrated" ] && [ "$(release_list "$target" migrate)" = none ]; then
     echo "note: migrations are pending, and nobody applies them (migrate: none)"
     verified=0
   fi
@@ -61,7 +61,7 @@ check_others() { # AS-SEEN: a proxy that is not built here came along in the swa
     if [ "$beside" = "$1" ] && [ -z "$down" ]; then return; fi
     if [ "$(date +%s)" -ge "$until" ]; then
       for id in ${down:-$(printf '%s\n' "$beside" | first_word)}; do show_last_lines "$id"; done
-      die 47 "a service in front of the app does not stay up"
+      die "$exit_container_exited" "a service in front of the app does not stay up"
     fi
     set -- "$beside"
     pause 1

@@ -9,7 +9,7 @@ die() { # CODE TEXT…: the runner turns the code into an explanation (src/serve
 }
 
 enter() { # the project's directory is the working directory of everything below
-  cd "$1" 2>/dev/null || die 30 "no directory $1"
+  cd "$1" 2>/dev/null || die "$exit_no_directory" "no directory $1"
   directory=$(pwd -P)
 }
 

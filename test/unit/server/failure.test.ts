@@ -3,11 +3,17 @@ import { readAssets } from '../../../src/assets.ts'
 import { codes, explain, type DeployError } from '../../../src/errors.ts'
 import { findDocument } from '../../../src/django/document.ts'
 import { isKnownExit } from '../../../src/server/exit.ts'
+import { explanations, type Explanation } from '../../../src/server/explanation.ts'
 import { explainEnding, explainProbe, explainStage } from '../../../src/server/failure.ts'
 import { conclude, parseJournalLine, type Ending } from '../../../src/server/follow.ts'
 
-const numbers = (text: string, pattern: RegExp): number[] =>
-  [...new Set([...text.matchAll(pattern)].map((match) => Number(match[1])))].sort((a, b) => a - b)
+/** Numbers of the script that look like exit codes. */
+const bareCodes = (text: string): string[] =>
+  [
+    ...text.matchAll(
+      /(?:\b(?:die|exit|return|echo) |-(?:eq|ne) |\| |\b(?:result|http|code|verified|asked|again)=)[1-7]\d\b/g,
+    ),
+  ].map(([found]) => found.replace(/^\w+=/, '='))
 
 const document = (facts: object): NonNullable<ReturnType<typeof findDocument>> => {
   const found = findDocument(JSON.stringify({ 'deploy-django': 1, ...facts }))
@@ -18,18 +24,53 @@ const stage = (code: number, stderr = ''): DeployError => explainStage({ code, s
 
 const { transaction, probe } = await readAssets()
 
-describe('every exit code has an explanation', () => {
-  const ours = numbers(transaction.toString(), /(?:\b(?:die|exit|return) |\b(?:result|http|code)=)([3-9]\d)\b/g)
-  // `A, B, C = 10, 11, 12` and `A = 1`, in capitals at the start of a line.
-  const assigned = probe.toString().matchAll(/^[A-Z_]+(?:, [A-Z_]+)* = (\d+(?:, \d+)*)$/gm)
-  const probes = [...assigned].flatMap(([, values = '']) => values.split(', ').map(Number)).filter((code) => code >= 10)
+describe('every exit code has a name and an explanation', () => {
+  const table = Object.entries<Explanation>(explanations).map(([name, { exit }]): [string, number] => [name, exit])
+  const ours = table.filter(([, exit]) => exit >= 30 && exit < 100)
+  const probes = table.filter(([, exit]) => exit < 30)
+  const script = transaction.toString()
+  const code = script.replace(/^\s*#.*$/gm, '')
 
-  test('the sources are read', () => {
-    expect(ours).toEqual(expect.arrayContaining([30, 38, 39, 41, 46, 47, 64]))
-    expect(probes.sort()).toEqual([10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23])
+  test('no two have the same number', () => {
+    expect(new Set(table.map(([, exit]) => exit)).size).toBe(table.length)
   })
 
-  test.each(ours)('%d of the server', (code) => {
+  test('the script gets the name of each', () => {
+    const named = [...script.matchAll(/^ *exit_(\w+)=(\d+)(?: \\)?$/gm)].map(([, name, exit]) => [name, Number(exit)])
+    expect(named).toEqual(table.filter(([, exit]) => exit < 100))
+  })
+
+  test('the script uses names of the table, and each of its own', () => {
+    const used = new Set([...code.matchAll(/\$\{?exit_(\w+)/g)].map(([, name = '']) => name))
+    expect([...used].filter((name) => !(name in explanations))).toEqual([])
+    expect(ours.map(([name]) => name).filter((name) => !used.has(name))).toEqual([])
+  })
+
+  test.each([
+    ['die 42 "aborted"', 'die 42'],
+    ['exit 45', 'exit 45'],
+    ['return 18', 'return 18'],
+    ['http=46', '=46'],
+    ['echo 68', 'echo 68'],
+    ['case $1 in 1 | 18)', '| 18'],
+    ['[ "$code" -eq 19 ]', '-eq 19'],
+  ])('a bare number would be seen: %s', (line, seen) => expect(bareCodes(line)).toEqual([seen]))
+
+  test('no bare number is used for an exit code', () => {
+    expect(bareCodes(code.slice(code.indexOf('die() {')))).toEqual([])
+  })
+
+  test('the probe has the same names and numbers', () => {
+    // `A, B, C = 10, 11, 12` and `A = 1`, in capitals at the start of a line.
+    const lines = probe.toString().matchAll(/^([A-Z_]+(?:, [A-Z_]+)*) = (\d+(?:, \d+)*)$/gm)
+    const assigned = [...lines].flatMap(([, names = '', values = '']) => {
+      const numbers = values.split(', ').map(Number)
+      return names.split(', ').map((name, index): [string, number] => [name.toLowerCase(), numbers[index] ?? 0])
+    })
+    expect(assigned.filter(([, exit]) => exit >= 10 && exit < 30)).toEqual(probes)
+  })
+
+  test.each(ours)('%s of the server', (_, code) => {
     expect(isKnownExit(code)).toBe(true)
     const { code: name, what, why, fix } = stage(code)
     expect(codes[name]).toBeTruthy()
@@ -37,7 +78,7 @@ describe('every exit code has an explanation', () => {
     expect(why ?? fix).toBeTruthy()
   })
 
-  test.each(probes)('%d of the probe', (code) => {
+  test.each(probes)('%s of the probe', (_, code) => {
     expect(isKnownExit(code)).toBe(true)
     const { code: name, what, fix } = explainProbe(code, document({}), '')
     expect(codes[name]).toBeTruthy()
