@@ -38154,7 +38154,7 @@ function isHere(server, { folder }) {
 }
 /** The same services alone prove nothing: every second project has `web` and `db`. */
 function resemblance(stack, { isNamed, services, images, ports }) {
-    if (!services.every((name) => stack.some(({ service }) => service === name)))
+    if (services.length === 0 || !services.every((name) => stack.some(({ service }) => service === name)))
         return undefined;
     const same = `the services ${services.join(', ')}`;
     const port = ports.find((wanted) => stack.some((each) => services.includes(each.service) && each.ports.includes(wanted)));
@@ -38198,7 +38198,8 @@ var image_name = __nccwpck_require__(3158);
  * Looks at the server, writes down what serves there, and stops for all that keeps it from taking what the checkout has:
  * before anything is built.
  */
-async function meetServer(connection, { project, groups, naming, settings, needs }, inputs, { runner, assets }, report) {
+async function meetServer(connection, checkout, inputs, { runner, assets }, report) {
+    const { project, groups, settings, needs } = checkout;
     const named = {
         input: inputs.project,
         server: undefined,
@@ -38215,20 +38216,24 @@ async function meetServer(connection, { project, groups, naming, settings, needs
         server: (0,look/* fact */.fK)(current?.facts, 'project') ?? projectIn(server),
         env: settings ? named.env : server.projectName,
     });
-    checkPlace(server, {
-        ...{ name, isNamed: inputs.project !== undefined, directory },
-        services: groups.flatMap((group) => group.services),
-        images: groups.flatMap((group) => (0,image_name/* candidateNames */.qd)(group, groups, naming)),
-        ports: publishedPorts(project, Object.fromEntries(settings ?? [])),
-    });
+    const profiles = (0,role/* chooseProfiles */.KR)(inputs.profiles, settings ? settings.get('COMPOSE_PROFILES') : server.profiles);
+    const active = (0,role/* activeServices */.PO)(project, inputs.services, profiles).map((service) => service.name);
+    checkPlace(server, wantedPlace(checkout, { name, isNamed: inputs.project !== undefined, directory, active }));
     report.project = name;
     report.url = inputs.url;
     report.previous = report.serving = current?.version;
     (0,core/* info */.pq)(`${name} in ${directory} on ${inputs.host.address}: ${current?.version ?? 'nothing'} serves`);
-    const profiles = (0,role/* chooseProfiles */.KR)(inputs.profiles, settings ? settings.get('COMPOSE_PROFILES') : server.profiles);
-    const active = (0,role/* activeServices */.PO)(project, inputs.services, profiles).map((service) => service.name);
     (0,errors/* checkAll */.K7)(() => (0,role/* checkProfiles */.rZ)(project, groups, inputs.services, profiles), () => inputs.directory === undefined && !current && (0,beside/* checkBeside */.j)(needs.beside, active, directory, project.folder), () => (0,need/* checkNeeds */.Q1)(needs, active, { ...server, settings: settings ? [] : server.settings }, project));
     return { directory, server, current, name, profiles, active };
+}
+/** What a stack that was started by hand would have in common with this deployment. */
+function wantedPlace({ project, groups, naming, settings }, { active, ...place }) {
+    return {
+        ...place,
+        services: groups.flatMap((group) => group.services).filter((service) => active.includes(service)),
+        images: groups.flatMap((group) => (0,image_name/* candidateNames */.qd)(group, groups, naming)),
+        ports: publishedPorts(project, Object.fromEntries(settings ?? [])),
+    };
 }
 
 // EXTERNAL MODULE: ./lib/commands/walk.js

@@ -6,7 +6,7 @@ import { publishedPorts } from '../compose/port.ts'
 import { activeServices, checkProfiles, chooseProfiles } from '../compose/role.ts'
 import type { DeployInputs } from '../contract.ts'
 import { checkAll } from '../errors.ts'
-import { checkPlace, projectIn } from '../guard/place.ts'
+import { checkPlace, projectIn, type Wanted } from '../guard/place.ts'
 import { candidateNames } from '../image/name.ts'
 import type { Report } from '../report/report.ts'
 import type { Connection } from '../server/connection.ts'
@@ -34,11 +34,12 @@ export type Place = {
  */
 export async function meetServer(
   connection: Connection,
-  { project, groups, naming, settings, needs }: Checkout,
+  checkout: Checkout,
   inputs: DeployInputs,
   { runner, assets }: Context,
   report: Report,
 ): Promise<Place> {
+  const { project, groups, settings, needs } = checkout
   const named = {
     input: inputs.project,
     server: undefined,
@@ -55,23 +56,31 @@ export async function meetServer(
     server: fact(current?.facts, 'project') ?? projectIn(server),
     env: settings ? named.env : server.projectName,
   })
-  checkPlace(server, {
-    ...{ name, isNamed: inputs.project !== undefined, directory },
-    services: groups.flatMap((group) => group.services),
-    images: groups.flatMap((group) => candidateNames(group, groups, naming)),
-    ports: publishedPorts(project, Object.fromEntries(settings ?? [])),
-  })
+  const profiles = chooseProfiles(inputs.profiles, settings ? settings.get('COMPOSE_PROFILES') : server.profiles)
+  const active = activeServices(project, inputs.services, profiles).map((service) => service.name)
+  checkPlace(server, wantedPlace(checkout, { name, isNamed: inputs.project !== undefined, directory, active }))
   report.project = name
   report.url = inputs.url
   report.previous = report.serving = current?.version
   info(`${name} in ${directory} on ${inputs.host.address}: ${current?.version ?? 'nothing'} serves`)
 
-  const profiles = chooseProfiles(inputs.profiles, settings ? settings.get('COMPOSE_PROFILES') : server.profiles)
-  const active = activeServices(project, inputs.services, profiles).map((service) => service.name)
   checkAll(
     () => checkProfiles(project, groups, inputs.services, profiles),
     () => inputs.directory === undefined && !current && checkBeside(needs.beside, active, directory, project.folder),
     () => checkNeeds(needs, active, { ...server, settings: settings ? [] : server.settings }, project),
   )
   return { directory, server, current, name, profiles, active }
+}
+
+/** What a stack that was started by hand would have in common with this deployment. */
+export function wantedPlace(
+  { project, groups, naming, settings }: Pick<Checkout, 'project' | 'groups' | 'naming' | 'settings'>,
+  { active, ...place }: Pick<Wanted, 'name' | 'isNamed' | 'directory'> & { active: readonly string[] },
+): Wanted {
+  return {
+    ...place,
+    services: groups.flatMap((group) => group.services).filter((service) => active.includes(service)),
+    images: groups.flatMap((group) => candidateNames(group, groups, naming)),
+    ports: publishedPorts(project, Object.fromEntries(settings ?? [])),
+  }
 }

@@ -9,8 +9,9 @@ export type Wanted = {
   /** Whether the input `project` says so: then a stack of the same images under another name is meant to be another one. */
   isNamed: boolean
   directory: string
-  /** The services that are built here, and the repositories that their images may be pushed to. */
+  /** The active services that are built here; a stack that was started by hand has no others. */
   services: readonly string[]
+  /** The repositories that their images may be pushed to. */
   images: readonly string[]
   /** Published on the server, as far as that is known before the server has filled in its variables. */
   ports: readonly number[]
@@ -46,7 +47,8 @@ function isHere(server: Server, { folder }: Container): boolean {
 
 /** The same services alone prove nothing: every second project has `web` and `db`. */
 function resemblance(stack: readonly Container[], { isNamed, services, images, ports }: Wanted): string | undefined {
-  if (!services.every((name) => stack.some(({ service }) => service === name))) return undefined
+  if (services.length === 0 || !services.every((name) => stack.some(({ service }) => service === name)))
+    return undefined
   const same = `the services ${services.join(', ')}`
   const port = ports.find((wanted) =>
     stack.some((each) => services.includes(each.service) && each.ports.includes(wanted)),

@@ -60,6 +60,7 @@ describe('another stack is this project when it has the services and', () => {
       undefined,
     ],
     ['an image that only begins so', { image: 'ghcr.io/o/shop2:v1' }, {}, undefined],
+    ['the port, and none of them is active', { port: 80 }, { services: [] }, undefined],
     ['not all of them', { services: 'web db', port: 80, image: 'ghcr.io/o/shop:v1' }, {}, undefined],
   ])('%s', (_, given, change, found) => {
     expect(linesOf(serverWith(stack({ ...other, ...given })), change)).toBe(found)
