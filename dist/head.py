@@ -13,11 +13,13 @@ import http.client
 import json
 import os
 import platform
+import re
 import select
 import shutil
 import signal
 import socket
 import ssl
+import struct
 import sys
 import threading
 import time

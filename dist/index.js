@@ -37837,6 +37837,8 @@ var compose_release = __nccwpck_require__(929);
 var role = __nccwpck_require__(3454);
 // EXTERNAL MODULE: ./lib/compose/scale.js
 var scale = __nccwpck_require__(326);
+// EXTERNAL MODULE: ./lib/django/health.js
+var health = __nccwpck_require__(3805);
 // EXTERNAL MODULE: ./lib/django/plan.js
 var django_plan = __nccwpck_require__(3732);
 // EXTERNAL MODULE: ./lib/django/static.js
@@ -38269,6 +38271,7 @@ var walk = __nccwpck_require__(9929);
 
 
 
+
 /** From the repository to a running, verified release. */
 async function deploy(inputs, context, report) {
     const { run, runner, folder, assets, signal } = context;
@@ -38351,7 +38354,7 @@ async function deploy(inputs, context, report) {
         report.outcome = 'planned';
         return;
     }
-    const http = (0,django_plan/* askHealth */.Yj)((0,walk/* healthQuestion */.dT)(inputs), release.roles.fronts.map(({ service, port }) => [service, port]), found.settings);
+    const http = (0,health/* askHealth */.Yj)((0,walk/* healthQuestion */.dT)(inputs), release.roles.fronts.map(({ service, port }) => [service, port]), found.settings);
     if (adoption) {
         report.previous = report.serving = adoption.id;
         (0,core/* info */.pq)(`What runs was started by hand; it is kept as ${adoption.id}, to which a rollback can go`);
@@ -38621,6 +38624,7 @@ async function report(connection, { tid, directory }) {
 /* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3218);
 /* harmony import */ var _compose_drift_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(2727);
 /* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(7614);
+/* harmony import */ var _django_health_js__WEBPACK_IMPORTED_MODULE_17__ = __nccwpck_require__(3805);
 /* harmony import */ var _django_plan_js__WEBPACK_IMPORTED_MODULE_16__ = __nccwpck_require__(3732);
 /* harmony import */ var _django_static_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(4733);
 /* harmony import */ var _guard_database_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(4296);
@@ -38635,6 +38639,7 @@ async function report(connection, { tid, directory }) {
 /* harmony import */ var _server_transaction_js__WEBPACK_IMPORTED_MODULE_13__ = __nccwpck_require__(3675);
 /* harmony import */ var _ask_js__WEBPACK_IMPORTED_MODULE_14__ = __nccwpck_require__(7435);
 /* harmony import */ var _walk_js__WEBPACK_IMPORTED_MODULE_15__ = __nccwpck_require__(9929);
+
 
 
 
@@ -38696,7 +38701,7 @@ async function rollback(inputs, context, report) {
         report.outcome = 'planned';
         return;
     }
-    const http = (0,_django_plan_js__WEBPACK_IMPORTED_MODULE_16__/* .askHealth */ .Yj)((0,_walk_js__WEBPACK_IMPORTED_MODULE_15__/* .healthQuestion */ .dT)(inputs), (0,_server_release_js__WEBPACK_IMPORTED_MODULE_11__/* .frontsOf */ .Mj)(target.facts), settings);
+    const http = (0,_django_health_js__WEBPACK_IMPORTED_MODULE_17__/* .askHealth */ .Yj)((0,_walk_js__WEBPACK_IMPORTED_MODULE_15__/* .healthQuestion */ .dT)(inputs), (0,_server_release_js__WEBPACK_IMPORTED_MODULE_11__/* .frontsOf */ .Mj)(target.facts), settings);
     await (0,_walk_js__WEBPACK_IMPORTED_MODULE_15__/* .walk */ .GG)(connection, context, transaction, { steps: plan.steps, approved: [], http }, server, report);
     report.outcome = 'rolled-back';
 }
@@ -40677,6 +40682,7 @@ function readHttpReport(document) {
         status: typeof document['status'] === 'number' ? document['status'] : undefined,
         reason: optionalText(document['reason']),
         text: text(document['text']),
+        fix: optionalText(document['fix']),
     };
 }
 function readFitReport(document) {
@@ -40711,6 +40717,7 @@ function readSettings(found) {
     const [name, value] = Array.isArray(header) ? texts(header) : [];
     return {
         allowedHosts: texts(settings['allowed_hosts']),
+        debug: settings['debug'] === true,
         sslRedirect: settings['ssl_redirect'] === true,
         proxySslHeader: name !== undefined && value !== undefined ? [name, value] : undefined,
         static: readStatic(record(settings['static'])),
@@ -40738,6 +40745,70 @@ const texts = (value) => Array.isArray(value) ? value.filter((item) => typeof it
 
 /***/ }),
 
+/***/ 3805:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   Yj: () => (/* binding */ askHealth)
+/* harmony export */ });
+/* unused harmony exports hostsFor, headersFor */
+/** The text of http.json for the probe; undefined when nobody asks. Given headers win over those from the settings. */
+function askHealth(question, fronts, settings) {
+    if (question.url.kind === 'none')
+        return undefined;
+    const namesHost = Object.keys(question.headers).some((name) => name.toLowerCase() === 'host');
+    return JSON.stringify({
+        format: 1,
+        urls: question.url.kind === 'urls' ? question.url.urls : [],
+        fronts,
+        headers: { ...without(question.headers, headersFor(settings)), ...question.headers },
+        hosts: namesHost ? [] : hostsFor(settings),
+        allowed: settings.allowedHosts,
+        status: question.status,
+    });
+}
+/** A name or an address that Django accepts as Host: without a port, an underscore or a star; a dot in front is a wildcard. */
+const USABLE = /^\.?(?:[a-z0-9-]+(?:\.[a-z0-9-]+)*\.?|\[[a-f0-9:.]+\])$/i;
+const IS_ADDRESS = /^(?:[\d.]+|\[.*\])$/;
+/** Enough for the names that a container gives itself. */
+const MOST_HOSTS = 5;
+/**
+ * The Hosts to send, in turn until one is not refused; none where the name in the address will do. A domain is what visitors
+ * send, so it decides alone. Names of a container may be those of another one: the settings were read in a container that is gone.
+ */
+function hostsFor({ allowedHosts, debug }) {
+    if (allowedHosts.length === 0)
+        return debug ? ['localhost'] : [];
+    const usable = allowedHosts.filter((name) => USABLE.test(name)).map((name) => name.replace(/^\./, ''));
+    const domain = usable.find((name) => name.includes('.') && !IS_ADDRESS.test(name));
+    if (domain !== undefined)
+        return [domain];
+    return allowedHosts.includes('*') ? [] : usable.slice(0, MOST_HOSTS);
+}
+/** The header that marks a request as https, where the site insists on that and a proxy in front of it sends it. */
+function headersFor(settings) {
+    if (!settings.sslRedirect || !settings.proxySslHeader)
+        return {};
+    const [name, value] = settings.proxySslHeader;
+    return { [headerName(name)]: value };
+}
+/** The headers that are not given already, in whatever case. */
+function without(given, headers) {
+    const names = Object.keys(given).map((name) => name.toLowerCase());
+    return Object.fromEntries(Object.entries(headers).filter(([name]) => !names.includes(name.toLowerCase())));
+}
+/** `HTTP_X_FORWARDED_PROTO`, as WSGI names a header, as it is sent: `X-Forwarded-Proto`. */
+function headerName(wsgi) {
+    const words = wsgi
+        .replace(/^HTTP_/, '')
+        .toLowerCase()
+        .split('_');
+    return words.map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join('-');
+}
+
+
+/***/ }),
+
 /***/ 3732:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
@@ -40745,10 +40816,8 @@ const texts = (value) => Array.isArray(value) ? value.filter((item) => typeof it
 /* harmony export */   II: () => (/* binding */ planRollback),
 /* harmony export */   LS: () => (/* binding */ adopting),
 /* harmony export */   SR: () => (/* binding */ approve),
-/* harmony export */   Yj: () => (/* binding */ askHealth),
 /* harmony export */   bJ: () => (/* binding */ planDeploy)
 /* harmony export */ });
-/* unused harmony export headersFor */
 const SWAP = ['swap', 'proxy', 'health', 'verify', 'commit', 'prune'];
 const LOOK_ONLY = ['recover', 'fence', 'health', 'verify'];
 /** The plan of a deploy. `same` says that the release that serves has the same images, files and settings. */
@@ -40784,43 +40853,6 @@ function preparing(preparation) {
 /** `app.name=source`, as the probe compares what it finds with what was approved. */
 function approve(pending) {
     return pending.map((migration) => `${migration.app}.${migration.name}=${migration.source}`);
-}
-/** The text of http.json for the probe; undefined when nobody shall ask. Given headers win over those from the settings. */
-function askHealth(question, fronts, settings) {
-    if (question.url.kind === 'none')
-        return undefined;
-    return JSON.stringify({
-        format: 1,
-        urls: question.url.kind === 'urls' ? question.url.urls : [],
-        fronts,
-        headers: { ...(settings ? without(question.headers, headersFor(settings)) : {}), ...question.headers },
-        status: question.status,
-    });
-}
-/** The headers with which a site behind a proxy answers: a Host that it allows, and https where it insists on it. */
-function headersFor(settings) {
-    const headers = {};
-    const host = settings.allowedHosts.find((name) => name !== '*');
-    if (host !== undefined && !settings.allowedHosts.includes('*'))
-        headers['Host'] = host.replace(/^\./, '');
-    if (settings.sslRedirect && settings.proxySslHeader) {
-        const [name, value] = settings.proxySslHeader;
-        headers[headerName(name)] = value;
-    }
-    return headers;
-}
-/** The headers that are not given already, in whatever case: a request with two Host headers is refused. */
-function without(given, headers) {
-    const names = Object.keys(given).map((name) => name.toLowerCase());
-    return Object.fromEntries(Object.entries(headers).filter(([name]) => !names.includes(name.toLowerCase())));
-}
-/** `HTTP_X_FORWARDED_PROTO`, as WSGI names a header, as it is sent: `X-Forwarded-Proto`. */
-function headerName(wsgi) {
-    const words = wsgi
-        .replace(/^HTTP_/, '')
-        .toLowerCase()
-        .split('_');
-    return words.map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join('-');
 }
 
 
@@ -44290,7 +44322,8 @@ function explainReport(ending, code) {
             what: `The new release did not become healthy: ${report.url ?? 'no address'} ${report.status === undefined ? '' : `answers ${report.status}`}`.trim(),
             seen: report.text,
             why: lastLines(ending),
-            fix: 'mend the app, or set `health-url`, `health-headers` and `health-status` to what a healthy answer looks like',
+            fix: report.fix ??
+                'correct the app, or set `health-url`, `health-headers` and `health-status` to what a healthy answer looks like',
         });
     }
     const migrate = ending.documents.get('migrate');

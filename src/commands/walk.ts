@@ -1,6 +1,7 @@
 import { warning } from '@actions/core'
 import { readMigrateReport } from '../django/document.ts'
-import type { HealthQuestion, Plan } from '../django/plan.ts'
+import type { HealthQuestion } from '../django/health.ts'
+import type { Plan } from '../django/plan.ts'
 import { DeployError } from '../errors.ts'
 import { group, harmless, showProgress } from '../report/log.ts'
 import type { Report } from '../report/report.ts'

@@ -12,6 +12,7 @@ export type Pending = Migration & { atomic: boolean; operations: readonly Operat
 /** What the settings say about how the site wants to be asked. */
 export type Settings = {
   allowedHosts: readonly string[]
+  debug: boolean
   sslRedirect: boolean
   /** Header and value that mark a request as https, as in SECURE_PROXY_SSL_HEADER. */
   proxySslHeader: readonly [string, string] | undefined
@@ -69,6 +70,8 @@ export type HttpReport = {
   status: number | undefined
   reason: string | undefined
   text: string
+  /** What to change; undefined when nothing has to be. */
+  fix: string | undefined
 }
 
 /** What does not fit between some code's models and the database. */
@@ -177,6 +180,7 @@ export function readHttpReport(document: Json): HttpReport {
     status: typeof document['status'] === 'number' ? document['status'] : undefined,
     reason: optionalText(document['reason']),
     text: text(document['text']),
+    fix: optionalText(document['fix']),
   }
 }
 
@@ -216,6 +220,7 @@ export function readSettings(found: unknown): Settings {
   const [name, value] = Array.isArray(header) ? texts(header) : []
   return {
     allowedHosts: texts(settings['allowed_hosts']),
+    debug: settings['debug'] === true,
     sslRedirect: settings['ssl_redirect'] === true,
     proxySslHeader: name !== undefined && value !== undefined ? [name, value] : undefined,
     static: readStatic(record(settings['static'])),

@@ -1,5 +1,4 @@
-import type { HealthUrl } from '../values.ts'
-import type { LivePlan, Migration, OfflinePlan, Settings } from './document.ts'
+import type { LivePlan, Migration, OfflinePlan } from './document.ts'
 
 /** A step of a transaction: a function `step_<name>` of src/server/transaction/. */
 export type Step =
@@ -77,54 +76,4 @@ function preparing(preparation: Preparation): Step[] {
 /** `app.name=source`, as the probe compares what it finds with what was approved. */
 export function approve(pending: readonly Migration[]): string[] {
   return pending.map((migration) => `${migration.app}.${migration.name}=${migration.source}`)
-}
-
-/** How the app is asked whether it is well. */
-export type HealthQuestion = {
-  url: HealthUrl
-  headers: Readonly<Record<string, string>>
-  status: readonly string[]
-}
-
-/** The text of http.json for the probe; undefined when nobody shall ask. Given headers win over those from the settings. */
-export function askHealth(
-  question: HealthQuestion,
-  fronts: readonly (readonly [service: string, port: number])[],
-  settings: Settings | undefined,
-): string | undefined {
-  if (question.url.kind === 'none') return undefined
-  return JSON.stringify({
-    format: 1,
-    urls: question.url.kind === 'urls' ? question.url.urls : [],
-    fronts,
-    headers: { ...(settings ? without(question.headers, headersFor(settings)) : {}), ...question.headers },
-    status: question.status,
-  })
-}
-
-/** The headers with which a site behind a proxy answers: a Host that it allows, and https where it insists on it. */
-export function headersFor(settings: Settings): Record<string, string> {
-  const headers: Record<string, string> = {}
-  const host = settings.allowedHosts.find((name) => name !== '*')
-  if (host !== undefined && !settings.allowedHosts.includes('*')) headers['Host'] = host.replace(/^\./, '')
-  if (settings.sslRedirect && settings.proxySslHeader) {
-    const [name, value] = settings.proxySslHeader
-    headers[headerName(name)] = value
-  }
-  return headers
-}
-
-/** The headers that are not given already, in whatever case: a request with two Host headers is refused. */
-function without(given: Readonly<Record<string, string>>, headers: Record<string, string>): Record<string, string> {
-  const names = Object.keys(given).map((name) => name.toLowerCase())
-  return Object.fromEntries(Object.entries(headers).filter(([name]) => !names.includes(name.toLowerCase())))
-}
-
-/** `HTTP_X_FORWARDED_PROTO`, as WSGI names a header, as it is sent: `X-Forwarded-Proto`. */
-function headerName(wsgi: string): string {
-  const words = wsgi
-    .replace(/^HTTP_/, '')
-    .toLowerCase()
-    .split('_')
-  return words.map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join('-')
 }

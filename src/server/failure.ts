@@ -110,7 +110,9 @@ function explainReport(ending: Ending, code: number): DeployError | undefined {
       what: `The new release did not become healthy: ${report.url ?? 'no address'} ${report.status === undefined ? '' : `answers ${report.status}`}`.trim(),
       seen: report.text,
       why: lastLines(ending),
-      fix: 'mend the app, or set `health-url`, `health-headers` and `health-status` to what a healthy answer looks like',
+      fix:
+        report.fix ??
+        'correct the app, or set `health-url`, `health-headers` and `health-status` to what a healthy answer looks like',
     })
   }
   const migrate = ending.documents.get('migrate')

@@ -1,39 +1,78 @@
+# Django refuses every other Host, whatever ALLOWED_HOSTS says; most of all a name of a service with an underscore.
+ACCEPTED_HOST = re.compile(r"([a-z0-9.-]+|\[[a-f0-9]*:[a-f0-9.:]+\])(:[0-9]+)?\Z", re.I)
+
+
 class Answer:
     """One request: a status, or why there is none."""
 
     def __init__(self, url, status=None, reason=None, location="", said="", closed=False):
         self.url, self.status, self.reason, self.location, self.said = url, status, reason, location, said
         self.closed = closed  # the host is there, the port is not
+        self.host = None  # the Host that was sent
+
+
+class Visitor:
+    """Asks with the headers of the question, as a Host that Django accepts."""
+
+    def __init__(self, order):
+        self.headers = {str(name): str(value) for name, value in order.get("headers", {}).items()}
+        self.given = next((value for name, value in self.headers.items() if name.lower() == "host"), None)
+        self.hosts, self.allowed = order.get("hosts") or [], order.get("allowed")
+        self.speak_http = set()
+
+    def ask(self, url):
+        for host in self.hosts_for(url):
+            answer = self.ask_as(host, url)
+            if answer.status != 400:
+                break
+        answer.host = self.given or host or urllib.parse.urlsplit(url).netloc
+        return answer
+
+    def ask_as(self, host, url):
+        headers = dict(self.headers, Host=host) if host else self.headers
+        if url not in self.speak_http:
+            answer = request(url, headers)
+            if not url.startswith("uwsgi:") or answer.reason != "silent":
+                return answer
+            self.speak_http.add(url)
+        return request("http" + url[len("uwsgi"):], headers)
+
+    def hosts_for(self, url):
+        """None stands for the name in the address."""
+        if self.given or ACCEPTED_HOST.match(urllib.parse.urlsplit(url).netloc):
+            return self.hosts or [None]
+        return self.hosts or ["localhost"]
 
 
 def check_http(_out):
     order = json.load(sys.stdin)
-    headers = {str(name): str(value) for name, value in order.get("headers", {}).items()}
+    visitor = Visitor(order)
     if order.get("urls"):
         wanted = order.get("status") or ["2xx", "3xx"]
         for url in order["urls"]:
-            last, reason = ask_three_times(url, headers, lambda answer: judge_given(answer, wanted))
+            last, reason = ask_three_times(visitor, url, lambda answer: judge_given(answer, wanted))
             if reason:
                 break
     else:
         outside, inside = candidates(order.get("fronts", []))
-        last, reason = ask_around(outside, headers)
+        last, reason = ask_around(visitor, outside)
         if last is None:
-            last, reason = ask_around(inside, headers)
+            last, reason = ask_around(visitor, inside)
     if last is None:
         return PLANNED, {"url": None, "status": None, "answers": 0, "reason": "nothing-speaks-http", "text":
                          "No port of this service, and no service in front of it, speaks HTTP."}
+    text, fix = explain_answer(last, reason, visitor)
     return (UNHEALTHY if reason else PLANNED), {
-        "url": last.url, "status": last.status, "answers": 0 if reason else 3,
-        "reason": "not-http" if reason == "silent" else reason, "text": explain_answer(last, reason, headers),
+        "url": last.url, "status": last.status, "answers": 0 if reason else 3, "host": last.host,
+        "reason": "not-http" if reason == "silent" else reason, "text": text, "fix": fix,
     }
 
 
-def ask_around(urls, headers):
+def ask_around(visitor, urls):
     """The first that speaks HTTP decides; one that only redirects to https leaves the word to the next."""
     undecided = closed = None
     for url in urls:
-        answer = request(url, headers)
+        answer = visitor.ask(url)
         if answer.closed:
             closed = answer  # a published port that nobody listens on yet
         if answer.reason in ("refused", "not-http"):
@@ -41,16 +80,16 @@ def ask_around(urls, headers):
         if answer.reason or judge_any(answer) == "https-redirect":
             undecided = undecided or answer
             continue
-        return ask_three_times(url, headers, judge_any)
+        return ask_three_times(visitor, url, judge_any)
     last = undecided or closed
     return last, last and (last.reason or judge_any(last))
 
 
-def ask_three_times(url, headers, judge):
+def ask_three_times(visitor, url, judge):
     for turn in range(3):
         if turn:
             time.sleep(0.1)
-        answer = request(url, headers)
+        answer = visitor.ask(url)
         reason = answer.reason or judge(answer)
         if reason:
             break
@@ -82,18 +121,11 @@ def redirects_to_https(answer):
 
 def request(url, headers):
     parts = urllib.parse.urlsplit(url)
-    path = (parts.path or "/") + ("?" + parts.query if parts.query else "")
     sent = dict({"User-Agent": "deploy-django", "Accept": "*/*", "Connection": "close"}, **headers)
     connection = http.client.HTTPConnection(parts.hostname, parts.port or (443 if parts.scheme == "https" else 80), timeout=5)
     try:
         connection.connect()
-        if parts.scheme == "https":
-            # The name asked for is one of the app's network: no certificate could carry it.
-            context = ssl._create_unverified_context()
-            name = next((value for key, value in headers.items() if key.lower() == "host"), parts.hostname)
-            connection.sock = context.wrap_socket(connection.sock, server_hostname=name.split(":")[0])
-        connection.request("GET", path, headers=sent)
-        response = connection.getresponse()
+        response = {"https": ask_https, "uwsgi": ask_uwsgi}.get(parts.scheme, ask_plainly)(connection, parts, sent)
         said = response.read(4096).decode("utf-8", "replace") if response.status == 400 else ""
         if "HTTP request" in said and "HTTPS" in said and parts.scheme == "http":
             return Answer(url, reason="not-http", said="it speaks TLS")
@@ -112,6 +144,35 @@ def request(url, headers):
         connection.close()
 
 
+def ask_plainly(connection, parts, headers):
+    connection.request("GET", (parts.path or "/") + ("?" + parts.query if parts.query else ""), headers=headers)
+    return connection.getresponse()
+
+
+def ask_https(connection, parts, headers):
+    # The name asked for is one of the app's network: no certificate could carry it.
+    context = ssl._create_unverified_context()
+    name = next((value for key, value in headers.items() if key.lower() == "host"), parts.hostname)
+    connection.sock = context.wrap_socket(connection.sock, server_hostname=name.split(":")[0])
+    return ask_plainly(connection, parts, headers)
+
+
+def ask_uwsgi(connection, parts, headers):
+    """What nginx sends with `uwsgi_pass`: HTTP on such a socket only fills the log with "invalid request block size"."""
+    variables = {"HTTP_" + name.upper().replace("-", "_"): value for name, value in headers.items()}
+    variables.setdefault("HTTP_HOST", parts.netloc)
+    variables.update(REQUEST_METHOD="GET", REQUEST_URI="/", PATH_INFO="/", QUERY_STRING="", SERVER_PROTOCOL="HTTP/1.1",
+                     SERVER_NAME=parts.hostname, SERVER_PORT=str(parts.port), REMOTE_ADDR="127.0.0.1")
+    words = [word.encode() for pair in variables.items() for word in pair]
+    body = b"".join(struct.pack("<H", len(word)) + word for word in words)
+    connection.sock.sendall(struct.pack("<BHB", 0, len(body), 0) + body)
+    # With `http-socket` it waits for the end of a request; now it says that there was none.
+    connection.sock.shutdown(socket.SHUT_WR)
+    response = http.client.HTTPResponse(connection.sock, method="GET")
+    response.begin()
+    return response
+
+
 def candidates(fronts):
     """Where others reach this container or a service in front of it; then what listens for this container alone.
 
@@ -119,9 +180,9 @@ def candidates(fronts):
     front may share this network.
     """
     outside, inside = [], []
-    for address, port in listening():
+    for address, port, scheme in listening():
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)
-        url = "http://%s:%d/" % ("[%s]" % host if ":" in host else host, port)
+        url = "%s://%s:%d/" % (scheme, "[%s]" % host if ":" in host else host, port)
         (inside if address == "::1" or address.startswith("127.") else outside).append(url)
     for service, port in fronts:
         scheme = "https" if int(port) in (443, 8443) else "http"
@@ -130,7 +191,7 @@ def candidates(fronts):
 
 
 def listening():
-    """(address, port) of what this container's processes listen on; those for everyone first."""
+    """(address, port, scheme) of what this container's processes listen on; those for everyone first."""
     sockets = {}
     for path in ("/proc/net/tcp", "/proc/net/tcp6"):
         try:
@@ -144,22 +205,31 @@ def listening():
                 sockets[line[9]] = (read_address(address), int(port, 16))
     # With `network_mode: host` these are all sockets of the server, and most are none of our business.
     own, complete = own_sockets()
-    found = {sockets[inode] for inode in sockets if inode in own}
+    found = {sockets[inode]: "uwsgi" if is_uwsgi(own[inode]) else "http" for inode in sockets if inode in own}
     if not found and not complete:
-        found = set(sockets.values())
-    return sorted(found, key=lambda each: (each[0] not in ("0.0.0.0", "::"), each[1]))
+        found = {place: "http" for place in sockets.values()}
+    places = sorted(found, key=lambda each: (each[0] not in ("0.0.0.0", "::"), each[1]))
+    return [(address, port, found[address, port]) for address, port in places]
+
+
+def is_uwsgi(process):
+    try:
+        with open("/proc/%s/comm" % process) as file:
+            return "uwsgi" in file.read()
+    except OSError:
+        return False
 
 
 def own_sockets():
-    """Inodes of the sockets of the processes seen here, and whether all could be looked at."""
-    inodes, complete = set(), True
+    """{inode: process} of the sockets of the processes seen here, and whether all could be looked at."""
+    inodes, complete = {}, True
     for name in os.listdir("/proc"):
         if name.isdigit():
             try:
                 for descriptor in os.listdir("/proc/%s/fd" % name):
                     link = os.readlink("/proc/%s/fd/%s" % (name, descriptor))
                     if link.startswith("socket:["):
-                        inodes.add(link[8:-1])
+                        inodes[link[8:-1]] = name
             except PermissionError:
                 complete = False
             except OSError:
@@ -177,26 +247,55 @@ def read_address(text):
     return socket.inet_ntop(socket.AF_INET if len(raw) == 4 else socket.AF_INET6, raw)
 
 
-def explain_answer(answer, reason, headers):
-    """What it means and what to change."""
-    host = next((value for name, value in headers.items() if name.lower() == "host"), "the name in the address")
+def explain_answer(answer, reason, visitor):
+    """What was seen with its likely cause, and what to change."""
     seen = "%s answered %s" % (answer.url, answer.status)
-    not_http = ("%s does not speak HTTP (%s). Name an address that does in `health-url`, or set `health-url: none`."
-                % (answer.url, answer.said))
+    not_http = ("%s does not speak HTTP (%s)." % (answer.url, answer.said),
+                "name an address that speaks HTTP in `health-url`, or set `health-url: none`")
     return {
-        None: "%s, three times." % seen,
-        "refused": "%s cannot be reached (%s). Does the server listen, on 0.0.0.0 and on this port, or did it stop while "
-                   "starting? Its log says why." % (answer.url, answer.said),
-        "timeout": "%s accepts connections, but does not answer within 5 s: its workers are still starting, are busy, or "
-                   "wait for something. If it is no web server, set `health-url: none`." % answer.url,
+        None: ("%s, three times." % seen, None),
+        "refused": ("%s cannot be reached (%s). The server in the container listens elsewhere, or it stopped while starting."
+                    % (answer.url, answer.said),
+                    "let it listen on 0.0.0.0 and on this port; if it stopped, its log says why"),
+        "timeout": ("%s accepts connections, but does not answer within 5 s: its workers are still starting, are busy, or "
+                    "wait for something." % answer.url,
+                    "see the log of the service; raise `health-timeout` if it only starts slowly; set `health-url: none` if "
+                    "it is no web server"),
         "not-http": not_http, "silent": not_http,
-        "bad-request": "%s. Django says 400 when the Host header is not allowed: add %s to ALLOWED_HOSTS, or send a host "
-                       "that is in it with `health-headers: \"Host: …\"`." % (seen, json.dumps(host)),
-        "https-redirect": "%s, a redirect to %s: only a redirect was seen, not the app (SECURE_SSL_REDIRECT). Send the header "
-                          "that the proxy sends, `health-headers: \"X-Forwarded-Proto: https\"`, and set "
-                          "SECURE_PROXY_SSL_HEADER = (\"HTTP_X_FORWARDED_PROTO\", \"https\")." % (seen, answer.location),
-        "server-error": "%s: the app, or what it needs (database, cache, static manifest), fails. 502 to 504 come from a proxy "
-                        "that does not reach the app. The log of the service says why." % seen,
-        "status": "%s, which `health-status` does not list. Change the address in `health-url` or the list in "
-                  "`health-status`." % seen,
+        "bad-request": explain_bad_request(answer, visitor),
+        "https-redirect": ("%s, a redirect to %s: only a redirect was seen, not the app (SECURE_SSL_REDIRECT)."
+                           % (seen, answer.location),
+                           "send the header that the proxy sends, `health-headers: \"X-Forwarded-Proto: https\"`, and set "
+                           "SECURE_PROXY_SSL_HEADER = (\"HTTP_X_FORWARDED_PROTO\", \"https\")"),
+        "server-error": ("%s: the app, or what it needs (database, cache, static manifest), fails. 502 to 504 come from a proxy "
+                         "that does not reach the app. The log of the service says why." % seen,
+                         "correct what the log of the service names"),
+        "status": ("%s, which `health-status` does not list." % seen,
+                   "change the address in `health-url`, or the list in `health-status`"),
     }[reason]
+
+
+def explain_bad_request(answer, visitor):
+    """Django answers 400 to a Host that it does not accept."""
+    host, allowed = json.dumps(answer.host), visitor.allowed
+    seen = "%s answered 400 to the Host %s" % (answer.url, host)
+    listed = " ".join(map(str, allowed or ()))
+    other = "; if the page itself answers 400, set `health-url` to one that does not"
+    if visitor.given or allowed is None:
+        return seen + ", which is not in ALLOWED_HOSTS.", "add %s to ALLOWED_HOSTS, or send one that is in it with " \
+            "`health-headers: \"Host: …\"`%s" % (host, other)
+    if not allowed and not visitor.hosts:
+        return seen + ": ALLOWED_HOSTS is empty, so Django refuses every visitor.", \
+            "set it to the domain of the site: ALLOWED_HOSTS = [\"shop.example.com\"], or the variable that the settings " \
+            "read it from" + other
+    if not visitor.hosts and "*" not in allowed:
+        return "%s: no entry of ALLOWED_HOSTS (%s) is a name that a visitor can send." % (seen, listed), \
+            "write the domain alone, without https://, a port or a star: ALLOWED_HOSTS = [\"shop.example.com\"], or " \
+            "[\".example.com\"] for all names below it" + other
+    if re.match(r"[0-9.]+\Z|.*:", urllib.parse.urlsplit(answer.url).hostname):  # the app itself
+        return "%s, although ALLOWED_HOSTS, as manage.py reads it, allows it (%s)." % (seen, listed), \
+            "let wsgi.py or asgi.py read the settings that manage.py reads: compare DJANGO_SETTINGS_MODULE in them and in " \
+            "the environment of the service" + other
+    return "%s, although ALLOWED_HOSTS allows it (%s): the proxy passes another Host on." % (seen, listed), \
+        "pass it on: in nginx, `proxy_set_header Host $http_host;` below `proxy_pass`. Without it nginx sends the name in " \
+        "`proxy_pass`, which Django refuses if it has an underscore or is not in ALLOWED_HOSTS" + other

@@ -10,12 +10,18 @@ type Question = {
   fronts?: readonly (readonly [string, number])[]
   headers?: Readonly<Record<string, string>>
   status?: readonly string[]
+  hosts?: readonly string[]
+  allowed?: readonly string[]
 }
 
 /** Asks beside servers that answer as told, in a network of their own, as in a container. */
 function ask(servers: string, question: Question = {}, inside: readonly string[] = []): Promise<Outcome> {
   const root = process.getuid?.() === 0 ? [] : ['sudo', '-n', '--preserve-env=DEPLOY_DJANGO']
-  const up = ['unshare', '--net', 'sh', '-c', 'ip link set lo up && exec "$@"', 'sh']
+  // In it services have names of their own.
+  const names = '127.0.0.1 localhost web web_app\n127.0.0.1 web_proxy\n'
+  const script =
+    'ip link set lo up && printf "$1" >/dev/shm/hosts.$$ && mount --bind /dev/shm/hosts.$$ /etc/hosts && rm /dev/shm/hosts.$$ && shift && exec "$@"'
+  const up = ['unshare', '--net', '--mount', 'sh', '-c', script, 'sh', names]
   const words = [...root, ...up, python(), server, ...servers.split(' ').filter((word) => word !== ''), '--', ...inside]
   const order = { format: 1, urls: [], fronts: [], headers: {}, status: ['2xx', '3xx'], ...question }
   return probe('http', tmpdir(), { inside: words, stdin: JSON.stringify(order) })
@@ -32,8 +38,8 @@ describe('a given address', () => {
     ['404', 21, 404, 'status', 'health-status'],
     ['500', 21, 500, 'server-error', 'log of the service'],
     ['503', 21, 503, 'server-error', 'proxy'],
-    ['400', 21, 400, 'bad-request', 'add "shop.example.org" to ALLOWED_HOSTS'],
-    ['https', 21, 301, 'https-redirect', 'SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")'],
+    ['400', 21, 400, 'bad-request', '400 to the Host "shop.example.org"'],
+    ['https', 21, 301, 'https-redirect', 'SECURE_SSL_REDIRECT'],
     ['garbage', 21, null, 'not-http', 'does not speak HTTP'],
     ['silent', 21, null, 'not-http', 'closed the connection'],
     ['tls', 21, null, 'not-http', 'speaks TLS'],
@@ -50,7 +56,7 @@ describe('a given address', () => {
     for (const url of [`${local}/`, 'http://no-such-service.invalid/']) {
       const outcome = await ask('', { urls: [url] })
       expect(seen(outcome)).toEqual([21, null, 'refused', url])
-      expect(outcome.result['text']).toContain('0.0.0.0')
+      expect(outcome.result['fix']).toContain('0.0.0.0')
     }
   })
 
@@ -130,7 +136,7 @@ describe('auto', () => {
     const fronts = [['127.0.0.3', 8000]] as const
     const outcome = await ask('127.0.0.1:8000=200', { fronts })
     expect(seen(outcome)).toEqual([21, null, 'refused', 'http://127.0.0.3:8000/'])
-    expect(outcome.result['text']).toContain('on 0.0.0.0')
+    expect(outcome.result['fix']).toContain('on 0.0.0.0')
     // A front without a name here may share this network; the server's own proxy is none that we know of.
     for (const strange of [[['no-such-service.invalid', 80]] as const, []]) {
       expect(seen(await ask('127.0.0.1:8000=200', { fronts: strange }))).toEqual([0, 200, null, `${local}/`])
@@ -140,5 +146,68 @@ describe('auto', () => {
   test('ports of other containers and of the server are not asked', async () => {
     const other = ['unshare', '--pid', '--fork', '--mount-proc', '--']
     expect(seen(await ask('8000=500', {}, other))).toEqual([0, null, 'nothing-speaks-http', null])
+  })
+})
+
+describe('the Host that is sent', () => {
+  const fronts = [['web_proxy', 9000]] as const
+  const other = ['unshare', '--pid', '--fork', '--mount-proc', '--']
+  const shop = { hosts: ['shop.example.com'], allowed: ['shop.example.com'] }
+
+  test('is one that Django accepts, also where the name of the service has an underscore', async () => {
+    const any = { fronts, allowed: ['*'] }
+    expect(seen(await ask('9000=any', any, other))).toEqual([0, 200, null, 'http://web_proxy:9000/'])
+    expect(seen(await ask('9000=any', { urls: ['http://web_proxy:9000/up'] }))).toEqual([
+      ...[0, 200, null, 'http://web_proxy:9000/up'],
+    ])
+    const https = { headers: { 'X-Forwarded-Proto': 'https' } }
+    expect((await ask('9000=django', { fronts, ...shop, ...https }, other)).code).toBe(0)
+    // A name that can be sent as it is, is: a proxy may know nothing else.
+    const named = await ask('9000=200', { fronts: [['web', 9000]], allowed: ['*'] }, other)
+    expect(named.result['host']).toBe('web:9000')
+  })
+
+  test('is each name that only means a container, until one is accepted: it may be that of another container', async () => {
+    const hosts = ['8c0ff33a1b2d', 'me', 'localhost']
+    const outcome = await ask('8000=container', { hosts, allowed: hosts })
+    expect([outcome.code, outcome.result['host']]).toEqual([0, 'me'])
+    expect((await ask('8000=container', { hosts: ['8c0ff33a1b2d'], allowed: ['8c0ff33a1b2d'] })).code).toBe(21)
+  })
+
+  test('when it is refused all the same, the error says what to change', async () => {
+    const why = async (question: Question, servers = '8000=400', inside: readonly string[] = []): Promise<string> => {
+      const { result } = await ask(servers, question, inside)
+      expect(result['reason']).toBe('bad-request')
+      return `${String(result['text'])} FIX ${String(result['fix'])}`
+    }
+    expect(await why({ allowed: [] })).toMatch(/ALLOWED_HOSTS is empty.* FIX set it to the domain/)
+    expect(await why({ allowed: ['https://shop.example.com'] })).toMatch(
+      /no entry of ALLOWED_HOSTS \(https:\S+\) is a name .* FIX write the domain alone/,
+    )
+    expect(await why(shop)).toMatch(
+      /"shop.example.com", although ALLOWED_HOSTS, as manage.py reads it.* FIX let wsgi.py/,
+    )
+    expect(await why({ fronts, allowed: ['*'] }, '9000=400', other)).toMatch(
+      /the proxy passes another Host on\. FIX pass it on: in nginx, `proxy_set_header Host \$http_host;`/,
+    )
+    expect(await why({ headers: { Host: 'a.example' }, ...shop })).toMatch(/FIX add "a.example" to ALLOWED_HOSTS/)
+    expect(await why({})).toMatch(/FIX add "127.0.0.1:8000" to ALLOWED_HOSTS/)
+  })
+})
+
+describe('a socket of uWSGI', () => {
+  const hosts = ['shop.example.com']
+
+  test('is asked in its own protocol, and never with HTTP', async () => {
+    const outcome = await ask('8000=uwsgi', { hosts, allowed: hosts })
+    expect(seen(outcome)).toEqual([0, 200, null, 'uwsgi://127.0.0.1:8000/'])
+    expect(outcome.stderr).toBe('')
+    expect(seen(await ask('8000=uwsgi', { allowed: ['*'] }))).toEqual([
+      ...[21, 400, 'bad-request', 'uwsgi://127.0.0.1:8000/'],
+    ])
+  })
+
+  test('that speaks HTTP is asked with HTTP', async () => {
+    expect(seen(await ask('8000=uwsgi-http'))).toEqual([0, 200, null, `${local}/`])
   })
 })

@@ -14,8 +14,9 @@ def answer(manner, request, count):
     lines = request.split("\r\n")
     path = lines[0].split(" ")[1] if " " in lines[0] else "/"
     headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines[1:])}
+    manner = manner.replace("uwsgi-http", "200")  # `http-socket` of uWSGI
     if manner.isdigit():
-        return respond(manner)
+        return respond(manner) if path != "" and lines[0].endswith("HTTP/1.1") else b""
     if manner == "login":
         return respond(302, "Location: /login/")
     if manner == "https":
@@ -25,11 +26,29 @@ def answer(manner, request, count):
             return respond(400)
         https = headers.get("x-forwarded-proto") == "https"
         return respond(200) if https else respond(301, "Location: https://%s%s" % (headers["host"], path))
+    if manner == "container":  # ALLOWED_HOSTS with names of this container alone
+        return respond(200 if headers["host"] == "me" else 400)
+    if manner == "any":  # ALLOWED_HOSTS = ["*"]
+        return respond(400 if "_" in headers["host"] else 200)
     if manner == "tls":
         return respond(400, body="The plain HTTP request was sent to HTTPS port")
     if manner == "twice":
         return respond(200 if count < 3 else 500)
     return {"garbage": b"\x00\x01\x02 no http\r\n", "silent": b""}[manner]
+
+
+def answer_uwsgi(request):
+    """A `socket` of uWSGI, which says so in its log when it is asked with HTTP."""
+    if request[:1] != b"\0":
+        sys.stderr.write("invalid request block size: 21573 (max 4096)...skip\n")
+        return b""
+    words, place = [], 4
+    while place < len(request):
+        length = int.from_bytes(request[place:place + 2], "little")
+        words.append(request[place + 2:place + 2 + length].decode())
+        place += 2 + length
+    variables = dict(zip(words[::2], words[1::2]))
+    return respond(200 if variables["HTTP_HOST"] == "shop.example.com" and variables["REQUEST_METHOD"] == "GET" else 400)
 
 
 def serve(listener, manner):
@@ -40,8 +59,8 @@ def serve(listener, manner):
         if manner == "hang":
             held.append(client)
             continue
-        request = client.recv(65536).decode("latin-1")
-        client.sendall(answer(manner, request, count))
+        request = client.recv(65536)
+        client.sendall(answer_uwsgi(request) if manner == "uwsgi" else answer(manner, request.decode("latin-1"), count))
         client.close()
 
 
@@ -55,5 +74,8 @@ for item in sys.argv[1:cut]:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind((host or "0.0.0.0", int(port)))
     listener.listen()
+    if "uwsgi" in manner:
+        with open("/proc/self/comm", "w") as file:
+            file.write("uwsgi")
     threading.Thread(target=serve, args=(listener, manner), daemon=True).start()
 sys.exit(subprocess.call(sys.argv[cut + 1:]))

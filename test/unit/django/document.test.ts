@@ -77,6 +77,7 @@ describe('readPlan', () => {
       kind: 'live',
       settings: {
         allowedHosts: ['example.org'],
+        debug: false,
         sslRedirect: true,
         proxySslHeader: ['HTTP_X_FORWARDED_PROTO', 'https'],
         static: { kind: 'folder', root: '/vol/static' },

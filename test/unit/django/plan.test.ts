@@ -1,18 +1,11 @@
 import { describe, expect, test } from '@jest/globals'
 import { readAssets } from '../../../src/assets.ts'
 import type { LivePlan, Migration, OfflinePlan, Pending, Settings } from '../../../src/django/document.ts'
-import {
-  adopting,
-  approve,
-  askHealth,
-  headersFor,
-  planDeploy,
-  planRollback,
-  type Step,
-} from '../../../src/django/plan.ts'
+import { adopting, approve, planDeploy, planRollback, type Step } from '../../../src/django/plan.ts'
 
 const settings: Settings = {
   allowedHosts: [],
+  debug: false,
   sslRedirect: false,
   proxySslHeader: undefined,
   static: { kind: 'none', why: '' },
@@ -145,77 +138,4 @@ describe('every plan', () => {
 test('approve names each migration with the hash of its source', () => {
   expect(approve([initial, due])).toEqual(['todo.0001_initial=cd', 'todo.0002_due=ab'])
   expect(approve([])).toEqual([])
-})
-
-describe('askHealth', () => {
-  const question = { url: { kind: 'auto' }, headers: {}, status: ['2xx', '3xx'] } as const
-  const site: Settings = {
-    allowedHosts: ['todo.example.org'],
-    sslRedirect: true,
-    proxySslHeader: ['HTTP_X_FORWARDED_PROTO', 'https'],
-    static: settings.static,
-  }
-  const ask = (...given: Parameters<typeof askHealth>): unknown => JSON.parse(askHealth(...given) ?? 'null')
-
-  test('finds out where to ask, as the settings want it', () => {
-    expect(ask(question, [['proxy', 80]], site)).toEqual({
-      format: 1,
-      urls: [],
-      fronts: [['proxy', 80]],
-      headers: { Host: 'todo.example.org', 'X-Forwarded-Proto': 'https' },
-      status: ['2xx', '3xx'],
-    })
-  })
-
-  test('asks what it is told to ask', () => {
-    const urls = ['http://proxy/healthz', 'http://web:8000/']
-    expect(ask({ ...question, url: { kind: 'urls', urls }, status: ['204'] }, [], undefined)).toEqual({
-      ...{ format: 1, urls, fronts: [], headers: {}, status: ['204'] },
-    })
-  })
-
-  test('asks nobody', () => {
-    expect(askHealth({ ...question, url: { kind: 'none' } }, [['proxy', 80]], site)).toBeUndefined()
-  })
-
-  test.each(['Host', 'host', 'HOST', 'hOsT'])('a header that is given wins, however it is written: %s', (name) => {
-    const headers = { [name]: 'other.example.org', Accept: 'text/html' }
-    expect(ask({ ...question, headers }, [], site)).toMatchObject({
-      headers: { ...headers, 'X-Forwarded-Proto': 'https' },
-    })
-    const asked = ask({ ...question, headers }, [], site)
-    expect(JSON.stringify(asked).match(/"host"/gi)).toHaveLength(1)
-  })
-
-  test('is one line, which nothing in a header can leave', () => {
-    const text = askHealth({ ...question, headers: { 'X-A': '"\n}' } }, [], site)
-    expect(text).not.toContain('\n')
-    expect(JSON.parse(text ?? '')).toMatchObject({ headers: { 'X-A': '"\n}' } })
-  })
-})
-
-describe('headersFor', () => {
-  const https = ['HTTP_X_FORWARDED_PROTO', 'https'] as const
-
-  test.each<[string, Partial<Settings>, Record<string, string>]>([
-    ['nothing is said', {}, {}],
-    ['one host', { allowedHosts: ['example.org'] }, { Host: 'example.org' }],
-    ['the first of several', { allowedHosts: ['a.example', 'b.example'] }, { Host: 'a.example' }],
-    ['a domain with all below it', { allowedHosts: ['.example.org'] }, { Host: 'example.org' }],
-    ['every host', { allowedHosts: ['*'] }, {}],
-    ['every host, among others', { allowedHosts: ['example.org', '*'] }, {}],
-    [
-      'a redirect to https that a header avoids',
-      { sslRedirect: true, proxySslHeader: https },
-      { 'X-Forwarded-Proto': 'https' },
-    ],
-    ['a redirect that nothing avoids', { sslRedirect: true }, {}],
-    ['a header without a redirect', { proxySslHeader: https }, {}],
-    ['another header', { sslRedirect: true, proxySslHeader: ['HTTP_X_SCHEME', 'on'] }, { 'X-Scheme': 'on' }],
-    [
-      'one that WSGI does not prefix',
-      { sslRedirect: true, proxySslHeader: ['FRONT_END_HTTPS', 'on'] },
-      { 'Front-End-Https': 'on' },
-    ],
-  ])('%s', (_, given, headers) => expect(headersFor({ ...settings, ...given })).toEqual(headers))
 })

@@ -319,6 +319,11 @@ describe('explainEnding', () => {
     })
   })
 
+  test('what the probe advises is the advice', () => {
+    const http = { verb: 'http', reason: 'bad-request', text: 'It answered 400.', fix: 'set ALLOWED_HOSTS' }
+    expect(failing('health', 21, [], [http])?.fix).toBe('set ALLOWED_HOSTS')
+  })
+
   test('HTTP without an answer', () => {
     const http = {
       verb: 'http',
