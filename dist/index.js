@@ -41726,6 +41726,8 @@ __nccwpck_require__.d(__webpack_exports__, {
 
 // EXTERNAL MODULE: ./lib/errors.js
 var errors = __nccwpck_require__(452);
+// EXTERNAL MODULE: ./lib/values.js
+var values = __nccwpck_require__(6393);
 // EXTERNAL MODULE: ./lib/image/bake.js + 1 modules
 var bake = __nccwpck_require__(8984);
 // EXTERNAL MODULE: ./lib/image/inspect.js
@@ -41817,6 +41819,7 @@ function failed(tagged, name, output) {
 
 
 
+
 /** Builds what this commit has not pushed yet, looks into the finished images, and pushes them. */
 async function makeImages(facts, tools) {
     const { run, env, temp, signal, show, group, pause } = tools;
@@ -41860,7 +41863,9 @@ function chooseLogins(groups, naming, given) {
     const registries = [...new Set(names.map(image_name/* registryOf */.Fv))];
     if (username !== undefined && password !== undefined) {
         const named = registries.filter((registry) => registry !== 'ghcr.io');
-        return (named.length > 0 ? named : registries).map((registry) => ({ registry, username, password }));
+        const chosen = named.length > 0 ? named : registries;
+        // The script on the server reads a line.
+        return chosen.map((registry) => ({ registry, username, password: (0,values/* onOneLine */.GJ)(password) }));
     }
     return registries.includes('ghcr.io') && token !== undefined
         ? [{ registry: 'ghcr.io', username: actor, password: token }]
@@ -42576,10 +42581,10 @@ const releasing = {
             parse: lib_values/* optional */.lq(lib_values/* parseSecret */.o7),
         }),
         'registry-password': input({
-            description: 'password or token for the registry, used for the push and for one pull on the server',
+            description: 'password, token or JSON key for the registry, used for the push and for one pull on the server',
             otherwise: "`github-token` for ghcr.io, else the runner's own Docker login",
             secret: true,
-            parse: lib_values/* optional */.lq(lib_values/* parseSecret */.o7),
+            parse: lib_values/* optional */.lq(lib_values/* parsePassword */.Hr),
         }),
         'github-token': input({
             description: 'token for ghcr.io when no registry login is given; needs `packages: write`',
@@ -42847,12 +42852,13 @@ function readStepEnvironment(env = process.env) {
 /** Every text that must not appear in a log. A mask works on single lines, so each line of a secret is listed. */
 function secretsOf(given) {
     const envFiles = [given.envFile ?? '', ...(given.envFiles ?? []).map((file) => file.content), ...(given.env ?? [])];
-    const texts = [given.sshKey, given.registryPassword, given.githubToken].flatMap(linesOf);
+    const sent = given.registryPassword === undefined ? undefined : (0,lib_values/* onOneLine */.GJ)(given.registryPassword);
+    const texts = [given.sshKey, given.registryPassword, sent, given.githubToken].flatMap(linesOf);
     // A mask of a few characters would blank half of the log and protects nothing.
     return [...new Set([...texts.filter((text) => text.length >= 4), ...envFiles.flatMap(secretsIn)])];
 }
 function linesOf(secret) {
-    return secret === undefined ? [] : secret.split('\n').filter((line) => line.trim() !== '');
+    return secret === undefined ? [] : secret.split('\n').map((line) => line.trim());
 }
 function readAll(table, env, problems) {
     const { sha, refName, refType } = readRunner(env);
@@ -45089,6 +45095,8 @@ function forgetFollowed() {
 /* harmony export */   Dx: () => (/* binding */ linesOf),
 /* harmony export */   E9: () => (/* binding */ parseDuration),
 /* harmony export */   Fs: () => (/* binding */ parseContent),
+/* harmony export */   GJ: () => (/* binding */ onOneLine),
+/* harmony export */   Hr: () => (/* binding */ parsePassword),
 /* harmony export */   Io: () => (/* binding */ parseEnvFiles),
 /* harmony export */   QG: () => (/* binding */ parseHeaders),
 /* harmony export */   Tc: () => (/* binding */ parseManage),
@@ -45321,6 +45329,31 @@ function parseSecret(text) {
     if (/[\r\n]/.test(secret))
         throw new Unusable('it has more than one line', 'put one line into the secret');
     return secret;
+}
+/** A password or token of one line; or a key of several, in JSON or in base64 as the program `base64` wraps it. */
+function parsePassword(text) {
+    const password = unixLines(text)
+        .replace(/^\uFEFF/, '')
+        .replace(/\n+$/, '');
+    if (!password.includes('\n') || isJsonObject(password) || isWrappedBase64(password))
+        return password;
+    throw new Unusable('it has more than one line and is not JSON', 'put the password on one line; of a JSON key, put the whole file into the secret, from { to }');
+}
+/** The same key on one line: line ends are between the tokens of JSON, never in one, and mean nothing in base64. */
+function onOneLine(password) {
+    return password.replace(/\s*\n\s*/g, '');
+}
+function isJsonObject(text) {
+    try {
+        const value = JSON.parse(text);
+        return typeof value === 'object' && value !== null && !Array.isArray(value);
+    }
+    catch {
+        return false;
+    }
+}
+function isWrappedBase64(text) {
+    return /^(?:[A-Za-z0-9+/]{76}\n)+[A-Za-z0-9+/]{1,76}={0,2}$/.test(text);
 }
 /** The content of an env file, with exactly one line end at its end. */
 function parseContent(text) {

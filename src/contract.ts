@@ -130,10 +130,10 @@ const releasing = {
       parse: value.optional(value.parseSecret),
     }),
     'registry-password': input({
-      description: 'password or token for the registry, used for the push and for one pull on the server',
+      description: 'password, token or JSON key for the registry, used for the push and for one pull on the server',
       otherwise: "`github-token` for ghcr.io, else the runner's own Docker login",
       secret: true,
-      parse: value.optional(value.parseSecret),
+      parse: value.optional(value.parsePassword),
     }),
     'github-token': input({
       description: 'token for ghcr.io when no registry login is given; needs `packages: write`',

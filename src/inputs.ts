@@ -13,7 +13,7 @@ import {
 import type { Input } from './input.ts'
 import { DeployError, Problems } from './errors.ts'
 import { secretsIn } from './secret.ts'
-import { Unusable } from './values.ts'
+import { onOneLine, Unusable } from './values.ts'
 
 /** What GitHub says about the run. */
 export type Runner = {
@@ -128,13 +128,14 @@ type Secrets = Partial<ExecInputs> & {
 /** Every text that must not appear in a log. A mask works on single lines, so each line of a secret is listed. */
 export function secretsOf(given: Secrets): string[] {
   const envFiles = [given.envFile ?? '', ...(given.envFiles ?? []).map((file) => file.content), ...(given.env ?? [])]
-  const texts = [given.sshKey, given.registryPassword, given.githubToken].flatMap(linesOf)
+  const sent = given.registryPassword === undefined ? undefined : onOneLine(given.registryPassword)
+  const texts = [given.sshKey, given.registryPassword, sent, given.githubToken].flatMap(linesOf)
   // A mask of a few characters would blank half of the log and protects nothing.
   return [...new Set([...texts.filter((text) => text.length >= 4), ...envFiles.flatMap(secretsIn)])]
 }
 
 function linesOf(secret: string | undefined): string[] {
-  return secret === undefined ? [] : secret.split('\n').filter((line) => line.trim() !== '')
+  return secret === undefined ? [] : secret.split('\n').map((line) => line.trim())
 }
 
 function readAll<Table extends Readonly<Record<string, Input<unknown>>>>(

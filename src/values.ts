@@ -251,6 +251,36 @@ export function parseSecret(text: string): string {
   return secret
 }
 
+/** A password or token of one line; or a key of several, in JSON or in base64 as the program `base64` wraps it. */
+export function parsePassword(text: string): string {
+  const password = unixLines(text)
+    .replace(/^\uFEFF/, '')
+    .replace(/\n+$/, '')
+  if (!password.includes('\n') || isJsonObject(password) || isWrappedBase64(password)) return password
+  throw new Unusable(
+    'it has more than one line and is not JSON',
+    'put the password on one line; of a JSON key, put the whole file into the secret, from { to }',
+  )
+}
+
+/** The same key on one line: line ends are between the tokens of JSON, never in one, and mean nothing in base64. */
+export function onOneLine(password: string): string {
+  return password.replace(/\s*\n\s*/g, '')
+}
+
+function isJsonObject(text: string): boolean {
+  try {
+    const value: unknown = JSON.parse(text)
+    return typeof value === 'object' && value !== null && !Array.isArray(value)
+  } catch {
+    return false
+  }
+}
+
+function isWrappedBase64(text: string): boolean {
+  return /^(?:[A-Za-z0-9+/]{76}\n)+[A-Za-z0-9+/]{1,76}={0,2}$/.test(text)
+}
+
 /** The content of an env file, with exactly one line end at its end. */
 export function parseContent(text: string): string {
   if (text.includes('\0')) throw new Unusable('it has a zero byte', 'store the file as plain text')

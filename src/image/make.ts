@@ -3,6 +3,7 @@ import type { Project } from '../compose/project.ts'
 import type { Service } from '../compose/service.ts'
 import { DeployError } from '../errors.ts'
 import type { Run } from '../process.ts'
+import { onOneLine } from '../values.ts'
 import { bake, planBake, type Commit } from './bake.ts'
 import { findDjango, listMigrations, type DjangoImage, type InspectFacts, type Listed } from './inspect.ts'
 import { candidateNames, nameImages, registryOf, type NamingFacts } from './name.ts'
@@ -103,7 +104,9 @@ export function chooseLogins(
   const registries = [...new Set(names.map(registryOf))]
   if (username !== undefined && password !== undefined) {
     const named = registries.filter((registry) => registry !== 'ghcr.io')
-    return (named.length > 0 ? named : registries).map((registry) => ({ registry, username, password }))
+    const chosen = named.length > 0 ? named : registries
+    // The script on the server reads a line.
+    return chosen.map((registry) => ({ registry, username, password: onOneLine(password) }))
   }
   return registries.includes('ghcr.io') && token !== undefined
     ? [{ registry: 'ghcr.io', username: actor, password: token }]

@@ -131,6 +131,45 @@ describe('deploy', () => {
   })
 })
 
+describe('registry-password', () => {
+  const key = '{\n  "type": "service_account",\n  "private_key": "-----BEGIN\\nMIIE\\n-----END"\n}'
+  const password = (text: string) =>
+    deploy({ 'registry-username': '_json_key', 'registry-password': text }).registryPassword
+  const wrapped = `${'A'.repeat(76)}\n${'B'.repeat(76)}\nQ0M=`
+
+  test.each([
+    ['a token and the line end that copying adds', 'ghp_0123\n', 'ghp_0123'],
+    ['a JSON key as Google gives it', key, key],
+    ['with a line end behind it', `${key}\n`, key],
+    ['with the line ends of Windows', `${key}\n`.replaceAll('\n', '\r\n'), key],
+    ['with a byte order mark', `\uFEFF${key}`, key],
+    ['on one line', '{"type":"service_account"}', '{"type":"service_account"}'],
+    ['base64 as `base64` wraps it', wrapped, wrapped],
+  ])('%s', (_, text, kept) => expect(password(text)).toBe(kept))
+
+  test.each([
+    ['two lines', 'open\nsesame'],
+    ['half of a JSON key', key.slice(0, 50)],
+    ['a list', '[\n"a"\n]'],
+    ['lines of different lengths', `${'A'.repeat(70)}\n${'B'.repeat(76)}\nQ0M=`],
+  ])('%s are refused, and not shown', (_, text) => {
+    const said = problem({ 'registry-username': '_json_key', 'registry-password': text })
+    expect(said).toContain('Input registry-password cannot be used: it has more than one line')
+    expect(said).not.toContain(text.split('\n')[1])
+  })
+
+  test('is masked line by line, and as it is sent', () => {
+    const secrets = secretsOf(deploy({ 'registry-username': '_json_key', 'registry-password': key }))
+    expect(secrets).toEqual(
+      expect.arrayContaining([
+        '"private_key": "-----BEGIN\\nMIIE\\n-----END"',
+        '{"type": "service_account","private_key": "-----BEGIN\\nMIIE\\n-----END"}',
+      ]),
+    )
+    expect(secrets.filter((secret) => secret.length < 4)).toEqual([])
+  })
+})
+
 describe('host', () => {
   test.each([
     ['deploy@example.org', { user: 'deploy', address: 'example.org', port: 22 }],

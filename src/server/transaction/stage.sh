@@ -25,7 +25,7 @@ stage() { # DIRECTORY TRANSACTION: what was uploaded to .deploy/incoming is put 
 
 pull() { # RELEASE; on standard input three lines for each login: registry, username, password
   login=
-  while read -r registry && read -r username && read -r password; do
+  while IFS= read -r registry && IFS= read -r username && IFS= read -r password; do
     if [ -z "$login" ]; then make_login; fi
     insist log_in || die "$exit_login_refused" "the registry $registry refused the login from this server: $(printf '%s\n' "$answer" | tail -n 1)"
   done

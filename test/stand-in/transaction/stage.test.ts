@@ -150,6 +150,16 @@ describe.each(SHELLS)('under %s', (shell) => {
       expect(await readdir(world.root)).not.toContain('.docker')
     })
 
+    test.each([
+      ['a JSON key', '{"type": "service_account","private_key": "a\\nb $HOME `id` \'"}'],
+      ['a password with spaces around it', ' pass word\t'],
+    ])('%s arrives as it was sent', async (_, password) => {
+      const world = await newWorld()
+      await changeState(world, (state) => Object.assign(state, { password }))
+      await changeState(world, ({ registry }) => (registry['private/app@sha256:v1'] = 'sha256:v1'))
+      expect(await stage(world, secret, `private\n_json_key\n${password}\n`)).toMatchObject({ code: 0 })
+    })
+
     test('a login that is refused ends with 32 and the reason', async () => {
       const world = await newWorld()
       expect(await stage(world, secret, 'private\nme\nwrong\n')).toMatchObject({

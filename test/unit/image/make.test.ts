@@ -27,6 +27,12 @@ describe('logins', () => {
   test('and not to ghcr.io as well, only because one image has no name', () => {
     expect(logins('me/app', undefined, given)).toEqual(['me:secret@docker.io'])
   })
+  test('a JSON key goes on one line', () => {
+    const key = '{\n  "type": "service_account",\n  "private_key": "a\\n  b"\n}'
+    expect(logins('eu.pkg.dev/p/app', undefined, { ...given, username: '_json_key', password: key })).toEqual([
+      '_json_key:{"type": "service_account","private_key": "a\\n  b"}@eu.pkg.dev',
+    ])
+  })
   test("nothing given: the runner's own logins", () => {
     expect(logins('me/app', 'me/proxy', none)).toEqual([])
   })

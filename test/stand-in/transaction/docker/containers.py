@@ -195,7 +195,7 @@ def trouble(facts):
 
 def login(call, facts, words, folder):
     trouble(facts)
-    if call.stdin != "right":
+    if call.stdin != facts.get("password", "right"):
         fail("WARNING: something else\nError response from daemon: unauthorized: incorrect username or password")
     with open(folder + "/config.json", "w") as file:
         file.write(option(words, "-u"))
