@@ -37237,58 +37237,6 @@ async function join(parts) {
 
 /***/ }),
 
-/***/ 7435:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   M: () => (/* binding */ askMounts),
-/* harmony export */   n: () => (/* binding */ askPlan)
-/* harmony export */ });
-/* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3218);
-/* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7614);
-/* harmony import */ var _guard_database_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(4296);
-/* harmony import */ var _guard_mount_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(4388);
-/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(5049);
-/* harmony import */ var _server_follow_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(9394);
-
-
-
-
-
-
-/** Stops when a setting is missing; gives what the release would mount. */
-async function askMounts(connection, { directory, id }) {
-    const asked = await connection.reach((0,_server_follow_js__WEBPACK_IMPORTED_MODULE_5__/* .command */ .G5)(directory, id, 'check'));
-    if (asked.code !== 0)
-        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_4__/* .explainStage */ .oi)(asked);
-    return (0,_guard_mount_js__WEBPACK_IMPORTED_MODULE_3__/* .readMounts */ .b)((0,_django_document_js__WEBPACK_IMPORTED_MODULE_1__/* .findDocument */ .$)(asked.stdout));
-}
-/** The plan of the image on the database as it is now. */
-async function askPlan(connection, { directory, id }) {
-    const asked = await connection.reach([...(0,_server_follow_js__WEBPACK_IMPORTED_MODULE_5__/* .command */ .G5)(directory, id, 'plan'), 'plan']);
-    const document = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_1__/* .findDocument */ .$)(asked.stdout);
-    if (!document || asked.code !== 0)
-        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_4__/* .explainProbe */ .Kz)(asked.code, document, asked.stderr);
-    const plan = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_1__/* .readPlan */ .m3)(document);
-    const pending = plan.kind === 'live' ? plan.pending : plan.migrations;
-    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(plan.kind === 'live'
-        ? `database: ${(0,_guard_database_js__WEBPACK_IMPORTED_MODULE_2__/* .describe */ .q)(plan.database)}`
-        : 'the database does not exist yet: every migration of the image will be applied');
-    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(pending.length === 0 ? 'no migrations are pending' : `${pending.length} migrations are pending`);
-    if (plan.kind === 'offline')
-        return plan;
-    if (plan.unrecorded.length > 0)
-        (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`applied by their parts, and recorded: ${plan.unrecorded.join(', ')}`);
-    for (const { app, name, operations } of plan.pending) {
-        (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`  ${app}.${name}`);
-        operations.forEach((operation) => (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`    ${operation.text}${operation.reversible ? '' : ' (not reversible)'}`));
-    }
-    return plan;
-}
-
-
-/***/ }),
-
 /***/ 6866:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
@@ -37299,12 +37247,11 @@ async function askPlan(connection, { directory, id }) {
 /* harmony import */ var _images_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(3582);
 
 
-/** Builds and pushes the images, for a `deploy` in another job; no server is asked. */
-async function build(inputs, context, report) {
+/** Builds and pushes the images, for a `deploy` in another job; no host is asked. */
+async function build(inputs, context) {
     const checkout = await (0,_checkout_js__WEBPACK_IMPORTED_MODULE_0__/* .readCheckout */ .b)({ ...inputs, files: [], envFile: undefined, envFiles: [] }, context);
-    const { made } = await (0,_images_js__WEBPACK_IMPORTED_MODULE_1__/* .obtainImages */ .y)(checkout, inputs, context);
-    report.images = Object.fromEntries(made.images);
-    report.outcome = 'built';
+    await (0,_images_js__WEBPACK_IMPORTED_MODULE_1__/* .obtainImages */ .y)(checkout, inputs, context);
+    return { kind: 'built' };
 }
 
 
@@ -37773,7 +37720,7 @@ async function readCheckout(inputs, context) {
 
 /***/ }),
 
-/***/ 2053:
+/***/ 5284:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -37782,83 +37729,12 @@ __nccwpck_require__.d(__webpack_exports__, {
   g: () => (/* binding */ deploy)
 });
 
-// EXTERNAL MODULE: external "node:timers/promises"
-var promises_ = __nccwpck_require__(8500);
 // EXTERNAL MODULE: ./node_modules/@actions/core/lib/core.js + 20 modules
 var core = __nccwpck_require__(3218);
-// EXTERNAL MODULE: external "node:path"
-var external_node_path_ = __nccwpck_require__(6760);
-// EXTERNAL MODULE: ./lib/errors.js
-var errors = __nccwpck_require__(452);
-// EXTERNAL MODULE: ./lib/compose/mount.js
-var compose_mount = __nccwpck_require__(8409);
-// EXTERNAL MODULE: ./lib/compose/shipment.js
-var shipment = __nccwpck_require__(3684);
-// EXTERNAL MODULE: ./lib/compose/variable.js
-var variable = __nccwpck_require__(6754);
-;// CONCATENATED MODULE: ./lib/compose/code.js
-
-
-
-
-
-/** Stops when a mount lies over the code of the image: its migrations would not be what runs. */
-function checkCodeMounts(project, django, managePath, repository) {
-    const hidden = django.services.flatMap((name) => (project.services.get(name)?.mounts ?? [])
-        .filter((mount) => hidesCode(mount, project.folder, managePath, repository))
-        .map((mount) => ({ name, mount })));
-    const [first] = hidden;
-    if (!first)
-        return;
-    throw new errors/* DeployError */.sH('compose-invalid', {
-        what: `A mount hides the code of the image in service ${first.name}`,
-        seen: hidden.map(({ name, mount }) => `${name}: ${mount.source ?? ''}:${mount.target}`).join('\n'),
-        why: 'the container would run files of the server and not those of the image, as is usual while developing',
-        fix: 'move the mount to a file for development only, such as compose.override.yaml, which is not deployed; or let a file for production, named behind the other one in compose-files, replace the list: `volumes: !override [data:/data]`',
-        annotation: { file: project.files[0] ?? '' },
-    });
-}
-function hidesCode(mount, folder, managePath, repository) {
-    if (managePath !== undefined && (0,compose_mount/* covers */.hU)(mount, managePath))
-        return true;
-    const source = mount.kind === 'bind' ? (0,variable/* interpolate */.GW)(mount.source ?? '') : undefined;
-    if (source === undefined || /^[/~]/.test(source))
-        return false;
-    return (0,shipment/* membersOf */.lS)(repository, external_node_path_.posix.join(folder, source).replace(/(.)\/$/, '$1')).some((member) => /(^|\/)(manage\.py|migrations\/[^/]+\.py)$/.test(member));
-}
-
-// EXTERNAL MODULE: ./lib/compose/drift.js
-var compose_drift = __nccwpck_require__(2727);
+// EXTERNAL MODULE: external "node:timers/promises"
+var promises_ = __nccwpck_require__(8500);
 // EXTERNAL MODULE: ./lib/compose/group.js
 var group = __nccwpck_require__(2655);
-// EXTERNAL MODULE: ./lib/compose/release.js + 1 modules
-var compose_release = __nccwpck_require__(929);
-// EXTERNAL MODULE: ./lib/compose/role.js
-var role = __nccwpck_require__(3454);
-// EXTERNAL MODULE: ./lib/compose/scale.js
-var scale = __nccwpck_require__(326);
-// EXTERNAL MODULE: ./lib/django/health.js
-var health = __nccwpck_require__(3805);
-// EXTERNAL MODULE: ./lib/django/plan.js
-var django_plan = __nccwpck_require__(3732);
-// EXTERNAL MODULE: ./lib/django/static.js
-var django_static = __nccwpck_require__(4733);
-// EXTERNAL MODULE: ./lib/guard/database.js
-var database = __nccwpck_require__(4296);
-// EXTERNAL MODULE: ./lib/guard/mount.js
-var mount = __nccwpck_require__(4388);
-;// CONCATENATED MODULE: ./lib/image/measure.js
-/** The unpacked sizes of images that are on the runner; others have no known size and are left out. */
-async function measureImages(images, run) {
-    const measured = await Promise.all([...new Set(images)].map(async (image) => {
-        const { code, stdout } = await run('docker', ['image', 'inspect', '--format', '{{.Size}}', image]);
-        return code === 0 ? [{ image, bytes: Number(stdout) }] : [];
-    }));
-    return measured.flat();
-}
-
-// EXTERNAL MODULE: ./lib/report/log.js
-var log = __nccwpck_require__(9820);
 ;// CONCATENATED MODULE: ./lib/report/visit.js
 /** Asks a public address as a visitor would; why it does not answer, or undefined when it does. */
 async function visit(url, get, pause) {
@@ -37882,207 +37758,18 @@ function explainFailure(failure) {
     return failure.cause instanceof Error ? failure.cause.message : failure.message;
 }
 
-// EXTERNAL MODULE: ./lib/server/container.js
-var container = __nccwpck_require__(5371);
-// EXTERNAL MODULE: ./lib/server/stage.js
-var stage = __nccwpck_require__(13);
-;// CONCATENATED MODULE: ./lib/server/adoption.js
-
-
-/** The adoption of the stack that runs under this name and was started by hand; undefined when there is none. */
-function planAdoption(facts) {
-    const { server, name, time } = facts;
-    // A release of ours is what serves; what was done by hand since then is not kept.
-    if (server.current !== undefined && !server.current.startsWith('adopted-'))
-        return undefined;
-    const stack = server.containers.filter((each) => each.project === name && !(0,container/* isOurs */.M)(each));
-    const app = appOf(stack, facts);
-    const first = app.find(({ running }) => running);
-    if (!first)
-        return undefined;
-    const id = `adopted-${time.toISOString().slice(0, 19).replaceAll(/[-:]/g, '')}`;
-    // Of several containers a running one decides.
-    const images = new Map(stack.toSorted((a, b) => Number(a.running) - Number(b.running)).map(({ service, image }) => [service, image]));
-    const pins = Object.fromEntries([...images.keys()].map((service) => [service, { image: tagOf(name, id, service), pull_policy: 'never' }]));
-    return {
-        id,
-        facts: {
-            adopt: [id, server.current ?? '-'],
-            'adopt-images': [...images].map(([service, image]) => `${service} ${image}`),
-            'adopt-files': first.files,
-            'adopt-env-files': first.envFiles,
-        },
-        files: [
-            ...(0,stage/* writeFacts */.Rz)('plan/adopted', releaseFacts(id, app, stack, facts)),
-            { path: 'plan/adopted/pins.yaml', content: JSON.stringify({ services: pins }), mode: 0o600 },
-        ],
-    };
-}
-/** What the release replaces, and what runs the app's code under a name that the new Compose file has no more. */
-function appOf(stack, { roles, named }) {
-    const names = roles.replaced.map(({ service }) => service);
-    const replaced = stack.filter(({ service }) => names.includes(service));
-    const gone = stack.filter(({ service, running }) => running && !named.includes(service));
-    return [...replaced, ...gone.filter((each) => isApp(each, replaced))];
-}
-/** It runs the same image, or one that was built beside it and has no data of its own: Compose labels what it builds by service. */
-function isApp({ project, service, image, imageName, mounts }, replaced) {
-    if (replaced.some((each) => each.image === image))
-        return true;
-    const shared = replaced.flatMap((each) => each.mounts.map(({ source }) => source));
-    const isBuilt = [`${project}-${service}`, `${project}_${service}`].includes(imageName.replace(/:latest$/, ''));
-    return isBuilt && mounts.every(({ source, readOnly }) => readOnly || shared.includes(source));
-}
-function releaseFacts(id, app, stack, { name, roles, manage }) {
-    const services = [...new Set(app.map(({ service }) => service))].sort();
-    const there = (wanted) => wanted.filter((service) => stack.some((each) => each.service === service));
-    const levelOf = (service) => roles.replaced.find((each) => each.service === service)?.level ?? 0;
-    return {
-        format: ['1'],
-        version: [id],
-        project: [name],
-        run: ['0'],
-        services: services.map((service) => `${levelOf(service)} ${service}`),
-        images: services.map((service) => `${service} ${tagOf(name, id, service)}`),
-        django: [services.includes(roles.django) ? roles.django : (services[0] ?? '')],
-        manage,
-        // Whether it has ever been migrated is its own affair.
-        migrate: ['none'],
-        data: there(roles.data),
-        once: there(roles.once),
-        others: there(roles.others),
-        fronts: roles.fronts
-            .filter(({ service }) => there([service]).length > 0)
-            .map(({ service, port }) => `${service} ${port}`),
-        env: ['server'],
-        'env-files': [],
-        migrations: [],
-        fingerprint: [],
-    };
-}
-/** Below the tags of the release, which go with it. */
-function tagOf(name, id, service) {
-    return `deploy-django/${name}:${id}.${service}`;
-}
-
-// EXTERNAL MODULE: ./lib/server/connection.js + 2 modules
-var server_connection = __nccwpck_require__(1672);
-// EXTERNAL MODULE: ./lib/server/failure.js
-var failure = __nccwpck_require__(5049);
-// EXTERNAL MODULE: ./lib/server/look.js
-var look = __nccwpck_require__(6524);
-// EXTERNAL MODULE: ./lib/server/release.js
-var server_release = __nccwpck_require__(9762);
-;// CONCATENATED MODULE: ./lib/server/room.js
-
-
-/** Stops, before anything is sent, when Docker's disk on the server has no room for the images, and says what would make some. */
-async function checkRoom(connection, script, server, images) {
-    const shortage = findShortage(server, images);
-    if (!shortage)
-        return;
-    const asked = await connection.reach(['sh', '-s', 'room', '.'], { stdin: script, timeoutMs: 120_000 });
-    throw explainShortage(shortage, asked.stdout);
-}
-/**
- * Pure: the images that no release on the server has must fit as if none of their layers were there. Layers that are there
- * make it less, but a disk with no more room than that is one on which the database soon cannot write.
- */
-function findShortage(server, images) {
-    if (server.freeDisk === undefined)
-        return undefined;
-    const there = new Set([...server.releases.values()].flatMap((facts) => Object.values((0,server_release/* imagesOf */.IC)(facts))));
-    const sizes = new Map(images.filter(({ image }) => !there.has(image)).map(({ image, bytes }) => [image, bytes]));
-    const needed = [...sizes.values()].reduce((sum, bytes) => sum + bytes, 0);
-    const free = server.freeDisk * 1024;
-    return needed > free ? { needed, free } : undefined;
-}
-/** `reclaimable` has a line for each kind of thing that Docker could remove: `Images 1.2GB (40%)`. */
-function explainShortage({ needed, free }, reclaimable) {
-    const lines = reclaimable.split('\n').filter((line) => /^(Images|Containers|Build Cache) /.test(line));
-    return new errors/* DeployError */.sH('server-disk', {
-        what: 'The disk of the server has too little room for the new images',
-        seen: [
-            `${megabytes(free)} free where Docker keeps its images, ${megabytes(needed)} needed`,
-            ...(lines.length > 0 ? [`Docker could free: ${lines.join(', ')}`] : []),
-        ].join('\n'),
-        fix: 'on the server: `docker builder prune` and `docker image prune` free what nothing uses, `docker system df` shows what takes the room; a lower `keep-releases` keeps fewer images',
-    });
-}
-const megabytes = (bytes) => `${Math.floor(bytes / 1_000_000)} MB`;
-
-// EXTERNAL MODULE: ./lib/server/transaction.js
-var server_transaction = __nccwpck_require__(3675);
-// EXTERNAL MODULE: ./lib/commands/ask.js
-var ask = __nccwpck_require__(7435);
-// EXTERNAL MODULE: ./lib/commands/checkout.js + 5 modules
-var commands_checkout = __nccwpck_require__(2628);
-;// CONCATENATED MODULE: ./lib/commands/facts.js
-
-/** The release folder. */
-function releaseFiles(release, facts) {
-    return [
-        { path: 'release/compose.yaml', content: release.compose, mode: 0o600 },
-        { path: 'release/mounts.yaml', content: release.mounts, mode: 0o600 },
-        ...(release.run === undefined ? [] : [{ path: 'release/run.yaml', content: release.run, mode: 0o600 }]),
-        ...(0,stage/* writeFacts */.Rz)('release', facts),
-        ...release.envFiles.map((file) => ({ ...file, path: `release/${file.path}` })),
-        ...release.files,
-    ];
-}
-/** What a later rollback, or the server alone, must know about the release. */
-function facts_releaseFacts(release, made, inputs, { runner }, name) {
-    const { roles } = release;
-    return {
-        format: ['1'],
-        version: [inputs.version],
-        project: [name],
-        run: [String(runner.runId)],
-        attempt: [String(runner.runAttempt)],
-        commit: [runner.sha],
-        url: [runner.runUrl],
-        services: roles.replaced.map(({ level, service }) => `${level} ${service}`),
-        images: [...made.images].map(([service, image]) => `${service} ${image}`),
-        'images-beside': release.imagesBeside,
-        django: [roles.django],
-        manage: inputs.manage,
-        migrate: [inputs.migrate],
-        collectstatic: [inputs.collectstatic],
-        data: roles.data,
-        once: roles.once,
-        jobs: roles.jobs,
-        backing: roles.backing,
-        alone: roles.alone,
-        others: roles.others,
-        fronts: roles.fronts.map(({ service, port }) => `${service} ${port}`),
-        env: [release.env],
-        'env-files': release.requiredEnvFiles,
-        migrations: made.django.migrations.map((migration) => `${migration.app}.${migration.name}`),
-        fingerprint: [release.fingerprint],
-    };
-}
-/** What the server must know to walk the transaction. */
-function transactionFacts(id, counts, inputs, { runner }) {
-    return {
-        target: [id],
-        run: [String(runner.runId)],
-        url: [runner.runUrl],
-        force: [inputs.force ? 'yes' : 'no'],
-        'migrate-timeout': [seconds(inputs.migrateTimeout)],
-        'lock-timeout': [String(inputs.migrateLockTimeout)],
-        'health-timeout': inputs.healthTimeout === undefined ? [] : [seconds(inputs.healthTimeout)],
-        'on-failure': [inputs.onFailure],
-        update: inputs.updateServices,
-        scale: counts,
-        keep: [String(inputs.keepReleases)],
-    };
-}
-const seconds = (milliseconds) => String(Math.ceil(milliseconds / 1000));
-
+// EXTERNAL MODULE: ./lib/commands/execute.js
+var execute = __nccwpck_require__(9569);
 // EXTERNAL MODULE: ./lib/commands/images.js + 1 modules
 var commands_images = __nccwpck_require__(3582);
+// EXTERNAL MODULE: ./lib/commands/plan.js + 1 modules
+var commands_plan = __nccwpck_require__(998);
+// EXTERNAL MODULE: ./lib/commands/release.js + 4 modules
+var release = __nccwpck_require__(3954);
 // EXTERNAL MODULE: ./lib/compose/beside.js
 var beside = __nccwpck_require__(572);
+// EXTERNAL MODULE: ./lib/compose/variable.js
+var variable = __nccwpck_require__(6754);
 ;// CONCATENATED MODULE: ./lib/compose/name.js
 
 /** The name of the Compose project. It must never change: Compose finds volumes and containers by it. */
@@ -38119,6 +37806,14 @@ function publishedPorts(project, env) {
     });
 }
 
+// EXTERNAL MODULE: ./lib/compose/role.js
+var role = __nccwpck_require__(3454);
+// EXTERNAL MODULE: ./lib/errors.js
+var errors = __nccwpck_require__(452);
+// EXTERNAL MODULE: ./lib/server/look.js
+var look = __nccwpck_require__(6524);
+// EXTERNAL MODULE: ./lib/server/release.js
+var server_release = __nccwpck_require__(9762);
 ;// CONCATENATED MODULE: ./lib/guard/place.js
 
 
@@ -38184,7 +37879,11 @@ function elsewhere({ home }, wanted, project, folder, evidence) {
 
 // EXTERNAL MODULE: ./lib/image/name.js
 var image_name = __nccwpck_require__(3158);
-;// CONCATENATED MODULE: ./lib/commands/meet.js
+// EXTERNAL MODULE: ./lib/server/connection.js + 2 modules
+var server_connection = __nccwpck_require__(1672);
+// EXTERNAL MODULE: ./lib/commands/checkout.js + 5 modules
+var commands_checkout = __nccwpck_require__(2628);
+;// CONCATENATED MODULE: ./lib/commands/site.js
 
 
 
@@ -38196,11 +37895,20 @@ var image_name = __nccwpck_require__(3158);
 
 
 
-/**
- * Looks at the server, writes down what serves there, and stops for all that keeps it from taking what the checkout has:
- * before anything is built.
- */
-async function meetServer(connection, checkout, inputs, { runner, assets }, report) {
+
+
+/** Reads the checkout and looks at the host; refuses whatever can be refused before a build. */
+async function inspectSite(inputs, context) {
+    const { run, folder, signal } = context;
+    const connection = await (0,server_connection/* connect */.Ng)(run, inputs, folder, signal);
+    const [checkout] = await Promise.all([
+        (0,commands_checkout/* readCheckout */.b)(inputs, context),
+        // Only the handshake, which takes as long.
+        connection.reach(['true']),
+    ]);
+    return { ...checkout, connection, ...(await inspectHost(connection, checkout, inputs, context)) };
+}
+async function inspectHost(connection, checkout, inputs, { runner, assets, found }) {
     const { project, groups, settings, needs } = checkout;
     const named = {
         input: inputs.project,
@@ -38221,9 +37929,7 @@ async function meetServer(connection, checkout, inputs, { runner, assets }, repo
     const profiles = (0,role/* chooseProfiles */.KR)(inputs.profiles, settings ? settings.get('COMPOSE_PROFILES') : server.profiles);
     const active = (0,role/* activeServices */.PO)(project, inputs.services, profiles).map((service) => service.name);
     checkPlace(server, wantedPlace(checkout, { name, isNamed: inputs.project !== undefined, directory, active }));
-    report.project = name;
-    report.url = inputs.url;
-    report.previous = report.serving = current?.version;
+    found({ project: name, url: inputs.url, previous: current?.version, serving: current?.version });
     (0,core/* info */.pq)(`${name} in ${directory} on ${inputs.host.address}: ${current?.version ?? 'nothing'} serves`);
     (0,errors/* checkAll */.K7)(() => (0,role/* checkProfiles */.rZ)(project, groups, inputs.services, profiles), () => inputs.directory === undefined && !current && (0,beside/* checkBeside */.j)(needs.beside, active, directory, project.folder), () => (0,need/* checkNeeds */.Q1)(needs, active, { ...server, settings: settings ? [] : server.settings }, project));
     return { directory, server, current, name, profiles, active };
@@ -38238,8 +37944,6 @@ function wantedPlace({ project, groups, naming, settings }, { active, ...place }
     };
 }
 
-// EXTERNAL MODULE: ./lib/commands/walk.js
-var walk = __nccwpck_require__(9929);
 ;// CONCATENATED MODULE: ./lib/commands/deploy.js
 
 
@@ -38250,148 +37954,31 @@ var walk = __nccwpck_require__(9929);
 
 
 
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
 /** From the repository to a running, verified release. */
-async function deploy(inputs, context, report) {
-    const { run, runner, folder, assets, signal } = context;
-    const connection = await (0,server_connection/* connect */.Ng)(run, inputs, folder, signal);
-    // The repository, then the server: nothing is built for a server that cannot take it.
-    const [checkout] = await Promise.all([
-        (0,commands_checkout/* readCheckout */.b)(inputs, context),
-        // Only the handshake, which takes as long.
-        connection.reach(['true']),
-    ]);
-    const { project, groups, repository, naming } = checkout;
-    const { directory, server, current, name, profiles, active } = await meetServer(connection, checkout, inputs, context, report);
-    // The images, by digest from here on.
-    const { logins, made } = await (0,commands_images/* obtainImages */.y)({ project, groups: (0,group/* neededGroups */.K)(groups, active), naming }, inputs, context);
-    report.images = Object.fromEntries(made.images);
-    (0,look/* checkArchitecture */.kN)(server, made.django.facts.architecture);
-    await checkRoom(connection, assets.transaction.toString(), server, await measureImages(made.images.values(), run));
-    // The release folder, immutable from here on.
-    checkCodeMounts(project, made.django.target.group, made.django.managePath, repository);
-    const transaction = { directory, id: (0,server_transaction/* newId */.Si)(inputs.version, runner, [...server.plans, ...server.releases.keys()]) };
-    const roles = (0,role/* assignRoles */.LF)({ project, groups, django: made.django.target.group, services: inputs.services, profiles });
-    (0,compose_drift/* checkUpdates */.vC)(inputs.updateServices, roles);
-    const before = await (0,server_release/* readModel */.ko)(connection, directory, current?.id);
-    const release = (0,compose_release/* makeRelease */.c)({
-        ...{ project, name, roles, repository, images: made.images },
-        ...{ id: transaction.id, envFile: inputs.envFile, envFiles: inputs.envFiles, profiles: inputs.profiles },
-        ...{ before, update: inputs.updateServices },
-    });
-    const counts = (0,scale/* chooseCounts */.Qt)(inputs.scale, before, project.model, roles);
-    release.notes.forEach((note) => (0,core/* info */.pq)(note));
-    release.drifts.forEach((drift) => (0,core/* warning */.$e)((0,compose_drift/* describeDrift */.ZP)(drift)));
-    const named = [...project.services.keys()];
-    (0,compose_drift/* findAbandoned */.Mu)(current?.facts, named).forEach((service) => (0,core/* warning */.$e)((0,compose_drift/* describeAbandoned */.OI)(service, name)));
-    const adoption = planAdoption({
-        ...{ server, name, roles, named },
-        ...{ manage: inputs.manage, time: new Date() },
-    });
-    await (0,log/* group */.Os)(`Stage ${transaction.id}`, async () => {
-        const facts = facts_releaseFacts(release, made, inputs, context, name);
-        const sent = [
-            ...releaseFiles(release, facts),
-            ...(0,stage/* planFiles */.jP)('plan', assets, {
-                ...transactionFacts(transaction.id, counts, inputs, context),
-                ...adoption?.facts,
-            }),
-            ...(adoption?.files ?? []),
-        ];
-        await (0,stage/* send */.tN)(run, connection, (0,stage/* incoming */.Ri)(directory, transaction.id), sent, folder);
-        await (0,stage/* stage */.dw)(connection, directory, transaction.id, logins, log/* show */.WU);
-    });
-    // What must not be lost, then the plan, from the live database with the new image.
-    const mounts = await (0,ask/* askMounts */.M)(connection, transaction);
-    (0,mount/* checkMounts */.R)({
-        containers: server.containers.filter(({ project: of, service }) => of === name && !inputs.updateServices.includes(service)),
-        ...{ mounts, managePath: made.django.managePath, django: made.django.target.group.services },
-    });
-    const found = await (0,log/* group */.Os)('Plan', () => (0,ask/* askPlan */.n)(connection, transaction));
-    if (!inputs.force && found.kind === 'live') {
-        (0,database/* checkDatabase */.M)(server.database, found.database, 'deploy once with `force: true`');
-        if (found.problems.length > 0)
-            throw (0,failure/* explainUnfit */.K9)({ ahead: found.unknown, problems: found.problems });
-    }
-    if (inputs.migrate !== 'external') {
-        found.elsewhere.forEach((names, alias) => names.length > 0 && (0,core/* warning */.$e)(describeElsewhere(alias, names)));
-    }
-    const same = !inputs.force &&
-        server.whole &&
-        (0,look/* fact */.fK)(current?.facts, 'fingerprint') === release.fingerprint &&
-        inputs.scale.every(({ service, count }) => server.running.includes(`${service}=${count}`));
-    const { jobs, django } = release.roles;
-    const collecting = (0,django_static/* needsCollecting */.s)(inputs.collectstatic, found.settings.static, mounts.get(django));
-    const plan = (0,django_plan/* planDeploy */.bJ)(found, inputs.migrate, same, { jobs, static: collecting });
-    const steps = adoption ? (0,django_plan/* adopting */.LS)(plan.steps) : plan.steps;
-    report.plan = showPlan(steps, found);
-    if (inputs.migrate === 'none' && plan.pending.length > 0)
-        (0,core/* warning */.$e)(unapplied(plan.pending));
-    if (inputs.planDigest !== undefined && inputs.planDigest !== plan.digest)
-        throw otherPlan(inputs.planDigest, plan.digest);
-    if (inputs.dryRun) {
-        report.outcome = 'planned';
-        return;
-    }
-    const http = (0,health/* askHealth */.Yj)((0,walk/* healthQuestion */.dT)(inputs), release.roles.fronts.map(({ service, port }) => [service, port]), found.settings);
-    if (adoption) {
-        report.previous = report.serving = adoption.id;
-        (0,core/* info */.pq)(`What runs was started by hand; it is kept as ${adoption.id}, to which a rollback can go`);
-    }
-    await (0,walk/* walk */.GG)(connection, context, transaction, { steps, approved: (0,django_plan/* approve */.SR)(plan.pending), http }, server, report);
-    report.outcome = plan.kind === 'unchanged' ? 'unchanged' : 'deployed';
+async function deploy(inputs, context) {
+    const site = await inspectSite(inputs, context);
+    const images = await (0,commands_images/* obtainImages */.y)({ ...site, groups: (0,group/* neededGroups */.K)(site.groups, site.active) }, inputs, context);
+    const staged = await (0,release/* stageRelease */.q)(site, images, inputs, context);
+    const plan = await (0,commands_plan/* planDeployment */.HN)(site, staged, inputs, context);
+    if (inputs.dryRun)
+        return { kind: 'planned' };
+    if (staged.adoption)
+        keepAdopted(staged.adoption.id, context);
+    const { kind } = await (0,execute/* execute */.g7)(site, staged.transaction, plan, inputs.version, context);
     if (inputs.url !== undefined)
         await visitSite(inputs.url);
+    return { kind };
+}
+function keepAdopted(id, { found }) {
+    found({ previous: id, serving: id });
+    (0,core/* info */.pq)(`What runs was started by hand; it is kept as ${id}, to which a rollback can go`);
 }
 async function visitSite(url) {
     const trouble = await visit(url, (address) => fetch(address, { signal: AbortSignal.timeout(10_000) }), promises_.setTimeout);
     if (trouble === undefined)
         (0,core/* info */.pq)(`${url} answers`);
     else
-        (0,core/* warning */.$e)(`${url} does not answer as a visitor needs it: ${trouble}. Look at the proxy, the certificate and the name`);
-}
-function showPlan(steps, found) {
-    if (found.kind === 'live')
-        return { digest: found.digest, steps, pending: found.pending, unknown: found.unknown, drift: found.drift };
-    const pending = found.migrations.map(({ app, name }) => ({ app, name, operations: [] }));
-    return { digest: found.digest, steps, pending, unknown: [], drift: found.drift };
-}
-function unapplied(pending) {
-    const names = pending.map(({ app, name }) => `${app}.${name}`);
-    return `Nobody applies the pending migrations (\`migrate: none\`): ${names.join(', ')}`;
-}
-function describeElsewhere(alias, names) {
-    const way = `a service with \`command: python manage.py migrate --database ${alias}\`, for which the app waits (\`depends_on\` with \`condition: service_completed_successfully\`), does it before the app is replaced`;
-    return `Only the database \`default\` is migrated here; ${alias} lacks ${names.join(', ')}, unless the project does it by itself: ${way}`;
-}
-function otherPlan(approved, digest) {
-    return new errors/* DeployError */.sH('plan-digest', {
-        what: 'The plan is not the one that was approved',
-        seen: `digest ${digest}, approved ${approved}`,
-        why: 'the database or the image changed since the plan was shown',
-        fix: 'look at the plan in the job summary and approve its digest, or leave plan-digest out',
-    });
+        (0,core/* warning */.$e)(`${url} is not reachable from outside: ${trouble}. Check the proxy, the certificate and DNS`);
 }
 
 
@@ -38505,6 +38092,105 @@ const EXIT_CODES = {
 
 /***/ }),
 
+/***/ 9569:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   WR: () => (/* binding */ watchToEnd),
+/* harmony export */   g7: () => (/* binding */ execute)
+/* harmony export */ });
+/* unused harmony export durations */
+/* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3218);
+/* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7614);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(452);
+/* harmony import */ var _report_log_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(9820);
+/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(5049);
+/* harmony import */ var _server_release_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(9762);
+/* harmony import */ var _server_stage_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(13);
+/* harmony import */ var _server_transaction_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(3675);
+/* harmony import */ var _state_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(7390);
+
+
+
+
+
+
+
+
+
+/** Executes the plan on the host and follows it to its end; throws when the goal was not reached. */
+async function execute({ connection, server }, transaction, plan, version, context) {
+    const files = [
+        { path: 'steps', content: plan.steps.map((step) => `${step}\n`).join(''), mode: 0o600 },
+        ...(0,_server_stage_js__WEBPACK_IMPORTED_MODULE_6__/* .writeFacts */ .Rz)('.', { approved: plan.approved }),
+        ...(plan.http === undefined ? [] : [{ path: 'http.json', content: `${plan.http}\n`, mode: 0o600 }]),
+    ];
+    await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_6__/* .send */ .tN)(context.run, connection, `${transaction.directory}/.deploy/plans/${transaction.id}`, files, context.folder);
+    (0,_state_js__WEBPACK_IMPORTED_MODULE_8__/* .saveFollowed */ ._q)({ tid: transaction.id, directory: transaction.directory });
+    const ending = await (0,_report_log_js__WEBPACK_IMPORTED_MODULE_3__/* .group */ .Os)(`Deployment ${transaction.id} on the host`, () => watch((show) => (0,_server_transaction_js__WEBPACK_IMPORTED_MODULE_7__/* .transact */ .hL)(connection, transaction, show, context.signal))).catch(async (cause) => {
+        // It goes on without us, and which release will answer is not known.
+        context.found({ serving: undefined });
+        // From here `post` follows; this process has seconds to live.
+        if (context.signal.aborted)
+            throw cancelled(await (0,_server_transaction_js__WEBPACK_IMPORTED_MODULE_7__/* .askToTurnBack */ .hH)(connection, transaction), cause);
+        throw cause;
+    });
+    (0,_state_js__WEBPACK_IMPORTED_MODULE_8__/* .forgetFollowed */ .eY)();
+    takeEnding(ending, server, version, context);
+    return plan;
+}
+function cancelled(asked, cause) {
+    return new _errors_js__WEBPACK_IMPORTED_MODULE_2__/* .DeployError */ .sH('aborted', {
+        what: 'The job was cancelled while the deployment ran on the server',
+        why: asked
+            ? 'it turns back at its next safe point, never in a running migration'
+            : 'the server could not be asked to turn back, so the deployment goes on to its end',
+        fix: 'see at the end of the post step what serves; run the job again to deploy',
+        cause,
+    });
+}
+/** What `post` does for a main step that was cancelled: follow to the end, for `limit` milliseconds at most. */
+async function watchToEnd(connection, transaction, limit) {
+    return await watch((show) => (0,_server_transaction_js__WEBPACK_IMPORTED_MODULE_7__/* .followToEnd */ .cm)(connection, transaction, show, AbortSignal.timeout(limit)));
+}
+async function watch(work) {
+    const progress = (0,_report_log_js__WEBPACK_IMPORTED_MODULE_3__/* .showProgress */ .Rh)();
+    try {
+        return await work(progress.show);
+    }
+    finally {
+        progress.stop();
+    }
+}
+function takeEnding(ending, server, version, { found }) {
+    const migrate = ending.documents.get('migrate');
+    found({
+        applied: migrate ? (0,_django_document_js__WEBPACK_IMPORTED_MODULE_1__/* .readMigrateReport */ .OI)(migrate).applied : [],
+        steps: durations(ending.journal),
+        serving: ending.word === 'committed' ? version : (0,_server_release_js__WEBPACK_IMPORTED_MODULE_5__/* .versionOf */ .E4)(server, ending.serves),
+    });
+    const failure = (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_4__/* .explainEnding */ .TG)(ending);
+    if (failure)
+        throw failure;
+    ending.warnings.forEach((text) => (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .warning */ .$e)((0,_report_log_js__WEBPACK_IMPORTED_MODULE_3__/* .harmless */ .Is)(text)));
+}
+/** Seconds between the begin and the end of each step. */
+function durations(journal) {
+    const begun = new Map();
+    return journal.flatMap((line) => {
+        const time = Date.parse(line.time);
+        if (line.state === 'begin' && !begun.has(line.step))
+            begun.set(line.step, time);
+        const start = begun.get(line.step);
+        if (start === undefined || (line.state !== 'end' && line.state !== 'fail'))
+            return [];
+        return [{ name: line.step, seconds: (time - start) / 1000 }];
+    });
+}
+
+
+/***/ }),
+
 /***/ 3582:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
@@ -38542,7 +38228,7 @@ var log = __nccwpck_require__(9820);
 
 
 /** Makes the images of a checkout, or takes those that a `build` has made; with the logins for their registry. */
-async function obtainImages({ project, groups, naming }, inputs, { run, runner, folder, assets, environment: env, signal }) {
+async function obtainImages({ project, groups, naming }, inputs, { run, runner, folder, assets, environment: env, signal, found }) {
     const logins = (0,make/* chooseLogins */.UO)(groups, naming, {
         username: inputs.registryUsername,
         password: inputs.registryPassword,
@@ -38550,8 +38236,15 @@ async function obtainImages({ project, groups, naming }, inputs, { run, runner, 
         token: inputs.githubToken,
     });
     const facts = {
-        ...{ project, groups, workspace: runner.workspace, naming, logins },
-        ...{ version: inputs.version, set: inputs.set, services: inputs.services, manage: inputs.manage },
+        project,
+        groups,
+        workspace: runner.workspace,
+        naming,
+        logins,
+        version: inputs.version,
+        set: inputs.set,
+        services: inputs.services,
+        manage: inputs.manage,
         commit: await readCommit(run, runner),
         probe: assets.probe.toString(),
     };
@@ -38561,7 +38254,244 @@ async function obtainImages({ project, groups, naming }, inputs, { run, runner, 
     const { revision = runner.sha } = made.django.facts;
     if (revision !== runner.sha)
         (0,core/* warning */.$e)(`The images were built from commit ${revision}, the Compose file and what is shipped are of ${runner.sha}`);
+    found({ images: Object.fromEntries(made.images) });
     return { logins, made };
+}
+
+
+/***/ }),
+
+/***/ 998:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+
+// EXPORTS
+__nccwpck_require__.d(__webpack_exports__, {
+  MN: () => (/* binding */ askMounts),
+  dT: () => (/* binding */ healthQuestion),
+  HN: () => (/* binding */ planDeployment)
+});
+
+// UNUSED EXPORTS: askPlan
+
+// EXTERNAL MODULE: ./node_modules/@actions/core/lib/core.js + 20 modules
+var core = __nccwpck_require__(3218);
+// EXTERNAL MODULE: ./lib/deployment/operation.js
+var deployment_operation = __nccwpck_require__(3714);
+// EXTERNAL MODULE: ./lib/deployment/plan.js
+var deployment_plan = __nccwpck_require__(2872);
+// EXTERNAL MODULE: ./lib/django/document.js
+var django_document = __nccwpck_require__(7614);
+// EXTERNAL MODULE: ./lib/django/health.js
+var health = __nccwpck_require__(3805);
+// EXTERNAL MODULE: ./lib/django/static.js
+var django_static = __nccwpck_require__(4733);
+// EXTERNAL MODULE: ./lib/errors.js
+var errors = __nccwpck_require__(452);
+// EXTERNAL MODULE: ./lib/guard/database.js
+var database = __nccwpck_require__(4296);
+// EXTERNAL MODULE: ./lib/compose/document.js
+var compose_document = __nccwpck_require__(8983);
+;// CONCATENATED MODULE: ./lib/guard/mount.js
+
+
+/** Reads the document of the verb `check` of transaction.sh: a model of Compose with mounts only, its variables filled in. */
+function readMounts(document) {
+    const model = (0,compose_document/* valuesOf */.sm)(document?.['model']);
+    const volumes = (0,compose_document/* valuesOf */.sm)(model['volumes']);
+    const services = (0,compose_document/* valuesOf */.sm)(model['services']);
+    const own = (name) => (0,compose_document/* listOf */.c3)((0,compose_document/* valuesOf */.sm)(services[name])['volumes']).flatMap((entry) => resolve(entry, volumes));
+    return new Map(Object.entries(services).map(([name, values]) => {
+        const lent = (0,compose_document/* textsOf */.CB)((0,compose_document/* valuesOf */.sm)(values)['volumes_from']).map((entry) => entry.split(':')[0] ?? entry);
+        return [name, [name, ...lent].flatMap(own)];
+    }));
+}
+function resolve(entry, volumes) {
+    if (!(0,compose_document/* isValues */.vs)(entry))
+        return [];
+    const { type: kind, source: from } = entry;
+    const [source, target, readOnly] = [(0,compose_document/* textOf */.b6)(from) ?? '', (0,compose_document/* textOf */.b6)(entry['target']) ?? '', entry['read_only'] === true];
+    if (kind === 'bind')
+        return [{ kind, source, target, readOnly }];
+    // Without a source it is an anonymous volume, which travels along with its container.
+    if (kind !== 'volume' || source === '')
+        return [];
+    return [{ kind, source: (0,compose_document/* textOf */.b6)((0,compose_document/* valuesOf */.sm)(volumes[source])['name']) ?? source, target, readOnly }];
+}
+/** Stops when a path that a container has mounted now would come from elsewhere or from nowhere. */
+function checkMounts(facts) {
+    const moved = facts.containers.flatMap((container) => container.mounts.flatMap((now) => moveOf(container, now, facts)));
+    const [first] = moved;
+    if (!first)
+        return;
+    throw new errors/* DeployError */.sH('mount-changed', {
+        what: `What service ${first.service} has mounted at ${first.now.target} would come from ${first.next ? 'elsewhere' : 'nowhere'}`,
+        seen: [...new Set(moved.map(lineOf))].join('\n'),
+        why: 'the data of the container would stay behind: it would start with what lies in the other place, often nothing',
+        fix: 'mount the same volume or folder as now',
+    });
+}
+function moveOf({ service, folder }, now, { mounts, managePath, django }) {
+    const wanted = mounts.get(service);
+    if (!wanted)
+        return [];
+    const next = wanted.find(({ target }) => plain(target) === plain(now.target));
+    const move = [{ service, now, next }];
+    if (next) {
+        if (next.kind === now.kind && plain(next.source) === plain(now.source))
+            return [];
+        // A file of the repository lies under the address of its content.
+        return now.kind === 'bind' && (isShipped(now) || isShipped(next)) ? [] : move;
+    }
+    // What the container cannot write is no data of it; secrets and configs are mounted so.
+    if (now.readOnly || isShipped(now) || isAnonymous(now))
+        return [];
+    const isCode = now.kind === 'bind' &&
+        (plain(now.source) === plain(folder) ||
+            (django.includes(service) && managePath !== undefined && managePath.startsWith(`${plain(now.target)}/`)));
+    return isCode ? [] : move;
+}
+const plain = (path) => path.replace(/(.)\/+$/, '$1');
+const isShipped = ({ kind, source }) => kind === 'bind' && source.includes('/.deploy/');
+const isAnonymous = ({ kind, source }) => kind === 'volume' && /^[0-9a-f]{64}$/.test(source);
+function lineOf({ service, now, next }) {
+    return `${service} ${now.target}: now ${now.source}, then ${next?.source ?? 'nothing'}`;
+}
+
+// EXTERNAL MODULE: ./lib/report/log.js
+var log = __nccwpck_require__(9820);
+// EXTERNAL MODULE: ./lib/server/failure.js
+var failure = __nccwpck_require__(5049);
+// EXTERNAL MODULE: ./lib/server/follow.js
+var follow = __nccwpck_require__(9394);
+// EXTERNAL MODULE: ./lib/server/look.js
+var look = __nccwpck_require__(6524);
+;// CONCATENATED MODULE: ./lib/commands/plan.js
+
+
+
+
+
+
+
+
+
+
+
+
+
+/** Asks the live database with the new image, stops for what must not be lost, and decides what will be done. */
+async function planDeployment(site, staged, inputs, context) {
+    const { connection, server, current, name } = site;
+    const { transaction, release, made, adoption } = staged;
+    const mounts = await askMounts(connection, transaction);
+    checkMounts({
+        containers: server.containers.filter(({ project: of, service }) => of === name && !inputs.updateServices.includes(service)),
+        mounts,
+        managePath: made.django.managePath,
+        django: made.django.target.group.services,
+    });
+    const asked = await (0,log/* group */.Os)('Plan', () => askPlan(connection, transaction));
+    checkFound(asked, site, inputs);
+    const same = !inputs.force &&
+        server.whole &&
+        (0,look/* fact */.fK)(current?.facts, 'fingerprint') === release.fingerprint &&
+        inputs.scale.every(({ service, count }) => server.running.includes(`${service}=${count}`));
+    const { jobs, django } = release.roles;
+    const collecting = (0,django_static/* needsCollecting */.s)(inputs.collectstatic, asked.settings.static, mounts.get(django));
+    const plan = (0,deployment_plan/* planDeploy */.bJ)(asked, inputs.migrate, same, { jobs, static: collecting });
+    const steps = adoption ? (0,deployment_plan/* adopting */.LS)(plan.steps) : plan.steps;
+    showPlan(steps, plan, asked, site, staged, inputs, context);
+    if (inputs.migrate === 'none' && plan.pending.length > 0)
+        (0,core/* warning */.$e)(unapplied(plan.pending));
+    if (inputs.planDigest !== undefined && inputs.planDigest !== plan.digest)
+        throw otherPlan(inputs.planDigest, plan.digest);
+    const fronts = release.roles.fronts.map(({ service, port }) => [service, port]);
+    return {
+        kind: plan.kind === 'unchanged' ? 'unchanged' : 'deployed',
+        steps,
+        approved: (0,deployment_plan/* approve */.SR)(plan.pending),
+        http: (0,health/* askHealth */.Yj)(healthQuestion(inputs), fronts, asked.settings),
+    };
+}
+/** How the health question of the inputs is put. */
+function healthQuestion(inputs) {
+    return { url: inputs.healthUrl, headers: inputs.healthHeaders, status: inputs.healthStatus };
+}
+/** Stops for another database and for code that is older than the database. */
+function checkFound(asked, { server }, inputs) {
+    if (!inputs.force && asked.kind === 'live') {
+        (0,database/* checkDatabase */.M)(server.database, asked.database, 'deploy once with `force: true`');
+        if (asked.problems.length > 0)
+            throw (0,failure/* explainUnfit */.K9)({ ahead: asked.unknown, problems: asked.problems });
+    }
+    if (inputs.migrate !== 'external') {
+        asked.elsewhere.forEach((names, alias) => names.length > 0 && (0,core/* warning */.$e)(describeElsewhere(alias, names)));
+    }
+}
+/** Prints what will be done to what, and why, before anything happens; the same in the output and the summary. */
+function showPlan(steps, { digest, pending }, asked, { server, name }, { release, before, adoption }, inputs, { found }) {
+    const { roles } = release;
+    const operations = (0,deployment_operation/* planOperations */.K)({
+        steps,
+        before,
+        model: release.model,
+        roles: { ...roles, replaced: roles.replaced.map(({ service }) => service) },
+        update: inputs.updateServices,
+        running: server.containers.flatMap((each) => (each.project === name && each.running ? [each.service] : [])),
+        pending: pending.map((migration) => `${migration.app}.${migration.name}`),
+        adopted: adoption?.id,
+    });
+    (0,core/* info */.pq)(`Plan of ${inputs.version}:`);
+    operations.forEach((operation) => (0,core/* info */.pq)(`  ${(0,deployment_operation/* describeOperation */.R)(operation)}`));
+    const shown = asked.kind === 'live' ? asked.pending : asked.migrations.map((each) => ({ ...each, operations: [] }));
+    const unknown = asked.kind === 'live' ? asked.unknown : [];
+    found({ plan: { digest, operations, pending: shown, unknown, drift: asked.drift } });
+}
+/** Stops when a setting is missing; gives what the release would mount. */
+async function askMounts(connection, { directory, id }) {
+    const asked = await connection.reach((0,follow/* command */.G5)(directory, id, 'check'));
+    if (asked.code !== 0)
+        throw (0,failure/* explainStage */.oi)(asked);
+    return readMounts((0,django_document/* findDocument */.$)(asked.stdout));
+}
+/** The plan of the image on the database as it is now. */
+async function askPlan(connection, { directory, id }) {
+    const asked = await connection.reach([...(0,follow/* command */.G5)(directory, id, 'plan'), 'plan']);
+    const document = (0,django_document/* findDocument */.$)(asked.stdout);
+    if (!document || asked.code !== 0)
+        throw (0,failure/* explainProbe */.Kz)(asked.code, document, asked.stderr);
+    const plan = (0,django_document/* readPlan */.m3)(document);
+    const pending = plan.kind === 'live' ? plan.pending : plan.migrations;
+    (0,core/* info */.pq)(plan.kind === 'live'
+        ? `database: ${(0,database/* describe */.q)(plan.database)}`
+        : 'the database does not exist yet: every migration of the image will be applied');
+    (0,core/* info */.pq)(pending.length === 0 ? 'no migrations are pending' : `${pending.length} migrations are pending`);
+    if (plan.kind === 'offline')
+        return plan;
+    if (plan.unrecorded.length > 0)
+        (0,core/* info */.pq)(`applied by their parts, and recorded: ${plan.unrecorded.join(', ')}`);
+    for (const { app, name, operations } of plan.pending) {
+        (0,core/* info */.pq)(`  ${app}.${name}`);
+        operations.forEach((operation) => (0,core/* info */.pq)(`    ${operation.text}${operation.reversible ? '' : ' (not reversible)'}`));
+    }
+    return plan;
+}
+function unapplied(pending) {
+    const names = pending.map(({ app, name }) => `${app}.${name}`);
+    return `Nobody applies the pending migrations (\`migrate: none\`): ${names.join(', ')}`;
+}
+function describeElsewhere(alias, names) {
+    const way = `a service with \`command: python manage.py migrate --database ${alias}\`, for which the app waits (\`depends_on\` with \`condition: service_completed_successfully\`), does it before the app is replaced`;
+    return `Only the database \`default\` is migrated here; ${alias} lacks ${names.join(', ')}, unless the project does it by itself: ${way}`;
+}
+function otherPlan(approved, digest) {
+    return new errors/* DeployError */.sH('plan-digest', {
+        what: 'The plan is not the one that was approved',
+        seen: `digest ${digest}, approved ${approved}`,
+        why: 'the database or the image changed since the plan was shown',
+        fix: 'look at the plan in the job summary and approve its digest, or leave plan-digest out',
+    });
 }
 
 
@@ -38578,7 +38508,7 @@ async function obtainImages({ project, groups, naming }, inputs, { run, runner, 
 /* harmony import */ var _server_connection_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(1672);
 /* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(5049);
 /* harmony import */ var _state_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(7390);
-/* harmony import */ var _walk_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(9929);
+/* harmony import */ var _execute_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(9569);
 
 
 
@@ -38600,7 +38530,7 @@ async function followAfterCancel(run, folder, readInputs) {
 }
 async function report(connection, { tid, directory }) {
     (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`Following ${tid}, which goes on by itself on the server`);
-    const ending = await (0,_walk_js__WEBPACK_IMPORTED_MODULE_5__/* .watchToEnd */ .WR)(connection, { directory, id: tid }, FOLLOW_LIMIT_MS);
+    const ending = await (0,_execute_js__WEBPACK_IMPORTED_MODULE_5__/* .watchToEnd */ .WR)(connection, { directory, id: tid }, FOLLOW_LIMIT_MS);
     if (ending.journal.length === 0) {
         (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)('The transaction had not begun; nothing was changed');
         return;
@@ -38615,6 +38545,341 @@ async function report(connection, { tid, directory }) {
 
 /***/ }),
 
+/***/ 3954:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+
+// EXPORTS
+__nccwpck_require__.d(__webpack_exports__, {
+  P: () => (/* binding */ deploymentFacts),
+  q: () => (/* binding */ stageRelease)
+});
+
+// EXTERNAL MODULE: ./node_modules/@actions/core/lib/core.js + 20 modules
+var core = __nccwpck_require__(3218);
+// EXTERNAL MODULE: external "node:path"
+var external_node_path_ = __nccwpck_require__(6760);
+// EXTERNAL MODULE: ./lib/errors.js
+var errors = __nccwpck_require__(452);
+// EXTERNAL MODULE: ./lib/compose/mount.js
+var compose_mount = __nccwpck_require__(8409);
+// EXTERNAL MODULE: ./lib/compose/shipment.js
+var shipment = __nccwpck_require__(3684);
+// EXTERNAL MODULE: ./lib/compose/variable.js
+var variable = __nccwpck_require__(6754);
+;// CONCATENATED MODULE: ./lib/compose/code.js
+
+
+
+
+
+/** Stops when a mount lies over the code of the image: its migrations would not be what runs. */
+function checkCodeMounts(project, django, managePath, repository) {
+    const hidden = django.services.flatMap((name) => (project.services.get(name)?.mounts ?? [])
+        .filter((mount) => hidesCode(mount, project.folder, managePath, repository))
+        .map((mount) => ({ name, mount })));
+    const [first] = hidden;
+    if (!first)
+        return;
+    throw new errors/* DeployError */.sH('compose-invalid', {
+        what: `A mount hides the code of the image in service ${first.name}`,
+        seen: hidden.map(({ name, mount }) => `${name}: ${mount.source ?? ''}:${mount.target}`).join('\n'),
+        why: 'the container would run files of the server and not those of the image, as is usual while developing',
+        fix: 'move the mount to a file for development only, such as compose.override.yaml, which is not deployed; or let a file for production, named behind the other one in compose-files, replace the list: `volumes: !override [data:/data]`',
+        annotation: { file: project.files[0] ?? '' },
+    });
+}
+function hidesCode(mount, folder, managePath, repository) {
+    if (managePath !== undefined && (0,compose_mount/* covers */.hU)(mount, managePath))
+        return true;
+    const source = mount.kind === 'bind' ? (0,variable/* interpolate */.GW)(mount.source ?? '') : undefined;
+    if (source === undefined || /^[/~]/.test(source))
+        return false;
+    return (0,shipment/* membersOf */.lS)(repository, external_node_path_.posix.join(folder, source).replace(/(.)\/$/, '$1')).some((member) => /(^|\/)(manage\.py|migrations\/[^/]+\.py)$/.test(member));
+}
+
+// EXTERNAL MODULE: ./lib/compose/drift.js
+var compose_drift = __nccwpck_require__(2727);
+// EXTERNAL MODULE: ./lib/compose/release.js + 1 modules
+var compose_release = __nccwpck_require__(929);
+// EXTERNAL MODULE: ./lib/compose/role.js
+var role = __nccwpck_require__(3454);
+// EXTERNAL MODULE: ./lib/compose/scale.js
+var scale = __nccwpck_require__(326);
+;// CONCATENATED MODULE: ./lib/image/measure.js
+/** The unpacked sizes of images that are on the runner; others have no known size and are left out. */
+async function measureImages(images, run) {
+    const measured = await Promise.all([...new Set(images)].map(async (image) => {
+        const { code, stdout } = await run('docker', ['image', 'inspect', '--format', '{{.Size}}', image]);
+        return code === 0 ? [{ image, bytes: Number(stdout) }] : [];
+    }));
+    return measured.flat();
+}
+
+// EXTERNAL MODULE: ./lib/report/log.js
+var log = __nccwpck_require__(9820);
+// EXTERNAL MODULE: ./lib/server/container.js
+var container = __nccwpck_require__(5371);
+// EXTERNAL MODULE: ./lib/server/stage.js
+var stage = __nccwpck_require__(13);
+;// CONCATENATED MODULE: ./lib/server/adoption.js
+
+
+/** The adoption of the stack that runs under this name and was started by hand; undefined when there is none. */
+function planAdoption(facts) {
+    const { server, name, time } = facts;
+    // A release of ours is what serves; what was done by hand since then is not kept.
+    if (server.current !== undefined && !server.current.startsWith('adopted-'))
+        return undefined;
+    const stack = server.containers.filter((each) => each.project === name && !(0,container/* isOurs */.M)(each));
+    const app = appOf(stack, facts);
+    const first = app.find(({ running }) => running);
+    if (!first)
+        return undefined;
+    const id = `adopted-${time.toISOString().slice(0, 19).replaceAll(/[-:]/g, '')}`;
+    // Of several containers a running one decides.
+    const images = new Map(stack.toSorted((a, b) => Number(a.running) - Number(b.running)).map(({ service, image }) => [service, image]));
+    const pins = Object.fromEntries([...images.keys()].map((service) => [service, { image: tagOf(name, id, service), pull_policy: 'never' }]));
+    return {
+        id,
+        facts: {
+            adopt: [id, server.current ?? '-'],
+            'adopt-images': [...images].map(([service, image]) => `${service} ${image}`),
+            'adopt-files': first.files,
+            'adopt-env-files': first.envFiles,
+        },
+        files: [
+            ...(0,stage/* writeFacts */.Rz)('plan/adopted', releaseFacts(id, app, stack, facts)),
+            { path: 'plan/adopted/pins.yaml', content: JSON.stringify({ services: pins }), mode: 0o600 },
+        ],
+    };
+}
+/** What the release replaces, and what runs the app's code under a name that the new Compose file has no more. */
+function appOf(stack, { roles, named }) {
+    const names = roles.replaced.map(({ service }) => service);
+    const replaced = stack.filter(({ service }) => names.includes(service));
+    const gone = stack.filter(({ service, running }) => running && !named.includes(service));
+    return [...replaced, ...gone.filter((each) => isApp(each, replaced))];
+}
+/** It runs the same image, or one that was built beside it and has no data of its own: Compose labels what it builds by service. */
+function isApp({ project, service, image, imageName, mounts }, replaced) {
+    if (replaced.some((each) => each.image === image))
+        return true;
+    const shared = replaced.flatMap((each) => each.mounts.map(({ source }) => source));
+    const isBuilt = [`${project}-${service}`, `${project}_${service}`].includes(imageName.replace(/:latest$/, ''));
+    return isBuilt && mounts.every(({ source, readOnly }) => readOnly || shared.includes(source));
+}
+function releaseFacts(id, app, stack, { name, roles, manage }) {
+    const services = [...new Set(app.map(({ service }) => service))].sort();
+    const there = (wanted) => wanted.filter((service) => stack.some((each) => each.service === service));
+    const levelOf = (service) => roles.replaced.find((each) => each.service === service)?.level ?? 0;
+    return {
+        format: ['1'],
+        version: [id],
+        project: [name],
+        run: ['0'],
+        services: services.map((service) => `${levelOf(service)} ${service}`),
+        images: services.map((service) => `${service} ${tagOf(name, id, service)}`),
+        django: [services.includes(roles.django) ? roles.django : (services[0] ?? '')],
+        manage,
+        // Whether it has ever been migrated is its own affair.
+        migrate: ['none'],
+        data: there(roles.data),
+        once: there(roles.once),
+        others: there(roles.others),
+        fronts: roles.fronts
+            .filter(({ service }) => there([service]).length > 0)
+            .map(({ service, port }) => `${service} ${port}`),
+        env: ['server'],
+        'env-files': [],
+        migrations: [],
+        fingerprint: [],
+    };
+}
+/** Below the tags of the release, which go with it. */
+function tagOf(name, id, service) {
+    return `deploy-django/${name}:${id}.${service}`;
+}
+
+// EXTERNAL MODULE: ./lib/server/look.js
+var look = __nccwpck_require__(6524);
+// EXTERNAL MODULE: ./lib/server/release.js
+var server_release = __nccwpck_require__(9762);
+;// CONCATENATED MODULE: ./lib/server/room.js
+
+
+/** Stops, before anything is sent, when Docker's disk on the server has no room for the images, and says what would make some. */
+async function checkRoom(connection, script, server, images) {
+    const shortage = findShortage(server, images);
+    if (!shortage)
+        return;
+    const asked = await connection.reach(['sh', '-s', 'room', '.'], { stdin: script, timeoutMs: 120_000 });
+    throw explainShortage(shortage, asked.stdout);
+}
+/**
+ * Pure: the images that no release on the server has must fit as if none of their layers were there. Layers that are there
+ * make it less, but a disk with no more room than that is one on which the database soon cannot write.
+ */
+function findShortage(server, images) {
+    if (server.freeDisk === undefined)
+        return undefined;
+    const there = new Set([...server.releases.values()].flatMap((facts) => Object.values((0,server_release/* imagesOf */.IC)(facts))));
+    const sizes = new Map(images.filter(({ image }) => !there.has(image)).map(({ image, bytes }) => [image, bytes]));
+    const needed = [...sizes.values()].reduce((sum, bytes) => sum + bytes, 0);
+    const free = server.freeDisk * 1024;
+    return needed > free ? { needed, free } : undefined;
+}
+/** `reclaimable` has a line for each kind of thing that Docker could remove: `Images 1.2GB (40%)`. */
+function explainShortage({ needed, free }, reclaimable) {
+    const lines = reclaimable.split('\n').filter((line) => /^(Images|Containers|Build Cache) /.test(line));
+    return new errors/* DeployError */.sH('server-disk', {
+        what: 'The disk of the server has too little room for the new images',
+        seen: [
+            `${megabytes(free)} free where Docker keeps its images, ${megabytes(needed)} needed`,
+            ...(lines.length > 0 ? [`Docker could free: ${lines.join(', ')}`] : []),
+        ].join('\n'),
+        fix: 'on the server: `docker builder prune` and `docker image prune` free what nothing uses, `docker system df` shows what takes the room; a lower `keep-releases` keeps fewer images',
+    });
+}
+const megabytes = (bytes) => `${Math.floor(bytes / 1_000_000)} MB`;
+
+// EXTERNAL MODULE: ./lib/server/transaction.js
+var server_transaction = __nccwpck_require__(3675);
+;// CONCATENATED MODULE: ./lib/commands/release.js
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+/** Makes the release, immutable from then on, sends it to the host and pulls its images there. */
+async function stageRelease(site, { logins, made }, inputs, context) {
+    const { connection, project, groups, repository, directory, server, current, name, profiles } = site;
+    const { run, runner, folder, assets } = context;
+    (0,look/* checkArchitecture */.kN)(server, made.django.facts.architecture);
+    await checkRoom(connection, assets.transaction.toString(), server, await measureImages(made.images.values(), run));
+    checkCodeMounts(project, made.django.target.group, made.django.managePath, repository);
+    const transaction = { directory, id: (0,server_transaction/* newId */.Si)(inputs.version, runner, [...server.plans, ...server.releases.keys()]) };
+    const roles = (0,role/* assignRoles */.LF)({ project, groups, django: made.django.target.group, services: inputs.services, profiles });
+    (0,compose_drift/* checkUpdates */.vC)(inputs.updateServices, roles);
+    const before = await (0,server_release/* readModel */.ko)(connection, directory, current?.id);
+    const release = (0,compose_release/* makeRelease */.c)({
+        project,
+        name,
+        id: transaction.id,
+        roles,
+        images: made.images,
+        repository,
+        envFile: inputs.envFile,
+        envFiles: inputs.envFiles,
+        profiles: inputs.profiles,
+        before,
+        update: inputs.updateServices,
+    });
+    const counts = (0,scale/* chooseCounts */.Qt)(inputs.scale, before, project.model, roles);
+    const named = [...project.services.keys()];
+    release.notes.forEach((note) => (0,core/* info */.pq)(note));
+    release.drifts.forEach((drift) => (0,core/* warning */.$e)((0,compose_drift/* describeDrift */.ZP)(drift)));
+    (0,compose_drift/* findAbandoned */.Mu)(current?.facts, named).forEach((service) => (0,core/* warning */.$e)((0,compose_drift/* describeAbandoned */.OI)(service, name)));
+    const adoption = planAdoption({ server, name, roles, named, manage: inputs.manage, time: new Date() });
+    await (0,log/* group */.Os)(`Stage ${transaction.id}`, async () => {
+        const facts = release_releaseFacts(release, made, inputs, context, name);
+        const sent = [
+            ...releaseFiles(release, facts),
+            ...(0,stage/* planFiles */.jP)('plan', assets, {
+                ...deploymentFacts({
+                    target: transaction.id,
+                    runner,
+                    healthTimeout: inputs.healthTimeout,
+                    force: inputs.force,
+                    migrateTimeout: inputs.migrateTimeout,
+                    lockTimeout: inputs.migrateLockTimeout,
+                    onFailure: inputs.onFailure,
+                    update: inputs.updateServices,
+                    counts,
+                    keep: inputs.keepReleases,
+                }),
+                ...adoption?.facts,
+            }),
+            ...(adoption?.files ?? []),
+        ];
+        await (0,stage/* send */.tN)(run, connection, (0,stage/* incoming */.Ri)(directory, transaction.id), sent, folder);
+        await (0,stage/* stage */.dw)(connection, directory, transaction.id, logins, log/* show */.WU);
+    });
+    return { transaction, release, made, before, adoption };
+}
+/** The release folder. */
+function releaseFiles(release, facts) {
+    return [
+        { path: 'release/compose.yaml', content: release.compose, mode: 0o600 },
+        { path: 'release/mounts.yaml', content: release.mounts, mode: 0o600 },
+        ...(release.run === undefined ? [] : [{ path: 'release/run.yaml', content: release.run, mode: 0o600 }]),
+        ...(0,stage/* writeFacts */.Rz)('release', facts),
+        ...release.envFiles.map((file) => ({ ...file, path: `release/${file.path}` })),
+        ...release.files,
+    ];
+}
+/** What a later rollback, or the server alone, must know about the release. */
+function release_releaseFacts(release, made, inputs, { runner }, name) {
+    const { roles } = release;
+    return {
+        format: ['1'],
+        version: [inputs.version],
+        project: [name],
+        run: [String(runner.runId)],
+        attempt: [String(runner.runAttempt)],
+        commit: [runner.sha],
+        url: [runner.runUrl],
+        services: roles.replaced.map(({ level, service }) => `${level} ${service}`),
+        images: [...made.images].map(([service, image]) => `${service} ${image}`),
+        'images-beside': release.imagesBeside,
+        django: [roles.django],
+        manage: inputs.manage,
+        migrate: [inputs.migrate],
+        collectstatic: [inputs.collectstatic],
+        data: roles.data,
+        once: roles.once,
+        jobs: roles.jobs,
+        backing: roles.backing,
+        alone: roles.alone,
+        others: roles.others,
+        fronts: roles.fronts.map(({ service, port }) => `${service} ${port}`),
+        env: [release.env],
+        'env-files': release.requiredEnvFiles,
+        migrations: made.django.migrations.map((migration) => `${migration.app}.${migration.name}`),
+        fingerprint: [release.fingerprint],
+    };
+}
+/** What the host must know to execute a plan, of a deploy or a rollback. Times are in milliseconds. */
+function deploymentFacts(given) {
+    return {
+        target: [given.target],
+        run: [String(given.runner.runId)],
+        url: [given.runner.runUrl],
+        force: [given.force ? 'yes' : 'no'],
+        'migrate-timeout': [seconds(given.migrateTimeout ?? 3_600_000)],
+        'lock-timeout': [String(given.lockTimeout ?? 5_000)],
+        'health-timeout': given.healthTimeout === undefined ? [] : [seconds(given.healthTimeout)],
+        'on-failure': [given.onFailure ?? 'rollback'],
+        update: given.update ?? [],
+        scale: given.counts ?? [],
+        // A rollback must not remove the releases that it could go forward to.
+        keep: [String(given.keep ?? 100)],
+    };
+}
+const seconds = (milliseconds) => String(Math.ceil(milliseconds / 1000));
+
+
+/***/ }),
+
 /***/ 3772:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
@@ -38623,22 +38888,24 @@ async function report(connection, { tid, directory }) {
 /* harmony export */ });
 /* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3218);
 /* harmony import */ var _compose_drift_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(2727);
-/* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(7614);
-/* harmony import */ var _django_health_js__WEBPACK_IMPORTED_MODULE_17__ = __nccwpck_require__(3805);
-/* harmony import */ var _django_plan_js__WEBPACK_IMPORTED_MODULE_16__ = __nccwpck_require__(3732);
-/* harmony import */ var _django_static_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(4733);
-/* harmony import */ var _guard_database_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(4296);
-/* harmony import */ var _report_log_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(9820);
-/* harmony import */ var _server_connection_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(1672);
-/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(5049);
-/* harmony import */ var _server_find_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(4916);
-/* harmony import */ var _server_follow_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(9394);
-/* harmony import */ var _server_look_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(6524);
-/* harmony import */ var _server_release_js__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(9762);
-/* harmony import */ var _server_stage_js__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(13);
-/* harmony import */ var _server_transaction_js__WEBPACK_IMPORTED_MODULE_13__ = __nccwpck_require__(3675);
-/* harmony import */ var _ask_js__WEBPACK_IMPORTED_MODULE_14__ = __nccwpck_require__(7435);
-/* harmony import */ var _walk_js__WEBPACK_IMPORTED_MODULE_15__ = __nccwpck_require__(9929);
+/* harmony import */ var _deployment_operation_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(3714);
+/* harmony import */ var _deployment_plan_js__WEBPACK_IMPORTED_MODULE_18__ = __nccwpck_require__(2872);
+/* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(7614);
+/* harmony import */ var _django_health_js__WEBPACK_IMPORTED_MODULE_19__ = __nccwpck_require__(3805);
+/* harmony import */ var _django_static_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(4733);
+/* harmony import */ var _guard_database_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(4296);
+/* harmony import */ var _report_log_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(9820);
+/* harmony import */ var _server_connection_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(1672);
+/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(5049);
+/* harmony import */ var _server_find_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(4916);
+/* harmony import */ var _server_follow_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(9394);
+/* harmony import */ var _server_look_js__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(6524);
+/* harmony import */ var _server_release_js__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(9762);
+/* harmony import */ var _server_stage_js__WEBPACK_IMPORTED_MODULE_13__ = __nccwpck_require__(13);
+/* harmony import */ var _server_transaction_js__WEBPACK_IMPORTED_MODULE_14__ = __nccwpck_require__(3675);
+/* harmony import */ var _execute_js__WEBPACK_IMPORTED_MODULE_15__ = __nccwpck_require__(9569);
+/* harmony import */ var _plan_js__WEBPACK_IMPORTED_MODULE_16__ = __nccwpck_require__(998);
+/* harmony import */ var _release_js__WEBPACK_IMPORTED_MODULE_17__ = __nccwpck_require__(3954);
 
 
 
@@ -38657,69 +38924,95 @@ async function report(connection, { tid, directory }) {
 
 
 
-/** Back to an older release, from what the server kept of it: no checkout, no build, no registry. */
-async function rollback(inputs, context, report) {
-    const { run, folder, signal, assets, runner } = context;
-    const connection = await (0,_server_connection_js__WEBPACK_IMPORTED_MODULE_6__/* .connect */ .Ng)(run, inputs, folder, signal);
-    const { directory, server } = await (0,_server_find_js__WEBPACK_IMPORTED_MODULE_8__/* .requireProject */ .LX)(connection, assets.transaction.toString(), inputs.directory);
-    (0,_server_look_js__WEBPACK_IMPORTED_MODULE_10__/* .checkServer */ .i6)(server, inputs.host.user);
-    if (server.served.length === 0)
-        throw (0,_server_find_js__WEBPACK_IMPORTED_MODULE_8__/* .nothingDeployed */ .cL)(directory);
-    const target = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_11__/* .chooseTarget */ .bx)(server, inputs.version);
-    report.version = target.version;
-    report.previous = report.serving = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_11__/* .versionOf */ .E4)(server, server.current);
-    report.project = target.facts.get('project')?.[0];
-    report.images = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_11__/* .imagesOf */ .IC)(target.facts);
-    const [before, model] = await Promise.all([server.current, target.id].map((id) => (0,_server_release_js__WEBPACK_IMPORTED_MODULE_11__/* .readModel */ .ko)(connection, directory, id)));
-    const { data = [], backing = [] } = Object.fromEntries(target.facts);
-    const keeping = data.filter((service) => !backing.includes(service));
-    for (const { service, keys } of (0,_compose_drift_js__WEBPACK_IMPORTED_MODULE_1__/* .findDrifts */ .Q0)(before ?? {}, model ?? {}, keeping))
-        (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .warning */ .$e)(`${service} stays as it is, because it may hold data; ${target.version} had another ${keys.join(', ')}`);
-    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`${report.project} serves ${report.serving ?? 'nothing'}; going back to ${target.version} (${target.id})`);
-    const transaction = { directory, id: (0,_server_transaction_js__WEBPACK_IMPORTED_MODULE_13__/* .newId */ .Si)(`rollback-${target.version}`, runner, server.plans) };
-    await (0,_report_log_js__WEBPACK_IMPORTED_MODULE_5__/* .group */ .Os)(`Stage ${transaction.id}`, async () => {
-        const files = (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_12__/* .planFiles */ .jP)('plan', assets, {
-            target: [target.id],
-            run: [String(runner.runId)],
-            url: [runner.runUrl],
-            force: ['no'],
-            'migrate-timeout': ['3600'],
-            'lock-timeout': ['5000'],
-            'health-timeout': inputs.healthTimeout === undefined ? [] : [String(Math.ceil(inputs.healthTimeout / 1000))],
-            keep: ['100'],
-        });
-        await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_12__/* .send */ .tN)(run, connection, (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_12__/* .incoming */ .Ri)(directory, transaction.id), files, folder);
-        await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_12__/* .stage */ .dw)(connection, directory, transaction.id, [], _report_log_js__WEBPACK_IMPORTED_MODULE_5__/* .show */ .WU);
-    });
-    const { settings, mounts } = await (0,_report_log_js__WEBPACK_IMPORTED_MODULE_5__/* .group */ .Os)(`Does ${target.version} fit the database`, () => checkFit(connection, transaction, target, server));
-    const plan = (0,_django_plan_js__WEBPACK_IMPORTED_MODULE_16__/* .planRollback */ .II)({
-        jobs: target.facts.get('jobs') ?? [],
-        static: (0,_django_static_js__WEBPACK_IMPORTED_MODULE_3__/* .needsCollecting */ .s)((0,_django_static_js__WEBPACK_IMPORTED_MODULE_3__/* .readCollect */ .X)((0,_server_look_js__WEBPACK_IMPORTED_MODULE_10__/* .fact */ .fK)(target.facts, 'collectstatic')), settings.static, mounts.get((0,_server_look_js__WEBPACK_IMPORTED_MODULE_10__/* .fact */ .fK)(target.facts, 'django') ?? '')),
-    });
-    report.plan = { digest: plan.digest, steps: plan.steps, pending: [], unknown: [], drift: [] };
-    if (inputs.dryRun) {
-        report.outcome = 'planned';
-        return;
-    }
-    const http = (0,_django_health_js__WEBPACK_IMPORTED_MODULE_17__/* .askHealth */ .Yj)((0,_walk_js__WEBPACK_IMPORTED_MODULE_15__/* .healthQuestion */ .dT)(inputs), (0,_server_release_js__WEBPACK_IMPORTED_MODULE_11__/* .frontsOf */ .Mj)(target.facts), settings);
-    await (0,_walk_js__WEBPACK_IMPORTED_MODULE_15__/* .walk */ .GG)(connection, context, transaction, { steps: plan.steps, approved: [], http }, server, report);
-    report.outcome = 'rolled-back';
+
+
+/** Back to an older release, from what the host kept of it: no checkout, no build, no registry. */
+async function rollback(inputs, context) {
+    const site = await inspectTarget(inputs, context);
+    const transaction = await stageRollback(site, inputs, context);
+    const compatible = await (0,_report_log_js__WEBPACK_IMPORTED_MODULE_6__/* .group */ .Os)(`Compatibility of ${site.target.version} with the database`, () => checkCompatibility(site, transaction));
+    const plan = decide(site, compatible, inputs, context);
+    if (inputs.dryRun)
+        return { kind: 'planned' };
+    const { kind } = await (0,_execute_js__WEBPACK_IMPORTED_MODULE_15__/* .execute */ .g7)(site, transaction, plan, site.target.version, context);
+    return { kind };
 }
-/** Asks the target's own code; refuses when it cannot live with the schema. Gives the settings that it saw, and its mounts. */
-async function checkFit(connection, transaction, target, server) {
-    const mounts = await (0,_ask_js__WEBPACK_IMPORTED_MODULE_14__/* .askMounts */ .M)(connection, transaction);
-    const asked = await connection.reach([...(0,_server_follow_js__WEBPACK_IMPORTED_MODULE_9__/* .command */ .G5)(transaction.directory, transaction.id, 'plan'), 'fit']);
-    const document = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_2__/* .findDocument */ .$)(asked.stdout);
+async function inspectTarget(inputs, { run, folder, signal, assets, found }) {
+    const connection = await (0,_server_connection_js__WEBPACK_IMPORTED_MODULE_7__/* .connect */ .Ng)(run, inputs, folder, signal);
+    const { directory, server } = await (0,_server_find_js__WEBPACK_IMPORTED_MODULE_9__/* .requireProject */ .LX)(connection, assets.transaction.toString(), inputs.directory);
+    (0,_server_look_js__WEBPACK_IMPORTED_MODULE_11__/* .checkServer */ .i6)(server, inputs.host.user);
+    if (server.served.length === 0)
+        throw (0,_server_find_js__WEBPACK_IMPORTED_MODULE_9__/* .nothingDeployed */ .cL)(directory);
+    const target = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_12__/* .chooseTarget */ .bx)(server, inputs.version);
+    const name = (0,_server_look_js__WEBPACK_IMPORTED_MODULE_11__/* .fact */ .fK)(target.facts, 'project') ?? '';
+    const serving = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_12__/* .versionOf */ .E4)(server, server.current);
+    found({ version: target.version, previous: serving, serving, project: name, images: (0,_server_release_js__WEBPACK_IMPORTED_MODULE_12__/* .imagesOf */ .IC)(target.facts) });
+    const [before, model] = await Promise.all([
+        (0,_server_release_js__WEBPACK_IMPORTED_MODULE_12__/* .readModel */ .ko)(connection, directory, server.current),
+        (0,_server_release_js__WEBPACK_IMPORTED_MODULE_12__/* .readModel */ .ko)(connection, directory, target.id),
+    ]);
+    warnOfKept(target, before, model);
+    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`${name} serves ${serving ?? 'nothing'}; going back to ${target.version} (${target.id})`);
+    return { connection, directory, server, name, target, before, model };
+}
+function warnOfKept({ version, facts }, before, model) {
+    const { data = [], backing = [] } = Object.fromEntries(facts);
+    const keeping = data.filter((service) => !backing.includes(service));
+    for (const { service, keys } of (0,_compose_drift_js__WEBPACK_IMPORTED_MODULE_1__/* .findDrifts */ .Q0)(before, model, keeping))
+        (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .warning */ .$e)(`${service} stays as it is, because it is stateful; ${version} had another ${keys.join(', ')}`);
+}
+async function stageRollback({ connection, directory, server, target }, inputs, { run, runner, folder, assets }) {
+    const transaction = { directory, id: (0,_server_transaction_js__WEBPACK_IMPORTED_MODULE_14__/* .newId */ .Si)(`rollback-${target.version}`, runner, server.plans) };
+    await (0,_report_log_js__WEBPACK_IMPORTED_MODULE_6__/* .group */ .Os)(`Stage ${transaction.id}`, async () => {
+        const facts = (0,_release_js__WEBPACK_IMPORTED_MODULE_17__/* .deploymentFacts */ .P)({ target: target.id, runner, healthTimeout: inputs.healthTimeout });
+        await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_13__/* .send */ .tN)(run, connection, (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_13__/* .incoming */ .Ri)(directory, transaction.id), (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_13__/* .planFiles */ .jP)('plan', assets, facts), folder);
+        await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_13__/* .stage */ .dw)(connection, directory, transaction.id, [], _report_log_js__WEBPACK_IMPORTED_MODULE_6__/* .show */ .WU);
+    });
+    return transaction;
+}
+/** Asks the target's own code; refuses when it cannot use the database as it is. Gives the settings that it saw, and its mounts. */
+async function checkCompatibility({ connection, target, server }, transaction) {
+    const mounts = await (0,_plan_js__WEBPACK_IMPORTED_MODULE_16__/* .askMounts */ .MN)(connection, transaction);
+    const asked = await connection.reach([...(0,_server_follow_js__WEBPACK_IMPORTED_MODULE_10__/* .command */ .G5)(transaction.directory, transaction.id, 'plan'), 'fit']);
+    const document = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_3__/* .findDocument */ .$)(asked.stdout);
     if (document && asked.code === 20)
-        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_7__/* .explainUnfit */ .K9)((0,_django_document_js__WEBPACK_IMPORTED_MODULE_2__/* .readFitReport */ .gg)(document));
+        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_8__/* .explainUnfit */ .K9)((0,_django_document_js__WEBPACK_IMPORTED_MODULE_3__/* .readFitReport */ .gg)(document));
     if (!document || asked.code !== 0)
-        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_7__/* .explainProbe */ .Kz)(asked.code, document, asked.stderr);
-    const { ahead, database } = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_2__/* .readFitReport */ .gg)(document);
-    (0,_guard_database_js__WEBPACK_IMPORTED_MODULE_4__/* .checkDatabase */ .M)(server.database, database, `deploy ${target.version} again with \`force: true\``);
+        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_8__/* .explainProbe */ .Kz)(asked.code, document, asked.stderr);
+    const { ahead, database } = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_3__/* .readFitReport */ .gg)(document);
+    (0,_guard_database_js__WEBPACK_IMPORTED_MODULE_5__/* .checkDatabase */ .M)(server.database, database, `deploy ${target.version} again with \`force: true\``);
     (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(ahead.length === 0
         ? `The database is as ${target.version} knows it.`
         : `These migrations stay applied, ${target.version} can live with them: ${ahead.join(', ')}`);
-    return { settings: (0,_django_document_js__WEBPACK_IMPORTED_MODULE_2__/* .readSettings */ .sb)(document['settings']), mounts };
+    return { settings: (0,_django_document_js__WEBPACK_IMPORTED_MODULE_3__/* .readSettings */ .sb)(document['settings']), mounts };
+}
+/** Decides what will be done and prints it. */
+function decide({ server, name, target, before, model }, { settings, mounts }, inputs, { found }) {
+    const { data = [], backing = [], jobs = [], others = [], services = [] } = Object.fromEntries(target.facts);
+    const collect = (0,_django_static_js__WEBPACK_IMPORTED_MODULE_4__/* .readCollect */ .X)((0,_server_look_js__WEBPACK_IMPORTED_MODULE_11__/* .fact */ .fK)(target.facts, 'collectstatic'));
+    const { steps, digest } = (0,_deployment_plan_js__WEBPACK_IMPORTED_MODULE_18__/* .planRollback */ .II)({
+        jobs,
+        static: (0,_django_static_js__WEBPACK_IMPORTED_MODULE_4__/* .needsCollecting */ .s)(collect, settings.static, mounts.get((0,_server_look_js__WEBPACK_IMPORTED_MODULE_11__/* .fact */ .fK)(target.facts, 'django') ?? '')),
+    });
+    const operations = (0,_deployment_operation_js__WEBPACK_IMPORTED_MODULE_2__/* .planOperations */ .K)({
+        steps,
+        before,
+        model,
+        roles: { data, backing, jobs, others, replaced: services.map((line) => line.replace(/^\d+ /, '')) },
+        update: [],
+        running: server.containers.flatMap((each) => (each.project === name && each.running ? [each.service] : [])),
+        pending: [],
+        adopted: undefined,
+    });
+    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`Plan of the rollback to ${target.version}:`);
+    operations.forEach((operation) => (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`  ${(0,_deployment_operation_js__WEBPACK_IMPORTED_MODULE_2__/* .describeOperation */ .R)(operation)}`));
+    found({ plan: { digest, operations, pending: [], unknown: [], drift: [] } });
+    return {
+        kind: 'rolled-back',
+        steps,
+        approved: [],
+        http: (0,_django_health_js__WEBPACK_IMPORTED_MODULE_19__/* .askHealth */ .Yj)((0,_plan_js__WEBPACK_IMPORTED_MODULE_16__/* .healthQuestion */ .dT)(inputs), (0,_server_release_js__WEBPACK_IMPORTED_MODULE_12__/* .frontsOf */ .Mj)(target.facts), settings),
+    };
 }
 
 
@@ -38934,107 +39227,6 @@ async function status_status(inputs, { run, folder, signal, assets }) {
     (0,core/* info */.pq)(statusHeadline(report));
     report.containers.forEach(({ service, state, health, image }) => (0,log/* show */.WU)(`  ${service} ${state} ${health ?? ''} ${image}`));
     report.deployments.forEach(({ begun, id, outcome }) => (0,log/* show */.WU)(`  ${begun} ${id} ${outcome}`));
-}
-
-
-/***/ }),
-
-/***/ 9929:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   GG: () => (/* binding */ walk),
-/* harmony export */   WR: () => (/* binding */ watchToEnd),
-/* harmony export */   dT: () => (/* binding */ healthQuestion)
-/* harmony export */ });
-/* unused harmony export durations */
-/* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3218);
-/* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7614);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(452);
-/* harmony import */ var _report_log_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(9820);
-/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(5049);
-/* harmony import */ var _server_release_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(9762);
-/* harmony import */ var _server_stage_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(13);
-/* harmony import */ var _server_transaction_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(3675);
-/* harmony import */ var _state_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(7390);
-
-
-
-
-
-
-
-
-
-/** Sends what was decided, walks it on the server, and fills the report; throws when the goal was not reached. */
-async function walk(connection, context, transaction, plan, server, report) {
-    const files = [
-        { path: 'steps', content: plan.steps.map((step) => `${step}\n`).join(''), mode: 0o600 },
-        ...(0,_server_stage_js__WEBPACK_IMPORTED_MODULE_6__/* .writeFacts */ .Rz)('.', { approved: plan.approved }),
-        ...(plan.http === undefined ? [] : [{ path: 'http.json', content: `${plan.http}\n`, mode: 0o600 }]),
-    ];
-    await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_6__/* .send */ .tN)(context.run, connection, `${transaction.directory}/.deploy/plans/${transaction.id}`, files, context.folder);
-    (0,_state_js__WEBPACK_IMPORTED_MODULE_8__/* .saveFollowed */ ._q)({ tid: transaction.id, directory: transaction.directory });
-    const ending = await (0,_report_log_js__WEBPACK_IMPORTED_MODULE_3__/* .group */ .Os)(`Transaction ${transaction.id} on the server`, () => watch((show) => (0,_server_transaction_js__WEBPACK_IMPORTED_MODULE_7__/* .transact */ .hL)(connection, transaction, show, context.signal))).catch(async (cause) => {
-        // It goes on without us, and which release will answer is not known.
-        report.serving = undefined;
-        // From here `post` follows; this process has seconds to live.
-        if (context.signal.aborted)
-            throw cancelled(await (0,_server_transaction_js__WEBPACK_IMPORTED_MODULE_7__/* .askToTurnBack */ .hH)(connection, transaction), cause);
-        throw cause;
-    });
-    (0,_state_js__WEBPACK_IMPORTED_MODULE_8__/* .forgetFollowed */ .eY)();
-    reportEnding(ending, server, report);
-}
-function cancelled(asked, cause) {
-    return new _errors_js__WEBPACK_IMPORTED_MODULE_2__/* .DeployError */ .sH('aborted', {
-        what: 'The job was cancelled while the deployment ran on the server',
-        why: asked
-            ? 'it turns back at its next safe point, never in a running migration'
-            : 'the server could not be asked to turn back, so the deployment goes on to its end',
-        fix: 'see at the end of the post step what serves; run the job again to deploy',
-        cause,
-    });
-}
-/** What `post` does for a main step that was cancelled: follow to the end, for `limit` milliseconds at most. */
-async function watchToEnd(connection, transaction, limit) {
-    return await watch((show) => (0,_server_transaction_js__WEBPACK_IMPORTED_MODULE_7__/* .followToEnd */ .cm)(connection, transaction, show, AbortSignal.timeout(limit)));
-}
-/** How the health question of the inputs is put. */
-function healthQuestion(inputs) {
-    return { url: inputs.healthUrl, headers: inputs.healthHeaders, status: inputs.healthStatus };
-}
-async function watch(work) {
-    const progress = (0,_report_log_js__WEBPACK_IMPORTED_MODULE_3__/* .showProgress */ .Rh)();
-    try {
-        return await work(progress.show);
-    }
-    finally {
-        progress.stop();
-    }
-}
-function reportEnding(ending, server, report) {
-    const migrate = ending.documents.get('migrate');
-    report.applied = migrate ? (0,_django_document_js__WEBPACK_IMPORTED_MODULE_1__/* .readMigrateReport */ .OI)(migrate).applied : [];
-    report.steps = durations(ending.journal);
-    report.serving = ending.word === 'committed' ? report.version : (0,_server_release_js__WEBPACK_IMPORTED_MODULE_5__/* .versionOf */ .E4)(server, ending.serves);
-    const failure = (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_4__/* .explainEnding */ .TG)(ending);
-    if (failure)
-        throw failure;
-    ending.warnings.forEach((text) => (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .warning */ .$e)((0,_report_log_js__WEBPACK_IMPORTED_MODULE_3__/* .harmless */ .Is)(text)));
-}
-/** Seconds between the begin and the end of each step. */
-function durations(journal) {
-    const begun = new Map();
-    return journal.flatMap((line) => {
-        const time = Date.parse(line.time);
-        if (line.state === 'begin' && !begun.has(line.step))
-            begun.set(line.step, time);
-        const start = begun.get(line.step);
-        if (start === undefined || (line.state !== 'end' && line.state !== 'fail'))
-            return [];
-        return [{ name: line.step, seconds: (time - start) / 1000 }];
-    });
 }
 
 
@@ -40037,6 +40229,7 @@ function makeRelease(facts) {
     const active = [...roles.replaced.map(({ service }) => service), ...roles.data, ...roles.jobs, ...roles.others];
     const kept = [...roles.data, ...roles.others].filter((service) => !images.has(service));
     return {
+        model,
         compose,
         run: beside && write(beside),
         mounts: (0,dist/* stringify */.As)((0,mount/* onlyMounts */.Ju)(pinned.model), { aliasDuplicateObjects: false, version: '1.1' }),
@@ -40577,6 +40770,135 @@ function canBecome(text, path) {
 
 /***/ }),
 
+/***/ 3714:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   K: () => (/* binding */ planOperations),
+/* harmony export */   R: () => (/* binding */ describeOperation)
+/* harmony export */ });
+/* harmony import */ var _compose_drift_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(2727);
+/* harmony import */ var _compose_document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(8983);
+
+
+/** Pure: what will be done to what, and why, in the order in which it happens. */
+function planOperations(facts) {
+    const { steps, roles, running } = facts;
+    const check = operation('check', 'the site', 'its containers, its answers and its migrations');
+    if (!steps.includes('swap')) {
+        return [...running.toSorted().map((name) => operation('keep', name, 'it is of this release already')), check];
+    }
+    const changing = [...roles.backing, ...facts.update];
+    const absent = roles.data.filter((name) => !running.includes(name));
+    return [
+        ...(facts.adopted === undefined
+            ? []
+            : [operation('adopt', 'what runs', `it was started by hand; a rollback can go back to ${facts.adopted}`)]),
+        ...absent.map((name) => operation('start', name, 'it does not run')),
+        ...(steps.includes('migrate') ? facts.pending : []).map((name) => operation('migrate', name, 'pending')),
+        ...(steps.includes('jobs') ? roles.jobs : []).map((name) => operation('run', name, 'it runs to its end for each release')),
+        ...(steps.includes('static')
+            ? [operation('collect', 'static files', 'a volume lies over those of the image')]
+            : []),
+        ...findGone(facts).map((name) => operation('stop', name, 'it is no longer in the Compose file')),
+        ...roles.replaced.map((name) => replaceApp(facts, name)),
+        ...[...changing, ...roles.others]
+            .filter((name) => !absent.includes(name))
+            .map((name) => updateWhenChanged(facts, name)),
+        ...roles.data
+            .filter((name) => !absent.includes(name) && !changing.includes(name))
+            .map((name) => operation('keep', name, 'stateful')),
+        check,
+    ];
+}
+/** `replace web: new image` */
+function describeOperation({ step, object, reason }) {
+    return `${step} ${object}: ${reason}`;
+}
+function operation(step, object, reason) {
+    return { step, object, reason };
+}
+function replaceApp({ before, model }, name) {
+    const [old, now] = [imageOf(before, name), imageOf(model, name)];
+    if (old === undefined)
+        return operation('start', name, 'it is new');
+    const others = changesOf(before, model, name).filter((key) => key !== 'image');
+    const parts = [...(old === now ? [] : ['new image']), ...(others.length > 0 ? [changed(others)] : [])];
+    return operation('replace', name, parts.join(', ') || 'same image, new settings');
+}
+/** A service that is not built here is replaced only when its definition changed. */
+function updateWhenChanged({ before, model, running }, name) {
+    if (imageOf(before, name) === undefined)
+        return operation('start', name, 'it is new');
+    const changes = changesOf(before, model, name);
+    if (changes.length > 0)
+        return operation('replace', name, changed(changes));
+    return running.includes(name) ? operation('keep', name, 'unchanged') : operation('start', name, 'it does not run');
+}
+/** App services and what stands in front of them that only the release before had. */
+function findGone({ before, model, roles, running }) {
+    const named = Object.keys((0,_compose_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(model['services']));
+    const stateful = [...roles.data, ...roles.jobs];
+    return Object.keys((0,_compose_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(before['services'])).filter((name) => !named.includes(name) && !stateful.includes(name) && running.includes(name));
+}
+const changesOf = (before, model, name) => (0,_compose_drift_js__WEBPACK_IMPORTED_MODULE_0__/* .findDrifts */ .Q0)(before, model, [name])[0]?.keys ?? [];
+const changed = (keys) => `${keys.join(', ')} changed`;
+function imageOf(model, name) {
+    return (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_1__/* .textOf */ .b6)((0,_compose_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)((0,_compose_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(model['services'])[name])['image']);
+}
+
+
+/***/ }),
+
+/***/ 2872:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   II: () => (/* binding */ planRollback),
+/* harmony export */   LS: () => (/* binding */ adopting),
+/* harmony export */   SR: () => (/* binding */ approve),
+/* harmony export */   bJ: () => (/* binding */ planDeploy)
+/* harmony export */ });
+const SWAP = ['swap', 'proxy', 'health', 'verify', 'commit', 'prune'];
+const LOOK_ONLY = ['recover', 'fence', 'health', 'verify'];
+/** The plan of a deploy. `same` says that the release that serves has the same images, files and settings. */
+function planDeploy(found, migrate, same, preparation) {
+    const pending = found.kind === 'live' ? found.pending : found.migrations;
+    const { digest } = found;
+    if (same && (pending.length === 0 || migrate === 'none'))
+        return { kind: 'unchanged', steps: LOOK_ONLY, pending, digest };
+    // Without a migration to apply or to record `verify` sees whether anybody changed that meanwhile, with one start of Django less.
+    const needed = pending.length > 0 || (found.kind === 'live' && found.unrecorded.length > 0);
+    const ours = needed && (migrate === 'auto' || migrate === 'before');
+    const migrating = ours ? ['replan', 'migrate'] : [];
+    return {
+        kind: 'deploy',
+        steps: ['recover', 'fence', 'data', ...migrating, ...preparing(preparation), ...SWAP],
+        pending,
+        digest,
+    };
+}
+/** The same steps with the adoption of what runs, before anything is done to it. */
+function adopting(steps) {
+    return steps.flatMap((step) => (step === 'fence' ? [step, 'adopt'] : [step]));
+}
+/** The plan of a code-only rollback: the schema stays, so the old code must fit it. */
+function planRollback(preparation) {
+    const steps = ['recover', 'fence', 'data', 'fit', ...preparing(preparation), ...SWAP];
+    return { kind: 'rollback', steps, pending: [], digest: '' };
+}
+/** A job may build what is collected. */
+function preparing(preparation) {
+    return [...(preparation.jobs.length > 0 ? ['jobs'] : []), ...(preparation.static ? ['static'] : [])];
+}
+/** `app.name=source`, as the probe compares what it finds with what was approved. */
+function approve(pending) {
+    return pending.map((migration) => `${migration.app}.${migration.name}=${migration.source}`);
+}
+
+
+/***/ }),
+
 /***/ 7614:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
@@ -40804,55 +41126,6 @@ function headerName(wsgi) {
         .toLowerCase()
         .split('_');
     return words.map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join('-');
-}
-
-
-/***/ }),
-
-/***/ 3732:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   II: () => (/* binding */ planRollback),
-/* harmony export */   LS: () => (/* binding */ adopting),
-/* harmony export */   SR: () => (/* binding */ approve),
-/* harmony export */   bJ: () => (/* binding */ planDeploy)
-/* harmony export */ });
-const SWAP = ['swap', 'proxy', 'health', 'verify', 'commit', 'prune'];
-const LOOK_ONLY = ['recover', 'fence', 'health', 'verify'];
-/** The plan of a deploy. `same` says that the release that serves has the same images, files and settings. */
-function planDeploy(found, migrate, same, preparation) {
-    const pending = found.kind === 'live' ? found.pending : found.migrations;
-    const { digest } = found;
-    if (same && (pending.length === 0 || migrate === 'none'))
-        return { kind: 'unchanged', steps: LOOK_ONLY, pending, digest };
-    // Without a migration to apply or to record `verify` sees whether anybody changed that meanwhile, with one start of Django less.
-    const needed = pending.length > 0 || (found.kind === 'live' && found.unrecorded.length > 0);
-    const ours = needed && (migrate === 'auto' || migrate === 'before');
-    const migrating = ours ? ['replan', 'migrate'] : [];
-    return {
-        kind: 'deploy',
-        steps: ['recover', 'fence', 'data', ...migrating, ...preparing(preparation), ...SWAP],
-        pending,
-        digest,
-    };
-}
-/** The same steps with the adoption of what runs, before anything is done to it. */
-function adopting(steps) {
-    return steps.flatMap((step) => (step === 'fence' ? [step, 'adopt'] : [step]));
-}
-/** The plan of a code-only rollback: the schema stays, so the old code must fit it. */
-function planRollback(preparation) {
-    const steps = ['recover', 'fence', 'data', 'fit', ...preparing(preparation), ...SWAP];
-    return { kind: 'rollback', steps, pending: [], digest: '' };
-}
-/** A job may build what is collected. */
-function preparing(preparation) {
-    return [...(preparation.jobs.length > 0 ? ['jobs'] : []), ...(preparation.static ? ['static'] : [])];
-}
-/** `app.name=source`, as the probe compares what it finds with what was approved. */
-function approve(pending) {
-    return pending.map((migration) => `${migration.app}.${migration.name}=${migration.source}`);
 }
 
 
@@ -41131,83 +41404,6 @@ function isSame(a, b) {
 /** As people name it. */
 function describe({ vendor, system, host, name }) {
     return [vendor, host, name, system === undefined ? '' : `(system ${system})`].filter((part) => part !== '').join(' ');
-}
-
-
-/***/ }),
-
-/***/ 4388:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   R: () => (/* binding */ checkMounts),
-/* harmony export */   b: () => (/* binding */ readMounts)
-/* harmony export */ });
-/* harmony import */ var _compose_document_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8983);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(452);
-
-
-/** Reads the document of the verb `check` of transaction.sh: a model of Compose with mounts only, its variables filled in. */
-function readMounts(document) {
-    const model = (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .valuesOf */ .sm)(document?.['model']);
-    const volumes = (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .valuesOf */ .sm)(model['volumes']);
-    const services = (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .valuesOf */ .sm)(model['services']);
-    const own = (name) => (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .listOf */ .c3)((0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .valuesOf */ .sm)(services[name])['volumes']).flatMap((entry) => resolve(entry, volumes));
-    return new Map(Object.entries(services).map(([name, values]) => {
-        const lent = (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .textsOf */ .CB)((0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .valuesOf */ .sm)(values)['volumes_from']).map((entry) => entry.split(':')[0] ?? entry);
-        return [name, [name, ...lent].flatMap(own)];
-    }));
-}
-function resolve(entry, volumes) {
-    if (!(0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .isValues */ .vs)(entry))
-        return [];
-    const { type: kind, source: from } = entry;
-    const [source, target, readOnly] = [(0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .textOf */ .b6)(from) ?? '', (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .textOf */ .b6)(entry['target']) ?? '', entry['read_only'] === true];
-    if (kind === 'bind')
-        return [{ kind, source, target, readOnly }];
-    // Without a source it is an anonymous volume, which travels along with its container.
-    if (kind !== 'volume' || source === '')
-        return [];
-    return [{ kind, source: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .textOf */ .b6)((0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .valuesOf */ .sm)(volumes[source])['name']) ?? source, target, readOnly }];
-}
-/** Stops when a path that a container has mounted now would come from elsewhere or from nowhere. */
-function checkMounts(facts) {
-    const moved = facts.containers.flatMap((container) => container.mounts.flatMap((now) => moveOf(container, now, facts)));
-    const [first] = moved;
-    if (!first)
-        return;
-    throw new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('mount-changed', {
-        what: `What service ${first.service} has mounted at ${first.now.target} would come from ${first.next ? 'elsewhere' : 'nowhere'}`,
-        seen: [...new Set(moved.map(lineOf))].join('\n'),
-        why: 'the data of the container would stay behind: it would start with what lies in the other place, often nothing',
-        fix: 'mount the same volume or folder as now',
-    });
-}
-function moveOf({ service, folder }, now, { mounts, managePath, django }) {
-    const wanted = mounts.get(service);
-    if (!wanted)
-        return [];
-    const next = wanted.find(({ target }) => plain(target) === plain(now.target));
-    const move = [{ service, now, next }];
-    if (next) {
-        if (next.kind === now.kind && plain(next.source) === plain(now.source))
-            return [];
-        // A file of the repository lies under the address of its content.
-        return now.kind === 'bind' && (isShipped(now) || isShipped(next)) ? [] : move;
-    }
-    // What the container cannot write is no data of it; secrets and configs are mounted so.
-    if (now.readOnly || isShipped(now) || isAnonymous(now))
-        return [];
-    const isCode = now.kind === 'bind' &&
-        (plain(now.source) === plain(folder) ||
-            (django.includes(service) && managePath !== undefined && managePath.startsWith(`${plain(now.target)}/`)));
-    return isCode ? [] : move;
-}
-const plain = (path) => path.replace(/(.)\/+$/, '$1');
-const isShipped = ({ kind, source }) => kind === 'bind' && source.includes('/.deploy/');
-const isAnonymous = ({ kind, source }) => kind === 'volume' && /^[0-9a-f]{64}$/.test(source);
-function lineOf({ service, now, next }) {
-    return `${service} ${now.target}: now ${now.source}, then ${next?.source ?? 'nothing'}`;
 }
 
 
@@ -42215,7 +42411,7 @@ __nccwpck_require__.a(__webpack_module__, async (__webpack_handle_async_dependen
 /* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6760);
 /* harmony import */ var _assets_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(122);
 /* harmony import */ var _commands_build_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(6866);
-/* harmony import */ var _commands_deploy_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(2053);
+/* harmony import */ var _commands_deploy_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(5284);
 /* harmony import */ var _commands_exec_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(8465);
 /* harmony import */ var _commands_post_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(8790);
 /* harmony import */ var _commands_rollback_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(3772);
@@ -42253,7 +42449,7 @@ async function main() {
     const runner = (0,_inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .readRunner */ .fY)();
     const folder = await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_1__.mkdtemp)((0,node_path__WEBPACK_IMPORTED_MODULE_2__.join)(runner.temp, 'dd-'));
     (0,_state_js__WEBPACK_IMPORTED_MODULE_16__/* .saveTemporaryFolder */ .t9)(folder);
-    const context = {
+    const world = {
         run: _process_js__WEBPACK_IMPORTED_MODULE_12__/* .run */ .e,
         runner,
         assets: await (0,_assets_js__WEBPACK_IMPORTED_MODULE_3__/* .readAssets */ .w)(),
@@ -42264,23 +42460,23 @@ async function main() {
     switch ((0,_inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .readCommand */ .UK)(_state_js__WEBPACK_IMPORTED_MODULE_16__/* .entry */ .f_)) {
         case 'deploy': {
             const inputs = masked((0,_inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .readDeployInputs */ .Jj)());
-            const report = (0,_report_report_js__WEBPACK_IMPORTED_MODULE_15__/* .startReport */ .F)('deploy', inputs.host.address, inputs.version);
-            return await tell(report, (0,_commands_deploy_js__WEBPACK_IMPORTED_MODULE_5__/* .deploy */ .g)(inputs, context, report));
+            const findings = (0,_report_report_js__WEBPACK_IMPORTED_MODULE_15__/* .noFindings */ ._)('deploy', inputs.host.address, inputs.version);
+            return await report(findings, world, (context) => (0,_commands_deploy_js__WEBPACK_IMPORTED_MODULE_5__/* .deploy */ .g)(inputs, context));
         }
         case 'rollback': {
             const inputs = masked((0,_inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .readRollbackInputs */ .KA)());
-            const report = (0,_report_report_js__WEBPACK_IMPORTED_MODULE_15__/* .startReport */ .F)('rollback', inputs.host.address, inputs.version ?? 'the release before');
-            return await tell(report, (0,_commands_rollback_js__WEBPACK_IMPORTED_MODULE_8__/* .rollback */ .d)(inputs, context, report));
+            const findings = (0,_report_report_js__WEBPACK_IMPORTED_MODULE_15__/* .noFindings */ ._)('rollback', inputs.host.address, inputs.version ?? 'the release before');
+            return await report(findings, world, (context) => (0,_commands_rollback_js__WEBPACK_IMPORTED_MODULE_8__/* .rollback */ .d)(inputs, context));
         }
         case 'build': {
             const inputs = masked((0,_inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .readBuildInputs */ .qJ)());
-            const report = (0,_report_report_js__WEBPACK_IMPORTED_MODULE_15__/* .startReport */ .F)('build', undefined, inputs.version);
-            return await tell(report, (0,_commands_build_js__WEBPACK_IMPORTED_MODULE_4__/* .build */ .j)(inputs, context, report));
+            const findings = (0,_report_report_js__WEBPACK_IMPORTED_MODULE_15__/* .noFindings */ ._)('build', undefined, inputs.version);
+            return await report(findings, world, (context) => (0,_commands_build_js__WEBPACK_IMPORTED_MODULE_4__/* .build */ .j)(inputs, context));
         }
         case 'exec':
-            return await (0,_commands_exec_js__WEBPACK_IMPORTED_MODULE_6__/* .exec */ .m0)(masked((0,_inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .readExecInputs */ .X3)()), context);
+            return await (0,_commands_exec_js__WEBPACK_IMPORTED_MODULE_6__/* .exec */ .m0)(masked((0,_inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .readExecInputs */ .X3)()), world);
         case 'status':
-            return await (0,_commands_status_js__WEBPACK_IMPORTED_MODULE_9__/* .status */ .h)(masked((0,_inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .readStatusInputs */ .SJ)()), context);
+            return await (0,_commands_status_js__WEBPACK_IMPORTED_MODULE_9__/* .status */ .h)(masked((0,_inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .readStatusInputs */ .SJ)()), world);
     }
 }
 /** The inputs, whose secrets are hidden before anything is printed. */
@@ -42288,15 +42484,19 @@ function masked(inputs) {
     (0,_inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .secretsOf */ .Fj)(inputs).forEach((secret) => (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .setSecret */ .Pq)(secret));
     return inputs;
 }
-/** Outputs and summary, whether the command succeeds or fails; then the failure goes its way. */
-async function tell(report, work) {
-    const failure = await work.then(() => undefined, (cause) => ({ cause }));
-    for (const [name, value] of Object.entries((0,_report_report_js__WEBPACK_IMPORTED_MODULE_15__/* .outputsOf */ .Y)(report)))
+/** Runs a command and writes outputs and summary, whether it succeeds or fails; then the failure goes its way. */
+async function report(start, world, run) {
+    let findings = start;
+    const found = (more) => {
+        findings = { ...findings, ...more };
+    };
+    const outcome = await run({ ...world, found }).catch((cause) => ({ kind: 'failed', cause }));
+    for (const [name, value] of Object.entries((0,_report_report_js__WEBPACK_IMPORTED_MODULE_15__/* .outputsOf */ .Y)(findings, outcome)))
         (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .setOutput */ .uH)(name, value);
-    await (0,_report_log_js__WEBPACK_IMPORTED_MODULE_13__/* .writeSummary */ .Sy)((0,_report_summary_js__WEBPACK_IMPORTED_MODULE_14__/* .renderSummary */ .B)(report, failure?.cause));
-    if (failure)
-        throw failure.cause;
-    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)((0,_report_summary_js__WEBPACK_IMPORTED_MODULE_14__/* .headline */ .P)(report));
+    await (0,_report_log_js__WEBPACK_IMPORTED_MODULE_13__/* .writeSummary */ .Sy)((0,_report_summary_js__WEBPACK_IMPORTED_MODULE_14__/* .renderSummary */ .B)(findings, outcome));
+    if (outcome.kind === 'failed')
+        throw outcome.cause;
+    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)((0,_report_summary_js__WEBPACK_IMPORTED_MODULE_14__/* .headline */ .P)(findings, outcome));
 }
 async function post() {
     const folder = (0,_state_js__WEBPACK_IMPORTED_MODULE_16__/* .temporaryFolder */ .yy)();
@@ -43190,8 +43390,8 @@ function escape(text) {
 
 // EXPORTS
 __nccwpck_require__.d(__webpack_exports__, {
-  Y: () => (/* binding */ outputsOf),
-  F: () => (/* binding */ startReport)
+  _: () => (/* binding */ noFindings),
+  Y: () => (/* binding */ outputsOf)
 });
 
 ;// CONCATENATED MODULE: ./lib/outputs.js
@@ -43224,11 +43424,10 @@ const outputs = {
 
 ;// CONCATENATED MODULE: ./lib/report/report.js
 
-/** A report before anything is known. */
-function startReport(command, host, version) {
+/** The findings before anything is known. */
+function noFindings(command, host, version) {
     return {
         command,
-        outcome: 'failed',
         version,
         previous: undefined,
         serving: undefined,
@@ -43242,19 +43441,19 @@ function startReport(command, host, version) {
     };
 }
 /** The outputs of the step, also after a failure. */
-function outputsOf(report) {
+function outputsOf(findings, outcome) {
     const all = {
-        outcome: report.outcome,
-        version: report.version,
-        'previous-version': report.previous ?? '',
-        serving: report.serving ?? '',
-        images: JSON.stringify(report.images),
-        migrations: JSON.stringify(report.applied.map((applied) => ({ ...applied, state: 'applied' }))),
-        plan: report.plan === undefined ? '' : JSON.stringify(report.plan),
-        url: report.url ?? '',
-        'plan-digest': report.plan?.digest ?? '',
+        outcome: outcome.kind,
+        version: findings.version,
+        'previous-version': findings.previous ?? '',
+        serving: findings.serving ?? '',
+        images: JSON.stringify(findings.images),
+        migrations: JSON.stringify(findings.applied.map((applied) => ({ ...applied, state: 'applied' }))),
+        plan: findings.plan === undefined ? '' : JSON.stringify(findings.plan),
+        url: findings.url ?? '',
+        'plan-digest': findings.plan?.digest ?? '',
     };
-    return Object.fromEntries(Object.entries(all).filter(([name]) => name in outputs[report.command]));
+    return Object.fromEntries(Object.entries(all).filter(([name]) => name in outputs[findings.command]));
 }
 
 
@@ -43268,7 +43467,9 @@ function outputsOf(report) {
 /* harmony export */   P: () => (/* binding */ headline)
 /* harmony export */ });
 /* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(452);
-/* harmony import */ var _markdown_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(5402);
+/* harmony import */ var _markdown_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(5402);
+/* harmony import */ var _deployment_operation_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(3714);
+
 
 
 /** GitHub drops a summary above 1 MiB whole; far below that, what is long is cut. */
@@ -43277,74 +43478,75 @@ const MOST_MIGRATIONS = 100;
 const MOST_OPERATIONS = 30;
 const MOST_NAMES = 200;
 /** The job summary: the first line for everybody, the rest for who has to act on it. Pure. */
-function renderSummary(report, failure) {
+function renderSummary(findings, outcome) {
     return [
-        `## ${(0,_markdown_js__WEBPACK_IMPORTED_MODULE_1__/* .escape */ .i)(headline(report))}`,
+        `## ${(0,_markdown_js__WEBPACK_IMPORTED_MODULE_2__/* .escape */ .i)(headline(findings, outcome))}`,
         '',
-        ...(failure === undefined ? [] : ['```text', cut((0,_errors_js__WEBPACK_IMPORTED_MODULE_0__/* .explain */ .WE)(failure)).replaceAll('```', "'''"), '```', '']),
-        ...facts(report),
-        ...(report.plan ? renderPlan(report.plan, report) : []),
-        ...renderSteps(report),
+        ...(outcome.kind === 'failed' ? ['```text', cut((0,_errors_js__WEBPACK_IMPORTED_MODULE_0__/* .explain */ .WE)(outcome.cause)).replaceAll('```', "'''"), '```', ''] : []),
+        ...facts(findings, outcome),
+        ...(findings.plan ? renderPlan(findings.plan, findings) : []),
+        ...renderSteps(findings),
     ].join('\n');
 }
 /** One sentence that says what is true now. */
-function headline(report) {
-    const project = report.project ?? 'the project';
-    switch (report.outcome) {
+function headline(findings, outcome) {
+    const project = findings.project ?? 'the project';
+    switch (outcome.kind) {
         case 'deployed':
-            return `✅ ${project} serves ${report.version}`;
+            return `✅ ${project} serves ${findings.version}`;
         case 'rolled-back':
-            return `✅ ${project} is back at ${report.version}`;
+            return `✅ ${project} is back at ${findings.version}`;
         case 'unchanged':
-            return `✅ ${project} already served ${report.version}; nothing was changed`;
+            return `✅ ${project} already served ${findings.version}; nothing was changed`;
         case 'planned':
-            return `📋 The plan for ${report.version}; nothing was changed`;
+            return `📋 The plan for ${findings.version}; nothing was changed`;
         case 'built':
-            return `✅ ${report.version} is built`;
+            return `✅ ${findings.version} is built`;
         case 'failed':
-            return `❌ ${failed(report)}`;
+            return `❌ ${failed(findings)}`;
     }
 }
-function failed(report) {
-    const { serving, version } = report;
-    const project = report.project ?? 'the project';
+function failed(findings) {
+    const { serving, version } = findings;
+    const project = findings.project ?? 'the project';
     if (serving === version)
-        return `the ${report.command} failed; ${project} serves ${version}`;
-    const missed = `${version} was not ${DONE[report.command]}`;
+        return `the ${findings.command} failed; ${project} serves ${version}`;
+    const missed = `${version} was not ${DONE[findings.command]}`;
     return serving === undefined ? missed : `${missed}; ${project} serves ${serving}`;
 }
 const DONE = { deploy: 'deployed', rollback: 'restored', build: 'built' };
-function facts(report) {
+function facts(findings, outcome) {
     const rows = [
-        ...(report.host === undefined ? [] : serverFacts(report, report.host)),
-        ...Object.entries(report.images).map(([service, image]) => [
-            `image of ${(0,_markdown_js__WEBPACK_IMPORTED_MODULE_1__/* .escape */ .i)(service)}`,
+        ...(findings.host === undefined ? [] : hostFacts(findings, outcome, findings.host)),
+        ...Object.entries(findings.images).map(([service, image]) => [
+            `image of ${(0,_markdown_js__WEBPACK_IMPORTED_MODULE_2__/* .escape */ .i)(service)}`,
             `\`${image}\``,
         ]),
     ];
     return ['| | |', '|---|---|', ...rows.map(([name, value]) => `| ${name} | ${value} |`), ''];
 }
-function serverFacts(report, host) {
+function hostFacts(findings, outcome, host) {
     return [
-        ['server', (0,_markdown_js__WEBPACK_IMPORTED_MODULE_1__/* .escape */ .i)(host)],
-        ['served before', (0,_markdown_js__WEBPACK_IMPORTED_MODULE_1__/* .escape */ .i)(report.previous ?? (report.outcome === 'failed' ? 'unknown or nothing' : 'nothing'))],
-        ['serves now', (0,_markdown_js__WEBPACK_IMPORTED_MODULE_1__/* .escape */ .i)(report.serving ?? 'unknown or nothing')],
+        ['host', (0,_markdown_js__WEBPACK_IMPORTED_MODULE_2__/* .escape */ .i)(host)],
+        ['served before', (0,_markdown_js__WEBPACK_IMPORTED_MODULE_2__/* .escape */ .i)(findings.previous ?? (outcome.kind === 'failed' ? 'unknown or nothing' : 'nothing'))],
+        ['serves now', (0,_markdown_js__WEBPACK_IMPORTED_MODULE_2__/* .escape */ .i)(findings.serving ?? 'unknown or nothing')],
     ];
 }
-function renderPlan(plan, report) {
-    const times = new Map(report.applied.map((applied) => [`${applied.app}.${applied.name}`, applied.milliseconds]));
+function renderPlan(plan, findings) {
+    const times = new Map(findings.applied.map((applied) => [`${applied.app}.${applied.name}`, applied.milliseconds]));
     const rows = plan.pending.slice(0, MOST_MIGRATIONS).map(({ app, name, operations }) => {
         const time = times.get(`${app}.${name}`);
         const done = time === undefined ? '' : `${(time / 1000).toFixed(2)} s`;
         const texts = operations
             .slice(0, MOST_OPERATIONS)
-            .map((operation) => (0,_markdown_js__WEBPACK_IMPORTED_MODULE_1__/* .escape */ .i)(operation.text) + (operation.reversible ? '' : ' **(not reversible)**'));
+            .map((operation) => (0,_markdown_js__WEBPACK_IMPORTED_MODULE_2__/* .escape */ .i)(operation.text) + (operation.reversible ? '' : ' **(not reversible)**'));
         if (operations.length > texts.length)
             texts.push(`and ${operations.length - texts.length} more`);
-        return `| ${(0,_markdown_js__WEBPACK_IMPORTED_MODULE_1__/* .escape */ .i)(`${app}.${name}`)} | ${texts.join('<br>')} | ${done} |`;
+        return `| ${(0,_markdown_js__WEBPACK_IMPORTED_MODULE_2__/* .escape */ .i)(`${app}.${name}`)} | ${texts.join('<br>')} | ${done} |`;
     });
     const more = plan.pending.length - rows.length;
     return [
+        ...renderOperations(plan.operations),
         rows.length === 0 ? 'No migrations are pending.' : '### Migrations',
         '',
         ...(rows.length === 0 ? [] : ['| migration | operations | applied in |', '|---|---|---|', ...rows, '']),
@@ -43353,19 +43555,32 @@ function renderPlan(plan, report) {
         ...warn('The database has migrations that this image does not know:', plan.unknown),
     ];
 }
+function renderOperations(operations) {
+    const shown = operations.slice(0, MOST_NAMES);
+    const more = operations.length - shown.length;
+    return [
+        '<details open><summary>Plan</summary>',
+        '',
+        ...shown.map((operation) => `- ${(0,_markdown_js__WEBPACK_IMPORTED_MODULE_2__/* .escape */ .i)((0,_deployment_operation_js__WEBPACK_IMPORTED_MODULE_1__/* .describeOperation */ .R)(operation))}`),
+        ...(more > 0 ? [`- and ${more} more`] : []),
+        '',
+        '</details>',
+        '',
+    ];
+}
 function warn(text, items) {
     if (items.length === 0)
         return [];
-    const names = items.slice(0, MOST_NAMES).map(_markdown_js__WEBPACK_IMPORTED_MODULE_1__/* .escape */ .i);
+    const names = items.slice(0, MOST_NAMES).map(_markdown_js__WEBPACK_IMPORTED_MODULE_2__/* .escape */ .i);
     if (items.length > names.length)
         names.push(`and ${items.length - names.length} more`);
     return [`> ⚠️ ${text} ${names.join(', ')}`, ''];
 }
-function renderSteps(report) {
-    if (report.steps.length === 0)
+function renderSteps(findings) {
+    if (findings.steps.length === 0)
         return [];
-    const steps = report.steps.map((step) => `${step.name} ${step.seconds.toFixed(1)} s`);
-    return ['<details><summary>Steps on the server</summary>', '', steps.join(' · '), '', '</details>', ''];
+    const steps = findings.steps.map((step) => `${step.name} ${step.seconds.toFixed(1)} s`);
+    return ['<details><summary>Steps on the host</summary>', '', steps.join(' · '), '', '</details>', ''];
 }
 function cut(text) {
     return text.length <= LONGEST_ERROR ? text : `${text.slice(0, LONGEST_ERROR)}\n…`;

@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { readAssets } from './assets.ts'
 import { build } from './commands/build.ts'
+import type { Context, World } from './commands/context.ts'
 import { deploy } from './commands/deploy.ts'
 import { exec } from './commands/exec.ts'
 import { followAfterCancel } from './commands/post.ts'
@@ -24,7 +25,7 @@ import {
 import { run } from './process.ts'
 import { writeSummary } from './report/log.ts'
 import { headline, renderSummary } from './report/summary.ts'
-import { outputsOf, startReport, type Report } from './report/report.ts'
+import { noFindings, outputsOf, type Findings, type Outcome } from './report/report.ts'
 import { entry, saveTemporaryFolder, temporaryFolder } from './state.ts'
 
 /** Fires when the job is cancelled: GitHub's runner sends SIGINT, then SIGTERM after 7.5 s. */
@@ -37,7 +38,7 @@ async function main(): Promise<void> {
   const runner = readRunner()
   const folder = await mkdtemp(join(runner.temp, 'dd-'))
   saveTemporaryFolder(folder)
-  const context = {
+  const world: World = {
     run,
     runner,
     assets: await readAssets(),
@@ -48,23 +49,23 @@ async function main(): Promise<void> {
   switch (readCommand(entry)) {
     case 'deploy': {
       const inputs = masked(readDeployInputs())
-      const report = startReport('deploy', inputs.host.address, inputs.version)
-      return await tell(report, deploy(inputs, context, report))
+      const findings = noFindings('deploy', inputs.host.address, inputs.version)
+      return await report(findings, world, (context) => deploy(inputs, context))
     }
     case 'rollback': {
       const inputs = masked(readRollbackInputs())
-      const report = startReport('rollback', inputs.host.address, inputs.version ?? 'the release before')
-      return await tell(report, rollback(inputs, context, report))
+      const findings = noFindings('rollback', inputs.host.address, inputs.version ?? 'the release before')
+      return await report(findings, world, (context) => rollback(inputs, context))
     }
     case 'build': {
       const inputs = masked(readBuildInputs())
-      const report = startReport('build', undefined, inputs.version)
-      return await tell(report, build(inputs, context, report))
+      const findings = noFindings('build', undefined, inputs.version)
+      return await report(findings, world, (context) => build(inputs, context))
     }
     case 'exec':
-      return await exec(masked(readExecInputs()), context)
+      return await exec(masked(readExecInputs()), world)
     case 'status':
-      return await status(masked(readStatusInputs()), context)
+      return await status(masked(readStatusInputs()), world)
   }
 }
 
@@ -74,16 +75,17 @@ function masked<Inputs extends Parameters<typeof secretsOf>[0]>(inputs: Inputs):
   return inputs
 }
 
-/** Outputs and summary, whether the command succeeds or fails; then the failure goes its way. */
-async function tell(report: Report, work: Promise<void>): Promise<void> {
-  const failure = await work.then(
-    () => undefined,
-    (cause: unknown) => ({ cause }),
-  )
-  for (const [name, value] of Object.entries(outputsOf(report))) setOutput(name, value)
-  await writeSummary(renderSummary(report, failure?.cause))
-  if (failure) throw failure.cause
-  info(headline(report))
+/** Runs a command and writes outputs and summary, whether it succeeds or fails; then the failure goes its way. */
+async function report(start: Findings, world: World, run: (context: Context) => Promise<Outcome>): Promise<void> {
+  let findings = start
+  const found = (more: Partial<Findings>): void => {
+    findings = { ...findings, ...more }
+  }
+  const outcome = await run({ ...world, found }).catch((cause: unknown): Outcome => ({ kind: 'failed', cause }))
+  for (const [name, value] of Object.entries(outputsOf(findings, outcome))) setOutput(name, value)
+  await writeSummary(renderSummary(findings, outcome))
+  if (outcome.kind === 'failed') throw outcome.cause
+  info(headline(findings, outcome))
 }
 
 async function post(): Promise<void> {

@@ -1,9 +1,10 @@
 import type { Assets } from '../assets.ts'
 import type { Runner } from '../inputs.ts'
 import type { Run } from '../process.ts'
+import type { Findings } from '../report/report.ts'
 
-/** What a command works with besides its inputs: the world outside, passed in. */
-export type Context = {
+/** The world outside, passed in. */
+export type World = {
   run: Run
   runner: Runner
   assets: Assets
@@ -13,4 +14,10 @@ export type Context = {
   environment: NodeJS.ProcessEnv
   /** Fires when the job is cancelled. */
   signal: AbortSignal
+}
+
+/** What a command works with besides its inputs. */
+export type Context = World & {
+  /** Adds to what the outputs and the summary say, whether the command succeeds or fails. */
+  found: (more: Partial<Findings>) => void
 }

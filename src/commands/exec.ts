@@ -9,10 +9,10 @@ import { nothingDeployed, requireProject } from '../server/find.ts'
 import { checkServer } from '../server/look.ts'
 import { currentRelease } from '../server/release.ts'
 import { incoming, send } from '../server/stage.ts'
-import type { Context } from './context.ts'
+import type { World } from './context.ts'
 
 /** Runs lines in a container of the release that serves; a deployment that goes on meanwhile is not held up. */
-export async function exec(inputs: ExecInputs, context: Context): Promise<void> {
+export async function exec(inputs: ExecInputs, context: World): Promise<void> {
   const { run, folder, signal, assets } = context
   const connection = await connect(run, inputs, folder, signal)
   const { directory, server } = await requireProject(connection, assets.transaction.toString(), inputs.directory)

@@ -8,12 +8,15 @@ import { group, show } from '../report/log.ts'
 import type { Checkout } from './checkout.ts'
 import type { Context } from './context.ts'
 
+/** Images by digest, and the logins for their registry. */
+export type Images = { logins: readonly Login[]; made: Made }
+
 /** Makes the images of a checkout, or takes those that a `build` has made; with the logins for their registry. */
 export async function obtainImages(
   { project, groups, naming }: Pick<Checkout, 'project' | 'groups' | 'naming'>,
   inputs: BuildInputs & Partial<Pick<DeployInputs, 'images'>>,
-  { run, runner, folder, assets, environment: env, signal }: Context,
-): Promise<{ logins: readonly Login[]; made: Made }> {
+  { run, runner, folder, assets, environment: env, signal, found }: Context,
+): Promise<Images> {
   const logins = chooseLogins(groups, naming, {
     username: inputs.registryUsername,
     password: inputs.registryPassword,
@@ -21,8 +24,15 @@ export async function obtainImages(
     token: inputs.githubToken,
   })
   const facts = {
-    ...{ project, groups, workspace: runner.workspace, naming, logins },
-    ...{ version: inputs.version, set: inputs.set, services: inputs.services, manage: inputs.manage },
+    project,
+    groups,
+    workspace: runner.workspace,
+    naming,
+    logins,
+    version: inputs.version,
+    set: inputs.set,
+    services: inputs.services,
+    manage: inputs.manage,
     commit: await readCommit(run, runner),
     probe: assets.probe.toString(),
   }
@@ -32,5 +42,6 @@ export async function obtainImages(
   const { revision = runner.sha } = made.django.facts
   if (revision !== runner.sha)
     warning(`The images were built from commit ${revision}, the Compose file and what is shipped are of ${runner.sha}`)
+  found({ images: Object.fromEntries(made.images) })
   return { logins, made }
 }

@@ -5,7 +5,7 @@ import { disconnect, reconnect, type Connection } from '../server/connection.ts'
 import { explainEnding } from '../server/failure.ts'
 import type { Route } from '../server/ssh-config.ts'
 import { followed, type Followed } from '../state.ts'
-import { watchToEnd } from './walk.ts'
+import { watchToEnd } from './execute.ts'
 
 /** GitHub ends a cancelled job's post steps after five minutes. */
 const FOLLOW_LIMIT_MS = 4 * 60_000

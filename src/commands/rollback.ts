@@ -1,14 +1,16 @@
 import { info, warning } from '@actions/core'
+import type { Values } from '../compose/document.ts'
 import { findDrifts } from '../compose/drift.ts'
+import type { RollbackInputs } from '../contract.ts'
+import { describeOperation, planOperations } from '../deployment/operation.ts'
+import { planRollback } from '../deployment/plan.ts'
 import { findDocument, readFitReport, readSettings, type Settings } from '../django/document.ts'
 import { askHealth } from '../django/health.ts'
-import { planRollback } from '../django/plan.ts'
 import { needsCollecting, readCollect } from '../django/static.ts'
 import { checkDatabase } from '../guard/database.ts'
 import type { Mounts } from '../guard/mount.ts'
-import type { RollbackInputs } from '../contract.ts'
 import { group, show } from '../report/log.ts'
-import type { Report } from '../report/report.ts'
+import type { Outcome } from '../report/report.ts'
 import { connect, type Connection } from '../server/connection.ts'
 import { explainProbe, explainUnfit } from '../server/failure.ts'
 import { nothingDeployed, requireProject } from '../server/find.ts'
@@ -17,75 +19,79 @@ import { checkServer, fact, type Server } from '../server/look.ts'
 import { chooseTarget, frontsOf, imagesOf, readModel, versionOf, type KeptRelease } from '../server/release.ts'
 import { incoming, planFiles, send, stage } from '../server/stage.ts'
 import { newId, type Transaction } from '../server/transaction.ts'
-import { askMounts } from './ask.ts'
 import type { Context } from './context.ts'
-import { healthQuestion, walk } from './walk.ts'
+import { execute, type Decided } from './execute.ts'
+import { askMounts, healthQuestion } from './plan.ts'
+import { deploymentFacts } from './release.ts'
 
-/** Back to an older release, from what the server kept of it: no checkout, no build, no registry. */
-export async function rollback(inputs: RollbackInputs, context: Context, report: Report): Promise<void> {
-  const { run, folder, signal, assets, runner } = context
+/** Back to an older release, from what the host kept of it: no checkout, no build, no registry. */
+export async function rollback(inputs: RollbackInputs, context: Context): Promise<Outcome> {
+  const site = await inspectTarget(inputs, context)
+  const transaction = await stageRollback(site, inputs, context)
+  const compatible = await group(`Compatibility of ${site.target.version} with the database`, () =>
+    checkCompatibility(site, transaction),
+  )
+  const plan = decide(site, compatible, inputs, context)
+  if (inputs.dryRun) return { kind: 'planned' }
+  const { kind } = await execute(site, transaction, plan, site.target.version, context)
+  return { kind }
+}
+
+/** The project on its host, and the release to go back to. */
+type Site = {
+  connection: Connection
+  directory: string
+  server: Server
+  name: string
+  target: KeptRelease
+  /** Pinned models of the release that serves and of the target. */
+  before: Values
+  model: Values
+}
+
+async function inspectTarget(inputs: RollbackInputs, { run, folder, signal, assets, found }: Context): Promise<Site> {
   const connection = await connect(run, inputs, folder, signal)
-
   const { directory, server } = await requireProject(connection, assets.transaction.toString(), inputs.directory)
   checkServer(server, inputs.host.user)
   if (server.served.length === 0) throw nothingDeployed(directory)
   const target = chooseTarget(server, inputs.version)
-  report.version = target.version
-  report.previous = report.serving = versionOf(server, server.current)
-  report.project = target.facts.get('project')?.[0]
-  report.images = imagesOf(target.facts)
-  const [before, model] = await Promise.all(
-    [server.current, target.id].map((id) => readModel(connection, directory, id)),
-  )
-  const { data = [], backing = [] } = Object.fromEntries(target.facts)
-  const keeping = data.filter((service) => !backing.includes(service))
-  for (const { service, keys } of findDrifts(before ?? {}, model ?? {}, keeping))
-    warning(`${service} stays as it is, because it may hold data; ${target.version} had another ${keys.join(', ')}`)
-  info(`${report.project} serves ${report.serving ?? 'nothing'}; going back to ${target.version} (${target.id})`)
-
-  const transaction = { directory, id: newId(`rollback-${target.version}`, runner, server.plans) }
-  await group(`Stage ${transaction.id}`, async () => {
-    const files = planFiles('plan', assets, {
-      target: [target.id],
-      run: [String(runner.runId)],
-      url: [runner.runUrl],
-      force: ['no'],
-      'migrate-timeout': ['3600'],
-      'lock-timeout': ['5000'],
-      'health-timeout': inputs.healthTimeout === undefined ? [] : [String(Math.ceil(inputs.healthTimeout / 1000))],
-      keep: ['100'],
-    })
-    await send(run, connection, incoming(directory, transaction.id), files, folder)
-    await stage(connection, directory, transaction.id, [], show)
-  })
-
-  const { settings, mounts } = await group(`Does ${target.version} fit the database`, () =>
-    checkFit(connection, transaction, target, server),
-  )
-  const plan = planRollback({
-    jobs: target.facts.get('jobs') ?? [],
-    static: needsCollecting(
-      readCollect(fact(target.facts, 'collectstatic')),
-      settings.static,
-      mounts.get(fact(target.facts, 'django') ?? ''),
-    ),
-  })
-  report.plan = { digest: plan.digest, steps: plan.steps, pending: [], unknown: [], drift: [] }
-  if (inputs.dryRun) {
-    report.outcome = 'planned'
-    return
-  }
-  const http = askHealth(healthQuestion(inputs), frontsOf(target.facts), settings)
-  await walk(connection, context, transaction, { steps: plan.steps, approved: [], http }, server, report)
-  report.outcome = 'rolled-back'
+  const name = fact(target.facts, 'project') ?? ''
+  const serving = versionOf(server, server.current)
+  found({ version: target.version, previous: serving, serving, project: name, images: imagesOf(target.facts) })
+  const [before, model] = await Promise.all([
+    readModel(connection, directory, server.current),
+    readModel(connection, directory, target.id),
+  ])
+  warnOfKept(target, before, model)
+  info(`${name} serves ${serving ?? 'nothing'}; going back to ${target.version} (${target.id})`)
+  return { connection, directory, server, name, target, before, model }
 }
 
-/** Asks the target's own code; refuses when it cannot live with the schema. Gives the settings that it saw, and its mounts. */
-async function checkFit(
-  connection: Connection,
+function warnOfKept({ version, facts }: KeptRelease, before: Values, model: Values): void {
+  const { data = [], backing = [] } = Object.fromEntries(facts)
+  const keeping = data.filter((service) => !backing.includes(service))
+  for (const { service, keys } of findDrifts(before, model, keeping))
+    warning(`${service} stays as it is, because it is stateful; ${version} had another ${keys.join(', ')}`)
+}
+
+async function stageRollback(
+  { connection, directory, server, target }: Site,
+  inputs: RollbackInputs,
+  { run, runner, folder, assets }: Context,
+): Promise<Transaction> {
+  const transaction = { directory, id: newId(`rollback-${target.version}`, runner, server.plans) }
+  await group(`Stage ${transaction.id}`, async () => {
+    const facts = deploymentFacts({ target: target.id, runner, healthTimeout: inputs.healthTimeout })
+    await send(run, connection, incoming(directory, transaction.id), planFiles('plan', assets, facts), folder)
+    await stage(connection, directory, transaction.id, [], show)
+  })
+  return transaction
+}
+
+/** Asks the target's own code; refuses when it cannot use the database as it is. Gives the settings that it saw, and its mounts. */
+async function checkCompatibility(
+  { connection, target, server }: Site,
   transaction: Transaction,
-  target: KeptRelease,
-  server: Server,
 ): Promise<{ settings: Settings; mounts: Mounts }> {
   const mounts = await askMounts(connection, transaction)
   const asked = await connection.reach([...command(transaction.directory, transaction.id, 'plan'), 'fit'])
@@ -100,4 +106,38 @@ async function checkFit(
       : `These migrations stay applied, ${target.version} can live with them: ${ahead.join(', ')}`,
   )
   return { settings: readSettings(document['settings']), mounts }
+}
+
+/** Decides what will be done and prints it. */
+function decide(
+  { server, name, target, before, model }: Site,
+  { settings, mounts }: { settings: Settings; mounts: Mounts },
+  inputs: RollbackInputs,
+  { found }: Context,
+): Decided {
+  const { data = [], backing = [], jobs = [], others = [], services = [] } = Object.fromEntries(target.facts)
+  const collect = readCollect(fact(target.facts, 'collectstatic'))
+  const { steps, digest } = planRollback({
+    jobs,
+    static: needsCollecting(collect, settings.static, mounts.get(fact(target.facts, 'django') ?? '')),
+  })
+  const operations = planOperations({
+    steps,
+    before,
+    model,
+    roles: { data, backing, jobs, others, replaced: services.map((line) => line.replace(/^\d+ /, '')) },
+    update: [],
+    running: server.containers.flatMap((each) => (each.project === name && each.running ? [each.service] : [])),
+    pending: [],
+    adopted: undefined,
+  })
+  info(`Plan of the rollback to ${target.version}:`)
+  operations.forEach((operation) => info(`  ${describeOperation(operation)}`))
+  found({ plan: { digest, operations, pending: [], unknown: [], drift: [] } })
+  return {
+    kind: 'rolled-back',
+    steps,
+    approved: [],
+    http: askHealth(healthQuestion(inputs), frontsOf(target.facts), settings),
+  }
 }

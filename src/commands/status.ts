@@ -5,10 +5,10 @@ import { renderStatus, reportStatus, statusHeadline, statusOutputs } from '../re
 import { connect } from '../server/connection.ts'
 import { findProject } from '../server/find.ts'
 import { askStatus } from '../server/status.ts'
-import type { Context } from './context.ts'
+import type { World } from './context.ts'
 
 /** Reports what a server serves. It only looks: also while a deployment runs, and where nothing was ever deployed. */
-export async function status(inputs: StatusInputs, { run, folder, signal, assets }: Context): Promise<void> {
+export async function status(inputs: StatusInputs, { run, folder, signal, assets }: World): Promise<void> {
   const connection = await connect(run, inputs, folder, signal)
   const script = assets.transaction.toString()
   const found = await findProject(connection, script, inputs.directory)

@@ -36,6 +36,8 @@ export type ReleaseFacts = {
 
 /** A release, ready to be staged. */
 export type Release = {
+  /** What `compose` is the text of. */
+  model: Values
   /** Text of compose.yaml: the same for the same input, byte for byte. */
   compose: string
   /** Text of run.yaml: the same for containers beside it, where it would not do for them. */
@@ -88,6 +90,7 @@ export function makeRelease(facts: ReleaseFacts): Release {
   const active = [...roles.replaced.map(({ service }) => service), ...roles.data, ...roles.jobs, ...roles.others]
   const kept = [...roles.data, ...roles.others].filter((service) => !images.has(service))
   return {
+    model,
     compose,
     run: beside && write(beside),
     mounts: stringify(onlyMounts(pinned.model), { aliasDuplicateObjects: false, version: '1.1' }),

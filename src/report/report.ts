@@ -1,10 +1,14 @@
+import type { Operation } from '../deployment/operation.ts'
 import type { Applied, Pending } from '../django/document.ts'
 import { outputs } from '../outputs.ts'
 
-/** What is known about a run so far; a command fills it while it works, so that a failure has a report as well. */
-export type Report = {
+/** How a command ended. */
+export type Outcome =
+  { kind: 'deployed' | 'unchanged' | 'planned' | 'rolled-back' | 'built' } | { kind: 'failed'; cause: unknown }
+
+/** What a run has found out so far: each step adds to it, so that a failure has outputs and a summary as well. */
+export type Findings = {
   command: 'deploy' | 'rollback' | 'build'
-  outcome: 'deployed' | 'unchanged' | 'planned' | 'rolled-back' | 'built' | 'failed'
   version: string
   /** Versions: what served just before, and what answers now. */
   previous: string | undefined
@@ -25,7 +29,8 @@ export type Report = {
 /** The plan as people and later steps see it. */
 export type ShownPlan = {
   digest: string
-  steps: readonly string[]
+  /** What will be done to what, and why. */
+  operations: readonly Operation[]
   pending: readonly Pick<Pending, 'app' | 'name' | 'operations'>[]
   /** Rows of django_migrations that the image does not know. */
   unknown: readonly string[]
@@ -33,11 +38,10 @@ export type ShownPlan = {
   drift: readonly string[]
 }
 
-/** A report before anything is known. */
-export function startReport(command: Report['command'], host: Report['host'], version: string): Report {
+/** The findings before anything is known. */
+export function noFindings(command: Findings['command'], host: Findings['host'], version: string): Findings {
   return {
     command,
-    outcome: 'failed',
     version,
     previous: undefined,
     serving: undefined,
@@ -52,17 +56,17 @@ export function startReport(command: Report['command'], host: Report['host'], ve
 }
 
 /** The outputs of the step, also after a failure. */
-export function outputsOf(report: Report): Readonly<Record<string, string>> {
+export function outputsOf(findings: Findings, outcome: Outcome): Readonly<Record<string, string>> {
   const all = {
-    outcome: report.outcome,
-    version: report.version,
-    'previous-version': report.previous ?? '',
-    serving: report.serving ?? '',
-    images: JSON.stringify(report.images),
-    migrations: JSON.stringify(report.applied.map((applied) => ({ ...applied, state: 'applied' }))),
-    plan: report.plan === undefined ? '' : JSON.stringify(report.plan),
-    url: report.url ?? '',
-    'plan-digest': report.plan?.digest ?? '',
+    outcome: outcome.kind,
+    version: findings.version,
+    'previous-version': findings.previous ?? '',
+    serving: findings.serving ?? '',
+    images: JSON.stringify(findings.images),
+    migrations: JSON.stringify(findings.applied.map((applied) => ({ ...applied, state: 'applied' }))),
+    plan: findings.plan === undefined ? '' : JSON.stringify(findings.plan),
+    url: findings.url ?? '',
+    'plan-digest': findings.plan?.digest ?? '',
   }
-  return Object.fromEntries(Object.entries(all).filter(([name]) => name in outputs[report.command]))
+  return Object.fromEntries(Object.entries(all).filter(([name]) => name in outputs[findings.command]))
 }

@@ -1,6 +1,7 @@
 import { explain } from '../errors.ts'
 import { escape } from './markdown.ts'
-import type { Report, ShownPlan } from './report.ts'
+import { describeOperation } from '../deployment/operation.ts'
+import type { Findings, Outcome, ShownPlan } from './report.ts'
 
 /** GitHub drops a summary above 1 MiB whole; far below that, what is long is cut. */
 const LONGEST_ERROR = 8_000
@@ -9,50 +10,50 @@ const MOST_OPERATIONS = 30
 const MOST_NAMES = 200
 
 /** The job summary: the first line for everybody, the rest for who has to act on it. Pure. */
-export function renderSummary(report: Report, failure: unknown): string {
+export function renderSummary(findings: Findings, outcome: Outcome): string {
   return [
-    `## ${escape(headline(report))}`,
+    `## ${escape(headline(findings, outcome))}`,
     '',
-    ...(failure === undefined ? [] : ['```text', cut(explain(failure)).replaceAll('```', "'''"), '```', '']),
-    ...facts(report),
-    ...(report.plan ? renderPlan(report.plan, report) : []),
-    ...renderSteps(report),
+    ...(outcome.kind === 'failed' ? ['```text', cut(explain(outcome.cause)).replaceAll('```', "'''"), '```', ''] : []),
+    ...facts(findings, outcome),
+    ...(findings.plan ? renderPlan(findings.plan, findings) : []),
+    ...renderSteps(findings),
   ].join('\n')
 }
 
 /** One sentence that says what is true now. */
-export function headline(report: Report): string {
-  const project = report.project ?? 'the project'
-  switch (report.outcome) {
+export function headline(findings: Findings, outcome: Outcome): string {
+  const project = findings.project ?? 'the project'
+  switch (outcome.kind) {
     case 'deployed':
-      return `✅ ${project} serves ${report.version}`
+      return `✅ ${project} serves ${findings.version}`
     case 'rolled-back':
-      return `✅ ${project} is back at ${report.version}`
+      return `✅ ${project} is back at ${findings.version}`
     case 'unchanged':
-      return `✅ ${project} already served ${report.version}; nothing was changed`
+      return `✅ ${project} already served ${findings.version}; nothing was changed`
     case 'planned':
-      return `📋 The plan for ${report.version}; nothing was changed`
+      return `📋 The plan for ${findings.version}; nothing was changed`
     case 'built':
-      return `✅ ${report.version} is built`
+      return `✅ ${findings.version} is built`
     case 'failed':
-      return `❌ ${failed(report)}`
+      return `❌ ${failed(findings)}`
   }
 }
 
-function failed(report: Report): string {
-  const { serving, version } = report
-  const project = report.project ?? 'the project'
-  if (serving === version) return `the ${report.command} failed; ${project} serves ${version}`
-  const missed = `${version} was not ${DONE[report.command]}`
+function failed(findings: Findings): string {
+  const { serving, version } = findings
+  const project = findings.project ?? 'the project'
+  if (serving === version) return `the ${findings.command} failed; ${project} serves ${version}`
+  const missed = `${version} was not ${DONE[findings.command]}`
   return serving === undefined ? missed : `${missed}; ${project} serves ${serving}`
 }
 
 const DONE = { deploy: 'deployed', rollback: 'restored', build: 'built' } as const
 
-function facts(report: Report): string[] {
+function facts(findings: Findings, outcome: Outcome): string[] {
   const rows: [string, string][] = [
-    ...(report.host === undefined ? [] : serverFacts(report, report.host)),
-    ...Object.entries(report.images).map(([service, image]): [string, string] => [
+    ...(findings.host === undefined ? [] : hostFacts(findings, outcome, findings.host)),
+    ...Object.entries(findings.images).map(([service, image]): [string, string] => [
       `image of ${escape(service)}`,
       `\`${image}\``,
     ]),
@@ -60,16 +61,16 @@ function facts(report: Report): string[] {
   return ['| | |', '|---|---|', ...rows.map(([name, value]) => `| ${name} | ${value} |`), '']
 }
 
-function serverFacts(report: Report, host: string): [string, string][] {
+function hostFacts(findings: Findings, outcome: Outcome, host: string): [string, string][] {
   return [
-    ['server', escape(host)],
-    ['served before', escape(report.previous ?? (report.outcome === 'failed' ? 'unknown or nothing' : 'nothing'))],
-    ['serves now', escape(report.serving ?? 'unknown or nothing')],
+    ['host', escape(host)],
+    ['served before', escape(findings.previous ?? (outcome.kind === 'failed' ? 'unknown or nothing' : 'nothing'))],
+    ['serves now', escape(findings.serving ?? 'unknown or nothing')],
   ]
 }
 
-function renderPlan(plan: ShownPlan, report: Report): string[] {
-  const times = new Map(report.applied.map((applied) => [`${applied.app}.${applied.name}`, applied.milliseconds]))
+function renderPlan(plan: ShownPlan, findings: Findings): string[] {
+  const times = new Map(findings.applied.map((applied) => [`${applied.app}.${applied.name}`, applied.milliseconds]))
   const rows = plan.pending.slice(0, MOST_MIGRATIONS).map(({ app, name, operations }) => {
     const time = times.get(`${app}.${name}`)
     const done = time === undefined ? '' : `${(time / 1000).toFixed(2)} s`
@@ -81,12 +82,27 @@ function renderPlan(plan: ShownPlan, report: Report): string[] {
   })
   const more = plan.pending.length - rows.length
   return [
+    ...renderOperations(plan.operations),
     rows.length === 0 ? 'No migrations are pending.' : '### Migrations',
     '',
     ...(rows.length === 0 ? [] : ['| migration | operations | applied in |', '|---|---|---|', ...rows, '']),
     ...(more > 0 ? [`and ${more} more.`, ''] : []),
     ...warn('The models changed without a migration (run makemigrations):', plan.drift),
     ...warn('The database has migrations that this image does not know:', plan.unknown),
+  ]
+}
+
+function renderOperations(operations: ShownPlan['operations']): string[] {
+  const shown = operations.slice(0, MOST_NAMES)
+  const more = operations.length - shown.length
+  return [
+    '<details open><summary>Plan</summary>',
+    '',
+    ...shown.map((operation) => `- ${escape(describeOperation(operation))}`),
+    ...(more > 0 ? [`- and ${more} more`] : []),
+    '',
+    '</details>',
+    '',
   ]
 }
 
@@ -97,10 +113,10 @@ function warn(text: string, items: readonly string[]): string[] {
   return [`> ⚠️ ${text} ${names.join(', ')}`, '']
 }
 
-function renderSteps(report: Report): string[] {
-  if (report.steps.length === 0) return []
-  const steps = report.steps.map((step) => `${step.name} ${step.seconds.toFixed(1)} s`)
-  return ['<details><summary>Steps on the server</summary>', '', steps.join(' · '), '', '</details>', '']
+function renderSteps(findings: Findings): string[] {
+  if (findings.steps.length === 0) return []
+  const steps = findings.steps.map((step) => `${step.name} ${step.seconds.toFixed(1)} s`)
+  return ['<details><summary>Steps on the host</summary>', '', steps.join(' · '), '', '</details>', '']
 }
 
 function cut(text: string): string {

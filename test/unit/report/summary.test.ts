@@ -1,12 +1,15 @@
 import { describe, expect, test } from '@jest/globals'
 import { DeployError } from '../../../src/errors.ts'
-import { outputsOf, startReport, type Report, type ShownPlan } from '../../../src/report/report.ts'
+import { noFindings, outputsOf, type Findings, type Outcome, type ShownPlan } from '../../../src/report/report.ts'
 import { headline, renderSummary } from '../../../src/report/summary.ts'
 
 const digest = 'ab'.repeat(32)
 const plan: ShownPlan = {
   digest,
-  steps: ['recover', 'fence', 'data', 'replan', 'migrate', 'swap'],
+  operations: [
+    { step: 'migrate', object: 'todo.0002_due', reason: 'pending' },
+    { step: 'replace', object: 'web', reason: 'new image' },
+  ],
   pending: [
     {
       app: 'todo',
@@ -21,9 +24,8 @@ const plan: ShownPlan = {
   drift: [],
 }
 
-const deployed: Report = {
-  ...startReport('deploy', 'example.org', 'v2'),
-  outcome: 'deployed',
+const deployed: Findings = {
+  ...noFindings('deploy', 'example.org', 'v2'),
   previous: 'v1',
   serving: 'v2',
   project: 'todo',
@@ -35,8 +37,9 @@ const deployed: Report = {
     { name: 'swap', seconds: 0.96 },
   ],
 }
-const render = (change: Partial<Report>, failure?: unknown): string =>
-  renderSummary({ ...deployed, ...change }, failure)
+const render = (change: Partial<Findings>, outcome: Outcome = { kind: 'deployed' }): string =>
+  renderSummary({ ...deployed, ...change }, outcome)
+const failed = (cause: unknown): Outcome => ({ kind: 'failed', cause })
 
 describe('renderSummary', () => {
   test('of a release that serves', () => {
@@ -46,11 +49,18 @@ describe('renderSummary', () => {
         '',
         '| | |',
         '|---|---|',
-        '| server | example.org |',
+        '| host | example.org |',
         '| served before | v1 |',
         '| serves now | v2 |',
         '| image of web | `ghcr.io/octo/todo@sha256:aa` |',
         '| image of worker | `ghcr.io/octo/todo@sha256:aa` |',
+        '',
+        '<details open><summary>Plan</summary>',
+        '',
+        '- migrate todo.0002&#95;due: pending',
+        '- replace web: new image',
+        '',
+        '</details>',
         '',
         '### Migrations',
         '',
@@ -58,7 +68,7 @@ describe('renderSummary', () => {
         '|---|---|---|',
         '| todo.0002&#95;due | Add field due to item<br>Raw SQL operation **(not reversible)** | 1.23 s |',
         '',
-        '<details><summary>Steps on the server</summary>',
+        '<details><summary>Steps on the host</summary>',
         '',
         'migrate 2.0 s · swap 1.0 s',
         '',
@@ -74,7 +84,7 @@ describe('renderSummary', () => {
       seen: 'web is running\n```\n',
       fix: 'raise `health-timeout`',
     })
-    const text = render({ outcome: 'failed', serving: 'v1', plan: undefined, steps: [], images: {} }, failure)
+    const text = render({ serving: 'v1', plan: undefined, steps: [], images: {} }, failed(failure))
     expect(text).toBe(
       [
         '## ❌ v2 was not deployed; todo serves v1',
@@ -88,7 +98,7 @@ describe('renderSummary', () => {
         '',
         '| | |',
         '|---|---|',
-        '| server | example.org |',
+        '| host | example.org |',
         '| served before | v1 |',
         '| serves now | v1 |',
         '',
@@ -97,7 +107,7 @@ describe('renderSummary', () => {
   })
 
   test('of a failure before anything was known claims nothing', () => {
-    const text = renderSummary(startReport('deploy', 'example.org', 'v2'), new Error('x'))
+    const text = renderSummary(noFindings('deploy', 'example.org', 'v2'), failed(new Error('x')))
     expect(text.split('\n')[0]).toBe('## ❌ v2 was not deployed')
     expect(text).toContain('| served before | unknown or nothing |\n| serves now | unknown or nothing |')
   })
@@ -107,10 +117,10 @@ describe('renderSummary', () => {
   })
 
   test('of a plan that is only shown', () => {
-    const text = render({ outcome: 'planned', serving: 'v1', applied: [], steps: [] })
+    const text = render({ serving: 'v1', applied: [], steps: [] }, { kind: 'planned' })
     expect(text).toContain('## 📋 The plan for v2; nothing was changed')
     expect(text).toContain('**(not reversible)** |  |')
-    expect(text).not.toContain('<details>')
+    expect(text).not.toContain('Steps on the host')
   })
 
   test('warns of models and rows that nobody expects', () => {
@@ -127,7 +137,7 @@ describe('renderSummary', () => {
   const hostile =
     '</details><img src=x> | `code` **bold** ~~gone~~ _x_ [link](http://e.vil) \\| #1 @octo $x$ ![i](u) &lt;\n# h\r# h'
 
-  test.each<[string, (text: string) => Partial<Report>]>([
+  test.each<[string, (text: string) => Partial<Findings>]>([
     ['the host', (host) => ({ host })],
     ['the version before', (previous) => ({ previous })],
     ['what serves', (serving) => ({ serving })],
@@ -170,12 +180,12 @@ describe('renderSummary', () => {
   })
 
   test('an error cannot leave its block', () => {
-    const text = render({}, new DeployError('internal', { what: 'x', seen: '```\n## hello\n````\n</details>' }))
+    const text = render({}, failed(new DeployError('internal', { what: 'x', seen: '```\n## hello\n````\n</details>' })))
     expect(text.match(/^`{3,}/gm)).toHaveLength(2)
   })
 
   test('cuts a long error', () => {
-    const text = render({}, new DeployError('internal', { what: 'x', seen: 'y'.repeat(2_000_000) }))
+    const text = render({}, failed(new DeployError('internal', { what: 'x', seen: 'y'.repeat(2_000_000) })))
     expect(text.length).toBeLessThan(12_000)
     expect(text).toContain('y\n…\n```\n')
   })
@@ -197,26 +207,25 @@ describe('renderSummary', () => {
 })
 
 describe('headline', () => {
-  test.each<[Partial<Report>, string]>([
-    [{ outcome: 'deployed' }, '✅ todo serves v2'],
-    [{ outcome: 'rolled-back', version: 'v1' }, '✅ todo is back at v1'],
-    [{ outcome: 'unchanged' }, '✅ todo already served v2; nothing was changed'],
-    [{ outcome: 'planned' }, '📋 The plan for v2; nothing was changed'],
-    [{ outcome: 'failed', serving: 'v1' }, '❌ v2 was not deployed; todo serves v1'],
-    [{ outcome: 'failed', serving: undefined }, '❌ v2 was not deployed'],
-    [
-      { outcome: 'failed', command: 'rollback', version: 'v1', serving: 'v2' },
-      '❌ v1 was not restored; todo serves v2',
-    ],
-    [{ outcome: 'failed', command: 'rollback', serving: undefined }, '❌ v2 was not restored'],
-    [{ outcome: 'failed', serving: 'v2' }, '❌ the deploy failed; todo serves v2'],
-    [{ outcome: 'failed', project: undefined, serving: 'v1' }, '❌ v2 was not deployed; the project serves v1'],
-  ])('%j: %s', (change, text) => expect(headline({ ...deployed, ...change })).toBe(text))
+  test.each<[Outcome['kind'], Partial<Findings>, string]>([
+    ['deployed', {}, '✅ todo serves v2'],
+    ['rolled-back', { version: 'v1' }, '✅ todo is back at v1'],
+    ['unchanged', {}, '✅ todo already served v2; nothing was changed'],
+    ['planned', {}, '📋 The plan for v2; nothing was changed'],
+    ['failed', { serving: 'v1' }, '❌ v2 was not deployed; todo serves v1'],
+    ['failed', { serving: undefined }, '❌ v2 was not deployed'],
+    ['failed', { command: 'rollback', version: 'v1', serving: 'v2' }, '❌ v1 was not restored; todo serves v2'],
+    ['failed', { command: 'rollback', serving: undefined }, '❌ v2 was not restored'],
+    ['failed', { serving: 'v2' }, '❌ the deploy failed; todo serves v2'],
+    ['failed', { project: undefined, serving: 'v1' }, '❌ v2 was not deployed; the project serves v1'],
+  ])('%s %j: %s', (kind, change, text) =>
+    expect(headline({ ...deployed, ...change }, kind === 'failed' ? failed(undefined) : { kind })).toBe(text),
+  )
 })
 
 describe('outputsOf', () => {
   test('gives everything as text', () => {
-    expect(outputsOf(deployed)).toEqual({
+    expect(outputsOf(deployed, { kind: 'deployed' })).toEqual({
       outcome: 'deployed',
       version: 'v2',
       'previous-version': 'v1',
@@ -230,7 +239,7 @@ describe('outputsOf', () => {
   })
 
   test('is failed and empty before anything is known', () => {
-    expect(outputsOf(startReport('rollback', 'example.org', 'v1'))).toEqual({
+    expect(outputsOf(noFindings('rollback', 'example.org', 'v1'), failed(undefined))).toEqual({
       ...{ outcome: 'failed', version: 'v1', 'previous-version': '', serving: '', images: '{}', migrations: '[]' },
       ...{ plan: '', 'plan-digest': '' },
     })

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals'
 import { readAssets } from '../../../src/assets.ts'
+import { adopting, approve, planDeploy, planRollback, type Step } from '../../../src/deployment/plan.ts'
 import type { LivePlan, Migration, OfflinePlan, Pending, Settings } from '../../../src/django/document.ts'
-import { adopting, approve, planDeploy, planRollback, type Step } from '../../../src/django/plan.ts'
 
 const settings: Settings = {
   allowedHosts: [],

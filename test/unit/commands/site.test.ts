@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals'
 import { groupBuilds } from '../../../src/compose/group.ts'
 import { activeServices } from '../../../src/compose/role.ts'
-import { wantedPlace } from '../../../src/commands/meet.ts'
+import { wantedPlace } from '../../../src/commands/site.ts'
 import { projectOf } from '../compose/model.ts'
 
 test('a stack that was started by hand has no services of profiles that are not active', () => {

@@ -1,10 +1,8 @@
 import { warning } from '@actions/core'
 import { readMigrateReport } from '../django/document.ts'
-import type { HealthQuestion } from '../django/health.ts'
-import type { Plan } from '../django/plan.ts'
+import type { Plan } from '../deployment/plan.ts'
 import { DeployError } from '../errors.ts'
 import { group, harmless, showProgress } from '../report/log.ts'
-import type { Report } from '../report/report.ts'
 import type { Connection } from '../server/connection.ts'
 import { explainEnding } from '../server/failure.ts'
 import type { Ending, JournalLine } from '../server/follow.ts'
@@ -15,15 +13,24 @@ import { askToTurnBack, followToEnd, transact, type Transaction } from '../serve
 import { forgetFollowed, saveFollowed } from '../state.ts'
 import type { Context } from './context.ts'
 
-/** Sends what was decided, walks it on the server, and fills the report; throws when the goal was not reached. */
-export async function walk(
-  connection: Connection,
-  context: Context,
+/** A plan as the host needs it, and what its success means. */
+export type Decided = {
+  kind: 'deployed' | 'unchanged' | 'rolled-back'
+  steps: Plan['steps']
+  /** Pending migrations with the hash of their source; the host applies no other. */
+  approved: readonly string[]
+  /** The health question for the probe; undefined when nothing is asked over HTTP. */
+  http: string | undefined
+}
+
+/** Executes the plan on the host and follows it to its end; throws when the goal was not reached. */
+export async function execute(
+  { connection, server }: { connection: Connection; server: Server },
   transaction: Transaction,
-  plan: { steps: Plan['steps']; approved: readonly string[]; http: string | undefined },
-  server: Server,
-  report: Report,
-): Promise<void> {
+  plan: Decided,
+  version: string,
+  context: Context,
+): Promise<Decided> {
   const files: SentFile[] = [
     { path: 'steps', content: plan.steps.map((step) => `${step}\n`).join(''), mode: 0o600 },
     ...writeFacts('.', { approved: plan.approved }),
@@ -31,17 +38,18 @@ export async function walk(
   ]
   await send(context.run, connection, `${transaction.directory}/.deploy/plans/${transaction.id}`, files, context.folder)
   saveFollowed({ tid: transaction.id, directory: transaction.directory })
-  const ending = await group(`Transaction ${transaction.id} on the server`, () =>
+  const ending = await group(`Deployment ${transaction.id} on the host`, () =>
     watch((show) => transact(connection, transaction, show, context.signal)),
   ).catch(async (cause: unknown) => {
     // It goes on without us, and which release will answer is not known.
-    report.serving = undefined
+    context.found({ serving: undefined })
     // From here `post` follows; this process has seconds to live.
     if (context.signal.aborted) throw cancelled(await askToTurnBack(connection, transaction), cause)
     throw cause
   })
   forgetFollowed()
-  reportEnding(ending, server, report)
+  takeEnding(ending, server, version, context)
+  return plan
 }
 
 function cancelled(asked: boolean, cause: unknown): DeployError {
@@ -60,15 +68,6 @@ export async function watchToEnd(connection: Connection, transaction: Transactio
   return await watch((show) => followToEnd(connection, transaction, show, AbortSignal.timeout(limit)))
 }
 
-/** How the health question of the inputs is put. */
-export function healthQuestion(inputs: {
-  healthUrl: HealthQuestion['url']
-  healthHeaders: Readonly<Record<string, string>>
-  healthStatus: readonly string[]
-}): HealthQuestion {
-  return { url: inputs.healthUrl, headers: inputs.healthHeaders, status: inputs.healthStatus }
-}
-
 async function watch(work: (show: Parameters<typeof transact>[2]) => Promise<Ending>): Promise<Ending> {
   const progress = showProgress()
   try {
@@ -78,11 +77,13 @@ async function watch(work: (show: Parameters<typeof transact>[2]) => Promise<End
   }
 }
 
-function reportEnding(ending: Ending, server: Server, report: Report): void {
+function takeEnding(ending: Ending, server: Server, version: string, { found }: Context): void {
   const migrate = ending.documents.get('migrate')
-  report.applied = migrate ? readMigrateReport(migrate).applied : []
-  report.steps = durations(ending.journal)
-  report.serving = ending.word === 'committed' ? report.version : versionOf(server, ending.serves)
+  found({
+    applied: migrate ? readMigrateReport(migrate).applied : [],
+    steps: durations(ending.journal),
+    serving: ending.word === 'committed' ? version : versionOf(server, ending.serves),
+  })
   const failure = explainEnding(ending)
   if (failure) throw failure
   ending.warnings.forEach((text) => warning(harmless(text)))

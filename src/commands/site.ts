@@ -8,15 +8,16 @@ import type { DeployInputs } from '../contract.ts'
 import { checkAll } from '../errors.ts'
 import { checkPlace, projectIn, type Wanted } from '../guard/place.ts'
 import { candidateNames } from '../image/name.ts'
-import type { Report } from '../report/report.ts'
-import type { Connection } from '../server/connection.ts'
+import { connect, type Connection } from '../server/connection.ts'
 import { checkServer, fact, look, type Server } from '../server/look.ts'
 import { currentRelease, type KeptRelease } from '../server/release.ts'
-import type { Checkout } from './checkout.ts'
+import { readCheckout, type Checkout } from './checkout.ts'
 import type { Context } from './context.ts'
 
-/** The project on its server. */
-export type Place = {
+/** The checkout, and the host that it is for. */
+export type Site = Checkout & {
+  connection: Connection
+  /** Of the project, on the host. */
   directory: string
   server: Server
   /** What serves there. */
@@ -28,17 +29,26 @@ export type Place = {
   active: readonly string[]
 }
 
-/**
- * Looks at the server, writes down what serves there, and stops for all that keeps it from taking what the checkout has:
- * before anything is built.
- */
-export async function meetServer(
+/** Reads the checkout and looks at the host; refuses whatever can be refused before a build. */
+export async function inspectSite(inputs: DeployInputs, context: Context): Promise<Site> {
+  const { run, folder, signal } = context
+  const connection = await connect(run, inputs, folder, signal)
+  const [checkout] = await Promise.all([
+    readCheckout(inputs, context),
+    // Only the handshake, which takes as long.
+    connection.reach(['true']),
+  ])
+  return { ...checkout, connection, ...(await inspectHost(connection, checkout, inputs, context)) }
+}
+
+type HostSite = Omit<Site, 'connection' | keyof Checkout>
+
+async function inspectHost(
   connection: Connection,
   checkout: Checkout,
   inputs: DeployInputs,
-  { runner, assets }: Context,
-  report: Report,
-): Promise<Place> {
+  { runner, assets, found }: Context,
+): Promise<HostSite> {
   const { project, groups, settings, needs } = checkout
   const named = {
     input: inputs.project,
@@ -59,9 +69,7 @@ export async function meetServer(
   const profiles = chooseProfiles(inputs.profiles, settings ? settings.get('COMPOSE_PROFILES') : server.profiles)
   const active = activeServices(project, inputs.services, profiles).map((service) => service.name)
   checkPlace(server, wantedPlace(checkout, { name, isNamed: inputs.project !== undefined, directory, active }))
-  report.project = name
-  report.url = inputs.url
-  report.previous = report.serving = current?.version
+  found({ project: name, url: inputs.url, previous: current?.version, serving: current?.version })
   info(`${name} in ${directory} on ${inputs.host.address}: ${current?.version ?? 'nothing'} serves`)
 
   checkAll(

@@ -1,4 +1,4 @@
-import type { LivePlan, Migration, OfflinePlan } from './document.ts'
+import type { LivePlan, Migration, OfflinePlan } from '../django/document.ts'
 
 /** A step of a transaction: a function `step_<name>` of src/server/transaction/. */
 export type Step =

@@ -1,0 +1,158 @@
+import { info, warning } from '@actions/core'
+import type { DeployInputs } from '../contract.ts'
+import { describeOperation, planOperations } from '../deployment/operation.ts'
+import { adopting, approve, planDeploy, type Plan } from '../deployment/plan.ts'
+import { findDocument, readPlan, type LivePlan, type Migration, type OfflinePlan } from '../django/document.ts'
+import { askHealth, type HealthQuestion } from '../django/health.ts'
+import { needsCollecting } from '../django/static.ts'
+import { DeployError } from '../errors.ts'
+import { checkDatabase, describe } from '../guard/database.ts'
+import { checkMounts, readMounts, type Mounts } from '../guard/mount.ts'
+import { group } from '../report/log.ts'
+import type { Connection } from '../server/connection.ts'
+import { explainProbe, explainStage, explainUnfit } from '../server/failure.ts'
+import { command } from '../server/follow.ts'
+import { fact } from '../server/look.ts'
+import type { Transaction } from '../server/transaction.ts'
+import type { Context } from './context.ts'
+import type { Decided } from './execute.ts'
+import type { StagedRelease } from './release.ts'
+import type { Site } from './site.ts'
+
+/** Asks the live database with the new image, stops for what must not be lost, and decides what will be done. */
+export async function planDeployment(
+  site: Site,
+  staged: StagedRelease,
+  inputs: DeployInputs,
+  context: Context,
+): Promise<Decided> {
+  const { connection, server, current, name } = site
+  const { transaction, release, made, adoption } = staged
+  const mounts = await askMounts(connection, transaction)
+  checkMounts({
+    containers: server.containers.filter(
+      ({ project: of, service }) => of === name && !inputs.updateServices.includes(service),
+    ),
+    mounts,
+    managePath: made.django.managePath,
+    django: made.django.target.group.services,
+  })
+  const asked = await group('Plan', () => askPlan(connection, transaction))
+  checkFound(asked, site, inputs)
+  const same =
+    !inputs.force &&
+    server.whole &&
+    fact(current?.facts, 'fingerprint') === release.fingerprint &&
+    inputs.scale.every(({ service, count }) => server.running.includes(`${service}=${count}`))
+  const { jobs, django } = release.roles
+  const collecting = needsCollecting(inputs.collectstatic, asked.settings.static, mounts.get(django))
+  const plan = planDeploy(asked, inputs.migrate, same, { jobs, static: collecting })
+  const steps = adoption ? adopting(plan.steps) : plan.steps
+  showPlan(steps, plan, asked, site, staged, inputs, context)
+  if (inputs.migrate === 'none' && plan.pending.length > 0) warning(unapplied(plan.pending))
+  if (inputs.planDigest !== undefined && inputs.planDigest !== plan.digest)
+    throw otherPlan(inputs.planDigest, plan.digest)
+  const fronts = release.roles.fronts.map(({ service, port }): [string, number] => [service, port])
+  return {
+    kind: plan.kind === 'unchanged' ? 'unchanged' : 'deployed',
+    steps,
+    approved: approve(plan.pending),
+    http: askHealth(healthQuestion(inputs), fronts, asked.settings),
+  }
+}
+
+/** How the health question of the inputs is put. */
+export function healthQuestion(inputs: {
+  healthUrl: HealthQuestion['url']
+  healthHeaders: Readonly<Record<string, string>>
+  healthStatus: readonly string[]
+}): HealthQuestion {
+  return { url: inputs.healthUrl, headers: inputs.healthHeaders, status: inputs.healthStatus }
+}
+
+/** Stops for another database and for code that is older than the database. */
+function checkFound(asked: LivePlan | OfflinePlan, { server }: Site, inputs: DeployInputs): void {
+  if (!inputs.force && asked.kind === 'live') {
+    checkDatabase(server.database, asked.database, 'deploy once with `force: true`')
+    if (asked.problems.length > 0) throw explainUnfit({ ahead: asked.unknown, problems: asked.problems })
+  }
+  if (inputs.migrate !== 'external') {
+    asked.elsewhere.forEach((names, alias) => names.length > 0 && warning(describeElsewhere(alias, names)))
+  }
+}
+
+/** Prints what will be done to what, and why, before anything happens; the same in the output and the summary. */
+function showPlan(
+  steps: Plan['steps'],
+  { digest, pending }: Plan,
+  asked: LivePlan | OfflinePlan,
+  { server, name }: Site,
+  { release, before, adoption }: StagedRelease,
+  inputs: DeployInputs,
+  { found }: Context,
+): void {
+  const { roles } = release
+  const operations = planOperations({
+    steps,
+    before,
+    model: release.model,
+    roles: { ...roles, replaced: roles.replaced.map(({ service }) => service) },
+    update: inputs.updateServices,
+    running: server.containers.flatMap((each) => (each.project === name && each.running ? [each.service] : [])),
+    pending: pending.map((migration) => `${migration.app}.${migration.name}`),
+    adopted: adoption?.id,
+  })
+  info(`Plan of ${inputs.version}:`)
+  operations.forEach((operation) => info(`  ${describeOperation(operation)}`))
+  const shown = asked.kind === 'live' ? asked.pending : asked.migrations.map((each) => ({ ...each, operations: [] }))
+  const unknown = asked.kind === 'live' ? asked.unknown : []
+  found({ plan: { digest, operations, pending: shown, unknown, drift: asked.drift } })
+}
+
+/** Stops when a setting is missing; gives what the release would mount. */
+export async function askMounts(connection: Connection, { directory, id }: Transaction): Promise<Mounts> {
+  const asked = await connection.reach(command(directory, id, 'check'))
+  if (asked.code !== 0) throw explainStage(asked)
+  return readMounts(findDocument(asked.stdout))
+}
+
+/** The plan of the image on the database as it is now. */
+export async function askPlan(connection: Connection, { directory, id }: Transaction): Promise<LivePlan | OfflinePlan> {
+  const asked = await connection.reach([...command(directory, id, 'plan'), 'plan'])
+  const document = findDocument(asked.stdout)
+  if (!document || asked.code !== 0) throw explainProbe(asked.code, document, asked.stderr)
+  const plan = readPlan(document)
+  const pending = plan.kind === 'live' ? plan.pending : plan.migrations
+  info(
+    plan.kind === 'live'
+      ? `database: ${describe(plan.database)}`
+      : 'the database does not exist yet: every migration of the image will be applied',
+  )
+  info(pending.length === 0 ? 'no migrations are pending' : `${pending.length} migrations are pending`)
+  if (plan.kind === 'offline') return plan
+  if (plan.unrecorded.length > 0) info(`applied by their parts, and recorded: ${plan.unrecorded.join(', ')}`)
+  for (const { app, name, operations } of plan.pending) {
+    info(`  ${app}.${name}`)
+    operations.forEach((operation) => info(`    ${operation.text}${operation.reversible ? '' : ' (not reversible)'}`))
+  }
+  return plan
+}
+
+function unapplied(pending: readonly Migration[]): string {
+  const names = pending.map(({ app, name }) => `${app}.${name}`)
+  return `Nobody applies the pending migrations (\`migrate: none\`): ${names.join(', ')}`
+}
+
+function describeElsewhere(alias: string, names: readonly string[]): string {
+  const way = `a service with \`command: python manage.py migrate --database ${alias}\`, for which the app waits (\`depends_on\` with \`condition: service_completed_successfully\`), does it before the app is replaced`
+  return `Only the database \`default\` is migrated here; ${alias} lacks ${names.join(', ')}, unless the project does it by itself: ${way}`
+}
+
+function otherPlan(approved: string, digest: string): DeployError {
+  return new DeployError('plan-digest', {
+    what: 'The plan is not the one that was approved',
+    seen: `digest ${digest}, approved ${approved}`,
+    why: 'the database or the image changed since the plan was shown',
+    fix: 'look at the plan in the job summary and approve its digest, or leave plan-digest out',
+  })
+}
