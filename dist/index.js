@@ -37190,6 +37190,7 @@ const head = __nccwpck_require__.ab + "head.sh";
 const transactionParts = [
     __nccwpck_require__.ab + "word.sh",
     __nccwpck_require__.ab + "docker.sh",
+    __nccwpck_require__.ab + "lines.sh",
     __nccwpck_require__.ab + "probe.sh",
     __nccwpck_require__.ab + "look.sh",
     __nccwpck_require__.ab + "stage.sh",
@@ -44530,9 +44531,8 @@ function explainFailure(ending) {
     if (ending.failure === 'aborted')
         return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH(...(0,_exit_js__WEBPACK_IMPORTED_MODULE_3__/* .explainExit */ .Ah)(_explanation_js__WEBPACK_IMPORTED_MODULE_4__/* .explanations */ .x.aborted.exit, undefined, ''));
     const { step, code } = ending.failure;
-    const log = beforeGoingBack(ending.log);
-    const tail = log.slice(-12).join('\n');
-    return explainReport(ending, code) ?? new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH(...(0,_exit_js__WEBPACK_IMPORTED_MODULE_3__/* .explainExit */ .Ah)(code, saidIn(log) ?? tail, tail, step));
+    const tail = lastBlock(ending.reasons).join('\n');
+    return (explainReport(ending, code) ?? new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH(...(0,_exit_js__WEBPACK_IMPORTED_MODULE_3__/* .explainExit */ .Ah)(code, saidIn(ending.reasons) ?? tail, tail, step)));
 }
 /** What the probe reported says more than its exit code. */
 function explainReport(ending, code) {
@@ -44592,14 +44592,16 @@ function healthCode(reason) {
             return 'health-timeout';
     }
 }
-function lastLines(ending) {
-    const lines = beforeGoingBack(ending.log).filter((line) => line.startsWith('  | '));
-    return lines.length === 0 ? undefined : `the container's last lines:\n${lines.slice(-15).join('\n')}`;
+/** What the container printed that failed last, from the line that names it on. */
+function lastBlock(lines) {
+    const start = lines.findLastIndex((line) => line.startsWith('last lines of '));
+    return start < 0 || start < lines.length - LONGEST_BLOCK ? lines.slice(-12) : lines.slice(start);
 }
-/** What was said until the decision to go back: what the undo says is not why. */
-function beforeGoingBack(log) {
-    const decision = log.findIndex((line) => line.startsWith('going back: '));
-    return decision < 0 ? log : log.slice(0, decision);
+/** A little more than `show_last_lines` on the server shows of one container. */
+const LONGEST_BLOCK = 24;
+function lastLines({ reasons }) {
+    const lines = lastBlock(reasons).filter((line) => line.startsWith('  | '));
+    return lines.length === 0 ? undefined : `the container's last lines:\n${lines.join('\n')}`;
 }
 
 
@@ -44779,7 +44781,12 @@ function conclude(over, journal, documents, log) {
         documents,
         warnings: [...new Set(log.flatMap((line) => /^warning: (.+)/.exec(line)?.[1] ?? []))],
         log: log.slice(-LOG_TAIL),
+        reasons: beforeGoingBack(log).slice(-LOG_TAIL),
     };
+}
+function beforeGoingBack(log) {
+    const decision = log.findIndex((line) => line.startsWith('going back: '));
+    return decision < 0 ? log : log.slice(0, decision);
 }
 /** Steps that fail after the decision to go back or after the commit: they are not why a transaction missed its goal. */
 const NO_REASON = ['undo', 'back', 'prune'];

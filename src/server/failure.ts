@@ -96,9 +96,10 @@ function explainFailure(ending: Ending): DeployError | undefined {
   if (ending.failure === undefined) return undefined
   if (ending.failure === 'aborted') return new DeployError(...explainExit(explanations.aborted.exit, undefined, ''))
   const { step, code } = ending.failure
-  const log = beforeGoingBack(ending.log)
-  const tail = log.slice(-12).join('\n')
-  return explainReport(ending, code) ?? new DeployError(...explainExit(code, saidIn(log) ?? tail, tail, step))
+  const tail = lastBlock(ending.reasons).join('\n')
+  return (
+    explainReport(ending, code) ?? new DeployError(...explainExit(code, saidIn(ending.reasons) ?? tail, tail, step))
+  )
 }
 
 /** What the probe reported says more than its exit code. */
@@ -171,13 +172,16 @@ function healthCode(reason: string | undefined): Code {
   }
 }
 
-function lastLines(ending: Ending): string | undefined {
-  const lines = beforeGoingBack(ending.log).filter((line) => line.startsWith('  | '))
-  return lines.length === 0 ? undefined : `the container's last lines:\n${lines.slice(-15).join('\n')}`
+/** What the container printed that failed last, from the line that names it on. */
+function lastBlock(lines: readonly string[]): readonly string[] {
+  const start = lines.findLastIndex((line) => line.startsWith('last lines of '))
+  return start < 0 || start < lines.length - LONGEST_BLOCK ? lines.slice(-12) : lines.slice(start)
 }
 
-/** What was said until the decision to go back: what the undo says is not why. */
-function beforeGoingBack(log: readonly string[]): readonly string[] {
-  const decision = log.findIndex((line) => line.startsWith('going back: '))
-  return decision < 0 ? log : log.slice(0, decision)
+/** A little more than `show_last_lines` on the server shows of one container. */
+const LONGEST_BLOCK = 24
+
+function lastLines({ reasons }: Ending): string | undefined {
+  const lines = lastBlock(reasons).filter((line) => line.startsWith('  | '))
+  return lines.length === 0 ? undefined : `the container's last lines:\n${lines.join('\n')}`
 }

@@ -28,6 +28,8 @@ export type Ending = {
   warnings: readonly string[]
   /** The last lines of the log. */
   log: readonly string[]
+  /** The last lines before the decision to go back: what the undo says is not why. */
+  reasons: readonly string[]
 }
 
 /** How time passes. */
@@ -149,7 +151,13 @@ export function conclude(
     documents,
     warnings: [...new Set(log.flatMap((line) => /^warning: (.+)/.exec(line)?.[1] ?? []))],
     log: log.slice(-LOG_TAIL),
+    reasons: beforeGoingBack(log).slice(-LOG_TAIL),
   }
+}
+
+function beforeGoingBack(log: readonly string[]): readonly string[] {
+  const decision = log.findIndex((line) => line.startsWith('going back: '))
+  return decision < 0 ? log : log.slice(0, decision)
 }
 
 /** Steps that fail after the decision to go back or after the commit: they are not why a transaction missed its goal. */

@@ -123,8 +123,3 @@ docker_health() { # CONTAINER
       ;;
   esac
 }
-
-show_last_lines() { # CONTAINER
-  echo "last lines of $(ask inspect -f '{{.Name}}' "$1"):"
-  ask logs --tail 30 "$1" 2>&1 | sed 's/^/  | /'
-}

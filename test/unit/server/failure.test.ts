@@ -252,6 +252,20 @@ describe('explainEnding', () => {
     expect(failing('swap', 1, log)?.seen).toBe('no such port')
   })
 
+  test('of several containers the last one is shown, from the line that names it on', () => {
+    const block = ['last lines of /todo-web-1:', ...Array.from({ length: 14 }, (_, index) => `  | line ${index}`)]
+    const log = ['last lines of /todo-worker-1:', '  | ready', ...block, 'deploy-django: not healthy in time']
+    expect(failing('health', 46, log)?.seen).toBe([...block, 'deploy-django: not healthy in time'].join('\n'))
+    const http = { verb: 'http', reason: 'server-error', text: 'It answered 500.' }
+    expect(failing('health', 21, log, [http])?.why).toBe(`the container's last lines:\n${block.slice(1).join('\n')}`)
+  })
+
+  test('what was said before a long way back is not lost', () => {
+    const undo = Array.from({ length: 80 }, () => 'Container Recreate')
+    const log = ['last lines of /todo-web-1:', '  | KeyError: 1', 'deploy-django: web exit=1', 'going back: health 47']
+    expect(failing('health', 47, [...log, ...undo])?.seen).toContain('KeyError: 1')
+  })
+
   test('a step that Docker refused is named, with the last lines', () => {
     expect(failing('swap', 1, ['a', 'Error: no such network'])).toMatchObject({
       what: 'The server could not do a step of the deployment (step swap)',

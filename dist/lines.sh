@@ -1,0 +1,59 @@
+# shellcheck shell=sh
+## Lines: what a container printed, as far as it says why it fails.
+
+show_last_lines() { # CONTAINER
+  echo "last lines of $(ask inspect -f '{{.Name}}' "$1"):"
+  # A container that was not replaced may have failed for others in its past.
+  said=$(ask logs --since 15m --tail 2000 "$1" 2>&1) || said="(its log cannot be read: $said)"
+  [ -n "$said" ] || said=$(ask logs --tail 100 "$1" 2>&1) || true
+  printf '%s\n' "$said" | relevant_lines | sed 's/^/  | /'
+}
+
+# The first traceback, whose last line names the fault: what comes later is often only its consequence. Else the last lines.
+# Requests of health checks are left out, as is what uWSGI says of one in another protocol: they come ten times a second.
+relevant_lines() {
+  # shellcheck disable=SC2016 # the program is awk's
+  awk '
+    function without_colours(text) {
+      gsub(escape "\\[[0-9;?]*[A-Za-z]", "", text)
+      gsub("\r", "", text)
+      return length(text) > 400 ? substr(text, 1, 400) "…" : text
+    }
+    function is_ours(text) {
+      if (text ~ "invalid request block size|uwsgi_proto_http_parser.. -> client closed connection") return 1
+      if (text !~ "(GET|HEAD) /") return 0
+      if (text ~ "\"deploy-django\"" || text ~ "^\\[[0-9]+/[A-Z][a-z]+/[0-9]+ [0-9:]+\\] \"(GET|HEAD) ") return 1
+      return text ~ "^((INFO: *)?\\[?(127[.]0[.]0[.]1|::1)\\]?(:[0-9]+)? - |\\[pid: .*\\] (127[.]0[.]0[.]1|::1) \\()"
+    }
+    function shape(text) {
+      gsub("[0-9]", "0", text)
+      return text
+    }
+    # What a tool such as honcho writes in front of each line, mostly a time, is no part of it.
+    function inner(text) {
+      return mark != "" && index(shape(text), mark) == 1 ? substr(text, length(mark) + 1) : text
+    }
+    function print_traceback(from, each, text, ended, size) {
+      mark = shape(substr(lines[from], 1, index(lines[from], opening) - 1))
+      if (mark ~ "^[ \t]*$" || index(shape(lines[from + 1]), mark) != 1) mark = ""
+      part[size = 1] = opening
+      for (each = from + 1; each <= count; each++) {
+        text = inner(lines[each])
+        if (text ~ "^(During handling of the above exception|The above exception was)" || index(text, opening) == 1) ended = 0
+        else if (ended) break
+        else if (text !~ "^[ \t]") ended = 1
+        part[++size] = text
+      }
+      for (each = 1; each <= size; each++) {
+        if (each == 2 && size > 14) { print "  …"; each = size - 11 }
+        print part[each]
+      }
+    }
+    BEGIN { escape = sprintf("%c", 27); opening = "Traceback (most recent call last):" }
+    { text = without_colours($0); if (text !~ "^[ \t]*$" && !is_ours(text)) lines[++count] = text }
+    END {
+      for (at = 1; at <= count; at++) if (index(lines[at], opening)) { print_traceback(at); exit }
+      if (count == 0) print "(nothing that says why)"
+      for (at = count > 15 ? count - 14 : 1; at <= count; at++) print lines[at]
+    }'
+}
