@@ -1,6 +1,8 @@
 # shellcheck shell=sh
 ## Steps commit and prune.
 
+announce_commit() { echo "$target after ${current:--}"; }
+
 step_commit() {
   if [ -d ".deploy/releases/$target/kept" ]; then put_back "$target"
   else

@@ -1,5 +1,5 @@
 # shellcheck shell=sh
-## Engine: lock, walk, back, recover.
+## Engine: lock, walk, back, recover. A step is a function `step_NAME`, with `announce_NAME` and `undo_NAME` where it needs them.
 
 begin() { # DIRECTORY TRANSACTION: starts the engine, which outlives this session
   enter "$1"
@@ -102,24 +102,16 @@ attempt() { # STEP: again when it failed because the daemon was away; what is un
 }
 
 perform() { # STEP: as a process of its own
-  note=$(announce "$1") && journal "$1" "begin${note:+ $note}" &&
+  target=$(plan_fact target) current=$(read_current)
+  # What its undo must know is on disk before the deed.
+  note=$(if is_defined "announce_$1"; then "announce_$1"; fi) && journal "$1" "begin${note:+ $note}" &&
     sh ".deploy/plans/$transaction/transaction.sh" step "$directory" "$transaction" "$1" 3<&- 8>&-
-}
-
-announce() { # STEP: what its undo must know, which is on disk before the deed
-  target=$(plan_fact target)
-  current=$(read_current)
-  case $1 in
-    # In here `set -e` has no say.
-    swap) project=$(release_fact "$target" project) && survey && count_running ;;
-    commit) echo "$target after ${current:--}" ;;
-  esac
 }
 
 back() { # REASON…: to the release that serves
   happened back begin || journal back begin "$@"
   echo "going back: $*"
-  if happened swap begin || happened static begin || happened jobs begin || happened migrate begin || happened replan begin; then
+  if [ -n "$(undoable)" ]; then
     attempt undo || {
       journal back fail
       echo "going back failed: the next deploy, rollback or recovery tries again"
@@ -129,6 +121,20 @@ back() { # REASON…: to the release that serves
   journal back end
   journal end back "$(read_current)"
 }
+
+# A step that changes something has `undo_STEP` beside it. They run in the order of the plan: what a migration did is settled
+# first, and the containers of the release that serves start last.
+undoable() { # the steps that have begun and have an undo
+  while read -r begun; do
+    if happened "$begun" begin && is_defined "undo_$begun"; then echo "$begun"; fi
+  done <".deploy/plans/$transaction/steps"
+}
+
+step_undo() {
+  for undone in $(undoable); do "undo_$undone"; done
+}
+
+is_defined() { command -v "$1" >/dev/null; } # FUNCTION
 
 resume() { # DIRECTORY TRANSACTION: finishes what died, under the caller's lock
   enter "$1"

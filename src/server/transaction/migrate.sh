@@ -79,6 +79,9 @@ settle_migration() {
   ask rm -f "${found%% *}" >/dev/null
 }
 
+undo_replan() { settle_migration; }
+undo_migrate() { settle_migration; }
+
 migration_container() { ask ps -a --no-trunc --filter "name=^$migration\$" --format '{{.ID}} {{.Label "deploy-django.transaction"}}'; }
 
 # Services of the release that run to their end before the app that waits for them. Who knows what they do: none is ever
@@ -100,8 +103,7 @@ step_jobs() {
   done
 }
 
-remove_jobs() { # what they did stays, as what a migration did
-  if ! happened jobs begin; then return; fi
+undo_jobs() { # what they did stays, as what a migration did
   survey
   ended=$(ids_of "$(release_list "$target" jobs)")
   await_end "$ended"

@@ -1,5 +1,5 @@
 # shellcheck shell=sh
-## Step static, and what takes it back.
+## Step static.
 
 # Before the swap: an app reads the manifest of its files when it starts.
 step_static() {
@@ -18,8 +18,7 @@ collect() { # RELEASE: its static files, where a volume hides those of the image
 
 within() { change_limit=$1 && shift && "$@"; } # SECONDS COMMAND…: in a subshell
 
-put_static_back() { # before the old containers start. What their image cannot do does not keep them away.
-  if ! happened static begin; then return; fi
+undo_static() { # before the old containers start. What their image cannot do does not keep them away.
   end_collecting
   # The site may be down meanwhile, and limits of this are not those of what comes after it.
   if [ -z "$current" ] || (within 120 collect "$current") >/dev/null; then return; fi

@@ -1,5 +1,5 @@
 # shellcheck shell=sh
-## Steps swap and proxy, and undo, which takes back what they did.
+## Steps swap and proxy.
 
 count_running() { # "SERVICE=N": as how many containers each service exists now; 0 when none of them runs
   up=$(running)
@@ -83,6 +83,8 @@ settle_leftovers() {
   survey
 }
 
+announce_swap() { project=$(release_fact "$target" project) && survey && count_running; }
+
 step_swap() {
   began=$(date +%s)
   survey
@@ -115,12 +117,7 @@ step_proxy() {
 # A rootless Docker without cgroups lists no processes; there the first one is looked at.
 is_nginx() { { ask top "$1" || ask exec "$1" cat /proc/1/cmdline; } 2>/dev/null | grep -q 'nginx: master'; }
 
-# Going back: what a migration did is awaited, what the swap did is taken back, and what ran before runs again.
-step_undo() {
-  settle_migration
-  remove_jobs
-  put_static_back
-  if ! happened swap begin; then return; fi
+undo_swap() { # what ran before runs again
   survey
   settle_leftovers
   stopped=$(counted | sed -n 's/=0$//p')
