@@ -37736,6 +37736,8 @@ var core = __nccwpck_require__(3218);
 var promises_ = __nccwpck_require__(8500);
 // EXTERNAL MODULE: ./lib/compose/group.js
 var group = __nccwpck_require__(2655);
+// EXTERNAL MODULE: ./lib/report/report.js + 1 modules
+var report = __nccwpck_require__(5456);
 ;// CONCATENATED MODULE: ./lib/report/visit.js
 /** Asks a public address as a visitor would; why it does not answer, or undefined when it does. */
 async function visit(url, get, pause) {
@@ -37898,6 +37900,7 @@ var commands_checkout = __nccwpck_require__(2628);
 
 
 
+
 /** Reads the checkout and looks at the host; refuses whatever can be refused before a build. */
 async function inspectSite(inputs, context) {
     const { run, folder, signal } = context;
@@ -37930,7 +37933,10 @@ async function inspectHost(connection, checkout, inputs, { runner, assets, found
     const profiles = (0,role/* chooseProfiles */.KR)(inputs.profiles, settings ? settings.get('COMPOSE_PROFILES') : server.profiles);
     const active = (0,role/* activeServices */.PO)(project, inputs.services, profiles).map((service) => service.name);
     checkPlace(server, wantedPlace(checkout, { name, isNamed: inputs.project !== undefined, directory, active }));
-    found({ project: name, url: inputs.url, previous: current?.version, serving: current?.version });
+    // What was started by hand may serve.
+    const isUnknown = !current && server.containers.some(({ project: of, running }) => of === name && running);
+    const serving = isUnknown ? { kind: 'unknown' } : (0,report/* servingOf */.K3)(current?.version);
+    found({ project: name, url: inputs.url, previous: current?.version, serving });
     (0,core/* info */.pq)(`${name} in ${directory} on ${inputs.host.address}: ${current?.version ?? 'nothing'} serves`);
     (0,errors/* checkAll */.K7)(() => (0,role/* checkProfiles */.rZ)(project, groups, inputs.services, profiles), () => inputs.directory === undefined && !current && (0,beside/* checkBeside */.j)(needs.beside, active, directory, project.folder), () => (0,need/* checkNeeds */.Q1)(needs, active, { ...server, settings: settings ? [] : server.settings }, project));
     return { directory, server, current, name, profiles, active };
@@ -37946,6 +37952,7 @@ function wantedPlace({ project, groups, naming, settings }, { active, ...place }
 }
 
 ;// CONCATENATED MODULE: ./lib/commands/deploy.js
+
 
 
 
@@ -37971,7 +37978,7 @@ async function deploy(inputs, context) {
     return { kind };
 }
 function keepAdopted(id, { found }) {
-    found({ previous: id, serving: id });
+    found({ previous: id, serving: (0,report/* servingOf */.K3)(id) });
     (0,core/* info */.pq)(`What runs was started by hand; it is kept as ${id}, to which a rollback can go`);
 }
 async function visitSite(url) {
@@ -38105,11 +38112,13 @@ const EXIT_CODES = {
 /* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7614);
 /* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(452);
 /* harmony import */ var _report_log_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(9820);
-/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(5049);
-/* harmony import */ var _server_release_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(9762);
-/* harmony import */ var _server_stage_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(13);
-/* harmony import */ var _server_transaction_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(3675);
-/* harmony import */ var _state_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(7390);
+/* harmony import */ var _report_report_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(5456);
+/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(5049);
+/* harmony import */ var _server_release_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(9762);
+/* harmony import */ var _server_stage_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(13);
+/* harmony import */ var _server_transaction_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(3675);
+/* harmony import */ var _state_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(7390);
+
 
 
 
@@ -38123,20 +38132,20 @@ const EXIT_CODES = {
 async function execute({ connection, server }, transaction, plan, version, context) {
     const files = [
         { path: 'steps', content: plan.steps.map((step) => `${step}\n`).join(''), mode: 0o600 },
-        ...(0,_server_stage_js__WEBPACK_IMPORTED_MODULE_6__/* .writeFacts */ .Rz)('.', { approved: plan.approved }),
+        ...(0,_server_stage_js__WEBPACK_IMPORTED_MODULE_7__/* .writeFacts */ .Rz)('.', { approved: plan.approved }),
         ...(plan.http === undefined ? [] : [{ path: 'http.json', content: `${plan.http}\n`, mode: 0o600 }]),
     ];
-    await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_6__/* .send */ .tN)(context.run, connection, `${transaction.directory}/.deploy/plans/${transaction.id}`, files, context.folder);
-    (0,_state_js__WEBPACK_IMPORTED_MODULE_8__/* .saveFollowed */ ._q)({ tid: transaction.id, directory: transaction.directory });
-    const ending = await (0,_report_log_js__WEBPACK_IMPORTED_MODULE_3__/* .group */ .Os)(`Deployment ${transaction.id} on the host`, () => watch((show) => (0,_server_transaction_js__WEBPACK_IMPORTED_MODULE_7__/* .transact */ .hL)(connection, transaction, show, context.signal))).catch(async (cause) => {
+    await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_7__/* .send */ .tN)(context.run, connection, `${transaction.directory}/.deploy/plans/${transaction.id}`, files, context.folder);
+    (0,_state_js__WEBPACK_IMPORTED_MODULE_9__/* .saveFollowed */ ._q)({ tid: transaction.id, directory: transaction.directory });
+    const ending = await (0,_report_log_js__WEBPACK_IMPORTED_MODULE_3__/* .group */ .Os)(`Deployment ${transaction.id} on the host`, () => watch((show) => (0,_server_transaction_js__WEBPACK_IMPORTED_MODULE_8__/* .transact */ .hL)(connection, transaction, show, context.signal))).catch(async (cause) => {
         // It goes on without us, and which release will answer is not known.
-        context.found({ serving: undefined });
+        context.found({ serving: { kind: 'unknown' } });
         // From here `post` follows; this process has seconds to live.
         if (context.signal.aborted)
-            throw cancelled(await (0,_server_transaction_js__WEBPACK_IMPORTED_MODULE_7__/* .askToTurnBack */ .hH)(connection, transaction), cause);
+            throw cancelled(await (0,_server_transaction_js__WEBPACK_IMPORTED_MODULE_8__/* .askToTurnBack */ .hH)(connection, transaction), cause);
         throw cause;
     });
-    (0,_state_js__WEBPACK_IMPORTED_MODULE_8__/* .forgetFollowed */ .eY)();
+    (0,_state_js__WEBPACK_IMPORTED_MODULE_9__/* .forgetFollowed */ .eY)();
     takeEnding(ending, server, version, context);
     return plan;
 }
@@ -38152,7 +38161,7 @@ function cancelled(asked, cause) {
 }
 /** What `post` does for a main step that was cancelled: follow to the end, for `limit` milliseconds at most. */
 async function watchToEnd(connection, transaction, limit) {
-    return await watch((show) => (0,_server_transaction_js__WEBPACK_IMPORTED_MODULE_7__/* .followToEnd */ .cm)(connection, transaction, show, AbortSignal.timeout(limit)));
+    return await watch((show) => (0,_server_transaction_js__WEBPACK_IMPORTED_MODULE_8__/* .followToEnd */ .cm)(connection, transaction, show, AbortSignal.timeout(limit)));
 }
 async function watch(work) {
     const progress = (0,_report_log_js__WEBPACK_IMPORTED_MODULE_3__/* .showProgress */ .Rh)();
@@ -38168,12 +38177,20 @@ function takeEnding(ending, server, version, { found }) {
     found({
         applied: migrate ? (0,_django_document_js__WEBPACK_IMPORTED_MODULE_1__/* .readMigrateReport */ .OI)(migrate).applied : [],
         steps: durations(ending.journal),
-        serving: ending.word === 'committed' ? version : (0,_server_release_js__WEBPACK_IMPORTED_MODULE_5__/* .versionOf */ .E4)(server, ending.serves),
+        serving: servingAfter(ending, server, version),
     });
-    const failure = (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_4__/* .explainEnding */ .TG)(ending);
+    const failure = (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_5__/* .explainEnding */ .TG)(ending);
     if (failure)
         throw failure;
     ending.warnings.forEach((text) => (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .warning */ .$e)((0,_report_log_js__WEBPACK_IMPORTED_MODULE_3__/* .harmless */ .Is)(text)));
+}
+/** After a revert, no release is none; while nobody has finished the deployment, it is only not known. */
+function servingAfter(ending, server, version) {
+    if (ending.word === 'committed')
+        return (0,_report_report_js__WEBPACK_IMPORTED_MODULE_4__/* .servingOf */ .K3)(version);
+    if (ending.serves === undefined && ending.word !== 'back')
+        return { kind: 'unknown' };
+    return (0,_report_report_js__WEBPACK_IMPORTED_MODULE_4__/* .servingOf */ .K3)((0,_server_release_js__WEBPACK_IMPORTED_MODULE_6__/* .versionOf */ .E4)(server, ending.serves));
 }
 /** Seconds between the begin and the end of each step. */
 function durations(journal) {
@@ -38519,17 +38536,17 @@ function otherPlan(approved, digest) {
 /** GitHub ends a cancelled job's post steps after five minutes. */
 const FOLLOW_LIMIT_MS = 4 * 60_000;
 /** Follows a transaction that main could not follow to its end, and closes the connection that main left. */
-async function followAfterCancel(run, folder, readInputs) {
+async function followAfterCancel(run, folder, readInputs, page) {
     const transaction = (0,_state_js__WEBPACK_IMPORTED_MODULE_4__/* .followed */ .Xd)();
     try {
         if (transaction)
-            await report((0,_server_connection_js__WEBPACK_IMPORTED_MODULE_2__/* .reconnect */ .M6)(run, readInputs(), folder), transaction);
+            await report((0,_server_connection_js__WEBPACK_IMPORTED_MODULE_2__/* .reconnect */ .M6)(run, readInputs(), folder), transaction, page);
     }
     finally {
         await (0,_server_connection_js__WEBPACK_IMPORTED_MODULE_2__/* .disconnect */ .Zf)(run, folder);
     }
 }
-async function report(connection, { tid, directory }) {
+async function report(connection, { tid, directory }, page) {
     (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`Following ${tid}, which goes on by itself on the server`);
     const ending = await (0,_execute_js__WEBPACK_IMPORTED_MODULE_5__/* .watchToEnd */ .WR)(connection, { directory, id: tid }, FOLLOW_LIMIT_MS);
     if (ending.journal.length === 0) {
@@ -38537,10 +38554,15 @@ async function report(connection, { tid, directory }) {
         return;
     }
     const failure = (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_3__/* .explainEnding */ .TG)(ending);
+    const serving = describeServing(ending);
     if (failure)
-        (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .warning */ .$e)((0,_errors_js__WEBPACK_IMPORTED_MODULE_1__/* .explain */ .WE)(failure));
-    const serves = ending.serves ?? (ending.word === 'died' ? 'nobody knows what' : 'nothing');
-    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`The transaction ended: ${ending.word}; ${serves} serves`);
+        (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .warning */ .$e)((0,_errors_js__WEBPACK_IMPORTED_MODULE_1__/* .explain */ .WE)(failure, { serving, page }));
+    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`The transaction ended: ${ending.word}; ${serving ?? 'what serves is not known'}`);
+}
+function describeServing({ serves, word }) {
+    if (serves !== undefined)
+        return `${serves} serves`;
+    return word === 'back' ? 'nothing serves' : undefined;
 }
 
 
@@ -38890,23 +38912,25 @@ const seconds = (milliseconds) => String(Math.ceil(milliseconds / 1000));
 /* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3218);
 /* harmony import */ var _compose_drift_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(2727);
 /* harmony import */ var _deployment_operation_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(3714);
-/* harmony import */ var _deployment_plan_js__WEBPACK_IMPORTED_MODULE_18__ = __nccwpck_require__(2872);
+/* harmony import */ var _deployment_plan_js__WEBPACK_IMPORTED_MODULE_19__ = __nccwpck_require__(2872);
 /* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(7614);
-/* harmony import */ var _django_health_js__WEBPACK_IMPORTED_MODULE_19__ = __nccwpck_require__(3805);
+/* harmony import */ var _django_health_js__WEBPACK_IMPORTED_MODULE_20__ = __nccwpck_require__(3805);
 /* harmony import */ var _django_static_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(4733);
 /* harmony import */ var _guard_database_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(4296);
 /* harmony import */ var _report_log_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(9820);
-/* harmony import */ var _server_connection_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(1672);
-/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(5049);
-/* harmony import */ var _server_find_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(4916);
-/* harmony import */ var _server_follow_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(9394);
-/* harmony import */ var _server_look_js__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(6524);
-/* harmony import */ var _server_release_js__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(9762);
-/* harmony import */ var _server_stage_js__WEBPACK_IMPORTED_MODULE_13__ = __nccwpck_require__(13);
-/* harmony import */ var _server_transaction_js__WEBPACK_IMPORTED_MODULE_14__ = __nccwpck_require__(3675);
-/* harmony import */ var _execute_js__WEBPACK_IMPORTED_MODULE_15__ = __nccwpck_require__(9569);
-/* harmony import */ var _plan_js__WEBPACK_IMPORTED_MODULE_16__ = __nccwpck_require__(998);
-/* harmony import */ var _release_js__WEBPACK_IMPORTED_MODULE_17__ = __nccwpck_require__(3954);
+/* harmony import */ var _report_report_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(5456);
+/* harmony import */ var _server_connection_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(1672);
+/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(5049);
+/* harmony import */ var _server_find_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(4916);
+/* harmony import */ var _server_follow_js__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(9394);
+/* harmony import */ var _server_look_js__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(6524);
+/* harmony import */ var _server_release_js__WEBPACK_IMPORTED_MODULE_13__ = __nccwpck_require__(9762);
+/* harmony import */ var _server_stage_js__WEBPACK_IMPORTED_MODULE_14__ = __nccwpck_require__(13);
+/* harmony import */ var _server_transaction_js__WEBPACK_IMPORTED_MODULE_15__ = __nccwpck_require__(3675);
+/* harmony import */ var _execute_js__WEBPACK_IMPORTED_MODULE_16__ = __nccwpck_require__(9569);
+/* harmony import */ var _plan_js__WEBPACK_IMPORTED_MODULE_17__ = __nccwpck_require__(998);
+/* harmony import */ var _release_js__WEBPACK_IMPORTED_MODULE_18__ = __nccwpck_require__(3954);
+
 
 
 
@@ -38935,22 +38959,28 @@ async function rollback(inputs, context) {
     const plan = decide(site, compatible, inputs, context);
     if (inputs.dryRun)
         return { kind: 'planned' };
-    const { kind } = await (0,_execute_js__WEBPACK_IMPORTED_MODULE_15__/* .execute */ .g7)(site, transaction, plan, site.target.version, context);
+    const { kind } = await (0,_execute_js__WEBPACK_IMPORTED_MODULE_16__/* .execute */ .g7)(site, transaction, plan, site.target.version, context);
     return { kind };
 }
 async function inspectTarget(inputs, { run, folder, signal, assets, found }) {
-    const connection = await (0,_server_connection_js__WEBPACK_IMPORTED_MODULE_7__/* .connect */ .Ng)(run, inputs, folder, signal);
-    const { directory, server } = await (0,_server_find_js__WEBPACK_IMPORTED_MODULE_9__/* .requireProject */ .LX)(connection, assets.transaction.toString(), inputs.directory);
-    (0,_server_look_js__WEBPACK_IMPORTED_MODULE_11__/* .checkServer */ .i6)(server, inputs.host.user);
+    const connection = await (0,_server_connection_js__WEBPACK_IMPORTED_MODULE_8__/* .connect */ .Ng)(run, inputs, folder, signal);
+    const { directory, server } = await (0,_server_find_js__WEBPACK_IMPORTED_MODULE_10__/* .requireProject */ .LX)(connection, assets.transaction.toString(), inputs.directory);
+    (0,_server_look_js__WEBPACK_IMPORTED_MODULE_12__/* .checkServer */ .i6)(server, inputs.host.user);
     if (server.served.length === 0)
-        throw (0,_server_find_js__WEBPACK_IMPORTED_MODULE_9__/* .nothingDeployed */ .cL)(directory);
-    const target = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_12__/* .chooseTarget */ .bx)(server, inputs.version);
-    const name = (0,_server_look_js__WEBPACK_IMPORTED_MODULE_11__/* .fact */ .fK)(target.facts, 'project') ?? '';
-    const serving = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_12__/* .versionOf */ .E4)(server, server.current);
-    found({ version: target.version, previous: serving, serving, project: name, images: (0,_server_release_js__WEBPACK_IMPORTED_MODULE_12__/* .imagesOf */ .IC)(target.facts) });
+        throw (0,_server_find_js__WEBPACK_IMPORTED_MODULE_10__/* .nothingDeployed */ .cL)(directory);
+    const target = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_13__/* .chooseTarget */ .bx)(server, inputs.version);
+    const name = (0,_server_look_js__WEBPACK_IMPORTED_MODULE_12__/* .fact */ .fK)(target.facts, 'project') ?? '';
+    const serving = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_13__/* .versionOf */ .E4)(server, server.current);
+    found({
+        version: target.version,
+        previous: serving,
+        serving: (0,_report_report_js__WEBPACK_IMPORTED_MODULE_7__/* .servingOf */ .K3)(serving),
+        project: name,
+        images: (0,_server_release_js__WEBPACK_IMPORTED_MODULE_13__/* .imagesOf */ .IC)(target.facts),
+    });
     const [before, model] = await Promise.all([
-        (0,_server_release_js__WEBPACK_IMPORTED_MODULE_12__/* .readModel */ .ko)(connection, directory, server.current),
-        (0,_server_release_js__WEBPACK_IMPORTED_MODULE_12__/* .readModel */ .ko)(connection, directory, target.id),
+        (0,_server_release_js__WEBPACK_IMPORTED_MODULE_13__/* .readModel */ .ko)(connection, directory, server.current),
+        (0,_server_release_js__WEBPACK_IMPORTED_MODULE_13__/* .readModel */ .ko)(connection, directory, target.id),
     ]);
     warnOfKept(target, before, model);
     (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`${name} serves ${serving ?? 'nothing'}; going back to ${target.version} (${target.id})`);
@@ -38963,23 +38993,23 @@ function warnOfKept({ version, facts }, before, model) {
         (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .warning */ .$e)(`${service} stays as it is, because it is stateful; ${version} had another ${keys.join(', ')}`);
 }
 async function stageRollback({ connection, directory, server, target }, inputs, { run, runner, folder, assets }) {
-    const transaction = { directory, id: (0,_server_transaction_js__WEBPACK_IMPORTED_MODULE_14__/* .newId */ .Si)(`rollback-${target.version}`, runner, server.plans) };
+    const transaction = { directory, id: (0,_server_transaction_js__WEBPACK_IMPORTED_MODULE_15__/* .newId */ .Si)(`rollback-${target.version}`, runner, server.plans) };
     await (0,_report_log_js__WEBPACK_IMPORTED_MODULE_6__/* .group */ .Os)(`Stage ${transaction.id}`, async () => {
-        const facts = (0,_release_js__WEBPACK_IMPORTED_MODULE_17__/* .deploymentFacts */ .P)({ target: target.id, runner, healthTimeout: inputs.healthTimeout });
-        await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_13__/* .send */ .tN)(run, connection, (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_13__/* .incoming */ .Ri)(directory, transaction.id), (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_13__/* .planFiles */ .jP)('plan', assets, facts), folder);
-        await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_13__/* .stage */ .dw)(connection, directory, transaction.id, [], _report_log_js__WEBPACK_IMPORTED_MODULE_6__/* .show */ .WU);
+        const facts = (0,_release_js__WEBPACK_IMPORTED_MODULE_18__/* .deploymentFacts */ .P)({ target: target.id, runner, healthTimeout: inputs.healthTimeout });
+        await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_14__/* .send */ .tN)(run, connection, (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_14__/* .incoming */ .Ri)(directory, transaction.id), (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_14__/* .planFiles */ .jP)('plan', assets, facts), folder);
+        await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_14__/* .stage */ .dw)(connection, directory, transaction.id, [], _report_log_js__WEBPACK_IMPORTED_MODULE_6__/* .show */ .WU);
     });
     return transaction;
 }
 /** Asks the target's own code; refuses when it cannot use the database as it is. Gives the settings that it saw, and its mounts. */
 async function checkCompatibility({ connection, target, server }, transaction) {
-    const mounts = await (0,_plan_js__WEBPACK_IMPORTED_MODULE_16__/* .askMounts */ .MN)(connection, transaction);
-    const asked = await connection.reach([...(0,_server_follow_js__WEBPACK_IMPORTED_MODULE_10__/* .command */ .G5)(transaction.directory, transaction.id, 'plan'), 'fit']);
+    const mounts = await (0,_plan_js__WEBPACK_IMPORTED_MODULE_17__/* .askMounts */ .MN)(connection, transaction);
+    const asked = await connection.reach([...(0,_server_follow_js__WEBPACK_IMPORTED_MODULE_11__/* .command */ .G5)(transaction.directory, transaction.id, 'plan'), 'fit']);
     const document = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_3__/* .findDocument */ .$)(asked.stdout);
     if (document && asked.code === 20)
-        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_8__/* .explainUnfit */ .K9)((0,_django_document_js__WEBPACK_IMPORTED_MODULE_3__/* .readFitReport */ .gg)(document));
+        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_9__/* .explainUnfit */ .K9)((0,_django_document_js__WEBPACK_IMPORTED_MODULE_3__/* .readFitReport */ .gg)(document));
     if (!document || asked.code !== 0)
-        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_8__/* .explainProbe */ .Kz)(asked.code, document, asked.stderr);
+        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_9__/* .explainProbe */ .Kz)(asked.code, document, asked.stderr);
     const { ahead, database } = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_3__/* .readFitReport */ .gg)(document);
     (0,_guard_database_js__WEBPACK_IMPORTED_MODULE_5__/* .checkDatabase */ .M)(server.database, database, `deploy ${target.version} again with \`force: true\``);
     (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(ahead.length === 0
@@ -38990,10 +39020,10 @@ async function checkCompatibility({ connection, target, server }, transaction) {
 /** Decides what will be done and prints it. */
 function decide({ server, name, target, before, model }, { settings, mounts }, inputs, { found }) {
     const { data = [], backing = [], jobs = [], others = [], services = [] } = Object.fromEntries(target.facts);
-    const collect = (0,_django_static_js__WEBPACK_IMPORTED_MODULE_4__/* .readCollect */ .X)((0,_server_look_js__WEBPACK_IMPORTED_MODULE_11__/* .fact */ .fK)(target.facts, 'collectstatic'));
-    const { steps, digest } = (0,_deployment_plan_js__WEBPACK_IMPORTED_MODULE_18__/* .planRollback */ .II)({
+    const collect = (0,_django_static_js__WEBPACK_IMPORTED_MODULE_4__/* .readCollect */ .X)((0,_server_look_js__WEBPACK_IMPORTED_MODULE_12__/* .fact */ .fK)(target.facts, 'collectstatic'));
+    const { steps, digest } = (0,_deployment_plan_js__WEBPACK_IMPORTED_MODULE_19__/* .planRollback */ .II)({
         jobs,
-        static: (0,_django_static_js__WEBPACK_IMPORTED_MODULE_4__/* .needsCollecting */ .s)(collect, settings.static, mounts.get((0,_server_look_js__WEBPACK_IMPORTED_MODULE_11__/* .fact */ .fK)(target.facts, 'django') ?? '')),
+        static: (0,_django_static_js__WEBPACK_IMPORTED_MODULE_4__/* .needsCollecting */ .s)(collect, settings.static, mounts.get((0,_server_look_js__WEBPACK_IMPORTED_MODULE_12__/* .fact */ .fK)(target.facts, 'django') ?? '')),
     });
     const operations = (0,_deployment_operation_js__WEBPACK_IMPORTED_MODULE_2__/* .planOperations */ .K)({
         steps,
@@ -39012,7 +39042,7 @@ function decide({ server, name, target, before, model }, { settings, mounts }, i
         kind: 'rolled-back',
         steps,
         approved: [],
-        http: (0,_django_health_js__WEBPACK_IMPORTED_MODULE_19__/* .askHealth */ .Yj)((0,_plan_js__WEBPACK_IMPORTED_MODULE_16__/* .healthQuestion */ .dT)(inputs), (0,_server_release_js__WEBPACK_IMPORTED_MODULE_12__/* .frontsOf */ .Mj)(target.facts), settings),
+        http: (0,_django_health_js__WEBPACK_IMPORTED_MODULE_20__/* .askHealth */ .Yj)((0,_plan_js__WEBPACK_IMPORTED_MODULE_17__/* .healthQuestion */ .dT)(inputs), (0,_server_release_js__WEBPACK_IMPORTED_MODULE_13__/* .frontsOf */ .Mj)(target.facts), settings),
     };
 }
 
@@ -41181,6 +41211,7 @@ function isKept(root, mounts) {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
 /* harmony export */   $N: () => (/* binding */ codeOf),
+/* harmony export */   $T: () => (/* binding */ TROUBLESHOOTING),
 /* harmony export */   $t: () => (/* binding */ placeOf),
 /* harmony export */   K7: () => (/* binding */ checkAll),
 /* harmony export */   WE: () => (/* binding */ explain),
@@ -41269,9 +41300,9 @@ class DeployError extends Error {
         super(problem.what, problem.cause === undefined ? {} : { cause: problem.cause });
         this.code = code;
         this.what = problem.what;
-        this.seen = problem.seen;
-        this.why = problem.why;
-        this.fix = problem.fix;
+        this.seen = unlessBlank(problem.seen);
+        this.why = unlessBlank(problem.why);
+        this.fix = unlessBlank(problem.fix);
         this.annotation = problem.annotation;
     }
 }
@@ -41317,24 +41348,34 @@ function placeOf(error) {
         return error.problems.find(({ annotation }) => annotation)?.annotation;
     return error instanceof DeployError ? error.annotation : undefined;
 }
-/** The failure as text for the log: code, what, seen, why, fix, and the causes below it. */
-function explain(error) {
-    if (error instanceof Problems) {
-        const [only, ...others] = error.problems;
-        if (only && others.length === 0)
-            return explain(only);
-        return [`${error.problems.length} things need a change:`, ...error.problems.map(explain)].join('\n');
-    }
-    if (error instanceof DeployError) {
-        return [`${error.what} [${error.code}]`, ...details(error), ...causes(error.cause, error.seen)].join('\n');
-    }
-    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    return [
-        `Deploy Django stopped on an error it does not know [internal]`,
-        field('seen', text),
-        field('fix', 'run the job again with debug logging and report the log'),
-        ...(error instanceof Error ? causes(error.cause) : []),
-    ].join('\n');
+/** The failure as text for the log: what, what serves now, and the code; seen, why, fix, causes, and where to read more. */
+function explain(error, { serving, page = TROUBLESHOOTING } = {}) {
+    const now = serving === undefined ? '' : `; ${serving}`;
+    const problems = error instanceof Problems ? error.problems : [known(error)];
+    const [only, ...others] = problems;
+    const lines = only && others.length === 0
+        ? describe(only, now)
+        : [`${problems.length} things need a change${now}:`, ...problems.flatMap((problem) => describe(problem))];
+    const entries = [...new Set(problems.map(({ code }) => `${page}#${code}`))];
+    return [...lines, field('see', entries.join('\n'))].join('\n');
+}
+/** Every code is the heading of an entry there, and so its anchor. */
+const TROUBLESHOOTING = 'docs/troubleshooting.md';
+function known(error) {
+    if (error instanceof DeployError)
+        return error;
+    return new DeployError('internal', {
+        what: 'Deploy Django stopped on an error that it does not know',
+        seen: error instanceof Error ? (error.stack ?? error.message) : String(error),
+        fix: 'run the job again with debug logging, and report the log as an issue of the action',
+        cause: error instanceof Error ? error.cause : undefined,
+    });
+}
+function unlessBlank(text) {
+    return text?.trim() === '' ? undefined : text;
+}
+function describe(error, now = '') {
+    return [`${error.what}${now} [${error.code}]`, ...details(error), ...causes(error.cause, error.seen)];
 }
 function details(error) {
     const lines = [];
@@ -42443,6 +42484,8 @@ __nccwpck_require__.a(__webpack_module__, async (__webpack_handle_async_dependen
 
 /** Fires when the job is cancelled: GitHub's runner sends SIGINT, then SIGTERM after 7.5 s. */
 const cancelled = new AbortController();
+/** Where every failure is explained at length. */
+const page = (0,_inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .readTroubleshootingPage */ .iT)();
 async function main() {
     for (const signal of ['SIGINT', 'SIGTERM']) {
         process.on(signal, () => cancelled.abort(new Error(`the runner sent ${signal}`)));
@@ -42461,17 +42504,17 @@ async function main() {
     switch ((0,_inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .readCommand */ .UK)(_state_js__WEBPACK_IMPORTED_MODULE_16__/* .entry */ .f_)) {
         case 'deploy': {
             const inputs = masked((0,_inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .readDeployInputs */ .Jj)());
-            const findings = (0,_report_report_js__WEBPACK_IMPORTED_MODULE_15__/* .noFindings */ ._)('deploy', inputs.host.address, inputs.version);
+            const findings = (0,_report_report_js__WEBPACK_IMPORTED_MODULE_15__/* .noFindings */ ._I)('deploy', inputs.host.address, inputs.version);
             return await report(findings, world, (context) => (0,_commands_deploy_js__WEBPACK_IMPORTED_MODULE_5__/* .deploy */ .g)(inputs, context));
         }
         case 'rollback': {
             const inputs = masked((0,_inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .readRollbackInputs */ .KA)());
-            const findings = (0,_report_report_js__WEBPACK_IMPORTED_MODULE_15__/* .noFindings */ ._)('rollback', inputs.host.address, inputs.version ?? 'the release before');
+            const findings = (0,_report_report_js__WEBPACK_IMPORTED_MODULE_15__/* .noFindings */ ._I)('rollback', inputs.host.address, inputs.version ?? 'the release before');
             return await report(findings, world, (context) => (0,_commands_rollback_js__WEBPACK_IMPORTED_MODULE_8__/* .rollback */ .d)(inputs, context));
         }
         case 'build': {
             const inputs = masked((0,_inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .readBuildInputs */ .qJ)());
-            const findings = (0,_report_report_js__WEBPACK_IMPORTED_MODULE_15__/* .noFindings */ ._)('build', undefined, inputs.version);
+            const findings = (0,_report_report_js__WEBPACK_IMPORTED_MODULE_15__/* .noFindings */ ._I)('build', undefined, inputs.version);
             return await report(findings, world, (context) => (0,_commands_build_js__WEBPACK_IMPORTED_MODULE_4__/* .build */ .j)(inputs, context));
         }
         case 'exec':
@@ -42485,37 +42528,38 @@ function masked(inputs) {
     (0,_inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .secretsOf */ .Fj)(inputs).forEach((secret) => (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .setSecret */ .Pq)(secret));
     return inputs;
 }
-/** Runs a command and writes outputs and summary, whether it succeeds or fails; then the failure goes its way. */
+/** Runs a command and writes outputs and summary, whether it succeeds or fails. */
 async function report(start, world, run) {
     let findings = start;
     const found = (more) => {
         findings = { ...findings, ...more };
     };
     const outcome = await run({ ...world, found }).catch((cause) => ({ kind: 'failed', cause }));
-    for (const [name, value] of Object.entries((0,_report_report_js__WEBPACK_IMPORTED_MODULE_15__/* .outputsOf */ .Y)(findings, outcome)))
+    for (const [name, value] of Object.entries((0,_report_report_js__WEBPACK_IMPORTED_MODULE_15__/* .outputsOf */ .Yz)(findings, outcome)))
         (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .setOutput */ .uH)(name, value);
-    await (0,_report_log_js__WEBPACK_IMPORTED_MODULE_13__/* .writeSummary */ .Sy)((0,_report_summary_js__WEBPACK_IMPORTED_MODULE_14__/* .renderSummary */ .B)(findings, outcome));
+    await (0,_report_log_js__WEBPACK_IMPORTED_MODULE_13__/* .writeSummary */ .Sy)((0,_report_summary_js__WEBPACK_IMPORTED_MODULE_14__/* .renderSummary */ .Br)(findings, outcome, page));
     if (outcome.kind === 'failed')
-        throw outcome.cause;
-    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)((0,_report_summary_js__WEBPACK_IMPORTED_MODULE_14__/* .headline */ .P)(findings, outcome));
+        fail(outcome.cause, (0,_report_summary_js__WEBPACK_IMPORTED_MODULE_14__/* .describeServing */ .Yh)(findings));
+    else
+        (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)((0,_report_summary_js__WEBPACK_IMPORTED_MODULE_14__/* .headline */ .Pl)(findings, outcome));
 }
 async function post() {
     const folder = (0,_state_js__WEBPACK_IMPORTED_MODULE_16__/* .temporaryFolder */ .yy)();
     if (folder === '')
         return;
     try {
-        await (0,_commands_post_js__WEBPACK_IMPORTED_MODULE_7__/* .followAfterCancel */ .A)(_process_js__WEBPACK_IMPORTED_MODULE_12__/* .run */ .e, folder, _inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .readRoute */ .S9);
+        await (0,_commands_post_js__WEBPACK_IMPORTED_MODULE_7__/* .followAfterCancel */ .A)(_process_js__WEBPACK_IMPORTED_MODULE_12__/* .run */ .e, folder, _inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .readRoute */ .S9, page);
     }
     finally {
         await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_1__.rm)(folder, { recursive: true, force: true });
     }
 }
 /** The only place that makes the step red; one annotation for one failure. */
-function fail(failure) {
+function fail(failure, serving) {
     process.exitCode = 1;
     (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .setOutput */ .uH)('outcome', 'failed');
     const place = (0,_errors_js__WEBPACK_IMPORTED_MODULE_10__/* .placeOf */ .$t)(failure);
-    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .error */ .z3)((0,_errors_js__WEBPACK_IMPORTED_MODULE_10__/* .explain */ .WE)(failure), {
+    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .error */ .z3)((0,_errors_js__WEBPACK_IMPORTED_MODULE_10__/* .explain */ .WE)(failure, { serving, page }), {
         title: `Deploy Django: ${(0,_errors_js__WEBPACK_IMPORTED_MODULE_10__/* .codeOf */ .$N)(failure)}`,
         ...(place && { file: place.file }),
         ...(place?.line !== undefined && { startLine: place.line }),
@@ -42523,9 +42567,9 @@ function fail(failure) {
     });
 }
 if (_state_js__WEBPACK_IMPORTED_MODULE_16__/* .entry */ .f_ === 'post')
-    await post().catch((failure) => (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .warning */ .$e)((0,_errors_js__WEBPACK_IMPORTED_MODULE_10__/* .explain */ .WE)(failure)));
+    await post().catch((failure) => (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .warning */ .$e)((0,_errors_js__WEBPACK_IMPORTED_MODULE_10__/* .explain */ .WE)(failure, { page })));
 else
-    await main().catch(fail);
+    await main().catch((failure) => fail(failure));
 
 __webpack_async_result__();
 } catch(e) { __webpack_async_result__(e); } }, 1);
@@ -42547,6 +42591,7 @@ __nccwpck_require__.d(__webpack_exports__, {
   fY: () => (/* binding */ readRunner),
   SJ: () => (/* binding */ readStatusInputs),
   sj: () => (/* binding */ readStepEnvironment),
+  iT: () => (/* binding */ readTroubleshootingPage),
   Fj: () => (/* binding */ secretsOf)
 });
 
@@ -43043,6 +43088,13 @@ function readRunner(env = process.env) {
         debug: env.RUNNER_DEBUG === '1',
     };
 }
+/** Where docs/troubleshooting.md is, in the version of the action that runs. One of the checkout (`uses: ./`) is a path there. */
+function readTroubleshootingPage(env = process.env) {
+    const { GITHUB_ACTION_REPOSITORY: repository, GITHUB_ACTION_REF: ref, GITHUB_SERVER_URL: server } = env;
+    if (!repository || !ref || !server)
+        return errors/* TROUBLESHOOTING */.$T;
+    return `${server}/${repository}/blob/${ref.split('/').map(encodeURIComponent).join('/')}/${errors/* TROUBLESHOOTING */.$T}`;
+}
 /**
  * The environment for programs that read the repository, such as Docker Compose and buildx: that of the step, as the
  * user's own `docker compose build` would see it, without this action's inputs (secrets) and GitHub's own variables.
@@ -43391,8 +43443,9 @@ function escape(text) {
 
 // EXPORTS
 __nccwpck_require__.d(__webpack_exports__, {
-  _: () => (/* binding */ noFindings),
-  Y: () => (/* binding */ outputsOf)
+  _I: () => (/* binding */ noFindings),
+  Yz: () => (/* binding */ outputsOf),
+  K3: () => (/* binding */ servingOf)
 });
 
 ;// CONCATENATED MODULE: ./lib/outputs.js
@@ -43425,13 +43478,17 @@ const outputs = {
 
 ;// CONCATENATED MODULE: ./lib/report/report.js
 
+/** The release of this version serves; without one, nothing does. */
+function servingOf(version) {
+    return version === undefined ? { kind: 'nothing' } : { kind: 'release', version };
+}
 /** The findings before anything is known. */
 function noFindings(command, host, version) {
     return {
         command,
         version,
         previous: undefined,
-        serving: undefined,
+        serving: { kind: 'unknown' },
         project: undefined,
         host,
         url: undefined,
@@ -43447,7 +43504,7 @@ function outputsOf(findings, outcome) {
         outcome: outcome.kind,
         version: findings.version,
         'previous-version': findings.previous ?? '',
-        serving: findings.serving ?? '',
+        serving: findings.serving.kind === 'release' ? findings.serving.version : '',
         images: JSON.stringify(findings.images),
         migrations: JSON.stringify(findings.applied.map((applied) => ({ ...applied, state: 'applied' }))),
         plan: findings.plan === undefined ? '' : JSON.stringify(findings.plan),
@@ -43464,8 +43521,9 @@ function outputsOf(findings, outcome) {
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   B: () => (/* binding */ renderSummary),
-/* harmony export */   P: () => (/* binding */ headline)
+/* harmony export */   Br: () => (/* binding */ renderSummary),
+/* harmony export */   Pl: () => (/* binding */ headline),
+/* harmony export */   Yh: () => (/* binding */ describeServing)
 /* harmony export */ });
 /* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(452);
 /* harmony import */ var _markdown_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(5402);
@@ -43479,11 +43537,13 @@ const MOST_MIGRATIONS = 100;
 const MOST_OPERATIONS = 30;
 const MOST_NAMES = 200;
 /** The job summary: the first line for everybody, the rest for who has to act on it. Pure. */
-function renderSummary(findings, outcome) {
+function renderSummary(findings, outcome, page) {
     return [
         `## ${(0,_markdown_js__WEBPACK_IMPORTED_MODULE_2__/* .escape */ .i)(headline(findings, outcome))}`,
         '',
-        ...(outcome.kind === 'failed' ? ['```text', cut((0,_errors_js__WEBPACK_IMPORTED_MODULE_0__/* .explain */ .WE)(outcome.cause)).replaceAll('```', "'''"), '```', ''] : []),
+        ...(outcome.kind === 'failed'
+            ? ['```text', cut((0,_errors_js__WEBPACK_IMPORTED_MODULE_0__/* .explain */ .WE)(outcome.cause, { page })).replaceAll('```', "'''"), '```', '']
+            : []),
         ...facts(findings, outcome),
         ...(findings.plan ? renderPlan(findings.plan, findings) : []),
         ...renderSteps(findings),
@@ -43508,12 +43568,21 @@ function headline(findings, outcome) {
     }
 }
 function failed(findings) {
-    const { serving, version } = findings;
-    const project = findings.project ?? 'the project';
-    if (serving === version)
-        return `the ${findings.command} failed; ${project} serves ${version}`;
-    const missed = `${version} was not ${DONE[findings.command]}`;
-    return serving === undefined ? missed : `${missed}; ${project} serves ${serving}`;
+    const { serving, version, command } = findings;
+    const isServed = serving.kind === 'release' && serving.version === version;
+    const missed = isServed ? `the ${command} failed` : `${version} was not ${DONE[command]}`;
+    return [missed, describeServing(findings)].filter((part) => part !== undefined).join('; ');
+}
+/** What serves now, as a clause; undefined when that is not known. */
+function describeServing({ project, serving }) {
+    switch (serving.kind) {
+        case 'release':
+            return `${project ?? 'the project'} serves ${serving.version}`;
+        case 'nothing':
+            return 'nothing serves';
+        case 'unknown':
+            return undefined;
+    }
 }
 const DONE = { deploy: 'deployed', rollback: 'restored', build: 'built' };
 function facts(findings, outcome) {
@@ -43530,7 +43599,7 @@ function hostFacts(findings, outcome, host) {
     return [
         ['host', (0,_markdown_js__WEBPACK_IMPORTED_MODULE_2__/* .escape */ .i)(host)],
         ['served before', (0,_markdown_js__WEBPACK_IMPORTED_MODULE_2__/* .escape */ .i)(findings.previous ?? (outcome.kind === 'failed' ? 'unknown or nothing' : 'nothing'))],
-        ['serves now', (0,_markdown_js__WEBPACK_IMPORTED_MODULE_2__/* .escape */ .i)(findings.serving ?? 'unknown or nothing')],
+        ['serves now', (0,_markdown_js__WEBPACK_IMPORTED_MODULE_2__/* .escape */ .i)(findings.serving.kind === 'release' ? findings.serving.version : findings.serving.kind)],
     ];
 }
 function renderPlan(plan, findings) {
@@ -43870,8 +43939,8 @@ function checkWord(word) {
     if (PLAIN_WORD.test(word) || OPTION_WORD.test(word) || word === '-')
         return word;
     throw new errors/* DeployError */.sH('internal', {
-        what: 'A word for the server has characters that a shell would read',
-        seen: word,
+        what: 'An argument of a command for the host has characters that its shell would read',
+        seen: JSON.stringify(word),
     });
 }
 /** `SHA256:` fingerprints are exchanged for the keys of the host that match one of them. */

@@ -74,15 +74,15 @@ export type Code = keyof typeof codes
 /** Where in the repository the mistake is, for an annotation. Lines and columns count from 1. */
 export type Place = { file: string; line?: number | undefined; column?: number | undefined }
 
-/** What a person needs to know to mend a failure. */
+/** What a person needs to know to fix a failure. */
 export type Problem = {
   /** What failed, one sentence. */
   what: string
-  /** The value or output that was seen; never a secret. */
+  /** The value or output that was seen; never a secret. A blank one is left out, as is a blank `why` or `fix`. */
   seen?: string | undefined
   /** The likely cause. */
   why?: string | undefined
-  /** The exact change that mends it. */
+  /** The exact change that fixes it. */
   fix?: string | undefined
   annotation?: Place | undefined
   cause?: unknown
@@ -102,9 +102,9 @@ export class DeployError extends Error {
     super(problem.what, problem.cause === undefined ? {} : { cause: problem.cause })
     this.code = code
     this.what = problem.what
-    this.seen = problem.seen
-    this.why = problem.why
-    this.fix = problem.fix
+    this.seen = unlessBlank(problem.seen)
+    this.why = unlessBlank(problem.why)
+    this.fix = unlessBlank(problem.fix)
     this.annotation = problem.annotation
   }
 }
@@ -149,23 +149,46 @@ export function placeOf(error: unknown): Place | undefined {
   return error instanceof DeployError ? error.annotation : undefined
 }
 
-/** The failure as text for the log: code, what, seen, why, fix, and the causes below it. */
-export function explain(error: unknown): string {
-  if (error instanceof Problems) {
-    const [only, ...others] = error.problems
-    if (only && others.length === 0) return explain(only)
-    return [`${error.problems.length} things need a change:`, ...error.problems.map(explain)].join('\n')
-  }
-  if (error instanceof DeployError) {
-    return [`${error.what} [${error.code}]`, ...details(error), ...causes(error.cause, error.seen)].join('\n')
-  }
-  const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
-  return [
-    `Deploy Django stopped on an error it does not know [internal]`,
-    field('seen', text),
-    field('fix', 'run the job again with debug logging and report the log'),
-    ...(error instanceof Error ? causes(error.cause) : []),
-  ].join('\n')
+/** What the text of a failure says besides the failure itself. */
+export type Surroundings = {
+  /** What serves now, as a clause; undefined when that is not known. */
+  serving?: string | undefined
+  /** The address of docs/troubleshooting.md. */
+  page?: string | undefined
+}
+
+/** The failure as text for the log: what, what serves now, and the code; seen, why, fix, causes, and where to read more. */
+export function explain(error: unknown, { serving, page = TROUBLESHOOTING }: Surroundings = {}): string {
+  const now = serving === undefined ? '' : `; ${serving}`
+  const problems = error instanceof Problems ? error.problems : [known(error)]
+  const [only, ...others] = problems
+  const lines =
+    only && others.length === 0
+      ? describe(only, now)
+      : [`${problems.length} things need a change${now}:`, ...problems.flatMap((problem) => describe(problem))]
+  const entries = [...new Set(problems.map(({ code }) => `${page}#${code}`))]
+  return [...lines, field('see', entries.join('\n'))].join('\n')
+}
+
+/** Every code is the heading of an entry there, and so its anchor. */
+export const TROUBLESHOOTING = 'docs/troubleshooting.md'
+
+function known(error: unknown): DeployError {
+  if (error instanceof DeployError) return error
+  return new DeployError('internal', {
+    what: 'Deploy Django stopped on an error that it does not know',
+    seen: error instanceof Error ? (error.stack ?? error.message) : String(error),
+    fix: 'run the job again with debug logging, and report the log as an issue of the action',
+    cause: error instanceof Error ? error.cause : undefined,
+  })
+}
+
+function unlessBlank(text: string | undefined): string | undefined {
+  return text?.trim() === '' ? undefined : text
+}
+
+function describe(error: DeployError, now = ''): string[] {
+  return [`${error.what}${now} [${error.code}]`, ...details(error), ...causes(error.cause, error.seen)]
 }
 
 function details(error: DeployError): string[] {

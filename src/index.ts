@@ -20,16 +20,20 @@ import {
   readRunner,
   readStatusInputs,
   readStepEnvironment,
+  readTroubleshootingPage,
   secretsOf,
 } from './inputs.ts'
 import { run } from './process.ts'
 import { writeSummary } from './report/log.ts'
-import { headline, renderSummary } from './report/summary.ts'
+import { describeServing, headline, renderSummary } from './report/summary.ts'
 import { noFindings, outputsOf, type Findings, type Outcome } from './report/report.ts'
 import { entry, saveTemporaryFolder, temporaryFolder } from './state.ts'
 
 /** Fires when the job is cancelled: GitHub's runner sends SIGINT, then SIGTERM after 7.5 s. */
 const cancelled = new AbortController()
+
+/** Where every failure is explained at length. */
+const page = readTroubleshootingPage()
 
 async function main(): Promise<void> {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
@@ -75,7 +79,7 @@ function masked<Inputs extends Parameters<typeof secretsOf>[0]>(inputs: Inputs):
   return inputs
 }
 
-/** Runs a command and writes outputs and summary, whether it succeeds or fails; then the failure goes its way. */
+/** Runs a command and writes outputs and summary, whether it succeeds or fails. */
 async function report(start: Findings, world: World, run: (context: Context) => Promise<Outcome>): Promise<void> {
   let findings = start
   const found = (more: Partial<Findings>): void => {
@@ -83,27 +87,27 @@ async function report(start: Findings, world: World, run: (context: Context) => 
   }
   const outcome = await run({ ...world, found }).catch((cause: unknown): Outcome => ({ kind: 'failed', cause }))
   for (const [name, value] of Object.entries(outputsOf(findings, outcome))) setOutput(name, value)
-  await writeSummary(renderSummary(findings, outcome))
-  if (outcome.kind === 'failed') throw outcome.cause
-  info(headline(findings, outcome))
+  await writeSummary(renderSummary(findings, outcome, page))
+  if (outcome.kind === 'failed') fail(outcome.cause, describeServing(findings))
+  else info(headline(findings, outcome))
 }
 
 async function post(): Promise<void> {
   const folder = temporaryFolder()
   if (folder === '') return
   try {
-    await followAfterCancel(run, folder, readRoute)
+    await followAfterCancel(run, folder, readRoute, page)
   } finally {
     await rm(folder, { recursive: true, force: true })
   }
 }
 
 /** The only place that makes the step red; one annotation for one failure. */
-function fail(failure: unknown): void {
+function fail(failure: unknown, serving?: string): void {
   process.exitCode = 1
   setOutput('outcome', 'failed')
   const place = placeOf(failure)
-  annotate(explain(failure), {
+  annotate(explain(failure, { serving, page }), {
     title: `Deploy Django: ${codeOf(failure)}`,
     ...(place && { file: place.file }),
     ...(place?.line !== undefined && { startLine: place.line }),
@@ -111,5 +115,5 @@ function fail(failure: unknown): void {
   })
 }
 
-if (entry === 'post') await post().catch((failure: unknown) => warning(explain(failure)))
-else await main().catch(fail)
+if (entry === 'post') await post().catch((failure: unknown) => warning(explain(failure, { page })))
+else await main().catch((failure: unknown) => fail(failure))

@@ -11,7 +11,7 @@ import {
   type Values,
 } from './contract.ts'
 import type { Input } from './input.ts'
-import { DeployError, Problems } from './errors.ts'
+import { DeployError, Problems, TROUBLESHOOTING } from './errors.ts'
 import { secretsIn } from './secret.ts'
 import { onOneLine, Unusable } from './values.ts'
 
@@ -110,6 +110,13 @@ export function readRunner(env: NodeJS.ProcessEnv = process.env): Runner {
     summaryPath: env.GITHUB_STEP_SUMMARY || undefined,
     debug: env.RUNNER_DEBUG === '1',
   }
+}
+
+/** Where docs/troubleshooting.md is, in the version of the action that runs. One of the checkout (`uses: ./`) is a path there. */
+export function readTroubleshootingPage(env: NodeJS.ProcessEnv = process.env): string {
+  const { GITHUB_ACTION_REPOSITORY: repository, GITHUB_ACTION_REF: ref, GITHUB_SERVER_URL: server } = env
+  if (!repository || !ref || !server) return TROUBLESHOOTING
+  return `${server}/${repository}/blob/${ref.split('/').map(encodeURIComponent).join('/')}/${TROUBLESHOOTING}`
 }
 
 /**

@@ -87,6 +87,8 @@ function facts(workspace: string, temp: string, tracking: string): Record<string
     ...Object.fromEntries(inherited.map(([name, text]) => [name, text ?? ''])),
     CI: 'true',
     GITHUB_ACTIONS: 'true',
+    GITHUB_ACTION_REF: 'v1',
+    GITHUB_ACTION_REPOSITORY: 'octo/deploy-django',
     GITHUB_ACTOR: 'octocat',
     GITHUB_EVENT_NAME: 'push',
     GITHUB_REF: 'refs/heads/main',

@@ -2,7 +2,7 @@ import { info, warning } from '@actions/core'
 import { setTimeout as pause } from 'node:timers/promises'
 import { neededGroups } from '../compose/group.ts'
 import type { DeployInputs } from '../contract.ts'
-import type { Outcome } from '../report/report.ts'
+import { servingOf, type Outcome } from '../report/report.ts'
 import { visit } from '../report/visit.ts'
 import type { Context } from './context.ts'
 import { execute } from './execute.ts'
@@ -25,7 +25,7 @@ export async function deploy(inputs: DeployInputs, context: Context): Promise<Ou
 }
 
 function keepAdopted(id: string, { found }: Context): void {
-  found({ previous: id, serving: id })
+  found({ previous: id, serving: servingOf(id) })
   info(`What runs was started by hand; it is kept as ${id}, to which a rollback can go`)
 }
 

@@ -3,6 +3,7 @@ import { readMigrateReport } from '../django/document.ts'
 import type { Plan } from '../deployment/plan.ts'
 import { DeployError } from '../errors.ts'
 import { group, harmless, showProgress } from '../report/log.ts'
+import { servingOf, type Serving } from '../report/report.ts'
 import type { Connection } from '../server/connection.ts'
 import { explainEnding } from '../server/failure.ts'
 import type { Ending, JournalLine } from '../server/follow.ts'
@@ -42,7 +43,7 @@ export async function execute(
     watch((show) => transact(connection, transaction, show, context.signal)),
   ).catch(async (cause: unknown) => {
     // It goes on without us, and which release will answer is not known.
-    context.found({ serving: undefined })
+    context.found({ serving: { kind: 'unknown' } })
     // From here `post` follows; this process has seconds to live.
     if (context.signal.aborted) throw cancelled(await askToTurnBack(connection, transaction), cause)
     throw cause
@@ -82,11 +83,18 @@ function takeEnding(ending: Ending, server: Server, version: string, { found }: 
   found({
     applied: migrate ? readMigrateReport(migrate).applied : [],
     steps: durations(ending.journal),
-    serving: ending.word === 'committed' ? version : versionOf(server, ending.serves),
+    serving: servingAfter(ending, server, version),
   })
   const failure = explainEnding(ending)
   if (failure) throw failure
   ending.warnings.forEach((text) => warning(harmless(text)))
+}
+
+/** After a revert, no release is none; while nobody has finished the deployment, it is only not known. */
+function servingAfter(ending: Ending, server: Server, version: string): Serving {
+  if (ending.word === 'committed') return servingOf(version)
+  if (ending.serves === undefined && ending.word !== 'back') return { kind: 'unknown' }
+  return servingOf(versionOf(server, ending.serves))
 }
 
 /** Seconds between the begin and the end of each step. */

@@ -3,6 +3,7 @@ import { explain } from '../errors.ts'
 import type { Run } from '../process.ts'
 import { disconnect, reconnect, type Connection } from '../server/connection.ts'
 import { explainEnding } from '../server/failure.ts'
+import type { Ending } from '../server/follow.ts'
 import type { Route } from '../server/ssh-config.ts'
 import { followed, type Followed } from '../state.ts'
 import { watchToEnd } from './execute.ts'
@@ -11,16 +12,21 @@ import { watchToEnd } from './execute.ts'
 const FOLLOW_LIMIT_MS = 4 * 60_000
 
 /** Follows a transaction that main could not follow to its end, and closes the connection that main left. */
-export async function followAfterCancel(run: Run, folder: string, readInputs: () => Route): Promise<void> {
+export async function followAfterCancel(
+  run: Run,
+  folder: string,
+  readInputs: () => Route,
+  page: string,
+): Promise<void> {
   const transaction = followed()
   try {
-    if (transaction) await report(reconnect(run, readInputs(), folder), transaction)
+    if (transaction) await report(reconnect(run, readInputs(), folder), transaction, page)
   } finally {
     await disconnect(run, folder)
   }
 }
 
-async function report(connection: Connection, { tid, directory }: Followed): Promise<void> {
+async function report(connection: Connection, { tid, directory }: Followed, page: string): Promise<void> {
   info(`Following ${tid}, which goes on by itself on the server`)
   const ending = await watchToEnd(connection, { directory, id: tid }, FOLLOW_LIMIT_MS)
   if (ending.journal.length === 0) {
@@ -28,7 +34,12 @@ async function report(connection: Connection, { tid, directory }: Followed): Pro
     return
   }
   const failure = explainEnding(ending)
-  if (failure) warning(explain(failure))
-  const serves = ending.serves ?? (ending.word === 'died' ? 'nobody knows what' : 'nothing')
-  info(`The transaction ended: ${ending.word}; ${serves} serves`)
+  const serving = describeServing(ending)
+  if (failure) warning(explain(failure, { serving, page }))
+  info(`The transaction ended: ${ending.word}; ${serving ?? 'what serves is not known'}`)
+}
+
+function describeServing({ serves, word }: Ending): string | undefined {
+  if (serves !== undefined) return `${serves} serves`
+  return word === 'back' ? 'nothing serves' : undefined
 }

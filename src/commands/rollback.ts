@@ -10,7 +10,7 @@ import { needsCollecting, readCollect } from '../django/static.ts'
 import { checkDatabase } from '../guard/database.ts'
 import type { Mounts } from '../guard/mount.ts'
 import { group, show } from '../report/log.ts'
-import type { Outcome } from '../report/report.ts'
+import { servingOf, type Outcome } from '../report/report.ts'
 import { connect, type Connection } from '../server/connection.ts'
 import { explainProbe, explainUnfit } from '../server/failure.ts'
 import { nothingDeployed, requireProject } from '../server/find.ts'
@@ -57,7 +57,13 @@ async function inspectTarget(inputs: RollbackInputs, { run, folder, signal, asse
   const target = chooseTarget(server, inputs.version)
   const name = fact(target.facts, 'project') ?? ''
   const serving = versionOf(server, server.current)
-  found({ version: target.version, previous: serving, serving, project: name, images: imagesOf(target.facts) })
+  found({
+    version: target.version,
+    previous: serving,
+    serving: servingOf(serving),
+    project: name,
+    images: imagesOf(target.facts),
+  })
   const [before, model] = await Promise.all([
     readModel(connection, directory, server.current),
     readModel(connection, directory, target.id),

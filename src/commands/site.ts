@@ -8,6 +8,7 @@ import type { DeployInputs } from '../contract.ts'
 import { checkAll } from '../errors.ts'
 import { checkPlace, projectIn, type Wanted } from '../guard/place.ts'
 import { candidateNames } from '../image/name.ts'
+import { servingOf, type Serving } from '../report/report.ts'
 import { connect, type Connection } from '../server/connection.ts'
 import { checkServer, fact, look, type Server } from '../server/look.ts'
 import { currentRelease, type KeptRelease } from '../server/release.ts'
@@ -69,7 +70,10 @@ async function inspectHost(
   const profiles = chooseProfiles(inputs.profiles, settings ? settings.get('COMPOSE_PROFILES') : server.profiles)
   const active = activeServices(project, inputs.services, profiles).map((service) => service.name)
   checkPlace(server, wantedPlace(checkout, { name, isNamed: inputs.project !== undefined, directory, active }))
-  found({ project: name, url: inputs.url, previous: current?.version, serving: current?.version })
+  // What was started by hand may serve.
+  const isUnknown = !current && server.containers.some(({ project: of, running }) => of === name && running)
+  const serving: Serving = isUnknown ? { kind: 'unknown' } : servingOf(current?.version)
+  found({ project: name, url: inputs.url, previous: current?.version, serving })
   info(`${name} in ${directory} on ${inputs.host.address}: ${current?.version ?? 'nothing'} serves`)
 
   checkAll(

@@ -10,9 +10,9 @@ export type Outcome =
 export type Findings = {
   command: 'deploy' | 'rollback' | 'build'
   version: string
-  /** Versions: what served just before, and what answers now. */
+  /** The version that served just before. */
   previous: string | undefined
-  serving: string | undefined
+  serving: Serving
   project: string | undefined
   /** Undefined for a `build`, which asks no server. */
   host: string | undefined
@@ -24,6 +24,14 @@ export type Findings = {
   applied: readonly Applied[]
   /** Seconds of each step on the server, in order. */
   steps: readonly { name: string; seconds: number }[]
+}
+
+/** What answers now. */
+export type Serving = { kind: 'release'; version: string } | { kind: 'nothing' } | { kind: 'unknown' }
+
+/** The release of this version serves; without one, nothing does. */
+export function servingOf(version: string | undefined): Serving {
+  return version === undefined ? { kind: 'nothing' } : { kind: 'release', version }
 }
 
 /** The plan as people and later steps see it. */
@@ -44,7 +52,7 @@ export function noFindings(command: Findings['command'], host: Findings['host'],
     command,
     version,
     previous: undefined,
-    serving: undefined,
+    serving: { kind: 'unknown' },
     project: undefined,
     host,
     url: undefined,
@@ -61,7 +69,7 @@ export function outputsOf(findings: Findings, outcome: Outcome): Readonly<Record
     outcome: outcome.kind,
     version: findings.version,
     'previous-version': findings.previous ?? '',
-    serving: findings.serving ?? '',
+    serving: findings.serving.kind === 'release' ? findings.serving.version : '',
     images: JSON.stringify(findings.images),
     migrations: JSON.stringify(findings.applied.map((applied) => ({ ...applied, state: 'applied' }))),
     plan: findings.plan === undefined ? '' : JSON.stringify(findings.plan),

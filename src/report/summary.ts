@@ -10,11 +10,13 @@ const MOST_OPERATIONS = 30
 const MOST_NAMES = 200
 
 /** The job summary: the first line for everybody, the rest for who has to act on it. Pure. */
-export function renderSummary(findings: Findings, outcome: Outcome): string {
+export function renderSummary(findings: Findings, outcome: Outcome, page?: string): string {
   return [
     `## ${escape(headline(findings, outcome))}`,
     '',
-    ...(outcome.kind === 'failed' ? ['```text', cut(explain(outcome.cause)).replaceAll('```', "'''"), '```', ''] : []),
+    ...(outcome.kind === 'failed'
+      ? ['```text', cut(explain(outcome.cause, { page })).replaceAll('```', "'''"), '```', '']
+      : []),
     ...facts(findings, outcome),
     ...(findings.plan ? renderPlan(findings.plan, findings) : []),
     ...renderSteps(findings),
@@ -41,11 +43,22 @@ export function headline(findings: Findings, outcome: Outcome): string {
 }
 
 function failed(findings: Findings): string {
-  const { serving, version } = findings
-  const project = findings.project ?? 'the project'
-  if (serving === version) return `the ${findings.command} failed; ${project} serves ${version}`
-  const missed = `${version} was not ${DONE[findings.command]}`
-  return serving === undefined ? missed : `${missed}; ${project} serves ${serving}`
+  const { serving, version, command } = findings
+  const isServed = serving.kind === 'release' && serving.version === version
+  const missed = isServed ? `the ${command} failed` : `${version} was not ${DONE[command]}`
+  return [missed, describeServing(findings)].filter((part) => part !== undefined).join('; ')
+}
+
+/** What serves now, as a clause; undefined when that is not known. */
+export function describeServing({ project, serving }: Findings): string | undefined {
+  switch (serving.kind) {
+    case 'release':
+      return `${project ?? 'the project'} serves ${serving.version}`
+    case 'nothing':
+      return 'nothing serves'
+    case 'unknown':
+      return undefined
+  }
 }
 
 const DONE = { deploy: 'deployed', rollback: 'restored', build: 'built' } as const
@@ -65,7 +78,7 @@ function hostFacts(findings: Findings, outcome: Outcome, host: string): [string,
   return [
     ['host', escape(host)],
     ['served before', escape(findings.previous ?? (outcome.kind === 'failed' ? 'unknown or nothing' : 'nothing'))],
-    ['serves now', escape(findings.serving ?? 'unknown or nothing')],
+    ['serves now', escape(findings.serving.kind === 'release' ? findings.serving.version : findings.serving.kind)],
   ]
 }
 

@@ -83,8 +83,8 @@ export function isLost(finished: Finished): boolean {
 function checkWord(word: string): string {
   if (PLAIN_WORD.test(word) || OPTION_WORD.test(word) || word === '-') return word
   throw new DeployError('internal', {
-    what: 'A word for the server has characters that a shell would read',
-    seen: word,
+    what: 'An argument of a command for the host has characters that its shell would read',
+    seen: JSON.stringify(word),
   })
 }
 

@@ -33,6 +33,9 @@ describe('dist', () => {
       expect(run.annotations).toHaveLength(1)
       expect(run.annotations[0]?.properties).toEqual({ title: 'Deploy Django: input-invalid' })
       for (const name of ['host', 'ssh-key', 'known-hosts', 'dry-run']) expect(run.log).toContain(`Input ${name} `)
+      expect(run.annotations[0]?.message).toMatch(
+        /\n {2}see: {3}https:\/\/github\.com\/octo\/deploy-django\/blob\/v1\/docs\/troubleshooting\.md#input-invalid\n.*#input-missing$/,
+      )
       expect(run.raw).not.toContain('secret-secret')
       expect(run.outputs).toMatchObject({ outcome: 'failed' })
       expect(run.post).toMatchObject({ code: 0, annotations: [] })

@@ -23,7 +23,9 @@ describe('a failure is red, named, and leaves the old release', () => {
     const before = await story.containers(true)
     const run = await story.deploy('v4')
     expect(codes(run)).toEqual(['Deploy Django: migration-failed'])
-    expect(run.annotations[0]?.message).toContain('core.0004')
+    expect(run.annotations[0]?.message).toMatch(
+      /^Migration core\.0004\S+ failed; todo-\w+ serves v2 \[migration-failed\]\n/,
+    )
     expect(JSON.parse(run.outputs['migrations'] ?? '')).toMatchObject([{ name: expect.stringMatching(/^0003/) }])
     expect(run.outputs['serving']).toBe('v2')
     // The app was not touched: the failure came before the swap.
@@ -39,6 +41,7 @@ describe('a failure is red, named, and leaves the old release', () => {
     const run = await story.deploy('v3')
     expect(codes(run)).toEqual(['Deploy Django: health-server-error'])
     expect(run.outputs).toMatchObject({ outcome: 'failed', serving: '' })
+    expect(run.annotations[0]?.message).toMatch(/^The new release did not become healthy.*; nothing serves \[/)
     expect(await story.containers()).toEqual(['db postgres:17 running'])
     const next = await story.deploy('v2')
     expect(next.outputs).toMatchObject({ outcome: 'deployed', serving: 'v2' })

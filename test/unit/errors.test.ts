@@ -16,13 +16,14 @@ describe('explain', () => {
         '         Connection refused',
         '  why:   a firewall closes the port',
         '  fix:   open port 22 for the runner',
+        '  see:   docs/troubleshooting.md#ssh-unreachable',
       ].join('\n'),
     )
   })
 
   test('leaves out what is not known', () => {
     expect(explain(new DeployError('aborted', { what: 'The job was cancelled' }))).toBe(
-      'The job was cancelled [aborted]',
+      'The job was cancelled [aborted]\n  see:   docs/troubleshooting.md#aborted',
     )
   })
 
@@ -34,13 +35,37 @@ describe('explain', () => {
       'Nothing was deployed [internal]',
       '  cause: The push broke off [push-failed]',
       '  cause: read ECONNRESET',
+      '  see:   docs/troubleshooting.md#internal',
     ])
   })
 
   test('says a cause only once', () => {
     const cause = new Error('line 3 is odd', { cause: new Error('nobody knows') })
     const text = explain(new DeployError('compose-invalid', { what: 'It failed', seen: 'line 3 is odd', cause }))
-    expect(text).toBe('It failed [compose-invalid]\n  seen:  line 3 is odd\n  cause: nobody knows')
+    expect(text).toMatch(/^It failed \[compose-invalid\]\n  seen:  line 3 is odd\n  cause: nobody knows\n  see: /)
+  })
+
+  test('says in the first line what serves, and ends with the address of the entry', () => {
+    const surroundings = {
+      serving: 'todo serves v1',
+      page: 'https://github.com/octo/deploy/blob/v1/docs/troubleshooting.md',
+    }
+    const failure = new DeployError('migration-failed', { what: 'Migration shop.0002 failed', cause: new Error('x') })
+    expect(explain(failure, surroundings).split('\n')).toEqual([
+      'Migration shop.0002 failed; todo serves v1 [migration-failed]',
+      '  cause: x',
+      '  see:   https://github.com/octo/deploy/blob/v1/docs/troubleshooting.md#migration-failed',
+    ])
+    const two = explain(new Problems([failure, failure]), surroundings)
+    expect(two.split('\n')[0]).toBe('2 things need a change; todo serves v1:')
+    expect(two.match(/see:.*/g)).toEqual([`see:   ${surroundings.page}#migration-failed`])
+    expect(explain('?', surroundings)).toMatch(/; todo serves v1 \[internal\]\n[^]*#internal$/)
+  })
+
+  test.each(['', '\n', '  \n\t'])('never shows a blank %j', (blank) => {
+    const failure = new DeployError('internal', { what: 'It failed', seen: blank, why: blank, fix: blank })
+    expect(failure).toMatchObject({ seen: undefined, why: undefined, fix: undefined })
+    expect(explain(failure)).toBe('It failed [internal]\n  see:   docs/troubleshooting.md#internal')
   })
 
   test('lists all problems of the inputs', () => {
@@ -54,6 +79,8 @@ describe('explain', () => {
       '  fix:   set host',
       'Input migrate is wrong [input-invalid]',
       '  seen:  sometimes',
+      '  see:   docs/troubleshooting.md#input-missing',
+      '         docs/troubleshooting.md#input-invalid',
     ])
     expect(error.message).toBe('Input host is empty; Input migrate is wrong')
   })

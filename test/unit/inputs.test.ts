@@ -8,6 +8,7 @@ import {
   readRollbackInputs,
   readRunner,
   readStepEnvironment,
+  readTroubleshootingPage,
   secretsOf,
 } from '../../src/inputs.ts'
 
@@ -41,7 +42,7 @@ function problems(given: Given, facts: Given = {}): string[] {
   try {
     readDeployInputs({ ...env({ ...connection, ...given }), ...facts })
   } catch (error) {
-    if (error instanceof Problems) return error.problems.map(explain)
+    if (error instanceof Problems) return error.problems.map((each) => explain(each))
     throw error
   }
   return []
@@ -121,6 +122,8 @@ describe('deploy', () => {
         'Input dry-run cannot be used: it is neither true nor false [input-invalid]',
         '  seen:  yes',
         '  fix:   use true or false, in lower case',
+        '  see:   docs/troubleshooting.md#input-invalid',
+        '         docs/troubleshooting.md#input-missing',
       ])
     }
   })
@@ -597,6 +600,16 @@ describe('the run', () => {
 
   test('outside GitHub Actions the missing variable is named', () => {
     expect(() => readRunner({})).toThrow('GITHUB_SERVER_URL is not set')
+  })
+
+  test.each([
+    ['a version', 'octo/deploy-django', 'v1', 'https://github.com/octo/deploy-django/blob/v1/docs/troubleshooting.md'],
+    ['a branch', 'octo/x', 'a/b#c', 'https://github.com/octo/x/blob/a/b%23c/docs/troubleshooting.md'],
+    ['the checkout itself', '', '', 'docs/troubleshooting.md'],
+  ])('the page that explains failures is that of %s', (_, repository, ref, page) => {
+    const action = { GITHUB_ACTION_REPOSITORY: repository, GITHUB_ACTION_REF: ref }
+    expect(readTroubleshootingPage({ ...github, ...action })).toBe(page)
+    expect(readTroubleshootingPage({})).toBe('docs/troubleshooting.md')
   })
 
   test('the command comes from the entry file', () => {

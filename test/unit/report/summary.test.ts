@@ -1,6 +1,13 @@
 import { describe, expect, test } from '@jest/globals'
 import { DeployError } from '../../../src/errors.ts'
-import { noFindings, outputsOf, type Findings, type Outcome, type ShownPlan } from '../../../src/report/report.ts'
+import {
+  noFindings,
+  outputsOf,
+  servingOf,
+  type Findings,
+  type Outcome,
+  type ShownPlan,
+} from '../../../src/report/report.ts'
 import { headline, renderSummary } from '../../../src/report/summary.ts'
 
 const digest = 'ab'.repeat(32)
@@ -27,7 +34,7 @@ const plan: ShownPlan = {
 const deployed: Findings = {
   ...noFindings('deploy', 'example.org', 'v2'),
   previous: 'v1',
-  serving: 'v2',
+  serving: servingOf('v2'),
   project: 'todo',
   images: { web: 'ghcr.io/octo/todo@sha256:aa', worker: 'ghcr.io/octo/todo@sha256:aa' },
   plan,
@@ -84,7 +91,7 @@ describe('renderSummary', () => {
       seen: 'web is running\n```\n',
       fix: 'raise `health-timeout`',
     })
-    const text = render({ serving: 'v1', plan: undefined, steps: [], images: {} }, failed(failure))
+    const text = render({ serving: servingOf('v1'), plan: undefined, steps: [], images: {} }, failed(failure))
     expect(text).toBe(
       [
         '## ❌ v2 was not deployed; todo serves v1',
@@ -94,6 +101,7 @@ describe('renderSummary', () => {
         '  seen:  web is running',
         "         '''",
         '  fix:   raise `health-timeout`',
+        '  see:   docs/troubleshooting.md#health-timeout',
         '```',
         '',
         '| | |',
@@ -109,7 +117,7 @@ describe('renderSummary', () => {
   test('of a failure before anything was known claims nothing', () => {
     const text = renderSummary(noFindings('deploy', 'example.org', 'v2'), failed(new Error('x')))
     expect(text.split('\n')[0]).toBe('## ❌ v2 was not deployed')
-    expect(text).toContain('| served before | unknown or nothing |\n| serves now | unknown or nothing |')
+    expect(text).toContain('| served before | unknown or nothing |\n| serves now | unknown |')
   })
 
   test('of a first deploy', () => {
@@ -117,7 +125,7 @@ describe('renderSummary', () => {
   })
 
   test('of a plan that is only shown', () => {
-    const text = render({ serving: 'v1', applied: [], steps: [] }, { kind: 'planned' })
+    const text = render({ serving: servingOf('v1'), applied: [], steps: [] }, { kind: 'planned' })
     expect(text).toContain('## 📋 The plan for v2; nothing was changed')
     expect(text).toContain('**(not reversible)** |  |')
     expect(text).not.toContain('Steps on the host')
@@ -140,7 +148,7 @@ describe('renderSummary', () => {
   test.each<[string, (text: string) => Partial<Findings>]>([
     ['the host', (host) => ({ host })],
     ['the version before', (previous) => ({ previous })],
-    ['what serves', (serving) => ({ serving })],
+    ['what serves', (version) => ({ serving: servingOf(version) })],
     ['the version', (version) => ({ version })],
     ['the project', (project) => ({ project })],
     ['a service', (service) => ({ images: { [service]: 'x@sha256:aa' } })],
@@ -212,12 +220,17 @@ describe('headline', () => {
     ['rolled-back', { version: 'v1' }, '✅ todo is back at v1'],
     ['unchanged', {}, '✅ todo already served v2; nothing was changed'],
     ['planned', {}, '📋 The plan for v2; nothing was changed'],
-    ['failed', { serving: 'v1' }, '❌ v2 was not deployed; todo serves v1'],
-    ['failed', { serving: undefined }, '❌ v2 was not deployed'],
-    ['failed', { command: 'rollback', version: 'v1', serving: 'v2' }, '❌ v1 was not restored; todo serves v2'],
-    ['failed', { command: 'rollback', serving: undefined }, '❌ v2 was not restored'],
-    ['failed', { serving: 'v2' }, '❌ the deploy failed; todo serves v2'],
-    ['failed', { project: undefined, serving: 'v1' }, '❌ v2 was not deployed; the project serves v1'],
+    ['failed', { serving: servingOf('v1') }, '❌ v2 was not deployed; todo serves v1'],
+    ['failed', { serving: { kind: 'unknown' } }, '❌ v2 was not deployed'],
+    ['failed', { serving: { kind: 'nothing' } }, '❌ v2 was not deployed; nothing serves'],
+    [
+      'failed',
+      { command: 'rollback', version: 'v1', serving: servingOf('v2') },
+      '❌ v1 was not restored; todo serves v2',
+    ],
+    ['failed', { command: 'rollback', serving: { kind: 'unknown' } }, '❌ v2 was not restored'],
+    ['failed', { serving: servingOf('v2') }, '❌ the deploy failed; todo serves v2'],
+    ['failed', { project: undefined, serving: servingOf('v1') }, '❌ v2 was not deployed; the project serves v1'],
   ])('%s %j: %s', (kind, change, text) =>
     expect(headline({ ...deployed, ...change }, kind === 'failed' ? failed(undefined) : { kind })).toBe(text),
   )
