@@ -38422,6 +38422,8 @@ async function planDeployment(site, staged, inputs, context) {
     showPlan(steps, plan, asked, site, staged, inputs, context);
     if (inputs.migrate === 'none' && plan.pending.length > 0)
         (0,core/* warning */.$e)(unapplied(plan.pending));
+    else if (current && asked.kind === 'live' && asked.losses.length > 0)
+        (0,core/* warning */.$e)(describeLosses(asked.losses, inputs.version, current.version));
     if (inputs.planDigest !== undefined && inputs.planDigest !== plan.digest)
         throw otherPlan(inputs.planDigest, plan.digest);
     const fronts = release.roles.fronts.map(({ service, port }) => [service, port]);
@@ -38498,6 +38500,10 @@ async function askPlan(connection, { directory, id }) {
 function unapplied(pending) {
     const names = pending.map(({ app, name }) => `${app}.${name}`);
     return `Nobody applies the pending migrations (\`migrate: none\`): ${names.join(', ')}`;
+}
+function describeLosses(losses, version, serving) {
+    const named = losses.map(({ migration, operations }) => `${migration} (${operations.join(', ')})`).join('; ');
+    return `${version} removes or renames in the database what ${serving} may still use: ${named}. ${serving} then fails until ${version} serves; if ${version} fails, ${serving} comes back without it. Safer in two releases: first the code that does not use it, then the migration`;
 }
 function describeElsewhere(alias, names) {
     const way = `a service with \`command: python manage.py migrate --database ${alias}\`, for which the app waits (\`depends_on\` with \`condition: service_completed_successfully\`), does it before the app is replaced`;
@@ -40983,6 +40989,7 @@ function readPlan(document) {
                 reversible: operation['reversible'] === true,
             })),
         })),
+        losses: records(document['pending']).flatMap(lossOf),
         unknown: texts(document['unknown']),
         unrecorded: texts(document['unrecorded']),
         drift: texts(document['drift']),
@@ -40990,6 +40997,21 @@ function readPlan(document) {
         elsewhere,
         digest,
     };
+}
+/** Kinds of operations after which a name that was in the database is not there any more. */
+const TAKES_AWAY = ['RemoveField', 'DeleteModel', 'RenameField', 'RenameModel', 'AlterModelTable'];
+function lossOf(pending) {
+    const operations = records(pending['operations'])
+        .flatMap(losing)
+        .map((operation) => text(operation['text']));
+    const { app, name } = readMigration(pending);
+    return operations.length === 0 ? [] : [{ migration: `${app}.${name}`, operations }];
+}
+/** Of a `SeparateDatabaseAndState` its parts count. A table that the same plan makes is known to no older code. */
+function losing(operation) {
+    if (Array.isArray(operation['nested']))
+        return records(operation['nested']).flatMap(losing);
+    return TAKES_AWAY.includes(text(operation['kind'])) && operation['new'] !== true ? [operation] : [];
 }
 /** Of a plan: what the database has, what it lacks, and what only it knows. */
 function readRows(document) {

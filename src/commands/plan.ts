@@ -2,7 +2,14 @@ import { info, warning } from '@actions/core'
 import type { DeployInputs } from '../contract.ts'
 import { describeOperation, planOperations } from '../deployment/operation.ts'
 import { adopting, approve, planDeploy, type Plan } from '../deployment/plan.ts'
-import { findDocument, readPlan, type LivePlan, type Migration, type OfflinePlan } from '../django/document.ts'
+import {
+  findDocument,
+  readPlan,
+  type LivePlan,
+  type Loss,
+  type Migration,
+  type OfflinePlan,
+} from '../django/document.ts'
 import { askHealth, type HealthQuestion } from '../django/health.ts'
 import { needsCollecting } from '../django/static.ts'
 import { DeployError } from '../errors.ts'
@@ -50,6 +57,8 @@ export async function planDeployment(
   const steps = adoption ? adopting(plan.steps) : plan.steps
   showPlan(steps, plan, asked, site, staged, inputs, context)
   if (inputs.migrate === 'none' && plan.pending.length > 0) warning(unapplied(plan.pending))
+  else if (current && asked.kind === 'live' && asked.losses.length > 0)
+    warning(describeLosses(asked.losses, inputs.version, current.version))
   if (inputs.planDigest !== undefined && inputs.planDigest !== plan.digest)
     throw otherPlan(inputs.planDigest, plan.digest)
   const fronts = release.roles.fronts.map(({ service, port }): [string, number] => [service, port])
@@ -141,6 +150,11 @@ export async function askPlan(connection: Connection, { directory, id }: Transac
 function unapplied(pending: readonly Migration[]): string {
   const names = pending.map(({ app, name }) => `${app}.${name}`)
   return `Nobody applies the pending migrations (\`migrate: none\`): ${names.join(', ')}`
+}
+
+function describeLosses(losses: readonly Loss[], version: string, serving: string): string {
+  const named = losses.map(({ migration, operations }) => `${migration} (${operations.join(', ')})`).join('; ')
+  return `${version} removes or renames in the database what ${serving} may still use: ${named}. ${serving} then fails until ${version} serves; if ${version} fails, ${serving} comes back without it. Safer in two releases: first the code that does not use it, then the migration`
 }
 
 function describeElsewhere(alias: string, names: readonly string[]): string {
