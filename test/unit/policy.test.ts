@@ -1,13 +1,18 @@
 import { describe, expect, test } from '@jest/globals'
-import { readdirSync, readFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-const src = fileURLToPath(new URL('../../src', import.meta.url))
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const src = join(root, 'src')
 const files = readdirSync(src, { recursive: true, encoding: 'utf8' })
 const typescript = files.filter((file) => file.endsWith('.ts'))
 const shell = files.filter((file) => file.endsWith('.sh'))
 const lines = (file: string): string[] => readFileSync(join(src, file), 'utf8').split('\n')
+const isShell = (file: string): boolean =>
+  statSync(join(root, file)).isFile() &&
+  (file.endsWith('.sh') || /^#!.*[ /](ba|da)?sh\b/.test(readFileSync(join(root, file), 'utf8')))
 const isComment = (line: string): boolean => /^\s*(\/\/|\/\*|\*|#)/.test(line)
 
 /** A rule: what must not stand in the code, where it may all the same, and lines that show that the rule sees it. */
@@ -105,6 +110,18 @@ describe.each([
 
 test('docker compose has one door on the server, with the environment it may see', () => {
   expect(breaches({ rule: '', not: /docker[ -]compose /, sees: [] }, shell)).toHaveLength(1)
+})
+
+test('no line of a shell script is longer than 120 columns', () => {
+  const listed = execFileSync('git', ['ls-files', '-co', '--exclude-standard', '--', ':!dist'], { cwd: root })
+  const scripts = listed.toString().trim().split('\n').filter(isShell)
+  expect(scripts).toEqual(expect.arrayContaining(['script/bootstrap', 'src/server/transaction/engine.sh']))
+  const long = scripts.flatMap((file) =>
+    readFileSync(join(root, file), 'utf8')
+      .split('\n')
+      .flatMap((line, index) => (line.length > 120 ? [`${file}:${index + 1}`] : [])),
+  )
+  expect(long).toEqual([])
 })
 
 test('no check of the compiler is silenced', () => {
