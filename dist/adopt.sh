@@ -19,7 +19,8 @@ step_adopt() {
   on "$(find "$making" -type f)" flush
   mv "$making" ".deploy/releases/$id"
   read_clock
-  printf "$now %s\n" "begin $id $id from $expected" "commit begin $id after $expected" "commit end" "end committed $id" >".deploy/journal/$id.new"
+  printf "$now %s\n" "begin $id $id from $expected" "commit begin $id after $expected" "commit end" \
+    "end committed $id" >".deploy/journal/$id.new"
   echo "$id" >.deploy/current.new
   flush ".deploy/journal/$id.new" .deploy/current.new
   mv ".deploy/journal/$id.new" ".deploy/journal/$id"
@@ -38,11 +39,13 @@ write_model() { # FILE
     set -- "$@" -f "$file"
   done <"$facts/adopt-files"
   # The pins alone would make a service of any name.
-  on "$(second_word <"$making/facts/services")" compose_of "$project" "$@" config -q 2>"$model.error" || die "$exit_adopted_file_invalid" "$(said_by_compose <"$model.error")"
+  on "$(second_word <"$making/facts/services")" compose_of "$project" "$@" config -q 2>"$model.error" ||
+    die "$exit_adopted_file_invalid" "$(said_by_compose <"$model.error")"
   if grep -q 'variable is not set' "$model.error"; then
     echo "warning: what runs was started with variables that are set nowhere now; going back to it leaves them empty"
   fi
-  on "$(first_word <"$facts/adopt-images")" compose_of "$project" "$@" -f ".deploy/plans/$transaction/adopted/pins.yaml" config 2>"$model.error" >"$model" ||
+  set -- "$@" -f ".deploy/plans/$transaction/adopted/pins.yaml"
+  on "$(first_word <"$facts/adopt-images")" compose_of "$project" "$@" config 2>"$model.error" >"$model" ||
     die "$exit_adopted_file_invalid" "$(said_by_compose <"$model.error")"
   rm -f "$model.error"
 }

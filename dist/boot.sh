@@ -1,7 +1,8 @@
 # shellcheck shell=sh
 ## Boot: after a power loss cron finishes what was interrupted. Where no cron takes our entry, the next deploy does.
 
-# Once for a project and its place: what `boot` does is in the script of each transaction, so its own text need not change.
+# Once for a project and its place: what `boot` does is in the script of each transaction, so its own text need not
+# change.
 register_boot() {
   entry="@reboot sh $directory/.deploy/boot # deploy-django" registered=
   if [ -f .deploy/cron ]; then read -r registered <.deploy/cron || registered=; fi
@@ -17,12 +18,17 @@ done
 END
   flush .deploy/boot.new
   mv .deploy/boot.new .deploy/boot
-  if (put_entry) >/dev/null 2>&1; then echo "$entry" >.deploy/cron
-  else echo "note: no cron here runs anything for $(id -un) at boot: what a power loss interrupts is finished by the next deploy"; fi
+  if (put_entry) >/dev/null 2>&1; then
+    echo "$entry" >.deploy/cron
+  else
+    echo "note: no cron here runs anything for $(id -un) at boot:" \
+      "what a power loss interrupts is finished by the next deploy"
+  fi
 }
 
 put_entry() { # another project of this user may be at it as well
-  case $directory in *[!A-Za-z0-9_./@+-]*) return 1 ;; esac # cron and its shell would read more into it
+  # Cron and its shell would read more into it.
+  case $directory in *[!A-Za-z0-9_./@+-]*) return 1 ;; esac
   command -v crontab && exec 7<"$HOME" && timeout 10 flock 7 && entries=$(other_entries) &&
     printf '%s\n' "${entries:+$entries$newline}$entry" | crontab -
 }

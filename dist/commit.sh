@@ -4,7 +4,8 @@
 announce_commit() { echo "$target after ${current:--}"; }
 
 step_commit() {
-  if [ -d ".deploy/releases/$target/kept" ]; then put_back "$target"
+  if [ -d ".deploy/releases/$target/kept" ]; then
+    put_back "$target"
   else
     place ".deploy/releases/$target/compose.yaml" compose.yaml
     if [ -f ".deploy/releases/$target/env/.env" ]; then place ".deploy/releases/$target/env/.env" .env; fi
@@ -35,7 +36,12 @@ step_prune() {
   survey
   on "$(all_retired | first_word)" ask rm -f >/dev/null
   hold "$(previous_of "$target")"
-  kept=$(echo "$target"; previous_of "$target"; recent "$(plan_fact keep)"; awaited)
+  kept=$(
+    echo "$target"
+    previous_of "$target"
+    recent "$(plan_fact keep)"
+    awaited
+  )
   for id in $(only_in "$(entries .deploy/releases)" "$kept"); do remove_release "$id"; done
   for id in $(entries .deploy/plans); do
     if [ -d ".deploy/releases/$(cat ".deploy/plans/$id/facts/target")" ]; then continue; fi
@@ -46,7 +52,9 @@ step_prune() {
     done
   done
   for name in $(cd .deploy && find files incoming -mindepth 1 -maxdepth 1 -mtime +0 2>/dev/null); do
-    if [ "${name%%/*}" = incoming ] || ! grep -rqF -- "${name#files/}/" .deploy/releases; then rm -rf ".deploy/$name"; fi
+    if [ "${name%%/*}" = incoming ] || ! grep -rqF -- "${name#files/}/" .deploy/releases; then
+      rm -rf ".deploy/$name"
+    fi
   done
 }
 
@@ -68,17 +76,21 @@ awaited() { # the targets of other runs that are on their way: staged less than 
   done
 }
 
-# `docker system prune -af` removes each image that no running container has. So each one of the release to which a rollback
-# goes, and that the new release does not run as well, has a container that sleeps.
+# `docker system prune -af` removes each image that no running container has. So each one of the release to which a
+# rollback goes, and that the new release does not run as well, has a container that sleeps.
 hold() { # RELEASE
-  images=$(only_in "$(release_list "$1" images | second_word | sort -u)" "$(release_list "$target" images | second_word)")
+  images=$(release_list "$1" images | second_word | sort -u)
+  images=$(only_in "$images" "$(release_list "$target" images | second_word)")
   wanted=$(for image in $images; do holder_of "$image"; done)
   holders=$(ask ps -a --filter "label=deploy-django.holds=$project" --format '{{.Names}} {{.State}}')
   awake=$(printf '%s\n' "$holders" | sed -n 's/ running$//p')
   on "$(only_in "$(printf '%s\n' "$holders" | first_word)" "$(both_in "$awake" "$wanted")")" ask rm -f >/dev/null
   for image in $images; do
     if is_listed "$(holder_of "$image")" "$awake"; then continue; fi
-    { run_holder "$image" || echo "note: who removes all images that nobody runs removes $image, to which a rollback goes"; } &
+    {
+      run_holder "$image" ||
+        echo "note: who removes all images that nobody runs removes $image, to which a rollback goes"
+    } &
   done
   wait
 }
@@ -90,7 +102,9 @@ run_holder() { # IMAGE
   # A place that the image declares as a volume would get a volume with each holder.
   set --
   # shellcheck disable=SC2016 # the template's own variables
-  for place in $(ask image inspect -f '{{range $place, $_ := .Config.Volumes}}{{$place}} {{end}}' "$held"); do set -- "$@" --tmpfs "$place"; done
+  for place in $(ask image inspect -f '{{range $place, $_ := .Config.Volumes}}{{$place}} {{end}}' "$held"); do
+    set -- "$@" --tmpfs "$place"
+  done
   # Compose labels the images that it builds as its project's, and a container has the labels of its image.
   ask run -d --name "$(holder_of "$held")" --label "deploy-django.holds=$project" --label com.docker.compose.project= \
     --restart always --network none --read-only --cap-drop ALL --no-healthcheck --log-driver none "$@" \

@@ -17,12 +17,14 @@ limited() { # SECONDS ARGUMENTS…: docker, stopped when it hangs
   timeout -k 5 "$allowed" $through docker "$@"
 }
 
-# One door to Compose: a clean environment, so that nothing of the login shell gets into a container, and every file named.
+# One door to Compose: a clean environment, so that nothing of the login shell gets into a container, and every file
+# named.
 # shellcheck disable=SC2086 # as above
 compose_of() { # PROJECT ARGUMENTS…
   of=$1
   shift
-  env -i PATH="$PATH" HOME="$HOME" PWD="$directory" ${DOCKER_HOST:+"DOCKER_HOST=$DOCKER_HOST"} ${DOCKER_CONTEXT:+"DOCKER_CONTEXT=$DOCKER_CONTEXT"} \
+  env -i PATH="$PATH" HOME="$HOME" PWD="$directory" \
+    ${DOCKER_HOST:+"DOCKER_HOST=$DOCKER_HOST"} ${DOCKER_CONTEXT:+"DOCKER_CONTEXT=$DOCKER_CONTEXT"} \
     ${XDG_RUNTIME_DIR:+"XDG_RUNTIME_DIR=$XDG_RUNTIME_DIR"} timeout -k 10 "$change_limit" \
     $through docker compose --project-directory "$directory" -p "$of" "$@" </dev/null
 }
@@ -34,9 +36,13 @@ compose() { # RELEASE ARGUMENTS…
 compose_with() { # FILE RELEASE ARGUMENTS…: that file of the release
   file=$1 release=$2
   shift 2
-  if [ -f ".deploy/releases/$release/env/.env" ]; then variables=.deploy/releases/$release/env/.env
-  elif [ -f .env ]; then variables=.env
-  else variables=/dev/null; fi
+  if [ -f ".deploy/releases/$release/env/.env" ]; then
+    variables=.deploy/releases/$release/env/.env
+  elif [ -f .env ]; then
+    variables=.env
+  else
+    variables=/dev/null
+  fi
   compose_of "$(release_fact "$release" project)" --env-file "$variables" -f ".deploy/releases/$release/$file" "$@"
 }
 
@@ -54,10 +60,11 @@ compose_up() { # RELEASE ARGUMENTS…
 ask() { limited "$call_limit" "$@" </dev/null 8>&-; }
 docker_answers() { limited 10 version --format '{{.Server.Version}}' </dev/null >/dev/null 2>&1 8>&-; }
 
-# Sets `seen`: "ID SERVICE STATE NAME" of the project's containers, one-off ones left out. A silent Docker ends the step:
-# an empty list would mean that nothing is there.
+# Sets `seen`: "ID SERVICE STATE NAME" of the project's containers, one-off ones left out. A silent Docker ends the
+# step: an empty list would mean that nothing is there.
 survey() {
-  seen=$(ask ps -a --no-trunc --filter "label=com.docker.compose.project=$project" --filter label=com.docker.compose.oneoff=False \
+  seen=$(ask ps -a --no-trunc \
+    --filter "label=com.docker.compose.project=$project" --filter label=com.docker.compose.oneoff=False \
     --format '{{.ID}} {{.Label "com.docker.compose.service"}} {{.State}} {{.Names}}')
 }
 
@@ -69,7 +76,11 @@ ids_of() { # SERVICES [STATE]: ids of their containers, as seen
 
 first_running() { ids_of "$1" running | head -n 1; } # SERVICES: a container of theirs
 
-running() { printf '%s\n' "$seen" | while read -r _ service state _; do if [ "$state" = running ]; then echo "$service"; fi; done; }
+running() {
+  printf '%s\n' "$seen" | while read -r _ service state _; do
+    if [ "$state" = running ]; then echo "$service"; fi
+  done
+}
 
 absent() { # RELEASE LIST: services of that list that have to be started; those that run once only when they never did
   up=$(running) existing=$(printf '%s\n' "$seen" | second_word) once=$(release_list "$1" once)
@@ -85,14 +96,18 @@ until_healthy() { # CONTAINERS: those with a health check of their own succeed i
   for id in $1; do
     until docker_health "$id" || has_ended "$id"; do
       if is_aborted && ! happened back begin; then die "$exit_aborted" "aborted while waiting for a data service"; fi
-      [ "$(date +%s)" -lt "$until" ] || { show_last_lines "$id"; die "$exit_database_unhealthy" "a data service did not become healthy in $data_limit s"; }
+      [ "$(date +%s)" -lt "$until" ] || {
+        show_last_lines "$id"
+        die "$exit_database_unhealthy" "a data service did not become healthy in $data_limit s"
+      }
       pause 0.2
     done
   done
 }
 
 has_ended() { # CONTAINER: it ran to its end, and with success unless nobody waits for it
-  ended=$(ask inspect -f '{{.State.Status}} {{.State.ExitCode}} {{or .HostConfig.RestartPolicy.Name "no"}} {{index .Config.Labels "com.docker.compose.service"}}' "$1") || return 1
+  template='{{.State.Status}} {{.State.ExitCode}} {{or .HostConfig.RestartPolicy.Name "no"}}'
+  ended=$(ask inspect -f "$template {{index .Config.Labels \"com.docker.compose.service\"}}" "$1") || return 1
   read -r state exit policy service <<END
 $ended
 END
@@ -108,7 +123,8 @@ END
 # and `checked`, the kind of its command.
 docker_health() { # CONTAINER
   asked=$1 separator=$(printf '\037')
-  answer=$(ask inspect -f '{{.State.Running}}{{"\x1f"}}{{with .Config.Healthcheck}}{{range .Test}}{{.}}{{"\x1f"}}{{end}}{{end}}' "$asked") || return 1
+  template='{{.State.Running}}{{"\x1f"}}{{with .Config.Healthcheck}}{{range .Test}}{{.}}{{"\x1f"}}{{end}}{{end}}'
+  answer=$(ask inspect -f "$template" "$asked") || return 1
   set --
   IFS=$separator
   for word in $answer; do set -- "$@" "$word"; done

@@ -1,5 +1,6 @@
 # shellcheck shell=sh
-## Engine: lock, walk, back, recover. A step is a function `step_NAME`, with `announce_NAME` and `undo_NAME` where it needs them.
+## Engine: lock, walk, back, recover.
+## A step is a function `step_NAME`, with `announce_NAME` and `undo_NAME` where it needs them.
 
 begin() { # DIRECTORY TRANSACTION: starts the engine, which outlives this session
   enter "$1"
@@ -46,8 +47,8 @@ engine() { # DIRECTORY TRANSACTION
   fi
 }
 
-# Descriptor 9 is the project's lock. Every child inherits it, so an orphan that still changes the server must end before
-# anybody else begins.
+# Descriptor 9 is the project's lock. Every child inherits it, so an orphan that still changes the server must end
+# before anybody else begins.
 take_lock() { # NAME: waits, and says for whom; fails when this transaction is aborted meanwhile
   exec 9>>.deploy/lock
   holder=
@@ -65,7 +66,10 @@ take_lock() { # NAME: waits, and says for whom; fails when this transaction is a
 walk() { # the steps that are not done yet, to the end or back
   while read -r step <&3; do
     if happened "$step" end; then continue; fi
-    if is_aborted && ! happened verify end; then back aborted; return; fi
+    if is_aborted && ! happened verify end; then
+      back aborted
+      return
+    fi
     result=0
     attempt "$step" || result=$?
     if [ "$result" -eq 0 ]; then continue; fi
@@ -84,7 +88,8 @@ walk() { # the steps that are not done yet, to the end or back
   if happened commit end; then journal end committed "$(read_current)"; else journal end unchanged "$(read_current)"; fi
 }
 
-shall_stay() { [ "$(plan_list on-failure)" = keep ] && happened swap begin && ! is_aborted; } # what failed stays, for a look
+# What failed stays, for a look.
+shall_stay() { [ "$(plan_list on-failure)" = keep ] && happened swap begin && ! is_aborted; }
 
 attempt() { # STEP: again when it failed because the daemon was away; what is unknown is no failure
   deadline=
@@ -95,7 +100,10 @@ attempt() { # STEP: again when it failed because the daemon was away; what is un
     echo "docker does not answer: waiting for it"
     deadline=${deadline:-$(($(date +%s) + away_limit))}
     until docker_answers || [ "$(date +%s)" -ge "$deadline" ]; do pause 0.2; done
-    if [ "$(date +%s)" -ge "$deadline" ]; then result=$exit_docker_away; break; fi
+    if [ "$(date +%s)" -ge "$deadline" ]; then
+      result=$exit_docker_away
+      break
+    fi
   done
   if [ "$result" -eq 0 ]; then journal "$1" end; else journal "$1" fail "$result"; fi
   return "$result"
@@ -122,8 +130,8 @@ back() { # REASON…: to the release that serves
   journal end back "$(read_current)"
 }
 
-# A step that changes something has `undo_STEP` beside it. They run in the order of the plan: what a migration did is settled
-# first, and the containers of the release that serves start last.
+# A step that changes something has `undo_STEP` beside it. They run in the order of the plan: what a migration did is
+# settled first, and the containers of the release that serves start last.
 undoable() { # the steps that have begun and have an undo
   while read -r begun; do
     if happened "$begun" begin && is_defined "undo_$begun"; then echo "$begun"; fi
@@ -142,9 +150,13 @@ resume() { # DIRECTORY TRANSACTION: finishes what died, under the caller's lock
   echo "finishing transaction $transaction, which was interrupted"
   # A power loss may have torn the last line.
   if [ -n "$(tail -c 1 ".deploy/journal/$transaction")" ]; then echo >>".deploy/journal/$transaction"; fi
-  if happened back begin; then back
-  elif happened verify end; then walk
-  else back interrupted; fi
+  if happened back begin; then
+    back
+  elif happened verify end; then
+    walk
+  else
+    back interrupted
+  fi
 }
 
 recover() { # DIRECTORY: by itself, when no transaction follows

@@ -17,10 +17,15 @@ follow() { # DIRECTORY TRANSACTION JOURNAL-LINES LOG-LINES: what comes after tho
   for name in $(entries .deploy/journal); do
     case $name in "$transaction".*.json) sed 's/^/r /' ".deploy/journal/$name" ;; esac
   done
-  if [ ! -f ".deploy/journal/$transaction" ]; then echo "x died"
-  elif is_ended "$transaction"; then echo "x ended"
-  elif is_on_show "$transaction"; then echo "x kept"
-  else echo "x died"; fi
+  if [ ! -f ".deploy/journal/$transaction" ]; then
+    echo "x died"
+  elif is_ended "$transaction"; then
+    echo "x ended"
+  elif is_on_show "$transaction"; then
+    echo "x kept"
+  else
+    echo "x died"
+  fi
 }
 
 show_new() { # MARK FILE SEEN: sets `total`

@@ -12,12 +12,19 @@ inspect_release() { # RELEASE
 look_again() { app=$(inspect_run "$ids"); }
 
 inspect_run() { # CONTAINERS: a line each, as in `app`
-  on "$1" ask inspect -f '{{index .Config.Labels "com.docker.compose.service"}} {{.State.Status}} {{.State.ExitCode}} {{.RestartCount}} {{or .HostConfig.RestartPolicy.Name "no"}} {{.State.StartedAt}} {{.Image}} {{.Id}}'
+  template='{{index .Config.Labels "com.docker.compose.service"}} {{.State.Status}} {{.State.ExitCode}}'
+  template=$template' {{.RestartCount}} {{or .HostConfig.RestartPolicy.Name "no"}} {{.State.StartedAt}}'
+  template=$template' {{.Image}} {{.Id}}'
+  on "$1" ask inspect -f "$template"
 }
 
-is_finished() { [ "$1 $2" = "exited 0" ] && is_listed "$3" "no${newline}on-failure"; } # STATE EXIT POLICY: a container that has run to its end, as it should
+is_finished() { # STATE EXIT POLICY: a container that has run to its end, as it should
+  [ "$1 $2" = "exited 0" ] && is_listed "$3" "no${newline}on-failure"
+}
 
-is_steady() { [ "$1" = running ] && { [ "$2" -eq 0 ] || is_long_up "$3"; }; } # STATE RESTARTS STARTED: between two crashes a container runs for a moment as well
+is_steady() { # STATE RESTARTS STARTED: between two crashes a container runs for a moment as well
+  [ "$1" = running ] && { [ "$2" -eq 0 ] || is_long_up "$3"; }
+}
 
 is_long_up() { # STARTED: ten seconds ago, or earlier
   since=$(date -u -d "@$(($(date +%s) - 10))" +%Y-%m-%dT%H:%M:%S)
@@ -44,11 +51,12 @@ step_health() {
   done
 }
 
-# A release that has answered the same refusal for ten seconds will not mend itself, nor does a health command whose program
-# is not in the image; 502 to 504 are a proxy's "not yet".
+# A release that has answered the same refusal for ten seconds will not mend itself, nor does a health command whose
+# program is not in the image; 502 to 504 are a proxy's "not yet".
 is_firm() {
   answer=.deploy/journal/$transaction.http.json
-  if ! lacks_program && { ! grep -qsE '"reason": "(bad-request|https-redirect|status|server-error)"' "$answer" || grep -qE '"status": 50[234]' "$answer"; }; then
+  if ! lacks_program && { ! grep -qsE '"reason": "(bad-request|https-redirect|status|server-error)"' "$answer" ||
+    grep -qE '"status": 50[234]' "$answer"; }; then
     firm_since=
     return 1
   fi
@@ -56,7 +64,12 @@ is_firm() {
   [ "$(date +%s)" -ge $((firm_since + 10)) ]
 }
 
-lacks_program() { case $unwell in *': not found'* | *'command not found'* | *'executable file not found'*) ;; *) return 1 ;; esac; }
+lacks_program() {
+  case $unwell in
+    *': not found'* | *'command not found'* | *'executable file not found'*) ;;
+    *) return 1 ;;
+  esac
+}
 
 stays_up() { # services that nobody asks: one that lacks something starts, and ends some seconds later
   youngest=$(printf '%s\n' "$unasked" | sort | tail -n 1) tries=0
@@ -70,7 +83,8 @@ stays_up() { # services that nobody asks: one that lacks something starts, and e
 }
 
 health_limit() { # start period + interval x retries of the slowest check, at least 60 s
-  on "$ids" ask inspect -f '{{with .Config.Healthcheck}}{{.StartPeriod.Nanoseconds}} {{.Interval.Nanoseconds}} {{.Retries}}{{end}}' | {
+  template='{{with .Config.Healthcheck}}{{.StartPeriod.Nanoseconds}} {{.Interval.Nanoseconds}} {{.Retries}}{{end}}'
+  on "$ids" ask inspect -f "$template" | {
     longest=60
     while read -r start interval retries; do
       if [ -z "$start" ]; then continue; fi
@@ -87,14 +101,17 @@ app_is_healthy() {
     if is_finished "$state" "$exit" "$policy"; then continue; fi
     steady=yes
     is_steady "$state" "$restarts" "$started" || steady=no
-    if [ "$steady" = no ] && { [ "$restarts" -ge 3 ] || [ "$state" = dead ] || [ "$state $policy" = "exited no" ]; }; then
+    if [ "$steady" = no ] &&
+      { [ "$restarts" -ge 3 ] || [ "$state" = dead ] || [ "$state $policy" = "exited no" ]; }; then
       show_last_lines "$id"
       die "$exit_container_exited" "$service exit=$exit restarts=$restarts"
     fi
     complaint='' checked=''
     if [ "$steady" = no ] || { ! docker_health "$id" && ! inherits_check "$service" "$image" "$id"; }; then
       healthy=no
-      if [ -n "$complaint" ]; then unwell=$unwell$newline"the health command of $service says: $(printf '%s\n' "$complaint" | tail -n 1)"; fi
+      if [ -n "$complaint" ]; then
+        unwell=$unwell$newline"the health command of $service says: $(printf '%s\n' "$complaint" | tail -n 1)"
+      fi
     fi
     if [ "$checked" = NONE ] && ! is_asked "$service"; then unasked=$unasked$newline$started; fi
     if [ "$service" = "$(release_fact "$target" django)" ]; then asker=$id; fi
@@ -104,13 +121,18 @@ END
   [ "$healthy" = yes ] && ask_http
 }
 
-is_asked() { [ "$1" = "$(release_fact "$target" django)" ] || is_listed "$1" "$(release_list "$target" fronts | first_word)"; } # SERVICE: over HTTP
+is_asked() { # SERVICE: over HTTP
+  [ "$1" = "$(release_fact "$target" django)" ] || is_listed "$1" "$(release_list "$target" fronts | first_word)"
+}
 
 # A worker has the web image's HEALTHCHECK without meaning it.
 inherits_check() { # SERVICE IMAGE CONTAINER
   if is_asked "$1"; then return 1; fi
-  [ "$(ask image inspect -f '{{json .Config.Healthcheck}}' "$2")" = "$(ask inspect -f '{{json .Config.Healthcheck}}' "$3")" ] || return 1
-  if ! is_listed "$1" "$warned"; then echo "warning: $1 has the health check of its image, which does not succeed there"; fi
+  template='{{json .Config.Healthcheck}}'
+  [ "$(ask image inspect -f "$template" "$2")" = "$(ask inspect -f "$template" "$3")" ] || return 1
+  if ! is_listed "$1" "$warned"; then
+    echo "warning: $1 has the health check of its image, which does not succeed there"
+  fi
   warned=$warned$newline$1 checked=NONE
 }
 

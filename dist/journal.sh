@@ -23,13 +23,15 @@ is_aborted() { [ -f ".deploy/journal/$transaction.abort" ]; }
 is_alive() { [ -e ".deploy/plans/$1/alive" ] && ! flock -s -n ".deploy/plans/$1/alive" true; }
 
 commits() { # "TIME commit begin RELEASE after RELEASE-BEFORE", the oldest first; ids end in a digit, other files do not
-  if [ -d .deploy/journal ]; then find .deploy/journal -name '*[0-9]' -exec grep -h '^[^ ]* commit begin ' {} + | sort; fi
+  if [ ! -d .deploy/journal ]; then return; fi
+  find .deploy/journal -name '*[0-9]' -exec grep -h '^[^ ]* commit begin ' {} + | sort
 }
 
 previous_of() { # RELEASE: what served before RELEASE was committed for the first time, if it is still here
   commits | while read -r _ _ _ id _ before; do
     if [ "$id" = "$1" ]; then
-      if is_once_more "$1" "$before"; then (previous_of "$before")
+      if is_once_more "$1" "$before"; then
+        (previous_of "$before")
       elif [ -d ".deploy/releases/$before" ]; then echo "$before"; fi
       break
     fi

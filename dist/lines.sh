@@ -9,8 +9,9 @@ show_last_lines() { # CONTAINER
   printf '%s\n' "$said" | relevant_lines | sed 's/^/  | /'
 }
 
-# The first traceback, whose last line names the fault: what comes later is often only its consequence. Else the last lines.
-# Requests of health checks are left out, as is what uWSGI says of one in another protocol: they come ten times a second.
+# The first traceback, whose last line names the fault: what comes later is often only its consequence. Else the last
+# lines. Requests of health checks are left out, as is what uWSGI says of one in another protocol: they come ten times
+# a second.
 relevant_lines() {
   # shellcheck disable=SC2016 # the program is awk's
   awk '
@@ -39,7 +40,8 @@ relevant_lines() {
       part[size = 1] = opening
       for (each = from + 1; each <= count; each++) {
         text = inner(lines[each])
-        if (text ~ "^(During handling of the above exception|The above exception was)" || index(text, opening) == 1) ended = 0
+        if (text ~ "^(During handling of the above exception|The above exception was)") ended = 0
+        else if (index(text, opening) == 1) ended = 0
         else if (ended) break
         else if (text !~ "^[ \t]") ended = 1
         part[++size] = text

@@ -13,7 +13,11 @@ look() { # DIRECTORY [FILE|externals:…]: facts for the runner, a word and its 
       if compose_version=$(ask compose version --short 2>/dev/null); then echo "compose $compose_version"; fi
       root=$(ask info --format '{{.DockerRootDir}}' 2>/dev/null) || root=/
       [ -d "$root" ] || root=/
-      echo "disk $(df -Pk "$root" | { read -r _; read -r _ _ _ free _; echo "$free"; })"
+      echo "disk $(df -Pk "$root" | {
+        read -r _
+        read -r _ _ _ free _
+        echo "$free"
+      })"
       look_containers
       look_externals "$@"
     else
@@ -63,9 +67,10 @@ look_files() { # DIRECTORY [FILE…]: which of them are here; before the first d
 
 look_settings() { # which names .env sets; of its values only profiles and the project's name
   if [ ! -r .env ]; then return; fi
-  sed -n 's/^[[:space:]]*\(export[[:space:]]\{1,\}\)\{0,1\}\([A-Za-z_][A-Za-z0-9_]*\)[[:space:]]*[=:].*/setting \2/p' .env
+  start='^[[:space:]]*\(export[[:space:]]\{1,\}\)\{0,1\}' equals='[[:space:]]*[=:]'
+  sed -n "s/$start\([A-Za-z_][A-Za-z0-9_]*\)$equals.*/setting \2/p" .env
   for name in COMPOSE_PROFILES COMPOSE_PROJECT_NAME; do
-    sed -n "s/^[[:space:]]*\(export[[:space:]]\{1,\}\)\{0,1\}${name}[[:space:]]*[=:][[:space:]]*[\"']\{0,1\}\([A-Za-z0-9_.,*-]*\).*/$name \2/p" .env | tail -n 1
+    sed -n "s/$start$name${equals}[[:space:]]*[\"']\{0,1\}\([A-Za-z0-9_.,*-]*\).*/$name \2/p" .env | tail -n 1
   done
 }
 
@@ -74,11 +79,13 @@ room() { ask system df --format '{{.Type}} {{.Reclaimable}}' | grep -v Volumes; 
 
 look_containers() { # those of every Compose project here, a JSON array each, in the order of src/server/container.ts
   label='index .Config.Labels "com.docker.compose'
-  containers=$(ask ps -aq --no-trunc --filter label=com.docker.compose.project --filter label=com.docker.compose.oneoff=False)
+  containers=$(ask ps -aq --no-trunc \
+    --filter label=com.docker.compose.project --filter label=com.docker.compose.oneoff=False)
   # One that is gone meanwhile is left out.
   on "$containers" ask inspect -f "container [{{json .Id}},{{json ($label.project\")}},{{json ($label.service\")}},\
-{{json ($label.project.working_dir\")}},{{json ($label.project.config_files\")}},{{json ($label.project.environment_file\")}},\
-{{json .State.Running}},{{json .Image}},{{json .Config.Image}},{{json .Mounts}},{{json .HostConfig.PortBindings}}]" 2>/dev/null || true
+{{json ($label.project.working_dir\")}},{{json ($label.project.config_files\")}},\
+{{json ($label.project.environment_file\")}},{{json .State.Running}},{{json .Image}},{{json .Config.Image}},\
+{{json .Mounts}},{{json .HostConfig.PortBindings}}]" 2>/dev/null || true
 }
 
 look_database() { # what the last transaction that committed reported about it
@@ -110,7 +117,9 @@ look_releases() {
     echo "release $id"
     for name in $(entries ".deploy/releases/$id/facts"); do
       if [ "$name" = migrations ]; then continue; fi
-      while IFS= read -r line; do printf 'fact %s %s %s\n' "$id" "$name" "$line"; done <".deploy/releases/$id/facts/$name"
+      while IFS= read -r line; do
+        printf 'fact %s %s %s\n' "$id" "$name" "$line"
+      done <".deploy/releases/$id/facts/$name"
     done
   done
   for id in $(entries .deploy/plans); do

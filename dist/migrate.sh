@@ -30,7 +30,8 @@ step_replan() {
 
 start_migration() { # COMPOSE-RUN-OPTIONS…
   run_probe "$target" migrate -d --name "$migration" --label "deploy-django.transaction=$transaction" \
-    -e "DEPLOY_DJANGO_APPROVED=$(plan_fact approved | tr '\n' ' ')" -e "DEPLOY_DJANGO_TIMEOUT=$(plan_fact migrate-timeout)" \
+    -e "DEPLOY_DJANGO_APPROVED=$(plan_fact approved | tr '\n' ' ')" \
+    -e "DEPLOY_DJANGO_TIMEOUT=$(plan_fact migrate-timeout)" \
     -e "DEPLOY_DJANGO_LOCK_TIMEOUT=$(plan_fact lock-timeout)" -e DEPLOY_DJANGO_LOCK_WAIT=600 "$@" >/dev/null
 }
 
@@ -45,14 +46,17 @@ hears_go() {
 step_migrate() {
   if ! hears_go; then
     # A container that Docker's death kept from its start has no result.
-    case $(ask inspect -f '{{.State.Status}} {{.State.ExitCode}}' "$migration" 2>/dev/null) in created*) ask rm -f "$migration" >/dev/null ;; esac
+    case $(ask inspect -f '{{.State.Status}} {{.State.ExitCode}}' "$migration" 2>/dev/null) in
+      created*) ask rm -f "$migration" >/dev/null ;;
+    esac
     if [ -z "$(migration_container)" ]; then start_migration -e DEPLOY_DJANGO_GO=yes; fi
     await_migration
     return
   fi
   # The word to go. Without a pending migration it ended by itself; a Docker that is away is asked again.
   tries=0
-  until ask kill -s USR1 "$migration" >/dev/null 2>&1 || [ "$(ask inspect -f '{{.State.Running}}' "$migration" 2>/dev/null)" = false ]; do
+  until ask kill -s USR1 "$migration" >/dev/null 2>&1 ||
+    [ "$(ask inspect -f '{{.State.Running}}' "$migration" 2>/dev/null)" = false ]; do
     tries=$((tries + 1))
     [ "$tries" -lt 600 ] || break
     pause 0.2
@@ -64,7 +68,9 @@ await_migration() { # its container's exit code is the result, nothing else; it 
   # shellcheck disable=SC2086 # as in `limited`
   $through docker logs -f "$migration" 2>&1 >/dev/null </dev/null 9>&- &
   until result=$(limited 600 wait "$migration" </dev/null); do
-    if docker_answers && ! ask inspect "$migration" >/dev/null 2>&1; then die "$exit_migration_lost" "the migration's container is gone"; fi
+    if docker_answers && ! ask inspect "$migration" >/dev/null 2>&1; then
+      die "$exit_migration_lost" "the migration's container is gone"
+    fi
     pause 0.2
   done
   report migrate ask logs "$migration" 2>/dev/null
@@ -82,7 +88,9 @@ settle_migration() {
 undo_replan() { settle_migration; }
 undo_migrate() { settle_migration; }
 
-migration_container() { ask ps -a --no-trunc --filter "name=^$migration\$" --format '{{.ID}} {{.Label "deploy-django.transaction"}}'; }
+migration_container() {
+  ask ps -a --no-trunc --filter "name=^$migration\$" --format '{{.ID}} {{.Label "deploy-django.transaction"}}'
+}
 
 # Services of the release that run to their end before the app that waits for them. Who knows what they do: none is ever
 # stopped, not even by an attempt that found Docker away.
@@ -112,6 +120,8 @@ undo_jobs() { # what they did stays, as what a migration did
 
 await_end() { # CONTAINERS
   for id in $1; do
-    while [ "$(ask inspect -f '{{.State.Running}}' "$id")" = true ]; do limited 600 wait "$id" </dev/null >/dev/null || pause 0.2; done
+    while [ "$(ask inspect -f '{{.State.Running}}' "$id")" = true ]; do
+      limited 600 wait "$id" </dev/null >/dev/null || pause 0.2
+    done
   done
 }

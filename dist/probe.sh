@@ -2,7 +2,9 @@
 ## The probe (django/probe/*.py) inside an image or a container of the release.
 
 # The probe's text as one word without spaces: it passes through any entrypoint, needs no mount and no standard input.
-probe_word() { printf "exec(__import__('base64').b64decode('%s'))" "$(base64 <".deploy/plans/$transaction/probe.py" | tr -d '\n')"; }
+probe_word() {
+  printf "exec(__import__('base64').b64decode('%s'))" "$(base64 <".deploy/plans/$transaction/probe.py" | tr -d '\n')"
+}
 
 in_django() { # RELEASE COMMAND…: the command with the release's way to start Django and the probe behind it
   manage=.deploy/releases/$1/facts/manage
@@ -62,7 +64,9 @@ ask_django() { # RELEASE VERB COMPOSE-RUN-OPTIONS…
 }
 
 # 1: Python ended before the probe began, mostly in the settings.
-may_lack_entrypoint() { case $1 in 1 | "$exit_not_importable" | "$exit_not_kept") ;; *) return 1 ;; esac; } # EXIT-CODE
+may_lack_entrypoint() { # EXIT-CODE
+  case $1 in 1 | "$exit_not_importable" | "$exit_not_kept") ;; *) return 1 ;; esac
+}
 needs_entrypoint() { [ -e ".deploy/plans/$transaction/entrypoint" ]; }
 
 report() { # NAME COMMAND…: keeps the JSON that a probe prints for the runner; the code is the probe's

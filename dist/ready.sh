@@ -8,7 +8,9 @@ step_fence() {
   last=$(cat .deploy/transaction 2>/dev/null) || last=
   if [ -f ".deploy/plans/$last/facts/run" ] && [ "$(plan_fact force)" != yes ]; then
     served=$(cat ".deploy/plans/$last/facts/run")
-    if [ "$(plan_fact run)" -lt "$served" ]; then die "$exit_newer_run" "run $(plan_fact run) is older than run $served, which deployed last"; fi
+    if [ "$(plan_fact run)" -lt "$served" ]; then
+      die "$exit_newer_run" "run $(plan_fact run) is older than run $served, which deployed last"
+    fi
   fi
   check_settings "$target"
 }

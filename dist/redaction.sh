@@ -19,8 +19,8 @@ settings_in() { # DIRECTORY: the text of its env files, each behind a line that 
   done
 }
 
-# What an app or Compose may have said leaves the server through here. The verb runs in a shell of its own, where `set -e`
-# means what it says, and without our pipes: what it leaves running must not keep them open.
+# What an app or Compose may have said leaves the server through here. The verb runs in a shell of its own, where
+# `set -e` means what it says, and without our pipes: what it leaves running must not keep them open.
 redacted() { # VERB DIRECTORY ARGUMENTS…
   settings=$(settings_in "$2" || true)
   # It would wait for 4096 bytes before it looks at a line.
@@ -30,7 +30,10 @@ redacted() { # VERB DIRECTORY ARGUMENTS…
     {
       {
         set +e
-        (set -e; "$@") 2>&4 3>&- 4>&- 5>&- 6>&-
+        (
+          set -e
+          "$@"
+        ) 2>&4 3>&- 4>&- 5>&- 6>&-
         echo $? >&3
       } | redact "$1" >&5
     } 4>&1 | redact "$1" >&6
@@ -38,9 +41,9 @@ redacted() { # VERB DIRECTORY ARGUMENTS…
   exit "${result:-1}"
 }
 
-# The values are looked up as they are, never as patterns, and are in no argument. The rule is that of src/secret.ts, and
-# a test asks both the same questions. A journal line has nothing of an app in it; of a document only texts with a space
-# are for people: a name in it decides something and must arrive as it is. What a person runs may print anything.
+# The values are looked up as they are, never as patterns, and are in no argument. The rule is that of src/secret.ts,
+# and a test asks both the same questions. A journal line has nothing of an app in it; of a document only texts with a
+# space are for people: a name in it decides something and must arrive as it is. What a person runs may print anything.
 redact() { # VERB: a line at a time, from the values in `settings`
   # shellcheck disable=SC2016 # the program is awk's
   verb=$1 awk ${is_mawk:+-W interactive} '
@@ -53,7 +56,8 @@ redact() { # VERB: a line at a time, from the values in `settings`
       if (length(text) < 6 || (length(text) < 12 && text !~ "[^a-z]") || text in kept) return
       kept[text] = 1
       # The longer ones first: one may be a part of another.
-      for (place = ++count; place > 1 && length(secrets[place - 1]) < length(text); place--) secrets[place] = secrets[place - 1]
+      for (place = ++count; place > 1 && length(secrets[place - 1]) < length(text); place--)
+        secrets[place] = secrets[place - 1]
       secrets[place] = text
     }
     function keep_lines(text, parts, number, each) {

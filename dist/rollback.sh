@@ -1,15 +1,21 @@
 # shellcheck shell=sh
 ## Rollback by hand, for the day on which there is no runner: `sh .deploy/rollback [version]`.
 
-# Makes the plan that the runner would make, of what the last commit and the target's own deploy left here, and shows how it
-# is walked. The health question is the one that was asked when the target was deployed.
+# Makes the plan that the runner would make, of what the last commit and the target's own deploy left here, and shows
+# how it is walked. The health question is the one that was asked when the target was deployed.
 rollback() { # DIRECTORY [VERSION]
   enter "$1"
   shift
-  case $#${1:-} in 0 | 1[!-]*) ;; *) die "$exit_rollback_usage" "usage: sh .deploy/rollback [version]; $(restorable)" ;; esac
-  [ -n "$(find .deploy -prune -user "$(id -u)")" ] || die "$exit_other_user" "$directory belongs to another user than $(id -un)"
+  case $#${1:-} in
+    0 | 1[!-]*) ;;
+    *) die "$exit_rollback_usage" "usage: sh .deploy/rollback [version]; $(restorable)" ;;
+  esac
+  [ -n "$(find .deploy -prune -user "$(id -u)")" ] ||
+    die "$exit_other_user" "$directory belongs to another user than $(id -un)"
   current=$(read_current) target=$(choose_release "${1:-}")
-  [ -n "$target" ] || die "$exit_no_such_release" "${1:-there is no earlier release}${1:+ has not served here, or it is gone}; $(restorable)"
+  [ -n "$target" ] ||
+    die "$exit_no_such_release" \
+      "${1:-there is no earlier release}${1:+ has not served here, or it is gone}; $(restorable)"
   version=$(release_fact "$target" version)
   transaction=rollback-$version-$(date -u +%Y%m%d%H%M%S)-1
   make_plan
@@ -26,7 +32,10 @@ rollback() { # DIRECTORY [VERSION]
 }
 
 choose_release() { # [VERSION]: the newest of that version that has served; without one, what served before
-  if [ -z "$1" ]; then previous_of "$current"; return; fi
+  if [ -z "$1" ]; then
+    previous_of "$current"
+    return
+  fi
   commits | while read -r _ _ _ id _; do
     if [ "$(release_list "$id" version)" = "$1" ]; then echo "$id"; fi
   done | tail -n 1
@@ -53,7 +62,9 @@ make_plan() {
   # Whether a volume hides them was decided when the target was deployed; of what was adopted the step itself finds out.
   steps=.deploy/plans/$target/steps
   static=$(if [ ! -f "$steps" ] || grep -qx static "$steps"; then echo static; fi)
-  for step in recover fence data fit $jobs $static swap proxy health verify commit prune; do echo "$step"; done >"$plan/steps"
+  for step in recover fence data fit $jobs $static swap proxy health verify commit prune; do
+    echo "$step"
+  done >"$plan/steps"
 }
 
 watch() { # what the runner would show
@@ -74,7 +85,8 @@ END
     return
   fi
   echo "$version was not restored; ${serves:-nothing} serves"
-  explain "$(sed -n '/^[^ ]* \(undo\|back\|prune\) /!s/^[^ ]* [a-z]* fail //p' ".deploy/journal/$transaction" | head -n 1)"
+  failures=$(sed -n '/^[^ ]* \(undo\|back\|prune\) /!s/^[^ ]* [a-z]* fail //p' ".deploy/journal/$transaction")
+  explain "$(printf '%s\n' "$failures" | head -n 1)"
 }
 
 explain() { # CODE: what it means and what to do, in the words of the runner

@@ -8,7 +8,8 @@ run() { # DIRECTORY ID [SERVICE]: what was sent to .deploy/incoming/ID; its exit
   choose_container "${3:-}"
   [ -n "$id" ] || die "$exit_service_missing" "$service; running: $(running | sort -u | tr '\n' ' ')"
   code=0
-  # Docker reads the values from the file, the shell in the container its lines from standard input: none is in an argument.
+  # Docker reads the values from the file, the shell in the container its lines from standard input: none is in an
+  # argument.
   # shellcheck disable=SC2086 # as in `limited`
   $through docker exec -i --env-file "$given/env/given" -e PYTHONUNBUFFERED=1 -e "DEPLOY_DJANGO_RUN=$2" "$id" \
     sh <"$given/script" 2>&1 || code=$?

@@ -7,11 +7,13 @@ choose_session() {
   outliving=setsid
   if ! ends_with_login; then return; fi
   outliving='setsid systemd-run --user --scope --quiet'
-  [ "$(loginctl show-user "$user" -p Linger 2>/dev/null)" = Linger=yes ] && systemd-run --user --scope --quiet true 2>/dev/null
+  [ "$(loginctl show-user "$user" -p Linger 2>/dev/null)" = Linger=yes ] &&
+    systemd-run --user --scope --quiet true 2>/dev/null
 }
 
 ends_with_login() {
-  settings=$(timeout -k 1 10 loginctl show-session -p KillUserProcesses -p KillOnlyUsers -p KillExcludeUsers 2>/dev/null) || return 1
+  set -- -p KillUserProcesses -p KillOnlyUsers -p KillExcludeUsers
+  settings=$(timeout -k 1 10 loginctl show-session "$@" 2>/dev/null) || return 1
   user=$(id -un)
   is_listed KillUserProcesses=yes "$settings" || return 1
   case " $(setting KillExcludeUsers) " in *" $user "*) return 1 ;; esac

@@ -10,13 +10,19 @@ stage() { # DIRECTORY TRANSACTION: what was uploaded to .deploy/incoming is put 
   chmod 700 .deploy
   mkdir -p .deploy/releases .deploy/plans .deploy/journal .deploy/files
   [ -f .deploy/format ] || echo "$format" >.deploy/format
-  if [ -e ".deploy/plans/$transaction" ] || { [ -d "$incoming/release" ] && [ -e ".deploy/releases/$transaction" ]; }; then
+  if [ -e ".deploy/plans/$transaction" ] ||
+    { [ -d "$incoming/release" ] && [ -e ".deploy/releases/$transaction" ]; }; then
     die "$exit_staged_before" "transaction $transaction was staged before"
   fi
-  # The plan first: it keeps another transaction's prune away from its target. Files that are there already become young.
+  # The plan first: it keeps another transaction's prune away from its target. Files that are there already become
+  # young.
   mv "$incoming/plan" ".deploy/plans/$transaction"
   for name in $(entries "$incoming/files"); do
-    if [ -d ".deploy/files/$name" ]; then touch ".deploy/files/$name"; else mv "$incoming/files/$name" ".deploy/files/$name"; fi
+    if [ -d ".deploy/files/$name" ]; then
+      touch ".deploy/files/$name"
+    else
+      mv "$incoming/files/$name" ".deploy/files/$name"
+    fi
   done
   if [ -d "$incoming/release" ]; then mv "$incoming/release" ".deploy/releases/$transaction"; fi
   rm -rf "$incoming"
@@ -27,7 +33,9 @@ pull() { # RELEASE; on standard input three lines for each login: registry, user
   login=
   while IFS= read -r registry && IFS= read -r username && IFS= read -r password; do
     if [ -z "$login" ]; then make_login; fi
-    insist log_in || die "$exit_login_refused" "the registry $registry refused the login from this server: $(printf '%s\n' "$answer" | tail -n 1)"
+    insist log_in ||
+      die "$exit_login_refused" \
+        "the registry $registry refused the login from this server: $(printf '%s\n' "$answer" | tail -n 1)"
   done
   jobs='' failed=0 project=$(release_fact "$1" project)
   # What an older release lacks no run builds and pushes again.
@@ -36,8 +44,8 @@ pull() { # RELEASE; on standard input three lines for each login: registry, user
     keep_image "$image" "$lacking" &
     jobs="$jobs $!"
   done
-  # A wrong name beside the app is better said now than when the app has been replaced already. An older release may name
-  # what nobody will start.
+  # A wrong name beside the app is better said now than when the app has been replaced already. An older release may
+  # name what nobody will start.
   if [ "$1" = "$transaction" ]; then
     for image in $(release_list "$1" images-beside); do
       pull_image "$image" "$exit_named_image_refused" &
@@ -48,7 +56,10 @@ pull() { # RELEASE; on standard input three lines for each login: registry, user
   return "$failed"
 }
 
-log_in() { printf '%s' "$password" | limited "$call_limit" --config "$login" login -u "$username" --password-stdin "$registry" 2>&1; }
+log_in() {
+  printf '%s' "$password" |
+    limited "$call_limit" --config "$login" login -u "$username" --password-stdin "$registry" 2>&1
+}
 
 make_login() { # a folder for logins that live for this pull: in memory, where the server has it, so they reach no disk
   for memory in "${XDG_RUNTIME_DIR:-}" /dev/shm "$directory/.deploy"; do
@@ -58,7 +69,9 @@ make_login() { # a folder for logins that live for this pull: in memory, where t
   trap 'rm -rf "$login"' EXIT
   trap 'exit 129' HUP INT TERM
   # The named context of a rootless daemon is kept in the folder that --config replaces.
-  if socket=$(ask context inspect --format '{{.Endpoints.docker.Host}}' 2>/dev/null); then export DOCKER_HOST="$socket"; fi
+  if socket=$(ask context inspect --format '{{.Endpoints.docker.Host}}' 2>/dev/null); then
+    export DOCKER_HOST="$socket"
+  fi
 }
 
 keep_image() { # IMAGE CODE
@@ -72,8 +85,9 @@ pull_image() { # IMAGE CODE: the exit code when the registry does not give it
   insist pull_once "$1" || die "$(pull_failure "$answer" "$2")" "this server could not pull $1: $answer"
 }
 
-# An image without a tag is what `docker image prune` removes. The tag is in the repository of the digest: of an image that has
-# names in two repositories `docker system prune -af` removes one, be it the digest by which the running release is known.
+# An image without a tag is what `docker image prune` removes. The tag is in the repository of the digest: of an image
+# that has names in two repositories `docker system prune -af` removes one, be it the digest by which the running
+# release is known.
 tag_of() { # IMAGE
   printf '%s:deploy-django-%s-%.12s' "${1%@*}" "$project" "${1##*:}"
 }
@@ -81,13 +95,19 @@ tag_of() { # IMAGE
 pull_once() { limited "$pull_limit" ${login:+--config "$login"} pull -q "$1" 2>&1 </dev/null; }
 
 pull_failure() { # ANSWER CODE: the exit code that says why
-  if is_passing "$1"; then echo "$exit_registry_down"
-  elif printf '%s' "$1" | grep -qiE 'denied|unauthorized|forbidden|authentication required|no basic auth'; then echo "${2:-$exit_pull_refused}"
-  elif printf '%s' "$1" | grep -qiE 'manifest unknown|name unknown|not found'; then echo "${2:-$exit_image_gone}"
-  else echo "$exit_not_pulled"; fi
+  if is_passing "$1"; then
+    echo "$exit_registry_down"
+  elif printf '%s' "$1" | grep -qiE 'denied|unauthorized|forbidden|authentication required|no basic auth'; then
+    echo "${2:-$exit_pull_refused}"
+  elif printf '%s' "$1" | grep -qiE 'manifest unknown|name unknown|not found'; then
+    echo "${2:-$exit_image_gone}"
+  else
+    echo "$exit_not_pulled"
+  fi
 }
 
-# A registry that has trouble of its own, or a network that breaks off, is asked again after growing pauses. Sets `answer`.
+# A registry that has trouble of its own, or a network that breaks off, is asked again after growing pauses. Sets
+# `answer`.
 insist() { # COMMAND…
   for wait in 1 4 10 no; do
     if answer=$("$@"); then return; fi
@@ -98,7 +118,10 @@ insist() { # COMMAND…
 }
 
 is_passing() { # ANSWER: the same as isPassing in src/image/registry.ts
-  printf '%s' "$1" | grep -qiE '(HTTP status|status code|status):? 5[0-9][0-9]|(^|[^0-9])50[0-4] [A-Z]|connection (was )?reset|broken pipe|unexpected EOF|: EOF|TLS handshake timeout|i/o timeout|timeout exceeded|deadline exceeded|connection refused|too ?many ?requests'
+  passing='(HTTP status|status code|status):? 5[0-9][0-9]|(^|[^0-9])50[0-4] [A-Z]|too ?many ?requests'
+  passing="$passing|connection (was )?reset|broken pipe|unexpected EOF|: EOF|connection refused"
+  passing="$passing|TLS handshake timeout|i/o timeout|timeout exceeded|deadline exceeded"
+  printf '%s' "$1" | grep -qiE "$passing"
 }
 
 check_settings() { # RELEASE: what the compose file wants from this server is here
@@ -109,7 +132,8 @@ check_settings() { # RELEASE: what the compose file wants from this server is he
   done
   answer=$(compose "$1" config -q 2>&1) || die "$exit_compose_invalid" "$(printf '%s\n' "$answer" | said_by_compose)"
   # A variable that is set nowhere would become an empty string: empty passwords are made this way.
-  unset_names=$(printf '%s\n' "$answer" | sed -n 's/.*The \\*"\([A-Za-z0-9_]*\)\\*" variable is not set.*/\1/p' | sort -u)
+  unset_names=$(printf '%s\n' "$answer" |
+    sed -n 's/.*The \\*"\([A-Za-z0-9_]*\)\\*" variable is not set.*/\1/p' | sort -u)
   if [ -z "$unset_names" ]; then return; fi
   asked=$(for name in $unset_names; do
     if grep -qE "[$][{]?$name([^A-Za-z0-9_]|\$)" ".deploy/releases/$1/compose.yaml"; then printf '%s ' "$name"; fi
@@ -120,7 +144,9 @@ check_settings() { # RELEASE: what the compose file wants from this server is he
 }
 
 # Of an env file that it cannot read, Compose shows values.
-said_by_compose() { grep -v level=warning | sed 's/\(unterminated quoted value\|in variable name\) .*/\1/' | tr '\n' ' '; }
+said_by_compose() {
+  grep -v level=warning | sed 's/\(unterminated quoted value\|in variable name\) .*/\1/' | tr '\n' ' '
+}
 
 check() { # DIRECTORY TRANSACTION: whether the target's settings are whole, and what its services would mount
   enter "$1"

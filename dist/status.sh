@@ -39,14 +39,17 @@ used_disk() { # of the releases: our files in KiB, and the bytes of each image
 running_release() {
   project=$(release_fact "$current" project)
   survey
-  on "$(printf '%s\n' "$seen" | first_word)" ask inspect -f 'container {{index .Config.Labels "com.docker.compose.service"}} {{.State.Status}} {{with .State.Health}}{{.Status}}{{else}}-{{end}} {{.RestartCount}} {{.Config.Image}}' | sort
+  template='container {{index .Config.Labels "com.docker.compose.service"}} {{.State.Status}}'
+  template=$template' {{with .State.Health}}{{.Status}}{{else}}-{{end}} {{.RestartCount}} {{.Config.Image}}'
+  on "$(printf '%s\n' "$seen" | first_word)" ask inspect -f "$template" | sort
   # What was adopted may serve although no transaction has committed; any probe can ask it.
   transaction=$(cat .deploy/transaction 2>/dev/null) || transaction=$(entries .deploy/plans | tail -n 1)
   target=$current asker=$(first_running "$(release_fact "$current" django)")
   if [ -z "$asker" ] || [ ! -f ".deploy/plans/$transaction/probe.py" ]; then return; fi
   # Where an entrypoint makes the settings, a container of its own would have to be asked.
   if ! needs_entrypoint; then
-    in_django "$current" ask exec -e DEPLOY_DJANGO=plan -e "DEPLOY_DJANGO_KEEP=$(keeps "$current")" "$asker" 2>/dev/null | document migrations
+    set -- -e DEPLOY_DJANGO=plan -e "DEPLOY_DJANGO_KEEP=$(keeps "$current")"
+    in_django "$current" ask exec "$@" "$asker" 2>/dev/null | document migrations
   fi
   if [ ! -f .deploy/transaction ] || [ ! -f ".deploy/plans/$transaction/http.json" ]; then return; fi
   read -r python <".deploy/releases/$current/facts/manage"

@@ -23,7 +23,9 @@ bring_up() { # RELEASE OPTIONS…: its services, level by level, as many of each
   shift
   listed=$(release_fact "$bringing" services)
   for level in $(printf '%s\n' "$listed" | first_word | sort -un); do
-    names=$(printf '%s\n' "$listed" | while read -r at service; do if [ "$at" = "$level" ]; then echo "$service"; fi; done)
+    names=$(printf '%s\n' "$listed" | while read -r at service; do
+      if [ "$at" = "$level" ]; then echo "$service"; fi
+    done)
     on "$(scales_of "$names") $names" compose_up "$bringing" --no-build --pull never "$@"
   done
 }
@@ -32,7 +34,8 @@ bring_others() { # RELEASE SERVICES: what is not built here; only what changed
   on "$(scales_of "$2") $2" compose_up "$1" --no-build
 }
 
-bring_backing() { # RELEASE SERVICES: what stands behind the app and takes a changed definition; the app waits until it is well
+# What stands behind the app and takes a changed definition; the app waits until it is well.
+bring_backing() { # RELEASE SERVICES
   if [ -z "$2" ]; then return; fi
   before=$(printf '%s\n' "$seen" | first_word)
   bring_others "$1" "$2"
@@ -55,17 +58,23 @@ scales_of() { # SERVICES: options for as many of each as were asked for, else as
   }
 }
 
-# App services, and what stands in front of them, that the target does not name any more stop before the new ones come up,
-# and give their names away: a new one may publish the same port or have the same container_name.
+# App services, and what stands in front of them, that the target does not name any more stop before the new ones come
+# up, and give their names away: a new one may publish the same port or have the same container_name.
 retire() {
   gone=$(only_in "$(services_of "$current" && release_list "$current" others)" "$(named "$target")")
   on "$(ids_of "$gone" running)" limited "$change_limit" stop >/dev/null
   printf '%s\n' "$seen" | while read -r id service _ name; do
-    if [ -n "$id" ] && is_listed "$service" "$gone" && [ "${name#"$retired"}" = "$name" ]; then ask rename "$id" "$retired$name"; fi
+    if [ -n "$id" ] && is_listed "$service" "$gone" && [ "${name#"$retired"}" = "$name" ]; then
+      ask rename "$id" "$retired$name"
+    fi
   done
 }
 
-all_retired() { printf '%s\n' "$seen" | while read -r id _ _ name; do if [ "${name#"$retired"}" != "$name" ]; then echo "$id $name"; fi; done; }
+all_retired() {
+  printf '%s\n' "$seen" | while read -r id _ _ name; do
+    if [ "${name#"$retired"}" != "$name" ]; then echo "$id $name"; fi
+  done
+}
 
 # An interrupted recreate leaves `<12 hex>_name`, and every later one would fail on it. When the old container is gone
 # already, its anonymous volumes are with the leftover, which then takes its place.
@@ -124,7 +133,8 @@ undo_swap() { # what ran before runs again
   # A proxy that this deploy brought is of no use alone, and would stand in the way of a corrected one.
   ran=$(counted | sed -n 's/=[1-9][0-9]*$//p')
   kept=$(named "$current")
-  brought=$(only_in "$(services_of "$target")" "$kept" && only_in "$(release_list "$target" others)" "$kept$newline$ran")
+  brought=$(only_in "$(services_of "$target")" "$kept" &&
+    only_in "$(release_list "$target" others)" "$kept$newline$ran")
   on "$(ids_of "$brought")" ask rm -f >/dev/null
   if [ -z "$current" ]; then return; fi
   all_retired | while read -r id name; do ask rename "$id" "${name#"$retired"}"; done
@@ -134,7 +144,10 @@ undo_swap() { # what ran before runs again
   step_proxy
   until=$(($(date +%s) + undo_limit))
   until trouble=$(check_containers "$current" "$(only_in "$(services_of "$current")" "$stopped")" 2>&1); do
-    [ "$(date +%s)" -lt "$until" ] || { printf '%s\n' "$trouble"; exit "$exit_container_missing"; }
+    [ "$(date +%s)" -lt "$until" ] || {
+      printf '%s\n' "$trouble"
+      exit "$exit_container_missing"
+    }
     pause 0.2
   done
 }

@@ -10,7 +10,10 @@ check_containers() { # RELEASE SERVICES: each of these services is there, of the
   while read -r service state exit _ policy _ image id; do
     if ! is_listed "$service" "$2"; then continue; fi
     is_listed "$image" "$image_ids" || die "$exit_other_image" "$service runs $image, not the release's image"
-    [ "$state" = running ] || is_finished "$state" "$exit" "$policy" || { show_last_lines "$id"; die "$exit_container_exited" "$service is $state exit=$exit"; }
+    [ "$state" = running ] || is_finished "$state" "$exit" "$policy" || {
+      show_last_lines "$id"
+      die "$exit_container_exited" "$service is $state exit=$exit"
+    }
   done <<END
 $app
 END
@@ -30,7 +33,8 @@ verify_migrations() {
   verified=$exit_not_importable
   if ! needs_entrypoint; then
     verified=0
-    report verify in_django "$target" ask exec -e DEPLOY_DJANGO=verify -e "DEPLOY_DJANGO_KEEP=$(keeps "$target")" "$id" || verified=$?
+    set -- -e DEPLOY_DJANGO=verify -e "DEPLOY_DJANGO_KEEP=$(keeps "$target")"
+    report verify in_django "$target" ask exec "$@" "$id" || verified=$?
   fi
   # What an entrypoint has set is not there for `exec`.
   if may_lack_entrypoint "$verified"; then

@@ -25,7 +25,9 @@ pause() { sleep "$1" 2>/dev/null || sleep 1; }
 entries() { ls "$1" 2>/dev/null || true; }
 first_word() { while read -r word _; do printf '%s\n' "$word"; done; }
 second_word() { while read -r _ word _; do printf '%s\n' "$word"; done; }
-is_listed() { case "$newline$2$newline" in *"$newline$1$newline"*) ;; *) return 1 ;; esac; }
+is_listed() { # WORD LIST
+  case "$newline$2$newline" in *"$newline$1$newline"*) ;; *) return 1 ;; esac
+}
 
 only_in() { # LIST LIST: what the first has and the second has not
   printf '%s\n' "$1" | while read -r item; do
@@ -59,4 +61,6 @@ plan_fact() { show ".deploy/plans/$transaction/facts/$1"; }
 plan_list() { if [ -f ".deploy/plans/$transaction/facts/$1" ]; then plan_fact "$1"; fi; }
 read_current() { if [ -s .deploy/current ]; then show .deploy/current; fi; }
 services_of() { release_list "$1" services | second_word; }
-named() { services_of "$1" && release_list "$1" data && release_list "$1" others; } # RELEASE: the services that it deals with
+named() { # RELEASE: the services that it deals with
+  services_of "$1" && release_list "$1" data && release_list "$1" others
+}
