@@ -42735,7 +42735,7 @@ function defaultVersion(facts) {
 }
 const connection = {
     host: input({
-        description: 'the server, as `user@host` or `user@host:port`',
+        description: 'the host, as `user@host` or `user@host:port`',
         required: true,
         parse: parseHost,
     }),
@@ -42746,18 +42746,18 @@ const connection = {
         parse: parsePrivateKey,
     }),
     'known-hosts': input({
-        description: 'host keys of the server: the lines of `ssh-keyscan <host>`, or `SHA256:` fingerprints',
+        description: 'host keys of the host: the lines of `ssh-keyscan <host>`, or `SHA256:` fingerprints',
         required: true,
         parse: parseKnownHosts,
     }),
     'jump-host': input({
-        description: 'a bastion in front of the server, in the form of `host`, with the same key; `known-hosts` then holds the host keys of both',
+        description: 'a bastion in front of the host, written like `host`, with the same key; add its host keys to `known-hosts`',
         parse: lib_values/* optional */.lq(parseHost),
     }),
 };
 const health = {
     'health-url': input({
-        description: 'what must answer, asked from inside the network of the app: `auto`, `none`, or addresses such as `http://proxy/healthz`, one per line',
+        description: 'what must answer, requested from inside the network of the app: `auto`, `none`, or addresses such as `http://proxy/healthz`, one per line',
         default: 'auto',
         parse: lib_values/* parseHealthUrl */.Dk,
     }),
@@ -42783,7 +42783,7 @@ const dryRun = input({
     parse: lib_values/* parseBoolean */.yG,
 });
 const directory = input({
-    description: 'folder of the project on the server',
+    description: 'folder of the project on the host',
     otherwise: 'the only one in `deploy/`',
     parse: lib_values/* optional */.lq(lib_values/* parseDirectory */.Bp),
 });
@@ -42802,12 +42802,12 @@ const releasing = {
             parse: lib_values/* linesOf */.Dx(lib_values/* parseInnerPath */.tL),
         }),
         project: input({
-            description: 'name of the Compose project; stable for ever',
-            otherwise: 'what the server has, `COMPOSE_PROJECT_NAME`, `name:` in the Compose file, the name of the repository',
+            description: 'name of the Compose project; never change it',
+            otherwise: 'what the host has, `COMPOSE_PROJECT_NAME`, `name:` in the Compose file, the name of the repository',
             parse: lib_values/* optional */.lq(lib_values/* parseProject */.XB),
         }),
         directory: input({
-            description: 'folder on the server, absolute or below the home folder; the same for every release',
+            description: 'folder on the host, absolute or below the home folder; the same for every release',
             otherwise: '`deploy/<project>`',
             parse: lib_values/* optional */.lq(lib_values/* parseDirectory */.Bp),
         }),
@@ -42818,11 +42818,11 @@ const releasing = {
         }),
         services: input({
             description: 'services that a release replaces',
-            otherwise: 'those built here and those whose image holds manage.py',
+            otherwise: 'those built here and those whose image has manage.py',
             parse: lib_values/* wordsOf */.Z9(lib_values/* parseService */.nO),
         }),
         'update-services': input({
-            description: 'services with data, such as a database, that shall take a changed definition too',
+            description: 'stateful services, such as a database, that may be recreated when their definition changes',
             parse: lib_values/* wordsOf */.Z9(lib_values/* parseService */.nO),
         }),
         scale: input({
@@ -42849,7 +42849,7 @@ const releasing = {
             parse: lib_values/* optional */.lq(lib_values/* parseSecret */.o7),
         }),
         'registry-password': input({
-            description: 'password, token or JSON key for the registry, used for the push and for one pull on the server',
+            description: 'password, token or JSON key for the registry, used for the push and for one pull on the host',
             otherwise: "`github-token` for ghcr.io, else the runner's own Docker login",
             secret: true,
             parse: lib_values/* optional */.lq(lib_values/* parsePassword */.Hr),
@@ -42862,13 +42862,13 @@ const releasing = {
         }),
         'env-file': input({
             description: 'content of `.env` for this release',
-            otherwise: 'the file on the server stays as it is',
+            otherwise: 'the file on the host stays as it is',
             secret: true,
             parse: lib_values/* optional */.lq(lib_values/* parseContent */.Fs),
         }),
         'env-files': input({
             description: 'further env files as a YAML map of path to content',
-            otherwise: 'the files on the server stay as they are',
+            otherwise: 'the files on the host stay as they are',
             secret: true,
             parse: lib_values/* parseEnvFiles */.Io,
         }),
@@ -42883,17 +42883,17 @@ const releasing = {
             parse: lib_values/* parseManage */.Tc,
         }),
         migrate: input({
-            description: '`auto`: choose the order by the pending migrations; `before`: before the app is replaced; `external`: the image migrates by itself, only verify; `none`',
+            description: '`auto`: choose the order by the pending migrations; `before`: before the app is replaced; `external`: the image migrates itself, only verify; `none`',
             default: 'auto',
             parse: lib_values/* oneOf */.yL('auto', 'before', 'external', 'none'),
         }),
         'migrate-timeout': input({
-            description: 'time limit of all migrations together',
+            description: 'time limit for all migrations together',
             default: '1h',
             parse: lib_values/* parseDuration */.E9,
         }),
         'migrate-lock-timeout': input({
-            description: 'how long one statement may wait for a lock of the database before it is tried again',
+            description: 'how long one statement waits for a database lock before it is retried',
             default: '5s',
             parse: lib_values/* parseDuration */.E9,
         }),
@@ -42904,16 +42904,16 @@ const releasing = {
         }),
         ...health,
         url: input({
-            description: 'public address of the site, asked last; a warning when it does not answer',
+            description: 'public address of the site; a warning if it does not answer after the deploy',
             parse: lib_values/* optional */.lq(lib_values/* parseUrl */.Dl),
         }),
         'on-failure': input({
-            description: '`rollback`: go back by itself; `keep`: leave the failed containers there for a look',
+            description: '`rollback`: revert automatically; `keep`: leave the failed containers running for inspection',
             default: 'rollback',
             parse: lib_values/* oneOf */.yL('rollback', 'keep'),
         }),
         'keep-releases': input({
-            description: 'how many releases stay on the server',
+            description: 'how many releases stay on the host',
             default: '5',
             parse: lib_values/* wholeNumber */.rD(2, 100),
         }),
@@ -42923,7 +42923,7 @@ const releasing = {
             parse: lib_values/* optional */.lq(lib_values/* parseDigest */.m),
         }),
         force: input({
-            description: 'deploy although this release already runs, or a newer run has deployed',
+            description: 'deploy even if this release already runs or a newer run has deployed',
             default: 'false',
             parse: lib_values/* parseBoolean */.yG,
         }),
@@ -42977,6 +42977,26 @@ const inputs = {
         }),
     },
     status: { ...connection, directory },
+};
+/** The inputs of `deploy` as the README shows them; each is in one group, which a test holds. */
+const groups = {
+    Connection: ['host', 'ssh-key', 'known-hosts', 'jump-host', 'directory'],
+    'What to deploy': [
+        'version',
+        'compose-files',
+        'project',
+        'profiles',
+        'services',
+        'update-services',
+        'scale',
+        'env-file',
+        'env-files',
+        'files',
+    ],
+    'Build and registry': ['image', 'images', 'set', 'registry-username', 'registry-password', 'github-token'],
+    'Migrations and static files': ['manage', 'migrate', 'migrate-timeout', 'migrate-lock-timeout', 'collectstatic'],
+    Health: ['health-url', 'health-headers', 'health-status', 'health-timeout', 'url'],
+    'Plan and failure': ['dry-run', 'plan-digest', 'force', 'on-failure', 'keep-releases'],
 };
 /** What the action can be asked to do; each has its own action.yml. */
 const commands = ['deploy', 'rollback', 'build', 'exec', 'status'];

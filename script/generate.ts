@@ -2,7 +2,7 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
 import { stringify } from 'yaml'
-import { commands, inputs, type Command } from '../src/contract.ts'
+import { commands, groups, inputs, type Command } from '../src/contract.ts'
 import type { Input } from '../src/input.ts'
 import { outputs } from '../src/outputs.ts'
 
@@ -75,7 +75,14 @@ function table(name: string): string {
     const lines = Object.entries(outputs[command]).map(([output, text]) => `| \`${output}\` | ${cell(text)} |`)
     return ['| output | meaning |', '|---|---|', ...lines].join('\n')
   }
-  const lines = rows(command).map(([input, row]) => {
+  if (command !== 'deploy') return inputTable(rows(command))
+  return Object.entries(groups)
+    .map(([group, names]) => `**${group}**\n\n${inputTable(names.map((each) => [each, inputs.deploy[each]]))}`)
+    .join('\n\n')
+}
+
+function inputTable(shown: readonly [string, Input<unknown>][]): string {
+  const lines = shown.map(([input, row]) => {
     const value = row.default?.startsWith('${{') ? row.default.slice(3, -2).trim() : row.default
     const fallback = row.required ? '**required**' : value ? `\`${value}\`` : (row.otherwise ?? '')
     return `| \`${input}\` | ${cell(fallback)} | ${cell(row.description)} |`

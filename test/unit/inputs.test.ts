@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
 import { generateKeyPairSync } from 'node:crypto'
+import { groups, inputs } from '../../src/contract.ts'
 import { Problems, explain } from '../../src/errors.ts'
 import {
   readCommand,
@@ -115,7 +116,7 @@ describe('deploy', () => {
         '  why:   the secret does not exist, or this event (a fork, Dependabot) may not read it',
         '  fix:   add a secret and pass it: ssh-key: ${{ secrets.SSH_KEY }}',
         'Input known-hosts is empty [input-missing]',
-        '  fix:   set known-hosts: host keys of the server: the lines of `ssh-keyscan <host>`, or `SHA256:` fingerprints',
+        '  fix:   set known-hosts: host keys of the host: the lines of `ssh-keyscan <host>`, or `SHA256:` fingerprints',
         'Input migrate cannot be used: the word is not known [input-invalid]',
         '  seen:  sometimes',
         '  fix:   use one of: auto, before, external, none',
@@ -623,4 +624,8 @@ describe('the run', () => {
       step,
     )
   })
+})
+
+test('the README shows every input of deploy in one group', () => {
+  expect(Object.values(groups).flat().toSorted()).toEqual(Object.keys(inputs.deploy).toSorted())
 })
