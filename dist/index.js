@@ -37972,7 +37972,7 @@ async function deploy(inputs, context) {
         return { kind: 'planned' };
     if (staged.adoption)
         keepAdopted(staged.adoption.id, context);
-    const { kind } = await (0,execute/* execute */.g7)(site, staged.transaction, plan, inputs.version, context);
+    const { kind } = await (0,execute/* execute */.g)(site, staged.transaction, plan, inputs.version, context);
     if (inputs.url !== undefined)
         await visitSite(inputs.url);
     return { kind };
@@ -38104,10 +38104,9 @@ const EXIT_CODES = {
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   WR: () => (/* binding */ watchToEnd),
-/* harmony export */   g7: () => (/* binding */ execute)
+/* harmony export */   W: () => (/* binding */ watchToEnd),
+/* harmony export */   g: () => (/* binding */ execute)
 /* harmony export */ });
-/* unused harmony export durations */
 /* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3218);
 /* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7614);
 /* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(452);
@@ -38289,8 +38288,6 @@ __nccwpck_require__.d(__webpack_exports__, {
   dT: () => (/* binding */ healthQuestion),
   HN: () => (/* binding */ planDeployment)
 });
-
-// UNUSED EXPORTS: askPlan
 
 // EXTERNAL MODULE: ./node_modules/@actions/core/lib/core.js + 20 modules
 var core = __nccwpck_require__(3218);
@@ -38554,7 +38551,7 @@ async function followAfterCancel(run, folder, readInputs, page) {
 }
 async function report(connection, { tid, directory }, page) {
     (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`Following ${tid}, which goes on by itself on the server`);
-    const ending = await (0,_execute_js__WEBPACK_IMPORTED_MODULE_5__/* .watchToEnd */ .WR)(connection, { directory, id: tid }, FOLLOW_LIMIT_MS);
+    const ending = await (0,_execute_js__WEBPACK_IMPORTED_MODULE_5__/* .watchToEnd */ .W)(connection, { directory, id: tid }, FOLLOW_LIMIT_MS);
     if (ending.journal.length === 0) {
         (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)('The transaction had not begun; nothing was changed');
         return;
@@ -38965,7 +38962,7 @@ async function rollback(inputs, context) {
     const plan = decide(site, compatible, inputs, context);
     if (inputs.dryRun)
         return { kind: 'planned' };
-    const { kind } = await (0,_execute_js__WEBPACK_IMPORTED_MODULE_16__/* .execute */ .g7)(site, transaction, plan, site.target.version, context);
+    const { kind } = await (0,_execute_js__WEBPACK_IMPORTED_MODULE_16__/* .execute */ .g)(site, transaction, plan, site.target.version, context);
     return { kind };
 }
 async function inspectTarget(inputs, { run, folder, signal, assets, found }) {
@@ -40327,7 +40324,6 @@ function shippedEnvFiles({ envFile, envFiles }) {
 /* harmony export */   RP: () => (/* binding */ checkServices),
 /* harmony export */   rZ: () => (/* binding */ checkProfiles)
 /* harmony export */ });
-/* unused harmony exports isActive, hasOwnData */
 /* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(452);
 /* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(8983);
 

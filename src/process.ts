@@ -6,7 +6,7 @@ import { DeployError } from './errors.ts'
 export type Finished = { code: number; stdout: string; stderr: string }
 
 /** Which of the two outputs a line came from. */
-export type Stream = 'stdout' | 'stderr'
+type Stream = 'stdout' | 'stderr'
 
 /** How a program is started. */
 export type RunOptions = {

@@ -11,7 +11,7 @@ import { parse } from 'yaml'
 export type Annotation = { kind: 'error' | 'warning' | 'notice'; message: string; properties: Record<string, string> }
 
 /** What one process of the action left: `log` as people see it, `raw` before the masks were laid over it. */
-export type Step = { code: number; log: string; raw: string; annotations: Annotation[]; summary: string }
+type Step = { code: number; log: string; raw: string; annotations: Annotation[]; summary: string }
 
 /** What a step of a workflow left. */
 export type ActionRun = Step & {

@@ -98,7 +98,7 @@ function servingAfter(ending: Ending, server: Server, version: string): Serving 
 }
 
 /** Seconds between the begin and the end of each step. */
-export function durations(journal: readonly JournalLine[]): { name: string; seconds: number }[] {
+function durations(journal: readonly JournalLine[]): { name: string; seconds: number }[] {
   const begun = new Map<string, number>()
   return journal.flatMap((line) => {
     const time = Date.parse(line.time)

@@ -126,7 +126,7 @@ export async function askMounts(connection: Connection, { directory, id }: Trans
 }
 
 /** The plan of the image on the database as it is now. */
-export async function askPlan(connection: Connection, { directory, id }: Transaction): Promise<LivePlan | OfflinePlan> {
+async function askPlan(connection: Connection, { directory, id }: Transaction): Promise<LivePlan | OfflinePlan> {
   const asked = await connection.reach([...command(directory, id, 'plan'), 'plan'])
   const document = findDocument(asked.stdout)
   if (!document || asked.code !== 0) throw explainProbe(asked.code, document, asked.stderr)

@@ -6,7 +6,7 @@ import type { Project } from './project.ts'
 import { interpolate, isWhole } from './variable.ts'
 
 /** A line that Compose would read differently from a person. Its text stays out of it: it may be secret. */
-export type Misread = { line: number; why: string; fix: string }
+type Misread = { line: number; why: string; fix: string }
 
 /** The settings of an env file, and the lines that would not arrive as they are written. */
 export type EnvFileText = { values: ReadonlyMap<string, string>; misread: readonly Misread[] }

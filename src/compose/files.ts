@@ -10,7 +10,7 @@ const RANKS: readonly (readonly string[])[] = [
 const FOLDERS = ['', 'docker']
 
 /** The names that are looked for, in order: each list is one rank. */
-export const ranks: readonly (readonly string[])[] = FOLDERS.flatMap((folder) =>
+const ranks: readonly (readonly string[])[] = FOLDERS.flatMap((folder) =>
   RANKS.map((stems) => stems.flatMap((stem) => ['yaml', 'yml'].map((end) => posix.join(folder, `${stem}.${end}`)))),
 )
 

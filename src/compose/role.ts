@@ -114,12 +114,12 @@ export function checkProfiles(
 }
 
 /** Whether Compose would start the service by itself. */
-export function isActive({ profiles }: Service, active: readonly string[]): boolean {
+function isActive({ profiles }: Service, active: readonly string[]): boolean {
   return profiles.length === 0 || active.includes('*') || profiles.some((profile) => active.includes(profile))
 }
 
 /** Whether the service keeps something: a volume or a writable bind mount. */
-export function hasOwnData({ mounts }: Service): boolean {
+function hasOwnData({ mounts }: Service): boolean {
   return mounts.some(({ kind, readOnly }) => !readOnly && (kind === 'volume' || kind === 'bind'))
 }
 

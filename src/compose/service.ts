@@ -3,10 +3,10 @@ import { readMount, type Mount } from './mount.ts'
 import { interpolate, splitOutside } from './variable.ts'
 
 /** One service that must be there before another. */
-export type Dependency = { service: string; condition: string }
+type Dependency = { service: string; condition: string }
 
 /** One entry of `env_file:`. */
-export type EnvFileEntry = { path: string; required: boolean }
+type EnvFileEntry = { path: string; required: boolean }
 
 /** A service of the merged Compose model: what decisions need, typed; `values` is all of it. */
 export type Service = {

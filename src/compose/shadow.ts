@@ -11,12 +11,12 @@ import { hasVariable, splitOutside } from './variable.ts'
  * `${DATA}:/data` for a named volume. So it reads copies in which such an entry is a plain path, and the entry is put
  * back afterwards.
  */
-export type Shadow = { text: string; entries: ReadonlyMap<string, string> }
+type Shadow = { text: string; entries: ReadonlyMap<string, string> }
 
 const MARK = '/deploy-django-volume/'
 
 /** The text of a Compose file with each short volume that has variables replaced by a plain one. */
-export function shadow(source: Source, text: string): Shadow {
+function shadow(source: Source, text: string): Shadow {
   const entries = new Map<string, string>()
   const cuts: { from: number; to: number; word: string }[] = []
   visit(source.document, {

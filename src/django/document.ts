@@ -4,7 +4,7 @@ import { DeployError } from '../errors.ts'
 export type Migration = { app: string; name: string; source: string }
 
 /** One operation of a pending migration, in Django's own words. */
-export type Operation = { kind: string; text: string; reversible: boolean }
+type Operation = { kind: string; text: string; reversible: boolean }
 
 /** A migration that the database does not have yet. */
 export type Pending = Migration & { atomic: boolean; operations: readonly Operation[] }
@@ -46,7 +46,7 @@ export type LivePlan = {
 }
 
 /** What the routers send to other databases and is not applied there, by alias. */
-export type Elsewhere = ReadonlyMap<string, readonly string[]>
+type Elsewhere = ReadonlyMap<string, readonly string[]>
 
 /** The database's service does not run yet: everything in the image will be applied. */
 export type OfflinePlan = {

@@ -12,7 +12,7 @@ const root = fileURLToPath(new URL('../../..', import.meta.url))
 const environments = join(root, '.tools/django')
 
 /** The versions of Django that test/stand-in/django/ready could make on this machine, oldest first. */
-export const djangos: readonly string[] = existsSync(environments)
+const djangos: readonly string[] = existsSync(environments)
   ? readdirSync(environments).filter((version) => existsSync(join(environments, version, 'ready')))
   : []
 if (djangos.length === 0) throw new Error('There is no Django in .tools/django: run test/stand-in/django/ready')
@@ -29,7 +29,7 @@ export const usual = djangos.find((version) => version === '5.2') ?? djangos[dja
 export type Outcome = { code: number | null; result: Result; stdout: string; stderr: string }
 
 /** The result of any verb; each test reads the part of its verb. */
-export type Result = {
+type Result = {
   verb?: string
   error?: { kind: string; message: string; detail: string }
   [fact: string]: unknown
@@ -55,7 +55,7 @@ export type Options = {
 const assets = await readAssets()
 
 /** The one argument that carries the probe. */
-export function probeWord(): string {
+function probeWord(): string {
   return `exec(__import__('base64').b64decode('${assets.probe.toString('base64')}'))`
 }
 

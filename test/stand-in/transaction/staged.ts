@@ -23,7 +23,7 @@ export type Staged = {
 export const DEPLOY = 'recover fence data replan migrate static swap proxy health verify commit prune'.split(' ')
 /** A deploy without a pending migration. */
 export const REPLACE = DEPLOY.filter((step) => step !== 'replan' && step !== 'migrate')
-export const ROLLBACK = 'recover fence data fit static swap proxy health verify commit prune'.split(' ')
+const ROLLBACK = 'recover fence data fit static swap proxy health verify commit prune'.split(' ')
 
 /** The services of a version: an app, a worker that depends on it, a database and a proxy that are not built here. */
 export function services(version: string, rows: readonly string[], web: object = {}): Record<string, Service> {
@@ -93,7 +93,7 @@ export function rollbackTo(target: string, run: number): Staged {
 }
 
 /** Writes an upload as the runner sends it, for `stage` to put in place. */
-export async function upload(world: World, staged: Staged): Promise<void> {
+async function upload(world: World, staged: Staged): Promise<void> {
   const folder = join(world.directory, '.deploy/incoming', staged.id)
   const write = async (path: string, content: string): Promise<void> => {
     await mkdir(dirname(join(folder, path)), { recursive: true })

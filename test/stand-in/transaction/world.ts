@@ -14,7 +14,7 @@ export type World = { root: string; directory: string; env: NodeJS.ProcessEnv }
 export type Service = { image: string; [key: string]: unknown }
 
 /** One container as the stand-in keeps it. */
-export type Container = {
+type Container = {
   id: string
   name: string
   service: string
