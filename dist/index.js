@@ -40828,7 +40828,7 @@ function planOperations(facts) {
             ? []
             : [operation('adopt', 'what runs', `it was started by hand; a rollback can go back to ${facts.adopted}`)]),
         ...absent.map((name) => operation('start', name, 'it does not run')),
-        ...(steps.includes('migrate') ? facts.pending : []).map((name) => operation('migrate', name, 'pending')),
+        ...(steps.includes('migrate') ? byApp(facts.pending) : []),
         ...(steps.includes('jobs') ? roles.jobs : []).map((name) => operation('run', name, 'it runs to its end for each release')),
         ...(steps.includes('static')
             ? [operation('collect', 'static files', 'a volume lies over those of the image')]
@@ -40851,6 +40851,12 @@ function describeOperation({ step, object, reason }) {
 function operation(step, object, reason) {
     return { step, object, reason };
 }
+/** One operation for each app: a first deploy has dozens of migrations. */
+function byApp(pending) {
+    const apps = Map.groupBy(pending, (name) => name.split('.')[0] ?? '');
+    return [...apps].map(([app, names]) => operation('migrate', names.length === 1 ? (names[0] ?? app) : app, describeCount(names)));
+}
+const describeCount = (names) => names.length === 1 ? 'pending' : `${names.length} migrations are pending`;
 function replaceApp({ before, model }, name) {
     const [old, now] = [imageOf(before, name), imageOf(model, name)];
     if (old === undefined)

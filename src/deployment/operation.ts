@@ -42,7 +42,7 @@ export function planOperations(facts: OperationFacts): readonly Operation[] {
       ? []
       : [operation('adopt', 'what runs', `it was started by hand; a rollback can go back to ${facts.adopted}`)]),
     ...absent.map((name) => operation('start', name, 'it does not run')),
-    ...(steps.includes('migrate') ? facts.pending : []).map((name) => operation('migrate', name, 'pending')),
+    ...(steps.includes('migrate') ? byApp(facts.pending) : []),
     ...(steps.includes('jobs') ? roles.jobs : []).map((name) =>
       operation('run', name, 'it runs to its end for each release'),
     ),
@@ -69,6 +69,17 @@ export function describeOperation({ step, object, reason }: Operation): string {
 function operation(step: Operation['step'], object: string, reason: string): Operation {
   return { step, object, reason }
 }
+
+/** One operation for each app: a first deploy has dozens of migrations. */
+function byApp(pending: readonly string[]): readonly Operation[] {
+  const apps = Map.groupBy(pending, (name) => name.split('.')[0] ?? '')
+  return [...apps].map(([app, names]) =>
+    operation('migrate', names.length === 1 ? (names[0] ?? app) : app, describeCount(names)),
+  )
+}
+
+const describeCount = (names: readonly string[]): string =>
+  names.length === 1 ? 'pending' : `${names.length} migrations are pending`
 
 function replaceApp({ before, model }: OperationFacts, name: string): Operation {
   const [old, now] = [imageOf(before, name), imageOf(model, name)]

@@ -51,9 +51,17 @@ describe('planOperations', () => {
   })
 
   test('of a first deploy starts everything', () => {
-    expect(lines({ before: {}, running: [], pending: ['todo.0001_initial'], steps: [...SWAP, 'migrate'] })).toEqual([
+    expect(
+      lines({
+        before: {},
+        running: [],
+        pending: ['auth.0001', 'auth.0002', 'todo.0001_initial'],
+        steps: [...SWAP, 'migrate'],
+      }),
+    ).toEqual([
       'start db: it does not run',
       'start cache: it does not run',
+      'migrate auth: 2 migrations are pending',
       'migrate todo.0001_initial: pending',
       'start web: it is new',
       'start worker: it is new',
