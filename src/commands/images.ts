@@ -15,7 +15,7 @@ export type Images = { logins: readonly Login[]; made: Made }
 export async function obtainImages(
   { project, groups, naming }: Pick<Checkout, 'project' | 'groups' | 'naming'>,
   inputs: BuildInputs & Partial<Pick<DeployInputs, 'images'>>,
-  { run, runner, folder, assets, environment: env, signal, found }: Context,
+  { run, runner, folder, environment: env, signal, found }: Context,
 ): Promise<Images> {
   const logins = chooseLogins(groups, naming, {
     username: inputs.registryUsername,
@@ -34,7 +34,6 @@ export async function obtainImages(
     services: inputs.services,
     manage: inputs.manage,
     commit: await readCommit(run, runner),
-    probe: assets.probe.toString(),
   }
   const tools = { run, env, temp: folder, signal, show, group, pause: sayAndWait(show) }
   const made = inputs.images ? await takeImages(facts, inputs.images, tools) : await makeImages(facts, tools)

@@ -137,7 +137,6 @@ function releaseFacts(
     fronts: roles.fronts.map(({ service, port }) => `${service} ${port}`),
     env: [release.env],
     'env-files': release.requiredEnvFiles,
-    migrations: made.django.migrations.map((migration) => `${migration.app}.${migration.name}`),
     fingerprint: [release.fingerprint],
   }
 }

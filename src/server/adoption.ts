@@ -95,7 +95,6 @@ function releaseFacts(
       .map(({ service, port }) => `${service} ${port}`),
     env: ['server'],
     'env-files': [],
-    migrations: [],
     fingerprint: [],
   }
 }
