@@ -37181,8 +37181,11 @@ exports.visitAsync = visitAsync;
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
 /* harmony export */   w: () => (/* binding */ readAssets)
 /* harmony export */ });
+/* unused harmony export readProbe */
 /* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(1455);
-/* harmony import */ var _server_exit_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7379);
+/* harmony import */ var node_zlib__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(8522);
+/* harmony import */ var _server_exit_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(7379);
+
 
 
 const head = __nccwpck_require__.ab + "head.sh";
@@ -37213,7 +37216,7 @@ const transactionParts = [
     __nccwpck_require__.ab + "rollback.sh",
     __nccwpck_require__.ab + "main.sh",
 ];
-/** The parts of what runs in the app's container: one word of `python -c` when it is sent. */
+/** The parts of what runs in the app's container. */
 const probeParts = [
     __nccwpck_require__.ab + "head.py",
     __nccwpck_require__.ab + "database.py",
@@ -37222,14 +37225,26 @@ const probeParts = [
     __nccwpck_require__.ab + "fit.py",
     __nccwpck_require__.ab + "collect.py",
     __nccwpck_require__.ab + "migrate.py",
-    __nccwpck_require__.ab + "static.py",
     __nccwpck_require__.ab + "http.py",
     __nccwpck_require__.ab + "main.py",
 ];
-/** Reads the script and the probe; the bundler copies the files beside the bundle and mends their addresses. */
+/** Reads the script and the probe; the bundler copies the files beside the bundle and corrects their addresses. */
 async function readAssets() {
-    const [start, rest, probe] = await Promise.all([(0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.readFile)(head), join(transactionParts), join(probeParts)]);
-    return { transaction: Buffer.concat([start, Buffer.from((0,_server_exit_js__WEBPACK_IMPORTED_MODULE_1__/* .exitVariables */ .aX)()), rest]), probe };
+    const [start, rest, probe] = await Promise.all([(0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.readFile)(head), join(transactionParts), readProbe()]);
+    return { transaction: Buffer.concat([start, Buffer.from((0,_server_exit_js__WEBPACK_IMPORTED_MODULE_2__/* .exitVariables */ .aX)()), rest]), probe: asWord(probe) };
+}
+/** The probe as a program of Python. */
+function readProbe() {
+    return join(probeParts);
+}
+/**
+ * A program of Python as one word without spaces: it passes through any entrypoint, needs no mount and no standard input.
+ * Linux allows a word 128 KiB, so it is compressed.
+ */
+function asWord(program) {
+    const packed = (0,node_zlib__WEBPACK_IMPORTED_MODULE_1__.deflateSync)(program, { level: 9 }).toString('base64');
+    const text = `__import__('zlib').decompress(__import__('base64').b64decode('${packed}'))`;
+    return Buffer.from(`exec(${text},{'__name__':'deploy_django'})`);
 }
 async function join(parts) {
     return Buffer.concat(await Promise.all(parts.map((part) => (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.readFile)(part))));
@@ -38245,7 +38260,7 @@ var log = __nccwpck_require__(9820);
 
 
 /** Makes the images of a checkout, or takes those that a `build` has made; with the logins for their registry. */
-async function obtainImages({ project, groups, naming }, inputs, { run, runner, folder, assets, environment: env, signal, found }) {
+async function obtainImages({ project, groups, naming }, inputs, { run, runner, folder, environment: env, signal, found }) {
     const logins = (0,make/* chooseLogins */.UO)(groups, naming, {
         username: inputs.registryUsername,
         password: inputs.registryPassword,
@@ -38263,7 +38278,6 @@ async function obtainImages({ project, groups, naming }, inputs, { run, runner, 
         services: inputs.services,
         manage: inputs.manage,
         commit: await readCommit(run, runner),
-        probe: assets.probe.toString(),
     };
     const tools = { run, env, temp: folder, signal, show: log/* show */.WU, group: log/* group */.Os, pause: (0,registry/* sayAndWait */.QZ)(log/* show */.WU) };
     const made = inputs.images ? await (0,take/* takeImages */.a)(facts, inputs.images, tools) : await (0,make/* makeImages */.XD)(facts, tools);
@@ -38718,7 +38732,6 @@ function releaseFacts(id, app, stack, { name, roles, manage }) {
             .map(({ service, port }) => `${service} ${port}`),
         env: ['server'],
         'env-files': [],
-        migrations: [],
         fingerprint: [],
     };
 }
@@ -38880,7 +38893,6 @@ function release_releaseFacts(release, made, inputs, { runner }, name) {
         fronts: roles.fronts.map(({ service, port }) => `${service} ${port}`),
         env: [release.env],
         'env-files': release.requiredEnvFiles,
-        migrations: made.django.migrations.map((migration) => `${migration.app}.${migration.name}`),
         fingerprint: [release.fingerprint],
     };
 }
@@ -41074,7 +41086,8 @@ function readProbeError(document) {
     const error = document?.['error'];
     if (!isRecord(error))
         return undefined;
-    return { kind: text(error['kind']), message: text(error['message']), detail: optionalText(error['detail']) };
+    const exit = typeof error['exit'] === 'number' ? error['exit'] : undefined;
+    return { kind: text(error['kind']), message: text(error['message']), detail: optionalText(error['detail']), exit };
 }
 function parse(line) {
     try {
@@ -41279,6 +41292,7 @@ const codes = {
     'database-not-up': 'the database does not answer yet',
     'database-refused': 'the database refuses the connection',
     'database-not-kept': 'the database is a file inside the container',
+    'django-too-old': 'Python or Django in the image is too old',
     'settings-import': 'the Django settings or apps cannot be imported',
     'migration-conflict': 'the migrations contradict each other or the database',
     'migration-failed': 'a migration failed',
@@ -41776,23 +41790,17 @@ function sha256(text) {
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   R6: () => (/* binding */ findDjango),
-/* harmony export */   YJ: () => (/* binding */ listMigrations)
+/* harmony export */   R: () => (/* binding */ findDjango)
 /* harmony export */ });
 /* unused harmony export inspectImage */
 /* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6760);
-/* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7614);
-/* harmony import */ var _compose_document_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(8983);
-/* harmony import */ var _compose_variable_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(6754);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(452);
-/* harmony import */ var _bake_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(8984);
+/* harmony import */ var _compose_document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(8983);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(452);
+/* harmony import */ var _bake_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(8984);
 
 
 
 
-
-
-const PROBE_TIMEOUT_MS = 180_000;
 /** Finds the Django image among the finished ones; nothing of an image is started for it. */
 async function findDjango(facts, tools) {
     const script = facts.manage.find((word) => word.endsWith('.py'));
@@ -41809,19 +41817,19 @@ async function findDjango(facts, tools) {
 async function inspectImage(reference, { run, env }) {
     const finished = await run('docker', ['image', 'inspect', reference], { env });
     if (finished.code !== 0) {
-        throw new _errors_js__WEBPACK_IMPORTED_MODULE_4__/* .DeployError */ .sH('build-failed', { what: `The image ${reference} is not there`, seen: finished.stderr.trim() });
+        throw new _errors_js__WEBPACK_IMPORTED_MODULE_2__/* .DeployError */ .sH('build-failed', { what: `The image ${reference} is not there`, seen: finished.stderr.trim() });
     }
-    const [first] = (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .listOf */ .c3)(JSON.parse(finished.stdout));
-    const image = (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(first);
-    const config = (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(image['Config']);
+    const [first] = (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_1__/* .listOf */ .c3)(JSON.parse(finished.stdout));
+    const image = (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(first);
+    const config = (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(image['Config']);
     return {
-        id: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(image['Id']) ?? '',
-        workdir: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(config['WorkingDir']) || '/',
-        command: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textsOf */ .CB)(config['Cmd']),
-        entrypoint: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textsOf */ .CB)(config['Entrypoint']),
-        architecture: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(image['Architecture']) ?? '',
-        user: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(config['User']) ?? '',
-        revision: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)((0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(config['Labels'])[_bake_js__WEBPACK_IMPORTED_MODULE_5__/* .REVISION_LABEL */ .P1]),
+        id: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_1__/* .textOf */ .b6)(image['Id']) ?? '',
+        workdir: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_1__/* .textOf */ .b6)(config['WorkingDir']) || '/',
+        command: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_1__/* .textsOf */ .CB)(config['Cmd']),
+        entrypoint: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_1__/* .textsOf */ .CB)(config['Entrypoint']),
+        architecture: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_1__/* .textOf */ .b6)(image['Architecture']) ?? '',
+        user: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_1__/* .textOf */ .b6)(config['User']) ?? '',
+        revision: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_1__/* .textOf */ .b6)((0,_compose_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(config['Labels'])[_bake_js__WEBPACK_IMPORTED_MODULE_3__/* .REVISION_LABEL */ .P1]),
     };
 }
 async function choose(looked, facts, tools) {
@@ -41838,7 +41846,7 @@ async function choose(looked, facts, tools) {
     }
     const names = holders.map(({ target }) => target.group.services.join(', '));
     const services = new Set([...holders, ...looked].flatMap(({ target }) => target.group.services));
-    throw new _errors_js__WEBPACK_IMPORTED_MODULE_4__/* .DeployError */ .sH('several-manage-py', {
+    throw new _errors_js__WEBPACK_IMPORTED_MODULE_2__/* .DeployError */ .sH('several-manage-py', {
         what: 'Several images hold manage.py',
         seen: holders.map(({ path }, index) => `${names[index]}: ${path ?? facts.manage.join(' ')}`).join('\n'),
         why: 'only one image can be asked for the migrations',
@@ -41861,7 +41869,7 @@ async function notFound(looked, { manage }, tools) {
     }
     const [where] = found;
     const words = manage.map((word) => (word === script && where !== undefined ? where : word));
-    return new _errors_js__WEBPACK_IMPORTED_MODULE_4__/* .DeployError */ .sH('no-manage-py', {
+    return new _errors_js__WEBPACK_IMPORTED_MODULE_2__/* .DeployError */ .sH('no-manage-py', {
         what: 'No image that was built holds manage.py',
         seen: looked
             .map(({ target, image, path }) => `${target.group.name}: ${path ?? script} is not there (WORKDIR ${image.workdir})`)
@@ -41880,7 +41888,7 @@ async function hasFile(reference, path, { run, env }) {
     const created = await run('docker', ['create', '--network', 'none', reference, '/'], { env });
     const id = created.stdout.trim();
     if (created.code !== 0) {
-        throw new _errors_js__WEBPACK_IMPORTED_MODULE_4__/* .DeployError */ .sH('build-failed', { what: `${reference} cannot be looked into`, seen: created.stderr.trim() });
+        throw new _errors_js__WEBPACK_IMPORTED_MODULE_2__/* .DeployError */ .sH('build-failed', { what: `${reference} cannot be looked into`, seen: created.stderr.trim() });
     }
     try {
         const copied = await run('docker', ['cp', `${id}:${path}`, '-'], { env });
@@ -41888,7 +41896,7 @@ async function hasFile(reference, path, { run, env }) {
             return true;
         if (/could not find the file|no such file|not found|not a directory/i.test(copied.stderr))
             return false;
-        throw new _errors_js__WEBPACK_IMPORTED_MODULE_4__/* .DeployError */ .sH('internal', {
+        throw new _errors_js__WEBPACK_IMPORTED_MODULE_2__/* .DeployError */ .sH('internal', {
             what: `${path} cannot be looked up in ${reference}`,
             seen: copied.stderr.trim(),
         });
@@ -41896,79 +41904,6 @@ async function hasFile(reference, path, { run, env }) {
     finally {
         await run('docker', ['rm', '--force', '--volumes', id], { env });
     }
-}
-/** Lists the migrations of the Django image; no network, no mounts. */
-async function listMigrations(target, facts, tools) {
-    const [python = 'python', ...words] = facts.manage;
-    const program = `exec(__import__('base64').b64decode('${Buffer.from(facts.probe).toString('base64')}'))`;
-    const inDjango = [...words, 'shell', '-v', '0', '-c', program];
-    const [given, filled] = [environmentOf(target, facts, false), environmentOf(target, facts, true)];
-    let listed = await runProbe('list', target, python, inDjango, filled, tools);
-    if (listed.kind === 'failed' && filled.size > given.size) {
-        // A stand-in can also be in the way, where a number is wanted.
-        listed = await runProbe('list', target, python, inDjango, given, tools);
-    }
-    if (listed.kind === 'done')
-        return readListed(listed.document, 'imported');
-    const read = await runProbe('static', target, python, ['-c', program], given, tools);
-    if (read.kind === 'done')
-        return readListed(read.document, 'static');
-    const isForeign = /exec format error/.test(`${listed.seen}${read.seen}`);
-    throw new _errors_js__WEBPACK_IMPORTED_MODULE_4__/* .DeployError */ .sH('settings-import', {
-        what: `The migrations of service ${target.group.name} could not be listed`,
-        seen: `${facts.manage.join(' ')}: ${listed.seen}\n${python}: ${read.seen}`,
-        why: isForeign
-            ? 'the image is for another processor than that of the runner, so that nothing of it can be run here'
-            : `${python} in the image is not a Python that can run, or not the one that has Django`,
-        fix: isForeign
-            ? 'add docker/setup-qemu-action before this step, or run the job on a runner of that architecture'
-            : 'say how Django commands are started in the image, for example manage: /venv/bin/python manage.py',
-    });
-}
-async function runProbe(verb, target, program, args, given, { run, env, signal }) {
-    const finished = await run('docker', [
-        ...['run', '--rm', '--init', '--network', 'none', '--env', `DEPLOY_DJANGO=${verb}`],
-        // Names only: Docker takes the values from its own environment, so that none is in a list of processes.
-        ...[...given.keys()].flatMap((name) => ['--env', name]),
-        ...['--entrypoint', program, target.reference, ...args],
-    ], { env: { ...env, ...Object.fromEntries(given) }, signal, timeoutMs: PROBE_TIMEOUT_MS });
-    const document = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_1__/* .findDocument */ .$)(finished.stdout);
-    if (finished.code === 0 && document)
-        return { kind: 'done', document };
-    const error = (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(document?.['error']);
-    const said = [(0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(error['message']), (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(error['detail'])].filter((text) => text).join(' ');
-    return { kind: 'failed', seen: said || finished.stderr.trim().split('\n').slice(-3).join('\n') };
-}
-/** What the Compose file itself sets, such as DJANGO_SETTINGS_MODULE; the rest stays away or gets a stand-in. */
-function environmentOf(target, { environments }, isFilled) {
-    const given = new Map();
-    for (const [name, text] of environments.get(target.group.name) ?? []) {
-        const known = text === undefined ? undefined : (0,_compose_variable_js__WEBPACK_IMPORTED_MODULE_3__/* .interpolate */ .GW)(text);
-        const value = known ?? (isFilled ? standInFor(name) : undefined);
-        // These belong to the Docker client that is started here, not to the app.
-        if (value !== undefined && !/^(PATH|HOME|DOCKER_\w+|DEPLOY_DJANGO)$/.test(name))
-            given.set(name, value);
-    }
-    return given;
-}
-/** Settings that ask for a secret can be imported with any text: nothing is connected to. */
-function standInFor(name) {
-    return /(URL|DSN)$/.test(name) ? 'sqlite:///:memory:' : 'deploy-django';
-}
-function readListed(document, confidence) {
-    return {
-        migrations: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .listOf */ .c3)(document['migrations'])
-            .filter(_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .isValues */ .vs)
-            .map((migration) => ({
-            app: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(migration['app']) ?? '',
-            name: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(migration['name']) ?? '',
-            source: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(migration['source']) ?? '',
-        })),
-        confidence,
-        drift: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textsOf */ .CB)(document['models_drift']),
-        django: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(document['django']),
-        python: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(document['python']),
-    };
 }
 
 
@@ -41982,7 +41917,6 @@ function readListed(document, confidence) {
 __nccwpck_require__.d(__webpack_exports__, {
   ex: () => (/* binding */ checkBuilds),
   UO: () => (/* binding */ chooseLogins),
-  M2: () => (/* binding */ environmentsOf),
   XD: () => (/* binding */ makeImages)
 });
 
@@ -42096,24 +42030,16 @@ async function makeImages(facts, tools) {
             ? `The images of ${version} are built already`
             : `Bake ${wanted.map(({ name }) => name).join(', ')}`;
         await group(title, () => (0,bake/* bake */.Wq)(plan, wanted, { run, env, workspace: facts.workspace, project: facts.project, temp, onLine: show, signal }));
-        const looking = { ...facts, targets: plan.targets, environments: environmentsOf(facts.project) };
-        const django = await (0,inspect/* findDjango */.R6)(looking, { run, env, signal });
-        // Django needs seconds to start, which a push takes as well.
-        const listing = (0,inspect/* listMigrations */.YJ)(django.target, looking, { run, env, signal });
-        listing.catch(() => { });
+        const django = await (0,inspect/* findDjango */.R)({ ...facts, targets: plan.targets }, { run, env });
         const names = (0,image_name/* nameImages */.EF)(groups, django.target.group, facts.naming);
         const named = plan.targets.map((target) => ({ target, name: names.get(target.group.name) ?? '' }));
         const pushed = await group(`Push ${[...new Set(names.values())].join(', ')}`, () => push(named.map(({ target: { reference }, name }) => ({ reference, name })), version, access));
         const images = named.flatMap(({ target, name }) => target.group.services.map((service) => [service, pushed.get(name) ?? '']));
-        return { images: new Map(images), django: { ...django, ...(await listing) } };
+        return { images: new Map(images), django };
     }
     finally {
         await registry.close();
     }
-}
-/** The environment that the Compose file gives to each service. */
-function environmentsOf({ services }) {
-    return new Map([...services.values()].map(({ name, environment }) => [name, environment]));
 }
 /**
  * The logins for the registries that the images may go to. A login that was given is for the registry that the input or
@@ -42397,10 +42323,8 @@ function troubleOf(output) {
 /* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(452);
 /* harmony import */ var _bake_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(8984);
 /* harmony import */ var _inspect_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(4725);
-/* harmony import */ var _make_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(9291);
-/* harmony import */ var _name_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(3158);
-/* harmony import */ var _registry_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(7190);
-
+/* harmony import */ var _name_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(3158);
+/* harmony import */ var _registry_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(7190);
 
 
 
@@ -42409,19 +42333,17 @@ function troubleOf(output) {
 /** Images that a `build` has pushed: pulled by digest, and looked into like those that are built here. */
 async function takeImages(facts, images, { run, env, temp, signal, group, pause }) {
     const { targets } = (0,_bake_js__WEBPACK_IMPORTED_MODULE_1__/* .planBake */ .Tm)({ ...facts, env });
-    const registry = await (0,_registry_js__WEBPACK_IMPORTED_MODULE_5__/* .openRegistry */ .Me)(facts.logins, { run, env, temp, pause });
+    const registry = await (0,_registry_js__WEBPACK_IMPORTED_MODULE_4__/* .openRegistry */ .Me)(facts.logins, { run, env, temp, pause });
     const pull = async ({ group: { name }, reference }) => {
         const image = images.get(name) ?? '';
-        const pulled = await (0,_registry_js__WEBPACK_IMPORTED_MODULE_5__/* .retry */ .L5)(() => run('docker', ['pull', '--quiet', image], { env: registry.env, signal }), pause);
+        const pulled = await (0,_registry_js__WEBPACK_IMPORTED_MODULE_4__/* .retry */ .L5)(() => run('docker', ['pull', '--quiet', image], { env: registry.env, signal }), pause);
         if (pulled.code !== 0)
             throw notPulled(image, pulled.stderr);
         await run('docker', ['tag', image, reference], { env: registry.env, signal });
     };
     try {
         await group('Pull the images', () => Promise.all(targets.map(pull)));
-        const looking = { ...facts, targets, environments: (0,_make_js__WEBPACK_IMPORTED_MODULE_3__/* .environmentsOf */ .M2)(facts.project) };
-        const django = await (0,_inspect_js__WEBPACK_IMPORTED_MODULE_2__/* .findDjango */ .R6)(looking, { run, env, signal });
-        return { images, django: { ...django, ...(await (0,_inspect_js__WEBPACK_IMPORTED_MODULE_2__/* .listMigrations */ .YJ)(django.target, looking, { run, env, signal })) } };
+        return { images, django: await (0,_inspect_js__WEBPACK_IMPORTED_MODULE_2__/* .findDjango */ .R)({ ...facts, targets }, { run, env }) };
     }
     finally {
         await registry.close();
@@ -42442,7 +42364,7 @@ function matchImages(groups, images, naming) {
         const [image = '', other] = new Set(group.services.map((service) => images.get(service)));
         if (other !== undefined)
             throw mismatch(`two images for one build: ${image}, ${other}`);
-        const names = (0,_name_js__WEBPACK_IMPORTED_MODULE_4__/* .candidateNames */ .qd)(group, groups, naming);
+        const names = (0,_name_js__WEBPACK_IMPORTED_MODULE_3__/* .candidateNames */ .qd)(group, groups, naming);
         if (!names.includes(image.replace(/@.*$/, ''))) {
             throw mismatch(`${group.name}: ${image}; the image of this checkout would be ${names.join(' or ')}`);
         }
@@ -43733,6 +43655,13 @@ const COMPLAINTS = [
         fix: 'on the server: docker $1 create $2; or correct the name, or remove `external: true`',
     },
     {
+        pattern: /: error: (?:no such option|unrecognized arguments): -c\b/,
+        code: 'django-too-old',
+        what: 'Django in the image is older than 1.10',
+        why: '`manage.py shell` does not know the option `-c`; 2.2 is the oldest Django that can be deployed',
+        fix: 'build the image with Django 2.2 or later',
+    },
+    {
         pattern: /\| exec (\/\S+): no such file or directory$/,
         code: 'container-exited',
         what: 'The program $1 of a container cannot be started',
@@ -43755,7 +43684,10 @@ function explainComplaint(text) {
             if (!found)
                 continue;
             const fill = (template) => template.replace(/\$([12])/g, (_, place) => found[Number(place)] ?? '');
-            return [code, { what: fill(texts.what), seen: line.trim(), why: fill(texts.why), fix: fill(texts.fix) }];
+            return [
+                code,
+                { what: fill(texts.what), seen: line.trim().slice(0, 500), why: fill(texts.why), fix: fill(texts.fix) },
+            ];
         }
     }
     return undefined;
@@ -44280,6 +44212,25 @@ const explanations = {
         why: 'a file that a style sheet names is missing, or the volume at STATIC_ROOT belongs to another user than the app',
         fix: 'mend what is named; a volume of another user takes one `chown` on the server. `collectstatic: never` when the image collects by itself',
     },
+    refuses: {
+        exit: 24,
+        code: 'health-timeout',
+        what: 'The new release refuses the health check',
+        why: 'it gave the same answer for ten seconds',
+        fix: 'change the app, or set `health-url`, `health-headers` and `health-status` to what a healthy answer looks like',
+    },
+    no_http: {
+        exit: 25,
+        code: 'health-timeout',
+        what: 'No port of the new release speaks HTTP',
+        fix: 'name an address that does with `health-url`, or set `health-url: none`',
+    },
+    too_old: {
+        exit: 26,
+        code: 'django-too-old',
+        what: 'Python or Django in the image is too old',
+        fix: 'build the image with Python 3.7 or later and Django 2.2 or later',
+    },
     no_directory: {
         exit: 30,
         code: 'server-directory',
@@ -44573,9 +44524,10 @@ function explainProbe(code, document, stderr) {
     if (code >= 30)
         return explainStage({ code, stdout: '', stderr });
     const error = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_0__/* .readProbeError */ .Tl)(document);
+    const exit = error?.exit ?? code;
     const tail = stderr.trim().split('\n').slice(-8).join('\n');
     const seen = error ? [error.message, error.detail].filter((part) => part).join('\n') : tail;
-    if (error && !(0,_exit_js__WEBPACK_IMPORTED_MODULE_3__/* .isKnownExit */ .WM)(code)) {
+    if (error && !(0,_exit_js__WEBPACK_IMPORTED_MODULE_3__/* .isKnownExit */ .WM)(exit)) {
         return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('internal', {
             what: 'The probe, which asks Django about the migrations, failed',
             seen,
@@ -44587,7 +44539,7 @@ function explainProbe(code, document, stderr) {
     if (refusal)
         return refusal;
     // Without a document Django did not get as far as our code, whatever the exit code.
-    return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH(...(0,_exit_js__WEBPACK_IMPORTED_MODULE_3__/* .explainExit */ .Ah)(document ? code : _explanation_js__WEBPACK_IMPORTED_MODULE_4__/* .explanations */ .x.not_importable.exit, seen, tail));
+    return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH(...(0,_exit_js__WEBPACK_IMPORTED_MODULE_3__/* .explainExit */ .Ah)(document ? exit : _explanation_js__WEBPACK_IMPORTED_MODULE_4__/* .explanations */ .x.not_importable.exit, seen, tail));
 }
 /** What Docker said instead of starting Django at all; a program that it does not find may be what `manage` names. */
 function refusalIn(tail) {
@@ -44650,7 +44602,7 @@ function explainFailure(ending) {
 /** What the probe reported says more than its exit code. */
 function explainReport(ending, code) {
     const http = ending.documents.get('http');
-    if (code === _explanation_js__WEBPACK_IMPORTED_MODULE_4__/* .explanations */ .x.unhealthy.exit && http) {
+    if ((code === _explanation_js__WEBPACK_IMPORTED_MODULE_4__/* .explanations */ .x.unhealthy.exit || code === _explanation_js__WEBPACK_IMPORTED_MODULE_4__/* .explanations */ .x.refuses.exit) && http) {
         const report = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_0__/* .readHttpReport */ .x$)(http);
         return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH(healthCode(report.reason), {
             what: `The new release did not become healthy: ${report.url ?? 'no address'} ${report.status === undefined ? '' : `answers ${report.status}`}`.trim(),

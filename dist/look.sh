@@ -4,7 +4,7 @@
 look() { # DIRECTORY [FILE|externals:…]: facts for the runner, a word and its value a line
   echo "deploy-django look $format"
   echo "home $(pwd -P)"
-  for tool in docker flock setsid timeout tar base64 awk; do
+  for tool in docker flock setsid timeout tar awk; do
     command -v "$tool" >/dev/null 2>&1 || echo "missing $tool"
   done
   if command -v docker >/dev/null 2>&1; then
@@ -116,7 +116,6 @@ look_releases() {
   for id in $(entries .deploy/releases); do
     echo "release $id"
     for name in $(entries ".deploy/releases/$id/facts"); do
-      if [ "$name" = migrations ]; then continue; fi
       while IFS= read -r line; do
         printf 'fact %s %s %s\n' "$id" "$name" "$line"
       done <".deploy/releases/$id/facts/$name"

@@ -51,7 +51,7 @@ step_health() {
   done
 }
 
-# A release that refuses for ten seconds, or a health command whose program is not in the image, does not change by waiting.
+# Waiting does not change a release that refuses for ten seconds, nor a health command without its program.
 is_firm() {
   if [ "$http" -ne "$exit_refuses" ] && ! lacks_program; then
     firm_since=
