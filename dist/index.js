@@ -38146,7 +38146,7 @@ const EXIT_CODES = {
 async function execute({ connection, server }, transaction, plan, version, context) {
     const files = [
         { path: 'steps', content: plan.steps.map((step) => `${step}\n`).join(''), mode: 0o600 },
-        ...(0,_server_stage_js__WEBPACK_IMPORTED_MODULE_7__/* .writeFacts */ .Rz)('.', { approved: plan.approved }),
+        ...(0,_server_stage_js__WEBPACK_IMPORTED_MODULE_7__/* .writeFacts */ .Rz)('.', { approved: plan.approved, ...plan.counts }),
         ...(plan.http === undefined ? [] : [{ path: 'http.json', content: `${plan.http}\n`, mode: 0o600 }]),
     ];
     await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_7__/* .send */ .tN)(context.run, connection, `${transaction.directory}/.deploy/plans/${transaction.id}`, files, context.folder);
@@ -38298,13 +38298,18 @@ async function obtainImages({ project, groups, naming }, inputs, { run, runner, 
 
 // EXPORTS
 __nccwpck_require__.d(__webpack_exports__, {
-  MN: () => (/* binding */ askMounts),
+  mF: () => (/* binding */ askResolved),
+  nA: () => (/* binding */ countFacts),
   dT: () => (/* binding */ healthQuestion),
   HN: () => (/* binding */ planDeployment)
 });
 
 // EXTERNAL MODULE: ./node_modules/@actions/core/lib/core.js + 20 modules
 var core = __nccwpck_require__(3218);
+// EXTERNAL MODULE: ./lib/compose/role.js
+var role = __nccwpck_require__(3454);
+// EXTERNAL MODULE: ./lib/compose/scale.js
+var scale = __nccwpck_require__(326);
 // EXTERNAL MODULE: ./lib/deployment/operation.js
 var deployment_operation = __nccwpck_require__(3714);
 // EXTERNAL MODULE: ./lib/deployment/plan.js
@@ -38333,6 +38338,14 @@ function readMounts(document) {
     return new Map(Object.entries(services).map(([name, values]) => {
         const lent = (0,compose_document/* textsOf */.CB)((0,compose_document/* valuesOf */.sm)(values)['volumes_from']).map((entry) => entry.split(':')[0] ?? entry);
         return [name, [name, ...lent].flatMap(own)];
+    }));
+}
+/** Reads the numbers of containers that the Compose file wants, in the same document. */
+function readCounts(document) {
+    const services = Object.entries((0,compose_document/* valuesOf */.sm)((0,compose_document/* valuesOf */.sm)(document?.['model'])['services']));
+    return new Map(services.map(([name, values]) => {
+        const { scale, deploy } = (0,compose_document/* valuesOf */.sm)(values);
+        return [name, Number((0,compose_document/* textOf */.b6)(scale ?? (0,compose_document/* valuesOf */.sm)(deploy)['replicas']) ?? 1)];
     }));
 }
 function resolve(entry, volumes) {
@@ -38409,45 +38422,73 @@ var look = __nccwpck_require__(6524);
 
 
 
+
+
 /** Asks the live database with the new image, stops for what must not be lost, and decides what will be done. */
 async function planDeployment(site, staged, inputs, context) {
     const { connection, server, current, name } = site;
     const { transaction, release, made, adoption } = staged;
-    const mounts = await askMounts(connection, transaction);
+    const { mounts, counts } = await askResolved(connection, transaction);
+    const numbers = countContainers(site, staged, counts, inputs);
     checkMounts({
         containers: server.containers.filter(({ project: of, service }) => of === name && !inputs.updateServices.includes(service)),
         mounts,
         managePath: made.django.managePath,
         django: made.django.target.group.services,
     });
-    const asked = await (0,log/* group */.Os)('Plan', () => askPlan(connection, transaction));
+    const asked = await (0,log/* group */.Os)('Plan', () => askPlan(connection, transaction, numbers.unstarted));
     checkFound(asked, site, inputs);
     const same = !inputs.force &&
         server.whole &&
         (0,look/* fact */.fK)(current?.facts, 'fingerprint') === release.fingerprint &&
-        inputs.scale.every(({ service, count }) => server.running.includes(`${service}=${count}`));
+        inputs.scale.every(({ service, count }) => ((0,look/* runningCounts */.kP)(server, name).get(service) ?? 0) === count) &&
+        [...server.counts].every(([service, count]) => (counts.get(service) ?? count) === count);
     const { jobs, django } = release.roles;
     const collecting = (0,django_static/* needsCollecting */.s)(inputs.collectstatic, asked.settings.static, mounts.get(django));
     const plan = (0,deployment_plan/* planDeploy */.bJ)(asked, inputs.migrate, same, { jobs, static: collecting });
     const steps = adoption ? (0,deployment_plan/* adopting */.LS)(plan.steps) : plan.steps;
-    showPlan(steps, plan, asked, site, staged, inputs, context);
+    showPlan(steps, plan, asked, numbers, site, staged, inputs, context);
     if (inputs.migrate === 'none' && plan.pending.length > 0)
         (0,core/* warning */.$e)(unapplied(plan.pending));
     else if (current && asked.kind === 'live' && asked.losses.length > 0)
         (0,core/* warning */.$e)(describeLosses(asked.losses, inputs.version, current.version));
     if (inputs.planDigest !== undefined && inputs.planDigest !== plan.digest)
         throw otherPlan(inputs.planDigest, plan.digest);
-    const fronts = release.roles.fronts.map(({ service, port }) => [service, port]);
+    const fronts = release.roles.fronts
+        .filter(({ service }) => !numbers.unstarted.includes(service))
+        .map(({ service, port }) => [service, port]);
     return {
         kind: plan.kind === 'unchanged' ? 'unchanged' : 'deployed',
         steps,
         approved: (0,deployment_plan/* approve */.SR)(plan.pending),
         http: (0,health/* askHealth */.Yj)(healthQuestion(inputs), fronts, asked.settings),
+        counts: countFacts(numbers, counts, [...(0,role/* broughtUp */.hd)(release.roles), ...release.roles.data]),
     };
 }
 /** How the health question of the inputs is put. */
 function healthQuestion(inputs) {
     return { url: inputs.healthUrl, headers: inputs.healthHeaders, status: inputs.healthStatus };
+}
+/** Decides how many containers of each service the deployment brings up. */
+function countContainers({ server, name, project }, { release: { roles }, before }, now, inputs) {
+    const numbers = (0,scale/* chooseCounts */.Qt)({
+        asked: inputs.scale,
+        before: new Map([...(0,scale/* plainCounts */.hn)(before), ...server.counts]),
+        now,
+        unstarted: server.unstarted,
+        running: (0,look/* runningCounts */.kP)(server, name),
+        services: [...new Set([...(0,role/* broughtUp */.hd)(roles), ...inputs.updateServices])],
+        data: roles.data,
+        explicit: (0,scale/* explicitCounts */.RW)(project.model),
+    });
+    (0,scale/* checkDjangoRuns */.m$)(roles.django, numbers, project);
+    numbers.warnings.forEach((text) => (0,core/* warning */.$e)(text));
+    return numbers;
+}
+/** The numbers of these services as the host keeps them. */
+function countFacts({ scale }, counts, services) {
+    const known = [...new Set(services)].filter((service) => counts.has(service));
+    return { scale, counts: known.map((service) => `${service}=${counts.get(service)}`) };
 }
 /** Stops for another database and for code that is older than the database. */
 function checkFound(asked, { server }, inputs) {
@@ -38461,7 +38502,7 @@ function checkFound(asked, { server }, inputs) {
     }
 }
 /** Prints what will be done to what, and why, before anything happens; the same in the output and the summary. */
-function showPlan(steps, { digest, pending }, asked, { server, name }, { release, before, adoption }, inputs, { found }) {
+function showPlan(steps, { digest, pending }, asked, { unstarted }, { server, name }, { release, before, adoption }, inputs, { found }) {
     const { roles } = release;
     const operations = (0,deployment_operation/* planOperations */.K)({
         steps,
@@ -38470,6 +38511,7 @@ function showPlan(steps, { digest, pending }, asked, { server, name }, { release
         roles: { ...roles, replaced: roles.replaced.map(({ service }) => service) },
         update: inputs.updateServices,
         running: server.containers.flatMap((each) => (each.project === name && each.running ? [each.service] : [])),
+        unstarted,
         pending: pending.map((migration) => `${migration.app}.${migration.name}`),
         adopted: adoption?.id,
     });
@@ -38479,16 +38521,17 @@ function showPlan(steps, { digest, pending }, asked, { server, name }, { release
     const unknown = asked.kind === 'live' ? asked.unknown : [];
     found({ plan: { digest, operations, pending: shown, unknown, drift: asked.drift } });
 }
-/** Stops when a setting is missing; gives what the release would mount. */
-async function askMounts(connection, { directory, id }) {
+/** Stops when a setting is missing; gives what the release would mount, and how many containers its Compose file wants. */
+async function askResolved(connection, { directory, id }) {
     const asked = await connection.reach((0,follow/* command */.G5)(directory, id, 'check'));
     if (asked.code !== 0)
         throw (0,failure/* explainStage */.oi)(asked);
-    return readMounts((0,django_document/* findDocument */.$)(asked.stdout));
+    const document = (0,django_document/* findDocument */.$)(asked.stdout);
+    return { mounts: readMounts(document), counts: readCounts(document) };
 }
-/** The plan of the image on the database as it is now. */
-async function askPlan(connection, { directory, id }) {
-    const asked = await connection.reach([...(0,follow/* command */.G5)(directory, id, 'plan'), 'plan']);
+/** The plan of the image on the database as it is now; that `unstarted` services do not run does not mean that there is none. */
+async function askPlan(connection, { directory, id }, unstarted) {
+    const asked = await connection.reach([...(0,follow/* command */.G5)(directory, id, 'plan'), 'plan', ...unstarted]);
     const document = (0,django_document/* findDocument */.$)(asked.stdout);
     if (!document || asked.code !== 0)
         throw (0,failure/* explainProbe */.Kz)(asked.code, document, asked.stderr);
@@ -38644,8 +38687,6 @@ var compose_drift = __nccwpck_require__(2727);
 var compose_release = __nccwpck_require__(929);
 // EXTERNAL MODULE: ./lib/compose/role.js
 var role = __nccwpck_require__(3454);
-// EXTERNAL MODULE: ./lib/compose/scale.js
-var scale = __nccwpck_require__(326);
 ;// CONCATENATED MODULE: ./lib/image/measure.js
 /** The unpacked sizes of images that are on the runner; others have no known size and are left out. */
 async function measureImages(images, run) {
@@ -38798,7 +38839,6 @@ var server_transaction = __nccwpck_require__(3675);
 
 
 
-
 /** Makes the release, immutable from then on, sends it to the host and pulls its images there. */
 async function stageRelease(site, { logins, made }, inputs, context) {
     const { connection, project, groups, repository, directory, server, current, name, profiles } = site;
@@ -38823,7 +38863,6 @@ async function stageRelease(site, { logins, made }, inputs, context) {
         before,
         update: inputs.updateServices,
     });
-    const counts = (0,scale/* chooseCounts */.Qt)(inputs.scale, before, project.model, roles);
     const named = [...project.services.keys()];
     release.notes.forEach((note) => (0,core/* info */.pq)(note));
     release.drifts.forEach((drift) => (0,core/* warning */.$e)((0,compose_drift/* describeDrift */.ZP)(drift)));
@@ -38843,7 +38882,6 @@ async function stageRelease(site, { logins, made }, inputs, context) {
                     lockTimeout: inputs.migrateLockTimeout,
                     onFailure: inputs.onFailure,
                     update: inputs.updateServices,
-                    counts,
                     keep: inputs.keepReleases,
                 }),
                 ...adoption?.facts,
@@ -38908,7 +38946,6 @@ function deploymentFacts(given) {
         'health-timeout': given.healthTimeout === undefined ? [] : [seconds(given.healthTimeout)],
         'on-failure': [given.onFailure ?? 'rollback'],
         update: given.update ?? [],
-        scale: given.counts ?? [],
         // A rollback must not remove the releases that it could go forward to.
         keep: [String(given.keep ?? 100)],
     };
@@ -38926,25 +38963,27 @@ const seconds = (milliseconds) => String(Math.ceil(milliseconds / 1000));
 /* harmony export */ });
 /* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3218);
 /* harmony import */ var _compose_drift_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(2727);
-/* harmony import */ var _deployment_operation_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(3714);
-/* harmony import */ var _deployment_plan_js__WEBPACK_IMPORTED_MODULE_19__ = __nccwpck_require__(2872);
-/* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(7614);
-/* harmony import */ var _django_health_js__WEBPACK_IMPORTED_MODULE_20__ = __nccwpck_require__(3805);
-/* harmony import */ var _django_static_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(4733);
-/* harmony import */ var _guard_database_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(4296);
-/* harmony import */ var _report_log_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(9820);
-/* harmony import */ var _report_report_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(5456);
-/* harmony import */ var _server_connection_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(1672);
-/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(5049);
-/* harmony import */ var _server_find_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(4916);
-/* harmony import */ var _server_follow_js__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(9394);
-/* harmony import */ var _server_look_js__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(6524);
-/* harmony import */ var _server_release_js__WEBPACK_IMPORTED_MODULE_13__ = __nccwpck_require__(9762);
-/* harmony import */ var _server_stage_js__WEBPACK_IMPORTED_MODULE_14__ = __nccwpck_require__(13);
-/* harmony import */ var _server_transaction_js__WEBPACK_IMPORTED_MODULE_15__ = __nccwpck_require__(3675);
-/* harmony import */ var _execute_js__WEBPACK_IMPORTED_MODULE_16__ = __nccwpck_require__(9569);
-/* harmony import */ var _plan_js__WEBPACK_IMPORTED_MODULE_17__ = __nccwpck_require__(998);
-/* harmony import */ var _release_js__WEBPACK_IMPORTED_MODULE_18__ = __nccwpck_require__(3954);
+/* harmony import */ var _compose_scale_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(326);
+/* harmony import */ var _deployment_operation_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(3714);
+/* harmony import */ var _deployment_plan_js__WEBPACK_IMPORTED_MODULE_20__ = __nccwpck_require__(2872);
+/* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(7614);
+/* harmony import */ var _django_health_js__WEBPACK_IMPORTED_MODULE_21__ = __nccwpck_require__(3805);
+/* harmony import */ var _django_static_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(4733);
+/* harmony import */ var _guard_database_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(4296);
+/* harmony import */ var _report_log_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(9820);
+/* harmony import */ var _report_report_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(5456);
+/* harmony import */ var _server_connection_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(1672);
+/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(5049);
+/* harmony import */ var _server_find_js__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(4916);
+/* harmony import */ var _server_follow_js__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(9394);
+/* harmony import */ var _server_look_js__WEBPACK_IMPORTED_MODULE_13__ = __nccwpck_require__(6524);
+/* harmony import */ var _server_release_js__WEBPACK_IMPORTED_MODULE_14__ = __nccwpck_require__(9762);
+/* harmony import */ var _server_stage_js__WEBPACK_IMPORTED_MODULE_15__ = __nccwpck_require__(13);
+/* harmony import */ var _server_transaction_js__WEBPACK_IMPORTED_MODULE_16__ = __nccwpck_require__(3675);
+/* harmony import */ var _execute_js__WEBPACK_IMPORTED_MODULE_17__ = __nccwpck_require__(9569);
+/* harmony import */ var _plan_js__WEBPACK_IMPORTED_MODULE_18__ = __nccwpck_require__(998);
+/* harmony import */ var _release_js__WEBPACK_IMPORTED_MODULE_19__ = __nccwpck_require__(3954);
+
 
 
 
@@ -38970,32 +39009,32 @@ const seconds = (milliseconds) => String(Math.ceil(milliseconds / 1000));
 async function rollback(inputs, context) {
     const site = await inspectTarget(inputs, context);
     const transaction = await stageRollback(site, inputs, context);
-    const compatible = await (0,_report_log_js__WEBPACK_IMPORTED_MODULE_6__/* .group */ .Os)(`Compatibility of ${site.target.version} with the database`, () => checkCompatibility(site, transaction));
+    const compatible = await (0,_report_log_js__WEBPACK_IMPORTED_MODULE_7__/* .group */ .Os)(`Compatibility of ${site.target.version} with the database`, () => checkCompatibility(site, transaction));
     const plan = decide(site, compatible, inputs, context);
     if (inputs.dryRun)
         return { kind: 'planned' };
-    const { kind } = await (0,_execute_js__WEBPACK_IMPORTED_MODULE_16__/* .execute */ .g)(site, transaction, plan, site.target.version, context);
+    const { kind } = await (0,_execute_js__WEBPACK_IMPORTED_MODULE_17__/* .execute */ .g)(site, transaction, plan, site.target.version, context);
     return { kind };
 }
 async function inspectTarget(inputs, { run, folder, signal, assets, found }) {
-    const connection = await (0,_server_connection_js__WEBPACK_IMPORTED_MODULE_8__/* .connect */ .Ng)(run, inputs, folder, signal);
-    const { directory, server } = await (0,_server_find_js__WEBPACK_IMPORTED_MODULE_10__/* .requireProject */ .LX)(connection, assets.transaction.toString(), inputs.directory);
-    (0,_server_look_js__WEBPACK_IMPORTED_MODULE_12__/* .checkServer */ .i6)(server, inputs.host.user);
+    const connection = await (0,_server_connection_js__WEBPACK_IMPORTED_MODULE_9__/* .connect */ .Ng)(run, inputs, folder, signal);
+    const { directory, server } = await (0,_server_find_js__WEBPACK_IMPORTED_MODULE_11__/* .requireProject */ .LX)(connection, assets.transaction.toString(), inputs.directory);
+    (0,_server_look_js__WEBPACK_IMPORTED_MODULE_13__/* .checkServer */ .i6)(server, inputs.host.user);
     if (server.served.length === 0)
-        throw (0,_server_find_js__WEBPACK_IMPORTED_MODULE_10__/* .nothingDeployed */ .cL)(directory);
-    const target = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_13__/* .chooseTarget */ .bx)(server, inputs.version);
-    const name = (0,_server_look_js__WEBPACK_IMPORTED_MODULE_12__/* .fact */ .fK)(target.facts, 'project') ?? '';
-    const serving = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_13__/* .versionOf */ .E4)(server, server.current);
+        throw (0,_server_find_js__WEBPACK_IMPORTED_MODULE_11__/* .nothingDeployed */ .cL)(directory);
+    const target = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_14__/* .chooseTarget */ .bx)(server, inputs.version);
+    const name = (0,_server_look_js__WEBPACK_IMPORTED_MODULE_13__/* .fact */ .fK)(target.facts, 'project') ?? '';
+    const serving = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_14__/* .versionOf */ .E4)(server, server.current);
     found({
         version: target.version,
         previous: serving,
-        serving: (0,_report_report_js__WEBPACK_IMPORTED_MODULE_7__/* .servingOf */ .K3)(serving),
+        serving: (0,_report_report_js__WEBPACK_IMPORTED_MODULE_8__/* .servingOf */ .K3)(serving),
         project: name,
-        images: (0,_server_release_js__WEBPACK_IMPORTED_MODULE_13__/* .imagesOf */ .IC)(target.facts),
+        images: (0,_server_release_js__WEBPACK_IMPORTED_MODULE_14__/* .imagesOf */ .IC)(target.facts),
     });
     const [before, model] = await Promise.all([
-        (0,_server_release_js__WEBPACK_IMPORTED_MODULE_13__/* .readModel */ .ko)(connection, directory, server.current),
-        (0,_server_release_js__WEBPACK_IMPORTED_MODULE_13__/* .readModel */ .ko)(connection, directory, target.id),
+        (0,_server_release_js__WEBPACK_IMPORTED_MODULE_14__/* .readModel */ .ko)(connection, directory, server.current),
+        (0,_server_release_js__WEBPACK_IMPORTED_MODULE_14__/* .readModel */ .ko)(connection, directory, target.id),
     ]);
     warnOfKept(target, before, model);
     (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`${name} serves ${serving ?? 'nothing'}; going back to ${target.version} (${target.id})`);
@@ -39008,56 +39047,71 @@ function warnOfKept({ version, facts }, before, model) {
         (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .warning */ .$e)(`${service} stays as it is, because it is stateful; ${version} had another ${keys.join(', ')}`);
 }
 async function stageRollback({ connection, directory, server, target }, inputs, { run, runner, folder, assets }) {
-    const transaction = { directory, id: (0,_server_transaction_js__WEBPACK_IMPORTED_MODULE_15__/* .newId */ .Si)(`rollback-${target.version}`, runner, server.plans) };
-    await (0,_report_log_js__WEBPACK_IMPORTED_MODULE_6__/* .group */ .Os)(`Stage ${transaction.id}`, async () => {
-        const facts = (0,_release_js__WEBPACK_IMPORTED_MODULE_18__/* .deploymentFacts */ .P)({ target: target.id, runner, healthTimeout: inputs.healthTimeout });
-        await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_14__/* .send */ .tN)(run, connection, (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_14__/* .incoming */ .Ri)(directory, transaction.id), (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_14__/* .planFiles */ .jP)('plan', assets, facts), folder);
-        await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_14__/* .stage */ .dw)(connection, directory, transaction.id, [], _report_log_js__WEBPACK_IMPORTED_MODULE_6__/* .show */ .WU);
+    const transaction = { directory, id: (0,_server_transaction_js__WEBPACK_IMPORTED_MODULE_16__/* .newId */ .Si)(`rollback-${target.version}`, runner, server.plans) };
+    await (0,_report_log_js__WEBPACK_IMPORTED_MODULE_7__/* .group */ .Os)(`Stage ${transaction.id}`, async () => {
+        const facts = (0,_release_js__WEBPACK_IMPORTED_MODULE_19__/* .deploymentFacts */ .P)({ target: target.id, runner, healthTimeout: inputs.healthTimeout });
+        await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_15__/* .send */ .tN)(run, connection, (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_15__/* .incoming */ .Ri)(directory, transaction.id), (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_15__/* .planFiles */ .jP)('plan', assets, facts), folder);
+        await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_15__/* .stage */ .dw)(connection, directory, transaction.id, [], _report_log_js__WEBPACK_IMPORTED_MODULE_7__/* .show */ .WU);
     });
     return transaction;
 }
-/** Asks the target's own code; refuses when it cannot use the database as it is. Gives the settings that it saw, and its mounts. */
+/** Asks the target's own code; refuses when it cannot use the database as it is. Gives what it saw. */
 async function checkCompatibility({ connection, target, server }, transaction) {
-    const mounts = await (0,_plan_js__WEBPACK_IMPORTED_MODULE_17__/* .askMounts */ .MN)(connection, transaction);
-    const asked = await connection.reach([...(0,_server_follow_js__WEBPACK_IMPORTED_MODULE_11__/* .command */ .G5)(transaction.directory, transaction.id, 'plan'), 'fit']);
-    const document = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_3__/* .findDocument */ .$)(asked.stdout);
+    const resolved = await (0,_plan_js__WEBPACK_IMPORTED_MODULE_18__/* .askResolved */ .mF)(connection, transaction);
+    const asked = await connection.reach([...(0,_server_follow_js__WEBPACK_IMPORTED_MODULE_12__/* .command */ .G5)(transaction.directory, transaction.id, 'plan'), 'fit']);
+    const document = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_4__/* .findDocument */ .$)(asked.stdout);
     if (document && asked.code === 20)
-        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_9__/* .explainUnfit */ .K9)((0,_django_document_js__WEBPACK_IMPORTED_MODULE_3__/* .readFitReport */ .gg)(document));
+        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_10__/* .explainUnfit */ .K9)((0,_django_document_js__WEBPACK_IMPORTED_MODULE_4__/* .readFitReport */ .gg)(document));
     if (!document || asked.code !== 0)
-        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_9__/* .explainProbe */ .Kz)(asked.code, document, asked.stderr);
-    const { ahead, database } = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_3__/* .readFitReport */ .gg)(document);
-    (0,_guard_database_js__WEBPACK_IMPORTED_MODULE_5__/* .checkDatabase */ .M)(server.database, database, `deploy ${target.version} again with \`force: true\``);
+        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_10__/* .explainProbe */ .Kz)(asked.code, document, asked.stderr);
+    const { ahead, database } = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_4__/* .readFitReport */ .gg)(document);
+    (0,_guard_database_js__WEBPACK_IMPORTED_MODULE_6__/* .checkDatabase */ .M)(server.database, database, `deploy ${target.version} again with \`force: true\``);
     (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(ahead.length === 0
         ? `The database is as ${target.version} knows it.`
         : `These migrations stay applied, ${target.version} can live with them: ${ahead.join(', ')}`);
-    return { settings: (0,_django_document_js__WEBPACK_IMPORTED_MODULE_3__/* .readSettings */ .sb)(document['settings']), mounts };
+    return { settings: (0,_django_document_js__WEBPACK_IMPORTED_MODULE_4__/* .readSettings */ .sb)(document['settings']), ...resolved };
 }
 /** Decides what will be done and prints it. */
-function decide({ server, name, target, before, model }, { settings, mounts }, inputs, { found }) {
+function decide({ server, name, target, before, model }, { settings, mounts, counts }, inputs, { found }) {
     const { data = [], backing = [], jobs = [], others = [], services = [] } = Object.fromEntries(target.facts);
-    const collect = (0,_django_static_js__WEBPACK_IMPORTED_MODULE_4__/* .readCollect */ .X)((0,_server_look_js__WEBPACK_IMPORTED_MODULE_12__/* .fact */ .fK)(target.facts, 'collectstatic'));
-    const { steps, digest } = (0,_deployment_plan_js__WEBPACK_IMPORTED_MODULE_19__/* .planRollback */ .II)({
+    const collect = (0,_django_static_js__WEBPACK_IMPORTED_MODULE_5__/* .readCollect */ .X)((0,_server_look_js__WEBPACK_IMPORTED_MODULE_13__/* .fact */ .fK)(target.facts, 'collectstatic'));
+    const { steps, digest } = (0,_deployment_plan_js__WEBPACK_IMPORTED_MODULE_20__/* .planRollback */ .II)({
         jobs,
-        static: (0,_django_static_js__WEBPACK_IMPORTED_MODULE_4__/* .needsCollecting */ .s)(collect, settings.static, mounts.get((0,_server_look_js__WEBPACK_IMPORTED_MODULE_12__/* .fact */ .fK)(target.facts, 'django') ?? '')),
+        static: (0,_django_static_js__WEBPACK_IMPORTED_MODULE_5__/* .needsCollecting */ .s)(collect, settings.static, mounts.get((0,_server_look_js__WEBPACK_IMPORTED_MODULE_13__/* .fact */ .fK)(target.facts, 'django') ?? '')),
     });
-    const operations = (0,_deployment_operation_js__WEBPACK_IMPORTED_MODULE_2__/* .planOperations */ .K)({
+    const replaced = services.map((line) => line.replace(/^\d+ /, ''));
+    const numbers = (0,_compose_scale_js__WEBPACK_IMPORTED_MODULE_2__/* .chooseCounts */ .Qt)({
+        asked: [],
+        before: new Map([...(0,_compose_scale_js__WEBPACK_IMPORTED_MODULE_2__/* .plainCounts */ .hn)(before), ...server.counts]),
+        now: counts,
+        unstarted: server.unstarted,
+        running: (0,_server_look_js__WEBPACK_IMPORTED_MODULE_13__/* .runningCounts */ .kP)(server, name),
+        services: [...replaced, ...others, ...backing],
+        data: [],
+        explicit: [],
+    });
+    numbers.warnings.forEach((text) => (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .warning */ .$e)(text));
+    const operations = (0,_deployment_operation_js__WEBPACK_IMPORTED_MODULE_3__/* .planOperations */ .K)({
         steps,
         before,
         model,
-        roles: { data, backing, jobs, others, replaced: services.map((line) => line.replace(/^\d+ /, '')) },
+        roles: { data, backing, jobs, others, replaced },
         update: [],
         running: server.containers.flatMap((each) => (each.project === name && each.running ? [each.service] : [])),
+        unstarted: numbers.unstarted,
         pending: [],
         adopted: undefined,
     });
     (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`Plan of the rollback to ${target.version}:`);
-    operations.forEach((operation) => (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`  ${(0,_deployment_operation_js__WEBPACK_IMPORTED_MODULE_2__/* .describeOperation */ .R)(operation)}`));
+    operations.forEach((operation) => (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`  ${(0,_deployment_operation_js__WEBPACK_IMPORTED_MODULE_3__/* .describeOperation */ .R)(operation)}`));
     found({ plan: { digest, operations, pending: [], unknown: [], drift: [] } });
+    const fronts = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_14__/* .frontsOf */ .Mj)(target.facts).filter(([service]) => !numbers.unstarted.includes(service));
     return {
         kind: 'rolled-back',
         steps,
         approved: [],
-        http: (0,_django_health_js__WEBPACK_IMPORTED_MODULE_20__/* .askHealth */ .Yj)((0,_plan_js__WEBPACK_IMPORTED_MODULE_17__/* .healthQuestion */ .dT)(inputs), (0,_server_release_js__WEBPACK_IMPORTED_MODULE_13__/* .frontsOf */ .Mj)(target.facts), settings),
+        http: (0,_django_health_js__WEBPACK_IMPORTED_MODULE_21__/* .askHealth */ .Yj)((0,_plan_js__WEBPACK_IMPORTED_MODULE_18__/* .healthQuestion */ .dT)(inputs), fronts, settings),
+        counts: (0,_plan_js__WEBPACK_IMPORTED_MODULE_18__/* .countFacts */ .nA)(numbers, counts, [...replaced, ...others, ...data]),
     };
 }
 
@@ -39826,11 +39880,15 @@ function covers(mount, path) {
     const target = node_path__WEBPACK_IMPORTED_MODULE_0__.posix.normalize((0,_variable_js__WEBPACK_IMPORTED_MODULE_2__/* .interpolate */ .GW)(mount.target) ?? mount.target).replace(/(.)\/$/, '$1');
     return path === target || path.startsWith(target === '/' ? '/' : `${target}/`);
 }
-/** A model with the mounts of every service and nothing else, so that the server can resolve them and show no secret. */
+/** A model with mounts and numbers of containers and nothing else, so that the host can resolve them and show no secret. */
 function onlyMounts(model) {
     const each = (key, keep) => Object.fromEntries(Object.entries((0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(model[key])).map(([name, values]) => [name, keep((0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(values))]));
     return {
-        services: each('services', ({ volumes = [], volumes_from = [] }) => ({ image: 'none', volumes, volumes_from })),
+        services: each('services', ({ volumes = [], volumes_from = [], scale, deploy }) => ({
+            ...{ image: 'none', volumes, volumes_from },
+            ...(scale === undefined ? {} : { scale }),
+            ...((0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(deploy)['replicas'] === undefined ? {} : { deploy: { replicas: (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(deploy)['replicas'] } }),
+        })),
         volumes: each('volumes', ({ name, external }) => ({
             ...(name === undefined ? {} : { name }),
             ...(external === undefined ? {} : { external }),
@@ -40334,10 +40392,13 @@ function shippedEnvFiles({ envFile, envFiles }) {
 /* harmony export */   LF: () => (/* binding */ assignRoles),
 /* harmony export */   PO: () => (/* binding */ activeServices),
 /* harmony export */   RP: () => (/* binding */ checkServices),
+/* harmony export */   hd: () => (/* binding */ broughtUp),
 /* harmony export */   rZ: () => (/* binding */ checkProfiles)
 /* harmony export */ });
 /* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(452);
 /* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(8983);
+/* harmony import */ var _scale_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(326);
+
 
 
 /** Decides for every active service whether the release replaces it, and in which order. */
@@ -40372,6 +40433,10 @@ function assignRoles({ project, groups, django, services, profiles }) {
             .filter((service) => (names.includes(service.name) || isFront(service.name)) && !isWorker(service))
             .flatMap(({ name, ports }) => ports.map((port) => ({ service: name, port }))),
     };
+}
+/** What a release brings up: new containers, and those with a changed definition. */
+function broughtUp({ replaced, others, backing }) {
+    return [...replaced.map(({ service }) => service), ...others, ...backing];
 }
 /** The services that the input names, and those that Compose would start by itself. */
 function activeServices(project, services, profiles) {
@@ -40474,7 +40539,9 @@ function isWorker(service) {
 /** In order: named in `services`, published, asked for by another service, the group's own name; workers only if there is no other. */
 function djangoService(project, django, replaced, services) {
     const all = django.services.filter((name) => replaced.includes(name));
-    const servers = all.filter((name) => !isWorker(project.services.get(name)));
+    const none = [...(0,_scale_js__WEBPACK_IMPORTED_MODULE_2__/* .plainCounts */ .hn)(project.model)].filter(([, count]) => count === 0).map(([name]) => name);
+    const running = all.filter((name) => !none.includes(name));
+    const servers = (running.length > 0 ? running : all).filter((name) => !isWorker(project.services.get(name)));
     const candidates = servers.length > 0 ? servers : all;
     const isAsked = (name) => [...project.services.values()].some((other) => !django.services.includes(other.name) && other.dependsOn.some(({ service }) => service === name));
     const found = services.find((name) => all.includes(name)) ??
@@ -40524,7 +40591,10 @@ function checkKept(project) {
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
 /* harmony export */   DK: () => (/* binding */ checkScale),
 /* harmony export */   Qt: () => (/* binding */ chooseCounts),
-/* harmony export */   W7: () => (/* binding */ parseScale)
+/* harmony export */   RW: () => (/* binding */ explicitCounts),
+/* harmony export */   W7: () => (/* binding */ parseScale),
+/* harmony export */   hn: () => (/* binding */ plainCounts),
+/* harmony export */   m$: () => (/* binding */ checkDjangoRuns)
 /* harmony export */ });
 /* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(452);
 /* harmony import */ var _values_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6393);
@@ -40534,17 +40604,17 @@ function checkKept(project) {
 
 
 
-/** How many containers of a service: `web=3`. */
+/** How many containers of a service: `web=3`; none is a number as well. */
 function parseScale(text) {
     const [, service, digits] = /^([A-Za-z0-9][A-Za-z0-9._-]*)=(\d{1,2})$/.exec(text) ?? [];
-    if (service === undefined || Number(digits) < 1) {
-        throw new _values_js__WEBPACK_IMPORTED_MODULE_1__/* .Unusable */ .kO(`${text} is not service=number`, 'write for example web=3, with a number from 1 to 99');
+    if (service === undefined) {
+        throw new _values_js__WEBPACK_IMPORTED_MODULE_1__/* .Unusable */ .kO(`${text} is not service=number`, 'write for example web=3, with a number from 0 to 99');
     }
     return { service, count: Number(digits) };
 }
-/** The counts for the swap, as `service=number`, or without a number where the one in the Compose file shall count. */
-function chooseCounts(asked, before, model, roles) {
-    const services = [...roles.replaced.map(({ service }) => service), ...roles.others, ...roles.backing];
+/** Decides how many containers of each service the swap brings up. */
+function chooseCounts(facts) {
+    const { asked, before, now, unstarted, running, services, data, explicit } = facts;
     const stranger = asked.find(({ service }) => !services.includes(service));
     if (stranger !== undefined) {
         throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('input-invalid', {
@@ -40552,27 +40622,67 @@ function chooseCounts(asked, before, model, roles) {
             fix: `use one of: ${services.join(', ')}`,
         });
     }
-    const changed = services.filter((service) => {
-        const [old, now] = [serviceOf(before, service), serviceOf(model, service)];
-        return old && now && countOf(old) !== countOf(now) && asked.every((scale) => scale.service !== service);
-    });
-    return [...asked.map(({ service, count }) => `${service}=${count}`), ...changed.map((service) => `${service}=`)];
+    const wanted = (service) => now.get(service) ?? 1;
+    // Of a release of an older version of the action the numbers are not known.
+    const isChanged = (service) => before.has(service) && now.has(service) && before.get(service) !== now.get(service);
+    const runs = (service) => running.get(service) ?? 0;
+    const others = services.filter((service) => asked.every((scale) => scale.service !== service));
+    const changed = others.filter(isChanged);
+    const kept = others.filter((service) => !changed.includes(service));
+    const none = kept.filter((service) => unstarted.includes(service) && runs(service) === 0 && wanted(service) > 0);
+    const unknown = kept.filter((service) => explicit.includes(service) && !before.has(service) && runs(service) > 0 && runs(service) !== wanted(service));
+    return {
+        scale: [
+            ...asked.map(({ service, count }) => `${service}=${count}`),
+            ...changed.map((service) => `${service}=`),
+            ...none.map((service) => `${service}=0`),
+        ],
+        unstarted: [
+            ...asked.filter(({ count }) => count === 0).map(({ service }) => service),
+            ...others.filter((service) => none.includes(service) || wanted(service) === 0),
+        ],
+        warnings: [
+            ...none.map((service) => `${service} still has no container, as the last deployment left it; the Compose file says ${wanted(service)}. To start it, deploy with scale: ${service}=${wanted(service)}`),
+            ...unknown.map((service) => `${service} keeps as many containers as were started by hand, ${runs(service)}; the Compose file says ${wanted(service)}. To take that, deploy with scale: ${service}=${wanted(service)}`),
+            ...data
+                .filter((service) => !services.includes(service) && isChanged(service))
+                .map((service) => `${service} stays as it is, because it may hold data: its number of containers changed from ${before.get(service)} to ${wanted(service)}. To take the change over: update-services: ${service}`),
+        ],
+    };
 }
-function serviceOf(model, service) {
-    const found = (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(model['services'])[service];
-    return found === undefined ? undefined : (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(found);
+/** The numbers of a model whose variables are not filled in, where they do not depend on one. */
+function plainCounts(model) {
+    return new Map(Object.entries((0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(model['services'])).flatMap(([service, values]) => {
+        const text = countOf((0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(values)) ?? '1';
+        return /^\d+$/.test(text) ? [[service, Number(text)]] : [];
+    }));
+}
+/** Services whose number stands in the model. */
+function explicitCounts(model) {
+    return Object.entries((0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(model['services'])).flatMap(([service, values]) => countOf((0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(values)) === undefined ? [] : [service]);
+}
+/** Stops when the service that runs Django would have no container: there would be no site. */
+function checkDjangoRuns(django, { unstarted }, { files }) {
+    if (!unstarted.includes(django))
+        return;
+    throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('compose-invalid', {
+        what: `Service ${django}, which runs Django, would have no container`,
+        why: 'its `deploy.replicas` or `scale` is 0, in the Compose file, in the env file or in the input scale',
+        fix: `give it one: scale: ${django}=1; or name the service that runs the site first in services`,
+        annotation: { file: files[0] ?? '' },
+    });
 }
 function countOf({ scale, deploy }) {
     return (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(scale ?? (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(deploy)['replicas']);
 }
 /** Stops when a service cannot have that many containers. */
 function checkScale({ service, count }, model) {
-    const values = serviceOf(model, service) ?? {};
+    const values = (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)((0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(model['services'])[service]);
     const name = (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(values['container_name']);
     const port = (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .listOf */ .c3)(values['ports'])
         .map(fixedPort)
         .find((text) => text !== undefined);
-    if (count === 1 || (name === undefined && port === undefined))
+    if (count < 2 || (name === undefined && port === undefined))
         return;
     throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('input-invalid', {
         what: `Service ${service} cannot have ${count} containers`,
@@ -40834,7 +40944,7 @@ function planOperations(facts) {
         return [...running.toSorted().map((name) => operation('keep', name, 'it is of this release already')), check];
     }
     const changing = [...roles.backing, ...facts.update];
-    const absent = roles.data.filter((name) => !running.includes(name));
+    const absent = roles.data.filter((name) => !running.includes(name) && !facts.unstarted.includes(name));
     return [
         ...(facts.adopted === undefined
             ? []
@@ -40846,12 +40956,12 @@ function planOperations(facts) {
             ? [operation('collect', 'static files', 'a volume lies over those of the image')]
             : []),
         ...findGone(facts).map((name) => operation('stop', name, 'it is no longer in the Compose file')),
-        ...roles.replaced.map((name) => replaceApp(facts, name)),
+        ...roles.replaced.flatMap((name) => facts.unstarted.includes(name) ? stopApp(facts, name) : [replaceApp(facts, name)]),
         ...[...changing, ...roles.others]
             .filter((name) => !absent.includes(name))
-            .map((name) => updateWhenChanged(facts, name)),
+            .flatMap((name) => (facts.unstarted.includes(name) ? stopApp(facts, name) : [updateWhenChanged(facts, name)])),
         ...roles.data
-            .filter((name) => !absent.includes(name) && !changing.includes(name))
+            .filter((name) => running.includes(name) && !changing.includes(name))
             .map((name) => operation('keep', name, 'stateful')),
         check,
     ];
@@ -40869,6 +40979,9 @@ function byApp(pending) {
     return [...apps].map(([app, names]) => operation('migrate', names.length === 1 ? (names[0] ?? app) : app, describeCount(names)));
 }
 const describeCount = (names) => names.length === 1 ? 'pending' : `${names.length} migrations are pending`;
+function stopApp({ running }, name) {
+    return running.includes(name) ? [operation('stop', name, 'no container of it is wanted')] : [];
+}
 function replaceApp({ before, model }, name) {
     const [old, now] = [imageOf(before, name), imageOf(model, name)];
     if (old === undefined)
@@ -42750,8 +42863,8 @@ const releasing = {
             parse: lib_values/* wordsOf */.Z9(lib_values/* parseService */.nO),
         }),
         scale: input({
-            description: 'how many containers of a service, one per line, such as `web=3`',
-            otherwise: 'a count that changed in the Compose file, else as many as there are now',
+            description: 'how many containers of a service, one per line, such as `web=3` or `worker=0`',
+            otherwise: 'a count that changed in the Compose file or in the env file, else as many as there are now',
             parse: lib_values/* linesOf */.Dx(scale/* parseScale */.W7),
         }),
         image: input({
@@ -44879,7 +44992,8 @@ function readWord(word) {
 /* harmony export */   Op: () => (/* binding */ look),
 /* harmony export */   fK: () => (/* binding */ fact),
 /* harmony export */   i6: () => (/* binding */ checkServer),
-/* harmony export */   kN: () => (/* binding */ checkArchitecture)
+/* harmony export */   kN: () => (/* binding */ checkArchitecture),
+/* harmony export */   kP: () => (/* binding */ runningCounts)
 /* harmony export */ });
 /* unused harmony export parseLook */
 /* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(7614);
@@ -44951,6 +45065,8 @@ function parseLook(text) {
         current: one('current'),
         whole: one('whole') === 'yes',
         running: all('running'),
+        counts: new Map(all('count').map((line) => readCount(line))),
+        unstarted: all('unstarted'),
         previous: one('previous'),
         releases: new Map(all('release').map((id) => [id, factsOf(id, all('fact'))])),
         served: all('served'),
@@ -44958,6 +45074,15 @@ function parseLook(text) {
         plans: all('plan'),
         open: all('open'),
     };
+}
+/** How many containers of each service of a project run. */
+function runningCounts({ containers }, project) {
+    const running = containers.filter((each) => each.project === project && each.running);
+    return new Map([...Map.groupBy(running, ({ service }) => service)].map(([service, all]) => [service, all.length]));
+}
+function readCount(line) {
+    const [service = '', count = ''] = line.split('=');
+    return [service, Number(count)];
 }
 function factsOf(id, lines) {
     const facts = new Map();

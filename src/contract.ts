@@ -107,8 +107,8 @@ const releasing = {
       parse: value.wordsOf(value.parseService),
     }),
     scale: input({
-      description: 'how many containers of a service, one per line, such as `web=3`',
-      otherwise: 'a count that changed in the Compose file, else as many as there are now',
+      description: 'how many containers of a service, one per line, such as `web=3` or `worker=0`',
+      otherwise: 'a count that changed in the Compose file or in the env file, else as many as there are now',
       parse: value.linesOf(parseScale),
     }),
     image: input({

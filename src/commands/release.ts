@@ -4,7 +4,6 @@ import type { Values } from '../compose/document.ts'
 import { checkUpdates, describeAbandoned, describeDrift, findAbandoned } from '../compose/drift.ts'
 import { makeRelease, type Release } from '../compose/release.ts'
 import { assignRoles } from '../compose/role.ts'
-import { chooseCounts } from '../compose/scale.ts'
 import type { DeployInputs } from '../contract.ts'
 import type { Made } from '../image/make.ts'
 import { measureImages } from '../image/measure.ts'
@@ -59,7 +58,6 @@ export async function stageRelease(
     before,
     update: inputs.updateServices,
   })
-  const counts = chooseCounts(inputs.scale, before, project.model, roles)
   const named = [...project.services.keys()]
   release.notes.forEach((note) => info(note))
   release.drifts.forEach((drift) => warning(describeDrift(drift)))
@@ -79,7 +77,6 @@ export async function stageRelease(
           lockTimeout: inputs.migrateLockTimeout,
           onFailure: inputs.onFailure,
           update: inputs.updateServices,
-          counts,
           keep: inputs.keepReleases,
         }),
         ...adoption?.facts,
@@ -151,7 +148,6 @@ export function deploymentFacts(given: {
   lockTimeout?: number
   onFailure?: string
   update?: readonly string[]
-  counts?: readonly string[]
   keep?: number
 }): FactLines {
   return {
@@ -164,7 +160,6 @@ export function deploymentFacts(given: {
     'health-timeout': given.healthTimeout === undefined ? [] : [seconds(given.healthTimeout)],
     'on-failure': [given.onFailure ?? 'rollback'],
     update: given.update ?? [],
-    scale: given.counts ?? [],
     // A rollback must not remove the releases that it could go forward to.
     keep: [String(given.keep ?? 100)],
   }

@@ -99,7 +99,15 @@ look_database() { # what the last transaction that committed reported about it
 }
 
 is_whole() { # RELEASE: all of its containers run
-  project=$(release_fact "$1" project) && (check_containers "$1" "$(services_of "$1")") >/dev/null 2>&1
+  project=$(release_fact "$1" project) || return 1
+  (check_containers "$1" "$(services_of "$1")" "$(unstarted "$(last_committed)")") >/dev/null 2>&1
+}
+
+# How many containers the Compose file of the last deployment wants, and which services were to have none.
+look_counts() {
+  last=$(last_committed)
+  fact_of "$last" counts | while read -r line; do echo "count $line"; done
+  unstarted "$last" | while read -r service; do echo "unstarted $service"; done
 }
 
 look_releases() {
@@ -110,6 +118,7 @@ look_releases() {
     echo "whole yes"
     survey && running | sort | uniq -c | while read -r count service; do echo "running $service=$count"; done
   fi
+  look_counts
   echo "previous $(previous_of "$current")"
   commits | while read -r _ _ _ id _; do echo "served $id"; done
   look_database

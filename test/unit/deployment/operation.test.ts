@@ -29,6 +29,7 @@ const facts: OperationFacts = {
   roles: { data: ['db', 'cache'], backing: ['cache'], jobs: [], others: ['proxy'], replaced: ['web', 'worker'] },
   update: [],
   running: ['db', 'cache', 'web', 'proxy', 'old'],
+  unstarted: [],
   pending: [],
   adopted: undefined,
 }
@@ -90,6 +91,12 @@ describe('planOperations', () => {
     const model = { services: { ...v2.services, db: { image: 'postgres:18' } } }
     expect(lines({ model, update: ['db'] })).toContain('replace db: image changed')
     expect(lines({ model, update: ['db'] })).not.toContain('keep db: stateful')
+  })
+
+  test('stops what is to have no container, and starts nothing of it', () => {
+    const stopped = lines({ unstarted: ['web', 'worker', 'db'], running: ['web', 'cache', 'proxy'] })
+    expect(stopped).toContain('stop web: no container of it is wanted')
+    expect(stopped.filter((line) => / (worker|db):/.test(line))).toEqual([])
   })
 
   test('of a release that runs already changes nothing', () => {
