@@ -1,5 +1,6 @@
 import type { BuildGroup } from '../compose/group.ts'
-import { interpolate, missingIn, splitOutside } from '../compose/variable.ts'
+import { parseReference } from '../compose/reference.ts'
+import { interpolate, missingIn } from '../compose/variable.ts'
 import { checkAll, DeployError } from '../errors.ts'
 import { parseImage, Unusable } from '../values.ts'
 
@@ -20,7 +21,7 @@ export function checkImageNames(groups: readonly BuildGroup[], facts: NamingFact
 }
 
 function checkImageName({ name, image }: BuildGroup, settings: NamingFacts['settings']): void {
-  const written = image === undefined ? undefined : withoutTag(image)
+  const written = image === undefined ? undefined : parseReference(image).repository
   if (written === undefined) return
   const [missing] = missingIn(written, (variable) => settings[variable] !== undefined)
   if (missing !== undefined) {
@@ -35,7 +36,7 @@ function checkImageName({ name, image }: BuildGroup, settings: NamingFacts['sett
   // A local name: nobody can push it, and it is not used.
   if (!text.includes('/')) return
   try {
-    parseImage(text.replace(/@.*$/, '').replace(/:[^:/]*$/, ''))
+    parseImage(parseReference(text).repository)
   } catch (error) {
     if (!(error instanceof Unusable)) throw error
     throw new DeployError('compose-invalid', {
@@ -88,15 +89,9 @@ function bareName(group: BuildGroup, { image, repository, settings }: NamingFact
 /** The group's own `image:` without tag and digest. A name without a slash is a local one: nobody can push it. */
 function ownName(group: BuildGroup, settings: NamingFacts['settings']): string | undefined {
   // The tag goes first: it may be a variable that only the server knows, and the version takes its place.
-  const text = group.image === undefined ? undefined : interpolate(withoutTag(group.image), settings)
-  const name = text?.replace(/@.*$/, '').replace(/:[^:/]*$/, '')
+  const text = group.image === undefined ? undefined : interpolate(parseReference(group.image).repository, settings)
+  const name = text === undefined ? undefined : parseReference(text).repository
   return name?.includes('/') ? name : undefined
-}
-
-function withoutTag(image: string): string {
-  const parts = splitOutside(image, ':')
-  const hasTag = parts.length > 1 && splitOutside(parts.at(-1) ?? '', '/').length === 1
-  return hasTag ? parts.slice(0, -1).join(':') : image
 }
 
 function suffixOf(service: string): string {
