@@ -3,10 +3,10 @@ import { checkAll, DeployError } from '../errors.ts'
 import type { EnvFile } from '../values.ts'
 import { isValues, listOf, textOf } from './document.ts'
 import type { Project } from './project.ts'
-import { interpolate, isWhole } from './variable.ts'
+import { interpolate, isWhole, withDefaults } from './variable.ts'
 
 /** A line that Compose would read differently from a person. Its text stays out of it: it may be secret. */
-type Misread = { line: number; why: string; fix: string }
+export type Misread = { line: number; why: string; fix: string }
 
 /** The settings of an env file, and the lines that would not arrive as they are written. */
 export type EnvFileText = { values: ReadonlyMap<string, string>; misread: readonly Misread[] }
@@ -22,6 +22,25 @@ const IN_SINGLE_QUOTES = "put the value in single quotes, as in SECRET_KEY='ab$c
 
 /** Reads an env file as Compose does; `known` are settings that its values may refer to besides those above them. */
 export function readEnvFile(text: string, known: ReadonlyMap<string, string> = new Map()): EnvFileText {
+  return readLines(text, (value, values, refuse) => fill(value, new Map([...known, ...values]), refuse))
+}
+
+/**
+ * The same with values that are not final: `$$` stands for a dollar sign, and a variable that is not known here stays. Those of
+ * `outer` count before those of the file, and these before the ones of `earlier` files.
+ */
+export function readEnvTemplates(
+  text: string,
+  outer: ReadonlyMap<string, string>,
+  earlier: ReadonlyMap<string, string>,
+): EnvFileText {
+  return readLines(text, (value, values) => withDefaults(value, new Map([...earlier, ...values, ...outer])))
+}
+
+/** Gives a value its variables; `values` are those above it. */
+type Fill = (value: string, values: ReadonlyMap<string, string>, refuse: Refuse) => string
+
+function readLines(text: string, fillIn: Fill): EnvFileText {
   const values = new Map<string, string>()
   const misread: Misread[] = []
   let at = 0
@@ -38,7 +57,7 @@ export function readEnvFile(text: string, known: ReadonlyMap<string, string> = n
     const [, name, space = ''] = take(NAME) ?? []
     const value = name === undefined ? undefined : readValue(take, text[at], space, refuse)
     if (name === undefined) refuse('it does not have the form NAME=value', 'write NAME=value, or # before a remark')
-    else if (value !== undefined) values.set(name, fill(value, new Map([...known, ...values]), refuse))
+    else if (value !== undefined) values.set(name, fillIn(value, values, refuse))
     if (misread.at(-1)?.line === line) take(LINE)
   }
   return { values, misread }

@@ -1,12 +1,12 @@
-import { readFile } from 'node:fs/promises'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { join, posix } from 'node:path'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { dirname, join, posix } from 'node:path'
 import { parse } from 'yaml'
 import { DeployError, type Place } from '../errors.ts'
 import type { Run } from '../process.ts'
 import { isValues, placeOf, textOf, valuesOf, type Source, type Values } from './document.ts'
 import { readService, type Service } from './service.ts'
-import { readSources, unshadow, writeShadows } from './shadow.ts'
+import { readSources } from './include.ts'
+import { unshadow, writeShadows } from './shadow.ts'
 import { isWhole } from './variable.ts'
 
 /** The merged Compose project of the repository, with every `${VARIABLE}` as written. */
@@ -18,6 +18,8 @@ export type Project = {
   name: string | undefined
   model: Values
   services: ReadonlyMap<string, Service>
+  /** All files that were read: these and those they name. */
+  sources: readonly Source[]
 }
 
 /** What `readProject` needs; `temp` is a folder for copies. */
@@ -31,10 +33,13 @@ export type ReadProject = {
 
 /** Reads the project as Compose merges it; needs no variable, no env file and no secret. */
 export async function readProject({ workspace, files, temp, run, env }: ReadProject): Promise<Project> {
-  const sources = await readSources(files, (path) => readText(workspace, path))
+  const { files: sources, envFiles, folders } = await readSources(files, (path) => readText(workspace, path))
   const copies = await mkdtemp(join(temp, 'compose-'))
   try {
     const entries = await writeShadows(copies, sources)
+    for (const path of folders) await mkdir(join(copies, path), { recursive: true })
+    // Their values are in the copies already.
+    for (const path of envFiles) await writeEmpty(join(copies, path))
     const finished = await run(
       'docker',
       [
@@ -65,7 +70,7 @@ export function toProject(
     Object.entries(valuesOf(model['services'])).map(([key, values]) => [key, readService(key, valuesOf(values))]),
   )
   checkServices(services, files[0] ?? '', sources)
-  return { files, folder: posix.dirname(files[0] ?? ''), name, model, services }
+  return { files, folder: posix.dirname(files[0] ?? ''), name, model, services, sources }
 }
 
 function checkServices(services: ReadonlyMap<string, Service>, file: string, sources: readonly Source[]): void {
@@ -118,6 +123,11 @@ async function readText(workspace: string, path: string): Promise<string | undef
     // Compose says better than we could what it misses.
     return undefined
   }
+}
+
+async function writeEmpty(path: string): Promise<void> {
+  await mkdir(dirname(path), { recursive: true })
+  await writeFile(path, '')
 }
 
 function refused(stderr: string, copies: string, sources: readonly Source[]): DeployError {

@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto'
 import { mkdir, writeFile } from 'node:fs/promises'
-import { dirname, join, posix } from 'node:path'
+import { dirname, join } from 'node:path'
 import { visit } from 'yaml'
-import { listOf, isValues, parseSource, textOf, textsOf, valuesOf, type Source, type Values } from './document.ts'
+import { isValues, textOf } from './document.ts'
+import type { SourceFile } from './include.ts'
 import { shortForm } from './mount.ts'
 import { hasVariable, splitOutside } from './variable.ts'
 
@@ -16,7 +17,7 @@ type Shadow = { text: string; entries: ReadonlyMap<string, string> }
 const MARK = '/deploy-django-volume/'
 
 /** The text of a Compose file with each short volume that has variables replaced by a plain one. */
-function shadow(source: Source, text: string): Shadow {
+function shadow({ source, text, folder }: SourceFile): Shadow {
   const entries = new Map<string, string>()
   const cuts: { from: number; to: number; word: string }[] = []
   visit(source.document, {
@@ -24,7 +25,7 @@ function shadow(source: Source, text: string): Shadow {
       if (typeof key !== 'number' || typeof node.value !== 'string' || !node.range || path.length === 0) return
       const word = wordFor(node.value)
       if (word === undefined) return
-      entries.set(word.source, node.value)
+      entries.set(word.source, rebase(node.value, folder))
       cuts.push({ from: node.range[0], to: node.range[1], word: JSON.stringify(`${word.source}:${word.target}`) })
     },
   })
@@ -45,6 +46,19 @@ function hash(text: string): string {
   return createHash('sha256').update(text).digest('hex').slice(0, 32)
 }
 
+/**
+ * The entry as it would be written in the folder of the project, which Compose does for paths that it sees: `./data` of an
+ * included file is in that file's folder. A relative path that a variable has on the host stays relative to the project.
+ */
+function rebase(entry: string, folder: string): string {
+  return folder === '.'
+    ? entry
+    : entry.replace(
+        /^(\$\{\w+:?-)?(\.{1,2}\/[^:}$]*)/,
+        (_, start = '', path) => `${start}./${join(folder, String(path))}`,
+      )
+}
+
 /** Puts the entries back into what Compose made of the copies. */
 export function unshadow(value: unknown, entries: ReadonlyMap<string, string>): unknown {
   if (typeof value === 'string')
@@ -56,46 +70,14 @@ export function unshadow(value: unknown, entries: ReadonlyMap<string, string>): 
   return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, unshadow(inner, entries)]))
 }
 
-/** The given Compose files and those they name by `include` and `extends`, as far as they are in the repository. */
-export async function readSources(
-  files: readonly string[],
-  read: (path: string) => Promise<string | undefined>,
-): Promise<ReadonlyMap<string, { source: Source; text: string }>> {
-  const found = new Map<string, { source: Source; text: string }>()
-  const folder = posix.dirname(files[0] ?? '')
-  const waiting = [...files]
-  for (let path = waiting.shift(); path !== undefined; path = waiting.shift()) {
-    if (found.has(path)) continue
-    const text = await read(path)
-    if (text === undefined) continue
-    const source = parseSource(path, text)
-    found.set(path, { source, text })
-    const names = namesIn(valuesOf(source.document.toJS()))
-    waiting.push(...names.flatMap((name) => [posix.dirname(path), folder].map((base) => posix.join(base, name))))
-  }
-  return found
-}
-
-function namesIn(model: Values): readonly string[] {
-  const includes = listOf(model['include']).flatMap((entry) =>
-    isValues(entry) ? textsOf(entry['path']) : textsOf(entry),
-  )
-  const extended = Object.values(valuesOf(model['services'])).map((service) =>
-    textOf(valuesOf(valuesOf(service)['extends'])['file']),
-  )
-  return [...includes, ...extended.filter((name) => name !== undefined)].filter(
-    (name) => !name.startsWith('/') && !name.includes('://') && !hasVariable(name),
-  )
-}
-
 /** Writes the copies below `folder`, each at its place in the repository; returns the entries to put back. */
 export async function writeShadows(
   folder: string,
-  sources: ReadonlyMap<string, { source: Source; text: string }>,
+  sources: ReadonlyMap<string, SourceFile>,
 ): Promise<ReadonlyMap<string, string>> {
   const all = new Map<string, string>()
-  for (const [path, { source, text }] of sources) {
-    const copy = shadow(source, text)
+  for (const [path, file] of sources) {
+    const copy = shadow(file)
     for (const [word, entry] of copy.entries) all.set(word, entry)
     await mkdir(dirname(join(folder, path)), { recursive: true })
     await writeFile(join(folder, path), copy.text)

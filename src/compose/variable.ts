@@ -61,30 +61,86 @@ export function interpolate(text: string, env: Readonly<Record<string, string | 
   return result
 }
 
+/** Whether a variable is set; `needsText` asks for a value that is not empty, as `${NAME:?}` does. */
+type IsSet = (name: string, needsText: boolean) => boolean
+
 /** The variables without which the text cannot be filled in; one with a default is not among them. */
-export function missingIn(text: string, isSet: (name: string) => boolean): readonly string[] {
-  const missing: string[] = []
+export function missingIn(text: string, isSet: IsSet): readonly string[] {
+  return expressionsIn(text).flatMap((expression) => missingOf(expression, isSet))
+}
+
+function missingOf({ name, operator, operand }: Expression, isSet: IsSet): readonly string[] {
+  const has = isSet(name, operator.startsWith(':'))
+  switch (operator.replace(':', '')) {
+    case '-':
+      return has ? [] : missingIn(operand, isSet)
+    case '+':
+      return has ? missingIn(operand, isSet) : []
+    default:
+      return has ? [] : [name]
+  }
+}
+
+/** The variables that the text uses, those in defaults as well. */
+export function namesIn(text: string): readonly string[] {
+  return expressionsIn(text).flatMap(({ name, operand }) => [name, ...namesIn(operand)])
+}
+
+function expressionsIn(text: string): readonly Expression[] {
+  const found: Expression[] = []
   const plain = text.replaceAll('$$', '')
   for (let at = plain.indexOf('$'); at >= 0; at = plain.indexOf('$', at + 1)) {
     const end = plain[at + 1] === '{' ? endOf(plain, at) : undefined
     const [, bare] = /^\$([A-Za-z_][A-Za-z0-9_]*)/.exec(plain.slice(at)) ?? []
     const expression = end === undefined ? bare && parse(bare) : parse(plain.slice(at + 2, end - 1))
     if (!expression) continue
-    missing.push(...missingOf(expression, isSet))
+    found.push(expression)
     at = (end ?? at + 1) - 1
   }
-  return missing
+  return found
 }
 
-function missingOf({ name, operator, operand }: Expression, isSet: (name: string) => boolean): readonly string[] {
-  switch (operator.replace(':', '')) {
-    case '-':
-      return isSet(name) ? [] : missingIn(operand, isSet)
-    case '+':
-      return isSet(name) ? missingIn(operand, isSet) : []
-    default:
-      return isSet(name) ? [] : [name]
+/**
+ * The text in which a variable that is not set has a value of its own, as those of an included file have from its env file:
+ * `${A}` becomes `${A-value}`. In the values `$$` stands for a dollar sign, and `isOperand` is true of them.
+ */
+export function withDefaults(text: string, defaults: ReadonlyMap<string, string>): string {
+  let result = ''
+  for (let at = 0; at < text.length; at++) {
+    const end = text.startsWith('${', at) ? endOf(text, at) : undefined
+    const [bare = ''] = /^\$[A-Za-z_][A-Za-z0-9_]*/.exec(text.slice(at)) ?? []
+    const whole = text.startsWith('$$', at) ? '$$' : end === undefined ? bare : text.slice(at, end)
+    const expression = whole === '$$' ? undefined : end === undefined ? parse(bare.slice(1)) : parse(whole.slice(2, -1))
+    result += expression ? defaulted(expression, defaults, whole) : whole || text[at]
+    at += Math.max(whole.length - 1, 0)
   }
+  return result
+}
+
+function defaulted(
+  { name, operator, operand }: Expression,
+  defaults: ReadonlyMap<string, string>,
+  whole: string,
+): string {
+  const value = defaults.get(name)
+  const inner = withDefaults(operand, defaults)
+  if (value === undefined || (value === '' && operator.startsWith(':'))) {
+    return operator === '' ? whole : `\${${name}${operator}${inner}}`
+  }
+  if (operator.endsWith('+')) return inner
+  // Set, but empty, it takes the value of the file too: what is written would make the text one that nobody can read.
+  return `\${${name}${operator.startsWith(':') ? ':-' : '-'}${value}}`
+}
+
+/** Whether Compose can read the text behind `${NAME-`: braces must belong to variables, and all must be on one line. */
+export function isOperand(text: string): boolean {
+  let plain = ''
+  for (let at = 0; at < text.length; at++) {
+    if (text.startsWith('$$', at)) at++
+    else if (text.startsWith('${', at)) at = (endOf(text, at) ?? at + 1) - 1
+    else plain += text[at]
+  }
+  return !/[{}\n\r]/.test(plain)
 }
 
 function evaluate(body: string, env: Readonly<Record<string, string | undefined>>): string | undefined {

@@ -134,7 +134,7 @@ services: {web: {extends: {file: sub/base.yaml, service: base}}, worker: {image:
       'sub/base.yaml': 'services: {base: {image: b, volumes: ["${B:-./b}:/b:ro"]}}',
     })
     const sources = ['inc', 'web', 'worker'].map((name) => service(project, name).mounts[0]?.source)
-    expect(sources).toEqual(['${I:-./i}', '${B:-./b}', '${A:-./a}'])
+    expect(sources).toEqual(['${I:-./sub/i}', '${B:-./sub/b}', '${A:-./a}'])
   })
 
   test('other lists stay as they are', async () => {

@@ -7,7 +7,9 @@ import {
   isWhole,
   knownPath,
   missingIn,
+  namesIn,
   splitOutside,
+  withDefaults,
 } from '../../../src/compose/variable.ts'
 
 describe('variables filled in', () => {
@@ -97,4 +99,41 @@ test.each([
   ['${A', 'a', false],
 ])('%s can become %s: %s', (text, path, expected) => {
   expect(canBecome(text, path)).toBe(expected)
+})
+
+describe('values of an included file', () => {
+  const defaults = new Map([
+    ['A', 'a b$$c'],
+    ['E', ''],
+  ])
+  test.each([
+    ['${A}', '${A-a b$$c}'],
+    ['x$A/$B', 'x${A-a b$$c}/$B'],
+    ['$$A $${A}', '$$A $${A}'],
+    ['${A-b}', '${A-a b$$c}'],
+    ['${A:-b}', '${A:-a b$$c}'],
+    ['${B:-${A}}', '${B:-${A-a b$$c}}'],
+    ['${A:?needed}', '${A:-a b$$c}'],
+    ['${A+there}', 'there'],
+    ['${E}', '${E-}'],
+    ['${E:-b}', '${E:-b}'],
+    ['${E:?needed}', '${E:?needed}'],
+    ['${E-b}', '${E-}'],
+    ['${B}', '${B}'],
+    ['100 %, $ and }', '100 %, $ and }'],
+  ])('%s becomes %s', (text, expected) => {
+    expect(withDefaults(text, defaults)).toBe(expected)
+  })
+
+  test.each([
+    [{}, 'a b$c'],
+    [{ A: '' }, 'a b$c'],
+    [{ A: 'x' }, 'x'],
+  ])('count after those of the project: %j', (env, expected) => {
+    expect(interpolate(withDefaults('${A:-b}', defaults), env)).toBe(expected)
+  })
+})
+
+test('the names of all variables, those in defaults as well', () => {
+  expect(namesIn('${A:-${B}} $C $$D ${E:?F} x')).toEqual(['A', 'B', 'C', 'E'])
 })
