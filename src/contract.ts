@@ -78,9 +78,9 @@ const releasing = {
       parse: (text, facts) => value.parseNewVersion(text === '' ? defaultVersion(facts) : text),
     }),
     'compose-files': input({
-      description: 'Compose files, one per line, in order',
-      otherwise: 'the production-looking one of the repository',
-      parse: value.linesOf(value.parseInnerPath),
+      description: 'Compose files in order, such as `compose.yaml compose.production.yaml`',
+      otherwise: '`COMPOSE_FILE` of the env file, else the production-looking one of the repository',
+      parse: value.linesOf(value.parseInnerPaths),
     }),
     project: input({
       description: 'name of the Compose project; never change it',
@@ -107,8 +107,8 @@ const releasing = {
       parse: value.wordsOf(value.parseService),
     }),
     scale: input({
-      description: 'how many containers of a service, one per line, such as `web=3` or `worker=0`',
-      otherwise: 'a count that changed in the Compose file or in the env file, else as many as there are now',
+      description: 'how many containers of a service, one per line, such as `web=3`',
+      otherwise: 'a count that changed in the Compose file, else as many as there are now',
       parse: value.linesOf(parseScale),
     }),
     image: input({
@@ -242,6 +242,12 @@ export const inputs = {
     'registry-password': deploy['registry-password'],
     'github-token': deploy['github-token'],
     manage: deploy.manage,
+    'env-file': input({
+      description:
+        'content of `.env` for this release, of which the build sections of the Compose file may use variables; give it here as well as to `deploy`',
+      secret: true,
+      parse: value.optional(value.parseContent),
+    }),
   },
   exec: {
     ...connection,

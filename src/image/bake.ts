@@ -1,15 +1,15 @@
 import { createHash } from 'node:crypto'
-import { statSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { stringify } from 'yaml'
 import { canonical, isValues, pairsOf, textsOf, listOf, textOf, valuesOf, type Values } from '../compose/document.ts'
 import type { BuildGroup } from '../compose/group.ts'
 import type { Project } from '../compose/project.ts'
-import { hasVariable, interpolate } from '../compose/variable.ts'
+import { interpolate } from '../compose/variable.ts'
 import { checkAll, DeployError } from '../errors.ts'
 import type { Run, RunOptions } from '../process.ts'
 import { explainBuild } from './failure.ts'
+import { fillBuild, secretVariables, valuesFor, withoutGitHub, type BuildVariables } from './variable.ts'
 
 /** The commit that an image is made of. */
 export type Commit = { sha: string; time: Date; source: string }
@@ -18,15 +18,22 @@ export type Commit = { sha: string; time: Date; source: string }
 export type Target = { name: string; group: BuildGroup; reference: string; labels: Readonly<Record<string, string>> }
 
 /** A reduced Compose file and the overrides that go with it. */
-export type BakePlan = { file: string; overrides: readonly string[]; targets: readonly Target[]; commit: Commit }
+export type BakePlan = {
+  file: string
+  overrides: readonly string[]
+  targets: readonly Target[]
+  commit: Commit
+  /** Variables that secrets of the build are made of. */
+  secrets: Readonly<Record<string, string>>
+}
 
-/** What the plan of a bake is made of. `env` is the step's environment: build sections may use it. */
+/** What the plan of a bake is made of. */
 export type BakeFacts = {
   project: Project
   groups: readonly BuildGroup[]
   workspace: string
   set: readonly string[]
-  env: NodeJS.ProcessEnv
+  variables: BuildVariables
   commit: Commit
 }
 
@@ -34,40 +41,66 @@ export type BakeFacts = {
 export const BAKE_LABEL = 'deploy-django.bake'
 export const REVISION_LABEL = 'org.opencontainers.image.revision'
 
-/** Only the build sections, under working tags: an unset variable elsewhere must not stop a build. */
-export function planBake({ project, groups, workspace, set, env, commit }: BakeFacts): BakePlan {
-  const variables = buildEnvironment(env, set)
-  const overrides = set.flatMap((line) => assignOverride(line, groups))
+/**
+ * Only the build sections, under working tags, with every variable filled in: an unset variable elsewhere must not stop a
+ * build, and buildx must not look for values where Compose would not, such as a `.env` of the repository.
+ */
+export function planBake({ project, groups, workspace, set, variables, commit }: BakeFacts): BakePlan {
+  const values = valuesFor(variables)
   const folder = join(workspace, project.folder)
-  const targets = groups.map((group) => toTarget(group, overrides, variables, commit))
-  const services = targets.map((target) => [target.name, toService(target, groups, folder)])
+  const overrides = set.flatMap((line) => assignOverride(line, groups))
+  const filled = groups.map((group) => ({
+    ...group,
+    build: fillBuild(group.build, values, (key) => isOverridden(overrides, group, key)),
+  }))
+  const targets = groups.map((group, index) => toTarget(group, filled[index]?.build ?? {}, overrides, commit))
+  const services = targets.map((target, index) => [
+    target.name,
+    toService(target, filled[index]?.build ?? {}, groups, folder),
+  ])
   const secrets = Object.entries(valuesOf(project.model['secrets'])).map(([name, secret]) => {
     const file = textOf(valuesOf(secret)['file'])
-    return [name, file === undefined ? secret : { ...valuesOf(secret), file: local(file, folder) }]
+    const path = file === undefined ? undefined : local(interpolate(file, values) ?? file, folder)
+    return [name, path === undefined ? secret : { ...valuesOf(secret), file: path }]
   })
   const used = new Set(groups.flatMap(({ build }) => secretNames(build)))
   const file = stringify(
-    {
+    literal({
       name: 'deploy-django',
       services: Object.fromEntries(services),
       secrets: Object.fromEntries(secrets.filter(([name]) => used.has(String(name)))),
-    },
+    }),
     { lineWidth: 0, aliasDuplicateObjects: false, version: '1.1' },
   )
-  return { file, overrides, targets, commit }
+  return {
+    file,
+    overrides: overrides.map((line) => withLocalPaths(line, folder)),
+    targets,
+    commit,
+    secrets: Object.fromEntries(
+      groups
+        .flatMap(({ build }) => secretVariables(build, project))
+        .flatMap((name) => (values[name] === undefined ? [] : [[name, values[name]]])),
+    ),
+  }
+}
+
+/** The same value for a program that reads `$` as a variable. */
+function literal(value: unknown): unknown {
+  if (typeof value === 'string') return value.replaceAll('$', '$$$$')
+  if (Array.isArray(value)) return value.map(literal)
+  if (!isValues(value)) return value
+  return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, literal(inner)]))
 }
 
 /** Builds the wanted targets into the local Docker; what buildx prints goes to `onLine`. */
 export async function bake(
   plan: BakePlan,
   wanted: readonly Target[],
-  options: { run: Run; env: NodeJS.ProcessEnv; workspace: string; project: Project; temp: string } & Pick<
-    RunOptions,
-    'onLine' | 'signal'
-  >,
+  options: { run: Run; env: NodeJS.ProcessEnv; project: Project; temp: string } & Pick<RunOptions, 'onLine' | 'signal'>,
 ): Promise<void> {
   if (wanted.length === 0) return
-  const { run, project, workspace, temp, onLine, signal } = options
+  const { run, project, temp, onLine, signal } = options
   const folder = await mkdtemp(join(temp, 'bake-'))
   try {
     const file = join(folder, 'compose.yaml')
@@ -80,9 +113,11 @@ export async function bake(
         ...wanted.map(({ name }) => name),
       ],
       {
-        cwd: placeFor(join(workspace, project.folder), folder),
+        // Beside the Compose file buildx would read a `.env` of the repository.
+        cwd: folder,
         env: {
-          ...buildEnvironment(options.env, plan.overrides),
+          ...withoutGitHub(options.env, plan.overrides),
+          ...plan.secrets,
           SOURCE_DATE_EPOCH: String(Math.floor(plan.commit.time.getTime() / 1000)),
           // The contexts are those of the repository's own Compose file; newer versions of buildx would ask about `..`.
           BUILDX_BAKE_ENTITLEMENTS_FS: '0',
@@ -97,26 +132,14 @@ export async function bake(
   }
 }
 
-/** Beside the Compose file, for its `.env` gives variables; buildx fails where that is a folder, which Compose passes over. */
-function placeFor(beside: string, elsewhere: string): string {
-  return statSync(join(beside, '.env'), { throwIfNoEntry: false })?.isDirectory() ? elsewhere : beside
-}
-
-/** GitHub's own variables must not leak into tags and arguments; only its build cache needs its address and token. */
-function buildEnvironment(env: NodeJS.ProcessEnv, set: readonly string[]): NodeJS.ProcessEnv {
-  const cache = set.some((line) => line.includes('type=gha'))
-  const hidden = cache ? /^(GITHUB|RUNNER|INPUT|STATE)_/i : /^(GITHUB|RUNNER|INPUT|STATE|ACTIONS)_/i
-  return Object.fromEntries(Object.entries(env).filter(([name]) => !hidden.test(name)))
-}
-
 function targetName(group: BuildGroup): string {
   return group.name.replace(/[^A-Za-z0-9_-]/g, '_')
 }
 
-function toTarget(group: BuildGroup, overrides: readonly string[], env: NodeJS.ProcessEnv, commit: Commit): Target {
+function toTarget(group: BuildGroup, build: Values, overrides: readonly string[], commit: Commit): Target {
   const name = targetName(group)
   const mine = overrides.filter((line) => line.startsWith(`${name}.`))
-  const definition = sha256(canonical([name, filled(group.build, env), mine]))
+  const definition = sha256(canonical([name, build, mine]))
   const labels = {
     [REVISION_LABEL]: commit.sha,
     'org.opencontainers.image.created': commit.time.toISOString(),
@@ -131,19 +154,9 @@ function toTarget(group: BuildGroup, overrides: readonly string[], env: NodeJS.P
   }
 }
 
-/** The definition with the values that it gets: another argument is another image. */
-function filled(value: unknown, env: NodeJS.ProcessEnv): unknown {
-  if (typeof value === 'string') return interpolate(value, env) ?? value
-  if (Array.isArray(value)) return value.map((item: unknown) => filled(item, env))
-  if (!isValues(value)) return value
-  return Object.fromEntries(
-    Object.entries(value).map(([name, inner]) => [name, inner === null ? (env[name] ?? null) : filled(inner, env)]),
-  )
-}
-
-function toService(target: Target, groups: readonly BuildGroup[], folder: string): Values {
-  // Tags of the file would be pushed by nobody and may hold variables.
-  const { tags: _, ...build } = target.group.build
+function toService(target: Target, filled: Values, groups: readonly BuildGroup[], folder: string): Values {
+  // Tags of the file would be pushed by nobody.
+  const { tags: _, ...build } = filled
   const contexts = [...pairsOf(build['additional_contexts'])].map(([name, context = '']) => [
     name,
     toContext(context, groups, folder),
@@ -170,10 +183,35 @@ function toContext(context: string, groups: readonly BuildGroup[], folder: strin
   })
 }
 
-/** An absolute path for a local one; addresses (https:, docker-image:, git@…) and what a variable decides stay. */
+/** An absolute path for a local one; addresses (https:, docker-image:, git@…) stay. */
 function local(path: string, folder: string): string {
-  if (hasVariable(path) || /^[a-z][a-z0-9+.-]*:|^git@|^github\.com\//i.test(path)) return path
-  return resolve(folder, path.replaceAll('$$', '$')).replaceAll('$', '$$$$')
+  return /^[a-z][a-z0-9+.-]*:|^git@|^github\.com\//i.test(path) ? path : resolve(folder, path)
+}
+
+/** The override with absolute paths: in `set` they start from the folder of the Compose file. */
+function withLocalPaths(line: string, folder: string): string {
+  const [, start = '', key = '', value = ''] = /^([^.]*\.([^=]*)=)([^]*)$/.exec(line) ?? []
+  if (key === 'context' || key.startsWith('contexts.')) return start + local(value, folder)
+  if (!/^(cache-(from|to)|secrets?|ssh|output)$/.test(key)) return line
+  const parts = value.split(',').map((part) => {
+    const [, name = '', path] = /^((?:src|source|dest)=|[\w-]+=(?=\.{1,2}\/)|(?=\.{1,2}\/))(.+)$/.exec(part) ?? []
+    return path === undefined ? part : name + resolve(folder, path)
+  })
+  return start + parts.join(',')
+}
+
+/** Whether `set` gives this field of the group; `overrides` name targets. */
+function isOverridden(overrides: readonly string[], group: BuildGroup, key: string): boolean {
+  return overrides.some((line) => line.startsWith(`${targetName(group)}.${key}=`))
+}
+
+/** Which fields the lines of `set` give. */
+export function overriddenBy(
+  set: readonly string[],
+  groups: readonly BuildGroup[],
+): (group: BuildGroup, key: string) => boolean {
+  const overrides = set.flatMap((line) => assignOverride(line, groups))
+  return (group, key) => isOverridden(overrides, group, key)
 }
 
 function secretNames(build: Values): readonly string[] {

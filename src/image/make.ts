@@ -1,20 +1,20 @@
 import type { BuildGroup } from '../compose/group.ts'
 import type { Project } from '../compose/project.ts'
-import type { Service } from '../compose/service.ts'
 import { DeployError } from '../errors.ts'
 import type { Run } from '../process.ts'
 import { onOneLine } from '../values.ts'
 import { bake, planBake, type Commit } from './bake.ts'
-import { findDjango, type DjangoImage } from './inspect.ts'
+import { findDjango, listMigrations, type DjangoImage, type InspectFacts, type Listed } from './inspect.ts'
 import { candidateNames, nameImages, registryOf, type NamingFacts } from './name.ts'
 import { push, reuse } from './push.ts'
 import { openRegistry, type Login, type Pause } from './registry.ts'
+import type { BuildVariables } from './variable.ts'
 
-/** What is made of the repository: the images in the registry, and which of them is the Django one. */
+/** What is made of the repository: the images in the registry, and what is inside the Django one. */
 export type Made = {
   /** Service to `name@digest`, for every service that is built here. */
   images: ReadonlyMap<string, string>
-  django: DjangoImage
+  django: DjangoImage & Listed
 }
 
 /** What `makeImages` needs. */
@@ -25,9 +25,11 @@ export type MakeFacts = {
   version: string
   commit: Commit
   naming: NamingFacts
+  variables: BuildVariables
   set: readonly string[]
   services: readonly string[]
   manage: readonly string[]
+  probe: string
   logins: readonly Login[]
 }
 
@@ -49,7 +51,7 @@ export async function makeImages(facts: MakeFacts, tools: Tools): Promise<Made> 
   const registry = await openRegistry(facts.logins, { run, env, temp, pause })
   const access = { run, registry, pause, signal, onLine: show }
   try {
-    const plan = planBake({ ...facts, env })
+    const plan = planBake(facts)
     const known = await Promise.all(
       plan.targets.map((target) => reuse(target, candidateNames(target.group, groups, facts.naming), version, access)),
     )
@@ -58,10 +60,12 @@ export async function makeImages(facts: MakeFacts, tools: Tools): Promise<Made> 
       wanted.length === 0
         ? `The images of ${version} are built already`
         : `Bake ${wanted.map(({ name }) => name).join(', ')}`
-    await group(title, () =>
-      bake(plan, wanted, { run, env, workspace: facts.workspace, project: facts.project, temp, onLine: show, signal }),
-    )
-    const django = await findDjango({ ...facts, targets: plan.targets }, { run, env })
+    await group(title, () => bake(plan, wanted, { run, env, project: facts.project, temp, onLine: show, signal }))
+    const looking = { ...facts, targets: plan.targets, environments: environmentsOf(facts.project) }
+    const django = await findDjango(looking, { run, env, signal })
+    // Django needs seconds to start, which a push takes as well.
+    const listing = listMigrations(django.target, looking, { run, env, signal })
+    listing.catch(() => {})
     const names = nameImages(groups, django.target.group, facts.naming)
     const named = plan.targets.map((target) => ({ target, name: names.get(target.group.name) ?? '' }))
     const pushed = await group(`Push ${[...new Set(names.values())].join(', ')}`, () =>
@@ -74,10 +78,15 @@ export async function makeImages(facts: MakeFacts, tools: Tools): Promise<Made> 
     const images = named.flatMap(({ target, name }) =>
       target.group.services.map((service): [string, string] => [service, pushed.get(name) ?? '']),
     )
-    return { images: new Map(images), django }
+    return { images: new Map(images), django: { ...django, ...(await listing) } }
   } finally {
     await registry.close()
   }
+}
+
+/** The environment that the Compose file gives to each service. */
+export function environmentsOf({ services }: Project): InspectFacts['environments'] {
+  return new Map([...services.values()].map(({ name, environment }) => [name, environment]))
 }
 
 /**
@@ -103,31 +112,17 @@ export function chooseLogins(
     : []
 }
 
-/**
- * Stops when a service has no image, and when there is nothing to build: a release is made of this commit, and a ready
- * image does not say of which it is.
- */
-export function checkBuilds(project: Project, groups: readonly BuildGroup[]): void {
-  const services = [...project.services.values()]
-  const [file = ''] = project.files
-  // One behind a profile may be a template for others.
-  const isBare = ({ image, build, values, profiles }: Service): boolean =>
-    !image && !build && !values['provider'] && profiles.length === 0
-  const bare = services.find(isBare)
-  if (bare) {
-    throw new DeployError('compose-invalid', {
-      what: `Service ${bare.name} has neither an image nor a build section`,
-      why: `${project.files.join(' and ')} may be meant to lie over another file, as in docker compose -f docker-compose.yml -f ${file}`,
-      fix: `name all of them, in that order, for example: compose-files: docker-compose.yml ${file}`,
-      annotation: { file },
-    })
-  }
+/** Stops when there is nothing to build: a release is made of this commit, and a ready image does not say of which it is. */
+export function checkBuilds(project: Project, groups: readonly BuildGroup[], base: string | undefined): void {
   if (groups.length > 0) return
+  const { files, services } = project
+  const [file = ''] = files
+  const over = base === undefined ? '<the file that has it>' : base
   throw new DeployError('compose-invalid', {
-    what: 'No service of the Compose file has a build section',
-    seen: services.map(({ name, image }) => `${name}: image: ${image}`).join('\n'),
+    what: `No service of ${files.join(' and ')} has a build section`,
+    seen: [...services.values()].map(({ name, image }) => `${name}: image: ${image}`).join('\n'),
     why: 'only images that are built here, from this commit, are deployed; those of a registry are left as they are',
-    fix: 'add `build: .` to the service of the Django app, or name the file that has it with compose-files',
+    fix: `add \`build: .\` to the service of the Django app, or name the file that has it as well: compose-files: ${over} ${files.join(' ')}`,
     annotation: { file },
   })
 }

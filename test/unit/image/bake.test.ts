@@ -1,21 +1,32 @@
 import { describe, expect, test } from '@jest/globals'
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parse } from 'yaml'
 import { valuesOf, type Values } from '../../../src/compose/document.ts'
 import { groupBuilds } from '../../../src/compose/group.ts'
 import { bake, BAKE_LABEL, checkOverrides, planBake, type BakePlan } from '../../../src/image/bake.ts'
+import { withoutGitHub } from '../../../src/image/variable.ts'
 import { projectOf } from '../compose/model.ts'
 import { fakeDocker } from './fake.ts'
 
 const commit = { sha: 'c'.repeat(40), time: new Date('2024-01-02T03:04:05Z'), source: 'https://github.com/o/r' }
 
-type Options = { set?: string[]; env?: NodeJS.ProcessEnv; file?: string; workspace?: string }
+type Options = {
+  set?: string[]
+  env?: NodeJS.ProcessEnv
+  settings?: Record<string, string>
+  file?: string
+  workspace?: string
+}
 
-function plan(text: string, { set = [], env = {}, file, workspace = '/work space/$x' }: Options = {}): BakePlan {
+function plan(
+  text: string,
+  { set = [], env = {}, settings, file, workspace = '/work space/$x' }: Options = {},
+): BakePlan {
   const project = projectOf(text, file)
-  return planBake({ project, groups: groupBuilds(project), workspace, set, env, commit })
+  const variables = { step: withoutGitHub(env, set), file: settings && new Map(Object.entries(settings)) }
+  return planBake({ project, groups: groupBuilds(project), workspace, set, variables, commit })
 }
 
 const buildOf = (made: BakePlan, name: string): Values =>
@@ -42,7 +53,8 @@ secrets: {s: {file: ./x}, t: {environment: T}}`)
     ['/abs', '/abs'],
     ['https://github.com/a/b.git#main', 'https://github.com/a/b.git#main'],
     ['git@github.com:a/b.git', 'git@github.com:a/b.git'],
-    ['${CTX:-.}', '${CTX:-.}'],
+    ['${CTX:-.}', '/work space/$$x/docker'],
+    ['${CTX-$$y}', '/work space/$$x/docker/$$y'],
   ])('context %s is %s', (context, expected) => {
     const made = plan(`services: {web: {build: {context: "${context}"}}}`, { file: 'docker/compose.yml' })
     expect(buildOf(made, 'web')['context']).toBe(expected)
@@ -119,20 +131,71 @@ describe('overrides', () => {
   })
 })
 
-test.each([
-  ['beside the Compose file', async (place: string) => writeFile(place, 'A=1\n')],
-  ['beside the Compose file', async () => {}],
-  ['elsewhere, where its .env is a folder that buildx cannot read', async (place: string) => mkdir(place)],
-])('buildx runs %s', async (where, make) => {
+describe('variables in build sections', () => {
+  const text = `
+services:
+  web:
+    build:
+      context: "\${CTX:-app}"
+      dockerfile: "\${STAGE}.Dockerfile"
+      target: "$STAGE"
+      args: {A: "\${A}", B: null, C: "$$literal", NONE: null}
+      cache_from: ["type=registry,ref=\${CACHE}"]
+      dockerfile_inline: "FROM x\\nRUN echo $$A \${A}"
+      tags: ["x:\${TAG}"]
+      secrets: [token]
+secrets: {token: {environment: TOKEN}}`
+  const settings = { STAGE: 'file', A: 'a$b', B: 'file', TOKEN: 'file', CACHE: 'r.io/c' }
+
+  test('are filled in from the step and the env file, the step first; what is set nowhere is left to the Dockerfile', () => {
+    const made = plan(text, { env: { STAGE: 'step', B: 'step' }, settings, workspace: '/w' })
+    expect(buildOf(made, 'web')).toMatchObject({
+      context: '/w/app',
+      dockerfile: 'step.Dockerfile',
+      target: 'step',
+      args: { A: 'a$$b', B: 'step', C: '$$literal' },
+      cache_from: ['type=registry,ref=r.io/c'],
+      dockerfile_inline: 'FROM x\nRUN echo $$A a$$b',
+    })
+    expect(Object.keys(valuesOf(buildOf(made, 'web')['args']))).toEqual(['A', 'B', 'C'])
+    expect(made.secrets).toEqual({ TOKEN: 'file' })
+  })
+
+  test('are left to `set` where it gives the field', () => {
+    const set = [
+      'web.args.A=1',
+      'web.target=prod',
+      'web.context=./x',
+      '*.cache-from=type=local,src=cache',
+      'web.args.C=./y',
+    ]
+    const made = plan(text, {
+      set: [...set, 'web.secrets=id=a,src=../a', 'web.cache-to=type=local,dest=/c'],
+      settings,
+      workspace: '/w',
+    })
+    const build = buildOf(made, 'web')
+    expect(Object.keys(build)).not.toContain('target')
+    expect(build['args']).toEqual({ B: 'file' })
+    // Paths in `set` start from the folder of the Compose file, wherever buildx is started.
+    expect(made.overrides).toEqual([
+      ...['web.args.A=1', 'web.target=prod', 'web.context=/w/x', 'web.cache-from=type=local,src=/w/cache'],
+      ...['web.args.C=./y', 'web.secrets=id=a,src=/a', 'web.cache-to=type=local,dest=/c'],
+    ])
+  })
+})
+
+test('buildx runs where no .env of the repository is, with the values of build secrets', async () => {
   const workspace = await mkdtemp(join(tmpdir(), 'bake-'))
   try {
-    await make(join(workspace, '.env'))
+    await writeFile(join(workspace, '.env'), 'A=tracked\n')
     const { run, calls } = fakeDocker(() => undefined)
     const project = projectOf('services: {web: {build: .}}')
-    const made = plan('services: {web: {build: .}}')
-    await bake(made, made.targets, { run, env: {}, workspace, project, temp: workspace })
-    const isBeside = calls[0]?.options.cwd === workspace
-    expect(isBeside).toBe(where.startsWith('beside'))
+    const made = { ...plan('services: {web: {build: .}}'), secrets: { TOKEN: 'x' } }
+    await bake(made, made.targets, { run, env: { GITHUB_SHA: 'a', B: 'b' }, project, temp: workspace })
+    expect(calls[0]?.options.cwd).toMatch(`${workspace}/bake-`)
+    expect(calls[0]?.options.env).toMatchObject({ TOKEN: 'x', B: 'b' })
+    expect(calls[0]?.options.env).not.toHaveProperty('GITHUB_SHA')
   } finally {
     await rm(workspace, { recursive: true })
   }

@@ -9,7 +9,14 @@ const project = projectOf(
   'docker/compose.yml',
 )
 const commit = { sha: 'c'.repeat(40), time: new Date(0), source: '' }
-const { targets } = planBake({ project, groups: groupBuilds(project), workspace: '/w', set: [], env: {}, commit })
+const { targets } = planBake({
+  project,
+  groups: groupBuilds(project),
+  workspace: '/w',
+  set: [],
+  variables: { step: {}, file: undefined },
+  commit,
+})
 
 /** As buildx 0.13 prints it. */
 const failed = (step: string, file: string): string => `

@@ -202,7 +202,7 @@ describe('an image of an earlier run', () => {
     groups: groupBuilds(project),
     workspace: '/w',
     set: [],
-    env: {},
+    variables: { step: {}, file: undefined },
     commit,
   }).targets
 
