@@ -31247,7 +31247,7 @@ __webpack_unused_export__ = identity.isDocument;
 __webpack_unused_export__ = identity.isMap;
 exports.Ll = identity.isNode;
 __webpack_unused_export__ = identity.isPair;
-__webpack_unused_export__ = identity.isScalar;
+exports.jn = identity.isScalar;
 __webpack_unused_export__ = identity.isSeq;
 __webpack_unused_export__ = Pair.Pair;
 __webpack_unused_export__ = Scalar.Scalar;
@@ -31987,7 +31987,7 @@ exports.YAMLSeq = YAMLSeq;
 
 
 var log = __nccwpck_require__(7249);
-var merge = __nccwpck_require__(8071);
+var merge = __nccwpck_require__(452);
 var stringify = __nccwpck_require__(2148);
 var identity = __nccwpck_require__(1127);
 var toJS = __nccwpck_require__(6424);
@@ -34952,7 +34952,7 @@ var int = __nccwpck_require__(9874);
 var schema = __nccwpck_require__(896);
 var schema$1 = __nccwpck_require__(3559);
 var binary = __nccwpck_require__(6083);
-var merge = __nccwpck_require__(8071);
+var merge = __nccwpck_require__(452);
 var omap = __nccwpck_require__(303);
 var pairs = __nccwpck_require__(8385);
 var schema$2 = __nccwpck_require__(5913);
@@ -35296,7 +35296,7 @@ exports.intOct = intOct;
 
 /***/ }),
 
-/***/ 8071:
+/***/ 452:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
@@ -35560,7 +35560,7 @@ var binary = __nccwpck_require__(6083);
 var bool = __nccwpck_require__(8398);
 var float = __nccwpck_require__(5782);
 var int = __nccwpck_require__(873);
-var merge = __nccwpck_require__(8071);
+var merge = __nccwpck_require__(452);
 var omap = __nccwpck_require__(303);
 var pairs = __nccwpck_require__(8385);
 var set = __nccwpck_require__(1528);
@@ -37181,11 +37181,8 @@ exports.visitAsync = visitAsync;
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
 /* harmony export */   w: () => (/* binding */ readAssets)
 /* harmony export */ });
-/* unused harmony export readProbe */
 /* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(1455);
-/* harmony import */ var node_zlib__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(8522);
-/* harmony import */ var _server_exit_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(7379);
-
+/* harmony import */ var _server_exit_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7379);
 
 
 const head = __nccwpck_require__.ab + "head.sh";
@@ -37216,7 +37213,7 @@ const transactionParts = [
     __nccwpck_require__.ab + "rollback.sh",
     __nccwpck_require__.ab + "main.sh",
 ];
-/** The parts of what runs in the app's container. */
+/** The parts of what runs in the app's container: one word of `python -c` when it is sent. */
 const probeParts = [
     __nccwpck_require__.ab + "head.py",
     __nccwpck_require__.ab + "database.py",
@@ -37225,26 +37222,14 @@ const probeParts = [
     __nccwpck_require__.ab + "fit.py",
     __nccwpck_require__.ab + "collect.py",
     __nccwpck_require__.ab + "migrate.py",
+    __nccwpck_require__.ab + "static.py",
     __nccwpck_require__.ab + "http.py",
     __nccwpck_require__.ab + "main.py",
 ];
-/** Reads the script and the probe; the bundler copies the files beside the bundle and corrects their addresses. */
+/** Reads the script and the probe; the bundler copies the files beside the bundle and mends their addresses. */
 async function readAssets() {
-    const [start, rest, probe] = await Promise.all([(0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.readFile)(head), join(transactionParts), readProbe()]);
-    return { transaction: Buffer.concat([start, Buffer.from((0,_server_exit_js__WEBPACK_IMPORTED_MODULE_2__/* .exitVariables */ .aX)()), rest]), probe: asWord(probe) };
-}
-/** The probe as a program of Python. */
-function readProbe() {
-    return join(probeParts);
-}
-/**
- * A program of Python as one word without spaces: it passes through any entrypoint, needs no mount and no standard input.
- * Linux allows a word 128 KiB, so it is compressed.
- */
-function asWord(program) {
-    const packed = (0,node_zlib__WEBPACK_IMPORTED_MODULE_1__.deflateSync)(program, { level: 9 }).toString('base64');
-    const text = `__import__('zlib').decompress(__import__('base64').b64decode('${packed}'))`;
-    return Buffer.from(`exec(${text},{'__name__':'deploy_django'})`);
+    const [start, rest, probe] = await Promise.all([(0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.readFile)(head), join(transactionParts), join(probeParts)]);
+    return { transaction: Buffer.concat([start, Buffer.from((0,_server_exit_js__WEBPACK_IMPORTED_MODULE_1__/* .exitVariables */ .aX)()), rest]), probe };
 }
 async function join(parts) {
     return Buffer.concat(await Promise.all(parts.map((part) => (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.readFile)(part))));
@@ -37259,21 +37244,30 @@ async function join(parts) {
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
 /* harmony export */   j: () => (/* binding */ build)
 /* harmony export */ });
-/* harmony import */ var _checkout_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(2628);
-/* harmony import */ var _images_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(3582);
+/* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3218);
+/* harmony import */ var _image_variable_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(4613);
+/* harmony import */ var _checkout_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(375);
+/* harmony import */ var _images_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(3582);
+
+
 
 
 /** Builds and pushes the images, for a `deploy` in another job; no host is asked. */
 async function build(inputs, context) {
-    const checkout = await (0,_checkout_js__WEBPACK_IMPORTED_MODULE_0__/* .readCheckout */ .b)({ ...inputs, files: [], envFile: undefined, envFiles: [] }, context);
-    await (0,_images_js__WEBPACK_IMPORTED_MODULE_1__/* .obtainImages */ .y)(checkout, inputs, context);
+    const checkout = await (0,_checkout_js__WEBPACK_IMPORTED_MODULE_2__/* .readCheckout */ .b)({ ...inputs, files: [], envFiles: [] }, context);
+    const check = (0,_images_js__WEBPACK_IMPORTED_MODULE_3__/* .buildCheckOf */ .O)(checkout, checkout.groups, [], inputs, context);
+    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`Compose files: ${checkout.project.files.join(', ')} (${checkout.reason})`);
+    (0,_image_variable_js__WEBPACK_IMPORTED_MODULE_1__/* .describeBuildVariables */ .HR)(check).forEach((text) => (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`Build: ${text}`));
+    (0,_image_variable_js__WEBPACK_IMPORTED_MODULE_1__/* .checkBuildVariables */ .UO)(check);
+    (0,_image_variable_js__WEBPACK_IMPORTED_MODULE_1__/* .describeBakedSecrets */ ._I)(check).forEach((text) => (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .warning */ .$e)(text));
+    await (0,_images_js__WEBPACK_IMPORTED_MODULE_3__/* .obtainImages */ .y)(checkout, inputs, context);
     return { kind: 'built' };
 }
 
 
 /***/ }),
 
-/***/ 2628:
+/***/ 375:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -37286,48 +37280,101 @@ __nccwpck_require__.d(__webpack_exports__, {
 var external_node_fs_ = __nccwpck_require__(3024);
 // EXTERNAL MODULE: external "node:path"
 var external_node_path_ = __nccwpck_require__(6760);
+// EXTERNAL MODULE: ./node_modules/@actions/core/lib/core.js + 20 modules
+var core = __nccwpck_require__(3218);
 // EXTERNAL MODULE: ./lib/compose/definition.js
 var definition = __nccwpck_require__(9531);
 // EXTERNAL MODULE: ./lib/compose/env-file.js
 var env_file = __nccwpck_require__(4242);
 // EXTERNAL MODULE: ./lib/errors.js
-var errors = __nccwpck_require__(452);
+var errors = __nccwpck_require__(8071);
 ;// CONCATENATED MODULE: ./lib/compose/files.js
 
 
-/** Names of one rank: a folder with two of them leaves open which one is meant. */
-const RANKS = [
-    ['compose.production', 'docker-compose.production', 'compose.prod', 'docker-compose.prod', 'docker-compose-deploy'],
-    ['compose', 'docker-compose'],
+const PRODUCTION = [
+    'compose.production',
+    'docker-compose.production',
+    'compose.prod',
+    'docker-compose.prod',
+    'docker-compose-deploy',
 ];
+const BASE = ['compose', 'docker-compose'];
+/** Names of one rank: a folder with two of them leaves open which one is meant. */
+const RANKS = [PRODUCTION, BASE];
 const FOLDERS = ['', 'docker'];
+const withEnds = (folder, stems) => stems.flatMap((stem) => ['yaml', 'yml'].map((end) => external_node_path_.posix.join(folder, `${stem}.${end}`)));
+/** Files beside this one that it may be meant to lie over, those that are called like it first. */
+function basesOf(file, exists) {
+    const isOld = (path) => external_node_path_.posix.basename(path).startsWith('docker-');
+    return withEnds(external_node_path_.posix.dirname(file), BASE)
+        .filter((base) => base !== file && exists(base))
+        .sort((a, b) => Number(isOld(a) !== isOld(file)) - Number(isOld(b) !== isOld(file)));
+}
 /** The names that are looked for, in order: each list is one rank. */
-const ranks = FOLDERS.flatMap((folder) => RANKS.map((stems) => stems.flatMap((stem) => ['yaml', 'yml'].map((end) => external_node_path_.posix.join(folder, `${stem}.${end}`)))));
-/** The Compose files of a deployment: those that were given, else the production-looking one. Paths inside the repository. */
-function chooseFiles(given, exists, repository) {
+const ranks = FOLDERS.flatMap((folder) => RANKS.map((stems) => withEnds(folder, stems)));
+/** Chooses the files: those of the input, else COMPOSE_FILE of the shipped `.env`, else the first that has a known name. */
+function chooseFiles(facts) {
+    const { given, settings, exists, repository } = facts;
+    const chosen = (files, reason) => ({
+        files,
+        reason,
+        bases: [],
+        warnings: [],
+        left: [],
+    });
     if (given.length > 0)
-        return checkGiven(given, exists, repository);
+        return chosen(checkGiven(given, facts), 'the input compose-files');
+    const named = composeFileOf(settings);
+    if (named.length > 0)
+        return chosen(checkNamed(named, facts), 'COMPOSE_FILE of env-file');
     for (const names of ranks) {
         const [first, ...others] = names.filter(exists);
         if (first === undefined)
             continue;
-        if (others.length === 0)
-            return [first];
-        throw new errors/* DeployError */.sH('compose-file-ambiguous', {
-            what: 'Several Compose files could be the production one',
-            seen: [first, ...others].join('\n'),
-            fix: `name the right one: compose-files: ${first}`,
-        });
+        if (others.length > 0)
+            throw ambiguous([first, ...others]);
+        const isProduction = withEnds(external_node_path_.posix.dirname(first), PRODUCTION).includes(first);
+        return {
+            files: [first],
+            reason: isProduction ? 'the production file by its name' : 'the only one with a known name',
+            bases: isProduction ? basesOf(first, exists) : [],
+            warnings: isProduction ? [] : describeOthers(first, exists, repository),
+            left: withEnds(external_node_path_.posix.dirname(first), ['compose.override', 'docker-compose.override']).filter(exists),
+        };
     }
     const others = findOthers(exists, repository);
     throw new errors/* DeployError */.sH('compose-file-missing', {
         what: 'No Compose file has one of the names that are looked for',
         seen: others.length > 0 ? `in the repository: ${others.join(', ')}` : `none of ${ranks.flat().join(', ')}`,
         why: 'it has another name or folder, or the job has no actions/checkout step',
-        fix: `name it, for example: compose-files: ${others[0] ?? 'deploy/compose.yaml'}`,
+        fix: others.length > 0
+            ? `name it: compose-files: ${others[0]}`
+            : 'add a step `uses: actions/checkout@v7` before this one; if there is one, commit a compose.yaml with a service that has `build: .`',
     });
 }
-function checkGiven(given, exists, repository) {
+function ambiguous(files) {
+    return new errors/* DeployError */.sH('compose-file-ambiguous', {
+        what: 'Several Compose files could be the production one',
+        seen: files.join('\n'),
+        fix: files.map((file) => `compose-files: ${file}`).join('\nor '),
+    });
+}
+/** A production file that would be found by its name in another place than the one that was taken. */
+function describeOthers(taken, exists, repository) {
+    return findOthers(exists, repository)
+        .filter((path) => /\b(prod|production|deploy)\b/.test(external_node_path_.posix.basename(path)))
+        .map((path) => `${taken} is deployed; ${path} looks like a Compose file for production. If that one is meant: compose-files: ${path}, ` +
+        `or both: compose-files: ${taken} ${path}. If not, name the one that is: compose-files: ${taken}`)
+        .slice(0, 1);
+}
+/** The files that COMPOSE_FILE names, as written. */
+function composeFileOf(settings) {
+    const separator = settings?.get('COMPOSE_PATH_SEPARATOR') || ':';
+    return (settings?.get('COMPOSE_FILE') ?? '').split(separator).filter((path) => path !== '');
+}
+/** A line may hold several paths; a path with a space in it stands alone. */
+function checkGiven(lines, { exists, repository }) {
+    const given = lines.flatMap((line) => (exists(line) ? [line] : line.split(' ')));
     const missing = given.filter((path) => !exists(path));
     if (missing.length === 0)
         return given;
@@ -37335,8 +37382,25 @@ function checkGiven(given, exists, repository) {
     throw new errors/* DeployError */.sH('compose-file-missing', {
         what: `Compose file ${missing.join(', ')} is not in the repository`,
         seen: `compose-files: ${given.join(' ')}`,
-        why: 'the path is relative to the root of the repository, or the job has no actions/checkout step',
-        fix: `correct the input compose-files${others.length > 0 ? `; there are ${others.join(', ')}` : ''}`,
+        why: 'the path starts from the root of the repository; or the job has no actions/checkout step',
+        fix: others.length > 0
+            ? `correct compose-files; these are there: ${others.join(', ')}`
+            : 'correct compose-files, or add a step `uses: actions/checkout@v7` before this one',
+    });
+}
+/** Those of COMPOSE_FILE start from the folder of `.env`, which is the root of the repository or the folder `docker`. */
+function checkNamed(named, { exists, repository }) {
+    const places = FOLDERS.map((folder) => named.map((path) => external_node_path_.posix.join(folder, path)));
+    const found = places.find((paths) => paths.every((path) => !/^(\/|\.\.\/)/.test(path) && exists(path)));
+    if (found)
+        return found;
+    const others = findOthers(exists, repository);
+    throw new errors/* DeployError */.sH('compose-file-missing', {
+        what: 'COMPOSE_FILE of env-file names files that are not in the repository',
+        seen: `COMPOSE_FILE: ${named.join(' ')}`,
+        why: 'its paths start from the folder of .env, which here is the root of the repository',
+        fix: `name the files with their paths in the repository: compose-files: ${others[0] ?? named.join(' ')}` +
+            (others.length > 1 ? ` (there are ${others.join(', ')})` : ''),
     });
 }
 const SHOWN = 10;
@@ -37353,12 +37417,180 @@ function findOthers(exists, { files, read }) {
 var group = __nccwpck_require__(2655);
 // EXTERNAL MODULE: ./lib/compose/need.js + 1 modules
 var need = __nccwpck_require__(9840);
-// EXTERNAL MODULE: external "node:fs/promises"
-var promises_ = __nccwpck_require__(1455);
 // EXTERNAL MODULE: ./node_modules/yaml/dist/index.js
 var dist = __nccwpck_require__(8815);
+// EXTERNAL MODULE: ./lib/compose/code.js
+var compose_code = __nccwpck_require__(8647);
 // EXTERNAL MODULE: ./lib/compose/document.js
 var compose_document = __nccwpck_require__(8983);
+;// CONCATENATED MODULE: ./lib/compose/overlay.js
+
+
+
+
+
+
+/** Reads the project; a production file that was chosen by its name is compared with the base beside it. */
+async function readChosen({ files, reason, bases }, read, repository) {
+    const [production = ''] = files;
+    const [base] = bases;
+    if (base === undefined)
+        return { project: await read(files), reason };
+    const [alone, both] = await Promise.all([attempt(() => read(files)), attempt(() => read([base, ...files]))]);
+    return settleOverlay({ production, base, alone, both, repository });
+}
+/** Reads, and says whether each service has an image and all that it uses is defined. */
+async function attempt(read) {
+    let project;
+    try {
+        project = await read();
+        (0,definition/* checkComplete */.gb)(project);
+        (0,definition/* checkDefinitions */.vs)(project);
+        return { kind: 'complete', project };
+    }
+    catch (error) {
+        if (error instanceof errors/* DeployError */.sH)
+            return { kind: 'incomplete', ...(project && { project }), error };
+        throw error;
+    }
+}
+/** The project that is meant, and why; stops when it could be either. */
+function settleOverlay(facts) {
+    const { production, base, alone, both, repository } = facts;
+    const isTaken = (source) => source.path === base;
+    if (alone.kind === 'complete' && alone.project.sources.some(isTaken)) {
+        return { project: alone.project, reason: `${production} names ${base} itself` };
+    }
+    // What is wrong with both is not the choice.
+    if (both.kind === 'incomplete') {
+        if (alone.kind === 'incomplete')
+            throw alone.error;
+        return { project: alone.project, reason: `${production} is complete, and cannot lie over ${base}` };
+    }
+    const over = (reason) => ({
+        project: both.project,
+        reason: `${production} lies over ${base}: ${reason}`,
+    });
+    if (alone.kind === 'incomplete')
+        return over(`alone, ${alone.error.what.replace(/^(Service|The) /, (word) => word.toLowerCase())}`);
+    const sign = tagIn(alone.project) ?? strangerIn(alone.project, both.project);
+    if (sign !== undefined)
+        return over(sign);
+    const lacking = compare(alone.project, both.project, repository);
+    const why = (reason) => ({ project: alone.project, reason });
+    if (lacking.length === 0)
+        return why(`${production} has all that ${base} has`);
+    const traits = developmentIn(both.project, repository).filter((trait) => !developmentIn(alone.project, repository).includes(trait));
+    const [trait] = traits;
+    const isEssential = ({ kind }) => kind === 'data' || (kind === 'built' && !restates(alone.project, both.project, base));
+    if (trait !== undefined && !lacking.some(isEssential)) {
+        return why(`${base} is for development: ${trait}`);
+    }
+    throw new errors/* DeployError */.sH('compose-file-ambiguous', {
+        what: `${production} could be meant alone, or to lie over ${base}`,
+        seen: `only ${base} has:\n${lacking.map(({ text }) => text).join('\n')}`,
+        why: `without ${base} these would be missing in production${trait === undefined ? '' : `; with it, ${trait}`}`,
+        fix: `for ${production} alone: compose-files: ${production}\nfor both: compose-files: ${base} ${production}`,
+        annotation: { file: production },
+    });
+}
+/** `!override` and `!reset` change something of another file. */
+function tagIn({ files, sources }) {
+    const found = [];
+    for (const { path, document } of sources.filter((source) => files.includes(source.path))) {
+        (0,dist/* visit */.YR)(document, (_, node) => {
+            if ((0,dist/* isNode */.Ll)(node) && 'tag' in node && /^!(override|reset)$/.test(String(node.tag)))
+                found.push(`${path} uses ${node.tag}`);
+        });
+    }
+    return found[0];
+}
+/** A service that only the base has and the production file speaks to: `redis://cache:6379`, `DB_HOST: db`. */
+function strangerIn(alone, both) {
+    const strangers = [...both.services.keys()].filter((name) => !alone.services.has(name));
+    for (const { name, environment, values } of alone.services.values()) {
+        const texts = [...environment.values(), ...(0,compose_document/* textsOf */.CB)(values['command'])];
+        const stranger = strangers.find((one) => texts.some((text) => isHost(one, text ?? '')));
+        if (stranger !== undefined)
+            return `service ${name} uses ${stranger}`;
+    }
+    return undefined;
+}
+/** Whether the text is this host, or an address with it. */
+function isHost(name, text) {
+    const escaped = name.replace(/[^\w]/g, '\\$&');
+    return new RegExp(`^${escaped}(:\\d+)?$|(//|@)${escaped}(:\\d+)?(/|$)`).test(text);
+}
+/** What a deployment of the production file alone would not have. */
+function compare(alone, both, repository) {
+    const isPublished = [...alone.services.values()].some(({ ports, values }) => ports.length > 0 || values['labels']);
+    // One behind a profile is not started unless somebody asks for it.
+    const always = [...both.services.values()].filter(({ profiles }) => profiles.length === 0);
+    return always.flatMap((service) => {
+        const { name } = service;
+        const own = alone.services.get(name);
+        if (!own)
+            return [{ kind: service.build ? 'built' : 'ready', text: `service ${name}` }];
+        const targets = own.mounts.map(({ target }) => target);
+        const mounts = service.mounts.filter((mount) => isData(mount, both.folder, repository) && !targets.includes(mount.target));
+        const keys = KEYS.filter((key) => service.values[key] !== undefined && own.values[key] === undefined);
+        const isDevelopment = (key) => ['command', 'entrypoint'].includes(key) && DEVELOPMENT_COMMAND.test((0,compose_document/* textsOf */.CB)(service.values[key]).join(' '));
+        return [
+            ...mounts.map(({ source = '', target }) => ({
+                kind: 'data',
+                text: `${name}: volumes: ${source}:${target}`,
+            })),
+            ...keys.filter((key) => !isDevelopment(key)).map((key) => ({ kind: 'setting', text: `${name}: ${key}` })),
+            ...settingsOf(service, own),
+            ...(!isPublished && service.ports.length > 0 ? [{ kind: 'setting', text: `${name}: ports` }] : []),
+        ];
+    });
+}
+const KEYS = ['command', 'entrypoint', 'networks', 'labels', 'secrets', 'configs', 'volumes_from'];
+/** Whether a mount is more than the code, or what a development tool keeps. */
+function isData(mount, folder, repository) {
+    if (mount.source === undefined || mount.kind === 'tmpfs' || mount.kind === 'other')
+        return false;
+    return !/node_modules|venv|cache/.test(mount.target) && !(0,compose_code/* hidesCode */.h)(mount, folder, undefined, repository);
+}
+/** An env file of its own may set all that the base sets one by one. */
+function settingsOf({ name, values, environment }, own) {
+    const files = (0,compose_document/* listOf */.c3)(values['env_file']).map((entry) => (0,compose_document/* textOf */.b6)((0,compose_document/* isValues */.vs)(entry) ? entry['path'] : entry) ?? '');
+    if ((0,compose_document/* listOf */.c3)(own.values['env_file']).length > 0)
+        return [];
+    const names = [...environment.keys()].filter((one) => !own.environment.has(one) && !isDebug(one));
+    return [
+        ...(files.length > 0 ? [{ kind: 'setting', text: `${name}: env_file: ${files.join(', ')}` }] : []),
+        ...(names.length > 0 ? [{ kind: 'setting', text: `${name}: environment: ${names.join(', ')}` }] : []),
+    ];
+}
+const DEVELOPMENT_COMMAND = /runserver|--reload\b/;
+const isDebug = (name) => /(^|_)DEBUG$/.test(name);
+/** What nobody runs in production. */
+function developmentIn({ services, folder }, repository) {
+    return [...services.values()].flatMap(({ name, build, mounts, values, environment, profiles }) => {
+        if (profiles.length > 0)
+            return [];
+        const code = build && mounts.find((mount) => (0,compose_code/* hidesCode */.h)(mount, folder, undefined, repository));
+        const command = [...(0,compose_document/* textsOf */.CB)(values['command']), ...(0,compose_document/* textsOf */.CB)(values['entrypoint'])].join(' ');
+        const [word] = DEVELOPMENT_COMMAND.exec(command) ?? [];
+        const debug = [...environment].find(([key, value = '']) => isDebug(key) && /^(1|true|yes|on)$/i.test(value));
+        return [
+            ...(code ? [`${name} mounts the code from ${external_node_path_.posix.normalize(code.source ?? '')}`] : []),
+            ...(word === undefined ? [] : [`${name} runs ${word}`]),
+            ...(debug ? [`${name} has ${debug[0]}=${debug[1]}`] : []),
+        ];
+    });
+}
+/** Whether the production file defines a ready service again that the base defines as well: an overlay has no need to. */
+function restates(alone, both, base) {
+    const document = both.sources.find(({ path }) => path === base)?.document;
+    const services = (0,compose_document/* valuesOf */.sm)((0,compose_document/* valuesOf */.sm)(document?.toJS())['services']);
+    return [...alone.services.values()].some(({ name, build, image }) => !build && image !== undefined && (0,compose_document/* valuesOf */.sm)(services[name])['image'] !== undefined);
+}
+
+// EXTERNAL MODULE: external "node:fs/promises"
+var promises_ = __nccwpck_require__(1455);
 // EXTERNAL MODULE: ./lib/compose/mount.js
 var mount = __nccwpck_require__(8409);
 // EXTERNAL MODULE: ./lib/compose/variable.js
@@ -37428,6 +37660,145 @@ function readEnvFile(entry) {
     return path === undefined ? [] : [{ path, required: (0,compose_document/* valuesOf */.sm)(entry)['required'] !== false }];
 }
 
+;// CONCATENATED MODULE: ./lib/compose/include.js
+
+
+
+
+
+
+/**
+ * The given Compose files and those they name by `include` and `extends`, as far as they are in the repository. In an
+ * included file `${NAME}` has the value of the env file that goes with it, as a default: after the merge nobody knows any
+ * more which file a variable was in.
+ */
+async function readSources(files, read) {
+    const found = new Map();
+    const envFiles = new Set();
+    const folders = new Set();
+    const root = { folder: external_node_path_.posix.dirname(files[0] ?? ''), defaults: new Map() };
+    const waiting = files.map((path) => ({ path, scope: root }));
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+        const { path, scope } = next;
+        const text = await read(path);
+        if (text === undefined)
+            continue;
+        const file = { ...fillFile(path, text, scope.defaults), folder: external_node_path_.posix.relative(root.folder, scope.folder) || '.' };
+        const known = found.get(path);
+        if (known) {
+            if (known.text !== file.text)
+                throw readTwice(path);
+            continue;
+        }
+        found.set(path, file);
+        const model = (0,compose_document/* valuesOf */.sm)(file.source.document.toJS());
+        // Compose starts from the folder of the project, or of the file that extends.
+        const bases = [...new Set([external_node_path_.posix.dirname(path), scope.folder])];
+        const place = (names, scopeOf) => {
+            const all = names.flatMap((name) => bases.map((base) => external_node_path_.posix.join(base, name)));
+            waiting.push(...all.map((one) => ({ path: one, scope: scopeOf(one) })));
+        };
+        place(extendedIn(model), (one) => ({ folder: external_node_path_.posix.dirname(one), defaults: scope.defaults }));
+        for (const include of includesIn(model, scope, root)) {
+            folders.add(include.folder);
+            include.envFiles.filter(({ isNamed }) => isNamed).forEach((each) => envFiles.add(each.path));
+            const defaults = await readDefaults(include, scope, file.source, read);
+            place(include.paths, () => ({ folder: include.folder, defaults }));
+        }
+    }
+    return { files: found, envFiles: [...envFiles], folders: [...folders].filter((folder) => !folder.startsWith('..')) };
+}
+function includesIn(model, { folder: from }, root) {
+    return (0,compose_document/* listOf */.c3)(model['include']).flatMap((entry) => {
+        const { path, project_directory, env_file } = (0,compose_document/* isValues */.vs)(entry) ? entry : { path: entry };
+        const paths = (0,compose_document/* textsOf */.CB)(path).filter(isInside);
+        const [first] = paths;
+        if (first === undefined)
+            return [];
+        const folder = external_node_path_.posix.join(from, (0,compose_document/* textOf */.b6)(project_directory) ?? external_node_path_.posix.dirname(first));
+        const named = (0,compose_document/* textsOf */.CB)(env_file).filter((name) => name !== '/dev/null');
+        // The `.env` beside the Compose file is that of the project: it is for development.
+        const own = env_file === undefined && folder !== root.folder ? [{ path: external_node_path_.posix.join(folder, '.env'), isNamed: false }] : [];
+        return [
+            { paths, folder, envFiles: [...named.map((name) => ({ path: external_node_path_.posix.join(from, name), isNamed: true })), ...own] },
+        ];
+    });
+}
+/** The values of the env files, the last one first, after those that the including file has itself. */
+async function readDefaults({ paths, envFiles }, outer, source, read) {
+    let defaults = new Map();
+    for (const { path, isNamed } of envFiles) {
+        const content = await read(path);
+        if (content === undefined && isNamed)
+            throw missing(path, paths[0] ?? '', source);
+        const { values, misread } = (0,env_file/* readEnvTemplates */.v4)(content ?? '', outer.defaults, defaults);
+        if (misread[0])
+            throw misreadIn(path, misread[0]);
+        defaults = new Map([...defaults, ...values]);
+    }
+    return new Map([...defaults, ...outer.defaults]);
+}
+const isInside = (name) => !name.startsWith('/') && !name.includes('://') && !(0,variable/* hasVariable */.$u)(name);
+function extendedIn(model) {
+    const names = Object.values((0,compose_document/* valuesOf */.sm)(model['services'])).map((service) => (0,compose_document/* textOf */.b6)((0,compose_document/* valuesOf */.sm)((0,compose_document/* valuesOf */.sm)(service)['extends'])['file']));
+    return names.filter((name) => name !== undefined).filter(isInside);
+}
+/** The file with those values in each text that has a variable. */
+function fillFile(path, text, defaults) {
+    const source = (0,compose_document/* parseSource */.PJ)(path, text);
+    if (defaults.size === 0)
+        return { source, text };
+    const cuts = [];
+    (0,dist/* visit */.YR)(source.document, {
+        Scalar(key, node) {
+            if (key === 'key' || typeof node.value !== 'string' || !node.range)
+                return;
+            const filled = (0,variable/* withDefaults */.rO)(node.value, defaults);
+            if (filled === node.value)
+                return;
+            const name = (0,variable/* namesIn */.wX)(node.value).find((one) => !(0,variable/* isOperand */.go)(defaults.get(one) ?? ''));
+            if (name !== undefined)
+                throw notWritable(name, source, node.range[0]);
+            const isBlock = (0,dist/* isScalar */.jn)(node) && /^BLOCK/.test(node.type ?? '');
+            cuts.push({ from: node.range[0], to: node.range[1], text: JSON.stringify(filled) + (isBlock ? '\n' : '') });
+        },
+    });
+    const result = cuts.reduceRight((all, cut) => all.slice(0, cut.from) + cut.text + all.slice(cut.to), text);
+    return { source: (0,compose_document/* parseSource */.PJ)(path, result), text: result };
+}
+function misreadIn(path, { line, why, fix }) {
+    return new errors/* DeployError */.sH('compose-invalid', {
+        what: `${path}, an env file of include, would not be read as it is written: line ${line}`,
+        why,
+        fix,
+        annotation: { file: path, line },
+    });
+}
+function missing(name, included, source) {
+    return new errors/* DeployError */.sH('env-file-missing', {
+        what: `${name}, the env file with which ${source.path} includes ${included}, is not in the repository`,
+        why: 'an env file of include holds defaults of the included file, which belong to the repository',
+        fix: `commit ${name}; or remove that env_file from ${source.path}, and set its variables in the input env-file or in .env on the host`,
+        annotation: (0,compose_document/* placeOf */.$t)(source, ['include']),
+    });
+}
+function notWritable(name, source, offset) {
+    return new errors/* DeployError */.sH('compose-invalid', {
+        what: `The value of ${name} in the env file with which ${source.path} is included cannot be a default`,
+        why: 'it has a brace or several lines, which Compose cannot read in ${NAME-default}',
+        fix: `write the value into ${source.path} in place of \${${name}}`,
+        annotation: source.place(offset),
+    });
+}
+function readTwice(path) {
+    return new errors/* DeployError */.sH('compose-invalid', {
+        what: `${path} is read twice, with different values of its variables`,
+        why: 'it is named by files that are included with different env files',
+        fix: `make a copy of ${path} for one of them, or write the values into it in place of its variables`,
+        annotation: { file: path },
+    });
+}
+
 // EXTERNAL MODULE: external "node:crypto"
 var external_node_crypto_ = __nccwpck_require__(7598);
 ;// CONCATENATED MODULE: ./lib/compose/shadow.js
@@ -37440,7 +37811,7 @@ var external_node_crypto_ = __nccwpck_require__(7598);
 
 const MARK = '/deploy-django-volume/';
 /** The text of a Compose file with each short volume that has variables replaced by a plain one. */
-function shadow(source, text) {
+function shadow({ source, text, folder }) {
     const entries = new Map();
     const cuts = [];
     (0,dist/* visit */.YR)(source.document, {
@@ -37450,7 +37821,7 @@ function shadow(source, text) {
             const word = wordFor(node.value);
             if (word === undefined)
                 return;
-            entries.set(word.source, node.value);
+            entries.set(word.source, rebase(node.value, folder));
             cuts.push({ from: node.range[0], to: node.range[1], word: JSON.stringify(`${word.source}:${word.target}`) });
         },
     });
@@ -37471,6 +37842,15 @@ function wordFor(text) {
 function hash(text) {
     return (0,external_node_crypto_.createHash)('sha256').update(text).digest('hex').slice(0, 32);
 }
+/**
+ * The entry as it would be written in the folder of the project, which Compose does for paths that it sees: `./data` of an
+ * included file is in that file's folder. A relative path that a variable has on the host stays relative to the project.
+ */
+function rebase(entry, folder) {
+    return folder === '.'
+        ? entry
+        : entry.replace(/^(\$\{\w+:?-)?(\.{1,2}\/[^:}$]*)/, (_, start = '', path) => `${start}./${(0,external_node_path_.join)(folder, String(path))}`);
+}
 /** Puts the entries back into what Compose made of the copies. */
 function unshadow(value, entries) {
     if (typeof value === 'string')
@@ -37484,34 +37864,11 @@ function unshadow(value, entries) {
         return original;
     return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, unshadow(inner, entries)]));
 }
-/** The given Compose files and those they name by `include` and `extends`, as far as they are in the repository. */
-async function readSources(files, read) {
-    const found = new Map();
-    const folder = external_node_path_.posix.dirname(files[0] ?? '');
-    const waiting = [...files];
-    for (let path = waiting.shift(); path !== undefined; path = waiting.shift()) {
-        if (found.has(path))
-            continue;
-        const text = await read(path);
-        if (text === undefined)
-            continue;
-        const source = (0,compose_document/* parseSource */.PJ)(path, text);
-        found.set(path, { source, text });
-        const names = namesIn((0,compose_document/* valuesOf */.sm)(source.document.toJS()));
-        waiting.push(...names.flatMap((name) => [external_node_path_.posix.dirname(path), folder].map((base) => external_node_path_.posix.join(base, name))));
-    }
-    return found;
-}
-function namesIn(model) {
-    const includes = (0,compose_document/* listOf */.c3)(model['include']).flatMap((entry) => (0,compose_document/* isValues */.vs)(entry) ? (0,compose_document/* textsOf */.CB)(entry['path']) : (0,compose_document/* textsOf */.CB)(entry));
-    const extended = Object.values((0,compose_document/* valuesOf */.sm)(model['services'])).map((service) => (0,compose_document/* textOf */.b6)((0,compose_document/* valuesOf */.sm)((0,compose_document/* valuesOf */.sm)(service)['extends'])['file']));
-    return [...includes, ...extended.filter((name) => name !== undefined)].filter((name) => !name.startsWith('/') && !name.includes('://') && !(0,variable/* hasVariable */.$u)(name));
-}
 /** Writes the copies below `folder`, each at its place in the repository; returns the entries to put back. */
 async function writeShadows(folder, sources) {
     const all = new Map();
-    for (const [path, { source, text }] of sources) {
-        const copy = shadow(source, text);
+    for (const [path, file] of sources) {
+        const copy = shadow(file);
         for (const [word, entry] of copy.entries)
             all.set(word, entry);
         await (0,promises_.mkdir)((0,external_node_path_.dirname)((0,external_node_path_.join)(folder, path)), { recursive: true });
@@ -37532,10 +37889,15 @@ async function writeShadows(folder, sources) {
 
 /** Reads the project as Compose merges it; needs no variable, no env file and no secret. */
 async function readProject({ workspace, files, temp, run, env }) {
-    const sources = await readSources(files, (path) => readText(workspace, path));
+    const { files: sources, envFiles, folders } = await readSources(files, (path) => readText(workspace, path));
     const copies = await (0,promises_.mkdtemp)((0,external_node_path_.join)(temp, 'compose-'));
     try {
         const entries = await writeShadows(copies, sources);
+        for (const path of folders)
+            await (0,promises_.mkdir)((0,external_node_path_.join)(copies, path), { recursive: true });
+        // Their values are in the copies already.
+        for (const path of envFiles)
+            await writeEmpty((0,external_node_path_.join)(copies, path));
         const finished = await run('docker', [
             ...['compose', '-p', 'deploy-django'],
             ...files.flatMap((file) => ['-f', (0,external_node_path_.join)(copies, file)]),
@@ -37556,7 +37918,7 @@ function toProject(files, name, merged, sources = []) {
     const { name: _, ...model } = (0,compose_document/* valuesOf */.sm)(merged);
     const services = new Map(Object.entries((0,compose_document/* valuesOf */.sm)(model['services'])).map(([key, values]) => [key, readService(key, (0,compose_document/* valuesOf */.sm)(values))]));
     checkServices(services, files[0] ?? '', sources);
-    return { files, folder: external_node_path_.posix.dirname(files[0] ?? ''), name, model, services };
+    return { files, folder: external_node_path_.posix.dirname(files[0] ?? ''), name, model, services, sources };
 }
 function checkServices(services, file, sources) {
     if (services.size === 0) {
@@ -37609,6 +37971,10 @@ async function readText(workspace, path) {
         // Compose says better than we could what it misses.
         return undefined;
     }
+}
+async function writeEmpty(path) {
+    await (0,promises_.mkdir)((0,external_node_path_.dirname)(path), { recursive: true });
+    await (0,promises_.writeFile)(path, '');
 }
 function refused(stderr, copies, sources) {
     const lines = stderr.split('\n').filter((line) => line !== '' && !line.includes('level=warning'));
@@ -37687,7 +38053,12 @@ var make = __nccwpck_require__(9291);
 var image_name = __nccwpck_require__(3158);
 // EXTERNAL MODULE: ./lib/image/take.js
 var take = __nccwpck_require__(8246);
+// EXTERNAL MODULE: ./lib/image/variable.js
+var image_variable = __nccwpck_require__(4613);
 ;// CONCATENATED MODULE: ./lib/commands/checkout.js
+
+
+
 
 
 
@@ -37710,33 +38081,46 @@ async function readCheckout(inputs, context) {
     const { run, runner, folder, environment } = context;
     const { workspace } = runner;
     const repository = await readRepository(workspace, inputs.files, run);
-    const files = chooseFiles(inputs.composeFiles, (path) => (0,external_node_fs_.existsSync)((0,external_node_path_.join)(workspace, path)), repository);
-    const project = await readProject({ workspace, files, temp: folder, run, env: environment });
-    const groups = (0,group/* groupBuilds */.J)(project);
     const envFiles = (0,release/* shippedEnvFiles */.C)(inputs);
     const own = envFiles.find(({ path }) => path === '.env');
-    const settings = own && (0,env_file/* readEnvFile */.S)(own.content).values;
-    const naming = {
-        image: inputs.image,
-        repository: runner.repository,
-        // As for Compose, the environment of the step wins.
-        settings: { ...Object.fromEntries(settings ?? []), ...environment },
-    };
-    (0,errors/* checkAll */.K7)(() => (0,definition/* checkDefinitions */.v)(project), () => (0,make/* checkBuilds */.ex)(project, groups), () => (0,role/* checkServices */.RP)(project, inputs), () => (0,errors/* checkAll */.K7)(...(inputs.scale ?? []).map((scale) => () => (0,compose_scale/* checkScale */.DK)(scale, project.model))), () => (0,image_name/* checkImageNames */.W2)(groups, naming), () => (0,bake/* checkOverrides */.yk)(inputs.set, groups), () => inputs.images && (0,take/* matchImages */.G)(groups, inputs.images, naming), () => (0,env_file/* checkEnvFiles */.b)(project, envFiles));
+    const settings = own && (0,env_file/* readEnvFile */.SF)(own.content).values;
+    const exists = (path) => (0,external_node_fs_.existsSync)((0,external_node_path_.join)(workspace, path));
+    const choice = chooseFiles({ given: inputs.composeFiles, settings, exists, repository });
+    [...choice.warnings, ...describeUnread(environment, inputs)].forEach((text) => (0,core/* warning */.$e)(text));
+    choice.left.forEach((file) => (0,core/* info */.pq)(`${file} is not taken: by Docker's convention it is for development`));
+    const { project, reason } = await readChosen(choice, (files) => readProject({ workspace, files, temp: folder, run, env: environment }), repository);
+    const groups = (0,group/* groupBuilds */.Jg)(project);
+    const variables = { step: (0,image_variable/* withoutGitHub */.ae)(environment, []), file: settings };
+    const naming = { image: inputs.image, repository: runner.repository, settings: (0,image_variable/* valuesFor */.Ec)(variables) };
+    const [base] = basesOf(project.files[0] ?? '', exists);
+    (0,errors/* checkAll */.K7)(() => (0,definition/* checkComplete */.gb)(project, base), () => (0,definition/* checkDefinitions */.vs)(project), () => (0,make/* checkBuilds */.ex)(project, groups, base), () => (0,role/* checkServices */.RP)(project, inputs), () => (0,errors/* checkAll */.K7)(...(inputs.scale ?? []).map((scale) => () => (0,compose_scale/* checkScale */.DK)(scale, project.model))), () => (0,image_name/* checkImageNames */.W2)(groups, naming), () => (0,bake/* checkOverrides */.yk)(inputs.set, groups), () => inputs.images && (0,take/* matchImages */.G)(groups, inputs.images, naming), () => (0,env_file/* checkEnvFiles */.bP)(project, envFiles));
     return {
         project,
+        reason,
         groups,
         repository,
         naming,
+        variables,
         settings,
         needs: (0,need/* findNeeds */.$I)({ project, groups, repository, shipped: envFiles }),
     };
+}
+/** Settings of Compose in the environment of the step: they may be meant for another step, so they decide nothing. */
+function describeUnread(environment, inputs) {
+    const all = [
+        ['COMPOSE_FILE', 'compose-files', inputs.composeFiles.length > 0],
+        ['COMPOSE_PROFILES', 'profiles', (inputs.profiles ?? []).length > 0],
+        ['COMPOSE_PROJECT_NAME', 'project', inputs.project !== undefined],
+    ];
+    return all.flatMap(([variable, input, isGiven]) => environment[variable] === undefined || isGiven
+        ? []
+        : [`${variable} in the environment of this step is not read. If it is meant for this deployment, set ${input}`]);
 }
 
 
 /***/ }),
 
-/***/ 5284:
+/***/ 1567:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -37782,23 +38166,55 @@ var execute = __nccwpck_require__(9569);
 var commands_images = __nccwpck_require__(3582);
 // EXTERNAL MODULE: ./lib/commands/plan.js + 1 modules
 var commands_plan = __nccwpck_require__(998);
-// EXTERNAL MODULE: ./lib/commands/release.js + 4 modules
-var release = __nccwpck_require__(3954);
+// EXTERNAL MODULE: ./lib/commands/release.js + 3 modules
+var release = __nccwpck_require__(4970);
+// EXTERNAL MODULE: external "node:fs"
+var external_node_fs_ = __nccwpck_require__(3024);
+// EXTERNAL MODULE: external "node:path"
+var external_node_path_ = __nccwpck_require__(6760);
 // EXTERNAL MODULE: ./lib/compose/beside.js
 var beside = __nccwpck_require__(572);
+// EXTERNAL MODULE: ./lib/errors.js
+var errors = __nccwpck_require__(8071);
 // EXTERNAL MODULE: ./lib/compose/variable.js
 var variable = __nccwpck_require__(6754);
 ;// CONCATENATED MODULE: ./lib/compose/name.js
 
+
 /** The name of the Compose project. It must never change: Compose finds volumes and containers by it. */
-function chooseProjectName({ input, server, env, file, repository }) {
-    const given = input ?? server ?? (env || undefined) ?? (file && (0,variable/* interpolate */.GW)(file));
-    if (given !== undefined && given !== '' && /^[a-z0-9][a-z0-9_-]*$/.test(given))
-        return given;
-    return sanitise(given || (repository.split('/').at(-1) ?? repository));
+function chooseProjectName(sources) {
+    const [first = { text: '', source: '' }] = namesOf(sources);
+    const { file = '', settings } = sources;
+    const [missing] = (0,variable/* missingIn */.EH)(file, (name, needsText) => (needsText ? !!settings?.get(name) : !!settings?.has(name)));
+    if (first.source === REPOSITORY && missing !== undefined) {
+        throw new errors/* DeployError */.sH('variable-missing', {
+            what: `The name of the project needs ${missing}, which is not set`,
+            seen: `name: ${file}`,
+            why: 'the name must be known before the host, which may know it, is asked',
+            fix: `give the name to this step: project: <name>; or a default to the Compose file: \${${missing}:-<name>}`,
+        });
+    }
+    return { name: asProjectName(first.text), source: first.source };
+}
+/** All names that somebody may have written the Compose file for. */
+function possibleNames(sources) {
+    return [...new Set(namesOf(sources).map(({ text }) => asProjectName(text)))];
+}
+const REPOSITORY = 'the name of the repository';
+function namesOf({ input, host, env, file, settings, repository, }) {
+    const all = [
+        { text: input, source: 'the input project' },
+        { text: host, source: 'what the host has' },
+        { text: env, source: 'COMPOSE_PROJECT_NAME' },
+        { text: file && (0,variable/* interpolate */.GW)(file, Object.fromEntries(settings ?? [])), source: 'name: in the Compose file' },
+        { text: repository.split('/').at(-1), source: REPOSITORY },
+    ];
+    return all.flatMap(({ text, source }) => (text === undefined || text === '' ? [] : [{ text, source }]));
 }
 /** As Compose makes a name of a folder's. */
-function sanitise(text) {
+function asProjectName(text) {
+    if (/^[a-z0-9][a-z0-9_-]*$/.test(text))
+        return text;
     return (text
         .toLowerCase()
         .replace(/[^a-z0-9_-]/g, '')
@@ -37826,8 +38242,37 @@ function publishedPorts(project, env) {
 
 // EXTERNAL MODULE: ./lib/compose/role.js
 var role = __nccwpck_require__(3454);
-// EXTERNAL MODULE: ./lib/errors.js
-var errors = __nccwpck_require__(452);
+;// CONCATENATED MODULE: ./lib/guard/files.js
+
+
+/** Stops when the host's own `.env` says that other files are meant than those that were chosen by their names. */
+function checkHostFiles(facts) {
+    const { onHost, chosen, isGiven, exists } = facts;
+    if (isGiven || isSettled(facts))
+        return;
+    const folder = external_node_path_.posix.dirname(chosen[0] ?? '');
+    const meant = onHost.map((path) => external_node_path_.posix.join(folder, path));
+    if (meant.join() === chosen.join())
+        return;
+    const others = meant.every(exists) ? meant : onHost.every(exists) ? onHost : ['<their paths in the repository>'];
+    throw new errors/* DeployError */.sH('compose-file-ambiguous', {
+        what: 'The .env on the host names other Compose files than those that this deployment takes',
+        seen: `COMPOSE_FILE on the host: ${onHost.join(' ')}\nthis deployment: ${chosen.join(' ')}`,
+        why: 'the stack on the host was started with the files of COMPOSE_FILE',
+        fix: `for those of the host: compose-files: ${others.join(' ')}\nfor those of this deployment: compose-files: ${chosen.join(' ')}`,
+    });
+}
+/** What to say about a COMPOSE_FILE that would make a `docker compose` by hand read other files than the release. */
+function describeHostFiles(facts) {
+    if (facts.onHost.join() === 'compose.yaml' || facts.onHost.length === 0)
+        return undefined;
+    return (`The .env on the host sets COMPOSE_FILE, so docker compose in ${facts.directory} would read ${facts.onHost.join(' ')} there ` +
+        'and not the release. After this deployment, change that line to COMPOSE_FILE=compose.yaml');
+}
+function isSettled({ onHost, isDeployed }) {
+    return onHost.length === 0 || (isDeployed && onHost.join() === 'compose.yaml');
+}
+
 // EXTERNAL MODULE: ./lib/server/look.js
 var look = __nccwpck_require__(6524);
 // EXTERNAL MODULE: ./lib/server/release.js
@@ -37897,11 +38342,51 @@ function elsewhere({ home }, wanted, project, folder, evidence) {
 
 // EXTERNAL MODULE: ./lib/image/name.js
 var image_name = __nccwpck_require__(3158);
+// EXTERNAL MODULE: ./lib/image/variable.js
+var image_variable = __nccwpck_require__(4613);
+;// CONCATENATED MODULE: ./lib/report/settings.js
+/** One line for each setting. */
+function describeSettings({ files, reason, project, directory, profiles, env, build, }) {
+    const envFile = env.isShipped ? 'env-file' : 'the .env on the host';
+    const lines = [
+        ['Compose files', `${files.join(', ')} (${reason})`],
+        ['Project', `${project.name} (${project.source})`],
+        [
+            'Directory',
+            `${directory.path} (${directory.isGiven ? 'the input directory' : 'deploy/ and the name of the project'})`,
+        ],
+        [
+            'Profiles',
+            profiles.names.length > 0
+                ? `${profiles.names.join(', ')} (${profiles.isGiven ? 'the input profiles' : `COMPOSE_PROFILES of ${envFile}`})`
+                : `none (neither the input profiles nor COMPOSE_PROFILES of ${envFile})`,
+        ],
+        [
+            'Variables',
+            env.isShipped
+                ? 'env-file, which is shipped as .env'
+                : env.isOnHost
+                    ? 'the .env on the host, which stays as it is'
+                    : 'none: there is no .env',
+        ],
+        ...(env.others.length > 0 ? [['Env files', `${env.others.join(', ')} (env-files)`]] : []),
+        ...(build.length > 0 ? [['Build', build.join(', ')]] : []),
+    ];
+    return lines.map(([name, text]) => `${`${name}:`.padEnd(15)}${text}`);
+}
+
 // EXTERNAL MODULE: ./lib/server/connection.js + 2 modules
 var server_connection = __nccwpck_require__(1672);
-// EXTERNAL MODULE: ./lib/commands/checkout.js + 5 modules
-var commands_checkout = __nccwpck_require__(2628);
+// EXTERNAL MODULE: ./lib/commands/checkout.js + 7 modules
+var commands_checkout = __nccwpck_require__(375);
 ;// CONCATENATED MODULE: ./lib/commands/site.js
+
+
+
+
+
+
+
 
 
 
@@ -37927,24 +38412,28 @@ async function inspectSite(inputs, context) {
     ]);
     return { ...checkout, connection, ...(await inspectHost(connection, checkout, inputs, context)) };
 }
-async function inspectHost(connection, checkout, inputs, { runner, assets, found }) {
+async function inspectHost(connection, checkout, inputs, context) {
+    const { runner, assets, found } = context;
     const { project, groups, settings, needs } = checkout;
     const named = {
         input: inputs.project,
-        server: undefined,
+        host: undefined,
         env: settings?.get('COMPOSE_PROJECT_NAME'),
         file: project.name,
+        settings,
         repository: runner.repository,
     };
-    const directory = inputs.directory ?? `deploy/${chooseProjectName(named)}`;
+    const directory = inputs.directory ?? `deploy/${chooseProjectName(named).name}`;
     const server = await (0,look/* look */.Op)(connection, assets.transaction.toString(), directory, (0,need/* askable */.gQ)(needs));
     (0,look/* checkServer */.i6)(server, inputs.host.user);
     const current = (0,server_release/* currentRelease */.BX)(server);
-    const name = chooseProjectName({
+    const sources = {
         ...named,
-        server: (0,look/* fact */.fK)(current?.facts, 'project') ?? projectIn(server),
+        host: (0,look/* fact */.fK)(current?.facts, 'project') ?? projectIn(server),
         env: settings ? named.env : server.projectName,
-    });
+    };
+    const chosen = chooseProjectName(sources);
+    const { name } = chosen;
     const profiles = (0,role/* chooseProfiles */.KR)(inputs.profiles, settings ? settings.get('COMPOSE_PROFILES') : server.profiles);
     const active = (0,role/* activeServices */.PO)(project, inputs.services, profiles).map((service) => service.name);
     checkPlace(server, wantedPlace(checkout, { name, isNamed: inputs.project !== undefined, directory, active }));
@@ -37953,7 +38442,36 @@ async function inspectHost(connection, checkout, inputs, { runner, assets, found
     const serving = isUnknown ? { kind: 'unknown' } : (0,report/* servingOf */.K3)(current?.version);
     found({ project: name, url: inputs.url, previous: current?.version, serving });
     (0,core/* info */.pq)(`${name} in ${directory} on ${inputs.host.address}: ${current?.version ?? 'nothing'} serves`);
-    (0,errors/* checkAll */.K7)(() => (0,role/* checkProfiles */.rZ)(project, groups, inputs.services, profiles), () => inputs.directory === undefined && !current && (0,beside/* checkBeside */.j)(needs.beside, active, directory, project.folder), () => (0,need/* checkNeeds */.Q1)(needs, active, { ...server, settings: settings ? [] : server.settings }, project));
+    const onHost = settings ? [] : server.settings;
+    const check = (0,commands_images/* buildCheckOf */.O)(checkout, (0,group/* neededGroups */.K)(groups, active), onHost, inputs, context);
+    describeSettings({
+        files: project.files,
+        reason: checkout.reason,
+        project: chosen,
+        directory: { path: directory, isGiven: inputs.directory !== undefined },
+        profiles: { names: profiles, isGiven: inputs.profiles.length > 0 },
+        env: {
+            isShipped: settings !== undefined,
+            isOnHost: server.files.includes('.env') || onHost.length > 0,
+            others: inputs.envFiles.map(({ path }) => path).filter((path) => path !== '.env'),
+        },
+        build: inputs.images ? [] : (0,image_variable/* describeBuildVariables */.HR)(check),
+    }).forEach((line) => (0,core/* info */.pq)(line));
+    const files = {
+        onHost: settings ? [] : server.composeFiles,
+        chosen: project.files,
+        directory,
+        isGiven: inputs.composeFiles.length > 0,
+        isDeployed: current !== undefined && !current.id.startsWith('adopted-'),
+        exists: (path) => (0,external_node_fs_.existsSync)((0,external_node_path_.join)(runner.workspace, path)),
+    };
+    (0,errors/* checkAll */.K7)(() => checkHostFiles(files), () => (0,role/* checkProfiles */.rZ)(project, groups, inputs.services, profiles), () => void (0,group/* findStale */.TS)(project, active), () => (0,group/* checkBorrowed */.no)(project, active, [name, ...possibleNames(sources)]), () => inputs.directory === undefined && !current && (0,beside/* checkBeside */.j)(needs.beside, active, directory, project.folder), () => (0,need/* checkNeeds */.Q1)(needs, active, { ...server, settings: onHost }, project), () => !inputs.images && (0,image_variable/* checkBuildVariables */.UO)(check));
+    (0,group/* findStale */.TS)(project, active).forEach((stale) => (0,core/* warning */.$e)((0,group/* describeStale */.vF)(stale)));
+    if (!inputs.images)
+        (0,image_variable/* describeBakedSecrets */._I)(check).forEach((text) => (0,core/* warning */.$e)(text));
+    const advice = describeHostFiles(files);
+    if (advice !== undefined)
+        (0,core/* warning */.$e)(advice);
     return { directory, server, current, name, profiles, active };
 }
 /** What a stack that was started by hand would have in common with this deployment. */
@@ -38016,7 +38534,7 @@ async function visitSite(url) {
 /* unused harmony exports withoutInput, exitCodeIn */
 /* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3218);
 /* harmony import */ var node_crypto__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7598);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(452);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(8071);
 /* harmony import */ var _report_log_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(9820);
 /* harmony import */ var _server_connection_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(1672);
 /* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(5049);
@@ -38124,7 +38642,7 @@ const EXIT_CODES = {
 /* harmony export */ });
 /* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3218);
 /* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7614);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(452);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(8071);
 /* harmony import */ var _report_log_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(9820);
 /* harmony import */ var _report_report_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(5456);
 /* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(5049);
@@ -38146,7 +38664,7 @@ const EXIT_CODES = {
 async function execute({ connection, server }, transaction, plan, version, context) {
     const files = [
         { path: 'steps', content: plan.steps.map((step) => `${step}\n`).join(''), mode: 0o600 },
-        ...(0,_server_stage_js__WEBPACK_IMPORTED_MODULE_7__/* .writeFacts */ .Rz)('.', { approved: plan.approved, ...plan.counts }),
+        ...(0,_server_stage_js__WEBPACK_IMPORTED_MODULE_7__/* .writeFacts */ .Rz)('.', { approved: plan.approved }),
         ...(plan.http === undefined ? [] : [{ path: 'http.json', content: `${plan.http}\n`, mode: 0o600 }]),
     ];
     await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_7__/* .send */ .tN)(context.run, connection, `${transaction.directory}/.deploy/plans/${transaction.id}`, files, context.folder);
@@ -38229,11 +38747,18 @@ function durations(journal) {
 
 // EXPORTS
 __nccwpck_require__.d(__webpack_exports__, {
+  O: () => (/* binding */ buildCheckOf),
   y: () => (/* binding */ obtainImages)
 });
 
 // EXTERNAL MODULE: ./node_modules/@actions/core/lib/core.js + 20 modules
 var core = __nccwpck_require__(3218);
+// EXTERNAL MODULE: external "node:fs"
+var external_node_fs_ = __nccwpck_require__(3024);
+// EXTERNAL MODULE: external "node:path"
+var external_node_path_ = __nccwpck_require__(6760);
+// EXTERNAL MODULE: ./lib/image/bake.js + 1 modules
+var bake = __nccwpck_require__(8984);
 ;// CONCATENATED MODULE: ./lib/image/commit.js
 /** The commit of the checkout, with the time that becomes the image's. A workspace without git history has no time. */
 async function readCommit(run, { sha, workspace, serverUrl, repository }) {
@@ -38259,8 +38784,29 @@ var log = __nccwpck_require__(9820);
 
 
 
+
+
+
+/** What decides whether the builds of these groups have all that they need; `onHost` are the names that its `.env` sets. */
+function buildCheckOf({ project, groups: all, variables }, groups, onHost, { set }, { runner }) {
+    return {
+        project,
+        groups,
+        variables,
+        onHost,
+        isOverridden: (0,bake/* overriddenBy */.ms)(set, all),
+        read: (path) => {
+            try {
+                return (0,external_node_fs_.readFileSync)((0,external_node_path_.join)(runner.workspace, path), 'utf8');
+            }
+            catch {
+                return undefined;
+            }
+        },
+    };
+}
 /** Makes the images of a checkout, or takes those that a `build` has made; with the logins for their registry. */
-async function obtainImages({ project, groups, naming }, inputs, { run, runner, folder, environment: env, signal, found }) {
+async function obtainImages({ project, groups, naming, variables }, inputs, { run, runner, folder, assets, environment: env, signal, found }) {
     const logins = (0,make/* chooseLogins */.UO)(groups, naming, {
         username: inputs.registryUsername,
         password: inputs.registryPassword,
@@ -38272,12 +38818,14 @@ async function obtainImages({ project, groups, naming }, inputs, { run, runner, 
         groups,
         workspace: runner.workspace,
         naming,
+        variables,
         logins,
         version: inputs.version,
         set: inputs.set,
         services: inputs.services,
         manage: inputs.manage,
         commit: await readCommit(run, runner),
+        probe: assets.probe.toString(),
     };
     const tools = { run, env, temp: folder, signal, show: log/* show */.WU, group: log/* group */.Os, pause: (0,registry/* sayAndWait */.QZ)(log/* show */.WU) };
     const made = inputs.images ? await (0,take/* takeImages */.a)(facts, inputs.images, tools) : await (0,make/* makeImages */.XD)(facts, tools);
@@ -38298,18 +38846,13 @@ async function obtainImages({ project, groups, naming }, inputs, { run, runner, 
 
 // EXPORTS
 __nccwpck_require__.d(__webpack_exports__, {
-  mF: () => (/* binding */ askResolved),
-  nA: () => (/* binding */ countFacts),
+  MN: () => (/* binding */ askMounts),
   dT: () => (/* binding */ healthQuestion),
   HN: () => (/* binding */ planDeployment)
 });
 
 // EXTERNAL MODULE: ./node_modules/@actions/core/lib/core.js + 20 modules
 var core = __nccwpck_require__(3218);
-// EXTERNAL MODULE: ./lib/compose/role.js
-var role = __nccwpck_require__(3454);
-// EXTERNAL MODULE: ./lib/compose/scale.js
-var scale = __nccwpck_require__(326);
 // EXTERNAL MODULE: ./lib/deployment/operation.js
 var deployment_operation = __nccwpck_require__(3714);
 // EXTERNAL MODULE: ./lib/deployment/plan.js
@@ -38321,7 +38864,7 @@ var health = __nccwpck_require__(3805);
 // EXTERNAL MODULE: ./lib/django/static.js
 var django_static = __nccwpck_require__(4733);
 // EXTERNAL MODULE: ./lib/errors.js
-var errors = __nccwpck_require__(452);
+var errors = __nccwpck_require__(8071);
 // EXTERNAL MODULE: ./lib/guard/database.js
 var database = __nccwpck_require__(4296);
 // EXTERNAL MODULE: ./lib/compose/document.js
@@ -38338,14 +38881,6 @@ function readMounts(document) {
     return new Map(Object.entries(services).map(([name, values]) => {
         const lent = (0,compose_document/* textsOf */.CB)((0,compose_document/* valuesOf */.sm)(values)['volumes_from']).map((entry) => entry.split(':')[0] ?? entry);
         return [name, [name, ...lent].flatMap(own)];
-    }));
-}
-/** Reads the numbers of containers that the Compose file wants, in the same document. */
-function readCounts(document) {
-    const services = Object.entries((0,compose_document/* valuesOf */.sm)((0,compose_document/* valuesOf */.sm)(document?.['model'])['services']));
-    return new Map(services.map(([name, values]) => {
-        const { scale, deploy } = (0,compose_document/* valuesOf */.sm)(values);
-        return [name, Number((0,compose_document/* textOf */.b6)(scale ?? (0,compose_document/* valuesOf */.sm)(deploy)['replicas']) ?? 1)];
     }));
 }
 function resolve(entry, volumes) {
@@ -38422,73 +38957,45 @@ var look = __nccwpck_require__(6524);
 
 
 
-
-
 /** Asks the live database with the new image, stops for what must not be lost, and decides what will be done. */
 async function planDeployment(site, staged, inputs, context) {
     const { connection, server, current, name } = site;
     const { transaction, release, made, adoption } = staged;
-    const { mounts, counts } = await askResolved(connection, transaction);
-    const numbers = countContainers(site, staged, counts, inputs);
+    const mounts = await askMounts(connection, transaction);
     checkMounts({
         containers: server.containers.filter(({ project: of, service }) => of === name && !inputs.updateServices.includes(service)),
         mounts,
         managePath: made.django.managePath,
         django: made.django.target.group.services,
     });
-    const asked = await (0,log/* group */.Os)('Plan', () => askPlan(connection, transaction, numbers.unstarted));
+    const asked = await (0,log/* group */.Os)('Plan', () => askPlan(connection, transaction));
     checkFound(asked, site, inputs);
     const same = !inputs.force &&
         server.whole &&
         (0,look/* fact */.fK)(current?.facts, 'fingerprint') === release.fingerprint &&
-        inputs.scale.every(({ service, count }) => ((0,look/* runningCounts */.kP)(server, name).get(service) ?? 0) === count) &&
-        [...server.counts].every(([service, count]) => (counts.get(service) ?? count) === count);
+        inputs.scale.every(({ service, count }) => server.running.includes(`${service}=${count}`));
     const { jobs, django } = release.roles;
     const collecting = (0,django_static/* needsCollecting */.s)(inputs.collectstatic, asked.settings.static, mounts.get(django));
     const plan = (0,deployment_plan/* planDeploy */.bJ)(asked, inputs.migrate, same, { jobs, static: collecting });
     const steps = adoption ? (0,deployment_plan/* adopting */.LS)(plan.steps) : plan.steps;
-    showPlan(steps, plan, asked, numbers, site, staged, inputs, context);
+    showPlan(steps, plan, asked, site, staged, inputs, context);
     if (inputs.migrate === 'none' && plan.pending.length > 0)
         (0,core/* warning */.$e)(unapplied(plan.pending));
     else if (current && asked.kind === 'live' && asked.losses.length > 0)
         (0,core/* warning */.$e)(describeLosses(asked.losses, inputs.version, current.version));
     if (inputs.planDigest !== undefined && inputs.planDigest !== plan.digest)
         throw otherPlan(inputs.planDigest, plan.digest);
-    const fronts = release.roles.fronts
-        .filter(({ service }) => !numbers.unstarted.includes(service))
-        .map(({ service, port }) => [service, port]);
+    const fronts = release.roles.fronts.map(({ service, port }) => [service, port]);
     return {
         kind: plan.kind === 'unchanged' ? 'unchanged' : 'deployed',
         steps,
         approved: (0,deployment_plan/* approve */.SR)(plan.pending),
         http: (0,health/* askHealth */.Yj)(healthQuestion(inputs), fronts, asked.settings),
-        counts: countFacts(numbers, counts, [...(0,role/* broughtUp */.hd)(release.roles), ...release.roles.data]),
     };
 }
 /** How the health question of the inputs is put. */
 function healthQuestion(inputs) {
     return { url: inputs.healthUrl, headers: inputs.healthHeaders, status: inputs.healthStatus };
-}
-/** Decides how many containers of each service the deployment brings up. */
-function countContainers({ server, name, project }, { release: { roles }, before }, now, inputs) {
-    const numbers = (0,scale/* chooseCounts */.Qt)({
-        asked: inputs.scale,
-        before: new Map([...(0,scale/* plainCounts */.hn)(before), ...server.counts]),
-        now,
-        unstarted: server.unstarted,
-        running: (0,look/* runningCounts */.kP)(server, name),
-        services: [...new Set([...(0,role/* broughtUp */.hd)(roles), ...inputs.updateServices])],
-        data: roles.data,
-        explicit: (0,scale/* explicitCounts */.RW)(project.model),
-    });
-    (0,scale/* checkDjangoRuns */.m$)(roles.django, numbers, project);
-    numbers.warnings.forEach((text) => (0,core/* warning */.$e)(text));
-    return numbers;
-}
-/** The numbers of these services as the host keeps them. */
-function countFacts({ scale }, counts, services) {
-    const known = [...new Set(services)].filter((service) => counts.has(service));
-    return { scale, counts: known.map((service) => `${service}=${counts.get(service)}`) };
 }
 /** Stops for another database and for code that is older than the database. */
 function checkFound(asked, { server }, inputs) {
@@ -38502,7 +39009,7 @@ function checkFound(asked, { server }, inputs) {
     }
 }
 /** Prints what will be done to what, and why, before anything happens; the same in the output and the summary. */
-function showPlan(steps, { digest, pending }, asked, { unstarted }, { server, name }, { release, before, adoption }, inputs, { found }) {
+function showPlan(steps, { digest, pending }, asked, { server, name }, { release, before, adoption }, inputs, { found }) {
     const { roles } = release;
     const operations = (0,deployment_operation/* planOperations */.K)({
         steps,
@@ -38511,7 +39018,6 @@ function showPlan(steps, { digest, pending }, asked, { unstarted }, { server, na
         roles: { ...roles, replaced: roles.replaced.map(({ service }) => service) },
         update: inputs.updateServices,
         running: server.containers.flatMap((each) => (each.project === name && each.running ? [each.service] : [])),
-        unstarted,
         pending: pending.map((migration) => `${migration.app}.${migration.name}`),
         adopted: adoption?.id,
     });
@@ -38521,17 +39027,16 @@ function showPlan(steps, { digest, pending }, asked, { unstarted }, { server, na
     const unknown = asked.kind === 'live' ? asked.unknown : [];
     found({ plan: { digest, operations, pending: shown, unknown, drift: asked.drift } });
 }
-/** Stops when a setting is missing; gives what the release would mount, and how many containers its Compose file wants. */
-async function askResolved(connection, { directory, id }) {
+/** Stops when a setting is missing; gives what the release would mount. */
+async function askMounts(connection, { directory, id }) {
     const asked = await connection.reach((0,follow/* command */.G5)(directory, id, 'check'));
     if (asked.code !== 0)
         throw (0,failure/* explainStage */.oi)(asked);
-    const document = (0,django_document/* findDocument */.$)(asked.stdout);
-    return { mounts: readMounts(document), counts: readCounts(document) };
+    return readMounts((0,django_document/* findDocument */.$)(asked.stdout));
 }
-/** The plan of the image on the database as it is now; that `unstarted` services do not run does not mean that there is none. */
-async function askPlan(connection, { directory, id }, unstarted) {
-    const asked = await connection.reach([...(0,follow/* command */.G5)(directory, id, 'plan'), 'plan', ...unstarted]);
+/** The plan of the image on the database as it is now. */
+async function askPlan(connection, { directory, id }) {
+    const asked = await connection.reach([...(0,follow/* command */.G5)(directory, id, 'plan'), 'plan']);
     const document = (0,django_document/* findDocument */.$)(asked.stdout);
     if (!document || asked.code !== 0)
         throw (0,failure/* explainProbe */.Kz)(asked.code, document, asked.stderr);
@@ -38582,7 +39087,7 @@ function otherPlan(approved, digest) {
 /* harmony export */   A: () => (/* binding */ followAfterCancel)
 /* harmony export */ });
 /* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3218);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(452);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(8071);
 /* harmony import */ var _server_connection_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(1672);
 /* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(5049);
 /* harmony import */ var _state_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(7390);
@@ -38628,7 +39133,7 @@ function describeServing({ serves, word }) {
 
 /***/ }),
 
-/***/ 3954:
+/***/ 4970:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -38640,53 +39145,16 @@ __nccwpck_require__.d(__webpack_exports__, {
 
 // EXTERNAL MODULE: ./node_modules/@actions/core/lib/core.js + 20 modules
 var core = __nccwpck_require__(3218);
-// EXTERNAL MODULE: external "node:path"
-var external_node_path_ = __nccwpck_require__(6760);
-// EXTERNAL MODULE: ./lib/errors.js
-var errors = __nccwpck_require__(452);
-// EXTERNAL MODULE: ./lib/compose/mount.js
-var compose_mount = __nccwpck_require__(8409);
-// EXTERNAL MODULE: ./lib/compose/shipment.js
-var shipment = __nccwpck_require__(3684);
-// EXTERNAL MODULE: ./lib/compose/variable.js
-var variable = __nccwpck_require__(6754);
-;// CONCATENATED MODULE: ./lib/compose/code.js
-
-
-
-
-
-/** Stops when a mount lies over the code of the image: its migrations would not be what runs. */
-function checkCodeMounts(project, django, managePath, repository) {
-    const hidden = django.services.flatMap((name) => (project.services.get(name)?.mounts ?? [])
-        .filter((mount) => hidesCode(mount, project.folder, managePath, repository))
-        .map((mount) => ({ name, mount })));
-    const [first] = hidden;
-    if (!first)
-        return;
-    throw new errors/* DeployError */.sH('compose-invalid', {
-        what: `A mount hides the code of the image in service ${first.name}`,
-        seen: hidden.map(({ name, mount }) => `${name}: ${mount.source ?? ''}:${mount.target}`).join('\n'),
-        why: 'the container would run files of the server and not those of the image, as is usual while developing',
-        fix: 'move the mount to a file for development only, such as compose.override.yaml, which is not deployed; or let a file for production, named behind the other one in compose-files, replace the list: `volumes: !override [data:/data]`',
-        annotation: { file: project.files[0] ?? '' },
-    });
-}
-function hidesCode(mount, folder, managePath, repository) {
-    if (managePath !== undefined && (0,compose_mount/* covers */.hU)(mount, managePath))
-        return true;
-    const source = mount.kind === 'bind' ? (0,variable/* interpolate */.GW)(mount.source ?? '') : undefined;
-    if (source === undefined || /^[/~]/.test(source))
-        return false;
-    return (0,shipment/* membersOf */.lS)(repository, external_node_path_.posix.join(folder, source).replace(/(.)\/$/, '$1')).some((member) => /(^|\/)(manage\.py|migrations\/[^/]+\.py)$/.test(member));
-}
-
+// EXTERNAL MODULE: ./lib/compose/code.js
+var code = __nccwpck_require__(8647);
 // EXTERNAL MODULE: ./lib/compose/drift.js
 var compose_drift = __nccwpck_require__(2727);
 // EXTERNAL MODULE: ./lib/compose/release.js + 1 modules
 var compose_release = __nccwpck_require__(929);
 // EXTERNAL MODULE: ./lib/compose/role.js
 var role = __nccwpck_require__(3454);
+// EXTERNAL MODULE: ./lib/compose/scale.js
+var scale = __nccwpck_require__(326);
 ;// CONCATENATED MODULE: ./lib/image/measure.js
 /** The unpacked sizes of images that are on the runner; others have no known size and are left out. */
 async function measureImages(images, run) {
@@ -38773,6 +39241,7 @@ function releaseFacts(id, app, stack, { name, roles, manage }) {
             .map(({ service, port }) => `${service} ${port}`),
         env: ['server'],
         'env-files': [],
+        migrations: [],
         fingerprint: [],
     };
 }
@@ -38785,6 +39254,8 @@ function tagOf(name, id, service) {
 var look = __nccwpck_require__(6524);
 // EXTERNAL MODULE: ./lib/server/release.js
 var server_release = __nccwpck_require__(9762);
+// EXTERNAL MODULE: ./lib/errors.js
+var errors = __nccwpck_require__(8071);
 ;// CONCATENATED MODULE: ./lib/server/room.js
 
 
@@ -38839,13 +39310,14 @@ var server_transaction = __nccwpck_require__(3675);
 
 
 
+
 /** Makes the release, immutable from then on, sends it to the host and pulls its images there. */
 async function stageRelease(site, { logins, made }, inputs, context) {
     const { connection, project, groups, repository, directory, server, current, name, profiles } = site;
     const { run, runner, folder, assets } = context;
     (0,look/* checkArchitecture */.kN)(server, made.django.facts.architecture);
     await checkRoom(connection, assets.transaction.toString(), server, await measureImages(made.images.values(), run));
-    checkCodeMounts(project, made.django.target.group, made.django.managePath, repository);
+    (0,code/* checkCodeMounts */.G)(project, made.django.target.group, made.django.managePath, repository);
     const transaction = { directory, id: (0,server_transaction/* newId */.Si)(inputs.version, runner, [...server.plans, ...server.releases.keys()]) };
     const roles = (0,role/* assignRoles */.LF)({ project, groups, django: made.django.target.group, services: inputs.services, profiles });
     (0,compose_drift/* checkUpdates */.vC)(inputs.updateServices, roles);
@@ -38863,6 +39335,7 @@ async function stageRelease(site, { logins, made }, inputs, context) {
         before,
         update: inputs.updateServices,
     });
+    const counts = (0,scale/* chooseCounts */.Qt)(inputs.scale, before, project.model, roles);
     const named = [...project.services.keys()];
     release.notes.forEach((note) => (0,core/* info */.pq)(note));
     release.drifts.forEach((drift) => (0,core/* warning */.$e)((0,compose_drift/* describeDrift */.ZP)(drift)));
@@ -38882,6 +39355,7 @@ async function stageRelease(site, { logins, made }, inputs, context) {
                     lockTimeout: inputs.migrateLockTimeout,
                     onFailure: inputs.onFailure,
                     update: inputs.updateServices,
+                    counts,
                     keep: inputs.keepReleases,
                 }),
                 ...adoption?.facts,
@@ -38931,6 +39405,7 @@ function release_releaseFacts(release, made, inputs, { runner }, name) {
         fronts: roles.fronts.map(({ service, port }) => `${service} ${port}`),
         env: [release.env],
         'env-files': release.requiredEnvFiles,
+        migrations: made.django.migrations.map((migration) => `${migration.app}.${migration.name}`),
         fingerprint: [release.fingerprint],
     };
 }
@@ -38946,6 +39421,7 @@ function deploymentFacts(given) {
         'health-timeout': given.healthTimeout === undefined ? [] : [seconds(given.healthTimeout)],
         'on-failure': [given.onFailure ?? 'rollback'],
         update: given.update ?? [],
+        scale: given.counts ?? [],
         // A rollback must not remove the releases that it could go forward to.
         keep: [String(given.keep ?? 100)],
     };
@@ -38963,27 +39439,25 @@ const seconds = (milliseconds) => String(Math.ceil(milliseconds / 1000));
 /* harmony export */ });
 /* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3218);
 /* harmony import */ var _compose_drift_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(2727);
-/* harmony import */ var _compose_scale_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(326);
-/* harmony import */ var _deployment_operation_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(3714);
-/* harmony import */ var _deployment_plan_js__WEBPACK_IMPORTED_MODULE_20__ = __nccwpck_require__(2872);
-/* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(7614);
-/* harmony import */ var _django_health_js__WEBPACK_IMPORTED_MODULE_21__ = __nccwpck_require__(3805);
-/* harmony import */ var _django_static_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(4733);
-/* harmony import */ var _guard_database_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(4296);
-/* harmony import */ var _report_log_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(9820);
-/* harmony import */ var _report_report_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(5456);
-/* harmony import */ var _server_connection_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(1672);
-/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(5049);
-/* harmony import */ var _server_find_js__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(4916);
-/* harmony import */ var _server_follow_js__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(9394);
-/* harmony import */ var _server_look_js__WEBPACK_IMPORTED_MODULE_13__ = __nccwpck_require__(6524);
-/* harmony import */ var _server_release_js__WEBPACK_IMPORTED_MODULE_14__ = __nccwpck_require__(9762);
-/* harmony import */ var _server_stage_js__WEBPACK_IMPORTED_MODULE_15__ = __nccwpck_require__(13);
-/* harmony import */ var _server_transaction_js__WEBPACK_IMPORTED_MODULE_16__ = __nccwpck_require__(3675);
-/* harmony import */ var _execute_js__WEBPACK_IMPORTED_MODULE_17__ = __nccwpck_require__(9569);
-/* harmony import */ var _plan_js__WEBPACK_IMPORTED_MODULE_18__ = __nccwpck_require__(998);
-/* harmony import */ var _release_js__WEBPACK_IMPORTED_MODULE_19__ = __nccwpck_require__(3954);
-
+/* harmony import */ var _deployment_operation_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(3714);
+/* harmony import */ var _deployment_plan_js__WEBPACK_IMPORTED_MODULE_19__ = __nccwpck_require__(2872);
+/* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(7614);
+/* harmony import */ var _django_health_js__WEBPACK_IMPORTED_MODULE_20__ = __nccwpck_require__(3805);
+/* harmony import */ var _django_static_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(4733);
+/* harmony import */ var _guard_database_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(4296);
+/* harmony import */ var _report_log_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(9820);
+/* harmony import */ var _report_report_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(5456);
+/* harmony import */ var _server_connection_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(1672);
+/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(5049);
+/* harmony import */ var _server_find_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(4916);
+/* harmony import */ var _server_follow_js__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(9394);
+/* harmony import */ var _server_look_js__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(6524);
+/* harmony import */ var _server_release_js__WEBPACK_IMPORTED_MODULE_13__ = __nccwpck_require__(9762);
+/* harmony import */ var _server_stage_js__WEBPACK_IMPORTED_MODULE_14__ = __nccwpck_require__(13);
+/* harmony import */ var _server_transaction_js__WEBPACK_IMPORTED_MODULE_15__ = __nccwpck_require__(3675);
+/* harmony import */ var _execute_js__WEBPACK_IMPORTED_MODULE_16__ = __nccwpck_require__(9569);
+/* harmony import */ var _plan_js__WEBPACK_IMPORTED_MODULE_17__ = __nccwpck_require__(998);
+/* harmony import */ var _release_js__WEBPACK_IMPORTED_MODULE_18__ = __nccwpck_require__(4970);
 
 
 
@@ -39009,32 +39483,32 @@ const seconds = (milliseconds) => String(Math.ceil(milliseconds / 1000));
 async function rollback(inputs, context) {
     const site = await inspectTarget(inputs, context);
     const transaction = await stageRollback(site, inputs, context);
-    const compatible = await (0,_report_log_js__WEBPACK_IMPORTED_MODULE_7__/* .group */ .Os)(`Compatibility of ${site.target.version} with the database`, () => checkCompatibility(site, transaction));
+    const compatible = await (0,_report_log_js__WEBPACK_IMPORTED_MODULE_6__/* .group */ .Os)(`Compatibility of ${site.target.version} with the database`, () => checkCompatibility(site, transaction));
     const plan = decide(site, compatible, inputs, context);
     if (inputs.dryRun)
         return { kind: 'planned' };
-    const { kind } = await (0,_execute_js__WEBPACK_IMPORTED_MODULE_17__/* .execute */ .g)(site, transaction, plan, site.target.version, context);
+    const { kind } = await (0,_execute_js__WEBPACK_IMPORTED_MODULE_16__/* .execute */ .g)(site, transaction, plan, site.target.version, context);
     return { kind };
 }
 async function inspectTarget(inputs, { run, folder, signal, assets, found }) {
-    const connection = await (0,_server_connection_js__WEBPACK_IMPORTED_MODULE_9__/* .connect */ .Ng)(run, inputs, folder, signal);
-    const { directory, server } = await (0,_server_find_js__WEBPACK_IMPORTED_MODULE_11__/* .requireProject */ .LX)(connection, assets.transaction.toString(), inputs.directory);
-    (0,_server_look_js__WEBPACK_IMPORTED_MODULE_13__/* .checkServer */ .i6)(server, inputs.host.user);
+    const connection = await (0,_server_connection_js__WEBPACK_IMPORTED_MODULE_8__/* .connect */ .Ng)(run, inputs, folder, signal);
+    const { directory, server } = await (0,_server_find_js__WEBPACK_IMPORTED_MODULE_10__/* .requireProject */ .LX)(connection, assets.transaction.toString(), inputs.directory);
+    (0,_server_look_js__WEBPACK_IMPORTED_MODULE_12__/* .checkServer */ .i6)(server, inputs.host.user);
     if (server.served.length === 0)
-        throw (0,_server_find_js__WEBPACK_IMPORTED_MODULE_11__/* .nothingDeployed */ .cL)(directory);
-    const target = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_14__/* .chooseTarget */ .bx)(server, inputs.version);
-    const name = (0,_server_look_js__WEBPACK_IMPORTED_MODULE_13__/* .fact */ .fK)(target.facts, 'project') ?? '';
-    const serving = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_14__/* .versionOf */ .E4)(server, server.current);
+        throw (0,_server_find_js__WEBPACK_IMPORTED_MODULE_10__/* .nothingDeployed */ .cL)(directory);
+    const target = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_13__/* .chooseTarget */ .bx)(server, inputs.version);
+    const name = (0,_server_look_js__WEBPACK_IMPORTED_MODULE_12__/* .fact */ .fK)(target.facts, 'project') ?? '';
+    const serving = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_13__/* .versionOf */ .E4)(server, server.current);
     found({
         version: target.version,
         previous: serving,
-        serving: (0,_report_report_js__WEBPACK_IMPORTED_MODULE_8__/* .servingOf */ .K3)(serving),
+        serving: (0,_report_report_js__WEBPACK_IMPORTED_MODULE_7__/* .servingOf */ .K3)(serving),
         project: name,
-        images: (0,_server_release_js__WEBPACK_IMPORTED_MODULE_14__/* .imagesOf */ .IC)(target.facts),
+        images: (0,_server_release_js__WEBPACK_IMPORTED_MODULE_13__/* .imagesOf */ .IC)(target.facts),
     });
     const [before, model] = await Promise.all([
-        (0,_server_release_js__WEBPACK_IMPORTED_MODULE_14__/* .readModel */ .ko)(connection, directory, server.current),
-        (0,_server_release_js__WEBPACK_IMPORTED_MODULE_14__/* .readModel */ .ko)(connection, directory, target.id),
+        (0,_server_release_js__WEBPACK_IMPORTED_MODULE_13__/* .readModel */ .ko)(connection, directory, server.current),
+        (0,_server_release_js__WEBPACK_IMPORTED_MODULE_13__/* .readModel */ .ko)(connection, directory, target.id),
     ]);
     warnOfKept(target, before, model);
     (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`${name} serves ${serving ?? 'nothing'}; going back to ${target.version} (${target.id})`);
@@ -39047,71 +39521,56 @@ function warnOfKept({ version, facts }, before, model) {
         (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .warning */ .$e)(`${service} stays as it is, because it is stateful; ${version} had another ${keys.join(', ')}`);
 }
 async function stageRollback({ connection, directory, server, target }, inputs, { run, runner, folder, assets }) {
-    const transaction = { directory, id: (0,_server_transaction_js__WEBPACK_IMPORTED_MODULE_16__/* .newId */ .Si)(`rollback-${target.version}`, runner, server.plans) };
-    await (0,_report_log_js__WEBPACK_IMPORTED_MODULE_7__/* .group */ .Os)(`Stage ${transaction.id}`, async () => {
-        const facts = (0,_release_js__WEBPACK_IMPORTED_MODULE_19__/* .deploymentFacts */ .P)({ target: target.id, runner, healthTimeout: inputs.healthTimeout });
-        await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_15__/* .send */ .tN)(run, connection, (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_15__/* .incoming */ .Ri)(directory, transaction.id), (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_15__/* .planFiles */ .jP)('plan', assets, facts), folder);
-        await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_15__/* .stage */ .dw)(connection, directory, transaction.id, [], _report_log_js__WEBPACK_IMPORTED_MODULE_7__/* .show */ .WU);
+    const transaction = { directory, id: (0,_server_transaction_js__WEBPACK_IMPORTED_MODULE_15__/* .newId */ .Si)(`rollback-${target.version}`, runner, server.plans) };
+    await (0,_report_log_js__WEBPACK_IMPORTED_MODULE_6__/* .group */ .Os)(`Stage ${transaction.id}`, async () => {
+        const facts = (0,_release_js__WEBPACK_IMPORTED_MODULE_18__/* .deploymentFacts */ .P)({ target: target.id, runner, healthTimeout: inputs.healthTimeout });
+        await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_14__/* .send */ .tN)(run, connection, (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_14__/* .incoming */ .Ri)(directory, transaction.id), (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_14__/* .planFiles */ .jP)('plan', assets, facts), folder);
+        await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_14__/* .stage */ .dw)(connection, directory, transaction.id, [], _report_log_js__WEBPACK_IMPORTED_MODULE_6__/* .show */ .WU);
     });
     return transaction;
 }
-/** Asks the target's own code; refuses when it cannot use the database as it is. Gives what it saw. */
+/** Asks the target's own code; refuses when it cannot use the database as it is. Gives the settings that it saw, and its mounts. */
 async function checkCompatibility({ connection, target, server }, transaction) {
-    const resolved = await (0,_plan_js__WEBPACK_IMPORTED_MODULE_18__/* .askResolved */ .mF)(connection, transaction);
-    const asked = await connection.reach([...(0,_server_follow_js__WEBPACK_IMPORTED_MODULE_12__/* .command */ .G5)(transaction.directory, transaction.id, 'plan'), 'fit']);
-    const document = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_4__/* .findDocument */ .$)(asked.stdout);
+    const mounts = await (0,_plan_js__WEBPACK_IMPORTED_MODULE_17__/* .askMounts */ .MN)(connection, transaction);
+    const asked = await connection.reach([...(0,_server_follow_js__WEBPACK_IMPORTED_MODULE_11__/* .command */ .G5)(transaction.directory, transaction.id, 'plan'), 'fit']);
+    const document = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_3__/* .findDocument */ .$)(asked.stdout);
     if (document && asked.code === 20)
-        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_10__/* .explainUnfit */ .K9)((0,_django_document_js__WEBPACK_IMPORTED_MODULE_4__/* .readFitReport */ .gg)(document));
+        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_9__/* .explainUnfit */ .K9)((0,_django_document_js__WEBPACK_IMPORTED_MODULE_3__/* .readFitReport */ .gg)(document));
     if (!document || asked.code !== 0)
-        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_10__/* .explainProbe */ .Kz)(asked.code, document, asked.stderr);
-    const { ahead, database } = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_4__/* .readFitReport */ .gg)(document);
-    (0,_guard_database_js__WEBPACK_IMPORTED_MODULE_6__/* .checkDatabase */ .M)(server.database, database, `deploy ${target.version} again with \`force: true\``);
+        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_9__/* .explainProbe */ .Kz)(asked.code, document, asked.stderr);
+    const { ahead, database } = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_3__/* .readFitReport */ .gg)(document);
+    (0,_guard_database_js__WEBPACK_IMPORTED_MODULE_5__/* .checkDatabase */ .M)(server.database, database, `deploy ${target.version} again with \`force: true\``);
     (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(ahead.length === 0
         ? `The database is as ${target.version} knows it.`
         : `These migrations stay applied, ${target.version} can live with them: ${ahead.join(', ')}`);
-    return { settings: (0,_django_document_js__WEBPACK_IMPORTED_MODULE_4__/* .readSettings */ .sb)(document['settings']), ...resolved };
+    return { settings: (0,_django_document_js__WEBPACK_IMPORTED_MODULE_3__/* .readSettings */ .sb)(document['settings']), mounts };
 }
 /** Decides what will be done and prints it. */
-function decide({ server, name, target, before, model }, { settings, mounts, counts }, inputs, { found }) {
+function decide({ server, name, target, before, model }, { settings, mounts }, inputs, { found }) {
     const { data = [], backing = [], jobs = [], others = [], services = [] } = Object.fromEntries(target.facts);
-    const collect = (0,_django_static_js__WEBPACK_IMPORTED_MODULE_5__/* .readCollect */ .X)((0,_server_look_js__WEBPACK_IMPORTED_MODULE_13__/* .fact */ .fK)(target.facts, 'collectstatic'));
-    const { steps, digest } = (0,_deployment_plan_js__WEBPACK_IMPORTED_MODULE_20__/* .planRollback */ .II)({
+    const collect = (0,_django_static_js__WEBPACK_IMPORTED_MODULE_4__/* .readCollect */ .X)((0,_server_look_js__WEBPACK_IMPORTED_MODULE_12__/* .fact */ .fK)(target.facts, 'collectstatic'));
+    const { steps, digest } = (0,_deployment_plan_js__WEBPACK_IMPORTED_MODULE_19__/* .planRollback */ .II)({
         jobs,
-        static: (0,_django_static_js__WEBPACK_IMPORTED_MODULE_5__/* .needsCollecting */ .s)(collect, settings.static, mounts.get((0,_server_look_js__WEBPACK_IMPORTED_MODULE_13__/* .fact */ .fK)(target.facts, 'django') ?? '')),
+        static: (0,_django_static_js__WEBPACK_IMPORTED_MODULE_4__/* .needsCollecting */ .s)(collect, settings.static, mounts.get((0,_server_look_js__WEBPACK_IMPORTED_MODULE_12__/* .fact */ .fK)(target.facts, 'django') ?? '')),
     });
-    const replaced = services.map((line) => line.replace(/^\d+ /, ''));
-    const numbers = (0,_compose_scale_js__WEBPACK_IMPORTED_MODULE_2__/* .chooseCounts */ .Qt)({
-        asked: [],
-        before: new Map([...(0,_compose_scale_js__WEBPACK_IMPORTED_MODULE_2__/* .plainCounts */ .hn)(before), ...server.counts]),
-        now: counts,
-        unstarted: server.unstarted,
-        running: (0,_server_look_js__WEBPACK_IMPORTED_MODULE_13__/* .runningCounts */ .kP)(server, name),
-        services: [...replaced, ...others, ...backing],
-        data: [],
-        explicit: [],
-    });
-    numbers.warnings.forEach((text) => (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .warning */ .$e)(text));
-    const operations = (0,_deployment_operation_js__WEBPACK_IMPORTED_MODULE_3__/* .planOperations */ .K)({
+    const operations = (0,_deployment_operation_js__WEBPACK_IMPORTED_MODULE_2__/* .planOperations */ .K)({
         steps,
         before,
         model,
-        roles: { data, backing, jobs, others, replaced },
+        roles: { data, backing, jobs, others, replaced: services.map((line) => line.replace(/^\d+ /, '')) },
         update: [],
         running: server.containers.flatMap((each) => (each.project === name && each.running ? [each.service] : [])),
-        unstarted: numbers.unstarted,
         pending: [],
         adopted: undefined,
     });
     (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`Plan of the rollback to ${target.version}:`);
-    operations.forEach((operation) => (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`  ${(0,_deployment_operation_js__WEBPACK_IMPORTED_MODULE_3__/* .describeOperation */ .R)(operation)}`));
+    operations.forEach((operation) => (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`  ${(0,_deployment_operation_js__WEBPACK_IMPORTED_MODULE_2__/* .describeOperation */ .R)(operation)}`));
     found({ plan: { digest, operations, pending: [], unknown: [], drift: [] } });
-    const fronts = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_14__/* .frontsOf */ .Mj)(target.facts).filter(([service]) => !numbers.unstarted.includes(service));
     return {
         kind: 'rolled-back',
         steps,
         approved: [],
-        http: (0,_django_health_js__WEBPACK_IMPORTED_MODULE_21__/* .askHealth */ .Yj)((0,_plan_js__WEBPACK_IMPORTED_MODULE_18__/* .healthQuestion */ .dT)(inputs), fronts, settings),
-        counts: (0,_plan_js__WEBPACK_IMPORTED_MODULE_18__/* .countFacts */ .nA)(numbers, counts, [...replaced, ...others, ...data]),
+        http: (0,_django_health_js__WEBPACK_IMPORTED_MODULE_20__/* .askHealth */ .Yj)((0,_plan_js__WEBPACK_IMPORTED_MODULE_17__/* .healthQuestion */ .dT)(inputs), (0,_server_release_js__WEBPACK_IMPORTED_MODULE_13__/* .frontsOf */ .Mj)(target.facts), settings),
     };
 }
 
@@ -39248,7 +39707,7 @@ var find = __nccwpck_require__(4916);
 // EXTERNAL MODULE: ./lib/django/document.js
 var django_document = __nccwpck_require__(7614);
 // EXTERNAL MODULE: ./lib/errors.js
-var errors = __nccwpck_require__(452);
+var errors = __nccwpck_require__(8071);
 ;// CONCATENATED MODULE: ./lib/server/status.js
 
 
@@ -39340,7 +39799,7 @@ async function status_status(inputs, { run, folder, signal, assets }) {
 /* harmony export */   j: () => (/* binding */ checkBeside)
 /* harmony export */ });
 /* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6760);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(452);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(8071);
 /* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(8983);
 /* harmony import */ var _mount_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(8409);
 /* harmony import */ var _variable_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(6754);
@@ -39374,14 +39833,61 @@ function checkBeside(all, active, directory, folder) {
 
 /***/ }),
 
+/***/ 8647:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   G: () => (/* binding */ checkCodeMounts),
+/* harmony export */   h: () => (/* binding */ hidesCode)
+/* harmony export */ });
+/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6760);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(8071);
+/* harmony import */ var _mount_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(8409);
+/* harmony import */ var _shipment_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(3684);
+/* harmony import */ var _variable_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(6754);
+
+
+
+
+
+/** Stops when a mount lies over the code of the image: its migrations would not be what runs. */
+function checkCodeMounts(project, django, managePath, repository) {
+    const hidden = django.services.flatMap((name) => (project.services.get(name)?.mounts ?? [])
+        .filter((mount) => hidesCode(mount, project.folder, managePath, repository))
+        .map((mount) => ({ name, mount })));
+    const [first] = hidden;
+    if (!first)
+        return;
+    throw new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('compose-invalid', {
+        what: `A mount hides the code of the image in service ${first.name}`,
+        seen: hidden.map(({ name, mount }) => `${name}: ${mount.source ?? ''}:${mount.target}`).join('\n'),
+        why: 'the container would run files of the server and not those of the image, as is usual while developing',
+        fix: 'move the mount to a file for development only, such as compose.override.yaml, which is not deployed; or let a file for production, named behind the other one in compose-files, replace the list: `volumes: !override [data:/data]`',
+        annotation: { file: project.files[0] ?? '' },
+    });
+}
+/** Whether the mount lies over manage.py or over migrations of the image, or brings those of the repository. */
+function hidesCode(mount, folder, managePath, repository) {
+    if (managePath !== undefined && (0,_mount_js__WEBPACK_IMPORTED_MODULE_2__/* .covers */ .hU)(mount, managePath))
+        return true;
+    const source = mount.kind === 'bind' ? (0,_variable_js__WEBPACK_IMPORTED_MODULE_4__/* .interpolate */ .GW)(mount.source ?? '') : undefined;
+    if (source === undefined || /^[/~]/.test(source))
+        return false;
+    return (0,_shipment_js__WEBPACK_IMPORTED_MODULE_3__/* .membersOf */ .lS)(repository, node_path__WEBPACK_IMPORTED_MODULE_0__.posix.join(folder, source).replace(/(.)\/$/, '$1')).some((member) => /(^|\/)(manage\.py|migrations\/[^/]+\.py)$/.test(member));
+}
+
+
+/***/ }),
+
 /***/ 9531:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   M: () => (/* binding */ usesOf),
-/* harmony export */   v: () => (/* binding */ checkDefinitions)
+/* harmony export */   MZ: () => (/* binding */ usesOf),
+/* harmony export */   gb: () => (/* binding */ checkComplete),
+/* harmony export */   vs: () => (/* binding */ checkDefinitions)
 /* harmony export */ });
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(452);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8071);
 /* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(8983);
 /* harmony import */ var _variable_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6754);
 
@@ -39422,6 +39928,36 @@ function checkDefinitions({ files, model, services }) {
         });
     }));
 }
+/** Stops for services without an image, and for builds that take something of a service that is not built. */
+function checkComplete(project, base) {
+    const services = [...project.services.values()];
+    const names = services.filter(({ build }) => build).map(({ name }) => name);
+    const strangers = services.flatMap(({ name, build }) => [...(0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .pairsOf */ .fq)(build?.['additional_contexts']).values()].flatMap((context) => {
+        const [, of] = /^service:(.+)$/.exec(context ?? '') ?? [];
+        return of === undefined || names.includes(of) ? [] : [{ name, of }];
+    }));
+    const over = `compose-files: ${base ?? '<the file that has it>'} ${project.files.join(' ')}`;
+    const annotation = { file: project.files[0] ?? '' };
+    (0,_errors_js__WEBPACK_IMPORTED_MODULE_0__/* .checkAll */ .K7)(...services.filter(isBare).map(({ name }) => () => {
+        throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('compose-invalid', {
+            what: `Service ${name} has neither an image nor a build section`,
+            why: `${project.files.join(' and ')} may be meant to lie over another file`,
+            fix: `name that file in front, for example: ${over}`,
+            annotation,
+        });
+    }), ...strangers.map(({ name, of }) => () => {
+        throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('compose-invalid', {
+            what: `The build of service ${name} takes something of service ${of}, which is not built`,
+            seen: `additional_contexts: service:${of}`,
+            fix: `name a service with a build: section, or the file that has it in front: ${over}`,
+            annotation,
+        });
+    }));
+}
+/** One behind a profile may be a template for others. */
+function isBare({ image, build, values, profiles }) {
+    return !image && !build && !values['provider'] && profiles.length === 0;
+}
 
 
 /***/ }),
@@ -39441,7 +39977,7 @@ function checkDefinitions({ files, model, services }) {
 /* harmony export */   vs: () => (/* binding */ isValues)
 /* harmony export */ });
 /* harmony import */ var yaml__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8815);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(452);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(8071);
 
 
 /** Reads a YAML file; a mistake in it becomes an error with line and column. */
@@ -39527,7 +40063,7 @@ function canonical(value) {
 /* harmony export */   gE: () => (/* binding */ keepDefinitions),
 /* harmony export */   vC: () => (/* binding */ checkUpdates)
 /* harmony export */ });
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(452);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8071);
 /* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(8983);
 
 
@@ -39603,11 +40139,12 @@ function definitionOf(model, service) {
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   S: () => (/* binding */ readEnvFile),
-/* harmony export */   b: () => (/* binding */ checkEnvFiles)
+/* harmony export */   SF: () => (/* binding */ readEnvFile),
+/* harmony export */   bP: () => (/* binding */ checkEnvFiles),
+/* harmony export */   v4: () => (/* binding */ readEnvTemplates)
 /* harmony export */ });
 /* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6760);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(452);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(8071);
 /* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(8983);
 /* harmony import */ var _variable_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(6754);
 
@@ -39624,6 +40161,16 @@ const ESCAPES = { n: '\n', r: '\r', '"': '"', '\\': '\\', $: '$$' };
 const IN_SINGLE_QUOTES = "put the value in single quotes, as in SECRET_KEY='ab$cd'";
 /** Reads an env file as Compose does; `known` are settings that its values may refer to besides those above them. */
 function readEnvFile(text, known = new Map()) {
+    return readLines(text, (value, values, refuse) => fill(value, new Map([...known, ...values]), refuse));
+}
+/**
+ * The same with values that are not final: `$$` stands for a dollar sign, and a variable that is not known here stays. Those of
+ * `outer` count before those of the file, and these before the ones of `earlier` files.
+ */
+function readEnvTemplates(text, outer, earlier) {
+    return readLines(text, (value, values) => (0,_variable_js__WEBPACK_IMPORTED_MODULE_3__/* .withDefaults */ .rO)(value, new Map([...earlier, ...values, ...outer])));
+}
+function readLines(text, fillIn) {
     const values = new Map();
     const misread = [];
     let at = 0;
@@ -39644,7 +40191,7 @@ function readEnvFile(text, known = new Map()) {
         if (name === undefined)
             refuse('it does not have the form NAME=value', 'write NAME=value, or # before a remark');
         else if (value !== undefined)
-            values.set(name, fill(value, new Map([...known, ...values]), refuse));
+            values.set(name, fillIn(value, values, refuse));
         if (misread.at(-1)?.line === line)
             take(LINE);
     }
@@ -39730,26 +40277,27 @@ function checkEnvFile({ path, content }, known) {
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   J: () => (/* binding */ groupBuilds),
-/* harmony export */   K: () => (/* binding */ neededGroups)
+/* harmony export */   Jg: () => (/* binding */ groupBuilds),
+/* harmony export */   K: () => (/* binding */ neededGroups),
+/* harmony export */   TS: () => (/* binding */ findStale),
+/* harmony export */   no: () => (/* binding */ checkBorrowed),
+/* harmony export */   vF: () => (/* binding */ describeStale)
 /* harmony export */ });
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(452);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8071);
 /* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(8983);
+/* harmony import */ var _reference_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(4889);
+/* harmony import */ var _variable_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(6754);
 
 
-/** The images that the project builds: an identical build section, or the `image:` of a built service, joins services. */
+
+
+/** The images that the project builds: an identical build section, or the name of a built image, joins services. */
 function groupBuilds(project) {
     const groups = [];
-    const built = [...project.services.values()].filter((service) => service.build);
-    const images = new Set(built.map((service) => service.image).filter((image) => image !== undefined));
     for (const service of project.services.values()) {
-        const byImage = service.image !== undefined && images.has(service.image);
-        if (!service.build && !byImage)
+        const keys = keysOf(service, project);
+        if (keys.length === 0)
             continue;
-        const keys = [
-            ...(service.build ? [`build ${definition(service.build)}`] : []),
-            ...(byImage ? [`image ${service.image}`] : []),
-        ];
         const joined = groups.filter((group) => keys.some((key) => group.keys.has(key)));
         const [first, ...others] = joined.length > 0 ? joined : [{ services: [], keys: new Set() }];
         if (!first)
@@ -39767,6 +40315,80 @@ function groupBuilds(project) {
             first.keys.add(key);
     }
     return groups.map(({ services }) => toGroup(services)).sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+/** What a service has in common with the others of its group; nothing when its image is not built here. */
+function keysOf(service, project) {
+    const written = builtNames(project);
+    if (service.build) {
+        return [
+            `build ${definition(service.build)}`,
+            ...(service.image === undefined ? [] : [`image ${fullName(service.image)}`]),
+        ];
+    }
+    const [named] = service.image === undefined ? [] : sameImage(service.image, written);
+    if (named !== undefined)
+        return [`image ${fullName(named)}`];
+    const build = project.services.get(borrowed(service, project)?.of ?? '')?.build;
+    return build ? [`build ${definition(build)}`] : [];
+}
+/** `image:` of the services that are built here, as written. */
+function builtNames(project) {
+    const built = [...project.services.values()].filter(({ build }) => build);
+    return [...new Set(built.flatMap(({ image }) => image ?? []))];
+}
+/** The one built image that a name means: the same, or the only one of a local name, which no registry has under another tag. */
+function sameImage(image, built) {
+    const exact = built.filter((name) => fullName(name) === fullName(image));
+    if (exact.length > 0)
+        return exact;
+    const { repository, digest } = (0,_reference_js__WEBPACK_IMPORTED_MODULE_2__/* .parseReference */ .F)(image);
+    const others = (0,_reference_js__WEBPACK_IMPORTED_MODULE_2__/* .isLocal */ .I)((0,_reference_js__WEBPACK_IMPORTED_MODULE_2__/* .parseReference */ .F)(image)) && digest === undefined ? built : [];
+    const same = others.filter((name) => (0,_reference_js__WEBPACK_IMPORTED_MODULE_2__/* .parseReference */ .F)(name).repository === repository);
+    return same.length === 1 ? same : [];
+}
+function fullName(image) {
+    const { tag, digest } = (0,_reference_js__WEBPACK_IMPORTED_MODULE_2__/* .parseReference */ .F)(image);
+    return tag === undefined && digest === undefined ? `${image}:latest` : image;
+}
+/** What stands for the name of this project, whatever that is. */
+const THIS_PROJECT = '\0';
+function borrowed({ name, image, build }, { services }) {
+    if (image === undefined || build)
+        return undefined;
+    const text = (0,_variable_js__WEBPACK_IMPORTED_MODULE_3__/* .interpolate */ .GW)(image, { COMPOSE_PROJECT_NAME: THIS_PROJECT }) ?? image;
+    const reference = (0,_reference_js__WEBPACK_IMPORTED_MODULE_2__/* .parseReference */ .F)(text);
+    if (!(0,_reference_js__WEBPACK_IMPORTED_MODULE_2__/* .isLocal */ .I)(reference) || reference.digest !== undefined)
+        return undefined;
+    const built = [...services.values()].filter((service) => service.build).map((service) => service.name);
+    const [of] = built
+        .filter((service) => [`-${service}`, `_${service}`].some((end) => reference.repository.endsWith(end)))
+        .sort((a, b) => b.length - a.length);
+    const prefix = of === undefined ? '' : reference.repository.slice(0, -of.length - 1);
+    return of === undefined || prefix === '' ? undefined : { service: name, image, of, prefix };
+}
+/** Stops when an active service uses the name that the image of another one has only in a project that is called differently. */
+function checkBorrowed(project, active, names) {
+    const written = builtNames(project);
+    const known = [THIS_PROJECT, ...names];
+    (0,_errors_js__WEBPACK_IMPORTED_MODULE_0__/* .checkAll */ .K7)(...[...project.services.values()].map((service) => () => {
+        const found = borrowed(service, project);
+        if (!found || !active.includes(service.name) || sameImage(found.image, written).length > 0)
+            return;
+        // Compose 1 left these characters out.
+        const plain = (name) => name.replace(/[-_]/g, '');
+        if (known.some((name) => name === found.prefix || plain(name) === plain(found.prefix)))
+            return;
+        throw strangeName(found, names[0] ?? '', project);
+    }));
+}
+function strangeName({ service, image, of, prefix }, name, { files }) {
+    return new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('compose-invalid', {
+        what: `Service ${service} uses the image ${image}, which Compose makes for ${of} only in a project called ${prefix}; this one is ${name}`,
+        seen: `${service}: image: ${image}`,
+        why: 'here the name is that of an old image, or of none',
+        fix: `if ${service} runs the image of ${of}: copy the build: section of ${of} to ${service} and remove its image: (one image is built for both)\nif it is an image of Docker Hub: image: docker.io/library/${image}`,
+        annotation: { file: files[0] ?? '' },
+    });
 }
 /** The groups of the services, and those from which their builds take something; no other has to be built. */
 function neededGroups(groups, services) {
@@ -39808,8 +40430,41 @@ function toGroup(services) {
         name: primary.name,
         services: sorted.map(({ name }) => name),
         build,
-        image: primary.image ?? sorted.find(({ image }) => image !== undefined)?.image,
+        image: primary.image ?? built.find(({ image }) => image !== undefined)?.image,
     };
+}
+/** The active services that a release leaves on another tag of what it builds; stops when no registry can have that tag. */
+function findStale(project, active) {
+    const services = [...project.services.values()];
+    const groups = groupBuilds(project).flatMap((group) => group.services);
+    const kept = services.filter(({ name }) => active.includes(name) && !groups.includes(name));
+    return kept.flatMap(({ name, image }) => {
+        if (image === undefined)
+            return [];
+        const { repository } = (0,_reference_js__WEBPACK_IMPORTED_MODULE_2__/* .parseReference */ .F)(image);
+        const same = services.filter((other) => other.build && (0,_reference_js__WEBPACK_IMPORTED_MODULE_2__/* .parseReference */ .F)(other.image ?? '').repository === repository);
+        const [first] = same;
+        if (!first?.image)
+            return [];
+        if ((0,_reference_js__WEBPACK_IMPORTED_MODULE_2__/* .isLocal */ .I)((0,_reference_js__WEBPACK_IMPORTED_MODULE_2__/* .parseReference */ .F)(image)))
+            throw nobodyHas(name, image, same, project);
+        return [{ service: name, image, of: first.name, written: first.image }];
+    });
+}
+function nobodyHas(service, image, same, { files }) {
+    const names = same.map((other) => other.image ?? '').sort();
+    return new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('compose-invalid', {
+        what: `Service ${service} uses the image ${image}, which is not built here and is in no registry`,
+        seen: `built here: ${names.join(', ')}`,
+        why: 'a container would keep an old image that is still on the host, or find none',
+        fix: `change image: of ${service} to the one that it runs: ${names.join(', ')}`,
+        annotation: { file: files[0] ?? '' },
+    });
+}
+/** What to say about it. */
+function describeStale({ service, image, of, written }) {
+    return (`${service} keeps the image ${image}; this release does not change it, although it builds ${written} for ${of}. ` +
+        `To deploy the new image to ${service} as well, write image: ${written} there`);
 }
 
 
@@ -39880,15 +40535,11 @@ function covers(mount, path) {
     const target = node_path__WEBPACK_IMPORTED_MODULE_0__.posix.normalize((0,_variable_js__WEBPACK_IMPORTED_MODULE_2__/* .interpolate */ .GW)(mount.target) ?? mount.target).replace(/(.)\/$/, '$1');
     return path === target || path.startsWith(target === '/' ? '/' : `${target}/`);
 }
-/** A model with mounts and numbers of containers and nothing else, so that the host can resolve them and show no secret. */
+/** A model with the mounts of every service and nothing else, so that the server can resolve them and show no secret. */
 function onlyMounts(model) {
     const each = (key, keep) => Object.fromEntries(Object.entries((0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(model[key])).map(([name, values]) => [name, keep((0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(values))]));
     return {
-        services: each('services', ({ volumes = [], volumes_from = [], scale, deploy }) => ({
-            ...{ image: 'none', volumes, volumes_from },
-            ...(scale === undefined ? {} : { scale }),
-            ...((0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(deploy)['replicas'] === undefined ? {} : { deploy: { replicas: (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(deploy)['replicas'] } }),
-        })),
+        services: each('services', ({ volumes = [], volumes_from = [] }) => ({ image: 'none', volumes, volumes_from })),
         volumes: each('volumes', ({ name, external }) => ({
             ...(name === undefined ? {} : { name }),
             ...(external === undefined ? {} : { external }),
@@ -39911,7 +40562,7 @@ __nccwpck_require__.d(__webpack_exports__, {
 });
 
 // EXTERNAL MODULE: ./lib/errors.js
-var errors = __nccwpck_require__(452);
+var errors = __nccwpck_require__(8071);
 // EXTERNAL MODULE: ./lib/compose/beside.js
 var beside = __nccwpck_require__(572);
 // EXTERNAL MODULE: ./lib/compose/document.js
@@ -39933,7 +40584,7 @@ function findExternals({ model, services }, settings) {
         if (!(0,compose_document/* isValues */.vs)(definition) || definition['external'] !== true)
             return [];
         const name = nameOf((0,compose_document/* textOf */.b6)(definition['name']) ?? key, settings);
-        const users = [...services.values()].filter((service) => (0,compose_definition/* usesOf */.M)(service).some((use) => use.kind === `${kind}s` && use.name === key));
+        const users = [...services.values()].filter((service) => (0,compose_definition/* usesOf */.MZ)(service).some((use) => use.kind === `${kind}s` && use.name === key));
         return name === undefined ? [] : [{ kind, name, services: users.map((service) => service.name) }];
     });
     return [...find('volume'), ...find('network')];
@@ -39977,7 +40628,7 @@ function findNeeds({ project, groups, repository, shipped }) {
     const envPaths = shipped.map(({ path }) => path);
     const { model, required } = (0,pin/* pin */.y)({ project, name: 'any', release: 'any', images, repository, envPaths, profiles: [] });
     const settings = shipped.find(({ path }) => path === '.env');
-    const values = settings && (0,env_file/* readEnvFile */.S)(settings.content).values;
+    const values = settings && (0,env_file/* readEnvFile */.SF)(settings.content).values;
     const own = [...(values?.keys() ?? [])];
     const texts = textsIn(model);
     const missing = [...texts, ...secretVariables(model)].flatMap((text) => (0,variable/* missingIn */.EH)(text, (name) => [...GIVEN, ...own].includes(name)));
@@ -40200,7 +40851,7 @@ function chosenEnvFile(text, { project, envPaths }) {
 /** Files of secrets and configs that are not in the repository: for a missing one Docker would make a folder. */
 function unshipped(service, { project }, move) {
     const found = project.services.get(service);
-    return (found ? (0,_definition_js__WEBPACK_IMPORTED_MODULE_1__/* .usesOf */ .M)(found) : []).flatMap(({ kind, name }) => {
+    return (found ? (0,_definition_js__WEBPACK_IMPORTED_MODULE_1__/* .usesOf */ .MZ)(found) : []).flatMap(({ kind, name }) => {
         const file = (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)((0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)((0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(project.model[kind])[name])['file']);
         if (file === undefined || (0,_variable_js__WEBPACK_IMPORTED_MODULE_5__/* .hasVariable */ .$u)(file) || move(file) !== file)
             return [];
@@ -40210,7 +40861,7 @@ function unshipped(service, { project }, move) {
 }
 /** Those that a service uses: what only a build needs must not be asked for on the server. */
 function pinDefinitions(kind, project, move) {
-    const uses = [...project.services.values()].flatMap(_definition_js__WEBPACK_IMPORTED_MODULE_1__/* .usesOf */ .M);
+    const uses = [...project.services.values()].flatMap(_definition_js__WEBPACK_IMPORTED_MODULE_1__/* .usesOf */ .MZ);
     const all = Object.entries((0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(project.model[kind])).filter(([name]) => uses.some((use) => use.kind === kind && use.name === name));
     const pinned = all.map(([name, definition]) => {
         const file = (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .isValues */ .vs)(definition) ? (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(definition['file']) : undefined;
@@ -40251,6 +40902,30 @@ const isWritten = ({ readOnly, target }) => !readOnly && !/^\/(etc|usr|docker-en
 
 /***/ }),
 
+/***/ 4889:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   F: () => (/* binding */ parseReference),
+/* harmony export */   I: () => (/* binding */ isLocal)
+/* harmony export */ });
+/* harmony import */ var _variable_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6754);
+
+/** Takes a name apart; a colon or slash inside `${…}` belongs to the variable. */
+function parseReference(image) {
+    const [name = '', digest] = (0,_variable_js__WEBPACK_IMPORTED_MODULE_0__/* .splitOutside */ .kO)(image, '@');
+    const parts = (0,_variable_js__WEBPACK_IMPORTED_MODULE_0__/* .splitOutside */ .kO)(name, ':');
+    const hasTag = parts.length > 1 && (0,_variable_js__WEBPACK_IMPORTED_MODULE_0__/* .splitOutside */ .kO)(parts.at(-1) ?? '', '/').length === 1;
+    return { repository: hasTag ? parts.slice(0, -1).join(':') : name, tag: hasTag ? parts.at(-1) : undefined, digest };
+}
+/** Whether the name has no registry and no owner: except for Docker's own images, only the machine that built it has it. */
+function isLocal({ repository }) {
+    return (0,_variable_js__WEBPACK_IMPORTED_MODULE_0__/* .splitOutside */ .kO)(repository, '/').length === 1;
+}
+
+
+/***/ }),
+
 /***/ 929:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
@@ -40266,7 +40941,7 @@ var external_node_crypto_ = __nccwpck_require__(7598);
 // EXTERNAL MODULE: ./node_modules/yaml/dist/index.js
 var dist = __nccwpck_require__(8815);
 // EXTERNAL MODULE: ./lib/errors.js
-var errors = __nccwpck_require__(452);
+var errors = __nccwpck_require__(8071);
 // EXTERNAL MODULE: ./lib/compose/document.js
 var compose_document = __nccwpck_require__(8983);
 ;// CONCATENATED MODULE: ./lib/compose/address.js
@@ -40343,7 +41018,7 @@ function makeRelease(facts) {
         env: envPaths.includes('.env') ? 'shipped' : 'server',
         requiredEnvFiles: [...new Set(active.flatMap((service) => required.get(service) ?? []))].sort(),
         files,
-        envFiles: shipped.map(({ path, content }) => ({ path: `env/${path}`, content: Buffer.from(content), mode: 0o600 })),
+        envFiles: shipped.map((file) => ({ path: `env/${file.path}`, content: Buffer.from(onHost(file)), mode: 0o600 })),
         fingerprint: (0,external_node_crypto_.createHash)('sha256')
             .update(compose.replaceAll(`.deploy/releases/${id}/`, '.deploy/releases/-/'))
             .update((0,compose_document/* canonical */.$N)(shipped))
@@ -40356,6 +41031,12 @@ function makeRelease(facts) {
         ],
         drifts: drifts.filter((drift) => !isRebuilt(drift)),
     };
+}
+/** The release is one file on the host: COMPOSE_FILE of the repository would make a `docker compose` by hand look for others. */
+function onHost({ path, content }) {
+    return path === '.env'
+        ? content.replace(/^([^\S\n]*(?:export[^\S\n]+)?COMPOSE_FILE[^\S\n]*[=:]).*$/gm, '$1compose.yaml')
+        : content;
 }
 function imageOf(model, service) {
     const image = (0,compose_document/* textOf */.b6)((0,compose_document/* valuesOf */.sm)((0,compose_document/* valuesOf */.sm)(model['services'])[service])['image']);
@@ -40392,13 +41073,10 @@ function shippedEnvFiles({ envFile, envFiles }) {
 /* harmony export */   LF: () => (/* binding */ assignRoles),
 /* harmony export */   PO: () => (/* binding */ activeServices),
 /* harmony export */   RP: () => (/* binding */ checkServices),
-/* harmony export */   hd: () => (/* binding */ broughtUp),
 /* harmony export */   rZ: () => (/* binding */ checkProfiles)
 /* harmony export */ });
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(452);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8071);
 /* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(8983);
-/* harmony import */ var _scale_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(326);
-
 
 
 /** Decides for every active service whether the release replaces it, and in which order. */
@@ -40433,10 +41111,6 @@ function assignRoles({ project, groups, django, services, profiles }) {
             .filter((service) => (names.includes(service.name) || isFront(service.name)) && !isWorker(service))
             .flatMap(({ name, ports }) => ports.map((port) => ({ service: name, port }))),
     };
-}
-/** What a release brings up: new containers, and those with a changed definition. */
-function broughtUp({ replaced, others, backing }) {
-    return [...replaced.map(({ service }) => service), ...others, ...backing];
 }
 /** The services that the input names, and those that Compose would start by itself. */
 function activeServices(project, services, profiles) {
@@ -40539,9 +41213,7 @@ function isWorker(service) {
 /** In order: named in `services`, published, asked for by another service, the group's own name; workers only if there is no other. */
 function djangoService(project, django, replaced, services) {
     const all = django.services.filter((name) => replaced.includes(name));
-    const none = [...(0,_scale_js__WEBPACK_IMPORTED_MODULE_2__/* .plainCounts */ .hn)(project.model)].filter(([, count]) => count === 0).map(([name]) => name);
-    const running = all.filter((name) => !none.includes(name));
-    const servers = (running.length > 0 ? running : all).filter((name) => !isWorker(project.services.get(name)));
+    const servers = all.filter((name) => !isWorker(project.services.get(name)));
     const candidates = servers.length > 0 ? servers : all;
     const isAsked = (name) => [...project.services.values()].some((other) => !django.services.includes(other.name) && other.dependsOn.some(({ service }) => service === name));
     const found = services.find((name) => all.includes(name)) ??
@@ -40591,12 +41263,9 @@ function checkKept(project) {
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
 /* harmony export */   DK: () => (/* binding */ checkScale),
 /* harmony export */   Qt: () => (/* binding */ chooseCounts),
-/* harmony export */   RW: () => (/* binding */ explicitCounts),
-/* harmony export */   W7: () => (/* binding */ parseScale),
-/* harmony export */   hn: () => (/* binding */ plainCounts),
-/* harmony export */   m$: () => (/* binding */ checkDjangoRuns)
+/* harmony export */   W7: () => (/* binding */ parseScale)
 /* harmony export */ });
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(452);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8071);
 /* harmony import */ var _values_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6393);
 /* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(8983);
 /* harmony import */ var _variable_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(6754);
@@ -40604,17 +41273,17 @@ function checkKept(project) {
 
 
 
-/** How many containers of a service: `web=3`; none is a number as well. */
+/** How many containers of a service: `web=3`. */
 function parseScale(text) {
     const [, service, digits] = /^([A-Za-z0-9][A-Za-z0-9._-]*)=(\d{1,2})$/.exec(text) ?? [];
-    if (service === undefined) {
-        throw new _values_js__WEBPACK_IMPORTED_MODULE_1__/* .Unusable */ .kO(`${text} is not service=number`, 'write for example web=3, with a number from 0 to 99');
+    if (service === undefined || Number(digits) < 1) {
+        throw new _values_js__WEBPACK_IMPORTED_MODULE_1__/* .Unusable */ .kO(`${text} is not service=number`, 'write for example web=3, with a number from 1 to 99');
     }
     return { service, count: Number(digits) };
 }
-/** Decides how many containers of each service the swap brings up. */
-function chooseCounts(facts) {
-    const { asked, before, now, unstarted, running, services, data, explicit } = facts;
+/** The counts for the swap, as `service=number`, or without a number where the one in the Compose file shall count. */
+function chooseCounts(asked, before, model, roles) {
+    const services = [...roles.replaced.map(({ service }) => service), ...roles.others, ...roles.backing];
     const stranger = asked.find(({ service }) => !services.includes(service));
     if (stranger !== undefined) {
         throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('input-invalid', {
@@ -40622,67 +41291,27 @@ function chooseCounts(facts) {
             fix: `use one of: ${services.join(', ')}`,
         });
     }
-    const wanted = (service) => now.get(service) ?? 1;
-    // Of a release of an older version of the action the numbers are not known.
-    const isChanged = (service) => before.has(service) && now.has(service) && before.get(service) !== now.get(service);
-    const runs = (service) => running.get(service) ?? 0;
-    const others = services.filter((service) => asked.every((scale) => scale.service !== service));
-    const changed = others.filter(isChanged);
-    const kept = others.filter((service) => !changed.includes(service));
-    const none = kept.filter((service) => unstarted.includes(service) && runs(service) === 0 && wanted(service) > 0);
-    const unknown = kept.filter((service) => explicit.includes(service) && !before.has(service) && runs(service) > 0 && runs(service) !== wanted(service));
-    return {
-        scale: [
-            ...asked.map(({ service, count }) => `${service}=${count}`),
-            ...changed.map((service) => `${service}=`),
-            ...none.map((service) => `${service}=0`),
-        ],
-        unstarted: [
-            ...asked.filter(({ count }) => count === 0).map(({ service }) => service),
-            ...others.filter((service) => none.includes(service) || wanted(service) === 0),
-        ],
-        warnings: [
-            ...none.map((service) => `${service} still has no container, as the last deployment left it; the Compose file says ${wanted(service)}. To start it, deploy with scale: ${service}=${wanted(service)}`),
-            ...unknown.map((service) => `${service} keeps as many containers as were started by hand, ${runs(service)}; the Compose file says ${wanted(service)}. To take that, deploy with scale: ${service}=${wanted(service)}`),
-            ...data
-                .filter((service) => !services.includes(service) && isChanged(service))
-                .map((service) => `${service} stays as it is, because it may hold data: its number of containers changed from ${before.get(service)} to ${wanted(service)}. To take the change over: update-services: ${service}`),
-        ],
-    };
-}
-/** The numbers of a model whose variables are not filled in, where they do not depend on one. */
-function plainCounts(model) {
-    return new Map(Object.entries((0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(model['services'])).flatMap(([service, values]) => {
-        const text = countOf((0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(values)) ?? '1';
-        return /^\d+$/.test(text) ? [[service, Number(text)]] : [];
-    }));
-}
-/** Services whose number stands in the model. */
-function explicitCounts(model) {
-    return Object.entries((0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(model['services'])).flatMap(([service, values]) => countOf((0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(values)) === undefined ? [] : [service]);
-}
-/** Stops when the service that runs Django would have no container: there would be no site. */
-function checkDjangoRuns(django, { unstarted }, { files }) {
-    if (!unstarted.includes(django))
-        return;
-    throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('compose-invalid', {
-        what: `Service ${django}, which runs Django, would have no container`,
-        why: 'its `deploy.replicas` or `scale` is 0, in the Compose file, in the env file or in the input scale',
-        fix: `give it one: scale: ${django}=1; or name the service that runs the site first in services`,
-        annotation: { file: files[0] ?? '' },
+    const changed = services.filter((service) => {
+        const [old, now] = [serviceOf(before, service), serviceOf(model, service)];
+        return old && now && countOf(old) !== countOf(now) && asked.every((scale) => scale.service !== service);
     });
+    return [...asked.map(({ service, count }) => `${service}=${count}`), ...changed.map((service) => `${service}=`)];
+}
+function serviceOf(model, service) {
+    const found = (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(model['services'])[service];
+    return found === undefined ? undefined : (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(found);
 }
 function countOf({ scale, deploy }) {
     return (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(scale ?? (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(deploy)['replicas']);
 }
 /** Stops when a service cannot have that many containers. */
 function checkScale({ service, count }, model) {
-    const values = (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)((0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(model['services'])[service]);
+    const values = serviceOf(model, service) ?? {};
     const name = (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(values['container_name']);
     const port = (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .listOf */ .c3)(values['ports'])
         .map(fixedPort)
         .find((text) => text !== undefined);
-    if (count < 2 || (name === undefined && port === undefined))
+    if (count === 1 || (name === undefined && port === undefined))
         return;
     throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('input-invalid', {
         what: `Service ${service} cannot have ${count} containers`,
@@ -40713,7 +41342,7 @@ function fixedPort(entry) {
 /* harmony export */ });
 /* harmony import */ var node_crypto__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(7598);
 /* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6760);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(452);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(8071);
 
 
 
@@ -40774,10 +41403,13 @@ function checkPath(path) {
 /* harmony export */   EH: () => (/* binding */ missingIn),
 /* harmony export */   GW: () => (/* binding */ interpolate),
 /* harmony export */   _o: () => (/* binding */ canBecome),
+/* harmony export */   go: () => (/* binding */ isOperand),
 /* harmony export */   kO: () => (/* binding */ splitOutside),
 /* harmony export */   om: () => (/* binding */ cutAtVariable),
+/* harmony export */   rO: () => (/* binding */ withDefaults),
 /* harmony export */   ry: () => (/* binding */ knownPath),
-/* harmony export */   wP: () => (/* binding */ isWhole)
+/* harmony export */   wP: () => (/* binding */ isWhole),
+/* harmony export */   wX: () => (/* binding */ namesIn)
 /* harmony export */ });
 /* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6760);
 
@@ -40844,7 +41476,25 @@ function interpolate(text, env = {}) {
 }
 /** The variables without which the text cannot be filled in; one with a default is not among them. */
 function missingIn(text, isSet) {
-    const missing = [];
+    return expressionsIn(text).flatMap((expression) => missingOf(expression, isSet));
+}
+function missingOf({ name, operator, operand }, isSet) {
+    const has = isSet(name, operator.startsWith(':'));
+    switch (operator.replace(':', '')) {
+        case '-':
+            return has ? [] : missingIn(operand, isSet);
+        case '+':
+            return has ? missingIn(operand, isSet) : [];
+        default:
+            return has ? [] : [name];
+    }
+}
+/** The variables that the text uses, those in defaults as well. */
+function namesIn(text) {
+    return expressionsIn(text).flatMap(({ name, operand }) => [name, ...namesIn(operand)]);
+}
+function expressionsIn(text) {
+    const found = [];
     const plain = text.replaceAll('$$', '');
     for (let at = plain.indexOf('$'); at >= 0; at = plain.indexOf('$', at + 1)) {
         const end = plain[at + 1] === '{' ? endOf(plain, at) : undefined;
@@ -40852,20 +41502,50 @@ function missingIn(text, isSet) {
         const expression = end === undefined ? bare && parse(bare) : parse(plain.slice(at + 2, end - 1));
         if (!expression)
             continue;
-        missing.push(...missingOf(expression, isSet));
+        found.push(expression);
         at = (end ?? at + 1) - 1;
     }
-    return missing;
+    return found;
 }
-function missingOf({ name, operator, operand }, isSet) {
-    switch (operator.replace(':', '')) {
-        case '-':
-            return isSet(name) ? [] : missingIn(operand, isSet);
-        case '+':
-            return isSet(name) ? missingIn(operand, isSet) : [];
-        default:
-            return isSet(name) ? [] : [name];
+/**
+ * The text in which a variable that is not set has a value of its own, as those of an included file have from its env file:
+ * `${A}` becomes `${A-value}`. In the values `$$` stands for a dollar sign, and `isOperand` is true of them.
+ */
+function withDefaults(text, defaults) {
+    let result = '';
+    for (let at = 0; at < text.length; at++) {
+        const end = text.startsWith('${', at) ? endOf(text, at) : undefined;
+        const [bare = ''] = /^\$[A-Za-z_][A-Za-z0-9_]*/.exec(text.slice(at)) ?? [];
+        const whole = text.startsWith('$$', at) ? '$$' : end === undefined ? bare : text.slice(at, end);
+        const expression = whole === '$$' ? undefined : end === undefined ? parse(bare.slice(1)) : parse(whole.slice(2, -1));
+        result += expression ? defaulted(expression, defaults, whole) : whole || text[at];
+        at += Math.max(whole.length - 1, 0);
     }
+    return result;
+}
+function defaulted({ name, operator, operand }, defaults, whole) {
+    const value = defaults.get(name);
+    const inner = withDefaults(operand, defaults);
+    if (value === undefined || (value === '' && operator.startsWith(':'))) {
+        return operator === '' ? whole : `\${${name}${operator}${inner}}`;
+    }
+    if (operator.endsWith('+'))
+        return inner;
+    // Set, but empty, it takes the value of the file too: what is written would make the text one that nobody can read.
+    return `\${${name}${operator.startsWith(':') ? ':-' : '-'}${value}}`;
+}
+/** Whether Compose can read the text behind `${NAME-`: braces must belong to variables, and all must be on one line. */
+function isOperand(text) {
+    let plain = '';
+    for (let at = 0; at < text.length; at++) {
+        if (text.startsWith('$$', at))
+            at++;
+        else if (text.startsWith('${', at))
+            at = (endOf(text, at) ?? at + 1) - 1;
+        else
+            plain += text[at];
+    }
+    return !/[{}\n\r]/.test(plain);
 }
 function evaluate(body, env) {
     const expression = parse(body);
@@ -40944,24 +41624,24 @@ function planOperations(facts) {
         return [...running.toSorted().map((name) => operation('keep', name, 'it is of this release already')), check];
     }
     const changing = [...roles.backing, ...facts.update];
-    const absent = roles.data.filter((name) => !running.includes(name) && !facts.unstarted.includes(name));
+    const absent = roles.data.filter((name) => !running.includes(name));
     return [
         ...(facts.adopted === undefined
             ? []
             : [operation('adopt', 'what runs', `it was started by hand; a rollback can go back to ${facts.adopted}`)]),
         ...absent.map((name) => operation('start', name, 'it does not run')),
-        ...(steps.includes('migrate') ? byApp(facts.pending) : []),
+        ...(steps.includes('migrate') ? facts.pending : []).map((name) => operation('migrate', name, 'pending')),
         ...(steps.includes('jobs') ? roles.jobs : []).map((name) => operation('run', name, 'it runs to its end for each release')),
         ...(steps.includes('static')
             ? [operation('collect', 'static files', 'a volume lies over those of the image')]
             : []),
         ...findGone(facts).map((name) => operation('stop', name, 'it is no longer in the Compose file')),
-        ...roles.replaced.flatMap((name) => facts.unstarted.includes(name) ? stopApp(facts, name) : [replaceApp(facts, name)]),
+        ...roles.replaced.map((name) => replaceApp(facts, name)),
         ...[...changing, ...roles.others]
             .filter((name) => !absent.includes(name))
-            .flatMap((name) => (facts.unstarted.includes(name) ? stopApp(facts, name) : [updateWhenChanged(facts, name)])),
+            .map((name) => updateWhenChanged(facts, name)),
         ...roles.data
-            .filter((name) => running.includes(name) && !changing.includes(name))
+            .filter((name) => !absent.includes(name) && !changing.includes(name))
             .map((name) => operation('keep', name, 'stateful')),
         check,
     ];
@@ -40972,15 +41652,6 @@ function describeOperation({ step, object, reason }) {
 }
 function operation(step, object, reason) {
     return { step, object, reason };
-}
-/** One operation for each app: a first deploy has dozens of migrations. */
-function byApp(pending) {
-    const apps = Map.groupBy(pending, (name) => name.split('.')[0] ?? '');
-    return [...apps].map(([app, names]) => operation('migrate', names.length === 1 ? (names[0] ?? app) : app, describeCount(names)));
-}
-const describeCount = (names) => names.length === 1 ? 'pending' : `${names.length} migrations are pending`;
-function stopApp({ running }, name) {
-    return running.includes(name) ? [operation('stop', name, 'no container of it is wanted')] : [];
 }
 function replaceApp({ before, model }, name) {
     const [old, now] = [imageOf(before, name), imageOf(model, name)];
@@ -41077,7 +41748,7 @@ function approve(pending) {
 /* harmony export */   sb: () => (/* binding */ readSettings),
 /* harmony export */   x$: () => (/* binding */ readHttpReport)
 /* harmony export */ });
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(452);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8071);
 
 /** The last probe document in a program's output; undefined when the probe did not get that far, or was cut off in it. */
 function findDocument(output) {
@@ -41199,8 +41870,7 @@ function readProbeError(document) {
     const error = document?.['error'];
     if (!isRecord(error))
         return undefined;
-    const exit = typeof error['exit'] === 'number' ? error['exit'] : undefined;
-    return { kind: text(error['kind']), message: text(error['message']), detail: optionalText(error['detail']), exit };
+    return { kind: text(error['kind']), message: text(error['message']), detail: optionalText(error['detail']) };
 }
 function parse(line) {
     try {
@@ -41319,7 +41989,7 @@ function headerName(wsgi) {
 /* harmony export */   X: () => (/* binding */ readCollect),
 /* harmony export */   s: () => (/* binding */ needsCollecting)
 /* harmony export */ });
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(452);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8071);
 
 /** What a release keeps of it; one that was adopted, or deployed by an older version, keeps nothing. */
 function readCollect(kept) {
@@ -41356,7 +42026,7 @@ function isKept(root, mounts) {
 
 /***/ }),
 
-/***/ 452:
+/***/ 8071:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
@@ -41405,7 +42075,6 @@ const codes = {
     'database-not-up': 'the database does not answer yet',
     'database-refused': 'the database refuses the connection',
     'database-not-kept': 'the database is a file inside the container',
-    'django-too-old': 'Python or Django in the image is too old',
     'settings-import': 'the Django settings or apps cannot be imported',
     'migration-conflict': 'the migrations contradict each other or the database',
     'migration-failed': 'a migration failed',
@@ -41565,7 +42234,7 @@ function field(name, text) {
 /* harmony export */   M: () => (/* binding */ checkDatabase),
 /* harmony export */   q: () => (/* binding */ describe)
 /* harmony export */ });
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(452);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8071);
 
 /** Stops on another database than the one that the serving release was verified with; `accept` is how a person says yes. */
 function checkDatabase(before, now, accept) {
@@ -41612,13 +42281,12 @@ __nccwpck_require__.d(__webpack_exports__, {
   P1: () => (/* binding */ REVISION_LABEL),
   Wq: () => (/* binding */ bake),
   yk: () => (/* binding */ checkOverrides),
+  ms: () => (/* binding */ overriddenBy),
   Tm: () => (/* binding */ planBake)
 });
 
 // EXTERNAL MODULE: external "node:crypto"
 var external_node_crypto_ = __nccwpck_require__(7598);
-// EXTERNAL MODULE: external "node:fs"
-var external_node_fs_ = __nccwpck_require__(3024);
 // EXTERNAL MODULE: external "node:fs/promises"
 var promises_ = __nccwpck_require__(1455);
 // EXTERNAL MODULE: external "node:path"
@@ -41630,7 +42298,7 @@ var compose_document = __nccwpck_require__(8983);
 // EXTERNAL MODULE: ./lib/compose/variable.js
 var variable = __nccwpck_require__(6754);
 // EXTERNAL MODULE: ./lib/errors.js
-var errors = __nccwpck_require__(452);
+var errors = __nccwpck_require__(8071);
 ;// CONCATENATED MODULE: ./lib/image/failure.js
 
 
@@ -41733,6 +42401,8 @@ function advice(output) {
     return { fix: 'run docker compose build in a fresh checkout to see the same failure' };
 }
 
+// EXTERNAL MODULE: ./lib/image/variable.js
+var image_variable = __nccwpck_require__(4613);
 ;// CONCATENATED MODULE: ./lib/image/bake.js
 
 
@@ -41746,30 +42416,59 @@ function advice(output) {
 /** The label that says which definition an image was built from. */
 const BAKE_LABEL = 'deploy-django.bake';
 const REVISION_LABEL = 'org.opencontainers.image.revision';
-/** Only the build sections, under working tags: an unset variable elsewhere must not stop a build. */
-function planBake({ project, groups, workspace, set, env, commit }) {
-    const variables = buildEnvironment(env, set);
-    const overrides = set.flatMap((line) => assignOverride(line, groups));
+/**
+ * Only the build sections, under working tags, with every variable filled in: an unset variable elsewhere must not stop a
+ * build, and buildx must not look for values where Compose would not, such as a `.env` of the repository.
+ */
+function planBake({ project, groups, workspace, set, variables, commit }) {
+    const values = (0,image_variable/* valuesFor */.Ec)(variables);
     const folder = (0,external_node_path_.join)(workspace, project.folder);
-    const targets = groups.map((group) => toTarget(group, overrides, variables, commit));
-    const services = targets.map((target) => [target.name, toService(target, groups, folder)]);
+    const overrides = set.flatMap((line) => assignOverride(line, groups));
+    const filled = groups.map((group) => ({
+        ...group,
+        build: (0,image_variable/* fillBuild */.i4)(group.build, values, (key) => isOverridden(overrides, group, key)),
+    }));
+    const targets = groups.map((group, index) => toTarget(group, filled[index]?.build ?? {}, overrides, commit));
+    const services = targets.map((target, index) => [
+        target.name,
+        toService(target, filled[index]?.build ?? {}, groups, folder),
+    ]);
     const secrets = Object.entries((0,compose_document/* valuesOf */.sm)(project.model['secrets'])).map(([name, secret]) => {
         const file = (0,compose_document/* textOf */.b6)((0,compose_document/* valuesOf */.sm)(secret)['file']);
-        return [name, file === undefined ? secret : { ...(0,compose_document/* valuesOf */.sm)(secret), file: local(file, folder) }];
+        const path = file === undefined ? undefined : local((0,variable/* interpolate */.GW)(file, values) ?? file, folder);
+        return [name, path === undefined ? secret : { ...(0,compose_document/* valuesOf */.sm)(secret), file: path }];
     });
     const used = new Set(groups.flatMap(({ build }) => secretNames(build)));
-    const file = (0,dist/* stringify */.As)({
+    const file = (0,dist/* stringify */.As)(literal({
         name: 'deploy-django',
         services: Object.fromEntries(services),
         secrets: Object.fromEntries(secrets.filter(([name]) => used.has(String(name)))),
-    }, { lineWidth: 0, aliasDuplicateObjects: false, version: '1.1' });
-    return { file, overrides, targets, commit };
+    }), { lineWidth: 0, aliasDuplicateObjects: false, version: '1.1' });
+    return {
+        file,
+        overrides: overrides.map((line) => withLocalPaths(line, folder)),
+        targets,
+        commit,
+        secrets: Object.fromEntries(groups
+            .flatMap(({ build }) => (0,image_variable/* secretVariables */.c8)(build, project))
+            .flatMap((name) => (values[name] === undefined ? [] : [[name, values[name]]]))),
+    };
+}
+/** The same value for a program that reads `$` as a variable. */
+function literal(value) {
+    if (typeof value === 'string')
+        return value.replaceAll('$', '$$$$');
+    if (Array.isArray(value))
+        return value.map(literal);
+    if (!(0,compose_document/* isValues */.vs)(value))
+        return value;
+    return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, literal(inner)]));
 }
 /** Builds the wanted targets into the local Docker; what buildx prints goes to `onLine`. */
 async function bake(plan, wanted, options) {
     if (wanted.length === 0)
         return;
-    const { run, project, workspace, temp, onLine, signal } = options;
+    const { run, project, temp, onLine, signal } = options;
     const folder = await (0,promises_.mkdtemp)((0,external_node_path_.join)(temp, 'bake-'));
     try {
         const file = (0,external_node_path_.join)(folder, 'compose.yaml');
@@ -41779,9 +42478,11 @@ async function bake(plan, wanted, options) {
             ...plan.overrides.flatMap((override) => ['--set', override]),
             ...wanted.map(({ name }) => name),
         ], {
-            cwd: placeFor((0,external_node_path_.join)(workspace, project.folder), folder),
+            // Beside the Compose file buildx would read a `.env` of the repository.
+            cwd: folder,
             env: {
-                ...buildEnvironment(options.env, plan.overrides),
+                ...(0,image_variable/* withoutGitHub */.ae)(options.env, plan.overrides),
+                ...plan.secrets,
                 SOURCE_DATE_EPOCH: String(Math.floor(plan.commit.time.getTime() / 1000)),
                 // The contexts are those of the repository's own Compose file; newer versions of buildx would ask about `..`.
                 BUILDX_BAKE_ENTITLEMENTS_FS: '0',
@@ -41796,23 +42497,13 @@ async function bake(plan, wanted, options) {
         await (0,promises_.rm)(folder, { recursive: true, force: true });
     }
 }
-/** Beside the Compose file, for its `.env` gives variables; buildx fails where that is a folder, which Compose passes over. */
-function placeFor(beside, elsewhere) {
-    return (0,external_node_fs_.statSync)((0,external_node_path_.join)(beside, '.env'), { throwIfNoEntry: false })?.isDirectory() ? elsewhere : beside;
-}
-/** GitHub's own variables must not leak into tags and arguments; only its build cache needs its address and token. */
-function buildEnvironment(env, set) {
-    const cache = set.some((line) => line.includes('type=gha'));
-    const hidden = cache ? /^(GITHUB|RUNNER|INPUT|STATE)_/i : /^(GITHUB|RUNNER|INPUT|STATE|ACTIONS)_/i;
-    return Object.fromEntries(Object.entries(env).filter(([name]) => !hidden.test(name)));
-}
 function targetName(group) {
     return group.name.replace(/[^A-Za-z0-9_-]/g, '_');
 }
-function toTarget(group, overrides, env, commit) {
+function toTarget(group, build, overrides, commit) {
     const name = targetName(group);
     const mine = overrides.filter((line) => line.startsWith(`${name}.`));
-    const definition = sha256((0,compose_document/* canonical */.$N)([name, filled(group.build, env), mine]));
+    const definition = sha256((0,compose_document/* canonical */.$N)([name, build, mine]));
     const labels = {
         [REVISION_LABEL]: commit.sha,
         'org.opencontainers.image.created': commit.time.toISOString(),
@@ -41826,19 +42517,9 @@ function toTarget(group, overrides, env, commit) {
         labels,
     };
 }
-/** The definition with the values that it gets: another argument is another image. */
-function filled(value, env) {
-    if (typeof value === 'string')
-        return (0,variable/* interpolate */.GW)(value, env) ?? value;
-    if (Array.isArray(value))
-        return value.map((item) => filled(item, env));
-    if (!(0,compose_document/* isValues */.vs)(value))
-        return value;
-    return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, inner === null ? (env[name] ?? null) : filled(inner, env)]));
-}
-function toService(target, groups, folder) {
-    // Tags of the file would be pushed by nobody and may hold variables.
-    const { tags: _, ...build } = target.group.build;
+function toService(target, filled, groups, folder) {
+    // Tags of the file would be pushed by nobody.
+    const { tags: _, ...build } = filled;
     const contexts = [...(0,compose_document/* pairsOf */.fq)(build['additional_contexts'])].map(([name, context = '']) => [
         name,
         toContext(context, groups, folder),
@@ -41865,11 +42546,31 @@ function toContext(context, groups, folder) {
         fix: 'name a service with a build: section',
     });
 }
-/** An absolute path for a local one; addresses (https:, docker-image:, git@…) and what a variable decides stay. */
+/** An absolute path for a local one; addresses (https:, docker-image:, git@…) stay. */
 function local(path, folder) {
-    if ((0,variable/* hasVariable */.$u)(path) || /^[a-z][a-z0-9+.-]*:|^git@|^github\.com\//i.test(path))
-        return path;
-    return (0,external_node_path_.resolve)(folder, path.replaceAll('$$', '$')).replaceAll('$', '$$$$');
+    return /^[a-z][a-z0-9+.-]*:|^git@|^github\.com\//i.test(path) ? path : (0,external_node_path_.resolve)(folder, path);
+}
+/** The override with absolute paths: in `set` they start from the folder of the Compose file. */
+function withLocalPaths(line, folder) {
+    const [, start = '', key = '', value = ''] = /^([^.]*\.([^=]*)=)([^]*)$/.exec(line) ?? [];
+    if (key === 'context' || key.startsWith('contexts.'))
+        return start + local(value, folder);
+    if (!/^(cache-(from|to)|secrets?|ssh|output)$/.test(key))
+        return line;
+    const parts = value.split(',').map((part) => {
+        const [, name = '', path] = /^((?:src|source|dest)=|[\w-]+=(?=\.{1,2}\/)|(?=\.{1,2}\/))(.+)$/.exec(part) ?? [];
+        return path === undefined ? part : name + (0,external_node_path_.resolve)(folder, path);
+    });
+    return start + parts.join(',');
+}
+/** Whether `set` gives this field of the group; `overrides` name targets. */
+function isOverridden(overrides, group, key) {
+    return overrides.some((line) => line.startsWith(`${targetName(group)}.${key}=`));
+}
+/** Which fields the lines of `set` give. */
+function overriddenBy(set, groups) {
+    const overrides = set.flatMap((line) => assignOverride(line, groups));
+    return (group, key) => isOverridden(overrides, group, key);
 }
 function secretNames(build) {
     return (0,compose_document/* listOf */.c3)(build['secrets']).flatMap((entry) => ((0,compose_document/* isValues */.vs)(entry) ? (0,compose_document/* textsOf */.CB)(entry['source']) : (0,compose_document/* textsOf */.CB)(entry)));
@@ -41903,17 +42604,23 @@ function sha256(text) {
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   R: () => (/* binding */ findDjango)
+/* harmony export */   R6: () => (/* binding */ findDjango),
+/* harmony export */   YJ: () => (/* binding */ listMigrations)
 /* harmony export */ });
 /* unused harmony export inspectImage */
 /* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6760);
-/* harmony import */ var _compose_document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(8983);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(452);
-/* harmony import */ var _bake_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(8984);
+/* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7614);
+/* harmony import */ var _compose_document_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(8983);
+/* harmony import */ var _compose_variable_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(6754);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(8071);
+/* harmony import */ var _bake_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(8984);
 
 
 
 
+
+
+const PROBE_TIMEOUT_MS = 180_000;
 /** Finds the Django image among the finished ones; nothing of an image is started for it. */
 async function findDjango(facts, tools) {
     const script = facts.manage.find((word) => word.endsWith('.py'));
@@ -41930,19 +42637,19 @@ async function findDjango(facts, tools) {
 async function inspectImage(reference, { run, env }) {
     const finished = await run('docker', ['image', 'inspect', reference], { env });
     if (finished.code !== 0) {
-        throw new _errors_js__WEBPACK_IMPORTED_MODULE_2__/* .DeployError */ .sH('build-failed', { what: `The image ${reference} is not there`, seen: finished.stderr.trim() });
+        throw new _errors_js__WEBPACK_IMPORTED_MODULE_4__/* .DeployError */ .sH('build-failed', { what: `The image ${reference} is not there`, seen: finished.stderr.trim() });
     }
-    const [first] = (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_1__/* .listOf */ .c3)(JSON.parse(finished.stdout));
-    const image = (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(first);
-    const config = (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(image['Config']);
+    const [first] = (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .listOf */ .c3)(JSON.parse(finished.stdout));
+    const image = (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(first);
+    const config = (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(image['Config']);
     return {
-        id: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_1__/* .textOf */ .b6)(image['Id']) ?? '',
-        workdir: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_1__/* .textOf */ .b6)(config['WorkingDir']) || '/',
-        command: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_1__/* .textsOf */ .CB)(config['Cmd']),
-        entrypoint: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_1__/* .textsOf */ .CB)(config['Entrypoint']),
-        architecture: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_1__/* .textOf */ .b6)(image['Architecture']) ?? '',
-        user: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_1__/* .textOf */ .b6)(config['User']) ?? '',
-        revision: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_1__/* .textOf */ .b6)((0,_compose_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(config['Labels'])[_bake_js__WEBPACK_IMPORTED_MODULE_3__/* .REVISION_LABEL */ .P1]),
+        id: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(image['Id']) ?? '',
+        workdir: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(config['WorkingDir']) || '/',
+        command: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textsOf */ .CB)(config['Cmd']),
+        entrypoint: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textsOf */ .CB)(config['Entrypoint']),
+        architecture: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(image['Architecture']) ?? '',
+        user: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(config['User']) ?? '',
+        revision: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)((0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(config['Labels'])[_bake_js__WEBPACK_IMPORTED_MODULE_5__/* .REVISION_LABEL */ .P1]),
     };
 }
 async function choose(looked, facts, tools) {
@@ -41959,7 +42666,7 @@ async function choose(looked, facts, tools) {
     }
     const names = holders.map(({ target }) => target.group.services.join(', '));
     const services = new Set([...holders, ...looked].flatMap(({ target }) => target.group.services));
-    throw new _errors_js__WEBPACK_IMPORTED_MODULE_2__/* .DeployError */ .sH('several-manage-py', {
+    throw new _errors_js__WEBPACK_IMPORTED_MODULE_4__/* .DeployError */ .sH('several-manage-py', {
         what: 'Several images hold manage.py',
         seen: holders.map(({ path }, index) => `${names[index]}: ${path ?? facts.manage.join(' ')}`).join('\n'),
         why: 'only one image can be asked for the migrations',
@@ -41982,7 +42689,7 @@ async function notFound(looked, { manage }, tools) {
     }
     const [where] = found;
     const words = manage.map((word) => (word === script && where !== undefined ? where : word));
-    return new _errors_js__WEBPACK_IMPORTED_MODULE_2__/* .DeployError */ .sH('no-manage-py', {
+    return new _errors_js__WEBPACK_IMPORTED_MODULE_4__/* .DeployError */ .sH('no-manage-py', {
         what: 'No image that was built holds manage.py',
         seen: looked
             .map(({ target, image, path }) => `${target.group.name}: ${path ?? script} is not there (WORKDIR ${image.workdir})`)
@@ -42001,7 +42708,7 @@ async function hasFile(reference, path, { run, env }) {
     const created = await run('docker', ['create', '--network', 'none', reference, '/'], { env });
     const id = created.stdout.trim();
     if (created.code !== 0) {
-        throw new _errors_js__WEBPACK_IMPORTED_MODULE_2__/* .DeployError */ .sH('build-failed', { what: `${reference} cannot be looked into`, seen: created.stderr.trim() });
+        throw new _errors_js__WEBPACK_IMPORTED_MODULE_4__/* .DeployError */ .sH('build-failed', { what: `${reference} cannot be looked into`, seen: created.stderr.trim() });
     }
     try {
         const copied = await run('docker', ['cp', `${id}:${path}`, '-'], { env });
@@ -42009,7 +42716,7 @@ async function hasFile(reference, path, { run, env }) {
             return true;
         if (/could not find the file|no such file|not found|not a directory/i.test(copied.stderr))
             return false;
-        throw new _errors_js__WEBPACK_IMPORTED_MODULE_2__/* .DeployError */ .sH('internal', {
+        throw new _errors_js__WEBPACK_IMPORTED_MODULE_4__/* .DeployError */ .sH('internal', {
             what: `${path} cannot be looked up in ${reference}`,
             seen: copied.stderr.trim(),
         });
@@ -42017,6 +42724,79 @@ async function hasFile(reference, path, { run, env }) {
     finally {
         await run('docker', ['rm', '--force', '--volumes', id], { env });
     }
+}
+/** Lists the migrations of the Django image; no network, no mounts. */
+async function listMigrations(target, facts, tools) {
+    const [python = 'python', ...words] = facts.manage;
+    const program = `exec(__import__('base64').b64decode('${Buffer.from(facts.probe).toString('base64')}'))`;
+    const inDjango = [...words, 'shell', '-v', '0', '-c', program];
+    const [given, filled] = [environmentOf(target, facts, false), environmentOf(target, facts, true)];
+    let listed = await runProbe('list', target, python, inDjango, filled, tools);
+    if (listed.kind === 'failed' && filled.size > given.size) {
+        // A stand-in can also be in the way, where a number is wanted.
+        listed = await runProbe('list', target, python, inDjango, given, tools);
+    }
+    if (listed.kind === 'done')
+        return readListed(listed.document, 'imported');
+    const read = await runProbe('static', target, python, ['-c', program], given, tools);
+    if (read.kind === 'done')
+        return readListed(read.document, 'static');
+    const isForeign = /exec format error/.test(`${listed.seen}${read.seen}`);
+    throw new _errors_js__WEBPACK_IMPORTED_MODULE_4__/* .DeployError */ .sH('settings-import', {
+        what: `The migrations of service ${target.group.name} could not be listed`,
+        seen: `${facts.manage.join(' ')}: ${listed.seen}\n${python}: ${read.seen}`,
+        why: isForeign
+            ? 'the image is for another processor than that of the runner, so that nothing of it can be run here'
+            : `${python} in the image is not a Python that can run, or not the one that has Django`,
+        fix: isForeign
+            ? 'add docker/setup-qemu-action before this step, or run the job on a runner of that architecture'
+            : 'say how Django commands are started in the image, for example manage: /venv/bin/python manage.py',
+    });
+}
+async function runProbe(verb, target, program, args, given, { run, env, signal }) {
+    const finished = await run('docker', [
+        ...['run', '--rm', '--init', '--network', 'none', '--env', `DEPLOY_DJANGO=${verb}`],
+        // Names only: Docker takes the values from its own environment, so that none is in a list of processes.
+        ...[...given.keys()].flatMap((name) => ['--env', name]),
+        ...['--entrypoint', program, target.reference, ...args],
+    ], { env: { ...env, ...Object.fromEntries(given) }, signal, timeoutMs: PROBE_TIMEOUT_MS });
+    const document = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_1__/* .findDocument */ .$)(finished.stdout);
+    if (finished.code === 0 && document)
+        return { kind: 'done', document };
+    const error = (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(document?.['error']);
+    const said = [(0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(error['message']), (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(error['detail'])].filter((text) => text).join(' ');
+    return { kind: 'failed', seen: said || finished.stderr.trim().split('\n').slice(-3).join('\n') };
+}
+/** What the Compose file itself sets, such as DJANGO_SETTINGS_MODULE; the rest stays away or gets a stand-in. */
+function environmentOf(target, { environments }, isFilled) {
+    const given = new Map();
+    for (const [name, text] of environments.get(target.group.name) ?? []) {
+        const known = text === undefined ? undefined : (0,_compose_variable_js__WEBPACK_IMPORTED_MODULE_3__/* .interpolate */ .GW)(text);
+        const value = known ?? (isFilled ? standInFor(name) : undefined);
+        // These belong to the Docker client that is started here, not to the app.
+        if (value !== undefined && !/^(PATH|HOME|DOCKER_\w+|DEPLOY_DJANGO)$/.test(name))
+            given.set(name, value);
+    }
+    return given;
+}
+/** Settings that ask for a secret can be imported with any text: nothing is connected to. */
+function standInFor(name) {
+    return /(URL|DSN)$/.test(name) ? 'sqlite:///:memory:' : 'deploy-django';
+}
+function readListed(document, confidence) {
+    return {
+        migrations: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .listOf */ .c3)(document['migrations'])
+            .filter(_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .isValues */ .vs)
+            .map((migration) => ({
+            app: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(migration['app']) ?? '',
+            name: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(migration['name']) ?? '',
+            source: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(migration['source']) ?? '',
+        })),
+        confidence,
+        drift: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textsOf */ .CB)(document['models_drift']),
+        django: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(document['django']),
+        python: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(document['python']),
+    };
 }
 
 
@@ -42030,11 +42810,12 @@ async function hasFile(reference, path, { run, env }) {
 __nccwpck_require__.d(__webpack_exports__, {
   ex: () => (/* binding */ checkBuilds),
   UO: () => (/* binding */ chooseLogins),
+  M2: () => (/* binding */ environmentsOf),
   XD: () => (/* binding */ makeImages)
 });
 
 // EXTERNAL MODULE: ./lib/errors.js
-var errors = __nccwpck_require__(452);
+var errors = __nccwpck_require__(8071);
 // EXTERNAL MODULE: ./lib/values.js
 var values = __nccwpck_require__(6393);
 // EXTERNAL MODULE: ./lib/image/bake.js + 1 modules
@@ -42136,23 +42917,31 @@ async function makeImages(facts, tools) {
     const registry = await (0,image_registry/* openRegistry */.Me)(facts.logins, { run, env, temp, pause });
     const access = { run, registry, pause, signal, onLine: show };
     try {
-        const plan = (0,bake/* planBake */.Tm)({ ...facts, env });
+        const plan = (0,bake/* planBake */.Tm)(facts);
         const known = await Promise.all(plan.targets.map((target) => reuse(target, (0,image_name/* candidateNames */.qd)(target.group, groups, facts.naming), version, access)));
         const wanted = plan.targets.filter((_, index) => !known[index]);
         const title = wanted.length === 0
             ? `The images of ${version} are built already`
             : `Bake ${wanted.map(({ name }) => name).join(', ')}`;
-        await group(title, () => (0,bake/* bake */.Wq)(plan, wanted, { run, env, workspace: facts.workspace, project: facts.project, temp, onLine: show, signal }));
-        const django = await (0,inspect/* findDjango */.R)({ ...facts, targets: plan.targets }, { run, env });
+        await group(title, () => (0,bake/* bake */.Wq)(plan, wanted, { run, env, project: facts.project, temp, onLine: show, signal }));
+        const looking = { ...facts, targets: plan.targets, environments: environmentsOf(facts.project) };
+        const django = await (0,inspect/* findDjango */.R6)(looking, { run, env, signal });
+        // Django needs seconds to start, which a push takes as well.
+        const listing = (0,inspect/* listMigrations */.YJ)(django.target, looking, { run, env, signal });
+        listing.catch(() => { });
         const names = (0,image_name/* nameImages */.EF)(groups, django.target.group, facts.naming);
         const named = plan.targets.map((target) => ({ target, name: names.get(target.group.name) ?? '' }));
         const pushed = await group(`Push ${[...new Set(names.values())].join(', ')}`, () => push(named.map(({ target: { reference }, name }) => ({ reference, name })), version, access));
         const images = named.flatMap(({ target, name }) => target.group.services.map((service) => [service, pushed.get(name) ?? '']));
-        return { images: new Map(images), django };
+        return { images: new Map(images), django: { ...django, ...(await listing) } };
     }
     finally {
         await registry.close();
     }
+}
+/** The environment that the Compose file gives to each service. */
+function environmentsOf({ services }) {
+    return new Map([...services.values()].map(({ name, environment }) => [name, environment]));
 }
 /**
  * The logins for the registries that the images may go to. A login that was given is for the registry that the input or
@@ -42172,31 +42961,18 @@ function chooseLogins(groups, naming, given) {
         ? [{ registry: 'ghcr.io', username: actor, password: token }]
         : [];
 }
-/**
- * Stops when a service has no image, and when there is nothing to build: a release is made of this commit, and a ready
- * image does not say of which it is.
- */
-function checkBuilds(project, groups) {
-    const services = [...project.services.values()];
-    const [file = ''] = project.files;
-    // One behind a profile may be a template for others.
-    const isBare = ({ image, build, values, profiles }) => !image && !build && !values['provider'] && profiles.length === 0;
-    const bare = services.find(isBare);
-    if (bare) {
-        throw new errors/* DeployError */.sH('compose-invalid', {
-            what: `Service ${bare.name} has neither an image nor a build section`,
-            why: `${project.files.join(' and ')} may be meant to lie over another file, as in docker compose -f docker-compose.yml -f ${file}`,
-            fix: `name all of them, in that order, for example: compose-files: docker-compose.yml ${file}`,
-            annotation: { file },
-        });
-    }
+/** Stops when there is nothing to build: a release is made of this commit, and a ready image does not say of which it is. */
+function checkBuilds(project, groups, base) {
     if (groups.length > 0)
         return;
+    const { files, services } = project;
+    const [file = ''] = files;
+    const over = base === undefined ? '<the file that has it>' : base;
     throw new errors/* DeployError */.sH('compose-invalid', {
-        what: 'No service of the Compose file has a build section',
-        seen: services.map(({ name, image }) => `${name}: image: ${image}`).join('\n'),
+        what: `No service of ${files.join(' and ')} has a build section`,
+        seen: [...services.values()].map(({ name, image }) => `${name}: image: ${image}`).join('\n'),
         why: 'only images that are built here, from this commit, are deployed; those of a registry are left as they are',
-        fix: 'add `build: .` to the service of the Django app, or name the file that has it with compose-files',
+        fix: `add \`build: .\` to the service of the Django app, or name the file that has it as well: compose-files: ${over} ${files.join(' ')}`,
         annotation: { file },
     });
 }
@@ -42213,9 +42989,11 @@ function checkBuilds(project, groups) {
 /* harmony export */   W2: () => (/* binding */ checkImageNames),
 /* harmony export */   qd: () => (/* binding */ candidateNames)
 /* harmony export */ });
-/* harmony import */ var _compose_variable_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6754);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(452);
-/* harmony import */ var _values_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6393);
+/* harmony import */ var _compose_reference_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(4889);
+/* harmony import */ var _compose_variable_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6754);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(8071);
+/* harmony import */ var _values_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(6393);
+
 
 
 
@@ -42223,32 +43001,32 @@ function checkBuilds(project, groups) {
 function checkImageNames(groups, facts) {
     if (facts.image !== undefined)
         return;
-    (0,_errors_js__WEBPACK_IMPORTED_MODULE_1__/* .checkAll */ .K7)(...groups.map((group) => () => checkImageName(group, facts.settings)));
+    (0,_errors_js__WEBPACK_IMPORTED_MODULE_2__/* .checkAll */ .K7)(...groups.map((group) => () => checkImageName(group, facts.settings)));
 }
 function checkImageName({ name, image }, settings) {
-    const written = image === undefined ? undefined : withoutTag(image);
+    const written = image === undefined ? undefined : (0,_compose_reference_js__WEBPACK_IMPORTED_MODULE_0__/* .parseReference */ .F)(image).repository;
     if (written === undefined)
         return;
-    const [missing] = (0,_compose_variable_js__WEBPACK_IMPORTED_MODULE_0__/* .missingIn */ .EH)(written, (variable) => settings[variable] !== undefined);
+    const [missing] = (0,_compose_variable_js__WEBPACK_IMPORTED_MODULE_1__/* .missingIn */ .EH)(written, (variable) => settings[variable] !== undefined);
     if (missing !== undefined) {
-        throw new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('variable-missing', {
+        throw new _errors_js__WEBPACK_IMPORTED_MODULE_2__/* .DeployError */ .sH('variable-missing', {
             what: `The name of the image of service ${name} needs ${missing}, which is not set`,
             seen: `image: ${image}`,
             why: 'the image is pushed before the server, which may know it, is asked',
             fix: `give ${missing} to the step (env:) or in env-file, write the name out, or set the input image`,
         });
     }
-    const text = (0,_compose_variable_js__WEBPACK_IMPORTED_MODULE_0__/* .interpolate */ .GW)(written, settings) ?? written;
+    const text = (0,_compose_variable_js__WEBPACK_IMPORTED_MODULE_1__/* .interpolate */ .GW)(written, settings) ?? written;
     // A local name: nobody can push it, and it is not used.
     if (!text.includes('/'))
         return;
     try {
-        (0,_values_js__WEBPACK_IMPORTED_MODULE_2__/* .parseImage */ .zZ)(text.replace(/@.*$/, '').replace(/:[^:/]*$/, ''));
+        (0,_values_js__WEBPACK_IMPORTED_MODULE_3__/* .parseImage */ .zZ)((0,_compose_reference_js__WEBPACK_IMPORTED_MODULE_0__/* .parseReference */ .F)(text).repository);
     }
     catch (error) {
-        if (!(error instanceof _values_js__WEBPACK_IMPORTED_MODULE_2__/* .Unusable */ .kO))
+        if (!(error instanceof _values_js__WEBPACK_IMPORTED_MODULE_3__/* .Unusable */ .kO))
             throw error;
-        throw new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('compose-invalid', {
+        throw new _errors_js__WEBPACK_IMPORTED_MODULE_2__/* .DeployError */ .sH('compose-invalid', {
             what: `The image of service ${name} cannot be pushed under its name: ${error.why}`,
             seen: `image: ${image}`,
             fix: `${error.fix}, or set the input image`,
@@ -42285,14 +43063,9 @@ function bareName(group, { image, repository, settings }) {
 /** The group's own `image:` without tag and digest. A name without a slash is a local one: nobody can push it. */
 function ownName(group, settings) {
     // The tag goes first: it may be a variable that only the server knows, and the version takes its place.
-    const text = group.image === undefined ? undefined : (0,_compose_variable_js__WEBPACK_IMPORTED_MODULE_0__/* .interpolate */ .GW)(withoutTag(group.image), settings);
-    const name = text?.replace(/@.*$/, '').replace(/:[^:/]*$/, '');
+    const text = group.image === undefined ? undefined : (0,_compose_variable_js__WEBPACK_IMPORTED_MODULE_1__/* .interpolate */ .GW)((0,_compose_reference_js__WEBPACK_IMPORTED_MODULE_0__/* .parseReference */ .F)(group.image).repository, settings);
+    const name = text === undefined ? undefined : (0,_compose_reference_js__WEBPACK_IMPORTED_MODULE_0__/* .parseReference */ .F)(text).repository;
     return name?.includes('/') ? name : undefined;
-}
-function withoutTag(image) {
-    const parts = (0,_compose_variable_js__WEBPACK_IMPORTED_MODULE_0__/* .splitOutside */ .kO)(image, ':');
-    const hasTag = parts.length > 1 && (0,_compose_variable_js__WEBPACK_IMPORTED_MODULE_0__/* .splitOutside */ .kO)(parts.at(-1) ?? '', '/').length === 1;
-    return hasTag ? parts.slice(0, -1).join(':') : image;
 }
 function suffixOf(service) {
     return service
@@ -42318,7 +43091,7 @@ function suffixOf(service) {
 /* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6760);
 /* harmony import */ var node_timers_promises__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(8500);
 /* harmony import */ var _compose_document_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(8983);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(452);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(8071);
 
 
 
@@ -42433,11 +43206,13 @@ function troubleOf(output) {
 /* harmony export */   G: () => (/* binding */ matchImages),
 /* harmony export */   a: () => (/* binding */ takeImages)
 /* harmony export */ });
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(452);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8071);
 /* harmony import */ var _bake_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(8984);
 /* harmony import */ var _inspect_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(4725);
-/* harmony import */ var _name_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(3158);
-/* harmony import */ var _registry_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(7190);
+/* harmony import */ var _make_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(9291);
+/* harmony import */ var _name_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(3158);
+/* harmony import */ var _registry_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(7190);
+
 
 
 
@@ -42445,18 +43220,20 @@ function troubleOf(output) {
 
 /** Images that a `build` has pushed: pulled by digest, and looked into like those that are built here. */
 async function takeImages(facts, images, { run, env, temp, signal, group, pause }) {
-    const { targets } = (0,_bake_js__WEBPACK_IMPORTED_MODULE_1__/* .planBake */ .Tm)({ ...facts, env });
-    const registry = await (0,_registry_js__WEBPACK_IMPORTED_MODULE_4__/* .openRegistry */ .Me)(facts.logins, { run, env, temp, pause });
+    const { targets } = (0,_bake_js__WEBPACK_IMPORTED_MODULE_1__/* .planBake */ .Tm)(facts);
+    const registry = await (0,_registry_js__WEBPACK_IMPORTED_MODULE_5__/* .openRegistry */ .Me)(facts.logins, { run, env, temp, pause });
     const pull = async ({ group: { name }, reference }) => {
         const image = images.get(name) ?? '';
-        const pulled = await (0,_registry_js__WEBPACK_IMPORTED_MODULE_4__/* .retry */ .L5)(() => run('docker', ['pull', '--quiet', image], { env: registry.env, signal }), pause);
+        const pulled = await (0,_registry_js__WEBPACK_IMPORTED_MODULE_5__/* .retry */ .L5)(() => run('docker', ['pull', '--quiet', image], { env: registry.env, signal }), pause);
         if (pulled.code !== 0)
             throw notPulled(image, pulled.stderr);
         await run('docker', ['tag', image, reference], { env: registry.env, signal });
     };
     try {
         await group('Pull the images', () => Promise.all(targets.map(pull)));
-        return { images, django: await (0,_inspect_js__WEBPACK_IMPORTED_MODULE_2__/* .findDjango */ .R)({ ...facts, targets }, { run, env }) };
+        const looking = { ...facts, targets, environments: (0,_make_js__WEBPACK_IMPORTED_MODULE_3__/* .environmentsOf */ .M2)(facts.project) };
+        const django = await (0,_inspect_js__WEBPACK_IMPORTED_MODULE_2__/* .findDjango */ .R6)(looking, { run, env, signal });
+        return { images, django: { ...django, ...(await (0,_inspect_js__WEBPACK_IMPORTED_MODULE_2__/* .listMigrations */ .YJ)(django.target, looking, { run, env, signal })) } };
     }
     finally {
         await registry.close();
@@ -42477,7 +43254,7 @@ function matchImages(groups, images, naming) {
         const [image = '', other] = new Set(group.services.map((service) => images.get(service)));
         if (other !== undefined)
             throw mismatch(`two images for one build: ${image}, ${other}`);
-        const names = (0,_name_js__WEBPACK_IMPORTED_MODULE_3__/* .candidateNames */ .qd)(group, groups, naming);
+        const names = (0,_name_js__WEBPACK_IMPORTED_MODULE_4__/* .candidateNames */ .qd)(group, groups, naming);
         if (!names.includes(image.replace(/@.*$/, ''))) {
             throw mismatch(`${group.name}: ${image}; the image of this checkout would be ${names.join(' or ')}`);
         }
@@ -42503,6 +43280,222 @@ function notPulled(image, stderr) {
 
 /***/ }),
 
+/***/ 4613:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   Ec: () => (/* binding */ valuesFor),
+/* harmony export */   HR: () => (/* binding */ describeBuildVariables),
+/* harmony export */   UO: () => (/* binding */ checkBuildVariables),
+/* harmony export */   _I: () => (/* binding */ describeBakedSecrets),
+/* harmony export */   ae: () => (/* binding */ withoutGitHub),
+/* harmony export */   c8: () => (/* binding */ secretVariables),
+/* harmony export */   i4: () => (/* binding */ fillBuild)
+/* harmony export */ });
+/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6760);
+/* harmony import */ var _compose_document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(8983);
+/* harmony import */ var _compose_variable_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6754);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(8071);
+
+
+
+
+/** The values, those of the step first. */
+function valuesFor({ step, file }) {
+    return { ...Object.fromEntries(file ?? []), ...step };
+}
+/** GitHub's own variables must not leak into tags and arguments; only its build cache needs its address and token. */
+function withoutGitHub(env, set) {
+    const cache = set.some((line) => line.includes('type=gha'));
+    return Object.fromEntries(Object.entries(env).filter(([name]) => !HIDDEN.test(name) && (cache || !/^ACTIONS_/i.test(name))));
+}
+const HIDDEN = /^(GITHUB|RUNNER|INPUT|STATE)_/i;
+/**
+ * The build section with its variables filled in. An argument without a value whose variable is not set is left out, as
+ * Compose does: the Dockerfile's own default counts. What `set` overrides is left out too.
+ */
+function fillBuild(build, values, isOverridden) {
+    const fill = (value) => {
+        if (typeof value === 'string')
+            return (0,_compose_variable_js__WEBPACK_IMPORTED_MODULE_2__/* .interpolate */ .GW)(value, values) ?? value;
+        if (Array.isArray(value))
+            return value.map(fill);
+        return (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_1__/* .isValues */ .vs)(value) ? mapValues(value, fill) : value;
+    };
+    const pairs = (key) => {
+        const given = [...(0,_compose_document_js__WEBPACK_IMPORTED_MODULE_1__/* .pairsOf */ .fq)(build[key])].filter(([name]) => !isOverridden(`${BAKE_NAMES[key] ?? key}.${name}`));
+        return Object.fromEntries(given.flatMap(([name, text]) => {
+            const value = text === undefined ? (key === 'args' ? values[name] : '') : fill(text);
+            return value === undefined ? [] : [[name, value]];
+        }));
+    };
+    const kept = Object.entries(build).filter(([key]) => !isOverridden(BAKE_NAMES[key] ?? key));
+    return Object.fromEntries(kept.map(([key, value]) => [key, PAIRS.includes(key) ? pairs(key) : fill(value)]));
+}
+const PAIRS = ['args', 'labels', 'additional_contexts'];
+/** The names of fields in `set`, where they differ. */
+const BAKE_NAMES = {
+    additional_contexts: 'contexts',
+    cache_from: 'cache-from',
+    cache_to: 'cache-to',
+    no_cache: 'no-cache',
+    platforms: 'platform',
+    shm_size: 'shm-size',
+};
+function mapValues(values, change) {
+    return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, change(value)]));
+}
+/** Stops for variables of build sections that are set nowhere, and for secrets that would end in an image unasked. */
+function checkBuildVariables(check) {
+    (0,_errors_js__WEBPACK_IMPORTED_MODULE_3__/* .checkAll */ .K7)(...check.groups.flatMap((group) => [() => checkMissing(group, check), () => checkSecrets(group, check)]));
+}
+function checkMissing(group, check) {
+    const { variables, project } = check;
+    const values = valuesFor(variables);
+    const isSet = (name, needsText) => (needsText ? !!values[name] : values[name] !== undefined);
+    const missing = fieldsOf(group, check).flatMap((field) => (0,_compose_variable_js__WEBPACK_IMPORTED_MODULE_2__/* .missingIn */ .EH)(field.text, isSet)
+        .filter((variable) => !field.isPassedOn || needsArgument(variable, group, check))
+        .map((variable) => ({ ...field, variable })));
+    const secrets = secretVariables(group.build, project).filter((name) => !isSet(name, false));
+    const names = [...new Set([...missing.map(({ variable }) => variable), ...secrets])];
+    if (names.length === 0)
+        return;
+    const onHost = variables.file ? [] : names.filter((name) => check.onHost.includes(name));
+    throw new _errors_js__WEBPACK_IMPORTED_MODULE_3__/* .DeployError */ .sH('variable-missing', {
+        what: `The build of service ${group.name} uses ${names.join(', ')}, which ${names.length > 1 ? 'are' : 'is'} not set`,
+        seen: [
+            ...missing.map(({ name, text, isPassedOn }) => `build: ${name}${isPassedOn ? ' without a value' : `: ${text}`}`),
+            ...secrets.map((name) => `secrets: environment: ${name}`),
+        ].join('\n'),
+        why: onHost.length > 0
+            ? `the .env on the host sets ${onHost.join(', ')}, but the image is built on the runner, which does not read it`
+            : 'Compose would build with an empty value; a .env in the repository is for development and is not read',
+        fix: names
+            .map((name) => waysToGive(name, missing.find(({ variable }) => variable === name)))
+            .join('\n'),
+        annotation: { file: project.files[0] ?? '' },
+    });
+}
+/** Each of these works alone. */
+function waysToGive(variable, field) {
+    const [, context = '', name = ''] = /^(GITHUB|RUNNER)_(\w+)$/.exec(variable) ?? [];
+    if (context !== '') {
+        const value = `\${{ ${context.toLowerCase()}.${name.toLowerCase()} }}`;
+        return (`${variable} is GitHub's own and never reaches a build: write \${BUILD_${name}} in the Compose file, ` +
+            `and give it to this step: env: { BUILD_${name}: '${value}' }`);
+    }
+    const ways = [
+        ...(field?.name === 'dockerfile_inline' ? [`$$${variable} there, if it is a variable of the Dockerfile`] : []),
+        ...(field?.isPassedOn ? [`a default in the Dockerfile: ARG ${variable}=…`, `a value there: ${variable}: …`] : []),
+        ...(field && !field.isPassedOn ? [`a default there: \${${variable}:-…}`] : []),
+        `a line of env-file: ${variable}=…`,
+        `this step's environment: env: { ${variable}: … }`,
+    ];
+    return `${variable}: ${ways.join(' · or ')}`;
+}
+/** The texts of the build section that `set` does not override. Tags are not used: nobody pushes them. */
+function fieldsOf(group, { isOverridden }) {
+    const fields = Object.entries(group.build).flatMap(([key, value]) => {
+        if (key === 'tags')
+            return [];
+        if (!PAIRS.includes(key))
+            return textsIn(value).map((text) => ({ name: key, text, isPassedOn: false }));
+        return [...(0,_compose_document_js__WEBPACK_IMPORTED_MODULE_1__/* .pairsOf */ .fq)(value)].map(([name, text]) => {
+            const isPassedOn = text === undefined && key === 'args';
+            return { name: `${key}.${name}`, text: isPassedOn ? `\${${name}}` : (text ?? ''), isPassedOn };
+        });
+    });
+    return fields.filter(({ name }) => {
+        const [key = '', ...rest] = name.split('.');
+        return !isOverridden(group, [BAKE_NAMES[key] ?? key, ...rest].join('.'));
+    });
+}
+function textsIn(value) {
+    if (typeof value === 'string')
+        return [value];
+    return Array.isArray(value) ? value.flatMap(textsIn) : (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_1__/* .isValues */ .vs)(value) ? Object.values(value).flatMap(textsIn) : [];
+}
+/** Whether the Dockerfile asks for the argument and has no default for it. What BuildKit knows by itself is not asked for. */
+function needsArgument(name, { build }, { project, read, variables }) {
+    if (/^((HTTPS?|FTP|NO|ALL)_PROXY|(TARGET|BUILD)(PLATFORM|OS|ARCH|VARIANT)|BUILDKIT_\w+|SOURCE_DATE_EPOCH)$/i.test(name))
+        return false;
+    const place = (key, otherwise) => (0,_compose_variable_js__WEBPACK_IMPORTED_MODULE_2__/* .interpolate */ .GW)((0,_compose_document_js__WEBPACK_IMPORTED_MODULE_1__/* .textOf */ .b6)(build[key]) ?? otherwise, valuesFor(variables)) ?? otherwise;
+    const context = place('context', '.');
+    const isHere = !/^\/|:/.test(context);
+    const dockerfile = node_path__WEBPACK_IMPORTED_MODULE_0__.posix.join(project.folder, context, place('dockerfile', 'Dockerfile'));
+    const text = (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_1__/* .textOf */ .b6)(build['dockerfile_inline']) ?? (isHere ? read(dockerfile) : undefined);
+    // One that cannot be read, such as that of another repository, may ask for it.
+    if (text === undefined)
+        return true;
+    const words = [...text.replace(/\\\r?\n/g, ' ').matchAll(/^[ \t]*ARG[ \t]+(.+)$/gim)].flatMap(([, list = '']) => list.split(/\s+/));
+    return words.includes(name) && !words.some((word) => word.startsWith(`${name}=`));
+}
+/** The variables that secrets of the build are made of. */
+function secretVariables(build, { model }) {
+    const used = (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_1__/* .listOf */ .c3)(build['secrets']).flatMap((entry) => (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_1__/* .textOf */ .b6)((0,_compose_document_js__WEBPACK_IMPORTED_MODULE_1__/* .isValues */ .vs)(entry) ? entry['source'] : entry) ?? []);
+    return used.flatMap((name) => (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_1__/* .textOf */ .b6)((0,_compose_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)((0,_compose_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(model['secrets'])[name])['environment']) ?? []);
+}
+// As Docker's own check SecretsUsedInArgOrEnv.
+const SECRET = /(^|_)(apikey|auth|credentials?|key|password|pword|passwd|secret|token)(_|$)/i;
+const PUBLIC = /(^|_)public(_|$)/i;
+/** The name of a variable, or a field such as `args.NPM_TOKEN`. */
+const isSecret = (name) => {
+    const last = name.slice(name.indexOf('.') + 1);
+    return SECRET.test(last) && !PUBLIC.test(last);
+};
+/** An address with a password in it. */
+const HAS_PASSWORD = /:\/\/[^/\s:]*:[^/\s@]+@/;
+/** Stops before a secret of the env file is written into an image, where everybody who can pull the image reads it. */
+function checkSecrets(group, check) {
+    const { variables, project } = check;
+    const found = written(group, check).filter(({ field, name }) => !isGiven(name, check) &&
+        variables.file?.has(name) &&
+        (isSecret(name) || isSecret(field) || HAS_PASSWORD.test(variables.file.get(name) ?? '')));
+    const [first] = found;
+    if (!first)
+        return;
+    throw new _errors_js__WEBPACK_IMPORTED_MODULE_3__/* .DeployError */ .sH('compose-invalid', {
+        what: `The build of service ${group.name} would write ${[...new Set(found.map(({ name }) => name))].join(', ')} of env-file into the image`,
+        seen: found.map(({ field, name }) => `build: ${field} uses ${name}`).join('\n'),
+        why: 'everybody who can pull the image can read its build arguments and labels',
+        fix: `if the build needs no real value, write one into the Compose file: ${first.field.split('.')[1]}: unused\n` +
+            'if it needs the real one, pass it as a build secret (secrets: below build:) and read it with RUN --mount=type=secret\n' +
+            `if everybody may know it, give it to this step as well: env: { ${first.name}: … }`,
+        annotation: { file: project.files[0] ?? '' },
+    });
+}
+/** The variables whose values end in the image, with the argument or label that they are in. */
+function written(group, check) {
+    return fieldsOf(group, check)
+        .filter(({ name }) => /^(args|labels)\./.test(name))
+        .flatMap(({ name: field, text }) => (0,_compose_variable_js__WEBPACK_IMPORTED_MODULE_2__/* .namesIn */ .wX)(text).map((name) => ({ field, name })));
+}
+/** Where each variable of the builds came from. */
+function describeBuildVariables(check) {
+    const { step, file } = check.variables;
+    const names = check.groups.flatMap((group) => fieldsOf(group, check).flatMap(({ text }) => (0,_compose_variable_js__WEBPACK_IMPORTED_MODULE_2__/* .namesIn */ .wX)(text)));
+    return [...new Set(names)].sort().map((name) => {
+        if (step[name] !== undefined)
+            return `${name} from the environment of the step`;
+        return file?.has(name) ? `${name} from env-file` : `${name} not set: the default counts`;
+    });
+}
+/** What to say about secrets that the step itself gives to an image. */
+function describeBakedSecrets(check) {
+    return check.groups.flatMap((group) => {
+        const given = written(group, check).filter(({ field, name }) => isGiven(name, check) && (isSecret(name) || isSecret(field)));
+        return [...new Set(given.map(({ name }) => name))].map((name) => `${name} is written into the image of ${group.name}, where everybody who can pull it can read it. ` +
+            'If it is a secret, pass it as a build secret (secrets: below build:) and read it with RUN --mount=type=secret');
+    });
+}
+/** Whether the step gives it: then it is meant for the build. */
+function isGiven(name, { variables }) {
+    return variables.step[name] !== undefined;
+}
+
+
+/***/ }),
+
 /***/ 5691:
 /***/ ((__webpack_module__, __unused_webpack___webpack_exports__, __nccwpck_require__) => {
 
@@ -42512,12 +43505,12 @@ __nccwpck_require__.a(__webpack_module__, async (__webpack_handle_async_dependen
 /* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6760);
 /* harmony import */ var _assets_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(122);
 /* harmony import */ var _commands_build_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(6866);
-/* harmony import */ var _commands_deploy_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(5284);
+/* harmony import */ var _commands_deploy_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(1567);
 /* harmony import */ var _commands_exec_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(8465);
 /* harmony import */ var _commands_post_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(8790);
 /* harmony import */ var _commands_rollback_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(3772);
 /* harmony import */ var _commands_status_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(8076);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(452);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(8071);
 /* harmony import */ var _inputs_js__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(8921);
 /* harmony import */ var _process_js__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(1357);
 /* harmony import */ var _report_log_js__WEBPACK_IMPORTED_MODULE_13__ = __nccwpck_require__(9820);
@@ -42834,9 +43827,9 @@ const releasing = {
             parse: (text, facts) => lib_values/* parseNewVersion */.qJ(text === '' ? defaultVersion(facts) : text),
         }),
         'compose-files': input({
-            description: 'Compose files, one per line, in order',
-            otherwise: 'the production-looking one of the repository',
-            parse: lib_values/* linesOf */.Dx(lib_values/* parseInnerPath */.tL),
+            description: 'Compose files in order, such as `compose.yaml compose.production.yaml`',
+            otherwise: '`COMPOSE_FILE` of the env file, else the production-looking one of the repository',
+            parse: lib_values/* linesOf */.Dx(lib_values/* parseInnerPaths */.SQ),
         }),
         project: input({
             description: 'name of the Compose project; never change it',
@@ -42863,8 +43856,8 @@ const releasing = {
             parse: lib_values/* wordsOf */.Z9(lib_values/* parseService */.nO),
         }),
         scale: input({
-            description: 'how many containers of a service, one per line, such as `web=3` or `worker=0`',
-            otherwise: 'a count that changed in the Compose file or in the env file, else as many as there are now',
+            description: 'how many containers of a service, one per line, such as `web=3`',
+            otherwise: 'a count that changed in the Compose file, else as many as there are now',
             parse: lib_values/* linesOf */.Dx(scale/* parseScale */.W7),
         }),
         image: input({
@@ -42993,6 +43986,11 @@ const inputs = {
         'registry-password': deploy['registry-password'],
         'github-token': deploy['github-token'],
         manage: deploy.manage,
+        'env-file': input({
+            description: 'content of `.env` for this release, of which the build sections of the Compose file may use variables; give it here as well as to `deploy`',
+            secret: true,
+            parse: lib_values/* optional */.lq(lib_values/* parseContent */.Fs),
+        }),
     },
     exec: {
         ...connection,
@@ -43039,7 +44037,7 @@ const groups = {
 const commands = ['deploy', 'rollback', 'build', 'exec', 'status'];
 
 // EXTERNAL MODULE: ./lib/errors.js
-var errors = __nccwpck_require__(452);
+var errors = __nccwpck_require__(8071);
 ;// CONCATENATED MODULE: ./lib/secret.js
 
 /** The names of settings whose values are secret, whatever these look like. */
@@ -43272,7 +44270,7 @@ const external_node_child_process_namespaceObject = __WEBPACK_EXTERNAL_createReq
 ;// CONCATENATED MODULE: external "node:os"
 const external_node_os_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:os");
 // EXTERNAL MODULE: ./lib/errors.js
-var errors = __nccwpck_require__(452);
+var errors = __nccwpck_require__(8071);
 ;// CONCATENATED MODULE: ./lib/process.js
 
 
@@ -43604,7 +44602,7 @@ function outputsOf(findings, outcome) {
 /* harmony export */   Pl: () => (/* binding */ headline),
 /* harmony export */   Yh: () => (/* binding */ describeServing)
 /* harmony export */ });
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(452);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8071);
 /* harmony import */ var _markdown_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(5402);
 /* harmony import */ var _deployment_operation_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(3714);
 
@@ -43768,13 +44766,6 @@ const COMPLAINTS = [
         fix: 'on the server: docker $1 create $2; or correct the name, or remove `external: true`',
     },
     {
-        pattern: /: error: (?:no such option|unrecognized arguments): -c\b/,
-        code: 'django-too-old',
-        what: 'Django in the image is older than 1.10',
-        why: '`manage.py shell` does not know the option `-c`; 2.2 is the oldest Django that can be deployed',
-        fix: 'build the image with Django 2.2 or later',
-    },
-    {
         pattern: /\| exec (\/\S+): no such file or directory$/,
         code: 'container-exited',
         what: 'The program $1 of a container cannot be started',
@@ -43797,10 +44788,7 @@ function explainComplaint(text) {
             if (!found)
                 continue;
             const fill = (template) => template.replace(/\$([12])/g, (_, place) => found[Number(place)] ?? '');
-            return [
-                code,
-                { what: fill(texts.what), seen: line.trim().slice(0, 500), why: fill(texts.why), fix: fill(texts.fix) },
-            ];
+            return [code, { what: fill(texts.what), seen: line.trim(), why: fill(texts.why), fix: fill(texts.fix) }];
         }
     }
     return undefined;
@@ -43826,7 +44814,7 @@ var promises_ = __nccwpck_require__(1455);
 // EXTERNAL MODULE: external "node:path"
 var external_node_path_ = __nccwpck_require__(6760);
 // EXTERNAL MODULE: ./lib/errors.js
-var errors = __nccwpck_require__(452);
+var errors = __nccwpck_require__(8071);
 // EXTERNAL MODULE: external "node:crypto"
 var external_node_crypto_ = __nccwpck_require__(7598);
 ;// CONCATENATED MODULE: ./lib/server/host-key.js
@@ -44325,25 +45313,6 @@ const explanations = {
         why: 'a file that a style sheet names is missing, or the volume at STATIC_ROOT belongs to another user than the app',
         fix: 'mend what is named; a volume of another user takes one `chown` on the server. `collectstatic: never` when the image collects by itself',
     },
-    refuses: {
-        exit: 24,
-        code: 'health-timeout',
-        what: 'The new release refuses the health check',
-        why: 'it gave the same answer for ten seconds',
-        fix: 'change the app, or set `health-url`, `health-headers` and `health-status` to what a healthy answer looks like',
-    },
-    no_http: {
-        exit: 25,
-        code: 'health-timeout',
-        what: 'No port of the new release speaks HTTP',
-        fix: 'name an address that does with `health-url`, or set `health-url: none`',
-    },
-    too_old: {
-        exit: 26,
-        code: 'django-too-old',
-        what: 'Python or Django in the image is too old',
-        fix: 'build the image with Python 3.7 or later and Django 2.2 or later',
-    },
     no_directory: {
         exit: 30,
         code: 'server-directory',
@@ -44612,7 +45581,7 @@ const explanations = {
 /* harmony export */   oi: () => (/* binding */ explainStage)
 /* harmony export */ });
 /* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(7614);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(452);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(8071);
 /* harmony import */ var _complaint_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(2542);
 /* harmony import */ var _exit_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(7379);
 /* harmony import */ var _explanation_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(1052);
@@ -44637,10 +45606,9 @@ function explainProbe(code, document, stderr) {
     if (code >= 30)
         return explainStage({ code, stdout: '', stderr });
     const error = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_0__/* .readProbeError */ .Tl)(document);
-    const exit = error?.exit ?? code;
     const tail = stderr.trim().split('\n').slice(-8).join('\n');
     const seen = error ? [error.message, error.detail].filter((part) => part).join('\n') : tail;
-    if (error && !(0,_exit_js__WEBPACK_IMPORTED_MODULE_3__/* .isKnownExit */ .WM)(exit)) {
+    if (error && !(0,_exit_js__WEBPACK_IMPORTED_MODULE_3__/* .isKnownExit */ .WM)(code)) {
         return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('internal', {
             what: 'The probe, which asks Django about the migrations, failed',
             seen,
@@ -44652,7 +45620,7 @@ function explainProbe(code, document, stderr) {
     if (refusal)
         return refusal;
     // Without a document Django did not get as far as our code, whatever the exit code.
-    return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH(...(0,_exit_js__WEBPACK_IMPORTED_MODULE_3__/* .explainExit */ .Ah)(document ? exit : _explanation_js__WEBPACK_IMPORTED_MODULE_4__/* .explanations */ .x.not_importable.exit, seen, tail));
+    return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH(...(0,_exit_js__WEBPACK_IMPORTED_MODULE_3__/* .explainExit */ .Ah)(document ? code : _explanation_js__WEBPACK_IMPORTED_MODULE_4__/* .explanations */ .x.not_importable.exit, seen, tail));
 }
 /** What Docker said instead of starting Django at all; a program that it does not find may be what `manage` names. */
 function refusalIn(tail) {
@@ -44715,7 +45683,7 @@ function explainFailure(ending) {
 /** What the probe reported says more than its exit code. */
 function explainReport(ending, code) {
     const http = ending.documents.get('http');
-    if ((code === _explanation_js__WEBPACK_IMPORTED_MODULE_4__/* .explanations */ .x.unhealthy.exit || code === _explanation_js__WEBPACK_IMPORTED_MODULE_4__/* .explanations */ .x.refuses.exit) && http) {
+    if (code === _explanation_js__WEBPACK_IMPORTED_MODULE_4__/* .explanations */ .x.unhealthy.exit && http) {
         const report = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_0__/* .readHttpReport */ .x$)(http);
         return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH(healthCode(report.reason), {
             what: `The new release did not become healthy: ${report.url ?? 'no address'} ${report.status === undefined ? '' : `answers ${report.status}`}`.trim(),
@@ -44793,7 +45761,7 @@ function lastLines({ reasons }) {
 /* harmony export */   cL: () => (/* binding */ nothingDeployed),
 /* harmony export */   t1: () => (/* binding */ findProject)
 /* harmony export */ });
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(452);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8071);
 /* harmony import */ var _look_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6524);
 
 
@@ -44847,7 +45815,7 @@ function nothingDeployed(directory) {
 /* harmony export */ });
 /* unused harmony exports parseJournalLine, conclude */
 /* harmony import */ var node_timers_promises__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8500);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(452);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(8071);
 /* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(7614);
 /* harmony import */ var _connection_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(1672);
 
@@ -44992,12 +45960,11 @@ function readWord(word) {
 /* harmony export */   Op: () => (/* binding */ look),
 /* harmony export */   fK: () => (/* binding */ fact),
 /* harmony export */   i6: () => (/* binding */ checkServer),
-/* harmony export */   kN: () => (/* binding */ checkArchitecture),
-/* harmony export */   kP: () => (/* binding */ runningCounts)
+/* harmony export */   kN: () => (/* binding */ checkArchitecture)
 /* harmony export */ });
 /* unused harmony export parseLook */
 /* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(7614);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(452);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(8071);
 /* harmony import */ var _container_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(5371);
 /* harmony import */ var _exit_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(7379);
 /* harmony import */ var _explanation_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(1052);
@@ -45061,12 +46028,11 @@ function parseLook(text) {
         settings: all('setting'),
         profiles: one('COMPOSE_PROFILES'),
         projectName: one('COMPOSE_PROJECT_NAME'),
+        composeFiles: (one('COMPOSE_FILE') ?? '').split(one('COMPOSE_PATH_SEPARATOR') ?? ':').filter((path) => path !== ''),
         format: toNumber(one('format')),
         current: one('current'),
         whole: one('whole') === 'yes',
         running: all('running'),
-        counts: new Map(all('count').map((line) => readCount(line))),
-        unstarted: all('unstarted'),
         previous: one('previous'),
         releases: new Map(all('release').map((id) => [id, factsOf(id, all('fact'))])),
         served: all('served'),
@@ -45074,15 +46040,6 @@ function parseLook(text) {
         plans: all('plan'),
         open: all('open'),
     };
-}
-/** How many containers of each service of a project run. */
-function runningCounts({ containers }, project) {
-    const running = containers.filter((each) => each.project === project && each.running);
-    return new Map([...Map.groupBy(running, ({ service }) => service)].map(([service, all]) => [service, all.length]));
-}
-function readCount(line) {
-    const [service = '', count = ''] = line.split('=');
-    return [service, Number(count)];
 }
 function factsOf(id, lines) {
     const facts = new Map();
@@ -45203,7 +46160,7 @@ function toNumber(text) {
 /* harmony export */ });
 /* harmony import */ var yaml__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8815);
 /* harmony import */ var _compose_document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(8983);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(452);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(8071);
 /* harmony import */ var _look_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(6524);
 
 
@@ -45291,7 +46248,7 @@ function findRelease(server, id) {
 /* harmony export */ });
 /* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(1455);
 /* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6760);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(452);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(8071);
 /* harmony import */ var _exit_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(7379);
 /* harmony import */ var _failure_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(5049);
 /* harmony import */ var _follow_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(9394);
@@ -45511,6 +46468,7 @@ function forgetFollowed() {
 /* harmony export */   Hr: () => (/* binding */ parsePassword),
 /* harmony export */   Io: () => (/* binding */ parseEnvFiles),
 /* harmony export */   QG: () => (/* binding */ parseHeaders),
+/* harmony export */   SQ: () => (/* binding */ parseInnerPaths),
 /* harmony export */   Tc: () => (/* binding */ parseManage),
 /* harmony export */   XB: () => (/* binding */ parseProject),
 /* harmony export */   Z9: () => (/* binding */ wordsOf),
@@ -45660,6 +46618,10 @@ function parseInnerPath(text) {
     if (/[\p{Cc}\\]/u.test(text))
         throw new Unusable('the path has a control character or a backslash', 'rename the file');
     return parts.join('/');
+}
+/** Paths inside the repository on one line, or one that has spaces in it. */
+function parseInnerPaths(line) {
+    return line.split(/ +/).map(parseInnerPath).join(' ');
 }
 /** The repository to push to, without tag and digest. */
 function parseImage(text) {

@@ -159,6 +159,11 @@ export function parseInnerPath(text: string): string {
   return parts.join('/')
 }
 
+/** Paths inside the repository on one line, or one that has spaces in it. */
+export function parseInnerPaths(line: string): string {
+  return line.split(/ +/).map(parseInnerPath).join(' ')
+}
+
 /** The repository to push to, without tag and digest. */
 export function parseImage(text: string): string {
   const name = text.slice(text.lastIndexOf('/') + 1)

@@ -4,6 +4,7 @@ import type { Values } from '../compose/document.ts'
 import { checkUpdates, describeAbandoned, describeDrift, findAbandoned } from '../compose/drift.ts'
 import { makeRelease, type Release } from '../compose/release.ts'
 import { assignRoles } from '../compose/role.ts'
+import { chooseCounts } from '../compose/scale.ts'
 import type { DeployInputs } from '../contract.ts'
 import type { Made } from '../image/make.ts'
 import { measureImages } from '../image/measure.ts'
@@ -58,6 +59,7 @@ export async function stageRelease(
     before,
     update: inputs.updateServices,
   })
+  const counts = chooseCounts(inputs.scale, before, project.model, roles)
   const named = [...project.services.keys()]
   release.notes.forEach((note) => info(note))
   release.drifts.forEach((drift) => warning(describeDrift(drift)))
@@ -77,6 +79,7 @@ export async function stageRelease(
           lockTimeout: inputs.migrateLockTimeout,
           onFailure: inputs.onFailure,
           update: inputs.updateServices,
+          counts,
           keep: inputs.keepReleases,
         }),
         ...adoption?.facts,
@@ -134,6 +137,7 @@ function releaseFacts(
     fronts: roles.fronts.map(({ service, port }) => `${service} ${port}`),
     env: [release.env],
     'env-files': release.requiredEnvFiles,
+    migrations: made.django.migrations.map((migration) => `${migration.app}.${migration.name}`),
     fingerprint: [release.fingerprint],
   }
 }
@@ -148,6 +152,7 @@ export function deploymentFacts(given: {
   lockTimeout?: number
   onFailure?: string
   update?: readonly string[]
+  counts?: readonly string[]
   keep?: number
 }): FactLines {
   return {
@@ -160,6 +165,7 @@ export function deploymentFacts(given: {
     'health-timeout': given.healthTimeout === undefined ? [] : [seconds(given.healthTimeout)],
     'on-failure': [given.onFailure ?? 'rollback'],
     update: given.update ?? [],
+    scale: given.counts ?? [],
     // A rollback must not remove the releases that it could go forward to.
     keep: [String(given.keep ?? 100)],
   }

@@ -1,7 +1,6 @@
 import { info, warning } from '@actions/core'
 import type { Values } from '../compose/document.ts'
 import { findDrifts } from '../compose/drift.ts'
-import { chooseCounts, plainCounts } from '../compose/scale.ts'
 import type { RollbackInputs } from '../contract.ts'
 import { describeOperation, planOperations } from '../deployment/operation.ts'
 import { planRollback } from '../deployment/plan.ts'
@@ -9,19 +8,20 @@ import { findDocument, readFitReport, readSettings, type Settings } from '../dja
 import { askHealth } from '../django/health.ts'
 import { needsCollecting, readCollect } from '../django/static.ts'
 import { checkDatabase } from '../guard/database.ts'
+import type { Mounts } from '../guard/mount.ts'
 import { group, show } from '../report/log.ts'
 import { servingOf, type Outcome } from '../report/report.ts'
 import { connect, type Connection } from '../server/connection.ts'
 import { explainProbe, explainUnfit } from '../server/failure.ts'
 import { nothingDeployed, requireProject } from '../server/find.ts'
 import { command } from '../server/follow.ts'
-import { checkServer, fact, runningCounts, type Server } from '../server/look.ts'
+import { checkServer, fact, type Server } from '../server/look.ts'
 import { chooseTarget, frontsOf, imagesOf, readModel, versionOf, type KeptRelease } from '../server/release.ts'
 import { incoming, planFiles, send, stage } from '../server/stage.ts'
 import { newId, type Transaction } from '../server/transaction.ts'
 import type { Context } from './context.ts'
 import { execute, type Decided } from './execute.ts'
-import { askResolved, countFacts, healthQuestion, type Resolved } from './plan.ts'
+import { askMounts, healthQuestion } from './plan.ts'
 import { deploymentFacts } from './release.ts'
 
 /** Back to an older release, from what the host kept of it: no checkout, no build, no registry. */
@@ -94,12 +94,12 @@ async function stageRollback(
   return transaction
 }
 
-/** The target's own settings, and what the host filled in of its model. */
-type Compatible = { settings: Settings } & Resolved
-
-/** Asks the target's own code; refuses when it cannot use the database as it is. Gives what it saw. */
-async function checkCompatibility({ connection, target, server }: Site, transaction: Transaction): Promise<Compatible> {
-  const resolved = await askResolved(connection, transaction)
+/** Asks the target's own code; refuses when it cannot use the database as it is. Gives the settings that it saw, and its mounts. */
+async function checkCompatibility(
+  { connection, target, server }: Site,
+  transaction: Transaction,
+): Promise<{ settings: Settings; mounts: Mounts }> {
+  const mounts = await askMounts(connection, transaction)
   const asked = await connection.reach([...command(transaction.directory, transaction.id, 'plan'), 'fit'])
   const document = findDocument(asked.stdout)
   if (document && asked.code === 20) throw explainUnfit(readFitReport(document))
@@ -111,13 +111,13 @@ async function checkCompatibility({ connection, target, server }: Site, transact
       ? `The database is as ${target.version} knows it.`
       : `These migrations stay applied, ${target.version} can live with them: ${ahead.join(', ')}`,
   )
-  return { settings: readSettings(document['settings']), ...resolved }
+  return { settings: readSettings(document['settings']), mounts }
 }
 
 /** Decides what will be done and prints it. */
 function decide(
   { server, name, target, before, model }: Site,
-  { settings, mounts, counts }: Compatible,
+  { settings, mounts }: { settings: Settings; mounts: Mounts },
   inputs: RollbackInputs,
   { found }: Context,
 ): Decided {
@@ -127,38 +127,23 @@ function decide(
     jobs,
     static: needsCollecting(collect, settings.static, mounts.get(fact(target.facts, 'django') ?? '')),
   })
-  const replaced = services.map((line) => line.replace(/^\d+ /, ''))
-  const numbers = chooseCounts({
-    asked: [],
-    before: new Map([...plainCounts(before), ...server.counts]),
-    now: counts,
-    unstarted: server.unstarted,
-    running: runningCounts(server, name),
-    services: [...replaced, ...others, ...backing],
-    data: [],
-    explicit: [],
-  })
-  numbers.warnings.forEach((text) => warning(text))
   const operations = planOperations({
     steps,
     before,
     model,
-    roles: { data, backing, jobs, others, replaced },
+    roles: { data, backing, jobs, others, replaced: services.map((line) => line.replace(/^\d+ /, '')) },
     update: [],
     running: server.containers.flatMap((each) => (each.project === name && each.running ? [each.service] : [])),
-    unstarted: numbers.unstarted,
     pending: [],
     adopted: undefined,
   })
   info(`Plan of the rollback to ${target.version}:`)
   operations.forEach((operation) => info(`  ${describeOperation(operation)}`))
   found({ plan: { digest, operations, pending: [], unknown: [], drift: [] } })
-  const fronts = frontsOf(target.facts).filter(([service]) => !numbers.unstarted.includes(service))
   return {
     kind: 'rolled-back',
     steps,
     approved: [],
-    http: askHealth(healthQuestion(inputs), fronts, settings),
-    counts: countFacts(numbers, counts, [...replaced, ...others, ...data]),
+    http: askHealth(healthQuestion(inputs), frontsOf(target.facts), settings),
   }
 }

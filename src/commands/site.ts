@@ -1,19 +1,26 @@
-import { info } from '@actions/core'
+import { info, warning } from '@actions/core'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { checkBeside } from '../compose/beside.ts'
-import { chooseProjectName } from '../compose/name.ts'
+import { checkBorrowed, describeStale, findStale, neededGroups } from '../compose/group.ts'
+import { chooseProjectName, possibleNames } from '../compose/name.ts'
 import { askable, checkNeeds } from '../compose/need.ts'
 import { publishedPorts } from '../compose/port.ts'
 import { activeServices, checkProfiles, chooseProfiles } from '../compose/role.ts'
 import type { DeployInputs } from '../contract.ts'
 import { checkAll } from '../errors.ts'
+import { checkHostFiles, describeHostFiles } from '../guard/files.ts'
 import { checkPlace, projectIn, type Wanted } from '../guard/place.ts'
 import { candidateNames } from '../image/name.ts'
+import { checkBuildVariables, describeBakedSecrets, describeBuildVariables } from '../image/variable.ts'
 import { servingOf, type Serving } from '../report/report.ts'
+import { describeSettings } from '../report/settings.ts'
 import { connect, type Connection } from '../server/connection.ts'
 import { checkServer, fact, look, type Server } from '../server/look.ts'
 import { currentRelease, type KeptRelease } from '../server/release.ts'
 import { readCheckout, type Checkout } from './checkout.ts'
 import type { Context } from './context.ts'
+import { buildCheckOf } from './images.ts'
 
 /** The checkout, and the host that it is for. */
 export type Site = Checkout & {
@@ -48,25 +55,29 @@ async function inspectHost(
   connection: Connection,
   checkout: Checkout,
   inputs: DeployInputs,
-  { runner, assets, found }: Context,
+  context: Context,
 ): Promise<HostSite> {
+  const { runner, assets, found } = context
   const { project, groups, settings, needs } = checkout
   const named = {
     input: inputs.project,
-    server: undefined,
+    host: undefined,
     env: settings?.get('COMPOSE_PROJECT_NAME'),
     file: project.name,
+    settings,
     repository: runner.repository,
   }
-  const directory = inputs.directory ?? `deploy/${chooseProjectName(named)}`
+  const directory = inputs.directory ?? `deploy/${chooseProjectName(named).name}`
   const server = await look(connection, assets.transaction.toString(), directory, askable(needs))
   checkServer(server, inputs.host.user)
   const current = currentRelease(server)
-  const name = chooseProjectName({
+  const sources = {
     ...named,
-    server: fact(current?.facts, 'project') ?? projectIn(server),
+    host: fact(current?.facts, 'project') ?? projectIn(server),
     env: settings ? named.env : server.projectName,
-  })
+  }
+  const chosen = chooseProjectName(sources)
+  const { name } = chosen
   const profiles = chooseProfiles(inputs.profiles, settings ? settings.get('COMPOSE_PROFILES') : server.profiles)
   const active = activeServices(project, inputs.services, profiles).map((service) => service.name)
   checkPlace(server, wantedPlace(checkout, { name, isNamed: inputs.project !== undefined, directory, active }))
@@ -76,11 +87,43 @@ async function inspectHost(
   found({ project: name, url: inputs.url, previous: current?.version, serving })
   info(`${name} in ${directory} on ${inputs.host.address}: ${current?.version ?? 'nothing'} serves`)
 
+  const onHost = settings ? [] : server.settings
+  const check = buildCheckOf(checkout, neededGroups(groups, active), onHost, inputs, context)
+  describeSettings({
+    files: project.files,
+    reason: checkout.reason,
+    project: chosen,
+    directory: { path: directory, isGiven: inputs.directory !== undefined },
+    profiles: { names: profiles, isGiven: inputs.profiles.length > 0 },
+    env: {
+      isShipped: settings !== undefined,
+      isOnHost: server.files.includes('.env') || onHost.length > 0,
+      others: inputs.envFiles.map(({ path }) => path).filter((path) => path !== '.env'),
+    },
+    build: inputs.images ? [] : describeBuildVariables(check),
+  }).forEach((line) => info(line))
+
+  const files = {
+    onHost: settings ? [] : server.composeFiles,
+    chosen: project.files,
+    directory,
+    isGiven: inputs.composeFiles.length > 0,
+    isDeployed: current !== undefined && !current.id.startsWith('adopted-'),
+    exists: (path: string) => existsSync(join(runner.workspace, path)),
+  }
   checkAll(
+    () => checkHostFiles(files),
     () => checkProfiles(project, groups, inputs.services, profiles),
+    () => void findStale(project, active),
+    () => checkBorrowed(project, active, [name, ...possibleNames(sources)]),
     () => inputs.directory === undefined && !current && checkBeside(needs.beside, active, directory, project.folder),
-    () => checkNeeds(needs, active, { ...server, settings: settings ? [] : server.settings }, project),
+    () => checkNeeds(needs, active, { ...server, settings: onHost }, project),
+    () => !inputs.images && checkBuildVariables(check),
   )
+  findStale(project, active).forEach((stale) => warning(describeStale(stale)))
+  if (!inputs.images) describeBakedSecrets(check).forEach((text) => warning(text))
+  const advice = describeHostFiles(files)
+  if (advice !== undefined) warning(advice)
   return { directory, server, current, name, profiles, active }
 }
 

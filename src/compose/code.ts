@@ -30,7 +30,13 @@ export function checkCodeMounts(
   })
 }
 
-function hidesCode(mount: Mount, folder: string, managePath: string | undefined, repository: Repository): boolean {
+/** Whether the mount lies over manage.py or over migrations of the image, or brings those of the repository. */
+export function hidesCode(
+  mount: Mount,
+  folder: string,
+  managePath: string | undefined,
+  repository: Repository,
+): boolean {
   if (managePath !== undefined && covers(mount, managePath)) return true
   const source = mount.kind === 'bind' ? interpolate(mount.source ?? '') : undefined
   if (source === undefined || /^[/~]/.test(source)) return false

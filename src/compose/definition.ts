@@ -1,5 +1,5 @@
 import { checkAll, DeployError } from '../errors.ts'
-import { isValues, listOf, textOf, textsOf, valuesOf, type Values } from './document.ts'
+import { isValues, listOf, pairsOf, textOf, textsOf, valuesOf, type Values } from './document.ts'
 import type { Project } from './project.ts'
 import type { Service } from './service.ts'
 import { hasVariable } from './variable.ts'
@@ -48,4 +48,41 @@ export function checkDefinitions({ files, model, services }: Project): void {
       })
     }),
   )
+}
+
+/** Stops for services without an image, and for builds that take something of a service that is not built. */
+export function checkComplete(project: Project, base?: string): void {
+  const services = [...project.services.values()]
+  const names = services.filter(({ build }) => build).map(({ name }) => name)
+  const strangers = services.flatMap(({ name, build }) =>
+    [...pairsOf(build?.['additional_contexts']).values()].flatMap((context) => {
+      const [, of] = /^service:(.+)$/.exec(context ?? '') ?? []
+      return of === undefined || names.includes(of) ? [] : [{ name, of }]
+    }),
+  )
+  const over = `compose-files: ${base ?? '<the file that has it>'} ${project.files.join(' ')}`
+  const annotation = { file: project.files[0] ?? '' }
+  checkAll(
+    ...services.filter(isBare).map(({ name }) => () => {
+      throw new DeployError('compose-invalid', {
+        what: `Service ${name} has neither an image nor a build section`,
+        why: `${project.files.join(' and ')} may be meant to lie over another file`,
+        fix: `name that file in front, for example: ${over}`,
+        annotation,
+      })
+    }),
+    ...strangers.map(({ name, of }) => () => {
+      throw new DeployError('compose-invalid', {
+        what: `The build of service ${name} takes something of service ${of}, which is not built`,
+        seen: `additional_contexts: service:${of}`,
+        fix: `name a service with a build: section, or the file that has it in front: ${over}`,
+        annotation,
+      })
+    }),
+  )
+}
+
+/** One behind a profile may be a template for others. */
+function isBare({ image, build, values, profiles }: Service): boolean {
+  return !image && !build && !values['provider'] && profiles.length === 0
 }

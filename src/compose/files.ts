@@ -2,57 +2,149 @@ import { posix } from 'node:path'
 import { DeployError } from '../errors.ts'
 import type { Repository } from './repository.ts'
 
-/** Names of one rank: a folder with two of them leaves open which one is meant. */
-const RANKS: readonly (readonly string[])[] = [
-  ['compose.production', 'docker-compose.production', 'compose.prod', 'docker-compose.prod', 'docker-compose-deploy'],
-  ['compose', 'docker-compose'],
+const PRODUCTION = [
+  'compose.production',
+  'docker-compose.production',
+  'compose.prod',
+  'docker-compose.prod',
+  'docker-compose-deploy',
 ]
+const BASE = ['compose', 'docker-compose']
+/** Names of one rank: a folder with two of them leaves open which one is meant. */
+const RANKS: readonly (readonly string[])[] = [PRODUCTION, BASE]
 const FOLDERS = ['', 'docker']
 
-/** The names that are looked for, in order: each list is one rank. */
-const ranks: readonly (readonly string[])[] = FOLDERS.flatMap((folder) =>
-  RANKS.map((stems) => stems.flatMap((stem) => ['yaml', 'yml'].map((end) => posix.join(folder, `${stem}.${end}`)))),
-)
+const withEnds = (folder: string, stems: readonly string[]): readonly string[] =>
+  stems.flatMap((stem) => ['yaml', 'yml'].map((end) => posix.join(folder, `${stem}.${end}`)))
 
-/** The Compose files of a deployment: those that were given, else the production-looking one. Paths inside the repository. */
-export function chooseFiles(
-  given: readonly string[],
-  exists: (path: string) => boolean,
-  repository: Repository,
-): readonly string[] {
-  if (given.length > 0) return checkGiven(given, exists, repository)
+/** Files beside this one that it may be meant to lie over, those that are called like it first. */
+export function basesOf(file: string, exists: (path: string) => boolean): readonly string[] {
+  const isOld = (path: string): boolean => posix.basename(path).startsWith('docker-')
+  return withEnds(posix.dirname(file), BASE)
+    .filter((base) => base !== file && exists(base))
+    .sort((a, b) => Number(isOld(a) !== isOld(file)) - Number(isOld(b) !== isOld(file)))
+}
+
+/** The names that are looked for, in order: each list is one rank. */
+const ranks: readonly (readonly string[])[] = FOLDERS.flatMap((folder) => RANKS.map((stems) => withEnds(folder, stems)))
+
+/** The Compose files of a deployment, in the order in which Compose merges them. Paths inside the repository. */
+export type Choice = {
+  files: readonly string[]
+  /** Why these. */
+  reason: string
+  /** Beside a production file that was chosen by its name: what it may be meant to lie over. */
+  bases: readonly string[]
+  /** What may have been meant as well. */
+  warnings: readonly string[]
+  /** What Docker would take as well, and what is not taken. */
+  left: readonly string[]
+}
+
+/** What decides the choice. */
+export type ChoiceFacts = {
+  /** The input `compose-files`. */
+  given: readonly string[]
+  /** What the shipped `.env` sets. */
+  settings: ReadonlyMap<string, string> | undefined
+  exists: (path: string) => boolean
+  repository: Repository
+}
+
+/** Chooses the files: those of the input, else COMPOSE_FILE of the shipped `.env`, else the first that has a known name. */
+export function chooseFiles(facts: ChoiceFacts): Choice {
+  const { given, settings, exists, repository } = facts
+  const chosen = (files: readonly string[], reason: string): Choice => ({
+    files,
+    reason,
+    bases: [],
+    warnings: [],
+    left: [],
+  })
+  if (given.length > 0) return chosen(checkGiven(given, facts), 'the input compose-files')
+  const named = composeFileOf(settings)
+  if (named.length > 0) return chosen(checkNamed(named, facts), 'COMPOSE_FILE of env-file')
   for (const names of ranks) {
     const [first, ...others] = names.filter(exists)
     if (first === undefined) continue
-    if (others.length === 0) return [first]
-    throw new DeployError('compose-file-ambiguous', {
-      what: 'Several Compose files could be the production one',
-      seen: [first, ...others].join('\n'),
-      fix: `name the right one: compose-files: ${first}`,
-    })
+    if (others.length > 0) throw ambiguous([first, ...others])
+    const isProduction = withEnds(posix.dirname(first), PRODUCTION).includes(first)
+    return {
+      files: [first],
+      reason: isProduction ? 'the production file by its name' : 'the only one with a known name',
+      bases: isProduction ? basesOf(first, exists) : [],
+      warnings: isProduction ? [] : describeOthers(first, exists, repository),
+      left: withEnds(posix.dirname(first), ['compose.override', 'docker-compose.override']).filter(exists),
+    }
   }
   const others = findOthers(exists, repository)
   throw new DeployError('compose-file-missing', {
     what: 'No Compose file has one of the names that are looked for',
     seen: others.length > 0 ? `in the repository: ${others.join(', ')}` : `none of ${ranks.flat().join(', ')}`,
     why: 'it has another name or folder, or the job has no actions/checkout step',
-    fix: `name it, for example: compose-files: ${others[0] ?? 'deploy/compose.yaml'}`,
+    fix:
+      others.length > 0
+        ? `name it: compose-files: ${others[0]}`
+        : 'add a step `uses: actions/checkout@v7` before this one; if there is one, commit a compose.yaml with a service that has `build: .`',
   })
 }
 
-function checkGiven(
-  given: readonly string[],
-  exists: (path: string) => boolean,
-  repository: Repository,
-): readonly string[] {
+function ambiguous(files: readonly string[]): DeployError {
+  return new DeployError('compose-file-ambiguous', {
+    what: 'Several Compose files could be the production one',
+    seen: files.join('\n'),
+    fix: files.map((file) => `compose-files: ${file}`).join('\nor '),
+  })
+}
+
+/** A production file that would be found by its name in another place than the one that was taken. */
+function describeOthers(taken: string, exists: (path: string) => boolean, repository: Repository): readonly string[] {
+  return findOthers(exists, repository)
+    .filter((path) => /\b(prod|production|deploy)\b/.test(posix.basename(path)))
+    .map(
+      (path) =>
+        `${taken} is deployed; ${path} looks like a Compose file for production. If that one is meant: compose-files: ${path}, ` +
+        `or both: compose-files: ${taken} ${path}. If not, name the one that is: compose-files: ${taken}`,
+    )
+    .slice(0, 1)
+}
+
+/** The files that COMPOSE_FILE names, as written. */
+function composeFileOf(settings: ReadonlyMap<string, string> | undefined): readonly string[] {
+  const separator = settings?.get('COMPOSE_PATH_SEPARATOR') || ':'
+  return (settings?.get('COMPOSE_FILE') ?? '').split(separator).filter((path) => path !== '')
+}
+
+/** A line may hold several paths; a path with a space in it stands alone. */
+function checkGiven(lines: readonly string[], { exists, repository }: ChoiceFacts): readonly string[] {
+  const given = lines.flatMap((line) => (exists(line) ? [line] : line.split(' ')))
   const missing = given.filter((path) => !exists(path))
   if (missing.length === 0) return given
   const others = findOthers(exists, repository)
   throw new DeployError('compose-file-missing', {
     what: `Compose file ${missing.join(', ')} is not in the repository`,
     seen: `compose-files: ${given.join(' ')}`,
-    why: 'the path is relative to the root of the repository, or the job has no actions/checkout step',
-    fix: `correct the input compose-files${others.length > 0 ? `; there are ${others.join(', ')}` : ''}`,
+    why: 'the path starts from the root of the repository; or the job has no actions/checkout step',
+    fix:
+      others.length > 0
+        ? `correct compose-files; these are there: ${others.join(', ')}`
+        : 'correct compose-files, or add a step `uses: actions/checkout@v7` before this one',
+  })
+}
+
+/** Those of COMPOSE_FILE start from the folder of `.env`, which is the root of the repository or the folder `docker`. */
+function checkNamed(named: readonly string[], { exists, repository }: ChoiceFacts): readonly string[] {
+  const places = FOLDERS.map((folder) => named.map((path) => posix.join(folder, path)))
+  const found = places.find((paths) => paths.every((path) => !/^(\/|\.\.\/)/.test(path) && exists(path)))
+  if (found) return found
+  const others = findOthers(exists, repository)
+  throw new DeployError('compose-file-missing', {
+    what: 'COMPOSE_FILE of env-file names files that are not in the repository',
+    seen: `COMPOSE_FILE: ${named.join(' ')}`,
+    why: 'its paths start from the folder of .env, which here is the root of the repository',
+    fix:
+      `name the files with their paths in the repository: compose-files: ${others[0] ?? named.join(' ')}` +
+      (others.length > 1 ? ` (there are ${others.join(', ')})` : ''),
   })
 }
 

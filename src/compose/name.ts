@@ -1,27 +1,68 @@
-import { interpolate } from './variable.ts'
+import { DeployError } from '../errors.ts'
+import { interpolate, missingIn } from './variable.ts'
 
 /** What may decide the project's name, the strongest first. */
 export type NameSources = {
   input: string | undefined
-  /** What a release on the server says. */
-  server: string | undefined
+  /** What a release on the host says, or the stack that runs there. */
+  host: string | undefined
   /** What `.env` sets COMPOSE_PROJECT_NAME to. */
   env: string | undefined
   /** `name:` of the Compose files, as written. */
   file: string | undefined
+  /** What the shipped `.env` sets: `name:` may use it. */
+  settings: ReadonlyMap<string, string> | undefined
   /** `owner/name`. */
   repository: string
 }
 
+/** The name of the Compose project, and what decided it. */
+export type ProjectName = { name: string; source: string }
+
 /** The name of the Compose project. It must never change: Compose finds volumes and containers by it. */
-export function chooseProjectName({ input, server, env, file, repository }: NameSources): string {
-  const given = input ?? server ?? (env || undefined) ?? (file && interpolate(file))
-  if (given !== undefined && given !== '' && /^[a-z0-9][a-z0-9_-]*$/.test(given)) return given
-  return sanitise(given || (repository.split('/').at(-1) ?? repository))
+export function chooseProjectName(sources: NameSources): ProjectName {
+  const [first = { text: '', source: '' }] = namesOf(sources)
+  const { file = '', settings } = sources
+  const [missing] = missingIn(file, (name, needsText) => (needsText ? !!settings?.get(name) : !!settings?.has(name)))
+  if (first.source === REPOSITORY && missing !== undefined) {
+    throw new DeployError('variable-missing', {
+      what: `The name of the project needs ${missing}, which is not set`,
+      seen: `name: ${file}`,
+      why: 'the name must be known before the host, which may know it, is asked',
+      fix: `give the name to this step: project: <name>; or a default to the Compose file: \${${missing}:-<name>}`,
+    })
+  }
+  return { name: asProjectName(first.text), source: first.source }
+}
+
+/** All names that somebody may have written the Compose file for. */
+export function possibleNames(sources: NameSources): readonly string[] {
+  return [...new Set(namesOf(sources).map(({ text }) => asProjectName(text)))]
+}
+
+const REPOSITORY = 'the name of the repository'
+
+function namesOf({
+  input,
+  host,
+  env,
+  file,
+  settings,
+  repository,
+}: NameSources): readonly { text: string; source: string }[] {
+  const all = [
+    { text: input, source: 'the input project' },
+    { text: host, source: 'what the host has' },
+    { text: env, source: 'COMPOSE_PROJECT_NAME' },
+    { text: file && interpolate(file, Object.fromEntries(settings ?? [])), source: 'name: in the Compose file' },
+    { text: repository.split('/').at(-1), source: REPOSITORY },
+  ]
+  return all.flatMap(({ text, source }) => (text === undefined || text === '' ? [] : [{ text, source }]))
 }
 
 /** As Compose makes a name of a folder's. */
-function sanitise(text: string): string {
+function asProjectName(text: string): string {
+  if (/^[a-z0-9][a-z0-9_-]*$/.test(text)) return text
   return (
     text
       .toLowerCase()

@@ -100,7 +100,7 @@ export function makeRelease(facts: ReleaseFacts): Release {
     env: envPaths.includes('.env') ? 'shipped' : 'server',
     requiredEnvFiles: [...new Set(active.flatMap((service) => required.get(service) ?? []))].sort(),
     files,
-    envFiles: shipped.map(({ path, content }) => ({ path: `env/${path}`, content: Buffer.from(content), mode: 0o600 })),
+    envFiles: shipped.map((file) => ({ path: `env/${file.path}`, content: Buffer.from(onHost(file)), mode: 0o600 })),
     fingerprint: createHash('sha256')
       .update(compose.replaceAll(`.deploy/releases/${id}/`, '.deploy/releases/-/'))
       .update(canonical(shipped))
@@ -116,6 +116,13 @@ export function makeRelease(facts: ReleaseFacts): Release {
     ],
     drifts: drifts.filter((drift) => !isRebuilt(drift)),
   }
+}
+
+/** The release is one file on the host: COMPOSE_FILE of the repository would make a `docker compose` by hand look for others. */
+function onHost({ path, content }: EnvFile): string {
+  return path === '.env'
+    ? content.replace(/^([^\S\n]*(?:export[^\S\n]+)?COMPOSE_FILE[^\S\n]*[=:]).*$/gm, '$1compose.yaml')
+    : content
 }
 
 function imageOf(model: Values, service: string): string | undefined {

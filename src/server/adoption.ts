@@ -95,6 +95,7 @@ function releaseFacts(
       .map(({ service, port }) => `${service} ${port}`),
     env: ['server'],
     'env-files': [],
+    migrations: [],
     fingerprint: [],
   }
 }

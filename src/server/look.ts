@@ -35,15 +35,14 @@ export type Server = {
   settings: readonly string[]
   profiles: string | undefined
   projectName: string | undefined
+  /** The Compose files that it names. */
+  composeFiles: readonly string[]
   format: number | undefined
   current: string | undefined
   /** Whether all containers of the current release run. */
   whole: boolean
   /** `service=number` of what runs then. */
   running: readonly string[]
-  /** How many containers of each service the Compose file of the last deployment wants, and which were to have none. */
-  counts: ReadonlyMap<string, number>
-  unstarted: readonly string[]
   previous: string | undefined
   releases: ReadonlyMap<string, Facts>
   /** Ids of releases that were committed, in the order of their last commit. */
@@ -116,12 +115,11 @@ export function parseLook(text: string): Server | undefined {
     settings: all('setting'),
     profiles: one('COMPOSE_PROFILES'),
     projectName: one('COMPOSE_PROJECT_NAME'),
+    composeFiles: (one('COMPOSE_FILE') ?? '').split(one('COMPOSE_PATH_SEPARATOR') ?? ':').filter((path) => path !== ''),
     format: toNumber(one('format')),
     current: one('current'),
     whole: one('whole') === 'yes',
     running: all('running'),
-    counts: new Map(all('count').map((line) => readCount(line))),
-    unstarted: all('unstarted'),
     previous: one('previous'),
     releases: new Map(all('release').map((id) => [id, factsOf(id, all('fact'))])),
     served: all('served'),
@@ -129,17 +127,6 @@ export function parseLook(text: string): Server | undefined {
     plans: all('plan'),
     open: all('open'),
   }
-}
-
-/** How many containers of each service of a project run. */
-export function runningCounts({ containers }: Server, project: string): ReadonlyMap<string, number> {
-  const running = containers.filter((each) => each.project === project && each.running)
-  return new Map([...Map.groupBy(running, ({ service }) => service)].map(([service, all]) => [service, all.length]))
-}
-
-function readCount(line: string): [string, number] {
-  const [service = '', count = ''] = line.split('=')
-  return [service, Number(count)]
 }
 
 function factsOf(id: string, lines: readonly string[]): Facts {

@@ -4,7 +4,7 @@
 look() { # DIRECTORY [FILE|externals:…]: facts for the runner, a word and its value a line
   echo "deploy-django look $format"
   echo "home $(pwd -P)"
-  for tool in docker flock setsid timeout tar awk; do
+  for tool in docker flock setsid timeout tar base64 awk; do
     command -v "$tool" >/dev/null 2>&1 || echo "missing $tool"
   done
   if command -v docker >/dev/null 2>&1; then
@@ -65,12 +65,12 @@ look_files() { # DIRECTORY [FILE…]: which of them are here; before the first d
   done
 }
 
-look_settings() { # which names .env sets; of its values only profiles and the project's name
+look_settings() { # which names .env sets; of its values only what says which project this is
   if [ ! -r .env ]; then return; fi
   start='^[[:space:]]*\(export[[:space:]]\{1,\}\)\{0,1\}' equals='[[:space:]]*[=:]'
   sed -n "s/$start\([A-Za-z_][A-Za-z0-9_]*\)$equals.*/setting \2/p" .env
-  for name in COMPOSE_PROFILES COMPOSE_PROJECT_NAME; do
-    sed -n "s/$start$name${equals}[[:space:]]*[\"']\{0,1\}\([A-Za-z0-9_.,*-]*\).*/$name \2/p" .env | tail -n 1
+  for name in COMPOSE_PROFILES COMPOSE_PROJECT_NAME COMPOSE_FILE COMPOSE_PATH_SEPARATOR; do
+    sed -n "s#$start$name${equals}[[:space:]]*[\"']\{0,1\}\([A-Za-z0-9_.,*/:;|@+-]*\).*#$name \2#p" .env | tail -n 1
   done
 }
 
@@ -99,15 +99,7 @@ look_database() { # what the last transaction that committed reported about it
 }
 
 is_whole() { # RELEASE: all of its containers run
-  project=$(release_fact "$1" project) || return 1
-  (check_containers "$1" "$(services_of "$1")" "$(unstarted "$(last_committed)")") >/dev/null 2>&1
-}
-
-# How many containers the Compose file of the last deployment wants, and which services were to have none.
-look_counts() {
-  last=$(last_committed)
-  fact_of "$last" counts | while read -r line; do echo "count $line"; done
-  unstarted "$last" | while read -r service; do echo "unstarted $service"; done
+  project=$(release_fact "$1" project) && (check_containers "$1" "$(services_of "$1")") >/dev/null 2>&1
 }
 
 look_releases() {
@@ -118,13 +110,13 @@ look_releases() {
     echo "whole yes"
     survey && running | sort | uniq -c | while read -r count service; do echo "running $service=$count"; done
   fi
-  look_counts
   echo "previous $(previous_of "$current")"
   commits | while read -r _ _ _ id _; do echo "served $id"; done
   look_database
   for id in $(entries .deploy/releases); do
     echo "release $id"
     for name in $(entries ".deploy/releases/$id/facts"); do
+      if [ "$name" = migrations ]; then continue; fi
       while IFS= read -r line; do
         printf 'fact %s %s %s\n' "$id" "$name" "$line"
       done <".deploy/releases/$id/facts/$name"

@@ -85,6 +85,8 @@ describe.each(SHELLS)('look under %s', (shell) => {
       'COMPOSE_PROFILES=other',
       'export COMPOSE_PROFILES="prod,jobs"',
       "COMPOSE_PROJECT_NAME='live'",
+      'COMPOSE_FILE="docker/compose.yaml;compose.prod.yaml" # both',
+      'COMPOSE_PATH_SEPARATOR=;',
     ]
     await writeFile(join(world.directory, '.env'), lines.map((line) => `${line}\n`).join(''))
     await mkdir(join(world.directory, 'conf'))
@@ -93,9 +95,13 @@ describe.each(SHELLS)('look under %s', (shell) => {
     const seen = await look(world, '.env', 'conf/prod.env', 'db.env', '../shared.env', '../no.env')
     expect(seen).toMatchObject({
       files: ['.env', 'conf/prod.env', '../shared.env'],
-      settings: ['SECRET_KEY', 'DB_PASS', 'COLON', 'COMPOSE_PROFILES', 'COMPOSE_PROFILES', 'COMPOSE_PROJECT_NAME'],
+      settings: [
+        ...['SECRET_KEY', 'DB_PASS', 'COLON', 'COMPOSE_PROFILES', 'COMPOSE_PROFILES', 'COMPOSE_PROJECT_NAME'],
+        ...['COMPOSE_FILE', 'COMPOSE_PATH_SEPARATOR'],
+      ],
       profiles: 'prod,jobs',
       projectName: 'live',
+      composeFiles: ['docker/compose.yaml', 'compose.prod.yaml'],
     })
     expect(JSON.stringify(seen)).not.toContain('hunter2')
   })
@@ -178,7 +184,7 @@ describe.each(SHELLS)('look under %s', (shell) => {
 if (SHELLS.includes('busybox')) {
   test('tools that are missing are named', async () => {
     const world = await newWorld('busybox')
-    for (const tool of ['flock', 'tar']) await rm(join(world.root, 'bin', tool))
-    expect(await look(world)).toMatchObject({ missing: ['flock', 'tar'] })
+    for (const tool of ['flock', 'base64']) await rm(join(world.root, 'bin', tool))
+    expect(await look(world)).toMatchObject({ missing: ['flock', 'base64'] })
   })
 }

@@ -3,8 +3,9 @@ import { chooseFiles } from '../../../src/compose/files.ts'
 import { codeOf, DeployError } from '../../../src/errors.ts'
 import { repositoryOf } from './model.ts'
 
+const facts = { given: [], settings: undefined, repository: repositoryOf({ 'ansible/production.yml': 'hosts: all\n' }) }
 const choose = (given: string[], ...present: string[]): readonly string[] =>
-  chooseFiles(given, (path) => present.includes(path), repositoryOf({ 'ansible/production.yml': 'hosts: all\n' }))
+  chooseFiles({ ...facts, given, exists: (path) => present.includes(path) }).files
 
 function failure(act: () => unknown): DeployError {
   try {
@@ -32,7 +33,65 @@ describe('the file that is chosen', () => {
 
   test('is what was given, in that order', () => {
     expect(choose(['b.yml', 'a.yml'], 'a.yml', 'b.yml', 'compose.yaml')).toEqual(['b.yml', 'a.yml'])
+    expect(choose(['b.yml a.yml', 'c d.yml'], 'a.yml', 'b.yml', 'c d.yml')).toEqual(['b.yml', 'a.yml', 'c d.yml'])
   })
+})
+
+describe('COMPOSE_FILE of the env file', () => {
+  const named = (settings: Record<string, string>, ...present: string[]): readonly string[] =>
+    chooseFiles({
+      ...facts,
+      settings: new Map(Object.entries(settings)),
+      exists: (path) => ['compose.prod.yaml', ...present].includes(path),
+    }).files
+
+  test.each([
+    [{ COMPOSE_FILE: 'compose.yaml:./compose.prod.yaml' }, ['compose.yaml'], ['compose.yaml', 'compose.prod.yaml']],
+    [{ COMPOSE_FILE: 'b;a', COMPOSE_PATH_SEPARATOR: ';' }, ['a', 'b'], ['b', 'a']],
+    [{ COMPOSE_FILE: 'a.yml:b.yml' }, ['docker/a.yml', 'docker/b.yml'], ['docker/a.yml', 'docker/b.yml']],
+    [{ COMPOSE_FILE: '' }, [], ['compose.prod.yaml']],
+  ])('%j', (settings, present, expected) => {
+    expect(named(settings, ...present)).toEqual(expected)
+  })
+
+  test('is less than the input', () => {
+    const settings = new Map([['COMPOSE_FILE', 'a']])
+    expect(chooseFiles({ ...facts, given: ['b'], settings, exists: () => true })).toMatchObject({ files: ['b'] })
+  })
+
+  test.each(['nope.yaml', '/srv/compose.yaml', '../../compose.prod.yaml'])(
+    '%s, which is not in the repository, is an error',
+    (path) => {
+      const error = failure(() => named({ COMPOSE_FILE: path }))
+      expect(codeOf(error)).toBe('compose-file-missing')
+      expect(error.fix).toContain('compose-files: ')
+    },
+  )
+})
+
+test('a production file has the bases beside it, and only those', () => {
+  const present = [
+    'docker/docker-compose.prod.yml',
+    'docker/docker-compose.yml',
+    'docker/compose.yaml',
+    'docker/compose.override.yaml',
+  ]
+  const choice = chooseFiles({ ...facts, exists: (path) => present.includes(path) })
+  expect(choice).toMatchObject({
+    files: ['docker/docker-compose.prod.yml'],
+    bases: ['docker/docker-compose.yml', 'docker/compose.yaml'],
+  })
+})
+
+test('a file that looks like production elsewhere is named in a warning that says both ways', () => {
+  const services = 'services: {web: {build: .}}\n'
+  const names = ['compose.yaml', 'docker/compose.prod.yml', 'compose.dev.yml']
+  const repository = repositoryOf(Object.fromEntries(names.map((name) => [name, services])))
+  const { files, warnings } = chooseFiles({ ...facts, exists: (path) => names.includes(path), repository })
+  expect(files).toEqual(['compose.yaml'])
+  expect(warnings).toEqual([
+    expect.stringMatching(/compose-files: docker\/compose\.prod\.yml, .*compose-files: compose\.yaml$/),
+  ])
 })
 
 describe('no choice', () => {
@@ -40,6 +99,7 @@ describe('no choice', () => {
     const error = failure(() => choose([], 'compose.prod.yml', 'docker-compose.production.yml', 'compose.yml'))
     expect(codeOf(error)).toBe('compose-file-ambiguous')
     expect(error.seen).toBe('docker-compose.production.yml\ncompose.prod.yml')
+    expect(error.fix).toBe('compose-files: docker-compose.production.yml\nor compose-files: compose.prod.yml')
   })
 
   test('nothing there: the names that were looked for', () => {
@@ -53,12 +113,14 @@ describe('no choice', () => {
     const names = ['local.yml', 'infra/docker-compose.yml', 'production.yml', '.github/workflows/ci.yml']
     const files = Object.fromEntries(names.map((name) => [name, services]))
     const repository = repositoryOf({ ...files, 'openapi.yaml': 'info: {}\n', 'services.md': services })
-    const without = failure(() => chooseFiles([], (path) => names.includes(path), repository))
+    const without = failure(() => chooseFiles({ ...facts, exists: (path) => names.includes(path), repository }))
     expect(codeOf(without)).toBe('compose-file-missing')
     expect(without.seen).toBe('in the repository: production.yml, infra/docker-compose.yml, local.yml')
-    expect(without.fix).toBe('name it, for example: compose-files: production.yml')
-    const wrong = failure(() => chooseFiles(['production.yaml'], (path) => names.includes(path), repository))
-    expect(wrong.fix).toContain('there are production.yml, infra/docker-compose.yml')
+    expect(without.fix).toBe('name it: compose-files: production.yml')
+    const wrong = failure(() =>
+      chooseFiles({ ...facts, given: ['production.yaml'], exists: (path) => names.includes(path), repository }),
+    )
+    expect(wrong.fix).toContain('there: production.yml, infra/docker-compose.yml')
   })
 
   test('a given one that is not there is named', () => {

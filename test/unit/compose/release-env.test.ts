@@ -22,6 +22,16 @@ describe('env files', () => {
     expect([made.env, made.requiredEnvFiles, made.files]).toEqual(['shipped', [], []])
   })
 
+  test('COMPOSE_FILE becomes the one file that the host has', () => {
+    const envFile =
+      'A=1\nCOMPOSE_FILE=compose.yaml:compose.production.yaml # both\nexport COMPOSE_FILE="a"\n#COMPOSE_FILE=b\n'
+    const made = release(text('.env'), { envFile, envFiles: [{ path: 'b.env', content: 'COMPOSE_FILE=x\n' }] })
+    expect(made.envFiles.map(({ content }) => String(content))).toEqual([
+      'A=1\nCOMPOSE_FILE=compose.yaml\nexport COMPOSE_FILE=compose.yaml\n#COMPOSE_FILE=b\n',
+      'COMPOSE_FILE=x\n',
+    ])
+  })
+
   test.each([
     ['.env.${STAGE:-prod}', './.env.${STAGE:-prod}', '.env.prod'],
     ['env/$STAGE.env', 'env/$STAGE.env', 'env/prod.env'],

@@ -19,13 +19,11 @@ setting SECRET_KEY
 setting PORT
 COMPOSE_PROFILES prod,jobs
 COMPOSE_PROJECT_NAME live
+COMPOSE_FILE compose.yaml:b.yaml
 format 1
 current v2-18-1
 whole yes
 running web=3
-count web=2
-count worker=0
-unstarted worker
 previous v1-17-1
 release v1-17-1
 fact v1-17-1 version v1
@@ -65,15 +63,11 @@ describe('parseLook', () => {
       settings: ['SECRET_KEY', 'PORT'],
       profiles: 'prod,jobs',
       projectName: 'live',
+      composeFiles: ['compose.yaml', 'b.yaml'],
       format: 1,
       current: 'v2-18-1',
       whole: true,
       running: ['web=3'],
-      counts: new Map([
-        ['web', 2],
-        ['worker', 0],
-      ]),
-      unstarted: ['worker'],
       previous: 'v1-17-1',
       releases: new Map([
         [
@@ -104,17 +98,9 @@ describe('parseLook', () => {
     expect(parseLook('deploy-django look 1\nhome /root\nmissing docker\nmissing flock\nend\n')).toEqual({
       ...{ home: '/root', docker: undefined, architecture: undefined, dockerError: undefined, compose: undefined },
       ...{ freeDisk: undefined, missing: ['docker', 'flock'], endsWithLogin: undefined },
-      ...{
-        format: undefined,
-        current: undefined,
-        counts: new Map(),
-        unstarted: [],
-        files: [],
-        externals: [],
-        settings: [],
-        profiles: undefined,
-      },
+      ...{ format: undefined, current: undefined, files: [], externals: [], settings: [], profiles: undefined },
       projectName: undefined,
+      composeFiles: [],
       ...{ whole: false, running: [], previous: undefined, releases: new Map(), served: [], plans: [], open: [] },
       ...{ containers: [], folders: [], database: undefined },
     })
