@@ -37611,7 +37611,6 @@ function readService(name, values) {
         mounts: (0,compose_document/* listOf */.c3)(values['volumes'])
             .map(mount/* readMount */.Ob)
             .filter((mount) => mount !== undefined),
-        envFiles: (0,compose_document/* listOf */.c3)(values['env_file']).flatMap(readEnvFile),
         environment: (0,compose_document/* pairsOf */.fq)(values['environment']),
         profiles: (0,compose_document/* textsOf */.CB)(values['profiles']),
     };
@@ -37652,12 +37651,6 @@ function readPort(entry) {
 function toPort(text) {
     const [, digits] = /^(\d{1,5})(?:-\d+)?(?:\/tcp)?$/.exec((0,variable/* interpolate */.GW)(text) ?? '') ?? [];
     return digits === undefined ? [] : [Number(digits)];
-}
-function readEnvFile(entry) {
-    if (typeof entry === 'string')
-        return [{ path: entry, required: true }];
-    const path = (0,compose_document/* isValues */.vs)(entry) ? (0,compose_document/* textOf */.b6)(entry['path']) : undefined;
-    return path === undefined ? [] : [{ path, required: (0,compose_document/* valuesOf */.sm)(entry)['required'] !== false }];
 }
 
 ;// CONCATENATED MODULE: ./lib/compose/include.js
@@ -38273,8 +38266,8 @@ function isSettled({ onHost, isDeployed }) {
     return onHost.length === 0 || (isDeployed && onHost.join() === 'compose.yaml');
 }
 
-// EXTERNAL MODULE: ./lib/server/look.js
-var look = __nccwpck_require__(6524);
+// EXTERNAL MODULE: ./lib/server/fact.js
+var fact = __nccwpck_require__(8493);
 // EXTERNAL MODULE: ./lib/server/release.js
 var server_release = __nccwpck_require__(9762);
 ;// CONCATENATED MODULE: ./lib/guard/place.js
@@ -38289,7 +38282,7 @@ function projectIn(server) {
 }
 /** Stops when a stack that seems to be this project runs under another name or in another folder. */
 function checkPlace(server, wanted) {
-    const known = (0,look/* fact */.fK)((0,server_release/* currentRelease */.BX)(server)?.facts, 'project');
+    const known = (0,fact/* fact */.fK)((0,server_release/* currentRelease */.BX)(server)?.facts, 'project');
     if (known !== undefined && known !== wanted.name)
         throw elsewhere(server, wanted, known, undefined, 'its releases');
     const named = server.containers.filter(({ project }) => project === wanted.name);
@@ -38377,9 +38370,12 @@ function describeSettings({ files, reason, project, directory, profiles, env, bu
 
 // EXTERNAL MODULE: ./lib/server/connection.js + 2 modules
 var server_connection = __nccwpck_require__(1672);
+// EXTERNAL MODULE: ./lib/server/look.js
+var look = __nccwpck_require__(6524);
 // EXTERNAL MODULE: ./lib/commands/checkout.js + 7 modules
 var commands_checkout = __nccwpck_require__(375);
 ;// CONCATENATED MODULE: ./lib/commands/site.js
+
 
 
 
@@ -38429,7 +38425,7 @@ async function inspectHost(connection, checkout, inputs, context) {
     const current = (0,server_release/* currentRelease */.BX)(server);
     const sources = {
         ...named,
-        host: (0,look/* fact */.fK)(current?.facts, 'project') ?? projectIn(server),
+        host: (0,fact/* fact */.fK)(current?.facts, 'project') ?? projectIn(server),
         env: settings ? named.env : server.projectName,
     };
     const chosen = chooseProjectName(sources);
@@ -38941,8 +38937,8 @@ var log = __nccwpck_require__(9820);
 var failure = __nccwpck_require__(5049);
 // EXTERNAL MODULE: ./lib/server/follow.js
 var follow = __nccwpck_require__(9394);
-// EXTERNAL MODULE: ./lib/server/look.js
-var look = __nccwpck_require__(6524);
+// EXTERNAL MODULE: ./lib/server/fact.js
+var fact = __nccwpck_require__(8493);
 ;// CONCATENATED MODULE: ./lib/commands/plan.js
 
 
@@ -38972,7 +38968,7 @@ async function planDeployment(site, staged, inputs, context) {
     checkFound(asked, site, inputs);
     const same = !inputs.force &&
         server.whole &&
-        (0,look/* fact */.fK)(current?.facts, 'fingerprint') === release.fingerprint &&
+        (0,fact/* fact */.fK)(current?.facts, 'fingerprint') === release.fingerprint &&
         inputs.scale.every(({ service, count }) => server.running.includes(`${service}=${count}`));
     const { jobs, django } = release.roles;
     const collecting = (0,django_static/* needsCollecting */.s)(inputs.collectstatic, asked.settings.static, mounts.get(django));
@@ -39223,10 +39219,8 @@ function releaseFacts(id, app, stack, { name, roles, manage }) {
     const there = (wanted) => wanted.filter((service) => stack.some((each) => each.service === service));
     const levelOf = (service) => roles.replaced.find((each) => each.service === service)?.level ?? 0;
     return {
-        format: ['1'],
         version: [id],
         project: [name],
-        run: ['0'],
         services: services.map((service) => `${levelOf(service)} ${service}`),
         images: services.map((service) => `${service} ${tagOf(name, id, service)}`),
         django: [services.includes(roles.django) ? roles.django : (services[0] ?? '')],
@@ -39241,7 +39235,6 @@ function releaseFacts(id, app, stack, { name, roles, manage }) {
             .map(({ service, port }) => `${service} ${port}`),
         env: ['server'],
         'env-files': [],
-        migrations: [],
         fingerprint: [],
     };
 }
@@ -39342,7 +39335,7 @@ async function stageRelease(site, { logins, made }, inputs, context) {
     (0,compose_drift/* findAbandoned */.Mu)(current?.facts, named).forEach((service) => (0,core/* warning */.$e)((0,compose_drift/* describeAbandoned */.OI)(service, name)));
     const adoption = planAdoption({ server, name, roles, named, manage: inputs.manage, time: new Date() });
     await (0,log/* group */.Os)(`Stage ${transaction.id}`, async () => {
-        const facts = release_releaseFacts(release, made, inputs, context, name);
+        const facts = release_releaseFacts(release, made, inputs, name);
         const sent = [
             ...releaseFiles(release, facts),
             ...(0,stage/* planFiles */.jP)('plan', assets, {
@@ -39379,16 +39372,11 @@ function releaseFiles(release, facts) {
     ];
 }
 /** What a later rollback, or the server alone, must know about the release. */
-function release_releaseFacts(release, made, inputs, { runner }, name) {
+function release_releaseFacts(release, made, inputs, name) {
     const { roles } = release;
     return {
-        format: ['1'],
         version: [inputs.version],
         project: [name],
-        run: [String(runner.runId)],
-        attempt: [String(runner.runAttempt)],
-        commit: [runner.sha],
-        url: [runner.runUrl],
         services: roles.replaced.map(({ level, service }) => `${level} ${service}`),
         images: [...made.images].map(([service, image]) => `${service} ${image}`),
         'images-beside': release.imagesBeside,
@@ -39405,7 +39393,6 @@ function release_releaseFacts(release, made, inputs, { runner }, name) {
         fronts: roles.fronts.map(({ service, port }) => `${service} ${port}`),
         env: [release.env],
         'env-files': release.requiredEnvFiles,
-        migrations: made.django.migrations.map((migration) => `${migration.app}.${migration.name}`),
         fingerprint: [release.fingerprint],
     };
 }
@@ -39440,9 +39427,9 @@ const seconds = (milliseconds) => String(Math.ceil(milliseconds / 1000));
 /* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3218);
 /* harmony import */ var _compose_drift_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(2727);
 /* harmony import */ var _deployment_operation_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(3714);
-/* harmony import */ var _deployment_plan_js__WEBPACK_IMPORTED_MODULE_19__ = __nccwpck_require__(2872);
+/* harmony import */ var _deployment_plan_js__WEBPACK_IMPORTED_MODULE_20__ = __nccwpck_require__(2872);
 /* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(7614);
-/* harmony import */ var _django_health_js__WEBPACK_IMPORTED_MODULE_20__ = __nccwpck_require__(3805);
+/* harmony import */ var _django_health_js__WEBPACK_IMPORTED_MODULE_21__ = __nccwpck_require__(3805);
 /* harmony import */ var _django_static_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(4733);
 /* harmony import */ var _guard_database_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(4296);
 /* harmony import */ var _report_log_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(9820);
@@ -39451,13 +39438,15 @@ const seconds = (milliseconds) => String(Math.ceil(milliseconds / 1000));
 /* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(5049);
 /* harmony import */ var _server_find_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(4916);
 /* harmony import */ var _server_follow_js__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(9394);
-/* harmony import */ var _server_look_js__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(6524);
-/* harmony import */ var _server_release_js__WEBPACK_IMPORTED_MODULE_13__ = __nccwpck_require__(9762);
-/* harmony import */ var _server_stage_js__WEBPACK_IMPORTED_MODULE_14__ = __nccwpck_require__(13);
-/* harmony import */ var _server_transaction_js__WEBPACK_IMPORTED_MODULE_15__ = __nccwpck_require__(3675);
-/* harmony import */ var _execute_js__WEBPACK_IMPORTED_MODULE_16__ = __nccwpck_require__(9569);
-/* harmony import */ var _plan_js__WEBPACK_IMPORTED_MODULE_17__ = __nccwpck_require__(998);
-/* harmony import */ var _release_js__WEBPACK_IMPORTED_MODULE_18__ = __nccwpck_require__(4970);
+/* harmony import */ var _server_fact_js__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(8493);
+/* harmony import */ var _server_look_js__WEBPACK_IMPORTED_MODULE_13__ = __nccwpck_require__(6524);
+/* harmony import */ var _server_release_js__WEBPACK_IMPORTED_MODULE_14__ = __nccwpck_require__(9762);
+/* harmony import */ var _server_stage_js__WEBPACK_IMPORTED_MODULE_15__ = __nccwpck_require__(13);
+/* harmony import */ var _server_transaction_js__WEBPACK_IMPORTED_MODULE_16__ = __nccwpck_require__(3675);
+/* harmony import */ var _execute_js__WEBPACK_IMPORTED_MODULE_17__ = __nccwpck_require__(9569);
+/* harmony import */ var _plan_js__WEBPACK_IMPORTED_MODULE_18__ = __nccwpck_require__(998);
+/* harmony import */ var _release_js__WEBPACK_IMPORTED_MODULE_19__ = __nccwpck_require__(4970);
+
 
 
 
@@ -39487,28 +39476,28 @@ async function rollback(inputs, context) {
     const plan = decide(site, compatible, inputs, context);
     if (inputs.dryRun)
         return { kind: 'planned' };
-    const { kind } = await (0,_execute_js__WEBPACK_IMPORTED_MODULE_16__/* .execute */ .g)(site, transaction, plan, site.target.version, context);
+    const { kind } = await (0,_execute_js__WEBPACK_IMPORTED_MODULE_17__/* .execute */ .g)(site, transaction, plan, site.target.version, context);
     return { kind };
 }
 async function inspectTarget(inputs, { run, folder, signal, assets, found }) {
     const connection = await (0,_server_connection_js__WEBPACK_IMPORTED_MODULE_8__/* .connect */ .Ng)(run, inputs, folder, signal);
     const { directory, server } = await (0,_server_find_js__WEBPACK_IMPORTED_MODULE_10__/* .requireProject */ .LX)(connection, assets.transaction.toString(), inputs.directory);
-    (0,_server_look_js__WEBPACK_IMPORTED_MODULE_12__/* .checkServer */ .i6)(server, inputs.host.user);
+    (0,_server_look_js__WEBPACK_IMPORTED_MODULE_13__/* .checkServer */ .i6)(server, inputs.host.user);
     if (server.served.length === 0)
         throw (0,_server_find_js__WEBPACK_IMPORTED_MODULE_10__/* .nothingDeployed */ .cL)(directory);
-    const target = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_13__/* .chooseTarget */ .bx)(server, inputs.version);
-    const name = (0,_server_look_js__WEBPACK_IMPORTED_MODULE_12__/* .fact */ .fK)(target.facts, 'project') ?? '';
-    const serving = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_13__/* .versionOf */ .E4)(server, server.current);
+    const target = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_14__/* .chooseTarget */ .bx)(server, inputs.version);
+    const name = (0,_server_fact_js__WEBPACK_IMPORTED_MODULE_12__/* .fact */ .fK)(target.facts, 'project') ?? '';
+    const serving = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_14__/* .versionOf */ .E4)(server, server.current);
     found({
         version: target.version,
         previous: serving,
         serving: (0,_report_report_js__WEBPACK_IMPORTED_MODULE_7__/* .servingOf */ .K3)(serving),
         project: name,
-        images: (0,_server_release_js__WEBPACK_IMPORTED_MODULE_13__/* .imagesOf */ .IC)(target.facts),
+        images: (0,_server_release_js__WEBPACK_IMPORTED_MODULE_14__/* .imagesOf */ .IC)(target.facts),
     });
     const [before, model] = await Promise.all([
-        (0,_server_release_js__WEBPACK_IMPORTED_MODULE_13__/* .readModel */ .ko)(connection, directory, server.current),
-        (0,_server_release_js__WEBPACK_IMPORTED_MODULE_13__/* .readModel */ .ko)(connection, directory, target.id),
+        (0,_server_release_js__WEBPACK_IMPORTED_MODULE_14__/* .readModel */ .ko)(connection, directory, server.current),
+        (0,_server_release_js__WEBPACK_IMPORTED_MODULE_14__/* .readModel */ .ko)(connection, directory, target.id),
     ]);
     warnOfKept(target, before, model);
     (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`${name} serves ${serving ?? 'nothing'}; going back to ${target.version} (${target.id})`);
@@ -39521,17 +39510,17 @@ function warnOfKept({ version, facts }, before, model) {
         (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .warning */ .$e)(`${service} stays as it is, because it is stateful; ${version} had another ${keys.join(', ')}`);
 }
 async function stageRollback({ connection, directory, server, target }, inputs, { run, runner, folder, assets }) {
-    const transaction = { directory, id: (0,_server_transaction_js__WEBPACK_IMPORTED_MODULE_15__/* .newId */ .Si)(`rollback-${target.version}`, runner, server.plans) };
+    const transaction = { directory, id: (0,_server_transaction_js__WEBPACK_IMPORTED_MODULE_16__/* .newId */ .Si)(`rollback-${target.version}`, runner, server.plans) };
     await (0,_report_log_js__WEBPACK_IMPORTED_MODULE_6__/* .group */ .Os)(`Stage ${transaction.id}`, async () => {
-        const facts = (0,_release_js__WEBPACK_IMPORTED_MODULE_18__/* .deploymentFacts */ .P)({ target: target.id, runner, healthTimeout: inputs.healthTimeout });
-        await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_14__/* .send */ .tN)(run, connection, (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_14__/* .incoming */ .Ri)(directory, transaction.id), (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_14__/* .planFiles */ .jP)('plan', assets, facts), folder);
-        await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_14__/* .stage */ .dw)(connection, directory, transaction.id, [], _report_log_js__WEBPACK_IMPORTED_MODULE_6__/* .show */ .WU);
+        const facts = (0,_release_js__WEBPACK_IMPORTED_MODULE_19__/* .deploymentFacts */ .P)({ target: target.id, runner, healthTimeout: inputs.healthTimeout });
+        await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_15__/* .send */ .tN)(run, connection, (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_15__/* .incoming */ .Ri)(directory, transaction.id), (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_15__/* .planFiles */ .jP)('plan', assets, facts), folder);
+        await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_15__/* .stage */ .dw)(connection, directory, transaction.id, [], _report_log_js__WEBPACK_IMPORTED_MODULE_6__/* .show */ .WU);
     });
     return transaction;
 }
 /** Asks the target's own code; refuses when it cannot use the database as it is. Gives the settings that it saw, and its mounts. */
 async function checkCompatibility({ connection, target, server }, transaction) {
-    const mounts = await (0,_plan_js__WEBPACK_IMPORTED_MODULE_17__/* .askMounts */ .MN)(connection, transaction);
+    const mounts = await (0,_plan_js__WEBPACK_IMPORTED_MODULE_18__/* .askMounts */ .MN)(connection, transaction);
     const asked = await connection.reach([...(0,_server_follow_js__WEBPACK_IMPORTED_MODULE_11__/* .command */ .G5)(transaction.directory, transaction.id, 'plan'), 'fit']);
     const document = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_3__/* .findDocument */ .$)(asked.stdout);
     if (document && asked.code === 20)
@@ -39548,10 +39537,10 @@ async function checkCompatibility({ connection, target, server }, transaction) {
 /** Decides what will be done and prints it. */
 function decide({ server, name, target, before, model }, { settings, mounts }, inputs, { found }) {
     const { data = [], backing = [], jobs = [], others = [], services = [] } = Object.fromEntries(target.facts);
-    const collect = (0,_django_static_js__WEBPACK_IMPORTED_MODULE_4__/* .readCollect */ .X)((0,_server_look_js__WEBPACK_IMPORTED_MODULE_12__/* .fact */ .fK)(target.facts, 'collectstatic'));
-    const { steps, digest } = (0,_deployment_plan_js__WEBPACK_IMPORTED_MODULE_19__/* .planRollback */ .II)({
+    const collect = (0,_django_static_js__WEBPACK_IMPORTED_MODULE_4__/* .readCollect */ .X)((0,_server_fact_js__WEBPACK_IMPORTED_MODULE_12__/* .fact */ .fK)(target.facts, 'collectstatic'));
+    const { steps, digest } = (0,_deployment_plan_js__WEBPACK_IMPORTED_MODULE_20__/* .planRollback */ .II)({
         jobs,
-        static: (0,_django_static_js__WEBPACK_IMPORTED_MODULE_4__/* .needsCollecting */ .s)(collect, settings.static, mounts.get((0,_server_look_js__WEBPACK_IMPORTED_MODULE_12__/* .fact */ .fK)(target.facts, 'django') ?? '')),
+        static: (0,_django_static_js__WEBPACK_IMPORTED_MODULE_4__/* .needsCollecting */ .s)(collect, settings.static, mounts.get((0,_server_fact_js__WEBPACK_IMPORTED_MODULE_12__/* .fact */ .fK)(target.facts, 'django') ?? '')),
     });
     const operations = (0,_deployment_operation_js__WEBPACK_IMPORTED_MODULE_2__/* .planOperations */ .K)({
         steps,
@@ -39570,7 +39559,7 @@ function decide({ server, name, target, before, model }, { settings, mounts }, i
         kind: 'rolled-back',
         steps,
         approved: [],
-        http: (0,_django_health_js__WEBPACK_IMPORTED_MODULE_20__/* .askHealth */ .Yj)((0,_plan_js__WEBPACK_IMPORTED_MODULE_17__/* .healthQuestion */ .dT)(inputs), (0,_server_release_js__WEBPACK_IMPORTED_MODULE_13__/* .frontsOf */ .Mj)(target.facts), settings),
+        http: (0,_django_health_js__WEBPACK_IMPORTED_MODULE_21__/* .askHealth */ .Yj)((0,_plan_js__WEBPACK_IMPORTED_MODULE_18__/* .healthQuestion */ .dT)(inputs), (0,_server_release_js__WEBPACK_IMPORTED_MODULE_14__/* .frontsOf */ .Mj)(target.facts), settings),
     };
 }
 
@@ -40498,7 +40487,6 @@ function readMount(entry) {
         source: (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .textOf */ .b6)(entry['source']),
         target: (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .textOf */ .b6)(entry['target']) ?? '',
         readOnly: entry['read_only'] === true,
-        creates: (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(entry['bind'])['create_host_path'] === true,
     };
 }
 /** Where source and target stand: of `${PUBLIC:-./public:/app/public}` that is the default. */
@@ -40511,12 +40499,12 @@ function shortForm(text) {
 function readShort(text) {
     const [first = '', target, mode = ''] = (0,_variable_js__WEBPACK_IMPORTED_MODULE_2__/* .splitOutside */ .kO)(shortForm(text).entry, ':');
     if (target === undefined)
-        return { kind: 'volume', source: undefined, target: first, readOnly: false, creates: false };
+        return { kind: 'volume', source: undefined, target: first, readOnly: false };
     const source = (0,_variable_js__WEBPACK_IMPORTED_MODULE_2__/* .interpolate */ .GW)(first);
     // Without a default the variable may as well hold the name of a volume; a path is the usual case.
     const bind = source === undefined || /^[./~]/.test(source);
     const readOnly = mode.split(',').includes('ro');
-    return { kind: bind ? 'bind' : 'volume', source: first, target, readOnly, creates: bind };
+    return { kind: bind ? 'bind' : 'volume', source: first, target, readOnly };
 }
 /** The mount as a long entry with another source; everything else in it stays. */
 function withSource(entry, source) {
@@ -41843,7 +41831,6 @@ function readMigrateReport(document) {
             name: text(applied['name']),
             milliseconds: typeof applied['milliseconds'] === 'number' ? applied['milliseconds'] : 0,
         })),
-        already: texts(document['already']),
         failed: isRecord(failed)
             ? { app: text(failed['app']), name: text(failed['name']), error: text(failed['error']) }
             : undefined,
@@ -44150,7 +44137,6 @@ function readRunner(env = process.env) {
     const runAttempt = Number(env.GITHUB_RUN_ATTEMPT ?? '1');
     return {
         sha: fact('GITHUB_SHA'),
-        ref: fact('GITHUB_REF'),
         refName: fact('GITHUB_REF_NAME'),
         refType: env.GITHUB_REF_TYPE === 'tag' ? 'tag' : 'branch',
         repository,
@@ -44161,7 +44147,6 @@ function readRunner(env = process.env) {
         actor: fact('GITHUB_ACTOR'),
         workspace: fact('GITHUB_WORKSPACE'),
         temp: fact('RUNNER_TEMP'),
-        summaryPath: env.GITHUB_STEP_SUMMARY || undefined,
         debug: env.RUNNER_DEBUG === '1',
     };
 }
@@ -44534,7 +44519,7 @@ const releasing = {
     'previous-version': 'what served just before',
     serving: 'what answers now, also after a failure',
     images: outputs_images,
-    migrations: 'JSON list: `app`, `name`, `state` (`applied` or `unapplied`), `milliseconds`',
+    migrations: 'JSON list: `app`, `name`, `state` (`applied`), `milliseconds`',
     plan: 'JSON: the plan as it was shown',
     'plan-digest': 'digest over what decides in the plan, for the input `plan-digest`',
 };
@@ -45571,6 +45556,67 @@ const explanations = {
 
 /***/ }),
 
+/***/ 8493:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   Ev: () => (/* binding */ isReleaseFact),
+/* harmony export */   fK: () => (/* binding */ fact)
+/* harmony export */ });
+/* unused harmony exports RELEASE_FACTS, PLAN_FACTS */
+/** Facts of a release: a file each in `releases/<id>/facts`, an item per line. A later run reads them, or the host alone. */
+const RELEASE_FACTS = {
+    version: 'as people call it',
+    project: 'the Compose project',
+    services: '`level service`: what is replaced, those first that others wait for',
+    images: '`service name@digest`',
+    'images-beside': 'images that are not built here',
+    django: 'the service that runs Django',
+    manage: 'how manage.py is started, a word per line',
+    migrate: 'the input `migrate`',
+    collectstatic: 'the input `collectstatic`',
+    data: 'services with data',
+    once: 'services that run once and not again',
+    jobs: 'services that run to their end for each release',
+    backing: 'services behind the app that take a changed definition',
+    alone: 'services that no other one waits for',
+    others: 'other services, which take a changed definition',
+    fronts: '`service port`: what visitors reach first',
+    env: '`shipped` or `server`: whose `.env` it is',
+    'env-files': 'env files that must be on the host',
+    fingerprint: 'the same for the same images, files and settings',
+};
+/** Facts of a deployment: a file each in `plans/<id>/facts`. */
+const PLAN_FACTS = {
+    target: 'the release that is put in place',
+    run: 'the number of the workflow run',
+    url: 'who deploys, for those who wait',
+    force: '`yes`: also over a newer run',
+    approved: '`app.name=source` of the migrations to apply',
+    'migrate-timeout': 'seconds',
+    'lock-timeout': 'milliseconds',
+    'health-timeout': 'seconds',
+    'on-failure': 'the input `on-failure`',
+    update: 'services with data that take a changed definition',
+    scale: '`service=number`',
+    keep: 'how many releases stay',
+    explanations: '`code text` of each exit code, for a rollback without GitHub',
+    adopt: 'the release that a hand-made stack becomes, and what must serve until then',
+    'adopt-images': '`service image`',
+    'adopt-files': 'the Compose files that it was started with',
+    'adopt-env-files': 'the env files that it was started with',
+};
+function isReleaseFact(name) {
+    return Object.hasOwn(RELEASE_FACTS, name);
+}
+/** The single line of a fact. */
+function fact(facts, name) {
+    return facts?.get(name)?.[0];
+}
+
+
+/***/ }),
+
 /***/ 5049:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
@@ -45958,7 +46004,6 @@ function readWord(word) {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
 /* harmony export */   Op: () => (/* binding */ look),
-/* harmony export */   fK: () => (/* binding */ fact),
 /* harmony export */   i6: () => (/* binding */ checkServer),
 /* harmony export */   kN: () => (/* binding */ checkArchitecture)
 /* harmony export */ });
@@ -45968,6 +46013,8 @@ function readWord(word) {
 /* harmony import */ var _container_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(5371);
 /* harmony import */ var _exit_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(7379);
 /* harmony import */ var _explanation_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(1052);
+/* harmony import */ var _fact_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(8493);
+
 
 
 
@@ -46038,7 +46085,6 @@ function parseLook(text) {
         served: all('served'),
         database: (0,_django_document_js__WEBPACK_IMPORTED_MODULE_0__/* .readDatabase */ .SY)((0,_django_document_js__WEBPACK_IMPORTED_MODULE_0__/* .findDocument */ .$)(one('database') ?? '')),
         plans: all('plan'),
-        open: all('open'),
     };
 }
 function factsOf(id, lines) {
@@ -46046,14 +46092,10 @@ function factsOf(id, lines) {
     for (const line of lines) {
         const [of, rest] = splitOnce(line);
         const [name, value] = splitOnce(rest);
-        if (of === id)
+        if (of === id && (0,_fact_js__WEBPACK_IMPORTED_MODULE_5__/* .isReleaseFact */ .Ev)(name))
             facts.set(name, [...(facts.get(name) ?? []), value]);
     }
     return facts;
-}
-/** The single line of a fact. */
-function fact(facts, name) {
-    return facts?.get(name)?.[0];
 }
 /** Stops, before anything is sent, on a server that cannot run a deployment. All problems of a kind in one error. */
 function checkServer(server, user) {
@@ -46161,7 +46203,7 @@ function toNumber(text) {
 /* harmony import */ var yaml__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8815);
 /* harmony import */ var _compose_document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(8983);
 /* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(8071);
-/* harmony import */ var _look_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(6524);
+/* harmony import */ var _fact_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(8493);
 
 
 
@@ -46229,7 +46271,7 @@ function imagesOf(facts) {
 }
 function findRelease(server, id) {
     const facts = server.releases.get(id);
-    return facts && { id, version: (0,_look_js__WEBPACK_IMPORTED_MODULE_3__/* .fact */ .fK)(facts, 'version') ?? id, facts };
+    return facts && { id, version: (0,_fact_js__WEBPACK_IMPORTED_MODULE_3__/* .fact */ .fK)(facts, 'version') ?? id, facts };
 }
 
 

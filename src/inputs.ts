@@ -18,7 +18,6 @@ import { onOneLine, Unusable } from './values.ts'
 /** What GitHub says about the run. */
 export type Runner = {
   sha: string
-  ref: string
   refName: string
   refType: 'branch' | 'tag'
   /** `owner/name`. */
@@ -34,7 +33,6 @@ export type Runner = {
   /** A folder that the runner empties after the job. */
   temp: string
   /** The file of the job summary; undefined where the server has none. */
-  summaryPath: string | undefined
   debug: boolean
 }
 
@@ -96,7 +94,6 @@ export function readRunner(env: NodeJS.ProcessEnv = process.env): Runner {
   const runAttempt = Number(env.GITHUB_RUN_ATTEMPT ?? '1')
   return {
     sha: fact('GITHUB_SHA'),
-    ref: fact('GITHUB_REF'),
     refName: fact('GITHUB_REF_NAME'),
     refType: env.GITHUB_REF_TYPE === 'tag' ? 'tag' : 'branch',
     repository,
@@ -107,7 +104,6 @@ export function readRunner(env: NodeJS.ProcessEnv = process.env): Runner {
     actor: fact('GITHUB_ACTOR'),
     workspace: fact('GITHUB_WORKSPACE'),
     temp: fact('RUNNER_TEMP'),
-    summaryPath: env.GITHUB_STEP_SUMMARY || undefined,
     debug: env.RUNNER_DEBUG === '1',
   }
 }

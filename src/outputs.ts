@@ -10,7 +10,7 @@ const releasing = {
   'previous-version': 'what served just before',
   serving: 'what answers now, also after a failure',
   images,
-  migrations: 'JSON list: `app`, `name`, `state` (`applied` or `unapplied`), `milliseconds`',
+  migrations: 'JSON list: `app`, `name`, `state` (`applied`), `milliseconds`',
   plan: 'JSON: the plan as it was shown',
   'plan-digest': 'digest over what decides in the plan, for the input `plan-digest`',
 }

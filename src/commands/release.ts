@@ -13,7 +13,8 @@ import { planAdoption, type Adoption } from '../server/adoption.ts'
 import { checkArchitecture } from '../server/look.ts'
 import { readModel } from '../server/release.ts'
 import { checkRoom } from '../server/room.ts'
-import { incoming, planFiles, send, stage, writeFacts, type FactLines, type SentFile } from '../server/stage.ts'
+import type { FactLines, PlanFact, ReleaseFact } from '../server/fact.ts'
+import { incoming, planFiles, send, stage, writeFacts, type SentFile } from '../server/stage.ts'
 import { newId, type Transaction } from '../server/transaction.ts'
 import type { Context } from './context.ts'
 import type { Images } from './images.ts'
@@ -66,7 +67,7 @@ export async function stageRelease(
   findAbandoned(current?.facts, named).forEach((service) => warning(describeAbandoned(service, name)))
   const adoption = planAdoption({ server, name, roles, named, manage: inputs.manage, time: new Date() })
   await group(`Stage ${transaction.id}`, async () => {
-    const facts = releaseFacts(release, made, inputs, context, name)
+    const facts = releaseFacts(release, made, inputs, name)
     const sent = [
       ...releaseFiles(release, facts),
       ...planFiles('plan', assets, {
@@ -93,7 +94,7 @@ export async function stageRelease(
 }
 
 /** The release folder. */
-function releaseFiles(release: Release, facts: FactLines): SentFile[] {
+function releaseFiles(release: Release, facts: FactLines<ReleaseFact>): SentFile[] {
   return [
     { path: 'release/compose.yaml', content: release.compose, mode: 0o600 },
     { path: 'release/mounts.yaml', content: release.mounts, mode: 0o600 },
@@ -105,22 +106,11 @@ function releaseFiles(release: Release, facts: FactLines): SentFile[] {
 }
 
 /** What a later rollback, or the server alone, must know about the release. */
-function releaseFacts(
-  release: Release,
-  made: Made,
-  inputs: DeployInputs,
-  { runner }: Context,
-  name: string,
-): FactLines {
+function releaseFacts(release: Release, made: Made, inputs: DeployInputs, name: string): FactLines<ReleaseFact> {
   const { roles } = release
   return {
-    format: ['1'],
     version: [inputs.version],
     project: [name],
-    run: [String(runner.runId)],
-    attempt: [String(runner.runAttempt)],
-    commit: [runner.sha],
-    url: [runner.runUrl],
     services: roles.replaced.map(({ level, service }) => `${level} ${service}`),
     images: [...made.images].map(([service, image]) => `${service} ${image}`),
     'images-beside': release.imagesBeside,
@@ -137,7 +127,6 @@ function releaseFacts(
     fronts: roles.fronts.map(({ service, port }) => `${service} ${port}`),
     env: [release.env],
     'env-files': release.requiredEnvFiles,
-    migrations: made.django.migrations.map((migration) => `${migration.app}.${migration.name}`),
     fingerprint: [release.fingerprint],
   }
 }
@@ -154,7 +143,7 @@ export function deploymentFacts(given: {
   update?: readonly string[]
   counts?: readonly string[]
   keep?: number
-}): FactLines {
+}): FactLines<PlanFact> {
   return {
     target: [given.target],
     run: [String(given.runner.runId)],

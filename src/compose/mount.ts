@@ -8,8 +8,6 @@ export type Mount = {
   source: string | undefined
   target: string
   readOnly: boolean
-  /** A bind mount for which Docker makes a missing folder. */
-  creates: boolean
 }
 
 /** Reads one entry of `volumes:`, short or long. */
@@ -22,7 +20,6 @@ export function readMount(entry: unknown): Mount | undefined {
     source: textOf(entry['source']),
     target: textOf(entry['target']) ?? '',
     readOnly: entry['read_only'] === true,
-    creates: valuesOf(entry['bind'])['create_host_path'] === true,
   }
 }
 
@@ -36,12 +33,12 @@ export function shortForm(text: string): { entry: string; rebuild: (entry: strin
 
 function readShort(text: string): Mount {
   const [first = '', target, mode = ''] = splitOutside(shortForm(text).entry, ':')
-  if (target === undefined) return { kind: 'volume', source: undefined, target: first, readOnly: false, creates: false }
+  if (target === undefined) return { kind: 'volume', source: undefined, target: first, readOnly: false }
   const source = interpolate(first)
   // Without a default the variable may as well hold the name of a volume; a path is the usual case.
   const bind = source === undefined || /^[./~]/.test(source)
   const readOnly = mode.split(',').includes('ro')
-  return { kind: bind ? 'bind' : 'volume', source: first, target, readOnly, creates: bind }
+  return { kind: bind ? 'bind' : 'volume', source: first, target, readOnly }
 }
 
 /** The mount as a long entry with another source; everything else in it stays. */

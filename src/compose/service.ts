@@ -5,9 +5,6 @@ import { interpolate, splitOutside } from './variable.ts'
 /** One service that must be there before another. */
 type Dependency = { service: string; condition: string }
 
-/** One entry of `env_file:`. */
-type EnvFileEntry = { path: string; required: boolean }
-
 /** A service of the merged Compose model: what decisions need, typed; `values` is all of it. */
 export type Service = {
   name: string
@@ -19,7 +16,6 @@ export type Service = {
   /** Container ports that are published on the server. */
   ports: readonly number[]
   mounts: readonly Mount[]
-  envFiles: readonly EnvFileEntry[]
   environment: ReadonlyMap<string, string | undefined>
   profiles: readonly string[]
 }
@@ -36,7 +32,6 @@ export function readService(name: string, values: Values): Service {
     mounts: listOf(values['volumes'])
       .map(readMount)
       .filter((mount) => mount !== undefined),
-    envFiles: listOf(values['env_file']).flatMap(readEnvFile),
     environment: pairsOf(values['environment']),
     profiles: textsOf(values['profiles']),
   }
@@ -79,10 +74,4 @@ function readPort(entry: unknown): readonly number[] {
 function toPort(text: string): readonly number[] {
   const [, digits] = /^(\d{1,5})(?:-\d+)?(?:\/tcp)?$/.exec(interpolate(text) ?? '') ?? []
   return digits === undefined ? [] : [Number(digits)]
-}
-
-function readEnvFile(entry: unknown): readonly EnvFileEntry[] {
-  if (typeof entry === 'string') return [{ path: entry, required: true }]
-  const path = isValues(entry) ? textOf(entry['path']) : undefined
-  return path === undefined ? [] : [{ path, required: valuesOf(entry)['required'] !== false }]
 }

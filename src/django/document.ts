@@ -64,7 +64,6 @@ export type Applied = { app: string; name: string; milliseconds: number }
 /** What the migration container reported. */
 export type MigrateReport = {
   applied: readonly Applied[]
-  already: readonly string[]
   failed: { app: string; name: string; error: string } | undefined
 }
 
@@ -189,7 +188,6 @@ export function readMigrateReport(document: Json): MigrateReport {
       name: text(applied['name']),
       milliseconds: typeof applied['milliseconds'] === 'number' ? applied['milliseconds'] : 0,
     })),
-    already: texts(document['already']),
     failed: isRecord(failed)
       ? { app: text(failed['app']), name: text(failed['name']), error: text(failed['error']) }
       : undefined,

@@ -1,6 +1,7 @@
 import { DeployError } from '../errors.ts'
 import type { Container } from '../server/container.ts'
-import { fact, type Server } from '../server/look.ts'
+import { fact } from '../server/fact.ts'
+import type { Server } from '../server/look.ts'
 import { currentRelease } from '../server/release.ts'
 
 /** What is about to be deployed, and where. */

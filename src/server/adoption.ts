@@ -1,10 +1,11 @@
 import type { Roles } from '../compose/role.ts'
 import { isOurs, type Container } from './container.ts'
 import type { Server } from './look.ts'
-import { writeFacts, type FactLines, type SentFile } from './stage.ts'
+import type { FactLines, PlanFact, ReleaseFact } from './fact.ts'
+import { writeFacts, type SentFile } from './stage.ts'
 
 /** What runs by hand and will be a release: its id, and what the step `adopt` needs of it in the plan. */
-export type Adoption = { id: string; facts: FactLines; files: readonly SentFile[] }
+export type Adoption = { id: string; facts: FactLines<PlanFact>; files: readonly SentFile[] }
 
 /** What decides whether and how a stack is adopted. */
 export type AdoptionFacts = {
@@ -71,16 +72,14 @@ function releaseFacts(
   app: readonly Container[],
   stack: readonly Container[],
   { name, roles, manage }: AdoptionFacts,
-): FactLines {
+): FactLines<ReleaseFact> {
   const services = [...new Set(app.map(({ service }) => service))].sort()
   const there = (wanted: readonly string[]): string[] =>
     wanted.filter((service) => stack.some((each) => each.service === service))
   const levelOf = (service: string): number => roles.replaced.find((each) => each.service === service)?.level ?? 0
   return {
-    format: ['1'],
     version: [id],
     project: [name],
-    run: ['0'],
     services: services.map((service) => `${levelOf(service)} ${service}`),
     images: services.map((service) => `${service} ${tagOf(name, id, service)}`),
     django: [services.includes(roles.django) ? roles.django : (services[0] ?? '')],
@@ -95,7 +94,6 @@ function releaseFacts(
       .map(({ service, port }) => `${service} ${port}`),
     env: ['server'],
     'env-files': [],
-    migrations: [],
     fingerprint: [],
   }
 }

@@ -4,9 +4,7 @@ import type { Connection } from './connection.ts'
 import { readContainer, type Container } from './container.ts'
 import { explainExit } from './exit.ts'
 import { explanations } from './explanation.ts'
-
-/** Facts of a release or plan by name; each is the list of its lines. */
-export type Facts = ReadonlyMap<string, readonly string[]>
+import { isReleaseFact, type Facts, type ReleaseFact } from './fact.ts'
 
 /** What the server said about itself and about this project. */
 export type Server = {
@@ -49,9 +47,8 @@ export type Server = {
   served: readonly string[]
   /** The database that the last transaction that committed has seen. */
   database: Database | undefined
-  /** Ids of transactions; those in `open` have not ended. */
+  /** Ids of transactions. */
   plans: readonly string[]
-  open: readonly string[]
 }
 
 const HEADER = 'deploy-django look 1'
@@ -125,23 +122,17 @@ export function parseLook(text: string): Server | undefined {
     served: all('served'),
     database: readDatabase(findDocument(one('database') ?? '')),
     plans: all('plan'),
-    open: all('open'),
   }
 }
 
 function factsOf(id: string, lines: readonly string[]): Facts {
-  const facts = new Map<string, string[]>()
+  const facts = new Map<ReleaseFact, readonly string[]>()
   for (const line of lines) {
     const [of, rest] = splitOnce(line)
     const [name, value] = splitOnce(rest)
-    if (of === id) facts.set(name, [...(facts.get(name) ?? []), value])
+    if (of === id && isReleaseFact(name)) facts.set(name, [...(facts.get(name) ?? []), value])
   }
   return facts
-}
-
-/** The single line of a fact. */
-export function fact(facts: Facts | undefined, name: string): string | undefined {
-  return facts?.get(name)?.[0]
 }
 
 /** Stops, before anything is sent, on a server that cannot run a deployment. All problems of a kind in one error. */

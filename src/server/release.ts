@@ -2,7 +2,8 @@ import { parse } from 'yaml'
 import { valuesOf, type Values } from '../compose/document.ts'
 import { DeployError } from '../errors.ts'
 import type { Connection } from './connection.ts'
-import { fact, type Facts, type Server } from './look.ts'
+import { fact, type Facts } from './fact.ts'
+import type { Server } from './look.ts'
 
 /** A release that is on the server. */
 export type KeptRelease = { id: string; version: string; facts: Facts }

@@ -5,6 +5,7 @@ import { DeployError } from '../errors.ts'
 import type { Run } from '../process.ts'
 import type { Connection } from './connection.ts'
 import { explanationLines } from './exit.ts'
+import type { FactLines, PlanFact } from './fact.ts'
 import { explainStage } from './failure.ts'
 import { command } from './follow.ts'
 
@@ -14,12 +15,9 @@ export type SentFile = { path: string; content: string | Buffer; mode: number }
 /** A login for one pull; it travels on standard input and is never written to a disk of the server. */
 export type RegistryLogin = { registry: string; username: string; password: string }
 
-/** One fact a file, one item a line; see "Seams" in docs/architecture.md. */
-export type FactLines = Readonly<Record<string, readonly string[]>>
-
 /** The facts as files below `folder`. The server reads them line by line, so no line may hold a line end or control character. */
 export function writeFacts(folder: string, facts: FactLines): SentFile[] {
-  return Object.entries(facts).map(([name, lines]) => {
+  return Object.entries(facts).map(([name, lines]: [string, readonly string[]]) => {
     const bad = lines.find((line) => !/^[^\p{Cc}]*$/u.test(line))
     if (bad !== undefined) {
       throw new DeployError('input-invalid', {
@@ -33,7 +31,7 @@ export function writeFacts(folder: string, facts: FactLines): SentFile[] {
 }
 
 /** A transaction's own folder: the script that will walk it, the probe, and its facts. */
-export function planFiles(folder: string, assets: Assets, facts: FactLines): SentFile[] {
+export function planFiles(folder: string, assets: Assets, facts: FactLines<PlanFact>): SentFile[] {
   return [
     { path: `${folder}/transaction.sh`, content: assets.transaction, mode: 0o700 },
     { path: `${folder}/probe.py`, content: assets.probe, mode: 0o600 },

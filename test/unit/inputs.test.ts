@@ -18,7 +18,6 @@ const fingerprint = `SHA256:${'a'.repeat(43)}`
 
 const github = {
   GITHUB_SHA: '0123456789abcdef0123456789abcdef01234567',
-  GITHUB_REF: 'refs/heads/main',
   GITHUB_REF_NAME: 'main',
   GITHUB_REF_TYPE: 'branch',
   GITHUB_REPOSITORY: 'octo/todo',
@@ -581,9 +580,8 @@ describe('secretsOf', () => {
 
 describe('the run', () => {
   test('is read from the environment', () => {
-    expect(readRunner({ ...github, GITHUB_STEP_SUMMARY: '/tmp/summary', RUNNER_DEBUG: '1' })).toEqual({
+    expect(readRunner({ ...github, RUNNER_DEBUG: '1' })).toEqual({
       sha: github.GITHUB_SHA,
-      ref: 'refs/heads/main',
       refName: 'main',
       refType: 'branch',
       repository: 'octo/todo',
@@ -594,7 +592,6 @@ describe('the run', () => {
       actor: 'octo',
       workspace: github.GITHUB_WORKSPACE,
       temp: github.RUNNER_TEMP,
-      summaryPath: '/tmp/summary',
       debug: true,
     })
   })

@@ -116,14 +116,10 @@ look_releases() {
   for id in $(entries .deploy/releases); do
     echo "release $id"
     for name in $(entries ".deploy/releases/$id/facts"); do
-      if [ "$name" = migrations ]; then continue; fi
       while IFS= read -r line; do
         printf 'fact %s %s %s\n' "$id" "$name" "$line"
       done <".deploy/releases/$id/facts/$name"
     done
   done
-  for id in $(entries .deploy/plans); do
-    echo "plan $id"
-    if [ -f ".deploy/journal/$id" ] && ! is_ended "$id"; then echo "open $id"; fi
-  done
+  for id in $(entries .deploy/plans); do echo "plan $id"; done
 }

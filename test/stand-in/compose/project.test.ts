@@ -73,12 +73,12 @@ services:
     expect([...project.services.keys()].sort()).toEqual(['cache', 'db', 'web', 'worker'])
     const web = service(project, 'web')
     expect(web.build).toEqual({ context: '.', args: { A: '${A:?needed}' } })
-    expect(web.envFiles).toEqual([{ path: '.env', required: true }])
+    expect(web.values['env_file']).toEqual([{ path: '.env', required: true }])
     expect(web.ports).toEqual([8000])
     expect(web.values['restart']).toBe('always')
     expect(service(project, 'worker').profiles).toEqual(['jobs'])
     expect(service(project, 'cache').mounts[0]?.source).toBe('inc/conf')
-    expect(service(project, 'cache').envFiles[0]?.path).toBe('inc/cache.env')
+    expect(service(project, 'cache').values['env_file']).toMatchObject([{ path: 'inc/cache.env' }])
   })
 
   test('needs no variable of the runner, and takes none', async () => {

@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path'
 import { run, type Finished } from '../../../src/process.ts'
 import type { Adoption } from '../../../src/server/adoption.ts'
 import { explanationLines } from '../../../src/server/exit.ts'
+import type { FactLines, PlanFact, ReleaseFact } from '../../../src/server/fact.ts'
 import { endOf } from './journal.ts'
 import { imageOf, script, type Service, type World } from './world.ts'
 
@@ -12,8 +13,8 @@ export type Staged = {
   steps: readonly string[]
   target?: string
   services?: Readonly<Record<string, Service>>
-  releaseFacts?: Readonly<Record<string, readonly string[]>>
-  planFacts?: Readonly<Record<string, string>>
+  releaseFacts?: FactLines<ReleaseFact>
+  planFacts?: Readonly<Partial<Record<PlanFact, string>>>
   env?: string
   files?: Readonly<Record<string, string>>
   http?: boolean
@@ -42,12 +43,10 @@ export function services(version: string, rows: readonly string[], web: object =
 }
 
 /** The facts of a release with the services above. */
-export function factsOf(id: string, version: string, run: number): Record<string, readonly string[]> {
+export function factsOf(version: string): FactLines<ReleaseFact> {
   return {
-    format: ['1'],
     version: [version],
     project: ['todo'],
-    run: [String(run)],
     services: ['0 web', '1 worker'],
     images: [`web ${imageOf(version)}`, `worker ${imageOf(version)}`],
     django: ['web'],
@@ -58,8 +57,6 @@ export function factsOf(id: string, version: string, run: number): Record<string
     fronts: ['proxy 80'],
     env: ['server'],
     'env-files': [],
-    migrations: ['core.0001'],
-    url: [`https://ci/${id}`],
   }
 }
 
@@ -70,7 +67,7 @@ export function deployOf(version: string, run: number, rows: readonly string[], 
     id,
     steps: DEPLOY,
     services: services(version, rows, web),
-    releaseFacts: factsOf(id, version, run),
+    releaseFacts: factsOf(version),
     planFacts: { target: id, run: String(run), approved: rows.map((row) => `${row}=source\n`).join('') },
   }
 }

@@ -105,7 +105,7 @@ describe('what fails before anything is replaced', () => {
       for (const container of containers)
         if (container.service === 'db') Object.assign(container, { state: 'exited', started: 0 })
     })
-    const facts = { ...factsOf(v2.id, 'v2', 2), data: ['db', 'buckets'], once: ['buckets'] }
+    const facts = { ...factsOf('v2'), data: ['db', 'buckets'], once: ['buckets'] }
     const withOnce = {
       ...v2,
       releaseFacts: facts,
@@ -120,9 +120,9 @@ describe('what fails before anything is replaced', () => {
       ...deployOf('v3', 3, ROWS),
       services: { ...withOnce.services, ...services('v3', ROWS) },
     }
-    expect(
-      await transact(world, { ...again, releaseFacts: { ...facts, ...factsOf('v3-3-1', 'v3', 3), data: facts.data } }),
-    ).toBe('committed v3-3-1')
+    expect(await transact(world, { ...again, releaseFacts: { ...facts, ...factsOf('v3'), data: facts.data } })).toBe(
+      'committed v3-3-1',
+    )
     expect(await buckets()).toEqual(made)
   })
 

@@ -36,20 +36,6 @@ describe('dependencies', () => {
   })
 })
 
-test.each([
-  ['.env', [{ path: '.env', required: true }]],
-  [
-    ['a.env', { path: 'b.env', required: false }],
-    [
-      { path: 'a.env', required: true },
-      { path: 'b.env', required: false },
-    ],
-  ],
-  [undefined, []],
-])('env_file %j', (entry, expected) => {
-  expect(read({ env_file: entry }).envFiles).toEqual(expected)
-})
-
 test('environment as a map and as a list', () => {
   expect([...read({ environment: { A: 1, B: null, C: true } }).environment]).toEqual([
     ['A', '1'],

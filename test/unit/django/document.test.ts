@@ -149,9 +149,8 @@ describe('readPlan', () => {
 
 test('readMigrateReport', () => {
   const applied = [{ app: 'todo', name: '0002_due', milliseconds: 120 }]
-  expect(readMigrateReport(document({ applied, already: ['a.1'], failed: null, rows: [] }))).toEqual({
+  expect(readMigrateReport(document({ applied, failed: null, rows: [] }))).toEqual({
     applied,
-    already: ['a.1'],
     failed: undefined,
   })
   const failed = { app: 'todo', name: '0003', error: 'IntegrityError: x' }
@@ -205,7 +204,7 @@ describe('what a hostile image answers', () => {
     ],
   ]
   const names = [
-    ...['verb', 'settings', 'database', 'pending', 'unknown', 'drift', 'digest', 'migrations', 'applied', 'already'],
+    ...['verb', 'settings', 'database', 'pending', 'unknown', 'drift', 'digest', 'migrations', 'applied'],
     ...['failed', 'rows', 'url', 'status', 'reason', 'text', 'problems', 'ahead', 'error'],
   ]
   const readers = [readPlan, readMigrateReport, readHttpReport, readFitReport, readProbeError, readSettings]
@@ -216,12 +215,11 @@ describe('what a hostile image answers', () => {
         const found = findDocument(line({ verb: 'plan', [name]: shape }))
         expect(found).toBeDefined()
         for (const reader of readers) expect(() => reader(found ?? {})).not.toThrow()
-        const { applied, already, failed } = readMigrateReport(found ?? {})
+        const { applied, failed } = readMigrateReport(found ?? {})
         for (const each of applied) {
           expect([typeof each.app, typeof each.name, typeof each.milliseconds]).toEqual(['string', 'string', 'number'])
           expect(each.milliseconds).not.toBeNaN()
         }
-        expect(already.every((each) => typeof each === 'string')).toBe(true)
         expect(['string', 'undefined']).toContain(typeof failed?.app)
       }
     }

@@ -88,7 +88,7 @@ test.each<[string, Given, Partial<Wanted>, string | undefined]>([
 })
 
 test('the releases in the directory know the name, also when nothing runs', () => {
-  const releases = new Map([['v1-1-1', new Map([['project', ['docker']]])]])
+  const releases = new Map([['v1-1-1', new Map([['project' as const, ['docker']]])]])
   expect(linesOf({ ...serverWith(), current: 'v1-1-1', releases })).toBe('project: docker')
   expect(linesOf({ ...serverWith(), current: 'v1-1-1', releases }, { name: 'docker' })).toBeUndefined()
 })

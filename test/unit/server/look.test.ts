@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals'
 import { DeployError } from '../../../src/errors.ts'
-import { checkArchitecture, checkServer, fact, look, parseLook, type Server } from '../../../src/server/look.ts'
+import { fact } from '../../../src/server/fact.ts'
+import { checkArchitecture, checkServer, look, parseLook, type Server } from '../../../src/server/look.ts'
 import { FakeServer } from './fake-server.ts'
 
 const answer = `deploy-django look 1
@@ -32,15 +33,15 @@ release v2-18-1
 fact v2-18-1 version v2
 fact v2-18-1 services 0 web
 fact v2-18-1 services 1 worker
-fact v2-18-1 url https://example.org/runs/18 of today
-fact v2-18-1 note
+fact v2-18-1 env-files conf/of today.env
+fact v2-18-1 fingerprint
+fact v2-18-1 of-another-version 1
 served v1-17-1
 served v2-18-1
 database {"deploy-django": 1, "verb": "verify", "database": {"vendor": "postgresql", "system": "77", "host": "db:", "name": "todo", "empty": false}}
 plan v1-17-1
 plan v2-18-1
 plan rollback-v1-19-1
-open rollback-v1-19-1
 end
 `
 const whole = parseLook(answer)
@@ -82,15 +83,14 @@ describe('parseLook', () => {
           new Map([
             ['version', ['v2']],
             ['services', ['0 web', '1 worker']],
-            ['url', ['https://example.org/runs/18 of today']],
-            ['note', ['']],
+            ['env-files', ['conf/of today.env']],
+            ['fingerprint', ['']],
           ]),
         ],
       ]),
       served: ['v1-17-1', 'v2-18-1'],
       database: { vendor: 'postgresql', system: '77', host: 'db:', name: 'todo', empty: false },
       plans: ['v1-17-1', 'v2-18-1', 'rollback-v1-19-1'],
-      open: ['rollback-v1-19-1'],
     })
   })
 
@@ -101,7 +101,7 @@ describe('parseLook', () => {
       ...{ format: undefined, current: undefined, files: [], externals: [], settings: [], profiles: undefined },
       projectName: undefined,
       composeFiles: [],
-      ...{ whole: false, running: [], previous: undefined, releases: new Map(), served: [], plans: [], open: [] },
+      ...{ whole: false, running: [], previous: undefined, releases: new Map(), served: [], plans: [] },
       ...{ containers: [], folders: [], database: undefined },
     })
   })
@@ -129,10 +129,11 @@ describe('parseLook', () => {
   })
 
   test('keeps the facts of a release apart from those of one with a longer name', () => {
-    const text = 'deploy-django look 1\nrelease v1-1-1\nfact v1-1-1 a 1\nrelease v1-1-1.2\nfact v1-1-1.2 a 2\nend\n'
+    const text =
+      'deploy-django look 1\nrelease v1-1-1\nfact v1-1-1 version 1\nrelease v1-1-1.2\nfact v1-1-1.2 version 2\nend\n'
     const releases = parseLook(text)?.releases
-    expect(fact(releases?.get('v1-1-1'), 'a')).toBe('1')
-    expect(fact(releases?.get('v1-1-1.2'), 'a')).toBe('2')
+    expect(fact(releases?.get('v1-1-1'), 'version')).toBe('1')
+    expect(fact(releases?.get('v1-1-1.2'), 'version')).toBe('2')
   })
 
   test('has no use for an answer that broke off, wherever that was', () => {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals'
+import type { Facts } from '../../../src/server/fact.ts'
 import { parseLook, type Server } from '../../../src/server/look.ts'
 import { chooseTarget, currentRelease, frontsOf, imagesOf, readModel, versionOf } from '../../../src/server/release.ts'
 import { FakeServer } from './fake-server.ts'
@@ -127,7 +128,7 @@ test('currentRelease is the one that serves', () => {
 })
 
 test('the facts of a release as values', () => {
-  const facts = new Map([
+  const facts: Facts = new Map([
     ['fronts', ['proxy 80', 'web 8000']],
     ['images', ['web ghcr.io/o/r@sha256:aa', '__proto__ ghcr.io/o/r@sha256:bb']],
   ])
