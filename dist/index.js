@@ -42042,6 +42042,9 @@ const codes = {
     'several-manage-py': 'several images hold different manage.py files',
     'ssh-unreachable': 'nothing answers on the SSH port of the server',
     'ssh-login-refused': 'the server does not accept the SSH key',
+    'ssh-algorithms': 'ssh and the host have no algorithm in common',
+    'ssh-second-factor': 'the host wants more than the SSH key',
+    'ssh-account': 'the account on the host, or its password, has expired',
     'ssh-host-key': "the server's host key is not one of the known hosts",
     'server-no-docker': 'Docker is missing on the server or may not be used by this user',
     'server-tools': 'a program that the deployment needs is missing on the server',
@@ -43693,25 +43696,33 @@ function parseHost(text) {
 }
 /** A private SSH key without a passphrase, with the line ends OpenSSH wants. */
 function parsePrivateKey(text) {
-    const key = `${(0,lib_values/* unixLines */.cK)(text).trim()}\n`;
-    const give = 'put the whole private key file into the secret, from -----BEGIN to -----END, without a passphrase';
-    if (/^(ssh|ecdsa|sk)-\S+ /.test(key))
-        throw new lib_values/* Unusable */.kO('this is a public key', give);
+    const key = `${(0,lib_values/* unixLines */.cK)(text)
+        .replace(/^[ \t]+|[ \t]+$/gm, '')
+        .trim()}\n`;
+    const give = 'put the whole private key file into the secret, from -----BEGIN to -----END, with all its lines';
+    if (/^(ssh|ecdsa|sk)-\S+ |^-{4,5} ?BEGIN [A-Z0-9 ]*PUBLIC KEY/.test(key)) {
+        throw new lib_values/* Unusable */.kO('this is a public key', 'put the private key into the secret: the file without .pub');
+    }
     if (key.startsWith('PuTTY')) {
-        throw new lib_values/* Unusable */.kO("this is PuTTY's own format", 'convert it: puttygen key.ppk -O private-openssh -o key');
+        throw new lib_values/* Unusable */.kO("this is PuTTY's own format", 'convert it: puttygen key.ppk -O private-openssh -o deploy-key');
     }
-    const [, kind, body] = /^-----BEGIN ((?:[A-Z0-9]+ )*PRIVATE KEY)-----\n([^-]+)\n-----END \1-----\n$/.exec(key.replace(/[ \t]+$/gm, '')) ??
-        [];
-    if (kind === undefined || body === undefined) {
-        const oneLine = /^-----BEGIN .*-----END [A-Z0-9 ]+-----\n$/.test(key);
-        throw new lib_values/* Unusable */.kO(oneLine ? 'the key lost its line ends' : 'it is not a private key', give);
+    if (isPrivateKeyInBase64(key))
+        throw new lib_values/* Unusable */.kO('this is the key in base64', give);
+    const isOldLocked = /^Proc-Type: .*ENCRYPTED$/m.test(key);
+    const [, kind, body] = /^-----BEGIN ((?:[A-Z0-9]+ )*PRIVATE KEY)-----\n([^-]+)\n-----END \1-----\n$/.exec(key) ?? [];
+    if (isOldLocked || (kind !== undefined && body !== undefined && isEncrypted(kind, body))) {
+        throw new lib_values/* Unusable */.kO('the key is protected by a passphrase', 'remove it from a copy of the key, and put that into the secret: ssh-keygen -p -N "" -f deploy-key');
     }
-    if (isEncrypted(kind, body))
-        throw new lib_values/* Unusable */.kO('the key is protected by a passphrase', give);
-    return key;
+    if (kind !== undefined)
+        return key;
+    const isOneLine = /^-----BEGIN .*-----END [A-Z0-9 ]+-----\n$/.test(key);
+    throw new lib_values/* Unusable */.kO(isOneLine ? 'the key lost its line ends' : 'it is not a private key', give);
+}
+function isPrivateKeyInBase64(text) {
+    return /^[A-Za-z0-9+/=\s]+$/.test(text) && Buffer.from(text, 'base64').toString('latin1').startsWith('-----BEGIN ');
 }
 function isEncrypted(kind, body) {
-    if (kind.startsWith('ENCRYPTED') || body.includes('ENCRYPTED'))
+    if (kind.startsWith('ENCRYPTED'))
         return true;
     if (!kind.startsWith('OPENSSH'))
         return false;
@@ -44794,14 +44805,14 @@ __nccwpck_require__.d(__webpack_exports__, {
   M6: () => (/* binding */ reconnect)
 });
 
+// EXTERNAL MODULE: external "node:crypto"
+var external_node_crypto_ = __nccwpck_require__(7598);
 // EXTERNAL MODULE: external "node:fs/promises"
 var promises_ = __nccwpck_require__(1455);
 // EXTERNAL MODULE: external "node:path"
 var external_node_path_ = __nccwpck_require__(6760);
 // EXTERNAL MODULE: ./lib/errors.js
 var errors = __nccwpck_require__(8071);
-// EXTERNAL MODULE: external "node:crypto"
-var external_node_crypto_ = __nccwpck_require__(7598);
 ;// CONCATENATED MODULE: ./lib/server/host-key.js
 
 
@@ -44819,7 +44830,7 @@ const ALGORITHMS = [
  */
 async function seeHostKeys(ssh, hop, folder) {
     const keys = [];
-    let said = '';
+    let said = { code: 0, stdout: '', stderr: '', log: '' };
     for (const algorithms of ALGORITHMS) {
         const options = {
             HostKeyAlgorithms: algorithms,
@@ -44830,12 +44841,12 @@ async function seeHostKeys(ssh, hop, folder) {
             ControlPath: 'none',
         };
         const words = Object.entries(options).flatMap(([name, value]) => ['-o', `${name}=${value}`]);
-        said = (await ssh([...words, hop.name, 'true'])).stderr;
+        said = await ssh([...words, hop.name, 'true']);
         const offered = await (0,promises_.readFile)((0,external_node_path_.join)(folder, 'offered'), 'utf8').catch(() => '');
         await (0,promises_.rm)((0,external_node_path_.join)(folder, 'offered'), { force: true });
         keys.push(...readHostKeys(offered));
         // A host that nobody reaches is not asked again.
-        if (offered === '' && !/no matching host key type/i.test(said))
+        if (offered === '' && !/no matching host key type/i.test(said.log))
             break;
     }
     return { keys, said };
@@ -44866,11 +44877,13 @@ function wrongHostKey({ name, host }, offered, known) {
             keys === '' ? 'no host key' : `the ${of} offers ${keys}`,
             ...known.map((line) => `\`known-hosts\` has ${line}`),
         ].join('\n'),
-        why: 'it was reinstalled, `known-hosts` is for another host or port, or somebody stands in between',
+        why: 'the host was reinstalled, `known-hosts` is for another host or port, or the connection is being intercepted',
         fix: `compare with \`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub\` on that host; if it is the same, add the output of ${scan} to known-hosts`,
     });
 }
 
+// EXTERNAL MODULE: ./lib/server/login-failure.js
+var login_failure = __nccwpck_require__(2953);
 ;// CONCATENATED MODULE: ./lib/server/ssh-config.js
 
 /** The end of the way. */
@@ -44944,10 +44957,14 @@ function quote(path) {
 
 
 
+
+
 /** ssh's own exit code for everything that is not the remote command's. */
 const SSH_FAILED = 255;
 /** Not `=` in front: zsh would put the path of a program in its place. */
 const PLAIN_WORD = /^[A-Za-z0-9_@%+:,./][A-Za-z0-9_@%+=:,./-]*$/;
+/** What the connection to the bastion writes while it lives: it alone is told why the host cannot be reached from there. */
+const BASTION_LOG = 'bastion.log';
 const OPTION_WORD = /^-[A-Za-z]+$/;
 /**
  * Prepares the connection in `folder` (private to this run, removed by who made it): key, known hosts and configuration in
@@ -44961,23 +44978,48 @@ async function connect(run, credentials, folder, signal) {
     const ssh = sshIn(run, folder, signal);
     for (const hop of hopsOf(credentials)) {
         if (knownHosts.fingerprints.length > 0)
-            await pin(ssh, hop, knownHosts, folder);
-        // By itself, as ssh does not show what a bastion on its way says.
+            await pin(ssh, hop, knownHosts, folder, run);
+        // Apart from the login to the host: of that one ssh would not show what the bastion says.
         if (hop.name === 'jump' && canShare(folder))
-            await pass(ssh, hop, folder);
+            await pass(sshIn(run, folder, signal, {}, BASTION_LOG), hop, folder, run);
     }
-    return reconnect(run, credentials, folder, signal);
+    return canShare(folder) ? logInOnce(run, credentials, folder, signal) : reconnect(run, credentials, folder, signal);
+}
+/** A connection whose first call logs in apart from its command: a banner is not of what the command prints. */
+function logInOnce(run, route, folder, signal) {
+    let login;
+    return openConnection(run, route, folder, async (words, options) => {
+        const { timeoutMs } = options;
+        login ??= sshIn(run, folder, signal, { timeoutMs })(['-fN', 'server']);
+        const said = await login.catch((failure) => {
+            login = undefined;
+            throw failure;
+        });
+        if (said.code === 0)
+            return await sshIn(run, folder, signal, options)(['server', ...words]);
+        login = undefined;
+        return said;
+    });
 }
 /** A connection over what `connect` left in `folder`; `post` uses it after `main` is gone. */
 function reconnect(run, route, folder, signal) {
-    const call = async (words, options = {}) => sshIn(run, folder, signal, options)(['server', ...words.map(checkWord)]);
+    return openConnection(run, route, folder, (words, options) => sshIn(run, folder, signal, options)(['server', ...words]));
+}
+function openConnection(run, route, folder, send) {
+    const call = async (words, options = {}) => await send(words.map(checkWord), options);
     return {
-        call,
+        host: route.host,
+        async call(words, options) {
+            const said = await call(words, options);
+            const { code, stdout, stderr } = said;
+            return { code, stdout, stderr: code === SSH_FAILED ? (0,login_failure/* wordsOf */.Z9)(said) : stderr };
+        },
         async reach(words, options) {
-            const finished = await call(words, options);
-            if (finished.code === SSH_FAILED)
-                throw await explainLoss(sshIn(run, folder), serverOf(route), folder, finished.stderr);
-            return finished;
+            const said = await call(words, options);
+            if (said.code === SSH_FAILED)
+                throw await explainLoss(sshIn(run, folder), serverOf(route), folder, run, said);
+            const { code, stdout, stderr } = said;
+            return { code, stdout, stderr };
         },
         close: () => disconnect(run, folder),
     };
@@ -44988,9 +45030,23 @@ async function disconnect(run, folder) {
     for (const name of ['server', 'jump'])
         await ssh(['-O', 'exit', name]).catch(() => { });
 }
-/** The configuration is named from inside its folder: for a bastion ssh hands that name to a shell, as it stands. */
-function sshIn(run, folder, signal, options = {}) {
-    return (args) => run('ssh', ['-F', 'ssh_config', ...args], { signal, ...options, cwd: folder });
+/**
+ * The configuration is named from inside its folder: for a bastion ssh hands that name to a shell, as it stands. What ssh has to
+ * say goes into a file of its own, with all that explains a failure; stderr is the other side's.
+ */
+function sshIn(run, folder, signal, options = {}, keptLog) {
+    return async (args) => {
+        const log = keptLog ?? `log-${(0,external_node_crypto_.randomUUID)()}`;
+        try {
+            const words = ['-F', 'ssh_config', '-E', log, '-o', 'LogLevel=DEBUG1', ...args];
+            const finished = await run('ssh', words, { signal, ...options, cwd: folder });
+            return { ...finished, log: await (0,promises_.readFile)((0,external_node_path_.join)(folder, log), 'utf8').catch(() => '') };
+        }
+        finally {
+            if (keptLog === undefined)
+                await (0,promises_.rm)((0,external_node_path_.join)(folder, log), { force: true });
+        }
+    };
 }
 /** True when a finished call says that the connection, not the command, failed. */
 function isLost(finished) {
@@ -45006,62 +45062,33 @@ function checkWord(word) {
     });
 }
 /** `SHA256:` fingerprints are exchanged for the keys of the host that match one of them. */
-async function pin(ssh, hop, { lines, fingerprints }, folder) {
+async function pin(ssh, hop, { lines, fingerprints }, folder, run) {
     const { keys, said } = await seeHostKeys(ssh, hop, folder);
     if (keys.length === 0)
-        throw await explainLoss(ssh, hop, folder, said);
+        throw await explainLoss(ssh, hop, folder, run, said);
     const matching = keys.filter((key) => fingerprints.includes(key.fingerprint));
     if (matching.length + lines.length === 0)
         throw wrongHostKey(hop, keys, fingerprints);
     await (0,promises_.appendFile)((0,external_node_path_.join)(folder, 'known_hosts'), matching.map((key) => `${key.line}\n`).join(''));
 }
 /** Logs in to the bastion; the way to the server leads through this connection. */
-async function pass(ssh, jump, folder) {
-    const { code, stderr } = await ssh(['-fN', jump.name]);
-    if (code !== 0)
-        throw await explainLoss(ssh, jump, folder, stderr);
+async function pass(ssh, jump, folder, run) {
+    const said = await ssh(['-fN', jump.name]);
+    if (said.code !== 0)
+        throw await explainLoss(ssh, jump, folder, run, said);
 }
-async function explainLoss(ssh, hop, folder, stderr) {
-    const { host } = hop;
-    const seen = stderr.trim().split('\n').slice(-3).join('\n');
-    if (/Host key verification failed|REMOTE HOST IDENTIFICATION|host key is known/i.test(stderr)) {
+async function explainLoss(ssh, hop, folder, run, { log, stderr }) {
+    if ((0,login_failure/* isHostKeyRefusal */.cU)({ log })) {
         const known = readHostKeys(await (0,promises_.readFile)((0,external_node_path_.join)(folder, 'known_hosts'), 'utf8').catch(() => ''));
         return wrongHostKey(hop, (await seeHostKeys(ssh, hop, folder)).keys, known.map(describeHostKey));
     }
-    // ssh goes on without a key that it cannot read, so the server's refusal follows.
-    if (/error in libcrypto|invalid format|incorrect passphrase/i.test(stderr)) {
-        return new errors/* DeployError */.sH('input-invalid', {
-            what: 'ssh cannot read the private key in `ssh-key`',
-            seen,
-            why: 'the key has a passphrase, or the secret was copied incompletely',
-            fix: 'make a key without passphrase (ssh-keygen -t ed25519 -N "" -f deploy-key) and store the whole file',
-        });
-    }
-    if (/Permission denied|Too many authentication failures/.test(stderr)) {
-        return new errors/* DeployError */.sH('ssh-login-refused', {
-            what: `The ${hop.name === 'jump' ? 'bastion' : 'server'} ${host.address} does not accept this key for ${host.user}`,
-            seen,
-            why: 'the public half is not in the ~/.ssh/authorized_keys of that user, or another user is meant',
-            fix: `on that host, as ${host.user}: append the public key (ssh-keygen -y -f KEY) to ~/.ssh/authorized_keys`,
-        });
-    }
-    if (hop.through)
-        return unreachableBehind(hop.through, host, seen);
-    return new errors/* DeployError */.sH('ssh-unreachable', {
-        what: `No SSH connection to ${host.address} port ${host.port}`,
-        seen,
-        why: 'the name, the port, or a firewall that does not let the runner in',
-        fix: `check \`${hop.name === 'jump' ? 'jump-host' : 'host'}\` (user@host:port) and that port in the firewall of that host`,
-    });
+    const bastionLog = hop.through && (await (0,promises_.readFile)((0,external_node_path_.join)(folder, BASTION_LOG), 'utf8').catch(() => undefined));
+    return (0,login_failure/* explainLogin */.jN)({ hop, log, stderr, bastionLog, publicKey: await readPublicKey(run, folder) });
 }
-/** ssh keeps to itself what a bastion says about a connection that it does not make. */
-function unreachableBehind(bastion, host, seen) {
-    return new errors/* DeployError */.sH('ssh-unreachable', {
-        what: `No SSH connection through ${bastion.address} to ${host.address} port ${host.port}`,
-        seen,
-        why: 'the name or the port as the bastion sees it, a firewall between them, or `AllowTcpForwarding no` on the bastion',
-        fix: `try it on the bastion: ssh-keyscan -p ${host.port} ${host.address}`,
-    });
+/** The public half of the key, which is no secret. */
+async function readPublicKey(run, folder) {
+    const read = await run('ssh-keygen', ['-y', '-P', '', '-f', 'key'], { cwd: folder, timeoutMs: 5_000 }).catch(() => undefined);
+    return read?.code === 0 && read.stdout.trim() !== '' ? read.stdout.trim() : undefined;
 }
 
 
@@ -45999,6 +46026,390 @@ function readWord(word) {
 
 /***/ }),
 
+/***/ 2953:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   Iu: () => (/* binding */ explainShell),
+/* harmony export */   Z9: () => (/* binding */ wordsOf),
+/* harmony export */   cU: () => (/* binding */ isHostKeyRefusal),
+/* harmony export */   jN: () => (/* binding */ explainLogin)
+/* harmony export */ });
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8071);
+
+/** Why ssh could not log in, and the change that lets it. The first rule that knows the failure explains it. */
+function explainLogin(failure) {
+    const found = RULES.map((rule) => rule(failure)).find((explained) => explained !== undefined);
+    const [code, problem] = found ?? unreachable(failure);
+    return new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH(code, { seen: wordsOf(failure), ...problem });
+}
+/** Whether ssh refused the host for its key. */
+function isHostKeyRefusal({ log }) {
+    return /Host key verification failed|REMOTE HOST IDENTIFICATION|host key is known/i.test(log);
+}
+/** ssh's own words, without its notes; without any, what the other side printed, or what ssh did last: never nothing. */
+function wordsOf({ log, stderr }) {
+    const lines = linesOf(log);
+    const words = lines.filter((line) => !NOTE.test(line));
+    const banner = lines.flatMap((line) => /banner line \d+: (.+)/.exec(line)?.[1] ?? []);
+    if (words.length > 0)
+        return [...banner.slice(0, 2), ...words.slice(-3)].join('\n');
+    const printed = linesOf(stderr);
+    if (printed.length > 0)
+        return printed.slice(-3).join('\n');
+    return lines.at(-1)?.replace(/^debug\d: /, 'the last that ssh did: ') ?? 'ssh ended without a word';
+}
+const NOTE = /^debug\d: |^Warning: Permanently added|^Authenticated to |^Transferred: |^Bytes per second/;
+function linesOf(text) {
+    return text.split(/\r?\n/).filter((line) => line.trim() !== '');
+}
+const KEY = 'make an Ed25519 key without a passphrase: ssh-keygen -t ed25519 -N "" -f deploy-key';
+const RELOAD = 'then `sshd -t && systemctl reload ssh` (on some systems the service is `sshd`)';
+const AUTH_LOG = '`journalctl -u ssh -n 20` (on some systems `-u sshd`) on that host';
+const nameOf = ({ name }) => (name === 'jump' ? 'bastion' : 'host');
+const inputOf = ({ name }) => (name === 'jump' ? '`jump-host`' : '`host`');
+const isKeyAccepted = (log) => /^debug1: Server accepts key: /m.test(log);
+const isAuthenticated = (log) => /^Authenticated to /m.test(log);
+const isDenied = (log) => /Permission denied|Too many authentication failures/.test(log);
+const isClosed = (log) => /Connection (?:closed|reset)|Broken pipe|Disconnected from/.test(log);
+/** ssh goes on without a key that it cannot use, so a refusal follows. */
+const unusableKey = ({ log }) => {
+    if (/Skipping \S+ key .* not in Pubkey/.test(log)) {
+        return [
+            'input-invalid',
+            {
+                what: 'ssh does not use the kind of key in `ssh-key` any more',
+                seen: /Skipping .*/.exec(log)?.[0],
+                fix: `${KEY}; store the file deploy-key as the secret, and add the line in deploy-key.pub to ~/.ssh/authorized_keys`,
+            },
+        ];
+    }
+    if (!/error in libcrypto|invalid format|incorrect passphrase|Load key .*: /i.test(log))
+        return undefined;
+    return [
+        'input-invalid',
+        {
+            what: 'ssh cannot read the private key in `ssh-key`',
+            why: 'the key has a passphrase, or the secret was copied incompletely',
+            fix: `store the whole file again; if it has a passphrase, ${KEY}`,
+        },
+    ];
+};
+/** The line of sshd_config that allows an algorithm of each kind. */
+const ALGORITHMS = {
+    'host key type': 'HostKeyAlgorithms',
+    'key exchange method': 'KexAlgorithms',
+    MAC: 'MACs',
+    cipher: 'Ciphers',
+};
+const noCommonAlgorithm = ({ hop, log }) => {
+    const [, kind = '', offer = ''] = /no matching ([\w ]+?) found(?:\. Their offer: (.*))?/.exec(log) ?? [];
+    const setting = ALGORITHMS[kind];
+    if (setting === undefined)
+        return undefined;
+    const { address, port } = hop.host;
+    const newKey = kind === 'host key type'
+        ? `run \`ssh-keygen -A\`, delete the lines HostKey and ${setting}`
+        : `delete the line ${setting}`;
+    const known = kind === 'host key type'
+        ? `; then put the output of \`ssh-keyscan -p ${port} ${address}\` into \`known-hosts\``
+        : '';
+    return [
+        'ssh-algorithms',
+        {
+            what: `The ${nameOf(hop)} ${address} offers no ${kind} that the ssh of this runner accepts`,
+            why: `${versionOf(log)} is too old, or its sshd_config allows only ${offer || 'old ones'}`,
+            fix: `on that host, as root: ${newKey} from /etc/ssh/sshd_config and the files in /etc/ssh/sshd_config.d, ${RELOAD}${known}. An OpenSSH before 6.5 has to be upgraded`,
+        },
+    ];
+};
+function versionOf(log) {
+    return /remote software version (\S+)/.exec(log)?.[1] ?? 'its sshd';
+}
+const oldSignature = ({ hop, log }) => {
+    if (!/no mutual signature/.test(log))
+        return undefined;
+    return [
+        'ssh-algorithms',
+        {
+            what: `The ${nameOf(hop)} ${hop.host.address} takes from an RSA key only signatures that the ssh of this runner no longer makes`,
+            seen: /\S+: no mutual signature.*/.exec(log)?.[0],
+            why: `${versionOf(log)} is older than OpenSSH 7.2, or PubkeyAcceptedAlgorithms in its sshd_config has only ssh-rsa`,
+            fix: `${KEY}; store the file deploy-key as the secret \`ssh-key\`, and add the line in deploy-key.pub to ~/.ssh/authorized_keys of ${hop.host.user}`,
+        },
+    ];
+};
+const secondFactor = ({ hop, log }) => {
+    if (!/^Authenticated.* with partial success/m.test(log))
+        return undefined;
+    const { user, address } = hop.host;
+    const methods = methodsIn(log).at(-1) ?? 'something else';
+    return [
+        'ssh-second-factor',
+        {
+            what: `The ${nameOf(hop)} ${address} accepts the key of ${user} and then wants a second factor, which a workflow cannot give`,
+            seen: `Authenticated using "publickey" with partial success; it still wants: ${methods}`,
+            why: '`AuthenticationMethods` in its sshd_config asks for more than the key',
+            fix: `on that host, as root: let ${user} in with the key alone, in /etc/ssh/sshd_config above any other \`Match\`:\nMatch User ${user}\n  AuthenticationMethods publickey\nMatch all\n${RELOAD}`,
+        },
+    ];
+};
+/** What the host would take, after each attempt. */
+function methodsIn(log) {
+    return [...log.matchAll(/^debug1: Authentications that can continue: (.+)$/gm)].map(([, methods = '']) => methods);
+}
+const noKeysTaken = ({ hop, log }) => {
+    const [first] = methodsIn(log);
+    if (!isDenied(log) || first === undefined || first.split(',').includes('publickey'))
+        return undefined;
+    return [
+        'ssh-login-refused',
+        {
+            what: `The ${nameOf(hop)} ${hop.host.address} takes no SSH keys from ${hop.host.user}`,
+            why: `its sshd_config has \`PubkeyAuthentication no\`; it takes only: ${first}`,
+            fix: `on that host, as root: set \`PubkeyAuthentication yes\` in /etc/ssh/sshd_config, ${RELOAD}`,
+        },
+    ];
+};
+const knownButRefused = ({ hop, log }) => {
+    if (!isDenied(log) || !isKeyAccepted(log))
+        return undefined;
+    const { user, address } = hop.host;
+    const isRoot = user === 'root';
+    return [
+        'ssh-login-refused',
+        {
+            what: `The ${nameOf(hop)} ${address} knows this key, and still does not let ${user} in`,
+            why: isRoot ? 'its sshd_config has `PermitRootLogin no`' : 'a rule of its sshd refuses this user',
+            fix: isRoot
+                ? `put another user into ${inputOf(hop)}; or, on that host, as root: set \`PermitRootLogin prohibit-password\` in /etc/ssh/sshd_config, ${RELOAD}`
+                : `${AUTH_LOG} names the rule`,
+        },
+    ];
+};
+const unknownKey = ({ hop, log, publicKey }) => {
+    if (!isDenied(log))
+        return undefined;
+    const { user, address } = hop.host;
+    const line = publicKey ?? 'PUBLIC KEY (ssh-keygen -y -f deploy-key)';
+    return [
+        'ssh-login-refused',
+        {
+            what: `The ${nameOf(hop)} ${address} does not accept this key for ${user}`,
+            why: 'the public half is not in ~/.ssh/authorized_keys of that user; or others may write to that file, to ~/.ssh or to the home folder; or the user does not exist, or is not in `AllowUsers`',
+            fix: `on that host, as ${user}: mkdir -p -m 700 ~/.ssh && echo '${line}' >>~/.ssh/authorized_keys && chmod go-w ~ ~/.ssh ~/.ssh/authorized_keys\nif that is not enough, ${AUTH_LOG} says why`,
+        },
+    ];
+};
+const closedAccount = ({ hop, log, stderr }) => {
+    if (!isClosed(log) || !isKeyAccepted(log) || isAuthenticated(log))
+        return undefined;
+    const { user, address } = hop.host;
+    // The last line, as a banner may stand above it.
+    const seen = [...linesOf(stderr).slice(-1), wordsOf({ log, stderr })].join('\n');
+    if (/account has expired/i.test(stderr)) {
+        return [
+            'ssh-account',
+            {
+                what: `The account ${user} on the ${nameOf(hop)} ${address} has expired; its key is accepted`,
+                seen,
+                why: 'the account has an end date, or its password expired and was not changed in time',
+                fix: `on that host, as root: ${KEEP_ACCOUNT(user)}`,
+            },
+        ];
+    }
+    return [
+        'ssh-account',
+        {
+            what: `The ${nameOf(hop)} ${address} accepts the key and then refuses the account ${user}`,
+            seen,
+            why: 'a rule of PAM: /etc/nologin is there while the host shuts down, or /etc/security/access.conf does not name the user',
+            fix: `${AUTH_LOG} names the rule`,
+        },
+    ];
+};
+/** No end date, and a password that never expires, changed today. */
+const KEEP_ACCOUNT = (user) => `chage -E -1 -I -1 -M -1 -d "$(date +%F)" ${user}`;
+const brokenOff = ({ hop, log }) => {
+    const isLost = /Timeout, server .* not responding|client_loop: |mux_client_\w+: |Broken pipe/.test(log);
+    if (!isLost && !(isAuthenticated(log) && isClosed(log)))
+        return undefined;
+    return [
+        'ssh-unreachable',
+        {
+            what: `The connection to ${hop.host.address} broke off`,
+            why: 'the network between the runner and the host failed, or the host or its sshd was restarted',
+            fix: 'run the job again: it finishes what is unfinished first',
+        },
+    ];
+};
+const behindBastion = ({ hop, log, stderr, bastionLog = '' }) => {
+    const bastion = hop.through;
+    if (bastion === undefined)
+        return undefined;
+    const said = linesOf(bastionLog).filter((line) => /open failed: /.test(line));
+    const seen = [...said.slice(-1), wordsOf({ log, stderr })].join('\n');
+    const { address, port } = hop.host;
+    const what = `No SSH connection through ${bastion.address} to ${address} port ${port}`;
+    if (/administratively prohibited/.test(seen)) {
+        return [
+            'ssh-unreachable',
+            {
+                what,
+                seen,
+                why: 'the bastion passes no connections on: `AllowTcpForwarding no` or `PermitOpen` in its sshd_config, or `restrict` in front of the key',
+                fix: `on the bastion, as root: in /etc/ssh/sshd_config set \`AllowTcpForwarding yes\` for ${bastion.user}, ${RELOAD}`,
+            },
+        ];
+    }
+    return [
+        'ssh-unreachable',
+        {
+            what,
+            seen,
+            why: 'the name or the port is another one as the bastion sees it, nothing listens there, or a firewall is between them',
+            fix: `on the bastion, \`ssh-keyscan -p ${port} ${address}\` must print keys; correct \`host\` or the firewall until it does`,
+        },
+    ];
+};
+const unknownName = ({ hop, log, stderr }) => {
+    if (!/Could not resolve hostname/.test(log + stderr))
+        return undefined;
+    return [
+        'ssh-unreachable',
+        {
+            what: `The name ${hop.host.address} has no address`,
+            why: 'it has a typing error, or is known only inside a private network',
+            fix: `correct ${inputOf(hop)}, or write the IP address instead of the name`,
+        },
+    ];
+};
+const closedEarly = ({ hop, log }) => {
+    if (!/kex_exchange_identification|banner exchange|Not allowed at this time/.test(log))
+        return undefined;
+    const { address, port } = hop.host;
+    const banner = /banner line 0: (.+)/.exec(log)?.[1];
+    if (banner !== undefined && !/MaxStartups|Not allowed/.test(banner)) {
+        return [
+            'ssh-unreachable',
+            {
+                what: `Port ${port} of ${address} is not that of an SSH server`,
+                why: 'another program listens there',
+                fix: `write the port of sshd into ${inputOf(hop)}, as user@host:port; \`ss -ltnp\` on that host, as root, shows it`,
+            },
+        ];
+    }
+    return [
+        'ssh-unreachable',
+        {
+            what: `${address} closed the connection on port ${port} before a login`,
+            why: 'it limits connections (MaxStartups, PerSourcePenalties, fail2ban, hosts.deny), or another program than sshd listens there',
+            fix: `run the job again in some minutes; if it stays, ${AUTH_LOG} says why`,
+        },
+    ];
+};
+const noRoute = ({ hop, log }) => {
+    if (!/Network is unreachable|No route to host|Cannot assign requested address/.test(log))
+        return undefined;
+    return [
+        'ssh-unreachable',
+        {
+            what: `The runner has no route to ${hop.host.address}`,
+            why: "the address is IPv6 and the runner has only IPv4, as GitHub's own do; or it belongs to a private network",
+            fix: `write a public IPv4 address, or a name that has one, into ${inputOf(hop)}; or use a runner in the network of the host`,
+        },
+    ];
+};
+const refused = ({ hop, log }) => {
+    if (!/Connection refused/.test(log))
+        return undefined;
+    const { address, port } = hop.host;
+    return [
+        'ssh-unreachable',
+        {
+            what: `No SSH connection to ${address} port ${port}`,
+            why: 'sshd does not run there, listens on another port, or a firewall refuses the runner',
+            fix: `\`ss -ltnp\` on that host, as root, shows the port of sshd: write it into ${inputOf(hop)}, as user@host:port`,
+        },
+    ];
+};
+function unreachable({ hop }) {
+    const { address, port } = hop.host;
+    return [
+        'ssh-unreachable',
+        {
+            what: `No SSH connection to ${address} port ${port}`,
+            why: 'the host is down, its name or port is another one, or a firewall does not let the runner in',
+            fix: `check ${inputOf(hop)} (user@host:port), and open port ${port} in the firewall of that host for the runner; or go through a bastion with \`jump-host\``,
+        },
+    ];
+}
+const RULES = [
+    unusableKey,
+    noCommonAlgorithm,
+    oldSignature,
+    secondFactor,
+    noKeysTaken,
+    knownButRefused,
+    unknownKey,
+    closedAccount,
+    brokenOff,
+    behindBastion,
+    unknownName,
+    closedEarly,
+    noRoute,
+    refused,
+];
+/** Why a login that succeeded does not run our commands. `finished` is the command that was answered otherwise. */
+function explainShell(host, { code, stdout, stderr }) {
+    const said = `${stderr.trim()}\n${stdout.trim()}`.trim();
+    const seen = said === '' ? `exit code ${code}, and not a word` : said.slice(-500);
+    const { user, address, port } = host;
+    const test = `\`ssh ${port === 22 ? '' : `-p ${port} `}${user}@${address} echo ok\` must print ok`;
+    if (/password has expired|required to change your password|Password change required/i.test(said)) {
+        return new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('ssh-account', {
+            what: `The password of ${user} on ${address} has expired: the key is accepted, but no command runs`,
+            seen,
+            why: 'sshd wants a new password at each login, also at one with a key',
+            fix: `on that host, as root: ${KEEP_ACCOUNT(user)}; or \`passwd ${user}\` for a new password, until that expires`,
+        });
+    }
+    if (/account is (?:currently )?not available/i.test(said)) {
+        return new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('server-shell', {
+            what: `The login shell of ${user} on ${address} runs no commands`,
+            seen,
+            why: 'it is `nologin`, as for users of services',
+            fix: `on that host, as root: usermod -s /bin/sh ${user}`,
+        });
+    }
+    const [, other] = /login as the user "([\w.-]+)" rather than/.exec(said) ?? [];
+    if (other !== undefined) {
+        return new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('server-shell', {
+            what: `The host ${address} wants another user than ${user}`,
+            seen,
+            why: 'images of cloud providers let root run no commands over SSH',
+            fix: `host: ${other}@${address}${port === 22 ? '' : `:${port}`}`,
+        });
+    }
+    if (/sftp connections only/i.test(said)) {
+        return new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('server-shell', {
+            what: `The host ${address} lets ${user} only copy files`,
+            seen,
+            why: '`ForceCommand internal-sftp` in its sshd_config',
+            fix: `on that host, as root: delete that line, or the \`Match\` block around it, in /etc/ssh/sshd_config, ${RELOAD}; or use another user`,
+        });
+    }
+    return new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('server-shell', {
+        what: `The login shell of ${user} on ${address} did not run our command`,
+        seen,
+        why: 'a forced command (`command=` in ~/.ssh/authorized_keys, `ForceCommand` in sshd_config) answers instead, a start file such as ~/.bashrc ends the shell or starts another, or the login shell runs no commands',
+        fix: `remove what answers until ${test}; as root, \`usermod -s /bin/sh ${user}\` gives ${user} a plain shell`,
+    });
+}
+
+
+/***/ }),
+
 /***/ 6524:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
@@ -46014,6 +46425,8 @@ function readWord(word) {
 /* harmony import */ var _exit_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(7379);
 /* harmony import */ var _explanation_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(1052);
 /* harmony import */ var _fact_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(8493);
+/* harmony import */ var _login_failure_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(2953);
+
 
 
 
@@ -46032,12 +46445,7 @@ async function look(connection, script, directory, asked = []) {
     const server = parseLook(finished.stdout);
     if (server)
         return server;
-    throw new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('server-shell', {
-        what: 'The server answered, but not to our question',
-        seen: (finished.stderr || finished.stdout).trim().slice(-500),
-        why: 'the login shell of this user runs no commands or something else, or there is no `sh`',
-        fix: 'see that `ssh user@host sh -c true` succeeds; the login shell is changed with `chsh`, a forced command stands in ~/.ssh/authorized_keys',
-    });
+    throw (0,_login_failure_js__WEBPACK_IMPORTED_MODULE_6__/* .explainShell */ .Iu)(connection.host, finished);
 }
 function tooSlow(cause) {
     return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('server-slow', {

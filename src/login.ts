@@ -27,25 +27,36 @@ export function parseHost(text: string): Host {
 
 /** A private SSH key without a passphrase, with the line ends OpenSSH wants. */
 export function parsePrivateKey(text: string): string {
-  const key = `${unixLines(text).trim()}\n`
-  const give = 'put the whole private key file into the secret, from -----BEGIN to -----END, without a passphrase'
-  if (/^(ssh|ecdsa|sk)-\S+ /.test(key)) throw new Unusable('this is a public key', give)
+  const key = `${unixLines(text)
+    .replace(/^[ \t]+|[ \t]+$/gm, '')
+    .trim()}\n`
+  const give = 'put the whole private key file into the secret, from -----BEGIN to -----END, with all its lines'
+  if (/^(ssh|ecdsa|sk)-\S+ |^-{4,5} ?BEGIN [A-Z0-9 ]*PUBLIC KEY/.test(key)) {
+    throw new Unusable('this is a public key', 'put the private key into the secret: the file without .pub')
+  }
   if (key.startsWith('PuTTY')) {
-    throw new Unusable("this is PuTTY's own format", 'convert it: puttygen key.ppk -O private-openssh -o key')
+    throw new Unusable("this is PuTTY's own format", 'convert it: puttygen key.ppk -O private-openssh -o deploy-key')
   }
-  const [, kind, body] =
-    /^-----BEGIN ((?:[A-Z0-9]+ )*PRIVATE KEY)-----\n([^-]+)\n-----END \1-----\n$/.exec(key.replace(/[ \t]+$/gm, '')) ??
-    []
-  if (kind === undefined || body === undefined) {
-    const oneLine = /^-----BEGIN .*-----END [A-Z0-9 ]+-----\n$/.test(key)
-    throw new Unusable(oneLine ? 'the key lost its line ends' : 'it is not a private key', give)
+  if (isPrivateKeyInBase64(key)) throw new Unusable('this is the key in base64', give)
+  const isOldLocked = /^Proc-Type: .*ENCRYPTED$/m.test(key)
+  const [, kind, body] = /^-----BEGIN ((?:[A-Z0-9]+ )*PRIVATE KEY)-----\n([^-]+)\n-----END \1-----\n$/.exec(key) ?? []
+  if (isOldLocked || (kind !== undefined && body !== undefined && isEncrypted(kind, body))) {
+    throw new Unusable(
+      'the key is protected by a passphrase',
+      'remove it from a copy of the key, and put that into the secret: ssh-keygen -p -N "" -f deploy-key',
+    )
   }
-  if (isEncrypted(kind, body)) throw new Unusable('the key is protected by a passphrase', give)
-  return key
+  if (kind !== undefined) return key
+  const isOneLine = /^-----BEGIN .*-----END [A-Z0-9 ]+-----\n$/.test(key)
+  throw new Unusable(isOneLine ? 'the key lost its line ends' : 'it is not a private key', give)
+}
+
+function isPrivateKeyInBase64(text: string): boolean {
+  return /^[A-Za-z0-9+/=\s]+$/.test(text) && Buffer.from(text, 'base64').toString('latin1').startsWith('-----BEGIN ')
 }
 
 function isEncrypted(kind: string, body: string): boolean {
-  if (kind.startsWith('ENCRYPTED') || body.includes('ENCRYPTED')) return true
+  if (kind.startsWith('ENCRYPTED')) return true
   if (!kind.startsWith('OPENSSH')) return false
   // "openssh-key-v1", a zero byte, then the length and the name of the cipher.
   const bytes = Buffer.from(body, 'base64')

@@ -1,9 +1,11 @@
-import { appendFile, readFile, writeFile } from 'node:fs/promises'
+import { randomUUID } from 'node:crypto'
+import { appendFile, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DeployError } from '../errors.ts'
 import type { Host, KnownHosts } from '../login.ts'
 import type { Finished, Run, RunOptions } from '../process.ts'
-import { describeHostKey, readHostKeys, seeHostKeys, wrongHostKey, type Ssh } from './host-key.ts'
+import { describeHostKey, readHostKeys, seeHostKeys, wrongHostKey, type Said, type Ssh } from './host-key.ts'
+import { explainLogin, isHostKeyRefusal, wordsOf } from './login-failure.ts'
 import { canShare, configureSsh, hopsOf, serverOf, type Hop, type Route } from './ssh-config.ts'
 
 /** What is needed to log in, by the names of the inputs; the key is a secret. */
@@ -11,6 +13,8 @@ export type Credentials = Route & { sshKey: string; knownHosts: KnownHosts }
 
 /** One multiplexed SSH connection: every call costs a channel, not a handshake. */
 export type Connection = {
+  /** Where it leads to. */
+  host: Host
   /** Runs a command made of plain words. The server's login shell sees no quotes, so it may be any shell. */
   call(words: readonly string[], options?: Omit<RunOptions, 'cwd' | 'env'>): Promise<Finished>
   /** Like `call`, for a command that may fail for its own reasons but not because the connection is lost. */
@@ -22,6 +26,8 @@ export type Connection = {
 const SSH_FAILED = 255
 /** Not `=` in front: zsh would put the path of a program in its place. */
 const PLAIN_WORD = /^[A-Za-z0-9_@%+:,./][A-Za-z0-9_@%+=:,./-]*$/
+/** What the connection to the bastion writes while it lives: it alone is told why the host cannot be reached from there. */
+const BASTION_LOG = 'bastion.log'
 const OPTION_WORD = /^-[A-Za-z]+$/
 
 /**
@@ -40,24 +46,54 @@ export async function connect(
   await writeFile(join(folder, 'ssh_config'), configureSsh(credentials, folder), { mode: 0o600 })
   const ssh = sshIn(run, folder, signal)
   for (const hop of hopsOf(credentials)) {
-    if (knownHosts.fingerprints.length > 0) await pin(ssh, hop, knownHosts, folder)
-    // By itself, as ssh does not show what a bastion on its way says.
-    if (hop.name === 'jump' && canShare(folder)) await pass(ssh, hop, folder)
+    if (knownHosts.fingerprints.length > 0) await pin(ssh, hop, knownHosts, folder, run)
+    // Apart from the login to the host: of that one ssh would not show what the bastion says.
+    if (hop.name === 'jump' && canShare(folder))
+      await pass(sshIn(run, folder, signal, {}, BASTION_LOG), hop, folder, run)
   }
-  return reconnect(run, credentials, folder, signal)
+  return canShare(folder) ? logInOnce(run, credentials, folder, signal) : reconnect(run, credentials, folder, signal)
+}
+
+/** A connection whose first call logs in apart from its command: a banner is not of what the command prints. */
+function logInOnce(run: Run, route: Route, folder: string, signal: AbortSignal | undefined): Connection {
+  let login: Promise<Said> | undefined
+  return openConnection(run, route, folder, async (words, options) => {
+    const { timeoutMs } = options
+    login ??= sshIn(run, folder, signal, { timeoutMs })(['-fN', 'server'])
+    const said = await login.catch((failure: unknown) => {
+      login = undefined
+      throw failure
+    })
+    if (said.code === 0) return await sshIn(run, folder, signal, options)(['server', ...words])
+    login = undefined
+    return said
+  })
 }
 
 /** A connection over what `connect` left in `folder`; `post` uses it after `main` is gone. */
 export function reconnect(run: Run, route: Route, folder: string, signal?: AbortSignal): Connection {
-  const call: Connection['call'] = async (words, options = {}) =>
-    sshIn(run, folder, signal, options)(['server', ...words.map(checkWord)])
+  return openConnection(run, route, folder, (words, options) =>
+    sshIn(run, folder, signal, options)(['server', ...words]),
+  )
+}
+
+type Call = (words: readonly string[], options: RunOptions) => Promise<Said>
+
+function openConnection(run: Run, route: Route, folder: string, send: Call): Connection {
+  const call = async (words: readonly string[], options: RunOptions = {}): Promise<Said> =>
+    await send(words.map(checkWord), options)
   return {
-    call,
+    host: route.host,
+    async call(words, options) {
+      const said = await call(words, options)
+      const { code, stdout, stderr } = said
+      return { code, stdout, stderr: code === SSH_FAILED ? wordsOf(said) : stderr }
+    },
     async reach(words, options) {
-      const finished = await call(words, options)
-      if (finished.code === SSH_FAILED)
-        throw await explainLoss(sshIn(run, folder), serverOf(route), folder, finished.stderr)
-      return finished
+      const said = await call(words, options)
+      if (said.code === SSH_FAILED) throw await explainLoss(sshIn(run, folder), serverOf(route), folder, run, said)
+      const { code, stdout, stderr } = said
+      return { code, stdout, stderr }
     },
     close: () => disconnect(run, folder),
   }
@@ -69,9 +105,21 @@ export async function disconnect(run: Run, folder: string): Promise<void> {
   for (const name of ['server', 'jump']) await ssh(['-O', 'exit', name]).catch(() => {})
 }
 
-/** The configuration is named from inside its folder: for a bastion ssh hands that name to a shell, as it stands. */
-function sshIn(run: Run, folder: string, signal?: AbortSignal, options: RunOptions = {}): Ssh {
-  return (args) => run('ssh', ['-F', 'ssh_config', ...args], { signal, ...options, cwd: folder })
+/**
+ * The configuration is named from inside its folder: for a bastion ssh hands that name to a shell, as it stands. What ssh has to
+ * say goes into a file of its own, with all that explains a failure; stderr is the other side's.
+ */
+function sshIn(run: Run, folder: string, signal?: AbortSignal, options: RunOptions = {}, keptLog?: string): Ssh {
+  return async (args) => {
+    const log = keptLog ?? `log-${randomUUID()}`
+    try {
+      const words = ['-F', 'ssh_config', '-E', log, '-o', 'LogLevel=DEBUG1', ...args]
+      const finished = await run('ssh', words, { signal, ...options, cwd: folder })
+      return { ...finished, log: await readFile(join(folder, log), 'utf8').catch(() => '') }
+    } finally {
+      if (keptLog === undefined) await rm(join(folder, log), { force: true })
+    }
+  }
 }
 
 /** True when a finished call says that the connection, not the command, failed. */
@@ -89,59 +137,33 @@ function checkWord(word: string): string {
 }
 
 /** `SHA256:` fingerprints are exchanged for the keys of the host that match one of them. */
-async function pin(ssh: Ssh, hop: Hop, { lines, fingerprints }: KnownHosts, folder: string): Promise<void> {
+async function pin(ssh: Ssh, hop: Hop, { lines, fingerprints }: KnownHosts, folder: string, run: Run): Promise<void> {
   const { keys, said } = await seeHostKeys(ssh, hop, folder)
-  if (keys.length === 0) throw await explainLoss(ssh, hop, folder, said)
+  if (keys.length === 0) throw await explainLoss(ssh, hop, folder, run, said)
   const matching = keys.filter((key) => fingerprints.includes(key.fingerprint))
   if (matching.length + lines.length === 0) throw wrongHostKey(hop, keys, fingerprints)
   await appendFile(join(folder, 'known_hosts'), matching.map((key) => `${key.line}\n`).join(''))
 }
 
 /** Logs in to the bastion; the way to the server leads through this connection. */
-async function pass(ssh: Ssh, jump: Hop, folder: string): Promise<void> {
-  const { code, stderr } = await ssh(['-fN', jump.name])
-  if (code !== 0) throw await explainLoss(ssh, jump, folder, stderr)
+async function pass(ssh: Ssh, jump: Hop, folder: string, run: Run): Promise<void> {
+  const said = await ssh(['-fN', jump.name])
+  if (said.code !== 0) throw await explainLoss(ssh, jump, folder, run, said)
 }
 
-async function explainLoss(ssh: Ssh, hop: Hop, folder: string, stderr: string): Promise<DeployError> {
-  const { host } = hop
-  const seen = stderr.trim().split('\n').slice(-3).join('\n')
-  if (/Host key verification failed|REMOTE HOST IDENTIFICATION|host key is known/i.test(stderr)) {
+async function explainLoss(ssh: Ssh, hop: Hop, folder: string, run: Run, { log, stderr }: Said): Promise<DeployError> {
+  if (isHostKeyRefusal({ log })) {
     const known = readHostKeys(await readFile(join(folder, 'known_hosts'), 'utf8').catch(() => ''))
     return wrongHostKey(hop, (await seeHostKeys(ssh, hop, folder)).keys, known.map(describeHostKey))
   }
-  // ssh goes on without a key that it cannot read, so the server's refusal follows.
-  if (/error in libcrypto|invalid format|incorrect passphrase/i.test(stderr)) {
-    return new DeployError('input-invalid', {
-      what: 'ssh cannot read the private key in `ssh-key`',
-      seen,
-      why: 'the key has a passphrase, or the secret was copied incompletely',
-      fix: 'make a key without passphrase (ssh-keygen -t ed25519 -N "" -f deploy-key) and store the whole file',
-    })
-  }
-  if (/Permission denied|Too many authentication failures/.test(stderr)) {
-    return new DeployError('ssh-login-refused', {
-      what: `The ${hop.name === 'jump' ? 'bastion' : 'server'} ${host.address} does not accept this key for ${host.user}`,
-      seen,
-      why: 'the public half is not in the ~/.ssh/authorized_keys of that user, or another user is meant',
-      fix: `on that host, as ${host.user}: append the public key (ssh-keygen -y -f KEY) to ~/.ssh/authorized_keys`,
-    })
-  }
-  if (hop.through) return unreachableBehind(hop.through, host, seen)
-  return new DeployError('ssh-unreachable', {
-    what: `No SSH connection to ${host.address} port ${host.port}`,
-    seen,
-    why: 'the name, the port, or a firewall that does not let the runner in',
-    fix: `check \`${hop.name === 'jump' ? 'jump-host' : 'host'}\` (user@host:port) and that port in the firewall of that host`,
-  })
+  const bastionLog = hop.through && (await readFile(join(folder, BASTION_LOG), 'utf8').catch(() => undefined))
+  return explainLogin({ hop, log, stderr, bastionLog, publicKey: await readPublicKey(run, folder) })
 }
 
-/** ssh keeps to itself what a bastion says about a connection that it does not make. */
-function unreachableBehind(bastion: Host, host: Host, seen: string): DeployError {
-  return new DeployError('ssh-unreachable', {
-    what: `No SSH connection through ${bastion.address} to ${host.address} port ${host.port}`,
-    seen,
-    why: 'the name or the port as the bastion sees it, a firewall between them, or `AllowTcpForwarding no` on the bastion',
-    fix: `try it on the bastion: ssh-keyscan -p ${host.port} ${host.address}`,
-  })
+/** The public half of the key, which is no secret. */
+async function readPublicKey(run: Run, folder: string): Promise<string | undefined> {
+  const read = await run('ssh-keygen', ['-y', '-P', '', '-f', 'key'], { cwd: folder, timeoutMs: 5_000 }).catch(
+    () => undefined,
+  )
+  return read?.code === 0 && read.stdout.trim() !== '' ? read.stdout.trim() : undefined
 }

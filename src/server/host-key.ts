@@ -5,8 +5,11 @@ import { DeployError } from '../errors.ts'
 import type { Finished } from '../process.ts'
 import type { Hop } from './ssh-config.ts'
 
+/** What ssh left behind; `log` is what it wrote itself, stderr what the other side did. */
+export type Said = Finished & { log: string }
+
 /** Starts ssh in the folder of its files. */
-export type Ssh = (args: readonly string[]) => Promise<Finished>
+export type Ssh = (args: readonly string[]) => Promise<Said>
 
 /** A host key as a line of known_hosts, with its fingerprint. */
 export type HostKey = { line: string; type: string; fingerprint: string }
@@ -22,9 +25,9 @@ const ALGORITHMS = [
  * The keys that a host offers, one of each kind, and what ssh said last. No login is tried. It is ssh that looks, as
  * ssh-keyscan knows no way through a bastion.
  */
-export async function seeHostKeys(ssh: Ssh, hop: Hop, folder: string): Promise<{ keys: HostKey[]; said: string }> {
+export async function seeHostKeys(ssh: Ssh, hop: Hop, folder: string): Promise<{ keys: HostKey[]; said: Said }> {
   const keys: HostKey[] = []
-  let said = ''
+  let said: Said = { code: 0, stdout: '', stderr: '', log: '' }
   for (const algorithms of ALGORITHMS) {
     const options = {
       HostKeyAlgorithms: algorithms,
@@ -35,12 +38,12 @@ export async function seeHostKeys(ssh: Ssh, hop: Hop, folder: string): Promise<{
       ControlPath: 'none',
     }
     const words = Object.entries(options).flatMap(([name, value]) => ['-o', `${name}=${value}`])
-    said = (await ssh([...words, hop.name, 'true'])).stderr
+    said = await ssh([...words, hop.name, 'true'])
     const offered = await readFile(join(folder, 'offered'), 'utf8').catch(() => '')
     await rm(join(folder, 'offered'), { force: true })
     keys.push(...readHostKeys(offered))
     // A host that nobody reaches is not asked again.
-    if (offered === '' && !/no matching host key type/i.test(said)) break
+    if (offered === '' && !/no matching host key type/i.test(said.log)) break
   }
   return { keys, said }
 }
@@ -72,7 +75,7 @@ export function wrongHostKey({ name, host }: Hop, offered: readonly HostKey[], k
       keys === '' ? 'no host key' : `the ${of} offers ${keys}`,
       ...known.map((line) => `\`known-hosts\` has ${line}`),
     ].join('\n'),
-    why: 'it was reinstalled, `known-hosts` is for another host or port, or somebody stands in between',
+    why: 'the host was reinstalled, `known-hosts` is for another host or port, or the connection is being intercepted',
     fix: `compare with \`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub\` on that host; if it is the same, add the output of ${scan} to known-hosts`,
   })
 }

@@ -5,6 +5,7 @@ import { readContainer, type Container } from './container.ts'
 import { explainExit } from './exit.ts'
 import { explanations } from './explanation.ts'
 import { isReleaseFact, type Facts, type ReleaseFact } from './fact.ts'
+import { explainShell } from './login-failure.ts'
 
 /** What the server said about itself and about this project. */
 export type Server = {
@@ -68,12 +69,7 @@ export async function look(
     })
   const server = parseLook(finished.stdout)
   if (server) return server
-  throw new DeployError('server-shell', {
-    what: 'The server answered, but not to our question',
-    seen: (finished.stderr || finished.stdout).trim().slice(-500),
-    why: 'the login shell of this user runs no commands or something else, or there is no `sh`',
-    fix: 'see that `ssh user@host sh -c true` succeeds; the login shell is changed with `chsh`, a forced command stands in ~/.ssh/authorized_keys',
-  })
+  throw explainShell(connection.host, finished)
 }
 
 function tooSlow(cause: unknown): DeployError {

@@ -185,6 +185,37 @@ describe('a server that cannot take a deploy is named and left as it is', () => 
     }
   }
 
+  test.each([
+    [
+      'a password that has expired',
+      'echo "$1:pass-1-word" | chpasswd && chage -d 0 "$1"',
+      'ssh-account',
+      /^The password of \S+ on 127\.0\.0\.1 has expired[^]*seen: .*Your password has expired/,
+    ],
+    [
+      'an account that has ended',
+      'chage -E 2020-01-01 "$1"',
+      'ssh-account',
+      /^The account \S+ on the host 127\.0\.0\.1 has expired[^]*seen: .*Your account has expired/,
+    ],
+    [
+      'a password that nobody changed in time',
+      'echo "$1:pass-1-word" | chpasswd && chage -d 2020-01-01 -M 30 -I 10 "$1"',
+      'ssh-account',
+      /^The account \S+ on the host 127\.0\.0\.1 has expired[^]*seen: .*Your account has expired/,
+    ],
+    ['a shell that runs nothing', 'usermod -s /usr/sbin/nologin "$1"', 'server-shell', /seen: .*not available/],
+  ])('%s: the command that is named lets the user in', async (_, prepare, code, said) => {
+    await using story = await tellAs('left', prepare)
+    const refused = await story.status()
+    expect(codes(refused)).toEqual([`Deploy Django: ${code}`])
+    const message = refused.annotations[0]?.message ?? ''
+    expect(message).toMatch(said)
+    const [fix = ''] = /(?:chage -E|usermod -s) [^;\n]*/.exec(message) ?? []
+    await story.asRoot(fix)
+    expect(await story.status()).toMatchObject({ code: 0, annotations: [] })
+  })
+
   test('another processor than that of the image', async () => {
     await using story = await tellAs(
       'arm',

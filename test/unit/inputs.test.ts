@@ -222,12 +222,31 @@ describe('ssh-key', () => {
     ['with Windows line ends', openssh('none').replaceAll('\n', '\r\n')],
     ['without the last line end', openssh('none').trimEnd()],
     ['with spaces around', `\n  ${openssh('none')}\n\n`],
+    ['with indented lines', openssh('none').replace(/^/gm, '    ')],
   ])('a key %s comes out as OpenSSH wants it', (_, text) => {
     expect(deploy({ 'ssh-key': text }).sshKey).toBe(openssh('none'))
   })
 
   test.each([
     ['a public key', 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI deploy@laptop', 'this is a public key'],
+    [
+      'a public key of another form',
+      '---- BEGIN SSH2 PUBLIC KEY ----\nAAAA\n---- END SSH2 PUBLIC KEY ----',
+      'a public key',
+    ],
+    [
+      'a public key in PEM',
+      '-----BEGIN RSA PUBLIC KEY-----\nAAAA\n-----END RSA PUBLIC KEY-----',
+      'this is a public key',
+    ],
+    ['a certificate', 'ssh-ed25519-cert-v01@openssh.com AAAAC3NzaC1lZDI1NTE5AAAAI deploy', 'this is a public key'],
+    [
+      'an old key with a passphrase',
+      '-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,22\n\nMIIE\n-----END RSA PRIVATE KEY-----',
+      'ssh-keygen -p -N "" -f deploy-key',
+    ],
+    ['a key in base64', Buffer.from(openssh('none')).toString('base64'), 'in base64'],
+    ['a key with the letters \\n', key.trim().replaceAll('\n', '\\n'), 'lost its line ends'],
     ['a PuTTY key', 'PuTTY-User-Key-File-3: ssh-ed25519\nEncryption: none', 'puttygen key.ppk -O private-openssh'],
     ['an OpenSSH key with a passphrase', openssh('aes256-ctr'), 'protected by a passphrase'],
     [

@@ -238,7 +238,7 @@ suite(`a real sshd${noSshd}`, () => {
       const failure = await failureOf(through({ host: other.host, knownHosts: `${bastion.known()}\n${other.known()}` }))
       expect(failure).toMatchObject({
         code: 'ssh-login-refused',
-        what: expect.stringContaining('The server 127.0.0.1'),
+        what: expect.stringContaining('The host 127.0.0.1'),
       })
     })
   })

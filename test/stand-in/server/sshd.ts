@@ -20,6 +20,9 @@ export const noIPv6 = hasIPv6 ? '' : ' (skipped: this machine has no ::1)'
 export type Sshd = AsyncDisposable & {
   host: Host
   key: string
+  /** Its configuration, and what makes it read it again. */
+  config: string
+  reload(): Promise<void>
   /** A key that it does not let in. */
   otherKey: string
   /** The file with the keys that it lets in. */
@@ -34,13 +37,20 @@ export type Sshd = AsyncDisposable & {
   refusals(): number
 }
 
-/** Starts an sshd; `settings` are lines of its configuration, which win over those that are set here. */
-export async function startSshd(address = '127.0.0.1', settings: readonly string[] = []): Promise<Sshd> {
+/**
+ * Starts an sshd; `settings` are lines of its configuration, which win over those that are set here. It has a host key of
+ * the kind `hostKey`.
+ */
+export async function startSshd(
+  address = '127.0.0.1',
+  settings: readonly string[] = [],
+  { hostKey: kind = 'ed25519' }: { hostKey?: 'ed25519' | 'rsa' } = {},
+): Promise<Sshd> {
   const folder = await mkdtemp(join(tmpdir(), 'sshd-'))
-  const control = new AbortController()
   const log: string[] = []
   for (const name of ['host', 'user', 'other-user']) {
-    await run('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', name, '-f', join(folder, name)])
+    const type = name === 'host' ? kind : 'ed25519'
+    await run('ssh-keygen', ['-q', '-t', type, '-N', '', '-C', name, '-f', join(folder, name)])
   }
   const read = (name: string): Promise<string> => readFile(join(folder, name), 'utf8')
   const host = { user: userInfo().username, address, port: await freePort(address) }
@@ -58,17 +68,26 @@ export async function startSshd(address = '127.0.0.1', settings: readonly string
     'SetEnv SHLVL=2',
   ]
   await writeFile(join(folder, 'sshd_config'), lines.join('\n') + '\n')
-  const { promise: listening, resolve, reject } = Promise.withResolvers<void>()
-  const onLine = (line: string): void => {
-    log.push(line)
-    if (line.startsWith('Server listening on')) resolve()
+  const config = join(folder, 'sshd_config')
+  const args = ['-D', '-e', '-f', config]
+  const start = async (): Promise<() => Promise<void>> => {
+    const control = new AbortController()
+    const { promise: listening, resolve, reject } = Promise.withResolvers<void>()
+    const onLine = (line: string): void => {
+      log.push(line)
+      if (line.startsWith('Server listening on')) resolve()
+    }
+    const served = run(program ?? '', args, { signal: control.signal, onLine }).then(
+      () => reject(new Error(`sshd ended: ${log.join('\n')}`)),
+      () => {},
+    )
+    await listening
+    return async () => {
+      control.abort()
+      await served
+    }
   }
-  const args = ['-D', '-e', '-f', join(folder, 'sshd_config')]
-  const served = run(program ?? '', args, { signal: control.signal, onLine }).then(
-    () => reject(new Error(`sshd ended: ${log.join('\n')}`)),
-    () => {},
-  )
-  await listening
+  let stop = await start()
   const hostKey = await read('host.pub')
   const shown = await run('ssh-keygen', ['-l', '-f', join(folder, 'host.pub')])
   const count = (start: string): number => log.filter((line) => line.startsWith(start)).length
@@ -83,9 +102,13 @@ export async function startSshd(address = '127.0.0.1', settings: readonly string
     logins: () => count('Accepted publickey'),
     connections: () => count('Connection from'),
     refusals: () => count('Failed publickey'),
+    config,
+    async reload() {
+      await stop()
+      stop = await start()
+    },
     async [Symbol.asyncDispose]() {
-      control.abort()
-      await served
+      await stop()
       await rm(folder, { recursive: true })
     },
   }

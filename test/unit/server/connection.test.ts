@@ -17,12 +17,15 @@ beforeEach(async () => {
 })
 afterEach(() => rm(folder, { recursive: true }))
 
-/** A `Run` that answers by program, and the argument lists that it was given. */
-function stand(answers: Record<string, Partial<Finished>>): { run: Run; argv: string[][] } {
+/** A `Run` that answers by program, and the argument lists that it was given; `log` goes where ssh is told to write it. */
+function stand(answers: Record<string, Partial<Finished> & { log?: string }>): { run: Run; argv: string[][] } {
   const argv: string[][] = []
-  const stood: Run = async (program, args) => {
+  const stood: Run = async (program, args, options) => {
     argv.push([program, ...args])
-    return { code: 0, stdout: '', stderr: '', ...answers[program] }
+    const { log, ...finished } = answers[program] ?? {}
+    const file = args[args.indexOf('-E') + 1]
+    if (log !== undefined && file !== undefined) await writeFile(join(options?.cwd ?? '', file), log)
+    return { code: 0, stdout: '', stderr: '', ...finished }
   }
   return { run: stood, argv }
 }
@@ -63,7 +66,8 @@ describe('the words of a call', () => {
   test.each(good)('%j goes to the server as it is', async (word) => {
     const { run, argv } = stand({})
     await reconnect(run, route, folder).call(['x', word])
-    expect(argv).toEqual([['ssh', '-F', 'ssh_config', 'server', 'x', word]])
+    const log = ['-E', expect.stringMatching(/^log-/), '-o', 'LogLevel=DEBUG1']
+    expect(argv).toEqual([['ssh', '-F', 'ssh_config', ...log, 'server', 'x', word]])
   })
 
   test.each(bad)('%j is refused before anything is started', async (word) => {
@@ -209,7 +213,7 @@ describe('fingerprints', () => {
     offered: HostKey[],
     said = '',
   ): Promise<{ pinned: string; argv: string[][] }> => {
-    const { run: stood, argv } = stand({ ssh: { code: 255, stderr: said } })
+    const { run: stood, argv } = stand({ ssh: { code: 255, log: said } })
     const kinds = [...offered]
     const offering: Run = async (program, args, options) => {
       const key = args.at(-2) === 'server' ? kinds.shift() : undefined
@@ -267,7 +271,7 @@ describe('what ssh says', () => {
     [
       'Received disconnect from 192.0.2.7 port 22:2: Too many authentication failures',
       'ssh-login-refused',
-      'ssh-keygen -y',
+      'authorized_keys',
     ],
     [
       'No ED25519 host key is known for example.org and you have requested strict checking.\nHost key verification failed.',
@@ -285,17 +289,18 @@ describe('what ssh says', () => {
       'ssh-keygen -t ed25519',
     ],
     ['Load key "/tmp/x/key": invalid format', 'input-invalid', 'whole file'],
-    ['ssh: Could not resolve hostname example.org: Name or service not known', 'ssh-unreachable', 'firewall'],
+    ['ssh: Could not resolve hostname example.org: Name or service not known', 'ssh-unreachable', 'correct `host`'],
     ['ssh: connect to host example.org port 22: Connection timed out', 'ssh-unreachable', '`host`'],
-    ['kex_exchange_identification: Connection closed by remote host', 'ssh-unreachable', '`host`'],
+    ['kex_exchange_identification: Connection closed by remote host', 'ssh-unreachable', 'again'],
     ['', 'ssh-unreachable', '`host`'],
-  ])('%j is explained as %s', async (stderr, code, fix) => {
-    const { run } = stand({ ssh: { code: 255, stderr } })
+  ])('%j is explained as %s', async (log, code, fix) => {
+    const { run } = stand({ ssh: { code: 255, log } })
     const failure = await failureOf(reconnect(run, route, folder).reach(['true']))
     expect(failure.code).toBe(code)
     expect(failure.what).toMatch(/example\.org|ssh-key/)
     expect(failure.why).toBeTruthy()
     expect(failure.fix).toContain(fix)
+    expect(failure.seen).toBeTruthy()
   })
 
   test('is not judged when the command itself failed', async () => {
@@ -304,8 +309,10 @@ describe('what ssh says', () => {
   })
 
   test('is left to who follows, with `call`', async () => {
-    const { run } = stand({ ssh: { code: 255, stderr: 'gone' } })
+    const { run } = stand({ ssh: { code: 255, log: 'debug1: x\ngone\n' } })
     const finished = await reconnect(run, route, folder).call(['true'])
+    expect(finished.stderr).toBe('gone')
+    expect(await readdir(folder)).toEqual([])
     expect(isLost(finished)).toBe(true)
     expect(isLost({ ...finished, code: 1 })).toBe(false)
   })
@@ -313,7 +320,7 @@ describe('what ssh says', () => {
 
 test('the key is in no argument and in no error', async () => {
   const told: string[] = []
-  const { run: stood, argv } = stand({ ssh: { code: 255, stderr: 'Permission denied' } })
+  const { run: stood, argv } = stand({ ssh: { code: 255, log: 'Permission denied' } })
   const names = { lines: lines.lines, fingerprints: [] }
   const connection = await connect(stood, { ...route, sshKey: key, knownHosts: names }, folder)
   told.push(explain(await failureOf(connection.reach(['sh', '-s'], { stdin: 'x' }))))
@@ -325,7 +332,7 @@ test('the key is in no argument and in no error', async () => {
     ),
   )
   await connection.close()
-  expect(argv.map(([program]) => program)).toEqual(['ssh', 'ssh', 'ssh', 'ssh'])
+  expect(argv.map(([program]) => program)).toEqual(['ssh', 'ssh-keygen', 'ssh', 'ssh-keygen', 'ssh', 'ssh'])
   expect(JSON.stringify([told, argv])).not.toMatch(/c2VjcmV0|PRIVATE KEY/)
 })
 

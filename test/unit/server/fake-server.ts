@@ -10,6 +10,7 @@ export type Answer = Partial<Finished>
 
 /** Stands for the server behind a connection: gives prepared answers, one a call, and keeps what it was asked. */
 export class FakeServer implements Connection {
+  readonly host = { user: 'deploy', address: 'example.org', port: 22 }
   readonly calls: Call[] = []
   private readonly answers: (Answer | (() => Answer))[]
 

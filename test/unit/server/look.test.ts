@@ -163,7 +163,7 @@ describe('look', () => {
     await expect(failed).rejects.toMatchObject({
       code: 'server-shell',
       seen,
-      why: expect.stringContaining('login shell'),
+      what: expect.stringContaining('deploy on example.org'),
     })
   })
 })
