@@ -62,6 +62,19 @@ const dryRun = input({
   parse: value.parseBoolean,
 })
 
+const environment = input({
+  description:
+    "environment of GitHub's deployment record; needs `permissions: { deployments: write }`. Leave it out if the job has `environment:`, then GitHub keeps the record",
+  otherwise: 'no record',
+  parse: value.optional(value.parseEnvironment),
+})
+
+const githubToken = {
+  default: '${{ github.token }}',
+  secret: true,
+  parse: value.optional(value.parseSecret),
+} as const
+
 const directory = input({
   description: 'folder of the project on the host',
   otherwise: 'the only one in `deploy/`',
@@ -136,10 +149,9 @@ const releasing = {
       parse: value.optional(value.parsePassword),
     }),
     'github-token': input({
-      description: 'token for ghcr.io when no registry login is given; needs `packages: write`',
-      default: '${{ github.token }}',
-      secret: true,
-      parse: value.optional(value.parseSecret),
+      ...githubToken,
+      description:
+        'token for ghcr.io when no registry login is given, which needs `packages: write`, and for `environment`',
     }),
     'env-file': input({
       description: 'content of `.env` for this release',
@@ -200,6 +212,7 @@ const releasing = {
       default: '5',
       parse: value.wholeNumber(2, 100),
     }),
+    environment,
     'dry-run': dryRun,
     'plan-digest': input({
       description: 'deploy only if the plan still has this digest',
@@ -220,6 +233,8 @@ const releasing = {
       parse: value.optional(value.parseVersion),
     }),
     'dry-run': dryRun,
+    environment,
+    'github-token': input({ ...githubToken, description: 'token for `environment`' }),
     ...health,
   },
 }
@@ -289,7 +304,7 @@ export const groups: Readonly<Record<string, readonly (keyof (typeof inputs)['de
   'Build and registry': ['image', 'images', 'set', 'registry-username', 'registry-password', 'github-token'],
   'Migrations and static files': ['manage', 'migrate', 'migrate-timeout', 'migrate-lock-timeout', 'collectstatic'],
   Health: ['health-url', 'health-headers', 'health-status', 'health-timeout', 'url'],
-  'Plan and failure': ['dry-run', 'plan-digest', 'force', 'on-failure', 'keep-releases'],
+  'Plan and failure': ['dry-run', 'plan-digest', 'force', 'on-failure', 'keep-releases', 'environment'],
 }
 
 /** What the action can be asked to do; each has its own action.yml. */

@@ -23,6 +23,8 @@ export type Runner = {
   /** `owner/name`. */
   repository: string
   serverUrl: string
+  /** Of GitHub's API. */
+  apiUrl: string
   runId: number
   runAttempt: number
   /** The page of this run and attempt. */
@@ -98,6 +100,7 @@ export function readRunner(env: NodeJS.ProcessEnv = process.env): Runner {
     refType: env.GITHUB_REF_TYPE === 'tag' ? 'tag' : 'branch',
     repository,
     serverUrl,
+    apiUrl: env.GITHUB_API_URL || 'https://api.github.com',
     runId,
     runAttempt,
     runUrl: `${serverUrl}/${repository}/actions/runs/${runId}/attempts/${runAttempt}`,

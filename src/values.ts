@@ -220,6 +220,12 @@ function isAddress(text: string): boolean {
 }
 
 /** The public address of the site. */
+/** Name of a GitHub environment. */
+export function parseEnvironment(text: string): string {
+  if (text.length <= 255 && !/[\p{Cc}]/u.test(text)) return text
+  throw new Unusable('it is longer than 255 characters or has a control character', 'use the name as GitHub shows it')
+}
+
 export function parseUrl(text: string): string {
   if (isAddress(text)) return text
   throw new Unusable('it is not an http address', 'use an address such as https://example.com/')

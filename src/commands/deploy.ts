@@ -2,6 +2,7 @@ import { info, warning } from '@actions/core'
 import { setTimeout as pause } from 'node:timers/promises'
 import { neededGroups } from '../compose/group.ts'
 import type { DeployInputs } from '../contract.ts'
+import { record, recordFacts } from '../github/record.ts'
 import { servingOf, type Outcome } from '../report/report.ts'
 import { visit } from '../report/visit.ts'
 import type { Context } from './context.ts'
@@ -19,7 +20,8 @@ export async function deploy(inputs: DeployInputs, context: Context): Promise<Ou
   const plan = await planDeployment(site, staged, inputs, context)
   if (inputs.dryRun) return { kind: 'planned' }
   if (staged.adoption) keepAdopted(staged.adoption.id, context)
-  const { kind } = await execute(site, staged.transaction, plan, inputs.version, context)
+  const facts = recordFacts(inputs, context.runner, { commit: context.runner.sha, description: inputs.version })
+  const { kind } = await record(facts, () => execute(site, staged.transaction, plan, inputs.version, context))
   if (inputs.url !== undefined) await visitSite(inputs.url)
   return { kind }
 }

@@ -67,7 +67,7 @@ export async function stageRelease(
   findAbandoned(current?.facts, named).forEach((service) => warning(describeAbandoned(service, name)))
   const adoption = planAdoption({ server, name, roles, named, manage: inputs.manage, time: new Date() })
   await group(`Stage ${transaction.id}`, async () => {
-    const facts = releaseFacts(release, made, inputs, name)
+    const facts = releaseFacts(release, made, inputs, name, runner.sha)
     const sent = [
       ...releaseFiles(release, facts),
       ...planFiles('plan', assets, {
@@ -106,11 +106,18 @@ function releaseFiles(release: Release, facts: FactLines<ReleaseFact>): SentFile
 }
 
 /** What a later rollback, or the server alone, must know about the release. */
-function releaseFacts(release: Release, made: Made, inputs: DeployInputs, name: string): FactLines<ReleaseFact> {
+function releaseFacts(
+  release: Release,
+  made: Made,
+  inputs: DeployInputs,
+  name: string,
+  commit: string,
+): FactLines<ReleaseFact> {
   const { roles } = release
   return {
     version: [inputs.version],
     project: [name],
+    commit: [commit],
     services: roles.replaced.map(({ level, service }) => `${level} ${service}`),
     images: [...made.images].map(([service, image]) => `${service} ${image}`),
     'images-beside': release.imagesBeside,

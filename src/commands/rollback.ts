@@ -7,6 +7,7 @@ import { planRollback } from '../deployment/plan.ts'
 import { findDocument, readFitReport, readSettings, type Settings } from '../django/document.ts'
 import { askHealth } from '../django/health.ts'
 import { needsCollecting, readCollect } from '../django/static.ts'
+import { record, recordFacts } from '../github/record.ts'
 import { checkDatabase } from '../guard/database.ts'
 import type { Mounts } from '../guard/mount.ts'
 import { group, show } from '../report/log.ts'
@@ -34,7 +35,10 @@ export async function rollback(inputs: RollbackInputs, context: Context): Promis
   )
   const plan = decide(site, compatible, inputs, context)
   if (inputs.dryRun) return { kind: 'planned' }
-  const { kind } = await execute(site, transaction, plan, site.target.version, context)
+  const { version, facts } = site.target
+  const commit = fact(facts, 'commit') ?? ''
+  const wanted = recordFacts(inputs, context.runner, { commit, description: `rollback to ${version}` })
+  const { kind } = await record(wanted, () => execute(site, transaction, plan, version, context))
   return { kind }
 }
 

@@ -2,6 +2,7 @@
 export const RELEASE_FACTS = {
   version: 'as people call it',
   project: 'the Compose project',
+  commit: 'of the checkout',
   services: '`level service`: what is replaced, those first that others wait for',
   images: '`service name@digest`',
   'images-beside': 'images that are not built here',

@@ -605,6 +605,7 @@ describe('the run', () => {
       refType: 'branch',
       repository: 'octo/todo',
       serverUrl: 'https://github.com',
+      apiUrl: 'https://api.github.com',
       runId: 17_000_000_001,
       runAttempt: 2,
       runUrl: 'https://github.com/octo/todo/actions/runs/17000000001/attempts/2',
