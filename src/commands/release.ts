@@ -98,7 +98,7 @@ function releaseFiles(release: Release, facts: FactLines<ReleaseFact>): SentFile
   return [
     { path: 'release/compose.yaml', content: release.compose, mode: 0o600 },
     { path: 'release/mounts.yaml', content: release.mounts, mode: 0o600 },
-    ...(release.run === undefined ? [] : [{ path: 'release/run.yaml', content: release.run, mode: 0o600 }]),
+    ...release.oneOff.files.map((file) => ({ ...file, path: `release/${file.path}`, mode: 0o600 })),
     ...writeFacts('release', facts),
     ...release.envFiles.map((file) => ({ ...file, path: `release/${file.path}` })),
     ...release.files,
@@ -131,6 +131,8 @@ function releaseFacts(
     backing: roles.backing,
     alone: roles.alone,
     others: roles.others,
+    networks: release.oneOff.networks,
+    volumes: release.oneOff.volumes,
     fronts: roles.fronts.map(({ service, port }) => `${service} ${port}`),
     env: [release.env],
     'env-files': release.requiredEnvFiles,

@@ -2,10 +2,10 @@ import { createHash } from 'node:crypto'
 import { stringify } from 'yaml'
 import { DeployError } from '../errors.ts'
 import type { EnvFile } from '../values.ts'
-import { withoutAddresses } from './address.ts'
 import { canonical, textOf, valuesOf, type Values } from './document.ts'
 import { findDrifts, keepDefinitions, type Drift } from './drift.ts'
 import { onlyMounts } from './mount.ts'
+import { oneOffModel } from './one-off.ts'
 import { pin } from './pin.ts'
 import type { Project } from './project.ts'
 import type { Repository } from './repository.ts'
@@ -40,8 +40,8 @@ export type Release = {
   model: Values
   /** Text of compose.yaml: the same for the same input, byte for byte. */
   compose: string
-  /** Text of run.yaml: the same for containers beside it, where it would not do for them. */
-  run: string | undefined
+  /** Texts of run.yaml and what belongs to it: the model of containers that are no part of the site. */
+  oneOff: { files: readonly { path: string; content: string }[]; networks: readonly string[]; volumes: readonly string[] }
   /** Text of mounts.yaml: what the repository wants to be mounted. */
   mounts: string
   roles: Roles
@@ -86,13 +86,13 @@ export function makeRelease(facts: ReleaseFacts): Release {
   const write = (values: Values): string =>
     stringify(values, { sortMapEntries: true, lineWidth: 0, aliasDuplicateObjects: false, version: '1.1' })
   const compose = write(model)
-  const beside = withoutAddresses(model)
+  const oneOff = oneOffModel(model, roles.django, name)
   const active = [...roles.replaced.map(({ service }) => service), ...roles.data, ...roles.jobs, ...roles.others]
   const kept = [...roles.data, ...roles.others].filter((service) => !images.has(service))
   return {
     model,
     compose,
-    run: beside && write(beside),
+    oneOff: { ...oneOff, files: oneOff.files.map((file) => ({ path: file.path, content: write(file.model) })) },
     mounts: stringify(onlyMounts(pinned.model), { aliasDuplicateObjects: false, version: '1.1' }),
     roles,
     images,

@@ -1,3 +1,4 @@
+import { oneOffOverlay, oneOffRest } from '../compose/one-off.ts'
 import type { Roles } from '../compose/role.ts'
 import { isOurs, type Container } from './container.ts'
 import type { Server } from './look.ts'
@@ -36,6 +37,8 @@ export function planAdoption(facts: AdoptionFacts): Adoption | undefined {
   const pins = Object.fromEntries(
     [...images.keys()].map((service) => [service, { image: tagOf(name, id, service), pull_policy: 'never' }]),
   )
+  const django = djangoOf(app, facts.roles)
+  const networks = networksOf(app.find(({ service, running }) => running && service === django))
   return {
     id,
     facts: {
@@ -47,8 +50,23 @@ export function planAdoption(facts: AdoptionFacts): Adoption | undefined {
     files: [
       ...writeFacts('plan/adopted', releaseFacts(id, app, stack, facts)),
       { path: 'plan/adopted/pins.yaml', content: JSON.stringify({ services: pins }), mode: 0o600 },
+      // What takes away from the model comes first: what is taken away in the same file would not come back.
+      { path: 'plan/adopted/run-without.yaml', content: oneOffOverlay(django, networks), mode: 0o600 },
+      { path: 'plan/adopted/run-with.yaml', content: JSON.stringify(oneOffRest(django, networks)), mode: 0o600 },
     ],
   }
+}
+
+/** Those of its own: with `network_mode` it has that of the host, of another container, or none. */
+function networksOf(container: Container | undefined): readonly string[] {
+  const networks = container?.networks ?? []
+  return networks.some((name) => ['host', 'none', 'bridge'].includes(name)) ? [] : networks
+}
+
+/** The service whose container is asked about Django. */
+function djangoOf(app: readonly Container[], { django }: Roles): string {
+  const services = app.map(({ service }) => service).sort()
+  return services.includes(django) ? django : (services[0] ?? '')
 }
 
 /** What the release replaces, and what runs the app's code under a name that the new Compose file has no more. */
@@ -82,7 +100,7 @@ function releaseFacts(
     project: [name],
     services: services.map((service) => `${levelOf(service)} ${service}`),
     images: services.map((service) => `${service} ${tagOf(name, id, service)}`),
-    django: [services.includes(roles.django) ? roles.django : (services[0] ?? '')],
+    django: [djangoOf(app, roles)],
     manage,
     // Whether it has ever been migrated is its own affair.
     migrate: ['none'],

@@ -1,4 +1,4 @@
-import { isValues, listOf, textOf, valuesOf } from '../compose/document.ts'
+import { isValues, listOf, textOf, textsOf, valuesOf } from '../compose/document.ts'
 
 /** Something mounted into a container: `source` is the name of a volume or a path on the server. */
 export type Mounted = { kind: 'volume' | 'bind'; source: string; target: string; readOnly: boolean }
@@ -20,6 +20,8 @@ export type Container = {
   mounts: readonly Mounted[]
   /** Published on the server. */
   ports: readonly number[]
+  /** Names of the networks that it is in. */
+  networks: readonly string[]
 }
 
 /** Reads what `look_containers` of transaction/look.sh printed about one. */
@@ -39,6 +41,7 @@ export function readContainer(text: string): Container {
     imageName: imageName ?? '',
     mounts: listOf(fields[9]).flatMap(readMounted),
     ports: [...new Set(Object.values(valuesOf(fields[10])).flatMap(listOf).flatMap(readPort))],
+    networks: textsOf(fields[11]),
   }
 }
 

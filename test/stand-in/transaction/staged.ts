@@ -1,6 +1,7 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { run, type Finished } from '../../../src/process.ts'
+import { oneOffModel } from '../../../src/compose/one-off.ts'
 import type { Adoption } from '../../../src/server/adoption.ts'
 import { explanationLines } from '../../../src/server/exit.ts'
 import type { FactLines, PlanFact, ReleaseFact } from '../../../src/server/fact.ts'
@@ -34,6 +35,7 @@ export function services(version: string, rows: readonly string[], web: object =
       'x-migrations': rows,
       'x-check': ['CMD-SHELL', 'curl -f localhost || exit 1'],
       restart: 'always',
+      labels: { caddy: 'todo.example.com' },
       ...web,
     },
     worker: { image: imageOf(version), restart: 'always' },
@@ -99,7 +101,13 @@ async function upload(world: World, staged: Staged): Promise<void> {
   const lines = (items: readonly string[]): string => items.map((item) => `${item}\n`).join('')
   for (const [name, items] of Object.entries(staged.releaseFacts ?? {}))
     await write(`release/facts/${name}`, lines(items))
-  if (staged.services) await write('release/compose.yaml', JSON.stringify({ services: staged.services }))
+  if (staged.services) {
+    await write('release/compose.yaml', JSON.stringify({ services: staged.services }))
+    const { files, networks, volumes } = oneOffModel({ services: staged.services }, 'web', 'todo')
+    for (const { path, model } of files) await write(`release/${path}`, JSON.stringify(model))
+    await write('release/facts/networks', lines(networks))
+    await write('release/facts/volumes', lines(volumes))
+  }
   if (staged.env !== undefined) await write('release/env/.env', staged.env)
   for (const [path, content] of Object.entries(staged.files ?? {})) await write(`files/${path}`, content)
   await write('plan/transaction.sh', script.toString())

@@ -43,10 +43,15 @@ describe.each(SHELLS)('under %s', (shell) => {
       `end committed ${ADOPTED}`,
     ])
     const release = join(world.directory, '.deploy/releases', ADOPTED)
-    expect((await readdir(release)).sort()).toEqual(['compose.yaml', 'facts', 'kept'])
+    expect((await readdir(release)).sort()).toEqual(['compose.yaml', 'facts', 'kept', 'run.yaml'])
     expect((await stat(join(release, 'compose.yaml'))).mode & 0o077).toBe(0)
     const model = parse(await readFile(join(release, 'compose.yaml'), 'utf8')) as { services: object }
     expect(Object.keys(model.services).sort()).toEqual(['beat', 'db', 'proxy', 'web', 'worker'])
+    // What static files are collected with is no part of the site.
+    const oneOff = parse(await readFile(join(release, 'run.yaml'), 'utf8')) as { services: { web: object } }
+    expect(Object.keys(oneOff.services)).toEqual(['web'])
+    expect(oneOff.services.web).toMatchObject({ networks: { joined0: null }, logging: { driver: 'json-file' } })
+    expect(oneOff.services.web).not.toHaveProperty('labels')
 
     expect(await adoptionIn(world)).toBeUndefined()
     expect(await transact(world, v2)).toBe('committed v2-2-1')

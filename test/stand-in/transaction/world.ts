@@ -34,8 +34,19 @@ export type State = {
   rows: string[]
   removed: string[]
   reloads: number
+  networks: string[]
+  volumes: string[]
+  /** What the labels and variables of each image are. */
+  marks?: string[]
   /** The image whose static files are in the volume. */
   static?: string
+}
+
+export type OneOffRun = {
+  verb: string
+  files: string[]
+  labels: Record<string, string>
+  environment: Record<string, string>
 }
 
 /** The image of a version of the app. */
@@ -144,7 +155,15 @@ function emptyState(): object {
     removed: [],
     reloads: 0,
     checks: {},
+    networks: [],
+    volumes: [],
   }
+}
+
+/** The one-off containers so far: why, out of which files of the release, with which labels and variables. */
+export async function runsOf(world: { root: string }): Promise<OneOffRun[]> {
+  const lines = (await readFile(join(world.root, 'docker/runs'), 'utf8')).trim().split('\n')
+  return lines.map((line) => JSON.parse(line) as OneOffRun)
 }
 
 /** What the stand-in knows now. */

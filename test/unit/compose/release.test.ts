@@ -40,18 +40,13 @@ describe('the pinned model', () => {
       'services: {app: {build: .}, dev: {build: {context: ., target: dev}, image: "${DEV}", profiles: [dev]}}'
     expect(serviceOf(release(text), 'dev')).toEqual({ image: 'deploy-django/not-built', profiles: ['dev'] })
   })
-  test('has a second one without addresses for containers beside it, when a service has an address of its own', () => {
-    expect(made.run).toBeUndefined()
-    const text = `
-services:
-  web: {build: ., mac_address: "02:42:ac:11:65:43", networks: {default: {ipv4_address: 10.1.0.5, aliases: [shop]}, other: }}
-  db: {image: postgres, networks: [default]}`
-    const { run: beside, compose } = release(text)
-    expect(valuesOf(parse(beside ?? '')['services'])).toEqual({
-      web: { image: `ghcr.io/o/r@${DIGEST}`, networks: { default: { aliases: ['shop'] }, other: null } },
-      db: { image: 'postgres', networks: ['default'] },
+  test('has a second one for containers that are no part of the site', () => {
+    const { oneOff } = release('services: {web: {build: ., ports: ["80:80"]}}')
+    expect(oneOff.networks).toEqual(['default shop_default'])
+    const own = oneOff.files.find(({ path }) => path === 'run.yaml')
+    expect(parse(own?.content ?? '').services.web).toEqual({
+      ...{ image: `ghcr.io/o/r@${DIGEST}`, healthcheck: { disable: true }, logging: { driver: 'json-file' } },
     })
-    expect(compose).toContain('ipv4_address: 10.1.0.5')
   })
   test('asks for no secret that only a build needs', () => {
     expect(Object.keys(valuesOf(modelOf(made)['secrets']))).toEqual(['key'])

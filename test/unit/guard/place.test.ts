@@ -19,7 +19,7 @@ function stack({ project = 'shop', folder = '/home/deploy/deploy/shop', ...given
   const { services = 'web worker db', image = 'any:1', port } = given
   return services.split(' ').map((service) => ({
     ...{ id: `${project}-${service}`, project, service, folder, files: [], envFiles: [], running: true },
-    ...{ image: 'sha256:aa', imageName: service === 'db' ? 'postgres:17' : image, mounts: [] },
+    ...{ image: 'sha256:aa', imageName: service === 'db' ? 'postgres:17' : image, mounts: [], networks: [] },
     ports: port !== undefined && service === 'web' ? [port] : [],
   }))
 }

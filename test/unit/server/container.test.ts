@@ -28,7 +28,7 @@ const ports = {
 }
 
 test('a container as Docker describes it', () => {
-  expect(readContainer(JSON.stringify(['c1', ...labels, true, 'sha256:aa', 'shop-web', mounts, ports]))).toEqual({
+  expect(readContainer(JSON.stringify(['c1', ...labels, true, 'sha256:aa', 'shop-web', mounts, ports, ['shop_default', null]]))).toEqual({
     ...{ id: 'c1', project: 'shop', service: 'web', folder: '/srv/shop', running: true },
     files: ['/srv/shop/compose.yaml', '/srv/shop/compose.override.yaml'],
     envFiles: ['/srv/shop/.env.prod'],
@@ -38,6 +38,7 @@ test('a container as Docker describes it', () => {
       { kind: 'bind', source: '/srv/shop/data', target: '/data', readOnly: true },
     ],
     ports: [80],
+    networks: ['shop_default'],
   })
 })
 

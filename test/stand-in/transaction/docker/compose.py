@@ -9,6 +9,7 @@ text uses), x-port (the port of the server that it publishes), container_name.
 """
 import json
 import os
+import re
 import sys
 
 from state import create, demand_free, fail, find, pending, start, stop
@@ -22,18 +23,30 @@ def obey(call, words):
         words = words[2:]
     if words[0] == "version":
         return print("2.26.1")
-    services = {}
+    services, networks = {}, {}
     for file in files:
-        for name, spec in json.loads(call.read(file))["services"].items():
-            services[name] = dict(services.get(name, {}), **spec)
+        text = call.read(file)
+        if "!reset" in text:
+            name = re.search('"(.+?)": {', text).group(1)
+            services[name] = {key: value for key, value in services[name].items() if "%s: !reset" % key not in text}
+            continue
+        model = json.loads(text)
+        networks.update(model.get("networks", {}))
+        for name, spec in model["services"].items():
+            joined = dict(services.get(name, {}).get("networks", {}), **spec.get("networks", {}))
+            services[name] = dict(services.get(name, {}), **dict(spec, networks=joined) if joined else spec)
     missing = [name for name in words[1:] if words[0] == "config" and name[0] != "-" and name != "json" and name not in services]
     if missing:
         fail("no such service: " + missing[0])
     if words[:2] == ["config", "-q"]:
         return config(services, call.read(options["--env-file"]) if "--env-file" in options else "")
     if words[0] == "config":
-        return print(json.dumps({"services": {name: services[name] for name in services if name in words or "--format" in words}}))
+        chosen = {name: services[name] for name in services if name in words or "--format" in words}
+        return print(json.dumps({"services": chosen, "networks": networks}))
     folder = options["--project-directory"]
+    call.networks, call.files = networks, files
+    if words[0] == "run" and not any(file.endswith("/run.yaml") for file in files):
+        fail("stand-in: a one-off container comes from the model of the site", 99)
     call.labels = {"project.working_dir": folder, "project.config_files": ",".join(os.path.join(folder, file) for file in files)}
     if "--no-deps" not in words:
         fail("stand-in: without --no-deps Compose may touch the database", 99)
@@ -65,6 +78,8 @@ def up(call, project, services, words):
             names.append(word)
     if not names:
         fail("stand-in: up without names is everything, the database included", 99)
+    with call.state as facts:
+        facts["networks"] = sorted({*facts["networks"], project + "_default"})
     for name in names:
         converge(call, project, name, services[name], scale.get(name, services[name].get("scale", 1)), flags)
     with call.state as facts:
@@ -145,11 +160,14 @@ def run(call, project, services, words):
             labels[label] = value
         else:
             options[word] = words.pop(0) if word in ("--name", "--entrypoint") else True
-    # The labels of the service are there as well, and with them it would get visitors.
-    if labels.pop("traefik.enable", "") != "false":
-        fail("stand-in: Traefik would find the container of the probe", 99)
     name, verb = words[0], environment["DEPLOY_DJANGO"]
     spec = services[name]
+    if labels.pop("traefik.enable", "") != "false" or "labels" in spec:
+        fail("stand-in: a proxy would find the container of the probe", 99)
+    with open(call.world + "/docker/runs", "a") as runs:
+        parts = [re.sub(".*/releases/[^/]*/", "", file) for file in call.files]
+        runs.write(json.dumps({"verb": verb, "files": parts, "labels": labels, "environment": environment}) + "\n")
+    demand_networks(call, verb, spec)
     through = "--entrypoint" not in options
     started = words[1:-1] if through else [options["--entrypoint"]] + words[1:-1]
     if started != ["python", "manage.py", "shell", "-v", "0", "-c"] or "b64decode" not in words[-1]:
@@ -173,6 +191,19 @@ def run(call, project, services, words):
     with call.state as facts:
         start(facts, find(facts, identity))
     return print(identity)
+
+
+def demand_networks(call, verb, spec):
+    """One that is there is external; no other is made for a container that only looks."""
+    with call.state as facts:
+        for key in spec.get("networks", []):
+            definition = call.networks.get(key) or {}
+            if definition.get("external") and definition["name"] not in facts["networks"]:
+                fail("network %s declared as external, but could not be found" % definition["name"])
+            if not definition.get("external") and verb not in ("migrate", "collect"):
+                fail("stand-in: a network would be made", 99)
+        if "network_mode" not in spec and "networks" not in spec:
+            fail("stand-in: the default network would be made", 99)
 
 
 def collect(call, project, service, spec, labels):

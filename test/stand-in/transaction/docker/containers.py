@@ -1,12 +1,14 @@
 """`docker` without compose: the commands that transaction.sh uses, with the templates that it uses."""
 import json
 import os
+import re
 import subprocess
 import sys
 
 from state import advance, create, demand_free, end, fail, find, pending, start, stop
 
 HEALTH = "{{with .State.Health}}{{.Status}}{{else}}-{{end}}"
+MARKS = '{{range $name, $_ := .Config.Labels}}{{println "label" $name}}{{end}}{{range .Config.Env}}{{println "variable" .}}{{end}}'
 VOLUMES = "{{range $place, $_ := .Config.Volumes}}{{$place}} {{end}}"
 CHECK = '{{with .Config.Healthcheck}}{{range .Test}}{{.}}{{"\\x1f"}}{{end}}{{end}}'
 TIMES = "{{with .Config.Healthcheck}}{{.StartPeriod.Nanoseconds}} {{.Interval.Nanoseconds}} {{.Retries}}{{end}}"
@@ -62,6 +64,7 @@ def render(template, container):
         CHECK: "".join(word + "\x1f" for word in spec.get("x-check", [])), TIMES: "1000000000 500000000 3" if "x-check" in spec else "",
     }
     labels = dict(container["labels"], project=container["project"], service=container["service"])
+    values['[{{range $name, $_ := .NetworkSettings.Networks}}{{json $name}},{{end}}null]'] = json.dumps([container["project"] + "_default", None])
     for name in ("project", "service", "project.working_dir", "project.config_files", "project.environment_file"):
         values['{{json (index .Config.Labels "com.docker.compose.%s")}}' % name] = json.dumps(labels.get(name, ""))
     for each in sorted(values, key=len, reverse=True):
@@ -212,7 +215,7 @@ def image(facts, words):
             fail("Error response from daemon: No such image: " + name)
         check = json.dumps(facts["checks"].get(name, []))
         tags = [each for each in facts["images"] if facts["images"][each] == facts["images"][name] and "@" not in each]
-        print({None: "[]", "{{.Id}}": facts["images"][name], "{{.Size}}": 1000000, "{{json .Config.Healthcheck}}": check, "{{.RepoTags}}": tags, VOLUMES: ""}[option(words, "-f")])
+        print({None: "[]", "{{.Id}}": facts["images"][name], "{{.Size}}": 1000000, "{{json .Config.Healthcheck}}": check, "{{.RepoTags}}": tags, VOLUMES: "", MARKS: "\n".join(facts.get("marks", ["label com.docker.compose.project"]))}[option(words, "-f")])
 
 
 def tag(facts, words):
@@ -253,13 +256,25 @@ def system(facts, words):
     print("Images 1.2GB (40%)\nContainers 0B (0%)\nLocal Volumes 3GB (90%)\nBuild Cache 512MB")
 
 
-def external(facts, words):
-    """`volume ls` and `network ls`: there is one of each."""
-    print(option(words, "--format").replace("{{.Name}}", "there"))
+def volume(facts, words):
+    list_resources(words, ["there", *facts["volumes"]])
+
+
+def network(facts, words):
+    """Those of Compose, and one that somebody made."""
+    list_resources(words, ["there", *facts["networks"]])
+
+
+def list_resources(words, names):
+    for name in names:
+        project, _, key = name.partition("_")
+        labels = re.compile(r'\{\{.Label "com.docker.compose.project"}}/{{.Label "com.docker.compose.\w+"}}')
+        shown = option(words, "--format").replace("{{.Name}}", name).replace("{{println .Name}}", name + "\n")
+        print(labels.sub("%s/%s" % (project, key), shown))
 
 
 VERBS = {
-    "volume": external, "network": external,
+    "volume": volume, "network": network,
     "system": system,
     "ps": ps, "inspect": inspect, "kill": kill, "rm": remove, "image": image, "tag": tag, "rmi": untag, "logs": logs, "top": top,
     "stop": stop_all, "events": events, "rename": rename, "run": run,
