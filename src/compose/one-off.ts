@@ -168,7 +168,9 @@ function referred(values: Values, services: Values): Values {
     const [kind, name] = (textOf(values[key]) ?? '').split(':')
     return kind === 'service' && name !== undefined ? [name] : []
   })
-  const others = [...textsOf(values['links']), ...textsOf(values['volumes_from'])].map((text) => text.split(':')[0] ?? '')
+  const others = [...textsOf(values['links']), ...textsOf(values['volumes_from'])].map(
+    (text) => text.split(':')[0] ?? '',
+  )
   const names = [...shared, ...others].filter((name) => services[name] !== undefined)
   return Object.fromEntries(
     names.map((name) => [name, { image: valuesOf(services[name])['image'], network_mode: 'none' }]),

@@ -41,7 +41,11 @@ export type Release = {
   /** Text of compose.yaml: the same for the same input, byte for byte. */
   compose: string
   /** Texts of run.yaml and what belongs to it: the model of containers that are no part of the site. */
-  oneOff: { files: readonly { path: string; content: string }[]; networks: readonly string[]; volumes: readonly string[] }
+  oneOff: {
+    files: readonly { path: string; content: string }[]
+    networks: readonly string[]
+    volumes: readonly string[]
+  }
   /** Text of mounts.yaml: what the repository wants to be mounted. */
   mounts: string
   roles: Roles

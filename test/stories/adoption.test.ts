@@ -5,6 +5,7 @@ import { codes } from './story.ts'
 const app = (name: string, more = ''): string => `  ${name}:
     build: .
     restart: always
+    labels: { caddy: shop.example.com }
     env_file: .env
     environment: { GREETING: "$\{GREETING:-none}" }
     volumes: ["./data:/data"]
@@ -65,6 +66,10 @@ test('a stack that was built and started by hand survives a first deploy that fa
   expect(adopted).toMatch(/^adopted-\d{8}T\d{6}$/)
   expect(await picture()).toBe(before)
   expect(await shape.ask()).toEqual({ text: 'v1 with 0 notes', proxy: 'by-hand' })
+  // Its one-off containers are no part of the site either.
+  const oneOff = await shell(`cat .deploy/releases/${adopted}/run.yaml`)
+  expect(oneOff).toContain('driver: json-file')
+  expect(oneOff).not.toContain('caddy')
 
   const inside = await shape.sub('exec', { run: 'echo "$GREETING, $SECRET_KEY"' })
   expect(inside.code).toBe(0)

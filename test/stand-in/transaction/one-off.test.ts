@@ -44,7 +44,14 @@ describe.each(SHELLS)('under %s', (shell) => {
 
   test('what an image says to a proxy is emptied, and no other label of it', async () => {
     const world = await serving(shell)
-    const labels = ['caddy', 'caddy_1', 'caddy.reverse_proxy', 'autoheal', 'traefik.enable', 'com.docker.compose.project']
+    const labels = [
+      'caddy',
+      'caddy_1',
+      'caddy.reverse_proxy',
+      'autoheal',
+      'traefik.enable',
+      'com.docker.compose.project',
+    ]
     const variables = ['VIRTUAL_HOST=shop.example.com', 'VIRTUAL_PORT=8000', 'PATH=/usr/bin']
     await changeState(world, (state) => {
       state.marks = [

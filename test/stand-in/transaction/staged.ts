@@ -103,7 +103,8 @@ async function upload(world: World, staged: Staged): Promise<void> {
     await write(`release/facts/${name}`, lines(items))
   if (staged.services) {
     await write('release/compose.yaml', JSON.stringify({ services: staged.services }))
-    const { files, networks, volumes } = oneOffModel({ services: staged.services }, 'web', 'todo')
+    const django = staged.releaseFacts?.['django']?.[0] ?? 'web'
+    const { files, networks, volumes } = oneOffModel({ services: staged.services }, django, 'todo')
     for (const { path, model } of files) await write(`release/${path}`, JSON.stringify(model))
     await write('release/facts/networks', lines(networks))
     await write('release/facts/volumes', lines(volumes))

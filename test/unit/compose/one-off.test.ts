@@ -39,7 +39,10 @@ describe('what makes a container part of the site is not in the model', () => {
 describe('settings that make a container a site of nginx-proxy are empty', () => {
   test.each<[string, unknown]>([
     ['environment: {VIRTUAL_HOST: a.org, LETSENCRYPT_HOST: a.org}', { VIRTUAL_HOST: '', LETSENCRYPT_HOST: '' }],
-    ['environment: ["VIRTUAL_HOST=a.org", "A=b=c", VIRTUAL_HOST_MULTIPORTS]', ['A=b=c', 'VIRTUAL_HOST=', 'VIRTUAL_HOST_MULTIPORTS=']],
+    [
+      'environment: ["VIRTUAL_HOST=a.org", "A=b=c", VIRTUAL_HOST_MULTIPORTS]',
+      ['A=b=c', 'VIRTUAL_HOST=', 'VIRTUAL_HOST_MULTIPORTS='],
+    ],
     // The app may start on this port, and without a host nobody asks for it.
     ['environment: {VIRTUAL_PORT: "8000", SERVICE_NAME: shop}', { VIRTUAL_PORT: '8000', SERVICE_NAME: 'shop' }],
     ['environment: {A: }', { A: null }],
@@ -82,7 +85,8 @@ networks: {back: {name: "shop-\${STAGE}", internal: true}}`
   })
 
   test('of the host or of another container stay', () => {
-    const text = 'services: {web: {image: a, network_mode: "service:vpn", volumes_from: [db]}, vpn: {image: v, labels: {a: b}}, db: {image: d}}'
+    const text =
+      'services: {web: {image: a, network_mode: "service:vpn", volumes_from: [db]}, vpn: {image: v, labels: {a: b}}, db: {image: d}}'
     expect(oneOffOf(text).networks).toEqual([])
     expect(fileOf(text)?.['services']).toEqual({
       web: { ...BARE, network_mode: 'service:vpn', volumes_from: ['db'] },
@@ -99,7 +103,14 @@ services: {web: {image: a, volumes: ["data:/data", "data:/more:ro", {type: volum
 volumes: {data: , media: {name: shop-media}, shared: {external: true}}`
   expect(oneOffOf(text).volumes).toEqual(['data shop_data', 'media shop-media'])
   expect(fileOf(text, 'run/no-volume-data.yaml')).toEqual({
-    services: { web: { volumes: [{ type: 'volume', target: '/data' }, { type: 'volume', target: '/more' }] } },
+    services: {
+      web: {
+        volumes: [
+          { type: 'volume', target: '/data' },
+          { type: 'volume', target: '/more' },
+        ],
+      },
+    },
   })
   expect(oneOffOf(text).files.map(({ path }) => path)).not.toContain('run/no-volume-shared.yaml')
 })

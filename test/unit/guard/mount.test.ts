@@ -18,8 +18,7 @@ function seen(now: string, then: string | undefined, service = 'web'): string | 
       containers: [
         {
           ...{ id: 'c', project: 'shop', service: 'web', folder: FOLDER, files: [], envFiles: [], running: true },
-          ...{ image: '', imageName: '', ports: [],
-        networks: [], mounts: [mounted(now)] },
+          ...{ image: '', imageName: '', ports: [], networks: [], mounts: [mounted(now)] },
         },
       ],
       mounts: new Map([[service, then === undefined ? [] : [mounted(then)]]]),

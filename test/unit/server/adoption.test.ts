@@ -10,7 +10,15 @@ const roles: Roles = { ...staged, fronts: [...staged.fronts, { service: 'web', p
 function container(service: string, change: Partial<Container> = {}): Container {
   return {
     ...{ id: service, project: 'shop', service, folder: '/srv/shop', files: ['/srv/shop/compose.yaml'], envFiles: [] },
-    ...{ running: true, image: `sha256:${service}`, imageName: service, mounts: [], ports: [], networks: [], ...change },
+    ...{
+      running: true,
+      image: `sha256:${service}`,
+      imageName: service,
+      mounts: [],
+      ports: [],
+      networks: [],
+      ...change,
+    },
   }
 }
 

@@ -28,7 +28,11 @@ const ports = {
 }
 
 test('a container as Docker describes it', () => {
-  expect(readContainer(JSON.stringify(['c1', ...labels, true, 'sha256:aa', 'shop-web', mounts, ports, ['shop_default', null]]))).toEqual({
+  expect(
+    readContainer(
+      JSON.stringify(['c1', ...labels, true, 'sha256:aa', 'shop-web', mounts, ports, ['shop_default', null]]),
+    ),
+  ).toEqual({
     ...{ id: 'c1', project: 'shop', service: 'web', folder: '/srv/shop', running: true },
     files: ['/srv/shop/compose.yaml', '/srv/shop/compose.override.yaml'],
     envFiles: ['/srv/shop/.env.prod'],

@@ -42,7 +42,7 @@ def obey(call, words):
         return config(services, call.read(options["--env-file"]) if "--env-file" in options else "")
     if words[0] == "config":
         chosen = {name: services[name] for name in services if name in words or "--format" in words}
-        return print(json.dumps({"services": chosen, "networks": networks}))
+        return print(json.dumps(dict({"services": chosen}, **{"networks": networks} if networks else {})))
     folder = options["--project-directory"]
     call.networks, call.files = networks, files
     if words[0] == "run" and not any(file.endswith("/run.yaml") for file in files):
