@@ -54,9 +54,10 @@ write_model() { # FILE
 write_one_off_model() { # COMPOSE-FILES…: the same for its one-off containers, see src/compose/one-off.ts
   adopted=.deploy/plans/$transaction/adopted
   for file in pins run-without run-with; do set -- "$@" -f "$adopted/$file.yaml"; done
-  if compose_of "$project" "$@" config "$(show "$making/facts/django")" >"$making/run.yaml" 2>"$model.error"; then return; fi
+  django=$(show "$making/facts/django")
+  if compose_of "$project" "$@" config "$django" >"$making/run.yaml" 2>"$model.error"; then return; fi
   rm "$making/run.yaml"
-  echo "warning: this server's Compose cannot remove labels from a model (2.24 can): a proxy may find the container that collects static files of what runs now"
+  echo "warning: Compose on this host cannot remove labels (2.24 can): a proxy may find one-off containers of $id"
 }
 
 put_back() { # RELEASE: what lay in the directory when it was adopted; an env file only where a release has replaced it

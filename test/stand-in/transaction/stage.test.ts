@@ -58,7 +58,13 @@ describe.each(SHELLS)('under %s', (shell) => {
         stderr: '',
       })
       const deploy = join(world.directory, '.deploy')
-      expect(await readdir(join(deploy, 'releases/v1-1-1'))).toEqual(['compose.yaml', 'env', 'facts', 'run', 'run.yaml'])
+      expect(await readdir(join(deploy, 'releases/v1-1-1'))).toEqual([
+        'compose.yaml',
+        'env',
+        'facts',
+        'run',
+        'run.yaml',
+      ])
       expect(await readdir(join(deploy, 'plans/v1-1-1'))).toEqual([
         'facts',
         'http.json',
