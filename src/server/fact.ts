@@ -16,6 +16,8 @@ export const RELEASE_FACTS = {
   backing: 'services behind the app that take a changed definition',
   alone: 'services that no other one waits for',
   others: 'other services, which take a changed definition',
+  networks: '`key name`: networks of the project that Django is in; `-` when a variable is in the name',
+  volumes: '`key name`: its volumes, in the same way',
   fronts: '`service port`: what visitors reach first',
   env: '`shipped` or `server`: whose `.env` it is',
   'env-files': 'env files that must be on the host',
