@@ -47,7 +47,17 @@ write_model() { # FILE
   set -- "$@" -f ".deploy/plans/$transaction/adopted/pins.yaml"
   on "$(first_word <"$facts/adopt-images")" compose_of "$project" "$@" config 2>"$model.error" >"$model" ||
     die "$exit_adopted_file_invalid" "$(said_by_compose <"$model.error")"
+  write_one_off_model "$@"
   rm -f "$model.error"
+}
+
+write_one_off_model() { # COMPOSE-FILES…: the same for its one-off containers, see src/compose/one-off.ts
+  adopted=.deploy/plans/$transaction/adopted
+  for file in pins run-without run-with; do set -- "$@" -f "$adopted/$file.yaml"; done
+  django=$(show "$making/facts/django")
+  if compose_of "$project" "$@" config "$django" >"$making/run.yaml" 2>"$model.error"; then return; fi
+  rm "$making/run.yaml"
+  echo "warning: Compose on this host cannot remove labels (2.24 can): a proxy may find one-off containers of $id"
 }
 
 put_back() { # RELEASE: what lay in the directory when it was adopted; an env file only where a release has replaced it

@@ -106,7 +106,8 @@ run_holder() { # IMAGE
     set -- "$@" --tmpfs "$place"
   done
   # Compose labels the images that it builds as its project's, and a container has the labels of its image.
-  ask run -d --name "$(holder_of "$held")" --label "deploy-django.holds=$project" --label com.docker.compose.project= \
+  ask run -d --name "$(holder_of "$held")" --label "deploy-django.holds=$project" \
+    --label com.docker.compose.project= --label traefik.enable=false \
     --restart always --network none --read-only --cap-drop ALL --no-healthcheck --log-driver none "$@" \
     --entrypoint sleep "$held" 2147483647 >/dev/null 2>&1 && return
   ask rm -f "$(holder_of "$held")" >/dev/null 2>&1

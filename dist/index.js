@@ -38046,6 +38046,7 @@ const transactionParts = [
     __nccwpck_require__.ab + "word.sh",
     __nccwpck_require__.ab + "docker.sh",
     __nccwpck_require__.ab + "lines.sh",
+    __nccwpck_require__.ab + "one-off.sh",
     __nccwpck_require__.ab + "probe.sh",
     __nccwpck_require__.ab + "look.sh",
     __nccwpck_require__.ab + "stage.sh",
@@ -38843,8 +38844,8 @@ function nearest(sources, path, file) {
     return has ? (0,compose_document/* placeOf */.$t)(has, path) : file === undefined ? undefined : { file };
 }
 
-// EXTERNAL MODULE: ./lib/compose/release.js + 1 modules
-var release = __nccwpck_require__(929);
+// EXTERNAL MODULE: ./lib/compose/release.js
+var release = __nccwpck_require__(8693);
 ;// CONCATENATED MODULE: ./lib/compose/repository.js
 
 
@@ -40004,8 +40005,8 @@ var core = __nccwpck_require__(6257);
 var code = __nccwpck_require__(8647);
 // EXTERNAL MODULE: ./lib/compose/drift.js
 var compose_drift = __nccwpck_require__(2727);
-// EXTERNAL MODULE: ./lib/compose/release.js + 1 modules
-var compose_release = __nccwpck_require__(929);
+// EXTERNAL MODULE: ./lib/compose/release.js
+var compose_release = __nccwpck_require__(8693);
 // EXTERNAL MODULE: ./lib/compose/role.js
 var role = __nccwpck_require__(3454);
 // EXTERNAL MODULE: ./lib/compose/scale.js
@@ -40022,11 +40023,14 @@ async function measureImages(images, run) {
 
 // EXTERNAL MODULE: ./lib/report/log.js
 var log = __nccwpck_require__(9820);
+// EXTERNAL MODULE: ./lib/compose/one-off.js
+var one_off = __nccwpck_require__(1828);
 // EXTERNAL MODULE: ./lib/server/container.js
 var container = __nccwpck_require__(5371);
 // EXTERNAL MODULE: ./lib/server/stage.js
 var stage = __nccwpck_require__(13);
 ;// CONCATENATED MODULE: ./lib/server/adoption.js
+
 
 
 /** The adoption of the stack that runs under this name and was started by hand; undefined when there is none. */
@@ -40044,6 +40048,8 @@ function planAdoption(facts) {
     // Of several containers a running one decides.
     const images = new Map(stack.toSorted((a, b) => Number(a.running) - Number(b.running)).map(({ service, image }) => [service, image]));
     const pins = Object.fromEntries([...images.keys()].map((service) => [service, { image: tagOf(name, id, service), pull_policy: 'never' }]));
+    const django = djangoOf(app, facts.roles);
+    const networks = networksOf(app.find(({ service, running }) => running && service === django));
     return {
         id,
         facts: {
@@ -40055,8 +40061,21 @@ function planAdoption(facts) {
         files: [
             ...(0,stage/* writeFacts */.Rz)('plan/adopted', releaseFacts(id, app, stack, facts)),
             { path: 'plan/adopted/pins.yaml', content: JSON.stringify({ services: pins }), mode: 0o600 },
+            // What takes away from the model comes first: what is taken away in the same file would not come back.
+            { path: 'plan/adopted/run-without.yaml', content: (0,one_off/* oneOffOverlay */.Y$)(django, networks), mode: 0o600 },
+            { path: 'plan/adopted/run-with.yaml', content: JSON.stringify((0,one_off/* oneOffRest */.Eq)(django, networks)), mode: 0o600 },
         ],
     };
+}
+/** Those of its own: with `network_mode` it has that of the host, of another container, or none. */
+function networksOf(container) {
+    const networks = container?.networks ?? [];
+    return networks.some((name) => ['host', 'none', 'bridge'].includes(name)) ? [] : networks;
+}
+/** The service whose container is asked about Django. */
+function djangoOf(app, { django }) {
+    const services = app.map(({ service }) => service).sort();
+    return services.includes(django) ? django : (services[0] ?? '');
 }
 /** What the release replaces, and what runs the app's code under a name that the new Compose file has no more. */
 function appOf(stack, { roles, named }) {
@@ -40082,7 +40101,7 @@ function releaseFacts(id, app, stack, { name, roles, manage }) {
         project: [name],
         services: services.map((service) => `${levelOf(service)} ${service}`),
         images: services.map((service) => `${service} ${tagOf(name, id, service)}`),
-        django: [services.includes(roles.django) ? roles.django : (services[0] ?? '')],
+        django: [djangoOf(app, roles)],
         manage,
         // Whether it has ever been migrated is its own affair.
         migrate: ['none'],
@@ -40224,7 +40243,7 @@ function releaseFiles(release, facts) {
     return [
         { path: 'release/compose.yaml', content: release.compose, mode: 0o600 },
         { path: 'release/mounts.yaml', content: release.mounts, mode: 0o600 },
-        ...(release.run === undefined ? [] : [{ path: 'release/run.yaml', content: release.run, mode: 0o600 }]),
+        ...release.oneOff.files.map((file) => ({ ...file, path: `release/${file.path}`, mode: 0o600 })),
         ...(0,stage/* writeFacts */.Rz)('release', facts),
         ...release.envFiles.map((file) => ({ ...file, path: `release/${file.path}` })),
         ...release.files,
@@ -40250,6 +40269,8 @@ function release_releaseFacts(release, made, inputs, name, commit) {
         backing: roles.backing,
         alone: roles.alone,
         others: roles.others,
+        networks: release.oneOff.networks,
+        volumes: release.oneOff.volumes,
         fronts: roles.fronts.map(({ service, port }) => `${service} ${port}`),
         env: [release.env],
         'env-files': release.requiredEnvFiles,
@@ -41560,6 +41581,174 @@ function textsIn(value) {
 
 /***/ }),
 
+/***/ 1828:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   Eq: () => (/* binding */ oneOffRest),
+/* harmony export */   Xp: () => (/* binding */ oneOffModel),
+/* harmony export */   Y$: () => (/* binding */ oneOffOverlay)
+/* harmony export */ });
+/* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8983);
+/* harmony import */ var _mount_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(8409);
+/* harmony import */ var _variable_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6754);
+
+
+
+/** What a service has because it serves, or because it has to keep running. */
+const SERVING = [
+    ...['labels', 'label_file', 'ports', 'expose', 'container_name', 'hostname', 'domainname', 'mac_address'],
+    ...['restart', 'scale', 'depends_on', 'profiles', 'post_start', 'pre_stop', 'develop'],
+];
+/** Of an entry of `networks:`. */
+const ADDRESSES = ['ipv4_address', 'ipv6_address', 'link_local_ips', 'mac_address', 'aliases'];
+/** With one of these set, nginx-proxy and its companion take a container for a site. */
+const PROXY_VARIABLES = ['VIRTUAL_HOST', 'VIRTUAL_HOST_MULTIPORTS', 'LETSENCRYPT_HOST'];
+/** `docker logs` has to read what a one-off says, and its service or the daemon may have a driver that it cannot read. */
+const INSTEAD = { logging: { driver: 'json-file' }, healthcheck: { disable: true } };
+/** The one-off model of a service, out of the pinned model of the project that has this name. */
+function oneOffModel(model, service, project) {
+    const values = (0,_document_js__WEBPACK_IMPORTED_MODULE_0__/* .valuesOf */ .sm)((0,_document_js__WEBPACK_IMPORTED_MODULE_0__/* .valuesOf */ .sm)(model['services'])[service]);
+    const owned = (kind, key) => (0,_document_js__WEBPACK_IMPORTED_MODULE_0__/* .valuesOf */ .sm)((0,_document_js__WEBPACK_IMPORTED_MODULE_0__/* .valuesOf */ .sm)(model[kind])[key])['external'] !== true;
+    const joined = networksOf(values);
+    const ownNetworks = [...joined.keys()].filter((key) => owned('networks', key));
+    const given = [...joined].filter(([key]) => !owned('networks', key));
+    const volumes = volumesOf(values);
+    const ownVolumes = [...volumes.keys()].filter((key) => owned('volumes', key));
+    const add = (more) => ({ services: { [service]: more } });
+    const join = (key, definition) => ({
+        ...add({ networks: { [key]: joined.get(key) ?? null } }),
+        networks: { [key]: definition },
+    });
+    const nameOf = (kind, key) => (0,_document_js__WEBPACK_IMPORTED_MODULE_0__/* .textOf */ .b6)((0,_document_js__WEBPACK_IMPORTED_MODULE_0__/* .valuesOf */ .sm)((0,_document_js__WEBPACK_IMPORTED_MODULE_0__/* .valuesOf */ .sm)(model[kind])[key])['name']) ?? `${project}_${key}`;
+    const lines = (kind, keys) => keys.map((key) => `${key} ${plain(nameOf(kind, key))}`);
+    const own = {
+        ...pick(model, ['secrets', 'configs']),
+        name: project,
+        services: {
+            ...referred(values, (0,_document_js__WEBPACK_IMPORTED_MODULE_0__/* .valuesOf */ .sm)(model['services'])),
+            [service]: { ...strip(values), ...(given.length > 0 && { networks: Object.fromEntries(given) }) },
+        },
+        // What a variable chooses may be any of them.
+        ...pick(model, ['volumes']),
+        networks: pick((0,_document_js__WEBPACK_IMPORTED_MODULE_0__/* .valuesOf */ .sm)(model['networks']), given.map(([key]) => key)),
+    };
+    return {
+        files: [
+            { path: 'run.yaml', model: own },
+            ...ownNetworks.flatMap((key) => [
+                { path: `run/network-${key}.yaml`, model: join(key, { name: nameOf('networks', key), external: true }) },
+                { path: `run/new-network-${key}.yaml`, model: join(key, (0,_document_js__WEBPACK_IMPORTED_MODULE_0__/* .valuesOf */ .sm)(model['networks'])[key] ?? null) },
+            ]),
+            ...(ownNetworks.length > 0 && given.length === 0
+                ? [{ path: 'run/no-network.yaml', model: add({ network_mode: 'bridge' }) }]
+                : []),
+            ...ownVolumes.map((key) => ({
+                path: `run/no-volume-${key}.yaml`,
+                // An anonymous volume: it starts as the real one would, and goes with its container.
+                model: add({ volumes: (volumes.get(key) ?? []).map((target) => ({ type: 'volume', target })) }),
+            })),
+        ],
+        networks: lines('networks', ownNetworks),
+        volumes: lines('volumes', ownVolumes),
+    };
+}
+/**
+ * The same for a stack whose model only the host knows: laid over its Compose files, it takes away what serves. `networks` are
+ * those that a container of the service is in; none when it has no network of its own.
+ */
+function oneOffOverlay(service, networks) {
+    const reset = [...SERVING, 'logging', ...(networks.length > 0 ? ['networks', 'network_mode'] : [])];
+    const name = JSON.stringify(service);
+    return [
+        `services: {${name}: {`,
+        ...reset.map((key) => `  ${key}: !reset null,`),
+        '  deploy: {labels: !reset null, replicas: !reset null, restart_policy: !reset null},',
+        '  healthcheck: {test: !reset null, disable: true},',
+        `  environment: {${PROXY_VARIABLES.map((variable) => `${variable}: ""`).join(', ')}},`,
+        '}}\n',
+    ].join('\n');
+}
+/** What comes back after `oneOffOverlay`: a driver that can be read, and the networks by the names that they have. */
+function oneOffRest(service, networks) {
+    const joined = networks.map((name, index) => [`joined${index}`, { name, external: true }]);
+    return {
+        services: {
+            [service]: {
+                logging: INSTEAD['logging'],
+                ...(joined.length > 0 && { networks: Object.fromEntries(joined.map(([key]) => [key, null])) }),
+            },
+        },
+        networks: Object.fromEntries(joined),
+    };
+}
+function strip(values) {
+    const dropped = [...SERVING, 'networks', 'environment', 'deploy', ...Object.keys(INSTEAD)];
+    const rest = Object.fromEntries(Object.entries(values).filter(([key]) => !dropped.includes(key)));
+    const resources = (0,_document_js__WEBPACK_IMPORTED_MODULE_0__/* .valuesOf */ .sm)(values['deploy'])['resources'];
+    const environment = withoutProxies(values);
+    return {
+        ...rest,
+        ...INSTEAD,
+        ...(resources === undefined ? {} : { deploy: { resources } }),
+        ...(environment === undefined ? {} : { environment }),
+    };
+}
+/** The settings as they are, the variables of proxies empty: an env file that only the host has may set them as well. */
+function withoutProxies(values) {
+    const named = (0,_document_js__WEBPACK_IMPORTED_MODULE_0__/* .pairsOf */ .fq)(values['environment']);
+    const found = PROXY_VARIABLES.filter((name) => named.has(name) || values['env_file'] !== undefined);
+    if (found.length === 0)
+        return values['environment'];
+    if (Array.isArray(values['environment'])) {
+        const others = values['environment'].filter((entry) => !found.includes(((0,_document_js__WEBPACK_IMPORTED_MODULE_0__/* .textOf */ .b6)(entry) ?? '').replace(/=.*$/s, '')));
+        return [...others, ...found.map((name) => `${name}=`)];
+    }
+    return { ...(0,_document_js__WEBPACK_IMPORTED_MODULE_0__/* .valuesOf */ .sm)(values['environment']), ...Object.fromEntries(found.map((name) => [name, ''])) };
+}
+/** Networks by key, without what belongs to one container only; none when the service shares another network. */
+function networksOf(values) {
+    if (values['network_mode'] !== undefined)
+        return new Map();
+    const networks = values['networks'] ?? 'default';
+    if (!(0,_document_js__WEBPACK_IMPORTED_MODULE_0__/* .isValues */ .vs)(networks))
+        return new Map((0,_document_js__WEBPACK_IMPORTED_MODULE_0__/* .textsOf */ .CB)(networks).map((key) => [key, null]));
+    return new Map(Object.entries(networks).map(([key, entry]) => {
+        const kept = Object.entries((0,_document_js__WEBPACK_IMPORTED_MODULE_0__/* .valuesOf */ .sm)(entry)).filter(([name]) => !ADDRESSES.includes(name));
+        return [key, kept.length === 0 ? null : Object.fromEntries(kept)];
+    }));
+}
+/** Where named volumes are mounted, by key. */
+function volumesOf(values) {
+    const targets = new Map();
+    for (const mount of (0,_document_js__WEBPACK_IMPORTED_MODULE_0__/* .listOf */ .c3)(values['volumes']).map(_mount_js__WEBPACK_IMPORTED_MODULE_1__/* .readMount */ .Ob)) {
+        if (mount?.kind !== 'volume' || mount.source === undefined)
+            continue;
+        const key = (0,_variable_js__WEBPACK_IMPORTED_MODULE_2__/* .interpolate */ .GW)(mount.source);
+        if (key !== undefined && key !== '')
+            targets.set(key, [...(targets.get(key) ?? []), mount.target]);
+    }
+    return targets;
+}
+/** The services in whose network, processes or volumes the container has a part: their containers are there, and stay. */
+function referred(values, services) {
+    const shared = ['network_mode', 'ipc', 'pid'].flatMap((key) => {
+        const [kind, name] = ((0,_document_js__WEBPACK_IMPORTED_MODULE_0__/* .textOf */ .b6)(values[key]) ?? '').split(':');
+        return kind === 'service' && name !== undefined ? [name] : [];
+    });
+    const others = [...(0,_document_js__WEBPACK_IMPORTED_MODULE_0__/* .textsOf */ .CB)(values['links']), ...(0,_document_js__WEBPACK_IMPORTED_MODULE_0__/* .textsOf */ .CB)(values['volumes_from'])].map((text) => text.split(':')[0] ?? '');
+    const names = [...shared, ...others].filter((name) => services[name] !== undefined);
+    return Object.fromEntries(names.map((name) => [name, { image: (0,_document_js__WEBPACK_IMPORTED_MODULE_0__/* .valuesOf */ .sm)(services[name])['image'], network_mode: 'none' }]));
+}
+function pick(values, keys) {
+    return Object.fromEntries(keys.flatMap((key) => (values[key] === undefined ? [] : [[key, values[key]]])));
+}
+/** A name that the host can compare, which it cannot while a variable is in it. */
+const plain = (name) => (/^[\w.-]+$/.test(name) ? name : '-');
+
+
+/***/ }),
+
 /***/ 2535:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
@@ -41779,52 +41968,22 @@ function isLocal({ repository }) {
 
 /***/ }),
 
-/***/ 929:
+/***/ 8693:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
-
-// EXPORTS
-__nccwpck_require__.d(__webpack_exports__, {
-  c: () => (/* binding */ makeRelease),
-  C: () => (/* binding */ shippedEnvFiles)
-});
-
-// EXTERNAL MODULE: external "node:crypto"
-var external_node_crypto_ = __nccwpck_require__(7598);
-// EXTERNAL MODULE: ./node_modules/yaml/dist/index.js
-var dist = __nccwpck_require__(8815);
-// EXTERNAL MODULE: ./lib/errors.js
-var errors = __nccwpck_require__(8071);
-// EXTERNAL MODULE: ./lib/compose/document.js
-var compose_document = __nccwpck_require__(8983);
-;// CONCATENATED MODULE: ./lib/compose/address.js
-
-const ADDRESSES = ['ipv4_address', 'ipv6_address', 'link_local_ips', 'mac_address'];
-/**
- * The model for containers that run beside those of the release, such as the one that migrates: no two can have one address.
- * Undefined when no service has an address of its own.
- */
-function withoutAddresses(model) {
-    const services = mapValues((0,compose_document/* valuesOf */.sm)(model['services']), (service) => {
-        const { networks, ...rest } = without(service);
-        return (0,compose_document/* isValues */.vs)(networks) ? { ...rest, networks: mapValues(networks, without) } : without(service);
-    });
-    return (0,compose_document/* canonical */.$N)(services) === (0,compose_document/* canonical */.$N)(model['services']) ? undefined : { ...model, services };
-}
-const without = (values) => Object.fromEntries(Object.entries(values).filter(([key]) => !ADDRESSES.includes(key)));
-function mapValues(values, change) {
-    return Object.fromEntries(Object.entries(values).map(([key, inner]) => [key, (0,compose_document/* isValues */.vs)(inner) ? change(inner) : inner]));
-}
-
-// EXTERNAL MODULE: ./lib/compose/drift.js
-var drift = __nccwpck_require__(2727);
-// EXTERNAL MODULE: ./lib/compose/mount.js
-var mount = __nccwpck_require__(8409);
-// EXTERNAL MODULE: ./lib/compose/pin.js
-var pin = __nccwpck_require__(2535);
-// EXTERNAL MODULE: ./lib/compose/shipment.js
-var shipment = __nccwpck_require__(3684);
-;// CONCATENATED MODULE: ./lib/compose/release.js
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   C: () => (/* binding */ shippedEnvFiles),
+/* harmony export */   c: () => (/* binding */ makeRelease)
+/* harmony export */ });
+/* harmony import */ var node_crypto__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(7598);
+/* harmony import */ var yaml__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(8815);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(8071);
+/* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(8983);
+/* harmony import */ var _drift_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(2727);
+/* harmony import */ var _mount_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(8409);
+/* harmony import */ var _one_off_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(1828);
+/* harmony import */ var _pin_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(2535);
+/* harmony import */ var _shipment_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(3684);
 
 
 
@@ -41839,7 +41998,7 @@ function makeRelease(facts) {
     const { project, name, id, roles, images, repository } = facts;
     const shipped = shippedEnvFiles(facts);
     const envPaths = shipped.map(({ path }) => path);
-    const pinned = (0,pin/* pin */.y)({
+    const pinned = (0,_pin_js__WEBPACK_IMPORTED_MODULE_7__/* .pin */ .y)({
         project,
         name,
         release: id,
@@ -41851,20 +42010,20 @@ function makeRelease(facts) {
     const { files, required, notes } = pinned;
     const taking = [...roles.backing, ...facts.update];
     const keeping = roles.data.filter((service) => !taking.includes(service));
-    const drifts = (0,drift/* findDrifts */.Q0)(facts.before, pinned.model, keeping);
-    const model = (0,drift/* keepDefinitions */.gE)(facts.before, pinned.model, drifts);
+    const drifts = (0,_drift_js__WEBPACK_IMPORTED_MODULE_4__/* .findDrifts */ .Q0)(facts.before, pinned.model, keeping);
+    const model = (0,_drift_js__WEBPACK_IMPORTED_MODULE_4__/* .keepDefinitions */ .gE)(facts.before, pinned.model, drifts);
     // Labels name the commit, so each release has an image of its own: that alone is no change that anybody made.
     const isRebuilt = ({ service, keys }) => images.has(service) && keys.every((key) => key === 'image');
-    const write = (values) => (0,dist/* stringify */.As)(values, { sortMapEntries: true, lineWidth: 0, aliasDuplicateObjects: false, version: '1.1' });
+    const write = (values) => (0,yaml__WEBPACK_IMPORTED_MODULE_1__/* .stringify */ .As)(values, { sortMapEntries: true, lineWidth: 0, aliasDuplicateObjects: false, version: '1.1' });
     const compose = write(model);
-    const beside = withoutAddresses(model);
+    const oneOff = (0,_one_off_js__WEBPACK_IMPORTED_MODULE_6__/* .oneOffModel */ .Xp)(model, roles.django, name);
     const active = [...roles.replaced.map(({ service }) => service), ...roles.data, ...roles.jobs, ...roles.others];
     const kept = [...roles.data, ...roles.others].filter((service) => !images.has(service));
     return {
         model,
         compose,
-        run: beside && write(beside),
-        mounts: (0,dist/* stringify */.As)((0,mount/* onlyMounts */.Ju)(pinned.model), { aliasDuplicateObjects: false, version: '1.1' }),
+        oneOff: { ...oneOff, files: oneOff.files.map((file) => ({ path: file.path, content: write(file.model) })) },
+        mounts: (0,yaml__WEBPACK_IMPORTED_MODULE_1__/* .stringify */ .As)((0,_mount_js__WEBPACK_IMPORTED_MODULE_5__/* .onlyMounts */ .Ju)(pinned.model), { aliasDuplicateObjects: false, version: '1.1' }),
         roles,
         images,
         imagesBeside: [...new Set(kept.flatMap((service) => imageOf(model, service) ?? []))],
@@ -41872,9 +42031,9 @@ function makeRelease(facts) {
         requiredEnvFiles: [...new Set(active.flatMap((service) => required.get(service) ?? []))].sort(),
         files,
         envFiles: shipped.map((file) => ({ path: `env/${file.path}`, content: Buffer.from(onHost(file)), mode: 0o600 })),
-        fingerprint: (0,external_node_crypto_.createHash)('sha256')
+        fingerprint: (0,node_crypto__WEBPACK_IMPORTED_MODULE_0__.createHash)('sha256')
             .update(compose.replaceAll(`.deploy/releases/${id}/`, '.deploy/releases/-/'))
-            .update((0,compose_document/* canonical */.$N)(shipped))
+            .update((0,_document_js__WEBPACK_IMPORTED_MODULE_3__/* .canonical */ .$N)(shipped))
             .digest('hex'),
         notes: [
             ...notes,
@@ -41892,14 +42051,14 @@ function onHost({ path, content }) {
         : content;
 }
 function imageOf(model, service) {
-    const image = (0,compose_document/* textOf */.b6)((0,compose_document/* valuesOf */.sm)((0,compose_document/* valuesOf */.sm)(model['services'])[service])['image']);
+    const image = (0,_document_js__WEBPACK_IMPORTED_MODULE_3__/* .textOf */ .b6)((0,_document_js__WEBPACK_IMPORTED_MODULE_3__/* .valuesOf */ .sm)((0,_document_js__WEBPACK_IMPORTED_MODULE_3__/* .valuesOf */ .sm)(model['services'])[service])['image']);
     return image !== undefined && /^\w[\w.:/@-]*$/.test(image) ? image : undefined;
 }
 /** `env-file` is another way to write `.env` in `env-files`. */
 function shippedEnvFiles({ envFile, envFiles }) {
     const all = new Map(envFiles.map(({ path, content }) => [path, content]));
     if (envFile !== undefined && all.has('.env')) {
-        throw new errors/* DeployError */.sH('input-invalid', {
+        throw new _errors_js__WEBPACK_IMPORTED_MODULE_2__/* .DeployError */ .sH('input-invalid', {
             what: 'The content of .env is given twice',
             fix: 'leave out `env-file`, or the entry `.env` of `env-files`',
         });
@@ -41910,7 +42069,7 @@ function shippedEnvFiles({ envFile, envFiles }) {
         .map(([path, content]) => ({ path, content }))
         .sort((a, b) => (a.path < b.path ? -1 : 1))
         .map((file) => {
-        (0,shipment/* checkPath */.Cg)(file.path);
+        (0,_shipment_js__WEBPACK_IMPORTED_MODULE_8__/* .checkPath */ .Cg)(file.path);
         return file;
     });
 }
@@ -51159,6 +51318,7 @@ function readContainer(text) {
         imageName: imageName ?? '',
         mounts: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .listOf */ .c3)(fields[9]).flatMap(readMounted),
         ports: [...new Set(Object.values((0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .valuesOf */ .sm)(fields[10])).flatMap(_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .listOf */ .c3).flatMap(readPort))],
+        networks: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .textsOf */ .CB)(fields[11]),
     };
 }
 /** Whether one of our releases made it, rather than somebody by hand. */
@@ -51648,6 +51808,8 @@ const RELEASE_FACTS = {
     backing: 'services behind the app that take a changed definition',
     alone: 'services that no other one waits for',
     others: 'other services, which take a changed definition',
+    networks: '`key name`: networks of the project that Django is in; `-` when a variable is in the name',
+    volumes: '`key name`: its volumes, in the same way',
     fronts: '`service port`: what visitors reach first',
     env: '`shipped` or `server`: whose `.env` it is',
     'env-files': 'env files that must be on the host',

@@ -85,7 +85,8 @@ look_containers() { # those of every Compose project here, a JSON array each, in
   on "$containers" ask inspect -f "container [{{json .Id}},{{json ($label.project\")}},{{json ($label.service\")}},\
 {{json ($label.project.working_dir\")}},{{json ($label.project.config_files\")}},\
 {{json ($label.project.environment_file\")}},{{json .State.Running}},{{json .Image}},{{json .Config.Image}},\
-{{json .Mounts}},{{json .HostConfig.PortBindings}}]" 2>/dev/null || true
+{{json .Mounts}},{{json .HostConfig.PortBindings}},\
+[{{range \$name, \$_ := .NetworkSettings.Networks}}{{json \$name}},{{end}}null]]" 2>/dev/null || true
 }
 
 look_database() { # what the last transaction that committed reported about it

@@ -17,8 +17,6 @@ run_probe() { # RELEASE VERB COMPOSE-RUN-OPTIONS…: inside Django, in a one-off
   image_of=$1 asks=$2
   set -- "$@" -e "DEPLOY_DJANGO=$2" -e "DEPLOY_DJANGO_KEEP=$(keeps "$1")" -e PYTHONUNBUFFERED=1
   shift 2
-  # It has the labels of its service: without this one Traefik would send it visitors, while it plans and migrates.
-  set -- "$@" --label traefik.enable=false
   manage=.deploy/releases/$image_of/facts/manage skipped=yes
   if ! needs_entrypoint; then
     read -r program <"$manage"
@@ -32,10 +30,7 @@ run_probe() { # RELEASE VERB COMPOSE-RUN-OPTIONS…: inside Django, in a one-off
     if [ -n "$skipped" ]; then set -- "$@" "$word"; fi
     skipped=yes
   done <"$manage"
-  # Where a service has an address of its own, containers beside it need another model.
-  model=compose.yaml
-  if [ -f ".deploy/releases/$image_of/run.yaml" ]; then model=run.yaml; fi
-  compose_with "$model" "$image_of" run --no-deps -T "$@" shell -v 0 -c "$(probe_word)"
+  one_off "$image_of" "$asks" "$@" shell -v 0 -c "$(probe_word)"
 }
 
 # Whether the database has to outlive the containers; with `migrate: none` it is none of our business.
