@@ -38066,6 +38066,7 @@ const transactionParts = [
     __nccwpck_require__.ab + "run.sh",
     __nccwpck_require__.ab + "status.sh",
     __nccwpck_require__.ab + "redaction.sh",
+    __nccwpck_require__.ab + "settings.sh",
     __nccwpck_require__.ab + "rollback.sh",
     __nccwpck_require__.ab + "main.sh",
 ];
@@ -40308,9 +40309,9 @@ const seconds = (milliseconds) => String(Math.ceil(milliseconds / 1000));
 /* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6257);
 /* harmony import */ var _compose_drift_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(2727);
 /* harmony import */ var _deployment_operation_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(3714);
-/* harmony import */ var _deployment_plan_js__WEBPACK_IMPORTED_MODULE_21__ = __nccwpck_require__(2872);
+/* harmony import */ var _deployment_plan_js__WEBPACK_IMPORTED_MODULE_22__ = __nccwpck_require__(2872);
 /* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(7614);
-/* harmony import */ var _django_health_js__WEBPACK_IMPORTED_MODULE_22__ = __nccwpck_require__(3805);
+/* harmony import */ var _django_health_js__WEBPACK_IMPORTED_MODULE_23__ = __nccwpck_require__(3805);
 /* harmony import */ var _django_static_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(4733);
 /* harmony import */ var _github_record_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(2530);
 /* harmony import */ var _guard_database_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(4296);
@@ -40318,16 +40319,18 @@ const seconds = (milliseconds) => String(Math.ceil(milliseconds / 1000));
 /* harmony import */ var _report_report_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(5456);
 /* harmony import */ var _server_connection_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(1672);
 /* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(5049);
-/* harmony import */ var _server_find_js__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(4916);
-/* harmony import */ var _server_follow_js__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(9394);
-/* harmony import */ var _server_fact_js__WEBPACK_IMPORTED_MODULE_13__ = __nccwpck_require__(8493);
-/* harmony import */ var _server_look_js__WEBPACK_IMPORTED_MODULE_14__ = __nccwpck_require__(6524);
-/* harmony import */ var _server_release_js__WEBPACK_IMPORTED_MODULE_15__ = __nccwpck_require__(9762);
-/* harmony import */ var _server_stage_js__WEBPACK_IMPORTED_MODULE_16__ = __nccwpck_require__(13);
-/* harmony import */ var _server_transaction_js__WEBPACK_IMPORTED_MODULE_17__ = __nccwpck_require__(3675);
-/* harmony import */ var _execute_js__WEBPACK_IMPORTED_MODULE_18__ = __nccwpck_require__(9569);
-/* harmony import */ var _plan_js__WEBPACK_IMPORTED_MODULE_19__ = __nccwpck_require__(998);
-/* harmony import */ var _release_js__WEBPACK_IMPORTED_MODULE_20__ = __nccwpck_require__(4970);
+/* harmony import */ var _server_explanation_js__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(1052);
+/* harmony import */ var _server_find_js__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(4916);
+/* harmony import */ var _server_follow_js__WEBPACK_IMPORTED_MODULE_13__ = __nccwpck_require__(9394);
+/* harmony import */ var _server_fact_js__WEBPACK_IMPORTED_MODULE_14__ = __nccwpck_require__(8493);
+/* harmony import */ var _server_look_js__WEBPACK_IMPORTED_MODULE_15__ = __nccwpck_require__(6524);
+/* harmony import */ var _server_release_js__WEBPACK_IMPORTED_MODULE_16__ = __nccwpck_require__(9762);
+/* harmony import */ var _server_stage_js__WEBPACK_IMPORTED_MODULE_17__ = __nccwpck_require__(13);
+/* harmony import */ var _server_transaction_js__WEBPACK_IMPORTED_MODULE_18__ = __nccwpck_require__(3675);
+/* harmony import */ var _execute_js__WEBPACK_IMPORTED_MODULE_19__ = __nccwpck_require__(9569);
+/* harmony import */ var _plan_js__WEBPACK_IMPORTED_MODULE_20__ = __nccwpck_require__(998);
+/* harmony import */ var _release_js__WEBPACK_IMPORTED_MODULE_21__ = __nccwpck_require__(4970);
+
 
 
 
@@ -40355,35 +40358,36 @@ const seconds = (milliseconds) => String(Math.ceil(milliseconds / 1000));
 async function rollback(inputs, context) {
     const site = await inspectTarget(inputs, context);
     const transaction = await stageRollback(site, inputs, context);
+    await warnOfSettings(site, transaction);
     const compatible = await (0,_report_log_js__WEBPACK_IMPORTED_MODULE_7__/* .group */ .Os)(`Compatibility of ${site.target.version} with the database`, () => checkCompatibility(site, transaction));
     const plan = decide(site, compatible, inputs, context);
     if (inputs.dryRun)
         return { kind: 'planned' };
     const { version, facts } = site.target;
-    const commit = (0,_server_fact_js__WEBPACK_IMPORTED_MODULE_13__/* .fact */ .fK)(facts, 'commit') ?? '';
+    const commit = (0,_server_fact_js__WEBPACK_IMPORTED_MODULE_14__/* .fact */ .fK)(facts, 'commit') ?? '';
     const wanted = (0,_github_record_js__WEBPACK_IMPORTED_MODULE_5__/* .recordFacts */ .rO)(inputs, context.runner, { commit, description: `rollback to ${version}` });
-    const { kind } = await (0,_github_record_js__WEBPACK_IMPORTED_MODULE_5__/* .record */ .g1)(wanted, () => (0,_execute_js__WEBPACK_IMPORTED_MODULE_18__/* .execute */ .g)(site, transaction, plan, version, context));
+    const { kind } = await (0,_github_record_js__WEBPACK_IMPORTED_MODULE_5__/* .record */ .g1)(wanted, () => (0,_execute_js__WEBPACK_IMPORTED_MODULE_19__/* .execute */ .g)(site, transaction, plan, version, context));
     return { kind };
 }
 async function inspectTarget(inputs, { run, folder, signal, assets, found }) {
     const connection = await (0,_server_connection_js__WEBPACK_IMPORTED_MODULE_9__/* .connect */ .Ng)(run, inputs, folder, signal);
-    const { directory, server } = await (0,_server_find_js__WEBPACK_IMPORTED_MODULE_11__/* .requireProject */ .LX)(connection, assets.transaction.toString(), inputs.directory);
-    (0,_server_look_js__WEBPACK_IMPORTED_MODULE_14__/* .checkServer */ .i6)(server, inputs.host.user);
+    const { directory, server } = await (0,_server_find_js__WEBPACK_IMPORTED_MODULE_12__/* .requireProject */ .LX)(connection, assets.transaction.toString(), inputs.directory);
+    (0,_server_look_js__WEBPACK_IMPORTED_MODULE_15__/* .checkServer */ .i6)(server, inputs.host.user);
     if (server.served.length === 0)
-        throw (0,_server_find_js__WEBPACK_IMPORTED_MODULE_11__/* .nothingDeployed */ .cL)(directory);
-    const target = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_15__/* .chooseTarget */ .bx)(server, inputs.version);
-    const name = (0,_server_fact_js__WEBPACK_IMPORTED_MODULE_13__/* .fact */ .fK)(target.facts, 'project') ?? '';
-    const serving = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_15__/* .versionOf */ .E4)(server, server.current);
+        throw (0,_server_find_js__WEBPACK_IMPORTED_MODULE_12__/* .nothingDeployed */ .cL)(directory);
+    const target = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_16__/* .chooseTarget */ .bx)(server, inputs.version);
+    const name = (0,_server_fact_js__WEBPACK_IMPORTED_MODULE_14__/* .fact */ .fK)(target.facts, 'project') ?? '';
+    const serving = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_16__/* .versionOf */ .E4)(server, server.current);
     found({
         version: target.version,
         previous: serving,
         serving: (0,_report_report_js__WEBPACK_IMPORTED_MODULE_8__/* .servingOf */ .K3)(serving),
         project: name,
-        images: (0,_server_release_js__WEBPACK_IMPORTED_MODULE_15__/* .imagesOf */ .IC)(target.facts),
+        images: (0,_server_release_js__WEBPACK_IMPORTED_MODULE_16__/* .imagesOf */ .IC)(target.facts),
     });
     const [before, model] = await Promise.all([
-        (0,_server_release_js__WEBPACK_IMPORTED_MODULE_15__/* .readModel */ .ko)(connection, directory, server.current),
-        (0,_server_release_js__WEBPACK_IMPORTED_MODULE_15__/* .readModel */ .ko)(connection, directory, target.id),
+        (0,_server_release_js__WEBPACK_IMPORTED_MODULE_16__/* .readModel */ .ko)(connection, directory, server.current),
+        (0,_server_release_js__WEBPACK_IMPORTED_MODULE_16__/* .readModel */ .ko)(connection, directory, target.id),
     ]);
     warnOfKept(target, before, model);
     (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`${name} serves ${serving ?? 'nothing'}; going back to ${target.version} (${target.id})`);
@@ -40395,22 +40399,35 @@ function warnOfKept({ version, facts }, before, model) {
     for (const { service, keys } of (0,_compose_drift_js__WEBPACK_IMPORTED_MODULE_1__/* .findDrifts */ .Q0)(before, model, keeping))
         (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .warning */ .$e)(`${service} stays as it is, because it is stateful; ${version} had another ${keys.join(', ')}`);
 }
+/** The env files of the target come back with it: a token that was rotated since would be the old one again. */
+async function warnOfSettings({ connection, server, target }, { directory, id }) {
+    const asked = await connection.reach((0,_server_follow_js__WEBPACK_IMPORTED_MODULE_13__/* .command */ .G5)(directory, id, 'returning'));
+    if (asked.code !== 0)
+        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_10__/* .explainStage */ .oi)(asked);
+    const names = [...asked.stdout.matchAll(/^returning ([\w.-]+)$/gm)].map(([, name]) => name);
+    if (names.length === 0)
+        return;
+    const { version } = target;
+    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .warning */ .$e)(`With ${version} its env files come back, in which these variables have other values than in those of ${(0,_server_release_js__WEBPACK_IMPORTED_MODULE_16__/* .versionOf */ .E4)(server, server.current) ?? 'now'}: ${names.join(', ')}. If one of them was rotated, its old value is in use again. To run the code of ${version} with the values of now, deploy it again: git tag ${version}-again ${version} && git push origin ${version}-again`);
+}
 async function stageRollback({ connection, directory, server, target }, inputs, { run, runner, folder, assets }) {
-    const transaction = { directory, id: (0,_server_transaction_js__WEBPACK_IMPORTED_MODULE_17__/* .newId */ .Si)(`rollback-${target.version}`, runner, server.plans) };
+    const transaction = { directory, id: (0,_server_transaction_js__WEBPACK_IMPORTED_MODULE_18__/* .newId */ .Si)(`rollback-${target.version}`, runner, server.plans) };
     await (0,_report_log_js__WEBPACK_IMPORTED_MODULE_7__/* .group */ .Os)(`Stage ${transaction.id}`, async () => {
-        const facts = (0,_release_js__WEBPACK_IMPORTED_MODULE_20__/* .deploymentFacts */ .P)({ target: target.id, runner, healthTimeout: inputs.healthTimeout });
-        await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_16__/* .send */ .tN)(run, connection, (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_16__/* .incoming */ .Ri)(directory, transaction.id), (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_16__/* .planFiles */ .jP)('plan', assets, facts), folder);
-        await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_16__/* .stage */ .dw)(connection, directory, transaction.id, [], _report_log_js__WEBPACK_IMPORTED_MODULE_7__/* .show */ .WU);
+        const facts = (0,_release_js__WEBPACK_IMPORTED_MODULE_21__/* .deploymentFacts */ .P)({ target: target.id, runner, healthTimeout: inputs.healthTimeout });
+        await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_17__/* .send */ .tN)(run, connection, (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_17__/* .incoming */ .Ri)(directory, transaction.id), (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_17__/* .planFiles */ .jP)('plan', assets, facts), folder);
+        await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_17__/* .stage */ .dw)(connection, directory, transaction.id, [], _report_log_js__WEBPACK_IMPORTED_MODULE_7__/* .show */ .WU);
     });
     return transaction;
 }
 /** Asks the target's own code; refuses when it cannot use the database as it is. Gives the settings that it saw, and its mounts. */
 async function checkCompatibility({ connection, target, server }, transaction) {
-    const mounts = await (0,_plan_js__WEBPACK_IMPORTED_MODULE_19__/* .askMounts */ .MN)(connection, transaction);
-    const asked = await connection.reach([...(0,_server_follow_js__WEBPACK_IMPORTED_MODULE_12__/* .command */ .G5)(transaction.directory, transaction.id, 'plan'), 'fit']);
+    const mounts = await (0,_plan_js__WEBPACK_IMPORTED_MODULE_20__/* .askMounts */ .MN)(connection, transaction);
+    const asked = await connection.reach([...(0,_server_follow_js__WEBPACK_IMPORTED_MODULE_13__/* .command */ .G5)(transaction.directory, transaction.id, 'plan'), 'fit']);
     const document = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_3__/* .findDocument */ .$)(asked.stdout);
-    if (document && asked.code === 20)
+    if (document && asked.code === _server_explanation_js__WEBPACK_IMPORTED_MODULE_11__/* .explanations */ .x.unfit.exit)
         throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_10__/* .explainUnfit */ .K9)((0,_django_document_js__WEBPACK_IMPORTED_MODULE_3__/* .readFitReport */ .gg)(document));
+    if (document && asked.code === _server_explanation_js__WEBPACK_IMPORTED_MODULE_11__/* .explanations */ .x.database_refused.exit)
+        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_10__/* .explainOldSettings */ .SS)(document);
     if (!document || asked.code !== 0)
         throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_10__/* .explainProbe */ .Kz)(asked.code, document, asked.stderr);
     const { ahead, database } = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_3__/* .readFitReport */ .gg)(document);
@@ -40423,10 +40440,10 @@ async function checkCompatibility({ connection, target, server }, transaction) {
 /** Decides what will be done and prints it. */
 function decide({ server, name, target, before, model }, { settings, mounts }, inputs, { found }) {
     const { data = [], backing = [], jobs = [], others = [], services = [] } = Object.fromEntries(target.facts);
-    const collect = (0,_django_static_js__WEBPACK_IMPORTED_MODULE_4__/* .readCollect */ .X)((0,_server_fact_js__WEBPACK_IMPORTED_MODULE_13__/* .fact */ .fK)(target.facts, 'collectstatic'));
-    const { steps, digest } = (0,_deployment_plan_js__WEBPACK_IMPORTED_MODULE_21__/* .planRollback */ .II)({
+    const collect = (0,_django_static_js__WEBPACK_IMPORTED_MODULE_4__/* .readCollect */ .X)((0,_server_fact_js__WEBPACK_IMPORTED_MODULE_14__/* .fact */ .fK)(target.facts, 'collectstatic'));
+    const { steps, digest } = (0,_deployment_plan_js__WEBPACK_IMPORTED_MODULE_22__/* .planRollback */ .II)({
         jobs,
-        static: (0,_django_static_js__WEBPACK_IMPORTED_MODULE_4__/* .needsCollecting */ .s)(collect, settings.static, mounts.get((0,_server_fact_js__WEBPACK_IMPORTED_MODULE_13__/* .fact */ .fK)(target.facts, 'django') ?? '')),
+        static: (0,_django_static_js__WEBPACK_IMPORTED_MODULE_4__/* .needsCollecting */ .s)(collect, settings.static, mounts.get((0,_server_fact_js__WEBPACK_IMPORTED_MODULE_14__/* .fact */ .fK)(target.facts, 'django') ?? '')),
     });
     const operations = (0,_deployment_operation_js__WEBPACK_IMPORTED_MODULE_2__/* .planOperations */ .K)({
         steps,
@@ -40445,7 +40462,7 @@ function decide({ server, name, target, before, model }, { settings, mounts }, i
         kind: 'rolled-back',
         steps,
         approved: [],
-        http: (0,_django_health_js__WEBPACK_IMPORTED_MODULE_22__/* .askHealth */ .Yj)((0,_plan_js__WEBPACK_IMPORTED_MODULE_19__/* .healthQuestion */ .dT)(inputs), (0,_server_release_js__WEBPACK_IMPORTED_MODULE_15__/* .frontsOf */ .Mj)(target.facts), settings),
+        http: (0,_django_health_js__WEBPACK_IMPORTED_MODULE_23__/* .askHealth */ .Yj)((0,_plan_js__WEBPACK_IMPORTED_MODULE_20__/* .healthQuestion */ .dT)(inputs), (0,_server_release_js__WEBPACK_IMPORTED_MODULE_16__/* .frontsOf */ .Mj)(target.facts), settings),
     };
 }
 
@@ -51686,6 +51703,13 @@ const explanations = {
         why: 'they were changed since then, or their variables come from a shell',
         fix: 'mend them until `docker compose config` succeeds in that folder on the server',
     },
+    old_settings: {
+        exit: 58,
+        code: 'database-refused',
+        what: 'The database refuses the connection to the release to go back to',
+        why: 'a rollback brings back the env files of that release, and the password or the user in them was changed since',
+        fix: 'deploy the code of that version with the env files of now: git tag v1-again v1 && git push origin v1-again, with its own tag in place of v1',
+    },
     rollback_usage: {
         exit: 61,
         code: 'input-invalid',
@@ -51852,6 +51876,7 @@ function fact(facts, name) {
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
 /* harmony export */   K9: () => (/* binding */ explainUnfit),
 /* harmony export */   Kz: () => (/* binding */ explainProbe),
+/* harmony export */   SS: () => (/* binding */ explainOldSettings),
 /* harmony export */   TG: () => (/* binding */ explainEnding),
 /* harmony export */   oi: () => (/* binding */ explainStage)
 /* harmony export */ });
@@ -51882,7 +51907,7 @@ function explainProbe(code, document, stderr) {
         return explainStage({ code, stdout: '', stderr });
     const error = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_0__/* .readProbeError */ .Tl)(document);
     const tail = stderr.trim().split('\n').slice(-8).join('\n');
-    const seen = error ? [error.message, error.detail].filter((part) => part).join('\n') : tail;
+    const seen = error ? wordsOf(error) : tail;
     if (error && !(0,_exit_js__WEBPACK_IMPORTED_MODULE_3__/* .isKnownExit */ .WM)(code)) {
         return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('internal', {
             what: 'The probe, which asks Django about the migrations, failed',
@@ -51897,6 +51922,7 @@ function explainProbe(code, document, stderr) {
     // Without a document Django did not get as far as our code, whatever the exit code.
     return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH(...(0,_exit_js__WEBPACK_IMPORTED_MODULE_3__/* .explainExit */ .Ah)(document ? code : _explanation_js__WEBPACK_IMPORTED_MODULE_4__/* .explanations */ .x.not_importable.exit, seen, tail));
 }
+const wordsOf = ({ message, detail }) => [message, detail].filter((part) => part).join('\n');
 /** What Docker said instead of starting Django at all; a program that it does not find may be what `manage` names. */
 function refusalIn(tail) {
     const complaint = (0,_complaint_js__WEBPACK_IMPORTED_MODULE_2__/* .explainComplaint */ .F)(tail);
@@ -51977,8 +52003,16 @@ function explainReport(ending, code) {
     const fit = ending.documents.get('fit');
     if (fit && code === _explanation_js__WEBPACK_IMPORTED_MODULE_4__/* .explanations */ .x.unfit.exit)
         return explainUnfit((0,_django_document_js__WEBPACK_IMPORTED_MODULE_0__/* .readFitReport */ .gg)(fit));
+    if (fit && code === _explanation_js__WEBPACK_IMPORTED_MODULE_4__/* .explanations */ .x.old_settings.exit)
+        return explainOldSettings(fit);
     const asked = [...ending.documents.values()].findLast((document) => (0,_django_document_js__WEBPACK_IMPORTED_MODULE_0__/* .readProbeError */ .Tl)(document));
     return asked && code < 30 ? explainProbe(code, asked, '') : undefined;
+}
+/** A database that refuses what the env files of an older release say. */
+function explainOldSettings(document) {
+    const error = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_0__/* .readProbeError */ .Tl)(document);
+    const { code, what, why, fix } = _explanation_js__WEBPACK_IMPORTED_MODULE_4__/* .explanations */ .x.old_settings;
+    return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH(code, { what, seen: error && wordsOf(error), why, fix });
 }
 /** What is there already is no fault of the migration: it was begun before, made by hand, or its row was lost. */
 function adviseMigration({ app, name, error, }) {

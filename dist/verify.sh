@@ -73,5 +73,9 @@ check_others() { # AS-SEEN: a proxy that is not built here came along in the swa
 }
 
 step_fit() { # the target's models on the database as it is now
-  report fit ask_django "$target" fit
+  compatible=0
+  report fit ask_django "$target" fit || compatible=$?
+  # Its own settings may be older than the password of the database.
+  if [ "$compatible" -eq "$exit_database_refused" ]; then return "$exit_old_settings"; fi
+  return "$compatible"
 }

@@ -31,6 +31,7 @@ const transactionParts = [
   new URL('./server/transaction/run.sh', import.meta.url),
   new URL('./server/transaction/status.sh', import.meta.url),
   new URL('./server/transaction/redaction.sh', import.meta.url),
+  new URL('./server/transaction/settings.sh', import.meta.url),
   new URL('./server/transaction/rollback.sh', import.meta.url),
   new URL('./server/transaction/main.sh', import.meta.url),
 ]

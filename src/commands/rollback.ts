@@ -13,7 +13,8 @@ import type { Mounts } from '../guard/mount.ts'
 import { group, show } from '../report/log.ts'
 import { servingOf, type Outcome } from '../report/report.ts'
 import { connect, type Connection } from '../server/connection.ts'
-import { explainProbe, explainUnfit } from '../server/failure.ts'
+import { explainOldSettings, explainProbe, explainStage, explainUnfit } from '../server/failure.ts'
+import { explanations } from '../server/explanation.ts'
 import { nothingDeployed, requireProject } from '../server/find.ts'
 import { command } from '../server/follow.ts'
 import { fact } from '../server/fact.ts'
@@ -30,6 +31,7 @@ import { deploymentFacts } from './release.ts'
 export async function rollback(inputs: RollbackInputs, context: Context): Promise<Outcome> {
   const site = await inspectTarget(inputs, context)
   const transaction = await stageRollback(site, inputs, context)
+  await warnOfSettings(site, transaction)
   const compatible = await group(`Compatibility of ${site.target.version} with the database`, () =>
     checkCompatibility(site, transaction),
   )
@@ -85,6 +87,18 @@ function warnOfKept({ version, facts }: KeptRelease, before: Values, model: Valu
     warning(`${service} stays as it is, because it is stateful; ${version} had another ${keys.join(', ')}`)
 }
 
+/** The env files of the target come back with it: a token that was rotated since would be the old one again. */
+async function warnOfSettings({ connection, server, target }: Site, { directory, id }: Transaction): Promise<void> {
+  const asked = await connection.reach(command(directory, id, 'returning'))
+  if (asked.code !== 0) throw explainStage(asked)
+  const names = [...asked.stdout.matchAll(/^returning ([\w.-]+)$/gm)].map(([, name]) => name)
+  if (names.length === 0) return
+  const { version } = target
+  warning(
+    `With ${version} its env files come back, in which these variables have other values than in those of ${versionOf(server, server.current) ?? 'now'}: ${names.join(', ')}. If one of them was rotated, its old value is in use again. To run the code of ${version} with the values of now, deploy it again: git tag ${version}-again ${version} && git push origin ${version}-again`,
+  )
+}
+
 async function stageRollback(
   { connection, directory, server, target }: Site,
   inputs: RollbackInputs,
@@ -107,7 +121,8 @@ async function checkCompatibility(
   const mounts = await askMounts(connection, transaction)
   const asked = await connection.reach([...command(transaction.directory, transaction.id, 'plan'), 'fit'])
   const document = findDocument(asked.stdout)
-  if (document && asked.code === 20) throw explainUnfit(readFitReport(document))
+  if (document && asked.code === explanations.unfit.exit) throw explainUnfit(readFitReport(document))
+  if (document && asked.code === explanations.database_refused.exit) throw explainOldSettings(document)
   if (!document || asked.code !== 0) throw explainProbe(asked.code, document, asked.stderr)
   const { ahead, database } = readFitReport(document)
   checkDatabase(server.database, database, `deploy ${target.version} again with \`force: true\``)

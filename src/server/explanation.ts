@@ -261,6 +261,13 @@ export const explanations = {
     why: 'they were changed since then, or their variables come from a shell',
     fix: 'mend them until `docker compose config` succeeds in that folder on the server',
   },
+  old_settings: {
+    exit: 58,
+    code: 'database-refused',
+    what: 'The database refuses the connection to the release to go back to',
+    why: 'a rollback brings back the env files of that release, and the password or the user in them was changed since',
+    fix: 'deploy the code of that version with the env files of now: git tag v1-again v1 && git push origin v1-again, with its own tag in place of v1',
+  },
   rollback_usage: {
     exit: 61,
     code: 'input-invalid',

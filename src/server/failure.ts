@@ -1,4 +1,11 @@
-import { type FitReport, readFitReport, readHttpReport, readMigrateReport, readProbeError } from '../django/document.ts'
+import {
+  type FitReport,
+  type ProbeError,
+  readFitReport,
+  readHttpReport,
+  readMigrateReport,
+  readProbeError,
+} from '../django/document.ts'
 import { DeployError, type Code, type Problem } from '../errors.ts'
 import type { Finished } from '../process.ts'
 import { explainComplaint } from './complaint.ts'
@@ -28,7 +35,7 @@ export function explainProbe(
   if (code >= 30) return explainStage({ code, stdout: '', stderr })
   const error = readProbeError(document)
   const tail = stderr.trim().split('\n').slice(-8).join('\n')
-  const seen = error ? [error.message, error.detail].filter((part) => part).join('\n') : tail
+  const seen = error ? wordsOf(error) : tail
   if (error && !isKnownExit(code)) {
     return new DeployError('internal', {
       what: 'The probe, which asks Django about the migrations, failed',
@@ -42,6 +49,8 @@ export function explainProbe(
   // Without a document Django did not get as far as our code, whatever the exit code.
   return new DeployError(...explainExit(document ? code : explanations.not_importable.exit, seen, tail))
 }
+
+const wordsOf = ({ message, detail }: ProbeError): string => [message, detail].filter((part) => part).join('\n')
 
 /** What Docker said instead of starting Django at all; a program that it does not find may be what `manage` names. */
 function refusalIn(tail: string): DeployError | undefined {
@@ -124,8 +133,16 @@ function explainReport(ending: Ending, code: number): DeployError | undefined {
   }
   const fit = ending.documents.get('fit')
   if (fit && code === explanations.unfit.exit) return explainUnfit(readFitReport(fit))
+  if (fit && code === explanations.old_settings.exit) return explainOldSettings(fit)
   const asked = [...ending.documents.values()].findLast((document) => readProbeError(document))
   return asked && code < 30 ? explainProbe(code, asked, '') : undefined
+}
+
+/** A database that refuses what the env files of an older release say. */
+export function explainOldSettings(document: Parameters<typeof readProbeError>[0]): DeployError {
+  const error = readProbeError(document)
+  const { code, what, why, fix } = explanations.old_settings
+  return new DeployError(code, { what, seen: error && wordsOf(error), why, fix })
 }
 
 /** What is there already is no fault of the migration: it was begun before, made by hand, or its row was lost. */

@@ -6,6 +6,6 @@ shift
 choose_way
 case $verb in
   stage | check | plan | begin | recover | follow | run | status) redacted "$verb" "$@" ;;
-  look | room | engine | resume | step | abort | rollback | boot | quit) "$verb" "$@" ;;
+  look | room | returning | engine | resume | step | abort | rollback | boot | quit) "$verb" "$@" ;;
   *) die "$exit_unknown_verb" "unknown verb $verb" ;;
 esac

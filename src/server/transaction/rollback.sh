@@ -21,6 +21,11 @@ rollback() { # DIRECTORY [VERSION]
   make_plan
   script=.deploy/plans/$transaction/transaction.sh
   echo "going back to $version ($target); this goes on by itself when the terminal closes"
+  names=$(names_that_return "$target" | tr '\n' ' ')
+  if [ -n "$names" ]; then
+    echo "warning: the env files of $version come back with it; these variables have other values there: $names"
+    echo "warning: if one was rotated, its old value is in use again; deploy the tag again for new ones"
+  fi
   # Each is a process of its own: in a condition `set -e` has no say.
   sh ".deploy/incoming/$transaction/plan/transaction.sh" stage "$directory" "$transaction" </dev/null || explain "$?"
   sh "$script" begin "$directory" "$transaction" || explain "$?"

@@ -394,6 +394,15 @@ describe('explainEnding', () => {
     })
   })
 
+  test('a database that refuses the env files of an older release', () => {
+    const error = { kind: 'database-refused', message: 'The database site at db refused.', detail: 'FATAL: password' }
+    expect(failing('fit', 58, [], [{ verb: 'fit', error }])).toMatchObject({
+      code: 'database-refused',
+      seen: 'The database site at db refused.\nFATAL: password',
+      fix: expect.stringContaining('git tag'),
+    })
+  })
+
   test('what the probe said wins over the log', () => {
     const verify = { verb: 'verify', error: { kind: 'pending', message: 'Not applied: todo.0002_due.', detail: '' } }
     expect(failing('verify', 19, ['noise'], [verify])).toMatchObject({

@@ -3,7 +3,7 @@
 `up` recreates in the steps of Compose v2, each of them persisted: new container `<12 hex>_name`, old one stopped, removed,
 new one renamed; when all are there, they are started. A compose file is JSON here. What a service is like stands in its
 entry: x-migrations (rows that its code knows), x-fails (the one that does not apply), x-unfit (rows that its code cannot
-live with), x-health (bad), x-says (what its health command says then), x-uncollected (its static files cannot be collected),
+live with), x-refused (the database refuses what its settings say), x-health (bad), x-says (what its health command says then), x-uncollected (its static files cannot be collected),
 x-check (its health command), x-exits (a code), x-port-taken, x-stubborn, x-nginx, x-variables and x-required (names that its
 text uses), x-port (the port of the server that it publishes), container_name.
 """
@@ -225,6 +225,9 @@ def probe(facts, spec, verb, lost):
     if lost:
         fail("KeyError: 'DATABASE_URL'")
     result = {"deploy-django": 1, "verb": verb, "pending": pending(facts, spec)}
+    if "x-refused" in spec and verb == "fit":
+        print(json.dumps(dict(result, error={"kind": "database-refused", "message": "The database refused.", "detail": ""})))
+        raise SystemExit(13)
     if verb == "fit":
         known = spec.get("x-migrations", [])
         result["problems"] = [{"text": row} for row in spec.get("x-unfit", []) if row in facts["rows"]]
