@@ -1,17 +1,29 @@
+# coding: utf-8
 """What the image and its database say about migrations; how the app answers over HTTP.
 
 Runs inside the app's container, as one argument of `manage.py shell -v 0 -c` (verbs list, plan, migrate,
-verify, fit, collect) or of plain `python -c` (verbs static, http). The verb is in DEPLOY_DJANGO. The result is one line
-of JSON, the last one on stdout, and an exit code; everything for people goes to stderr. Python 3.8 and later,
-Django 3.2 and later, standard library only. Nothing is written to a database unless the verb is `migrate`. The parts in
-this folder are one program when it is sent, in the order of src/assets.ts.
+verify, fit, collect) or of plain `python -c` (verb http). The verb is in DEPLOY_DJANGO. The result is one line
+of JSON, the last one on stdout, and an exit code; everything for people goes to stderr. Python 3.7 and later,
+Django 2.2 and later, standard library only. Nothing is written to a database unless the verb is `migrate`. The parts in
+this folder are one program when it is sent, in the order of src/assets.ts, with a dictionary of its own for its globals:
+before Django 3.0 `shell -c` runs its text inside a function, where functions do not see each other.
 """
-import ast
+import os
+import sys
+
+TOO_OLD = 26
+if sys.version_info < (3, 7):  # everything above this line, and the syntax below, is for any Python
+    sys.stdout.write('\n{"deploy-django": 1, "verb": "%s", "error": {"kind": "too-old", "message": "This image has Python '
+                     '%d.%d. The oldest that can be deployed is 3.7.", "detail": "", "exit": %d}}\n'
+                     % ((os.environ.get("DEPLOY_DJANGO", ""),) + tuple(sys.version_info[:2]) + (TOO_OLD,)))
+    sys.stdout.flush()
+    os._exit(TOO_OLD)
+
+import atexit
 import filecmp
 import hashlib
 import http.client
 import json
-import os
 import platform
 import re
 import select
@@ -20,7 +32,6 @@ import signal
 import socket
 import ssl
 import struct
-import sys
 import threading
 import time
 import traceback
@@ -31,7 +42,7 @@ from contextlib import contextmanager
 
 PLANNED, PLAN_DIFFERS, LOCK_BUSY, DATABASE_DOWN, DATABASE_REFUSED, UNSOUND = 0, 10, 11, 12, 13, 14
 OUT_OF_TIME, NO_GO, MIGRATION_FAILED, NOT_IMPORTABLE, NOT_MIGRATED, UNFIT, UNHEALTHY = 15, 16, 17, 18, 19, 20, 21
-NOT_KEPT, NOT_COLLECTED = 22, 23
+NOT_KEPT, NOT_COLLECTED, REFUSES, NO_HTTP = 22, 23, 24, 25
 UNEXPECTED = 1
 
 ALIAS = "default"
@@ -45,7 +56,8 @@ class Stop(Exception):
     def __init__(self, code, kind, message, detail="", **facts):
         super().__init__(message)
         self.code = code
-        self.result = dict(facts, error={"kind": kind, "message": message, "detail": detail})
+        # The exit code stands in it as well: what runs after the probe, such as `docker compose run`, may give another one.
+        self.result = dict(facts, error={"kind": kind, "message": message, "detail": detail, "exit": code})
 
 
 def main():
@@ -54,6 +66,8 @@ def main():
     try:
         if verb not in VERBS:
             raise Stop(2, "usage", "DEPLOY_DJANGO names no verb: %r" % verb, "one of " + " ".join(sorted(VERBS)))
+        if verb != "http":
+            check_django()
         code, result = VERBS[verb](out)
     except Stop as stop:
         code, result = stop.code, stop.result
@@ -61,6 +75,13 @@ def main():
         stop = explain(error)
         code, result = stop.code, stop.result
     finish(out, verb, code, result)
+
+
+def check_django():
+    import django
+
+    if django.VERSION < (2, 2):
+        raise Stop(TOO_OLD, "too-old", "This image has Django %s. The oldest that can be deployed is 2.2." % django.get_version())
 
 
 def claim_stdout():
@@ -85,11 +106,27 @@ def finish(out, verb, code, result):
         tell(out, line)
     except OSError:
         pass  # nobody reads any more; the exit code still counts
-    # A thread that an app started and never ends must not keep this process alive.
+    # What an app has registered for the end must not keep this process alive.
     last = threading.Timer(10, os._exit, (code,))
     last.daemon = True
     last.start()
-    sys.exit(code)
+    try:
+        close_databases()
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        # Not sys.exit: Django closes connections on the way, and settings that do not import turn that into exit code 1.
+        os._exit(code)
+
+
+def close_databases():
+    database = sys.modules.get("django.db")
+    try:
+        if database:
+            database.connections.close_all()
+    except Exception as error:
+        say("A connection was not closed: %s" % last_line(error))
 
 
 def say(text):

@@ -51,12 +51,9 @@ step_health() {
   done
 }
 
-# A release that has answered the same refusal for ten seconds will not mend itself, nor does a health command whose
-# program is not in the image; 502 to 504 are a proxy's "not yet".
+# Waiting does not change a release that refuses for ten seconds, nor a health command without its program.
 is_firm() {
-  answer=.deploy/journal/$transaction.http.json
-  if ! lacks_program && { ! grep -qsE '"reason": "(bad-request|https-redirect|status|server-error)"' "$answer" ||
-    grep -qE '"status": 50[234]' "$answer"; }; then
+  if [ "$http" -ne "$exit_refuses" ] && ! lacks_program; then
     firm_since=
     return 1
   fi
@@ -142,9 +139,9 @@ ask_http() { # by the app's own Python from inside its network; sets `http`
   read -r python <".deploy/releases/$target/facts/manage"
   http=0
   report http exec_http || http=$?
-  if [ "$http" -ne 0 ]; then return 1; fi
-  if ! grep -q '"nothing-speaks-http"' ".deploy/journal/$transaction.http.json"; then return; fi
-  # Nothing to ask: it has to run quietly for ten seconds.
+  if [ "$http" -eq 0 ]; then return; fi
+  [ "$http" -eq "$exit_no_http" ] || return 1
+  # Nothing speaks HTTP: it has to run quietly for ten seconds.
   http=$exit_health_timeout
   quiet_since=${quiet_since:-$(date +%s)}
   [ "$(date +%s)" -ge $((quiet_since + 10)) ]

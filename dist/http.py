@@ -59,13 +59,18 @@ def check_http(_out):
         if last is None:
             last, reason = ask_around(visitor, inside)
     if last is None:
-        return PLANNED, {"url": None, "status": None, "answers": 0, "reason": "nothing-speaks-http", "text":
+        return NO_HTTP, {"url": None, "status": None, "answers": 0, "reason": "nothing-speaks-http", "text":
                          "No port of this service, and no service in front of it, speaks HTTP."}
     text, fix = explain_answer(last, reason, visitor)
-    return (UNHEALTHY if reason else PLANNED), {
+    return (PLANNED if reason is None else REFUSES if is_firm(last, reason) else UNHEALTHY), {
         "url": last.url, "status": last.status, "answers": 0 if reason else 3, "host": last.host,
         "reason": "not-http" if reason == "silent" else reason, "text": text, "fix": fix,
     }
+
+
+def is_firm(answer, reason):
+    """Whether waiting changes nothing: 502 to 504 are a proxy's "not yet", silence is an app that still starts."""
+    return reason in ("bad-request", "https-redirect", "status", "server-error") and answer.status not in (502, 503, 504)
 
 
 def ask_around(visitor, urls):

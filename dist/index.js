@@ -38036,8 +38036,11 @@ exports.visitAsync = visitAsync;
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
 /* harmony export */   w: () => (/* binding */ readAssets)
 /* harmony export */ });
+/* unused harmony export readProbe */
 /* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(1455);
-/* harmony import */ var _server_exit_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7379);
+/* harmony import */ var node_zlib__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(8522);
+/* harmony import */ var _server_exit_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(7379);
+
 
 
 const head = __nccwpck_require__.ab + "head.sh";
@@ -38070,7 +38073,7 @@ const transactionParts = [
     __nccwpck_require__.ab + "rollback.sh",
     __nccwpck_require__.ab + "main.sh",
 ];
-/** The parts of what runs in the app's container: one word of `python -c` when it is sent. */
+/** The parts of what runs in the app's container. */
 const probeParts = [
     __nccwpck_require__.ab + "head.py",
     __nccwpck_require__.ab + "database.py",
@@ -38079,14 +38082,26 @@ const probeParts = [
     __nccwpck_require__.ab + "fit.py",
     __nccwpck_require__.ab + "collect.py",
     __nccwpck_require__.ab + "migrate.py",
-    __nccwpck_require__.ab + "static.py",
     __nccwpck_require__.ab + "http.py",
     __nccwpck_require__.ab + "main.py",
 ];
-/** Reads the script and the probe; the bundler copies the files beside the bundle and mends their addresses. */
+/** Reads the script and the probe; the bundler copies the files beside the bundle and corrects their addresses. */
 async function readAssets() {
-    const [start, rest, probe] = await Promise.all([(0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.readFile)(head), join(transactionParts), join(probeParts)]);
-    return { transaction: Buffer.concat([start, Buffer.from((0,_server_exit_js__WEBPACK_IMPORTED_MODULE_1__/* .exitVariables */ .aX)()), rest]), probe };
+    const [start, rest, probe] = await Promise.all([(0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.readFile)(head), join(transactionParts), readProbe()]);
+    return { transaction: Buffer.concat([start, Buffer.from((0,_server_exit_js__WEBPACK_IMPORTED_MODULE_2__/* .exitVariables */ .aX)()), rest]), probe: asWord(probe) };
+}
+/** The probe as a program of Python. */
+function readProbe() {
+    return join(probeParts);
+}
+/**
+ * A program of Python as one word without spaces: it passes through any entrypoint, needs no mount and no standard input.
+ * Linux allows a word 128 KiB, so it is compressed.
+ */
+function asWord(program) {
+    const packed = (0,node_zlib__WEBPACK_IMPORTED_MODULE_1__.deflateSync)(program, { level: 9 }).toString('base64');
+    const text = `__import__('zlib').decompress(__import__('base64').b64decode('${packed}'))`;
+    return Buffer.from(`exec(${text},{'__name__':'deploy_django'})`);
 }
 async function join(parts) {
     return Buffer.concat(await Promise.all(parts.map((part) => (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.readFile)(part))));
@@ -39521,7 +39536,7 @@ const EXIT_CODES = {
 async function execute({ connection, server }, transaction, plan, version, context) {
     const files = [
         { path: 'steps', content: plan.steps.map((step) => `${step}\n`).join(''), mode: 0o600 },
-        ...(0,_server_stage_js__WEBPACK_IMPORTED_MODULE_7__/* .writeFacts */ .Rz)('.', { approved: plan.approved }),
+        ...(0,_server_stage_js__WEBPACK_IMPORTED_MODULE_7__/* .writeFacts */ .Rz)('.', { approved: plan.approved, ...plan.counts }),
         ...(plan.http === undefined ? [] : [{ path: 'http.json', content: `${plan.http}\n`, mode: 0o600 }]),
     ];
     await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_7__/* .send */ .tN)(context.run, connection, `${transaction.directory}/.deploy/plans/${transaction.id}`, files, context.folder);
@@ -39703,13 +39718,18 @@ async function obtainImages({ project, groups, naming, variables }, inputs, { ru
 
 // EXPORTS
 __nccwpck_require__.d(__webpack_exports__, {
-  MN: () => (/* binding */ askMounts),
+  mF: () => (/* binding */ askResolved),
+  nA: () => (/* binding */ countFacts),
   dT: () => (/* binding */ healthQuestion),
   HN: () => (/* binding */ planDeployment)
 });
 
 // EXTERNAL MODULE: ./node_modules/@actions/core/lib/core.js + 18 modules
 var core = __nccwpck_require__(6257);
+// EXTERNAL MODULE: ./lib/compose/role.js
+var role = __nccwpck_require__(3454);
+// EXTERNAL MODULE: ./lib/compose/scale.js
+var scale = __nccwpck_require__(326);
 // EXTERNAL MODULE: ./lib/deployment/operation.js
 var deployment_operation = __nccwpck_require__(3714);
 // EXTERNAL MODULE: ./lib/deployment/plan.js
@@ -39738,6 +39758,14 @@ function readMounts(document) {
     return new Map(Object.entries(services).map(([name, values]) => {
         const lent = (0,compose_document/* textsOf */.CB)((0,compose_document/* valuesOf */.sm)(values)['volumes_from']).map((entry) => entry.split(':')[0] ?? entry);
         return [name, [name, ...lent].flatMap(own)];
+    }));
+}
+/** Reads the numbers of containers that the Compose file wants, in the same document. */
+function readCounts(document) {
+    const services = Object.entries((0,compose_document/* valuesOf */.sm)((0,compose_document/* valuesOf */.sm)(document?.['model'])['services']));
+    return new Map(services.map(([name, values]) => {
+        const { scale, deploy } = (0,compose_document/* valuesOf */.sm)(values);
+        return [name, Number((0,compose_document/* textOf */.b6)(scale ?? (0,compose_document/* valuesOf */.sm)(deploy)['replicas']) ?? 1)];
     }));
 }
 function resolve(entry, volumes) {
@@ -39800,7 +39828,12 @@ var failure = __nccwpck_require__(5049);
 var follow = __nccwpck_require__(9394);
 // EXTERNAL MODULE: ./lib/server/fact.js
 var fact = __nccwpck_require__(8493);
+// EXTERNAL MODULE: ./lib/server/look.js
+var look = __nccwpck_require__(6524);
 ;// CONCATENATED MODULE: ./lib/commands/plan.js
+
+
+
 
 
 
@@ -39818,41 +39851,67 @@ var fact = __nccwpck_require__(8493);
 async function planDeployment(site, staged, inputs, context) {
     const { connection, server, current, name } = site;
     const { transaction, release, made, adoption } = staged;
-    const mounts = await askMounts(connection, transaction);
+    const { mounts, counts } = await askResolved(connection, transaction);
+    const numbers = countContainers(site, staged, counts, inputs);
     checkMounts({
         containers: server.containers.filter(({ project: of, service }) => of === name && !inputs.updateServices.includes(service)),
         mounts,
         managePath: made.django.managePath,
         django: made.django.target.group.services,
     });
-    const asked = await (0,log/* group */.Os)('Plan', () => askPlan(connection, transaction));
+    const asked = await (0,log/* group */.Os)('Plan', () => askPlan(connection, transaction, numbers.unstarted));
     checkFound(asked, site, inputs);
     const same = !inputs.force &&
         server.whole &&
         (0,fact/* fact */.fK)(current?.facts, 'fingerprint') === release.fingerprint &&
-        inputs.scale.every(({ service, count }) => server.running.includes(`${service}=${count}`));
+        inputs.scale.every(({ service, count }) => ((0,look/* runningCounts */.kP)(server, name).get(service) ?? 0) === count) &&
+        [...server.counts].every(([service, count]) => (counts.get(service) ?? count) === count);
     const { jobs, django } = release.roles;
     const collecting = (0,django_static/* needsCollecting */.s)(inputs.collectstatic, asked.settings.static, mounts.get(django));
     const plan = (0,deployment_plan/* planDeploy */.bJ)(asked, inputs.migrate, same, { jobs, static: collecting });
     const steps = adoption ? (0,deployment_plan/* adopting */.LS)(plan.steps) : plan.steps;
-    showPlan(steps, plan, asked, site, staged, inputs, context);
+    showPlan(steps, plan, asked, numbers, site, staged, inputs, context);
     if (inputs.migrate === 'none' && plan.pending.length > 0)
         (0,core/* warning */.$e)(unapplied(plan.pending));
     else if (current && asked.kind === 'live' && asked.losses.length > 0)
         (0,core/* warning */.$e)(describeLosses(asked.losses, inputs.version, current.version));
     if (inputs.planDigest !== undefined && inputs.planDigest !== plan.digest)
         throw otherPlan(inputs.planDigest, plan.digest);
-    const fronts = release.roles.fronts.map(({ service, port }) => [service, port]);
+    const fronts = release.roles.fronts
+        .filter(({ service }) => !numbers.unstarted.includes(service))
+        .map(({ service, port }) => [service, port]);
     return {
         kind: plan.kind === 'unchanged' ? 'unchanged' : 'deployed',
         steps,
         approved: (0,deployment_plan/* approve */.SR)(plan.pending),
         http: (0,health/* askHealth */.Yj)(healthQuestion(inputs), fronts, asked.settings),
+        counts: countFacts(numbers, counts, [...(0,role/* broughtUp */.hd)(release.roles), ...release.roles.data]),
     };
 }
 /** How the health question of the inputs is put. */
 function healthQuestion(inputs) {
     return { url: inputs.healthUrl, headers: inputs.healthHeaders, status: inputs.healthStatus };
+}
+/** Decides how many containers of each service the deployment brings up. */
+function countContainers({ server, name, project }, { release: { roles }, before }, now, inputs) {
+    const numbers = (0,scale/* chooseCounts */.Qt)({
+        asked: inputs.scale,
+        before: new Map([...(0,scale/* plainCounts */.hn)(before), ...server.counts]),
+        now,
+        unstarted: server.unstarted,
+        running: (0,look/* runningCounts */.kP)(server, name),
+        services: [...new Set([...(0,role/* broughtUp */.hd)(roles), ...inputs.updateServices])],
+        data: roles.data,
+        explicit: (0,scale/* explicitCounts */.RW)(project.model),
+    });
+    (0,scale/* checkDjangoRuns */.m$)(roles.django, numbers, project);
+    numbers.warnings.forEach((text) => (0,core/* warning */.$e)(text));
+    return numbers;
+}
+/** The numbers of these services as the host keeps them. */
+function countFacts({ scale }, counts, services) {
+    const known = [...new Set(services)].filter((service) => counts.has(service));
+    return { scale, counts: known.map((service) => `${service}=${counts.get(service)}`) };
 }
 /** Stops for another database and for code that is older than the database. */
 function checkFound(asked, { server }, inputs) {
@@ -39866,7 +39925,7 @@ function checkFound(asked, { server }, inputs) {
     }
 }
 /** Prints what will be done to what, and why, before anything happens; the same in the output and the summary. */
-function showPlan(steps, { digest, pending }, asked, { server, name }, { release, before, adoption }, inputs, { found }) {
+function showPlan(steps, { digest, pending }, asked, { unstarted }, { server, name }, { release, before, adoption }, inputs, { found }) {
     const { roles } = release;
     const operations = (0,deployment_operation/* planOperations */.K)({
         steps,
@@ -39875,6 +39934,7 @@ function showPlan(steps, { digest, pending }, asked, { server, name }, { release
         roles: { ...roles, replaced: roles.replaced.map(({ service }) => service) },
         update: inputs.updateServices,
         running: server.containers.flatMap((each) => (each.project === name && each.running ? [each.service] : [])),
+        unstarted,
         pending: pending.map((migration) => `${migration.app}.${migration.name}`),
         adopted: adoption?.id,
     });
@@ -39884,16 +39944,17 @@ function showPlan(steps, { digest, pending }, asked, { server, name }, { release
     const unknown = asked.kind === 'live' ? asked.unknown : [];
     found({ plan: { digest, operations, pending: shown, unknown, drift: asked.drift } });
 }
-/** Stops when a setting is missing; gives what the release would mount. */
-async function askMounts(connection, { directory, id }) {
+/** Stops when a setting is missing; gives what the release would mount, and how many containers its Compose file wants. */
+async function askResolved(connection, { directory, id }) {
     const asked = await connection.reach((0,follow/* command */.G5)(directory, id, 'check'));
     if (asked.code !== 0)
         throw (0,failure/* explainStage */.oi)(asked);
-    return readMounts((0,django_document/* findDocument */.$)(asked.stdout));
+    const document = (0,django_document/* findDocument */.$)(asked.stdout);
+    return { mounts: readMounts(document), counts: readCounts(document) };
 }
-/** The plan of the image on the database as it is now. */
-async function askPlan(connection, { directory, id }) {
-    const asked = await connection.reach([...(0,follow/* command */.G5)(directory, id, 'plan'), 'plan']);
+/** The plan of the image on the database as it is now; that `unstarted` services do not run does not mean that there is none. */
+async function askPlan(connection, { directory, id }, unstarted) {
+    const asked = await connection.reach([...(0,follow/* command */.G5)(directory, id, 'plan'), 'plan', ...unstarted]);
     const document = (0,django_document/* findDocument */.$)(asked.stdout);
     if (!document || asked.code !== 0)
         throw (0,failure/* explainProbe */.Kz)(asked.code, document, asked.stderr);
@@ -40010,8 +40071,6 @@ var compose_drift = __nccwpck_require__(2727);
 var compose_release = __nccwpck_require__(8693);
 // EXTERNAL MODULE: ./lib/compose/role.js
 var role = __nccwpck_require__(3454);
-// EXTERNAL MODULE: ./lib/compose/scale.js
-var scale = __nccwpck_require__(326);
 ;// CONCATENATED MODULE: ./lib/image/measure.js
 /** The unpacked sizes of images that are on the runner; others have no known size and are left out. */
 async function measureImages(images, run) {
@@ -40182,7 +40241,6 @@ var server_transaction = __nccwpck_require__(3675);
 
 
 
-
 /** Makes the release, immutable from then on, sends it to the host and pulls its images there. */
 async function stageRelease(site, { logins, made }, inputs, context) {
     const { connection, project, groups, repository, directory, server, current, name, profiles } = site;
@@ -40207,7 +40265,6 @@ async function stageRelease(site, { logins, made }, inputs, context) {
         before,
         update: inputs.updateServices,
     });
-    const counts = (0,scale/* chooseCounts */.Qt)(inputs.scale, before, project.model, roles);
     const named = [...project.services.keys()];
     release.notes.forEach((note) => (0,core/* info */.pq)(note));
     release.drifts.forEach((drift) => (0,core/* warning */.$e)((0,compose_drift/* describeDrift */.ZP)(drift)));
@@ -40227,7 +40284,6 @@ async function stageRelease(site, { logins, made }, inputs, context) {
                     lockTimeout: inputs.migrateLockTimeout,
                     onFailure: inputs.onFailure,
                     update: inputs.updateServices,
-                    counts,
                     keep: inputs.keepReleases,
                 }),
                 ...adoption?.facts,
@@ -40290,7 +40346,6 @@ function deploymentFacts(given) {
         'health-timeout': given.healthTimeout === undefined ? [] : [seconds(given.healthTimeout)],
         'on-failure': [given.onFailure ?? 'rollback'],
         update: given.update ?? [],
-        scale: given.counts ?? [],
         // A rollback must not remove the releases that it could go forward to.
         keep: [String(given.keep ?? 100)],
     };
@@ -40308,28 +40363,30 @@ const seconds = (milliseconds) => String(Math.ceil(milliseconds / 1000));
 /* harmony export */ });
 /* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6257);
 /* harmony import */ var _compose_drift_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(2727);
-/* harmony import */ var _deployment_operation_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(3714);
-/* harmony import */ var _deployment_plan_js__WEBPACK_IMPORTED_MODULE_22__ = __nccwpck_require__(2872);
-/* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(7614);
-/* harmony import */ var _django_health_js__WEBPACK_IMPORTED_MODULE_23__ = __nccwpck_require__(3805);
-/* harmony import */ var _django_static_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(4733);
-/* harmony import */ var _github_record_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(2530);
-/* harmony import */ var _guard_database_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(4296);
-/* harmony import */ var _report_log_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(9820);
-/* harmony import */ var _report_report_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(5456);
-/* harmony import */ var _server_connection_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(1672);
-/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(5049);
-/* harmony import */ var _server_explanation_js__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(1052);
-/* harmony import */ var _server_find_js__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(4916);
-/* harmony import */ var _server_follow_js__WEBPACK_IMPORTED_MODULE_13__ = __nccwpck_require__(9394);
-/* harmony import */ var _server_fact_js__WEBPACK_IMPORTED_MODULE_14__ = __nccwpck_require__(8493);
-/* harmony import */ var _server_look_js__WEBPACK_IMPORTED_MODULE_15__ = __nccwpck_require__(6524);
-/* harmony import */ var _server_release_js__WEBPACK_IMPORTED_MODULE_16__ = __nccwpck_require__(9762);
-/* harmony import */ var _server_stage_js__WEBPACK_IMPORTED_MODULE_17__ = __nccwpck_require__(13);
-/* harmony import */ var _server_transaction_js__WEBPACK_IMPORTED_MODULE_18__ = __nccwpck_require__(3675);
-/* harmony import */ var _execute_js__WEBPACK_IMPORTED_MODULE_19__ = __nccwpck_require__(9569);
-/* harmony import */ var _plan_js__WEBPACK_IMPORTED_MODULE_20__ = __nccwpck_require__(998);
-/* harmony import */ var _release_js__WEBPACK_IMPORTED_MODULE_21__ = __nccwpck_require__(4970);
+/* harmony import */ var _compose_scale_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(326);
+/* harmony import */ var _deployment_operation_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(3714);
+/* harmony import */ var _deployment_plan_js__WEBPACK_IMPORTED_MODULE_23__ = __nccwpck_require__(2872);
+/* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(7614);
+/* harmony import */ var _django_health_js__WEBPACK_IMPORTED_MODULE_24__ = __nccwpck_require__(3805);
+/* harmony import */ var _django_static_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(4733);
+/* harmony import */ var _github_record_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(2530);
+/* harmony import */ var _guard_database_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(4296);
+/* harmony import */ var _report_log_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(9820);
+/* harmony import */ var _report_report_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(5456);
+/* harmony import */ var _server_connection_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(1672);
+/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(5049);
+/* harmony import */ var _server_explanation_js__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(1052);
+/* harmony import */ var _server_find_js__WEBPACK_IMPORTED_MODULE_13__ = __nccwpck_require__(4916);
+/* harmony import */ var _server_follow_js__WEBPACK_IMPORTED_MODULE_14__ = __nccwpck_require__(9394);
+/* harmony import */ var _server_fact_js__WEBPACK_IMPORTED_MODULE_15__ = __nccwpck_require__(8493);
+/* harmony import */ var _server_look_js__WEBPACK_IMPORTED_MODULE_16__ = __nccwpck_require__(6524);
+/* harmony import */ var _server_release_js__WEBPACK_IMPORTED_MODULE_17__ = __nccwpck_require__(9762);
+/* harmony import */ var _server_stage_js__WEBPACK_IMPORTED_MODULE_18__ = __nccwpck_require__(13);
+/* harmony import */ var _server_transaction_js__WEBPACK_IMPORTED_MODULE_19__ = __nccwpck_require__(3675);
+/* harmony import */ var _execute_js__WEBPACK_IMPORTED_MODULE_20__ = __nccwpck_require__(9569);
+/* harmony import */ var _plan_js__WEBPACK_IMPORTED_MODULE_21__ = __nccwpck_require__(998);
+/* harmony import */ var _release_js__WEBPACK_IMPORTED_MODULE_22__ = __nccwpck_require__(4970);
+
 
 
 
@@ -40359,35 +40416,35 @@ async function rollback(inputs, context) {
     const site = await inspectTarget(inputs, context);
     const transaction = await stageRollback(site, inputs, context);
     await warnOfSettings(site, transaction);
-    const compatible = await (0,_report_log_js__WEBPACK_IMPORTED_MODULE_7__/* .group */ .Os)(`Compatibility of ${site.target.version} with the database`, () => checkCompatibility(site, transaction));
+    const compatible = await (0,_report_log_js__WEBPACK_IMPORTED_MODULE_8__/* .group */ .Os)(`Compatibility of ${site.target.version} with the database`, () => checkCompatibility(site, transaction));
     const plan = decide(site, compatible, inputs, context);
     if (inputs.dryRun)
         return { kind: 'planned' };
     const { version, facts } = site.target;
-    const commit = (0,_server_fact_js__WEBPACK_IMPORTED_MODULE_14__/* .fact */ .fK)(facts, 'commit') ?? '';
-    const wanted = (0,_github_record_js__WEBPACK_IMPORTED_MODULE_5__/* .recordFacts */ .rO)(inputs, context.runner, { commit, description: `rollback to ${version}` });
-    const { kind } = await (0,_github_record_js__WEBPACK_IMPORTED_MODULE_5__/* .record */ .g1)(wanted, () => (0,_execute_js__WEBPACK_IMPORTED_MODULE_19__/* .execute */ .g)(site, transaction, plan, version, context));
+    const commit = (0,_server_fact_js__WEBPACK_IMPORTED_MODULE_15__/* .fact */ .fK)(facts, 'commit') ?? '';
+    const wanted = (0,_github_record_js__WEBPACK_IMPORTED_MODULE_6__/* .recordFacts */ .rO)(inputs, context.runner, { commit, description: `rollback to ${version}` });
+    const { kind } = await (0,_github_record_js__WEBPACK_IMPORTED_MODULE_6__/* .record */ .g1)(wanted, () => (0,_execute_js__WEBPACK_IMPORTED_MODULE_20__/* .execute */ .g)(site, transaction, plan, version, context));
     return { kind };
 }
 async function inspectTarget(inputs, { run, folder, signal, assets, found }) {
-    const connection = await (0,_server_connection_js__WEBPACK_IMPORTED_MODULE_9__/* .connect */ .Ng)(run, inputs, folder, signal);
-    const { directory, server } = await (0,_server_find_js__WEBPACK_IMPORTED_MODULE_12__/* .requireProject */ .LX)(connection, assets.transaction.toString(), inputs.directory);
-    (0,_server_look_js__WEBPACK_IMPORTED_MODULE_15__/* .checkServer */ .i6)(server, inputs.host.user);
+    const connection = await (0,_server_connection_js__WEBPACK_IMPORTED_MODULE_10__/* .connect */ .Ng)(run, inputs, folder, signal);
+    const { directory, server } = await (0,_server_find_js__WEBPACK_IMPORTED_MODULE_13__/* .requireProject */ .LX)(connection, assets.transaction.toString(), inputs.directory);
+    (0,_server_look_js__WEBPACK_IMPORTED_MODULE_16__/* .checkServer */ .i6)(server, inputs.host.user);
     if (server.served.length === 0)
-        throw (0,_server_find_js__WEBPACK_IMPORTED_MODULE_12__/* .nothingDeployed */ .cL)(directory);
-    const target = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_16__/* .chooseTarget */ .bx)(server, inputs.version);
-    const name = (0,_server_fact_js__WEBPACK_IMPORTED_MODULE_14__/* .fact */ .fK)(target.facts, 'project') ?? '';
-    const serving = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_16__/* .versionOf */ .E4)(server, server.current);
+        throw (0,_server_find_js__WEBPACK_IMPORTED_MODULE_13__/* .nothingDeployed */ .cL)(directory);
+    const target = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_17__/* .chooseTarget */ .bx)(server, inputs.version);
+    const name = (0,_server_fact_js__WEBPACK_IMPORTED_MODULE_15__/* .fact */ .fK)(target.facts, 'project') ?? '';
+    const serving = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_17__/* .versionOf */ .E4)(server, server.current);
     found({
         version: target.version,
         previous: serving,
-        serving: (0,_report_report_js__WEBPACK_IMPORTED_MODULE_8__/* .servingOf */ .K3)(serving),
+        serving: (0,_report_report_js__WEBPACK_IMPORTED_MODULE_9__/* .servingOf */ .K3)(serving),
         project: name,
-        images: (0,_server_release_js__WEBPACK_IMPORTED_MODULE_16__/* .imagesOf */ .IC)(target.facts),
+        images: (0,_server_release_js__WEBPACK_IMPORTED_MODULE_17__/* .imagesOf */ .IC)(target.facts),
     });
     const [before, model] = await Promise.all([
-        (0,_server_release_js__WEBPACK_IMPORTED_MODULE_16__/* .readModel */ .ko)(connection, directory, server.current),
-        (0,_server_release_js__WEBPACK_IMPORTED_MODULE_16__/* .readModel */ .ko)(connection, directory, target.id),
+        (0,_server_release_js__WEBPACK_IMPORTED_MODULE_17__/* .readModel */ .ko)(connection, directory, server.current),
+        (0,_server_release_js__WEBPACK_IMPORTED_MODULE_17__/* .readModel */ .ko)(connection, directory, target.id),
     ]);
     warnOfKept(target, before, model);
     (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`${name} serves ${serving ?? 'nothing'}; going back to ${target.version} (${target.id})`);
@@ -40401,68 +40458,83 @@ function warnOfKept({ version, facts }, before, model) {
 }
 /** The env files of the target come back with it: a token that was rotated since would be the old one again. */
 async function warnOfSettings({ connection, server, target }, { directory, id }) {
-    const asked = await connection.reach((0,_server_follow_js__WEBPACK_IMPORTED_MODULE_13__/* .command */ .G5)(directory, id, 'returning'));
+    const asked = await connection.reach((0,_server_follow_js__WEBPACK_IMPORTED_MODULE_14__/* .command */ .G5)(directory, id, 'returning'));
     if (asked.code !== 0)
-        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_10__/* .explainStage */ .oi)(asked);
+        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_11__/* .explainStage */ .oi)(asked);
     const names = [...asked.stdout.matchAll(/^returning ([\w.-]+)$/gm)].map(([, name]) => name);
     if (names.length === 0)
         return;
     const { version } = target;
-    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .warning */ .$e)(`With ${version} its env files come back, in which these variables have other values than in those of ${(0,_server_release_js__WEBPACK_IMPORTED_MODULE_16__/* .versionOf */ .E4)(server, server.current) ?? 'now'}: ${names.join(', ')}. If one of them was rotated, its old value is in use again. To run the code of ${version} with the values of now, deploy it again: git tag ${version}-again ${version} && git push origin ${version}-again`);
+    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .warning */ .$e)(`With ${version} its env files come back, in which these variables have other values than in those of ${(0,_server_release_js__WEBPACK_IMPORTED_MODULE_17__/* .versionOf */ .E4)(server, server.current) ?? 'now'}: ${names.join(', ')}. If one of them was rotated, its old value is in use again. To run the code of ${version} with the values of now, deploy it again: git tag ${version}-again ${version} && git push origin ${version}-again`);
 }
 async function stageRollback({ connection, directory, server, target }, inputs, { run, runner, folder, assets }) {
-    const transaction = { directory, id: (0,_server_transaction_js__WEBPACK_IMPORTED_MODULE_18__/* .newId */ .Si)(`rollback-${target.version}`, runner, server.plans) };
-    await (0,_report_log_js__WEBPACK_IMPORTED_MODULE_7__/* .group */ .Os)(`Stage ${transaction.id}`, async () => {
-        const facts = (0,_release_js__WEBPACK_IMPORTED_MODULE_21__/* .deploymentFacts */ .P)({ target: target.id, runner, healthTimeout: inputs.healthTimeout });
-        await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_17__/* .send */ .tN)(run, connection, (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_17__/* .incoming */ .Ri)(directory, transaction.id), (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_17__/* .planFiles */ .jP)('plan', assets, facts), folder);
-        await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_17__/* .stage */ .dw)(connection, directory, transaction.id, [], _report_log_js__WEBPACK_IMPORTED_MODULE_7__/* .show */ .WU);
+    const transaction = { directory, id: (0,_server_transaction_js__WEBPACK_IMPORTED_MODULE_19__/* .newId */ .Si)(`rollback-${target.version}`, runner, server.plans) };
+    await (0,_report_log_js__WEBPACK_IMPORTED_MODULE_8__/* .group */ .Os)(`Stage ${transaction.id}`, async () => {
+        const facts = (0,_release_js__WEBPACK_IMPORTED_MODULE_22__/* .deploymentFacts */ .P)({ target: target.id, runner, healthTimeout: inputs.healthTimeout });
+        await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_18__/* .send */ .tN)(run, connection, (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_18__/* .incoming */ .Ri)(directory, transaction.id), (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_18__/* .planFiles */ .jP)('plan', assets, facts), folder);
+        await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_18__/* .stage */ .dw)(connection, directory, transaction.id, [], _report_log_js__WEBPACK_IMPORTED_MODULE_8__/* .show */ .WU);
     });
     return transaction;
 }
-/** Asks the target's own code; refuses when it cannot use the database as it is. Gives the settings that it saw, and its mounts. */
+/** Asks the target's own code; refuses when it cannot use the database as it is. Gives what it saw. */
 async function checkCompatibility({ connection, target, server }, transaction) {
-    const mounts = await (0,_plan_js__WEBPACK_IMPORTED_MODULE_20__/* .askMounts */ .MN)(connection, transaction);
-    const asked = await connection.reach([...(0,_server_follow_js__WEBPACK_IMPORTED_MODULE_13__/* .command */ .G5)(transaction.directory, transaction.id, 'plan'), 'fit']);
-    const document = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_3__/* .findDocument */ .$)(asked.stdout);
-    if (document && asked.code === _server_explanation_js__WEBPACK_IMPORTED_MODULE_11__/* .explanations */ .x.unfit.exit)
-        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_10__/* .explainUnfit */ .K9)((0,_django_document_js__WEBPACK_IMPORTED_MODULE_3__/* .readFitReport */ .gg)(document));
-    if (document && asked.code === _server_explanation_js__WEBPACK_IMPORTED_MODULE_11__/* .explanations */ .x.database_refused.exit)
-        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_10__/* .explainOldSettings */ .SS)(document);
+    const resolved = await (0,_plan_js__WEBPACK_IMPORTED_MODULE_21__/* .askResolved */ .mF)(connection, transaction);
+    const asked = await connection.reach([...(0,_server_follow_js__WEBPACK_IMPORTED_MODULE_14__/* .command */ .G5)(transaction.directory, transaction.id, 'plan'), 'fit']);
+    const document = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_4__/* .findDocument */ .$)(asked.stdout);
+    if (document && asked.code === _server_explanation_js__WEBPACK_IMPORTED_MODULE_12__/* .explanations */ .x.unfit.exit)
+        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_11__/* .explainUnfit */ .K9)((0,_django_document_js__WEBPACK_IMPORTED_MODULE_4__/* .readFitReport */ .gg)(document));
+    if (document && asked.code === _server_explanation_js__WEBPACK_IMPORTED_MODULE_12__/* .explanations */ .x.database_refused.exit)
+        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_11__/* .explainOldSettings */ .SS)(document);
     if (!document || asked.code !== 0)
-        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_10__/* .explainProbe */ .Kz)(asked.code, document, asked.stderr);
-    const { ahead, database } = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_3__/* .readFitReport */ .gg)(document);
-    (0,_guard_database_js__WEBPACK_IMPORTED_MODULE_6__/* .checkDatabase */ .M)(server.database, database, `deploy ${target.version} again with \`force: true\``);
+        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_11__/* .explainProbe */ .Kz)(asked.code, document, asked.stderr);
+    const { ahead, database } = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_4__/* .readFitReport */ .gg)(document);
+    (0,_guard_database_js__WEBPACK_IMPORTED_MODULE_7__/* .checkDatabase */ .M)(server.database, database, `deploy ${target.version} again with \`force: true\``);
     (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(ahead.length === 0
         ? `The database is as ${target.version} knows it.`
         : `These migrations stay applied, ${target.version} can live with them: ${ahead.join(', ')}`);
-    return { settings: (0,_django_document_js__WEBPACK_IMPORTED_MODULE_3__/* .readSettings */ .sb)(document['settings']), mounts };
+    return { settings: (0,_django_document_js__WEBPACK_IMPORTED_MODULE_4__/* .readSettings */ .sb)(document['settings']), ...resolved };
 }
 /** Decides what will be done and prints it. */
-function decide({ server, name, target, before, model }, { settings, mounts }, inputs, { found }) {
+function decide({ server, name, target, before, model }, { settings, mounts, counts }, inputs, { found }) {
     const { data = [], backing = [], jobs = [], others = [], services = [] } = Object.fromEntries(target.facts);
-    const collect = (0,_django_static_js__WEBPACK_IMPORTED_MODULE_4__/* .readCollect */ .X)((0,_server_fact_js__WEBPACK_IMPORTED_MODULE_14__/* .fact */ .fK)(target.facts, 'collectstatic'));
-    const { steps, digest } = (0,_deployment_plan_js__WEBPACK_IMPORTED_MODULE_22__/* .planRollback */ .II)({
+    const collect = (0,_django_static_js__WEBPACK_IMPORTED_MODULE_5__/* .readCollect */ .X)((0,_server_fact_js__WEBPACK_IMPORTED_MODULE_15__/* .fact */ .fK)(target.facts, 'collectstatic'));
+    const { steps, digest } = (0,_deployment_plan_js__WEBPACK_IMPORTED_MODULE_23__/* .planRollback */ .II)({
         jobs,
-        static: (0,_django_static_js__WEBPACK_IMPORTED_MODULE_4__/* .needsCollecting */ .s)(collect, settings.static, mounts.get((0,_server_fact_js__WEBPACK_IMPORTED_MODULE_14__/* .fact */ .fK)(target.facts, 'django') ?? '')),
+        static: (0,_django_static_js__WEBPACK_IMPORTED_MODULE_5__/* .needsCollecting */ .s)(collect, settings.static, mounts.get((0,_server_fact_js__WEBPACK_IMPORTED_MODULE_15__/* .fact */ .fK)(target.facts, 'django') ?? '')),
     });
-    const operations = (0,_deployment_operation_js__WEBPACK_IMPORTED_MODULE_2__/* .planOperations */ .K)({
+    const replaced = services.map((line) => line.replace(/^\d+ /, ''));
+    const numbers = (0,_compose_scale_js__WEBPACK_IMPORTED_MODULE_2__/* .chooseCounts */ .Qt)({
+        asked: [],
+        before: new Map([...(0,_compose_scale_js__WEBPACK_IMPORTED_MODULE_2__/* .plainCounts */ .hn)(before), ...server.counts]),
+        now: counts,
+        unstarted: server.unstarted,
+        running: (0,_server_look_js__WEBPACK_IMPORTED_MODULE_16__/* .runningCounts */ .kP)(server, name),
+        services: [...replaced, ...others, ...backing],
+        data: [],
+        explicit: [],
+    });
+    numbers.warnings.forEach((text) => (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .warning */ .$e)(text));
+    const operations = (0,_deployment_operation_js__WEBPACK_IMPORTED_MODULE_3__/* .planOperations */ .K)({
         steps,
         before,
         model,
-        roles: { data, backing, jobs, others, replaced: services.map((line) => line.replace(/^\d+ /, '')) },
+        roles: { data, backing, jobs, others, replaced },
         update: [],
         running: server.containers.flatMap((each) => (each.project === name && each.running ? [each.service] : [])),
+        unstarted: numbers.unstarted,
         pending: [],
         adopted: undefined,
     });
     (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`Plan of the rollback to ${target.version}:`);
-    operations.forEach((operation) => (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`  ${(0,_deployment_operation_js__WEBPACK_IMPORTED_MODULE_2__/* .describeOperation */ .R)(operation)}`));
+    operations.forEach((operation) => (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`  ${(0,_deployment_operation_js__WEBPACK_IMPORTED_MODULE_3__/* .describeOperation */ .R)(operation)}`));
     found({ plan: { digest, operations, pending: [], unknown: [], drift: [] } });
+    const fronts = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_17__/* .frontsOf */ .Mj)(target.facts).filter(([service]) => !numbers.unstarted.includes(service));
     return {
         kind: 'rolled-back',
         steps,
         approved: [],
-        http: (0,_django_health_js__WEBPACK_IMPORTED_MODULE_23__/* .askHealth */ .Yj)((0,_plan_js__WEBPACK_IMPORTED_MODULE_20__/* .healthQuestion */ .dT)(inputs), (0,_server_release_js__WEBPACK_IMPORTED_MODULE_16__/* .frontsOf */ .Mj)(target.facts), settings),
+        http: (0,_django_health_js__WEBPACK_IMPORTED_MODULE_24__/* .askHealth */ .Yj)((0,_plan_js__WEBPACK_IMPORTED_MODULE_21__/* .healthQuestion */ .dT)(inputs), fronts, settings),
+        counts: (0,_plan_js__WEBPACK_IMPORTED_MODULE_21__/* .countFacts */ .nA)(numbers, counts, [...replaced, ...others, ...data]),
     };
 }
 
@@ -41426,11 +41498,15 @@ function covers(mount, path) {
     const target = node_path__WEBPACK_IMPORTED_MODULE_0__.posix.normalize((0,_variable_js__WEBPACK_IMPORTED_MODULE_2__/* .interpolate */ .GW)(mount.target) ?? mount.target).replace(/(.)\/$/, '$1');
     return path === target || path.startsWith(target === '/' ? '/' : `${target}/`);
 }
-/** A model with the mounts of every service and nothing else, so that the server can resolve them and show no secret. */
+/** A model with mounts and numbers of containers and nothing else, so that the host can resolve them and show no secret. */
 function onlyMounts(model) {
     const each = (key, keep) => Object.fromEntries(Object.entries((0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(model[key])).map(([name, values]) => [name, keep((0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(values))]));
     return {
-        services: each('services', ({ volumes = [], volumes_from = [] }) => ({ image: 'none', volumes, volumes_from })),
+        services: each('services', ({ volumes = [], volumes_from = [], scale, deploy }) => ({
+            ...{ image: 'none', volumes, volumes_from },
+            ...(scale === undefined ? {} : { scale }),
+            ...((0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(deploy)['replicas'] === undefined ? {} : { deploy: { replicas: (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(deploy)['replicas'] } }),
+        })),
         volumes: each('volumes', ({ name, external }) => ({
             ...(name === undefined ? {} : { name }),
             ...(external === undefined ? {} : { external }),
@@ -42102,10 +42178,13 @@ function shippedEnvFiles({ envFile, envFiles }) {
 /* harmony export */   LF: () => (/* binding */ assignRoles),
 /* harmony export */   PO: () => (/* binding */ activeServices),
 /* harmony export */   RP: () => (/* binding */ checkServices),
+/* harmony export */   hd: () => (/* binding */ broughtUp),
 /* harmony export */   rZ: () => (/* binding */ checkProfiles)
 /* harmony export */ });
 /* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8071);
 /* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(8983);
+/* harmony import */ var _scale_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(326);
+
 
 
 /** Decides for every active service whether the release replaces it, and in which order. */
@@ -42140,6 +42219,10 @@ function assignRoles({ project, groups, django, services, profiles }) {
             .filter((service) => (names.includes(service.name) || isFront(service.name)) && !isWorker(service))
             .flatMap(({ name, ports }) => ports.map((port) => ({ service: name, port }))),
     };
+}
+/** What a release brings up: new containers, and those with a changed definition. */
+function broughtUp({ replaced, others, backing }) {
+    return [...replaced.map(({ service }) => service), ...others, ...backing];
 }
 /** The services that the input names, and those that Compose would start by itself. */
 function activeServices(project, services, profiles) {
@@ -42242,7 +42325,9 @@ function isWorker(service) {
 /** In order: named in `services`, published, asked for by another service, the group's own name; workers only if there is no other. */
 function djangoService(project, django, replaced, services) {
     const all = django.services.filter((name) => replaced.includes(name));
-    const servers = all.filter((name) => !isWorker(project.services.get(name)));
+    const none = [...(0,_scale_js__WEBPACK_IMPORTED_MODULE_2__/* .plainCounts */ .hn)(project.model)].filter(([, count]) => count === 0).map(([name]) => name);
+    const running = all.filter((name) => !none.includes(name));
+    const servers = (running.length > 0 ? running : all).filter((name) => !isWorker(project.services.get(name)));
     const candidates = servers.length > 0 ? servers : all;
     const isAsked = (name) => [...project.services.values()].some((other) => !django.services.includes(other.name) && other.dependsOn.some(({ service }) => service === name));
     const found = services.find((name) => all.includes(name)) ??
@@ -42292,7 +42377,10 @@ function checkKept(project) {
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
 /* harmony export */   DK: () => (/* binding */ checkScale),
 /* harmony export */   Qt: () => (/* binding */ chooseCounts),
-/* harmony export */   W7: () => (/* binding */ parseScale)
+/* harmony export */   RW: () => (/* binding */ explicitCounts),
+/* harmony export */   W7: () => (/* binding */ parseScale),
+/* harmony export */   hn: () => (/* binding */ plainCounts),
+/* harmony export */   m$: () => (/* binding */ checkDjangoRuns)
 /* harmony export */ });
 /* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8071);
 /* harmony import */ var _values_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6393);
@@ -42302,17 +42390,17 @@ function checkKept(project) {
 
 
 
-/** How many containers of a service: `web=3`. */
+/** How many containers of a service: `web=3`; none is a number as well. */
 function parseScale(text) {
     const [, service, digits] = /^([A-Za-z0-9][A-Za-z0-9._-]*)=(\d{1,2})$/.exec(text) ?? [];
-    if (service === undefined || Number(digits) < 1) {
-        throw new _values_js__WEBPACK_IMPORTED_MODULE_1__/* .Unusable */ .kO(`${text} is not service=number`, 'write for example web=3, with a number from 1 to 99');
+    if (service === undefined) {
+        throw new _values_js__WEBPACK_IMPORTED_MODULE_1__/* .Unusable */ .kO(`${text} is not service=number`, 'write for example web=3, with a number from 0 to 99');
     }
     return { service, count: Number(digits) };
 }
-/** The counts for the swap, as `service=number`, or without a number where the one in the Compose file shall count. */
-function chooseCounts(asked, before, model, roles) {
-    const services = [...roles.replaced.map(({ service }) => service), ...roles.others, ...roles.backing];
+/** Decides how many containers of each service the swap brings up. */
+function chooseCounts(facts) {
+    const { asked, before, now, unstarted, running, services, data, explicit } = facts;
     const stranger = asked.find(({ service }) => !services.includes(service));
     if (stranger !== undefined) {
         throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('input-invalid', {
@@ -42320,27 +42408,67 @@ function chooseCounts(asked, before, model, roles) {
             fix: `use one of: ${services.join(', ')}`,
         });
     }
-    const changed = services.filter((service) => {
-        const [old, now] = [serviceOf(before, service), serviceOf(model, service)];
-        return old && now && countOf(old) !== countOf(now) && asked.every((scale) => scale.service !== service);
-    });
-    return [...asked.map(({ service, count }) => `${service}=${count}`), ...changed.map((service) => `${service}=`)];
+    const wanted = (service) => now.get(service) ?? 1;
+    // Of a release of an older version of the action the numbers are not known.
+    const isChanged = (service) => before.has(service) && now.has(service) && before.get(service) !== now.get(service);
+    const runs = (service) => running.get(service) ?? 0;
+    const others = services.filter((service) => asked.every((scale) => scale.service !== service));
+    const changed = others.filter(isChanged);
+    const kept = others.filter((service) => !changed.includes(service));
+    const none = kept.filter((service) => unstarted.includes(service) && runs(service) === 0 && wanted(service) > 0);
+    const unknown = kept.filter((service) => explicit.includes(service) && !before.has(service) && runs(service) > 0 && runs(service) !== wanted(service));
+    return {
+        scale: [
+            ...asked.map(({ service, count }) => `${service}=${count}`),
+            ...changed.map((service) => `${service}=`),
+            ...none.map((service) => `${service}=0`),
+        ],
+        unstarted: [
+            ...asked.filter(({ count }) => count === 0).map(({ service }) => service),
+            ...others.filter((service) => none.includes(service) || wanted(service) === 0),
+        ],
+        warnings: [
+            ...none.map((service) => `${service} still has no container, as the last deployment left it; the Compose file says ${wanted(service)}. To start it, deploy with scale: ${service}=${wanted(service)}`),
+            ...unknown.map((service) => `${service} keeps as many containers as were started by hand, ${runs(service)}; the Compose file says ${wanted(service)}. To take that, deploy with scale: ${service}=${wanted(service)}`),
+            ...data
+                .filter((service) => !services.includes(service) && isChanged(service))
+                .map((service) => `${service} stays as it is, because it may hold data: its number of containers changed from ${before.get(service)} to ${wanted(service)}. To take the change over: update-services: ${service}`),
+        ],
+    };
 }
-function serviceOf(model, service) {
-    const found = (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(model['services'])[service];
-    return found === undefined ? undefined : (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(found);
+/** The numbers of a model whose variables are not filled in, where they do not depend on one. */
+function plainCounts(model) {
+    return new Map(Object.entries((0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(model['services'])).flatMap(([service, values]) => {
+        const text = countOf((0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(values)) ?? '1';
+        return /^\d+$/.test(text) ? [[service, Number(text)]] : [];
+    }));
+}
+/** Services whose number stands in the model. */
+function explicitCounts(model) {
+    return Object.entries((0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(model['services'])).flatMap(([service, values]) => countOf((0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(values)) === undefined ? [] : [service]);
+}
+/** Stops when the service that runs Django would have no container: there would be no site. */
+function checkDjangoRuns(django, { unstarted }, { files }) {
+    if (!unstarted.includes(django))
+        return;
+    throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('compose-invalid', {
+        what: `Service ${django}, which runs Django, would have no container`,
+        why: 'its `deploy.replicas` or `scale` is 0, in the Compose file, in the env file or in the input scale',
+        fix: `give it one: scale: ${django}=1; or name the service that runs the site first in services`,
+        annotation: { file: files[0] ?? '' },
+    });
 }
 function countOf({ scale, deploy }) {
     return (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(scale ?? (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(deploy)['replicas']);
 }
 /** Stops when a service cannot have that many containers. */
 function checkScale({ service, count }, model) {
-    const values = serviceOf(model, service) ?? {};
+    const values = (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)((0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(model['services'])[service]);
     const name = (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(values['container_name']);
     const port = (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .listOf */ .c3)(values['ports'])
         .map(fixedPort)
         .find((text) => text !== undefined);
-    if (count === 1 || (name === undefined && port === undefined))
+    if (count < 2 || (name === undefined && port === undefined))
         return;
     throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('input-invalid', {
         what: `Service ${service} cannot have ${count} containers`,
@@ -42653,24 +42781,24 @@ function planOperations(facts) {
         return [...running.toSorted().map((name) => operation('keep', name, 'it is of this release already')), check];
     }
     const changing = [...roles.backing, ...facts.update];
-    const absent = roles.data.filter((name) => !running.includes(name));
+    const absent = roles.data.filter((name) => !running.includes(name) && !facts.unstarted.includes(name));
     return [
         ...(facts.adopted === undefined
             ? []
             : [operation('adopt', 'what runs', `it was started by hand; a rollback can go back to ${facts.adopted}`)]),
         ...absent.map((name) => operation('start', name, 'it does not run')),
-        ...(steps.includes('migrate') ? facts.pending : []).map((name) => operation('migrate', name, 'pending')),
+        ...(steps.includes('migrate') ? byApp(facts.pending) : []),
         ...(steps.includes('jobs') ? roles.jobs : []).map((name) => operation('run', name, 'it runs to its end for each release')),
         ...(steps.includes('static')
             ? [operation('collect', 'static files', 'a volume lies over those of the image')]
             : []),
         ...findGone(facts).map((name) => operation('stop', name, 'it is no longer in the Compose file')),
-        ...roles.replaced.map((name) => replaceApp(facts, name)),
+        ...roles.replaced.flatMap((name) => facts.unstarted.includes(name) ? stopApp(facts, name) : [replaceApp(facts, name)]),
         ...[...changing, ...roles.others]
             .filter((name) => !absent.includes(name))
-            .map((name) => updateWhenChanged(facts, name)),
+            .flatMap((name) => (facts.unstarted.includes(name) ? stopApp(facts, name) : [updateWhenChanged(facts, name)])),
         ...roles.data
-            .filter((name) => !absent.includes(name) && !changing.includes(name))
+            .filter((name) => running.includes(name) && !changing.includes(name))
             .map((name) => operation('keep', name, 'stateful')),
         check,
     ];
@@ -42681,6 +42809,15 @@ function describeOperation({ step, object, reason }) {
 }
 function operation(step, object, reason) {
     return { step, object, reason };
+}
+/** One operation for each app: a first deploy has dozens of migrations. */
+function byApp(pending) {
+    const apps = Map.groupBy(pending, (name) => name.split('.')[0] ?? '');
+    return [...apps].map(([app, names]) => operation('migrate', names.length === 1 ? (names[0] ?? app) : app, describeCount(names)));
+}
+const describeCount = (names) => names.length === 1 ? 'pending' : `${names.length} migrations are pending`;
+function stopApp({ running }, name) {
+    return running.includes(name) ? [operation('stop', name, 'no container of it is wanted')] : [];
 }
 function replaceApp({ before, model }, name) {
     const [old, now] = [imageOf(before, name), imageOf(model, name)];
@@ -42898,7 +43035,8 @@ function readProbeError(document) {
     const error = document?.['error'];
     if (!isRecord(error))
         return undefined;
-    return { kind: text(error['kind']), message: text(error['message']), detail: optionalText(error['detail']) };
+    const exit = typeof error['exit'] === 'number' ? error['exit'] : undefined;
+    return { kind: text(error['kind']), message: text(error['message']), detail: optionalText(error['detail']), exit };
 }
 function parse(line) {
     try {
@@ -43106,6 +43244,7 @@ const codes = {
     'database-not-up': 'the database does not answer yet',
     'database-refused': 'the database refuses the connection',
     'database-not-kept': 'the database is a file inside the container',
+    'django-too-old': 'Python or Django in the image is too old',
     'settings-import': 'the Django settings or apps cannot be imported',
     'migration-conflict': 'the migrations contradict each other or the database',
     'migration-failed': 'a migration failed',
@@ -50977,6 +51116,13 @@ const COMPLAINTS = [
         fix: 'on the server: docker $1 create $2; or correct the name, or remove `external: true`',
     },
     {
+        pattern: /: error: (?:no such option|unrecognized arguments): -c\b/,
+        code: 'django-too-old',
+        what: 'Django in the image is older than 1.10',
+        why: '`manage.py shell` does not know the option `-c`; 2.2 is the oldest Django that can be deployed',
+        fix: 'build the image with Django 2.2 or later',
+    },
+    {
         pattern: /\| exec (\/\S+): no such file or directory$/,
         code: 'container-exited',
         what: 'The program $1 of a container cannot be started',
@@ -50999,7 +51145,10 @@ function explainComplaint(text) {
             if (!found)
                 continue;
             const fill = (template) => template.replace(/\$([12])/g, (_, place) => found[Number(place)] ?? '');
-            return [code, { what: fill(texts.what), seen: line.trim(), why: fill(texts.why), fix: fill(texts.fix) }];
+            return [
+                code,
+                { what: fill(texts.what), seen: line.trim().slice(0, 500), why: fill(texts.why), fix: fill(texts.fix) },
+            ];
         }
     }
     return undefined;
@@ -51541,6 +51690,25 @@ const explanations = {
         why: 'a file that a style sheet names is missing, or the volume at STATIC_ROOT belongs to another user than the app',
         fix: 'mend what is named; a volume of another user takes one `chown` on the server. `collectstatic: never` when the image collects by itself',
     },
+    refuses: {
+        exit: 24,
+        code: 'health-timeout',
+        what: 'The new release refuses the health check',
+        why: 'it gave the same answer for ten seconds',
+        fix: 'change the app, or set `health-url`, `health-headers` and `health-status` to what a healthy answer looks like',
+    },
+    no_http: {
+        exit: 25,
+        code: 'health-timeout',
+        what: 'No port of the new release speaks HTTP',
+        fix: 'name an address that does with `health-url`, or set `health-url: none`',
+    },
+    too_old: {
+        exit: 26,
+        code: 'django-too-old',
+        what: 'Python or Django in the image is too old',
+        fix: 'build the image with Python 3.7 or later and Django 2.2 or later',
+    },
     no_directory: {
         exit: 30,
         code: 'server-directory',
@@ -51852,6 +52020,7 @@ const PLAN_FACTS = {
     'on-failure': 'the input `on-failure`',
     update: 'services with data that take a changed definition',
     scale: '`service=number`',
+    counts: '`service=number` of every service that the release names',
     keep: 'how many releases stay',
     explanations: '`code text` of each exit code, for a rollback without GitHub',
     adopt: 'the release that a hand-made stack becomes, and what must serve until then',
@@ -51906,9 +52075,10 @@ function explainProbe(code, document, stderr) {
     if (code >= 30)
         return explainStage({ code, stdout: '', stderr });
     const error = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_0__/* .readProbeError */ .Tl)(document);
+    const exit = error?.exit ?? code;
     const tail = stderr.trim().split('\n').slice(-8).join('\n');
     const seen = error ? wordsOf(error) : tail;
-    if (error && !(0,_exit_js__WEBPACK_IMPORTED_MODULE_3__/* .isKnownExit */ .WM)(code)) {
+    if (error && !(0,_exit_js__WEBPACK_IMPORTED_MODULE_3__/* .isKnownExit */ .WM)(exit)) {
         return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('internal', {
             what: 'The probe, which asks Django about the migrations, failed',
             seen,
@@ -51920,7 +52090,7 @@ function explainProbe(code, document, stderr) {
     if (refusal)
         return refusal;
     // Without a document Django did not get as far as our code, whatever the exit code.
-    return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH(...(0,_exit_js__WEBPACK_IMPORTED_MODULE_3__/* .explainExit */ .Ah)(document ? code : _explanation_js__WEBPACK_IMPORTED_MODULE_4__/* .explanations */ .x.not_importable.exit, seen, tail));
+    return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH(...(0,_exit_js__WEBPACK_IMPORTED_MODULE_3__/* .explainExit */ .Ah)(document ? exit : _explanation_js__WEBPACK_IMPORTED_MODULE_4__/* .explanations */ .x.not_importable.exit, seen, tail));
 }
 const wordsOf = ({ message, detail }) => [message, detail].filter((part) => part).join('\n');
 /** What Docker said instead of starting Django at all; a program that it does not find may be what `manage` names. */
@@ -51984,7 +52154,7 @@ function explainFailure(ending) {
 /** What the probe reported says more than its exit code. */
 function explainReport(ending, code) {
     const http = ending.documents.get('http');
-    if (code === _explanation_js__WEBPACK_IMPORTED_MODULE_4__/* .explanations */ .x.unhealthy.exit && http) {
+    if ((code === _explanation_js__WEBPACK_IMPORTED_MODULE_4__/* .explanations */ .x.unhealthy.exit || code === _explanation_js__WEBPACK_IMPORTED_MODULE_4__/* .explanations */ .x.refuses.exit) && http) {
         const report = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_0__/* .readHttpReport */ .x$)(http);
         return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH(healthCode(report.reason), {
             what: `The new release did not become healthy: ${report.url ?? 'no address'} ${report.status === undefined ? '' : `answers ${report.status}`}`.trim(),
@@ -52652,7 +52822,8 @@ function explainShell(host, { code, stdout, stderr }) {
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
 /* harmony export */   Op: () => (/* binding */ look),
 /* harmony export */   i6: () => (/* binding */ checkServer),
-/* harmony export */   kN: () => (/* binding */ checkArchitecture)
+/* harmony export */   kN: () => (/* binding */ checkArchitecture),
+/* harmony export */   kP: () => (/* binding */ runningCounts)
 /* harmony export */ });
 /* unused harmony export parseLook */
 /* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(7614);
@@ -52724,12 +52895,23 @@ function parseLook(text) {
         current: one('current'),
         whole: one('whole') === 'yes',
         running: all('running'),
+        counts: new Map(all('count').map((line) => readCount(line))),
+        unstarted: all('unstarted'),
         previous: one('previous'),
         releases: new Map(all('release').map((id) => [id, factsOf(id, all('fact'))])),
         served: all('served'),
         database: (0,_django_document_js__WEBPACK_IMPORTED_MODULE_0__/* .readDatabase */ .SY)((0,_django_document_js__WEBPACK_IMPORTED_MODULE_0__/* .findDocument */ .$)(one('database') ?? '')),
         plans: all('plan'),
     };
+}
+/** How many containers of each service of a project run. */
+function runningCounts({ containers }, project) {
+    const running = containers.filter((each) => each.project === project && each.running);
+    return new Map([...Map.groupBy(running, ({ service }) => service)].map(([service, all]) => [service, all.length]));
+}
+function readCount(line) {
+    const [service = '', count = ''] = line.split('=');
+    return [service, Number(count)];
 }
 function factsOf(id, lines) {
     const facts = new Map();

@@ -63,6 +63,18 @@ make_plan() {
   echo "by hand on the server, by $(id -un)" >"$plan/facts/url"
   echo no >"$plan/facts/force"
   echo 100 >"$plan/facts/keep"
+  # The counts of the Compose file where they differ; else as many as there are, none included.
+  if [ -f ".deploy/plans/$target/facts/counts" ]; then
+    cp ".deploy/plans/$target/facts/counts" "$plan/facts/counts"
+    project=$(release_fact "$target" project)
+    survey
+    {
+      if [ -f "$last/facts/counts" ]; then
+        only_in "$(show "$plan/facts/counts")" "$(show "$last/facts/counts")" | sed 's/=.*/=/'
+      fi
+      only_in "$(unstarted "$(last_committed)")" "$(running)" | sed 's/$/=0/'
+    } >"$plan/facts/scale"
+  fi
   jobs=$(if [ -n "$(release_list "$target" jobs)" ]; then echo jobs; fi)
   # Whether a volume hides them was decided when the target was deployed; of what was adopted the step itself finds out.
   steps=.deploy/plans/$target/steps

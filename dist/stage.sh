@@ -157,12 +157,15 @@ check() { # DIRECTORY TRANSACTION: whether the target's settings are whole, and 
   printf '{"deploy-django": 1, "verb": "mounts", "model": %s}\n' "$(printf '%s' "$model" | tr '\n' ' ')"
 }
 
-plan() { # DIRECTORY TRANSACTION VERB: the probe's answer of the target's image; nothing is changed
+# The probe's answer of the target's image; nothing is changed. The services named will have no container.
+plan() { # DIRECTORY TRANSACTION VERB [SERVICE…]
   enter "$1"
-  transaction=$2 target=$(plan_fact target)
+  transaction=$2 target=$(plan_fact target) asks=$3
+  shift 3
   project=$(release_fact "$target" project)
   survey
   # Before the first deploy there is no database to ask.
-  if [ -z "$(read_current)" ] && [ -n "$(absent "$target" data)" ]; then set -- "$1" "$2" list; fi
-  ask_django "$target" "$3" -e "DEPLOY_DJANGO_IMAGES=$(release_fact "$target" images | second_word | tr '\n' ' ')"
+  lacking=$(only_in "$(absent "$target" data)" "$(on "$*" printf '%s\n')")
+  if [ -z "$(read_current)" ] && [ -n "$lacking" ]; then asks=list; fi
+  ask_django "$target" "$asks" -e "DEPLOY_DJANGO_IMAGES=$(release_fact "$target" images | second_word | tr '\n' ' ')"
 }

@@ -1,11 +1,12 @@
 # shellcheck shell=sh
 ## Steps verify and fit.
 
-check_containers() { # RELEASE SERVICES: each of these services is there, of the release's image, and runs
+# Each service is there, of the release's image, and runs; the optional ones may be absent.
+check_containers() { # RELEASE SERVICES [OPTIONAL]
   inspect_release "$1"
   images=$(release_fact "$1" images | second_word | sort -u)
   image_ids=$(on "$images" ask image inspect -f '{{.Id}}')
-  missing=$(only_in "$2" "$(printf '%s\n' "$app" | first_word)" | tr '\n' ' ')
+  missing=$(only_in "$2" "$(printf '%s\n' "$app" | first_word && printf '%s\n' "${3:-}")" | tr '\n' ' ')
   [ -z "$missing" ] || die "$exit_container_missing" "no container of $missing"
   while read -r service state exit _ policy _ image id; do
     if ! is_listed "$service" "$2"; then continue; fi
@@ -20,7 +21,7 @@ END
 }
 
 step_verify() {
-  check_containers "$target" "$(services_of "$target")"
+  check_containers "$target" "$(services_of "$target")" "$(unstarted "$transaction")"
   beside=$(look_others)
   # Django starts slowly, and the migration container was the last to read the database, after its own work.
   if ! happened migrate end; then verify_migrations; fi

@@ -58,7 +58,9 @@ show() { while IFS= read -r line || [ -n "$line" ]; do printf '%s\n' "$line"; do
 release_fact() { show ".deploy/releases/$1/facts/$2"; }
 release_list() { if [ -f ".deploy/releases/$1/facts/$2" ]; then release_fact "$1" "$2"; fi; }
 plan_fact() { show ".deploy/plans/$transaction/facts/$1"; }
-plan_list() { if [ -f ".deploy/plans/$transaction/facts/$1" ]; then plan_fact "$1"; fi; }
+plan_list() { fact_of "$transaction" "$1"; }
+fact_of() { if [ -f ".deploy/plans/$1/facts/$2" ]; then show ".deploy/plans/$1/facts/$2"; fi; } # TRANSACTION NAME
+last_committed() { if [ -s .deploy/transaction ]; then show .deploy/transaction; fi; }
 read_current() { if [ -s .deploy/current ]; then show .deploy/current; fi; }
 services_of() { release_list "$1" services | second_word; }
 named() { # RELEASE: the services that it deals with

@@ -1,5 +1,8 @@
 /** The demo: a site is deployed, upgraded, saved from a broken release, and rolled back; each run says what is true now. */
 import { randomBytes } from 'node:crypto'
+import { appendFileSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { runAction, type ActionRun } from '../test/run-action.ts'
 import { makeProject } from '../test/world/project.ts'
@@ -7,6 +10,8 @@ import { openWorld } from '../test/world/world.ts'
 
 const name = 'todo'
 const port = 8129
+/** Everything that the runs print. */
+const log = join(tmpdir(), 'deploy-django-demo.log')
 const site = `http://127.0.0.1:${port}/`
 
 /** A run of the action that the demo shows, and how it has to end. */
@@ -19,20 +24,21 @@ type Act = {
   serves: string
 }
 
+writeFileSync(log, '')
 try {
   await demonstrate()
-  console.log(`\nThe site stays open; script/demo --stop takes it away.\n${site}`)
+  console.log(`\nThe whole log is in ${log}. The site stays open; script/demo --stop removes it.\n${site}`)
 } catch (error) {
   console.error(`\ndemo: ${error instanceof Error ? error.message : String(error)}`)
-  console.error('What is there stays for a look; script/demo --stop takes it away.')
+  console.error(`The whole log is in ${log}. What runs stays; script/demo --stop removes it.`)
   process.exitCode = 1
 }
 
 async function demonstrate(): Promise<void> {
-  console.log('\n=== the world: a registry and a server, made of containers')
+  console.log('\n=== a registry and a host, made of containers')
   const world = await openWorld()
   const server = await world.server('alpha')
-  // A site that an earlier demo left open begins anew, with an empty database.
+  // A site that an earlier demo left open starts again with an empty database.
   await server.remove(name)
   await using project = await makeProject('todo')
 
@@ -91,39 +97,42 @@ async function demonstrate(): Promise<void> {
   })
   await play({
     title: 'deploy v3',
-    headline: 'a broken release, it answers 500: this run has to fail and to go back to v2 by itself',
+    headline: 'a broken release, it answers 500: this run has to fail and to revert to v2',
     start: deploy('v3'),
     outcome: 'failed',
     serves: 'v2',
   })
   await play({
     title: 'rollback',
-    headline: 'to v1, which the server has kept; its code can live with the new column',
+    headline: 'to v1, which the host has kept; its code can use the new column',
     start: rollback,
     outcome: 'rolled-back',
     serves: 'v1',
   })
 }
 
-/** Says what will happen, shows the run, says what is true now, and throws when that is not what had to be. */
+/** Shows the steps of a run, and throws when it did not end as it had to. The whole log goes to a file. */
 async function play({ title, headline, start, outcome, serves }: Act): Promise<void> {
-  console.log(`\n=== ${title}: ${headline}\n`)
-  const run = await start((text) => show(title, text))
+  console.log(`\n=== ${title}: ${headline}`)
+  appendFileSync(log, `\n=== ${title}\n`)
+  const run = await start((text) => {
+    appendFileSync(log, `${text}\n`)
+    for (const line of storyOf(text)) console.log(`  ${line}`)
+  })
   const seen = `outcome ${run.outputs['outcome']}, ${await ask(serves)}`
-  console.log(`\n--- ${title}: ${seen} (${(run.milliseconds / 1000).toFixed(1)} s)`)
+  console.log(`--- ${seen} (${(run.milliseconds / 1000).toFixed(1)} s)`)
   const wanted = `outcome ${outcome}, ${answering(200, serves)}`
   if (seen !== wanted) throw new Error(`${title} had to end with: ${wanted}\n      but ended with: ${seen}`)
 }
 
-/** A line of the run's log, and groups as GitHub's page would fold them. */
-function show(title: string, text: string): void {
-  for (const line of text.split('\n')) {
+/** The lines of a log that tell the story: the title of each step, the plan, and the first lines of a failure. */
+function storyOf(text: string): string[] {
+  return text.split('\n').flatMap((line) => {
     const [, command, rest = ''] = /^##\[(\w+)\](.*)$/.exec(line) ?? []
-    if (command === 'endgroup' || line.trim() === '') continue
-    const shown =
-      command === undefined ? `  ${line}` : command === 'group' ? `> ${rest}` : `${command.toUpperCase()} ${rest}`
-    console.log(`${title} | ${shown}`)
-  }
+    if (command === 'group') return [rest]
+    if (command === 'error') return [`FAILED ${rest}`]
+    return /^ {2}(adopt|start|migrate|run|collect|replace|keep|stop|check) /.test(line) ? [`  ${line}`] : []
+  })
 }
 
 /** What the site answers. It has ten seconds to do so from the release: one that was brought back has to start. */

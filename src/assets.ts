@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises'
+import { deflateSync } from 'node:zlib'
 import { exitVariables } from './server/exit.ts'
 
-/** What is sent to the server and run in the container. */
+/** What is sent to the host, and the one word that runs in the container: see `asWord`. */
 export type Assets = { transaction: Buffer; probe: Buffer }
 
 const head = new URL('./server/transaction/head.sh', import.meta.url)
@@ -36,7 +37,7 @@ const transactionParts = [
   new URL('./server/transaction/main.sh', import.meta.url),
 ]
 
-/** The parts of what runs in the app's container: one word of `python -c` when it is sent. */
+/** The parts of what runs in the app's container. */
 const probeParts = [
   new URL('./django/probe/head.py', import.meta.url),
   new URL('./django/probe/database.py', import.meta.url),
@@ -45,15 +46,29 @@ const probeParts = [
   new URL('./django/probe/fit.py', import.meta.url),
   new URL('./django/probe/collect.py', import.meta.url),
   new URL('./django/probe/migrate.py', import.meta.url),
-  new URL('./django/probe/static.py', import.meta.url),
   new URL('./django/probe/http.py', import.meta.url),
   new URL('./django/probe/main.py', import.meta.url),
 ]
 
-/** Reads the script and the probe; the bundler copies the files beside the bundle and mends their addresses. */
+/** Reads the script and the probe; the bundler copies the files beside the bundle and corrects their addresses. */
 export async function readAssets(): Promise<Assets> {
-  const [start, rest, probe] = await Promise.all([readFile(head), join(transactionParts), join(probeParts)])
-  return { transaction: Buffer.concat([start, Buffer.from(exitVariables()), rest]), probe }
+  const [start, rest, probe] = await Promise.all([readFile(head), join(transactionParts), readProbe()])
+  return { transaction: Buffer.concat([start, Buffer.from(exitVariables()), rest]), probe: asWord(probe) }
+}
+
+/** The probe as a program of Python. */
+export function readProbe(): Promise<Buffer> {
+  return join(probeParts)
+}
+
+/**
+ * A program of Python as one word without spaces: it passes through any entrypoint, needs no mount and no standard input.
+ * Linux allows a word 128 KiB, so it is compressed.
+ */
+function asWord(program: Buffer): Buffer {
+  const packed = deflateSync(program, { level: 9 }).toString('base64')
+  const text = `__import__('zlib').decompress(__import__('base64').b64decode('${packed}'))`
+  return Buffer.from(`exec(${text},{'__name__':'deploy_django'})`)
 }
 
 async function join(parts: readonly URL[]): Promise<Buffer> {

@@ -38,6 +38,7 @@ export const codes = {
   'database-not-up': 'the database does not answer yet',
   'database-refused': 'the database refuses the connection',
   'database-not-kept': 'the database is a file inside the container',
+  'django-too-old': 'Python or Django in the image is too old',
   'settings-import': 'the Django settings or apps cannot be imported',
   'migration-conflict': 'the migrations contradict each other or the database',
   'migration-failed': 'a migration failed',

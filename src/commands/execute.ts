@@ -22,6 +22,8 @@ export type Decided = {
   approved: readonly string[]
   /** The health question for the probe; undefined when nothing is asked over HTTP. */
   http: string | undefined
+  /** How many containers: what was decided, and what the Compose file says, as `service=number`. */
+  counts: { scale: readonly string[]; counts: readonly string[] }
 }
 
 /** Executes the plan on the host and follows it to its end; throws when the goal was not reached. */
@@ -34,7 +36,7 @@ export async function execute(
 ): Promise<Decided> {
   const files: SentFile[] = [
     { path: 'steps', content: plan.steps.map((step) => `${step}\n`).join(''), mode: 0o600 },
-    ...writeFacts('.', { approved: plan.approved }),
+    ...writeFacts('.', { approved: plan.approved, ...plan.counts }),
     ...(plan.http === undefined ? [] : [{ path: 'http.json', content: `${plan.http}\n`, mode: 0o600 }]),
   ]
   await send(context.run, connection, `${transaction.directory}/.deploy/plans/${transaction.id}`, files, context.folder)

@@ -1,4 +1,13 @@
 import { info, warning } from '@actions/core'
+import { broughtUp } from '../compose/role.ts'
+import {
+  checkDjangoRuns,
+  chooseCounts,
+  explicitCounts,
+  plainCounts,
+  type CountPlan,
+  type Counts,
+} from '../compose/scale.ts'
 import type { DeployInputs } from '../contract.ts'
 import { describeOperation, planOperations } from '../deployment/operation.ts'
 import { adopting, approve, planDeploy, type Plan } from '../deployment/plan.ts'
@@ -14,12 +23,13 @@ import { askHealth, type HealthQuestion } from '../django/health.ts'
 import { needsCollecting } from '../django/static.ts'
 import { DeployError } from '../errors.ts'
 import { checkDatabase, describe } from '../guard/database.ts'
-import { checkMounts, readMounts, type Mounts } from '../guard/mount.ts'
+import { checkMounts, readCounts, readMounts, type Mounts } from '../guard/mount.ts'
 import { group } from '../report/log.ts'
 import type { Connection } from '../server/connection.ts'
 import { explainProbe, explainStage, explainUnfit } from '../server/failure.ts'
 import { command } from '../server/follow.ts'
 import { fact } from '../server/fact.ts'
+import { runningCounts } from '../server/look.ts'
 import type { Transaction } from '../server/transaction.ts'
 import type { Context } from './context.ts'
 import type { Decided } from './execute.ts'
@@ -35,7 +45,8 @@ export async function planDeployment(
 ): Promise<Decided> {
   const { connection, server, current, name } = site
   const { transaction, release, made, adoption } = staged
-  const mounts = await askMounts(connection, transaction)
+  const { mounts, counts } = await askResolved(connection, transaction)
+  const numbers = countContainers(site, staged, counts, inputs)
   checkMounts({
     containers: server.containers.filter(
       ({ project: of, service }) => of === name && !inputs.updateServices.includes(service),
@@ -44,29 +55,33 @@ export async function planDeployment(
     managePath: made.django.managePath,
     django: made.django.target.group.services,
   })
-  const asked = await group('Plan', () => askPlan(connection, transaction))
+  const asked = await group('Plan', () => askPlan(connection, transaction, numbers.unstarted))
   checkFound(asked, site, inputs)
   const same =
     !inputs.force &&
     server.whole &&
     fact(current?.facts, 'fingerprint') === release.fingerprint &&
-    inputs.scale.every(({ service, count }) => server.running.includes(`${service}=${count}`))
+    inputs.scale.every(({ service, count }) => (runningCounts(server, name).get(service) ?? 0) === count) &&
+    [...server.counts].every(([service, count]) => (counts.get(service) ?? count) === count)
   const { jobs, django } = release.roles
   const collecting = needsCollecting(inputs.collectstatic, asked.settings.static, mounts.get(django))
   const plan = planDeploy(asked, inputs.migrate, same, { jobs, static: collecting })
   const steps = adoption ? adopting(plan.steps) : plan.steps
-  showPlan(steps, plan, asked, site, staged, inputs, context)
+  showPlan(steps, plan, asked, numbers, site, staged, inputs, context)
   if (inputs.migrate === 'none' && plan.pending.length > 0) warning(unapplied(plan.pending))
   else if (current && asked.kind === 'live' && asked.losses.length > 0)
     warning(describeLosses(asked.losses, inputs.version, current.version))
   if (inputs.planDigest !== undefined && inputs.planDigest !== plan.digest)
     throw otherPlan(inputs.planDigest, plan.digest)
-  const fronts = release.roles.fronts.map(({ service, port }): [string, number] => [service, port])
+  const fronts = release.roles.fronts
+    .filter(({ service }) => !numbers.unstarted.includes(service))
+    .map(({ service, port }): [string, number] => [service, port])
   return {
     kind: plan.kind === 'unchanged' ? 'unchanged' : 'deployed',
     steps,
     approved: approve(plan.pending),
     http: askHealth(healthQuestion(inputs), fronts, asked.settings),
+    counts: countFacts(numbers, counts, [...broughtUp(release.roles), ...release.roles.data]),
   }
 }
 
@@ -77,6 +92,34 @@ export function healthQuestion(inputs: {
   healthStatus: readonly string[]
 }): HealthQuestion {
   return { url: inputs.healthUrl, headers: inputs.healthHeaders, status: inputs.healthStatus }
+}
+
+/** Decides how many containers of each service the deployment brings up. */
+function countContainers(
+  { server, name, project }: Site,
+  { release: { roles }, before }: StagedRelease,
+  now: Counts,
+  inputs: DeployInputs,
+): CountPlan {
+  const numbers = chooseCounts({
+    asked: inputs.scale,
+    before: new Map([...plainCounts(before), ...server.counts]),
+    now,
+    unstarted: server.unstarted,
+    running: runningCounts(server, name),
+    services: [...new Set([...broughtUp(roles), ...inputs.updateServices])],
+    data: roles.data,
+    explicit: explicitCounts(project.model),
+  })
+  checkDjangoRuns(roles.django, numbers, project)
+  numbers.warnings.forEach((text) => warning(text))
+  return numbers
+}
+
+/** The numbers of these services as the host keeps them. */
+export function countFacts({ scale }: CountPlan, counts: Counts, services: readonly string[]): Decided['counts'] {
+  const known = [...new Set(services)].filter((service) => counts.has(service))
+  return { scale, counts: known.map((service) => `${service}=${counts.get(service)}`) }
 }
 
 /** Stops for another database and for code that is older than the database. */
@@ -95,6 +138,7 @@ function showPlan(
   steps: Plan['steps'],
   { digest, pending }: Plan,
   asked: LivePlan | OfflinePlan,
+  { unstarted }: CountPlan,
   { server, name }: Site,
   { release, before, adoption }: StagedRelease,
   inputs: DeployInputs,
@@ -108,6 +152,7 @@ function showPlan(
     roles: { ...roles, replaced: roles.replaced.map(({ service }) => service) },
     update: inputs.updateServices,
     running: server.containers.flatMap((each) => (each.project === name && each.running ? [each.service] : [])),
+    unstarted,
     pending: pending.map((migration) => `${migration.app}.${migration.name}`),
     adopted: adoption?.id,
   })
@@ -118,16 +163,24 @@ function showPlan(
   found({ plan: { digest, operations, pending: shown, unknown, drift: asked.drift } })
 }
 
-/** Stops when a setting is missing; gives what the release would mount. */
-export async function askMounts(connection: Connection, { directory, id }: Transaction): Promise<Mounts> {
+/** What only the host can fill in of a release's model. */
+export type Resolved = { mounts: Mounts; counts: Counts }
+
+/** Stops when a setting is missing; gives what the release would mount, and how many containers its Compose file wants. */
+export async function askResolved(connection: Connection, { directory, id }: Transaction): Promise<Resolved> {
   const asked = await connection.reach(command(directory, id, 'check'))
   if (asked.code !== 0) throw explainStage(asked)
-  return readMounts(findDocument(asked.stdout))
+  const document = findDocument(asked.stdout)
+  return { mounts: readMounts(document), counts: readCounts(document) }
 }
 
-/** The plan of the image on the database as it is now. */
-async function askPlan(connection: Connection, { directory, id }: Transaction): Promise<LivePlan | OfflinePlan> {
-  const asked = await connection.reach([...command(directory, id, 'plan'), 'plan'])
+/** The plan of the image on the database as it is now; that `unstarted` services do not run does not mean that there is none. */
+async function askPlan(
+  connection: Connection,
+  { directory, id }: Transaction,
+  unstarted: readonly string[],
+): Promise<LivePlan | OfflinePlan> {
+  const asked = await connection.reach([...command(directory, id, 'plan'), 'plan', ...unstarted])
   const document = findDocument(asked.stdout)
   if (!document || asked.code !== 0) throw explainProbe(asked.code, document, asked.stderr)
   const plan = readPlan(document)

@@ -4,7 +4,6 @@ import type { Values } from '../compose/document.ts'
 import { checkUpdates, describeAbandoned, describeDrift, findAbandoned } from '../compose/drift.ts'
 import { makeRelease, type Release } from '../compose/release.ts'
 import { assignRoles } from '../compose/role.ts'
-import { chooseCounts } from '../compose/scale.ts'
 import type { DeployInputs } from '../contract.ts'
 import type { Made } from '../image/make.ts'
 import { measureImages } from '../image/measure.ts'
@@ -60,7 +59,6 @@ export async function stageRelease(
     before,
     update: inputs.updateServices,
   })
-  const counts = chooseCounts(inputs.scale, before, project.model, roles)
   const named = [...project.services.keys()]
   release.notes.forEach((note) => info(note))
   release.drifts.forEach((drift) => warning(describeDrift(drift)))
@@ -80,7 +78,6 @@ export async function stageRelease(
           lockTimeout: inputs.migrateLockTimeout,
           onFailure: inputs.onFailure,
           update: inputs.updateServices,
-          counts,
           keep: inputs.keepReleases,
         }),
         ...adoption?.facts,
@@ -150,7 +147,6 @@ export function deploymentFacts(given: {
   lockTimeout?: number
   onFailure?: string
   update?: readonly string[]
-  counts?: readonly string[]
   keep?: number
 }): FactLines<PlanFact> {
   return {
@@ -163,7 +159,6 @@ export function deploymentFacts(given: {
     'health-timeout': given.healthTimeout === undefined ? [] : [seconds(given.healthTimeout)],
     'on-failure': [given.onFailure ?? 'rollback'],
     update: given.update ?? [],
-    scale: given.counts ?? [],
     // A rollback must not remove the releases that it could go forward to.
     keep: [String(given.keep ?? 100)],
   }

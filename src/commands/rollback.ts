@@ -1,6 +1,7 @@
 import { info, warning } from '@actions/core'
 import type { Values } from '../compose/document.ts'
 import { findDrifts } from '../compose/drift.ts'
+import { chooseCounts, plainCounts } from '../compose/scale.ts'
 import type { RollbackInputs } from '../contract.ts'
 import { describeOperation, planOperations } from '../deployment/operation.ts'
 import { planRollback } from '../deployment/plan.ts'
@@ -9,7 +10,6 @@ import { askHealth } from '../django/health.ts'
 import { needsCollecting, readCollect } from '../django/static.ts'
 import { record, recordFacts } from '../github/record.ts'
 import { checkDatabase } from '../guard/database.ts'
-import type { Mounts } from '../guard/mount.ts'
 import { group, show } from '../report/log.ts'
 import { servingOf, type Outcome } from '../report/report.ts'
 import { connect, type Connection } from '../server/connection.ts'
@@ -18,13 +18,13 @@ import { explanations } from '../server/explanation.ts'
 import { nothingDeployed, requireProject } from '../server/find.ts'
 import { command } from '../server/follow.ts'
 import { fact } from '../server/fact.ts'
-import { checkServer, type Server } from '../server/look.ts'
+import { checkServer, runningCounts, type Server } from '../server/look.ts'
 import { chooseTarget, frontsOf, imagesOf, readModel, versionOf, type KeptRelease } from '../server/release.ts'
 import { incoming, planFiles, send, stage } from '../server/stage.ts'
 import { newId, type Transaction } from '../server/transaction.ts'
 import type { Context } from './context.ts'
 import { execute, type Decided } from './execute.ts'
-import { askMounts, healthQuestion } from './plan.ts'
+import { askResolved, countFacts, healthQuestion, type Resolved } from './plan.ts'
 import { deploymentFacts } from './release.ts'
 
 /** Back to an older release, from what the host kept of it: no checkout, no build, no registry. */
@@ -113,12 +113,12 @@ async function stageRollback(
   return transaction
 }
 
-/** Asks the target's own code; refuses when it cannot use the database as it is. Gives the settings that it saw, and its mounts. */
-async function checkCompatibility(
-  { connection, target, server }: Site,
-  transaction: Transaction,
-): Promise<{ settings: Settings; mounts: Mounts }> {
-  const mounts = await askMounts(connection, transaction)
+/** The target's own settings, and what the host filled in of its model. */
+type Compatible = { settings: Settings } & Resolved
+
+/** Asks the target's own code; refuses when it cannot use the database as it is. Gives what it saw. */
+async function checkCompatibility({ connection, target, server }: Site, transaction: Transaction): Promise<Compatible> {
+  const resolved = await askResolved(connection, transaction)
   const asked = await connection.reach([...command(transaction.directory, transaction.id, 'plan'), 'fit'])
   const document = findDocument(asked.stdout)
   if (document && asked.code === explanations.unfit.exit) throw explainUnfit(readFitReport(document))
@@ -131,13 +131,13 @@ async function checkCompatibility(
       ? `The database is as ${target.version} knows it.`
       : `These migrations stay applied, ${target.version} can live with them: ${ahead.join(', ')}`,
   )
-  return { settings: readSettings(document['settings']), mounts }
+  return { settings: readSettings(document['settings']), ...resolved }
 }
 
 /** Decides what will be done and prints it. */
 function decide(
   { server, name, target, before, model }: Site,
-  { settings, mounts }: { settings: Settings; mounts: Mounts },
+  { settings, mounts, counts }: Compatible,
   inputs: RollbackInputs,
   { found }: Context,
 ): Decided {
@@ -147,23 +147,38 @@ function decide(
     jobs,
     static: needsCollecting(collect, settings.static, mounts.get(fact(target.facts, 'django') ?? '')),
   })
+  const replaced = services.map((line) => line.replace(/^\d+ /, ''))
+  const numbers = chooseCounts({
+    asked: [],
+    before: new Map([...plainCounts(before), ...server.counts]),
+    now: counts,
+    unstarted: server.unstarted,
+    running: runningCounts(server, name),
+    services: [...replaced, ...others, ...backing],
+    data: [],
+    explicit: [],
+  })
+  numbers.warnings.forEach((text) => warning(text))
   const operations = planOperations({
     steps,
     before,
     model,
-    roles: { data, backing, jobs, others, replaced: services.map((line) => line.replace(/^\d+ /, '')) },
+    roles: { data, backing, jobs, others, replaced },
     update: [],
     running: server.containers.flatMap((each) => (each.project === name && each.running ? [each.service] : [])),
+    unstarted: numbers.unstarted,
     pending: [],
     adopted: undefined,
   })
   info(`Plan of the rollback to ${target.version}:`)
   operations.forEach((operation) => info(`  ${describeOperation(operation)}`))
   found({ plan: { digest, operations, pending: [], unknown: [], drift: [] } })
+  const fronts = frontsOf(target.facts).filter(([service]) => !numbers.unstarted.includes(service))
   return {
     kind: 'rolled-back',
     steps,
     approved: [],
-    http: askHealth(healthQuestion(inputs), frontsOf(target.facts), settings),
+    http: askHealth(healthQuestion(inputs), fronts, settings),
+    counts: countFacts(numbers, counts, [...replaced, ...others, ...data]),
   }
 }

@@ -57,12 +57,16 @@ export function covers(mount: Mount, path: string): boolean {
   return path === target || path.startsWith(target === '/' ? '/' : `${target}/`)
 }
 
-/** A model with the mounts of every service and nothing else, so that the server can resolve them and show no secret. */
+/** A model with mounts and numbers of containers and nothing else, so that the host can resolve them and show no secret. */
 export function onlyMounts(model: Values): Values {
   const each = (key: string, keep: (values: Values) => Values): Values =>
     Object.fromEntries(Object.entries(valuesOf(model[key])).map(([name, values]) => [name, keep(valuesOf(values))]))
   return {
-    services: each('services', ({ volumes = [], volumes_from = [] }) => ({ image: 'none', volumes, volumes_from })),
+    services: each('services', ({ volumes = [], volumes_from = [], scale, deploy }) => ({
+      ...{ image: 'none', volumes, volumes_from },
+      ...(scale === undefined ? {} : { scale }),
+      ...(valuesOf(deploy)['replicas'] === undefined ? {} : { deploy: { replicas: valuesOf(deploy)['replicas'] } }),
+    })),
     volumes: each('volumes', ({ name, external }) => ({
       ...(name === undefined ? {} : { name }),
       ...(external === undefined ? {} : { external }),

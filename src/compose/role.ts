@@ -2,7 +2,7 @@ import { checkAll, DeployError } from '../errors.ts'
 import { textsOf } from './document.ts'
 import type { BuildGroup } from './group.ts'
 import type { Project } from './project.ts'
-import type { Scale } from './scale.ts'
+import { plainCounts, type Scale } from './scale.ts'
 import type { Service } from './service.ts'
 
 /** What happens to each service in a deployment. */
@@ -76,6 +76,11 @@ export function assignRoles({ project, groups, django, services, profiles }: Rol
       .filter((service) => (names.includes(service.name) || isFront(service.name)) && !isWorker(service))
       .flatMap(({ name, ports }) => ports.map((port) => ({ service: name, port }))),
   }
+}
+
+/** What a release brings up: new containers, and those with a changed definition. */
+export function broughtUp({ replaced, others, backing }: Pick<Roles, 'replaced' | 'others' | 'backing'>): string[] {
+  return [...replaced.map(({ service }) => service), ...others, ...backing]
 }
 
 /** The services that the input names, and those that Compose would start by itself. */
@@ -205,7 +210,9 @@ function djangoService(
   services: readonly string[],
 ): string {
   const all = django.services.filter((name) => replaced.includes(name))
-  const servers = all.filter((name) => !isWorker(project.services.get(name)))
+  const none = [...plainCounts(project.model)].filter(([, count]) => count === 0).map(([name]) => name)
+  const running = all.filter((name) => !none.includes(name))
+  const servers = (running.length > 0 ? running : all).filter((name) => !isWorker(project.services.get(name)))
   const candidates = servers.length > 0 ? servers : all
   const isAsked = (name: string): boolean =>
     [...project.services.values()].some(

@@ -22,6 +22,8 @@ export type OperationFacts = {
   update: readonly string[]
   /** Services that have a running container now. */
   running: readonly string[]
+  /** Services that will have no container. */
+  unstarted: readonly string[]
   /** Migrations to apply, as `app.name`. */
   pending: readonly string[]
   /** The release that a hand-made stack is kept as. */
@@ -36,13 +38,13 @@ export function planOperations(facts: OperationFacts): readonly Operation[] {
     return [...running.toSorted().map((name) => operation('keep', name, 'it is of this release already')), check]
   }
   const changing = [...roles.backing, ...facts.update]
-  const absent = roles.data.filter((name) => !running.includes(name))
+  const absent = roles.data.filter((name) => !running.includes(name) && !facts.unstarted.includes(name))
   return [
     ...(facts.adopted === undefined
       ? []
       : [operation('adopt', 'what runs', `it was started by hand; a rollback can go back to ${facts.adopted}`)]),
     ...absent.map((name) => operation('start', name, 'it does not run')),
-    ...(steps.includes('migrate') ? facts.pending : []).map((name) => operation('migrate', name, 'pending')),
+    ...(steps.includes('migrate') ? byApp(facts.pending) : []),
     ...(steps.includes('jobs') ? roles.jobs : []).map((name) =>
       operation('run', name, 'it runs to its end for each release'),
     ),
@@ -50,12 +52,14 @@ export function planOperations(facts: OperationFacts): readonly Operation[] {
       ? [operation('collect', 'static files', 'a volume lies over those of the image')]
       : []),
     ...findGone(facts).map((name) => operation('stop', name, 'it is no longer in the Compose file')),
-    ...roles.replaced.map((name) => replaceApp(facts, name)),
+    ...roles.replaced.flatMap((name) =>
+      facts.unstarted.includes(name) ? stopApp(facts, name) : [replaceApp(facts, name)],
+    ),
     ...[...changing, ...roles.others]
       .filter((name) => !absent.includes(name))
-      .map((name) => updateWhenChanged(facts, name)),
+      .flatMap((name) => (facts.unstarted.includes(name) ? stopApp(facts, name) : [updateWhenChanged(facts, name)])),
     ...roles.data
-      .filter((name) => !absent.includes(name) && !changing.includes(name))
+      .filter((name) => running.includes(name) && !changing.includes(name))
       .map((name) => operation('keep', name, 'stateful')),
     check,
   ]
@@ -68,6 +72,21 @@ export function describeOperation({ step, object, reason }: Operation): string {
 
 function operation(step: Operation['step'], object: string, reason: string): Operation {
   return { step, object, reason }
+}
+
+/** One operation for each app: a first deploy has dozens of migrations. */
+function byApp(pending: readonly string[]): readonly Operation[] {
+  const apps = Map.groupBy(pending, (name) => name.split('.')[0] ?? '')
+  return [...apps].map(([app, names]) =>
+    operation('migrate', names.length === 1 ? (names[0] ?? app) : app, describeCount(names)),
+  )
+}
+
+const describeCount = (names: readonly string[]): string =>
+  names.length === 1 ? 'pending' : `${names.length} migrations are pending`
+
+function stopApp({ running }: OperationFacts, name: string): readonly Operation[] {
+  return running.includes(name) ? [operation('stop', name, 'no container of it is wanted')] : []
 }
 
 function replaceApp({ before, model }: OperationFacts, name: string): Operation {

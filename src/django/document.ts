@@ -80,8 +80,8 @@ export type HttpReport = {
 /** What does not fit between some code's models and the database. */
 export type FitReport = { problems: readonly string[]; ahead: readonly string[]; database: Database | undefined }
 
-/** The probe's own words about why it failed. */
-export type ProbeError = { kind: string; message: string; detail: string | undefined }
+/** The probe's own words about why it failed, and the exit code that it meant. */
+export type ProbeError = { kind: string; message: string; detail: string | undefined; exit: number | undefined }
 
 type Json = { readonly [key: string]: unknown }
 
@@ -218,7 +218,8 @@ const problemsOf = (document: Json): readonly string[] =>
 export function readProbeError(document: Json | undefined): ProbeError | undefined {
   const error = document?.['error']
   if (!isRecord(error)) return undefined
-  return { kind: text(error['kind']), message: text(error['message']), detail: optionalText(error['detail']) }
+  const exit = typeof error['exit'] === 'number' ? error['exit'] : undefined
+  return { kind: text(error['kind']), message: text(error['message']), detail: optionalText(error['detail']), exit }
 }
 
 function parse(line: string): unknown {

@@ -29,6 +29,17 @@ export function readMounts(document: Values | undefined): Mounts {
   )
 }
 
+/** Reads the numbers of containers that the Compose file wants, in the same document. */
+export function readCounts(document: Values | undefined): ReadonlyMap<string, number> {
+  const services = Object.entries(valuesOf(valuesOf(document?.['model'])['services']))
+  return new Map(
+    services.map(([name, values]) => {
+      const { scale, deploy } = valuesOf(values)
+      return [name, Number(textOf(scale ?? valuesOf(deploy)['replicas']) ?? 1)]
+    }),
+  )
+}
+
 function resolve(entry: unknown, volumes: Values): readonly Mounted[] {
   if (!isValues(entry)) return []
   const { type: kind, source: from } = entry

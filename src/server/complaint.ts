@@ -27,6 +27,13 @@ const COMPLAINTS: readonly Complaint[] = [
     fix: 'on the server: docker $1 create $2; or correct the name, or remove `external: true`',
   },
   {
+    pattern: /: error: (?:no such option|unrecognized arguments): -c\b/,
+    code: 'django-too-old',
+    what: 'Django in the image is older than 1.10',
+    why: '`manage.py shell` does not know the option `-c`; 2.2 is the oldest Django that can be deployed',
+    fix: 'build the image with Django 2.2 or later',
+  },
+  {
     pattern: /\| exec (\/\S+): no such file or directory$/,
     code: 'container-exited',
     what: 'The program $1 of a container cannot be started',
@@ -50,7 +57,10 @@ export function explainComplaint(text: string): [Code, Problem] | undefined {
       if (!found) continue
       const fill = (template: string): string =>
         template.replace(/\$([12])/g, (_, place: string) => found[Number(place)] ?? '')
-      return [code, { what: fill(texts.what), seen: line.trim(), why: fill(texts.why), fix: fill(texts.fix) }]
+      return [
+        code,
+        { what: fill(texts.what), seen: line.trim().slice(0, 500), why: fill(texts.why), fix: fill(texts.fix) },
+      ]
     }
   }
   return undefined

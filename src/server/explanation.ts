@@ -99,6 +99,25 @@ export const explanations = {
     why: 'a file that a style sheet names is missing, or the volume at STATIC_ROOT belongs to another user than the app',
     fix: 'mend what is named; a volume of another user takes one `chown` on the server. `collectstatic: never` when the image collects by itself',
   },
+  refuses: {
+    exit: 24,
+    code: 'health-timeout',
+    what: 'The new release refuses the health check',
+    why: 'it gave the same answer for ten seconds',
+    fix: 'change the app, or set `health-url`, `health-headers` and `health-status` to what a healthy answer looks like',
+  },
+  no_http: {
+    exit: 25,
+    code: 'health-timeout',
+    what: 'No port of the new release speaks HTTP',
+    fix: 'name an address that does with `health-url`, or set `health-url: none`',
+  },
+  too_old: {
+    exit: 26,
+    code: 'django-too-old',
+    what: 'Python or Django in the image is too old',
+    fix: 'build the image with Python 3.7 or later and Django 2.2 or later',
+  },
   no_directory: {
     exit: 30,
     code: 'server-directory',

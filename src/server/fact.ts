@@ -37,6 +37,7 @@ export const PLAN_FACTS = {
   'on-failure': 'the input `on-failure`',
   update: 'services with data that take a changed definition',
   scale: '`service=number`',
+  counts: '`service=number` of every service that the release names',
   keep: 'how many releases stay',
   explanations: '`code text` of each exit code, for a rollback without GitHub',
   adopt: 'the release that a hand-made stack becomes, and what must serve until then',

@@ -34,9 +34,10 @@ export function explainProbe(
   // These codes are the server's own: it did not even ask.
   if (code >= 30) return explainStage({ code, stdout: '', stderr })
   const error = readProbeError(document)
+  const exit = error?.exit ?? code
   const tail = stderr.trim().split('\n').slice(-8).join('\n')
   const seen = error ? wordsOf(error) : tail
-  if (error && !isKnownExit(code)) {
+  if (error && !isKnownExit(exit)) {
     return new DeployError('internal', {
       what: 'The probe, which asks Django about the migrations, failed',
       seen,
@@ -47,7 +48,7 @@ export function explainProbe(
   const refusal = document ? undefined : refusalIn(tail)
   if (refusal) return refusal
   // Without a document Django did not get as far as our code, whatever the exit code.
-  return new DeployError(...explainExit(document ? code : explanations.not_importable.exit, seen, tail))
+  return new DeployError(...explainExit(document ? exit : explanations.not_importable.exit, seen, tail))
 }
 
 const wordsOf = ({ message, detail }: ProbeError): string => [message, detail].filter((part) => part).join('\n')
@@ -114,7 +115,7 @@ function explainFailure(ending: Ending): DeployError | undefined {
 /** What the probe reported says more than its exit code. */
 function explainReport(ending: Ending, code: number): DeployError | undefined {
   const http = ending.documents.get('http')
-  if (code === explanations.unhealthy.exit && http) {
+  if ((code === explanations.unhealthy.exit || code === explanations.refuses.exit) && http) {
     const report = readHttpReport(http)
     return new DeployError(healthCode(report.reason), {
       what: `The new release did not become healthy: ${report.url ?? 'no address'} ${report.status === undefined ? '' : `answers ${report.status}`}`.trim(),

@@ -42,6 +42,9 @@ export type Server = {
   whole: boolean
   /** `service=number` of what runs then. */
   running: readonly string[]
+  /** How many containers of each service the Compose file of the last deployment wants, and which were to have none. */
+  counts: ReadonlyMap<string, number>
+  unstarted: readonly string[]
   previous: string | undefined
   releases: ReadonlyMap<string, Facts>
   /** Ids of releases that were committed, in the order of their last commit. */
@@ -113,12 +116,25 @@ export function parseLook(text: string): Server | undefined {
     current: one('current'),
     whole: one('whole') === 'yes',
     running: all('running'),
+    counts: new Map(all('count').map((line) => readCount(line))),
+    unstarted: all('unstarted'),
     previous: one('previous'),
     releases: new Map(all('release').map((id) => [id, factsOf(id, all('fact'))])),
     served: all('served'),
     database: readDatabase(findDocument(one('database') ?? '')),
     plans: all('plan'),
   }
+}
+
+/** How many containers of each service of a project run. */
+export function runningCounts({ containers }: Server, project: string): ReadonlyMap<string, number> {
+  const running = containers.filter((each) => each.project === project && each.running)
+  return new Map([...Map.groupBy(running, ({ service }) => service)].map(([service, all]) => [service, all.length]))
+}
+
+function readCount(line: string): [string, number] {
+  const [service = '', count = ''] = line.split('=')
+  return [service, Number(count)]
 }
 
 function factsOf(id: string, lines: readonly string[]): Facts {

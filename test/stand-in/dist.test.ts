@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { tmpdir } from 'node:os'
 import { basename } from 'node:path'
-import { readAssets } from '../../src/assets.ts'
+import { readAssets, readProbe } from '../../src/assets.ts'
 import { runAction } from '../run-action.ts'
 
 const bytes = (path: string): Buffer => readFileSync(fileURLToPath(new URL(`../../${path}`, import.meta.url)))
@@ -18,7 +18,7 @@ describe('dist', () => {
   })
 
   test('every part of the script and of the probe is sent', async () => {
-    const { transaction, probe } = await readAssets()
+    const [{ transaction }, probe] = [await readAssets(), await readProbe()]
     expect(
       parts.filter((part) => !transaction.includes(bytes(`src/${part}`)) && !probe.includes(bytes(`src/${part}`))),
     ).toEqual([])

@@ -11,7 +11,7 @@ import { openWorld } from '../world/world.ts'
 // The runner has programs first on its PATH that write down their arguments, a file for each call; so has a user of the
 // server. What else runs on the server is looked at all the time.
 const ON_RUNNER = ['ssh', 'docker', 'tar', 'git']
-const ON_SERVER = ['docker', 'env', 'timeout', 'sh', 'setsid', 'tar', 'mkdir', 'base64', 'grep', 'sed', 'awk']
+const ON_SERVER = ['docker', 'env', 'timeout', 'sh', 'setsid', 'tar', 'mkdir', 'grep', 'sed', 'awk']
 
 /** A program that writes down how it was called, and becomes the one of its name that is next on the PATH. */
 const recorder = (folder: string, more = ''): string => `#!/bin/sh

@@ -201,7 +201,7 @@ def operation_text(operation):
 
 def describe_field(state, model, name):
     found = state.models.get(model) if name else None
-    field = found.fields.get(name) if found else None
+    field = dict(found.fields).get(name) if found else None  # a list of pairs before Django 3.1
     if field is None:
         return None
     from django.db.models import NOT_PROVIDED

@@ -4,7 +4,7 @@
 look() { # DIRECTORY [FILE|externals:…]: facts for the runner, a word and its value a line
   echo "deploy-django look $format"
   echo "home $(pwd -P)"
-  for tool in docker flock setsid timeout tar base64 awk; do
+  for tool in docker flock setsid timeout tar awk; do
     command -v "$tool" >/dev/null 2>&1 || echo "missing $tool"
   done
   if command -v docker >/dev/null 2>&1; then
@@ -100,7 +100,15 @@ look_database() { # what the last transaction that committed reported about it
 }
 
 is_whole() { # RELEASE: all of its containers run
-  project=$(release_fact "$1" project) && (check_containers "$1" "$(services_of "$1")") >/dev/null 2>&1
+  project=$(release_fact "$1" project) || return 1
+  (check_containers "$1" "$(services_of "$1")" "$(unstarted "$(last_committed)")") >/dev/null 2>&1
+}
+
+# How many containers the Compose file of the last deployment wants, and which services were to have none.
+look_counts() {
+  last=$(last_committed)
+  fact_of "$last" counts | while read -r line; do echo "count $line"; done
+  unstarted "$last" | while read -r service; do echo "unstarted $service"; done
 }
 
 look_releases() {
@@ -111,6 +119,7 @@ look_releases() {
     echo "whole yes"
     survey && running | sort | uniq -c | while read -r count service; do echo "running $service=$count"; done
   fi
+  look_counts
   echo "previous $(previous_of "$current")"
   commits | while read -r _ _ _ id _; do echo "served $id"; done
   look_database

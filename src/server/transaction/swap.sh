@@ -47,13 +47,27 @@ scales_of() { # SERVICES: options for as many of each as were asked for, else as
   {
     # Going back, what was asked for has no say. Without a number it is the number in the Compose file.
     if ! happened back begin; then plan_list scale; fi
-    counted
+    # None may as well be a service that was stopped: it is started again.
+    counted | sed '/=0$/d'
+    if happened back begin; then unstarted "$(last_committed)" | sed 's/$/=0/'; fi
   } | {
     told=
     while IFS='=' read -r service count; do
       if ! is_listed "$service" "$1" || is_listed "$service" "$told"; then continue; fi
       told=$told$newline$service
-      if [ "${count:-0}" -gt 0 ]; then echo "--scale $service=$count"; fi
+      if [ -n "$count" ]; then echo "--scale $service=$count"; fi
+    done
+  }
+}
+
+# Services for which a deployment wants no container: `scale` says so, else the count in the Compose file.
+unstarted() { # TRANSACTION
+  { fact_of "$1" scale && fact_of "$1" counts; } | {
+    told=
+    while IFS='=' read -r service count; do
+      if [ -z "$count" ] || is_listed "$service" "$told"; then continue; fi
+      told=$told$newline$service
+      if [ "$count" -eq 0 ]; then echo "$service"; fi
     done
   }
 }

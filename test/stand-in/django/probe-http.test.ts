@@ -35,15 +35,15 @@ describe('a given address', () => {
     ['200', 0, 200, null, ''],
     ['login', 0, 302, null, ''],
     ['204', 0, 204, null, ''],
-    ['404', 21, 404, 'status', 'health-status'],
-    ['500', 21, 500, 'server-error', 'log of the service'],
+    ['404', 24, 404, 'status', 'health-status'],
+    ['500', 24, 500, 'server-error', 'log of the service'],
     ['503', 21, 503, 'server-error', 'proxy'],
-    ['400', 21, 400, 'bad-request', '400 to the Host "shop.example.org"'],
-    ['https', 21, 301, 'https-redirect', 'SECURE_SSL_REDIRECT'],
+    ['400', 24, 400, 'bad-request', '400 to the Host "shop.example.org"'],
+    ['https', 24, 301, 'https-redirect', 'SECURE_SSL_REDIRECT'],
     ['garbage', 21, null, 'not-http', 'does not speak HTTP'],
     ['silent', 21, null, 'not-http', 'closed the connection'],
     ['tls', 21, null, 'not-http', 'speaks TLS'],
-    ['twice', 21, 500, 'server-error', 'fails'],
+    ['twice', 24, 500, 'server-error', 'fails'],
     ['hang', 21, null, 'timeout', 'within 5 s'],
   ])('%s: exit %i', async (manner, code, status, reason, text) => {
     const outcome = await ask(`8000=${manner}`, { urls: [`${local}/up`], headers: { Host: 'shop.example.org' } })
@@ -74,7 +74,7 @@ describe('a given address', () => {
     expect((await ask('8000=404', { urls: [`${local}/`], status: ['200', '404'] })).code).toBe(0)
     expect((await ask('8000=401', { urls: [`${local}/`], status: ['4xx'] })).code).toBe(0)
     const both = await ask('8000=200 8001=500', { urls: [`${local}/`, 'http://127.0.0.1:8001/'] })
-    expect(seen(both)).toEqual([21, 500, 'server-error', 'http://127.0.0.1:8001/'])
+    expect(seen(both)).toEqual([24, 500, 'server-error', 'http://127.0.0.1:8001/'])
   })
 })
 
@@ -91,14 +91,14 @@ describe('auto', () => {
       `${local}/`,
     ],
     ['IPv6', '::1:8000=200', 0, 200, null, 'http://[::1]:8000/'],
-    ['a 400 is no answer', '8000=400', 21, 400, 'bad-request', `${local}/`],
-    ['a 500 is no answer', '8000=500', 21, 500, 'server-error', `${local}/`],
-    ['a redirect to https is no answer', '8000=https', 21, 301, 'https-redirect', `${local}/`],
+    ['a 400 is no answer', '8000=400', 24, 400, 'bad-request', `${local}/`],
+    ['a 500 is no answer', '8000=500', 24, 500, 'server-error', `${local}/`],
+    ['a redirect to https is no answer', '8000=https', 24, 301, 'https-redirect', `${local}/`],
     ['a port that speaks something else is passed over', '5000=garbage 8000=200', 0, 200, null, `${local}/`],
     ['a port that says nothing decides when nobody else does', '8000=silent', 21, null, 'not-http', `${local}/`],
-    ["Docker's name server is not asked", '127.0.0.11:8000=500', 0, null, 'nothing-speaks-http', null],
-    ['nothing speaks HTTP', '5000=garbage', 0, null, 'nothing-speaks-http', null],
-    ['nothing listens', '', 0, null, 'nothing-speaks-http', null],
+    ["Docker's name server is not asked", '127.0.0.11:8000=500', 25, null, 'nothing-speaks-http', null],
+    ['nothing speaks HTTP', '5000=garbage', 25, null, 'nothing-speaks-http', null],
+    ['nothing listens', '', 25, null, 'nothing-speaks-http', null],
   ])('%s', async (_, servers, code, status, reason, url) => {
     expect(seen(await ask(servers))).toEqual([code, status, reason, url])
   })
@@ -145,7 +145,7 @@ describe('auto', () => {
 
   test('ports of other containers and of the server are not asked', async () => {
     const other = ['unshare', '--pid', '--fork', '--mount-proc', '--']
-    expect(seen(await ask('8000=500', {}, other))).toEqual([0, null, 'nothing-speaks-http', null])
+    expect(seen(await ask('8000=500', {}, other))).toEqual([25, null, 'nothing-speaks-http', null])
   })
 })
 
@@ -171,7 +171,7 @@ describe('the Host that is sent', () => {
     const hosts = ['8c0ff33a1b2d', 'me', 'localhost']
     const outcome = await ask('8000=container', { hosts, allowed: hosts })
     expect([outcome.code, outcome.result['host']]).toEqual([0, 'me'])
-    expect((await ask('8000=container', { hosts: ['8c0ff33a1b2d'], allowed: ['8c0ff33a1b2d'] })).code).toBe(21)
+    expect((await ask('8000=container', { hosts: ['8c0ff33a1b2d'], allowed: ['8c0ff33a1b2d'] })).code).toBe(24)
   })
 
   test('when it is refused all the same, the error says what to change', async () => {
@@ -203,7 +203,7 @@ describe('a socket of uWSGI', () => {
     expect(seen(outcome)).toEqual([0, 200, null, 'uwsgi://127.0.0.1:8000/'])
     expect(outcome.stderr).toBe('')
     expect(seen(await ask('8000=uwsgi', { allowed: ['*'] }))).toEqual([
-      ...[21, 400, 'bad-request', 'uwsgi://127.0.0.1:8000/'],
+      ...[24, 400, 'bad-request', 'uwsgi://127.0.0.1:8000/'],
     ])
   })
 

@@ -51,40 +51,6 @@ describe('list', () => {
     const { code, result } = await world.ask('list', 'base', project)
     expect([code, result.error?.kind]).toEqual([18, 'database-at-import'])
   })
-
-  test("static finds the same in the files, with the app's own label, when the settings need what is not there", async () => {
-    const project = await makeProject({
-      'shop/apps.py':
-        'from django.apps import AppConfig\nclass Shop(AppConfig):\n    name = "shop"\n    label = "store"\n',
-      'world/settings.py': 'import os\nSECRET_KEY = os.environ["NOT_HERE"]\n',
-      '.venv/lib/site-packages/x/migrations/0001_x.py': note,
-      'shop/migrations/notes.py': 'text = "no migration"\n',
-      'blog/migrations/0002_squashed.py': migration(
-        'blog.0001_initial',
-        '',
-        'replaces = [("blog", "0001_initial")]  # deploy-django: accept',
-      ),
-    })
-    const settings = await world.ask('list', 'nowhere', project)
-    expect([settings.code, settings.result, settings.stderr]).toEqual([
-      1,
-      {},
-      expect.stringContaining("KeyError: 'NOT_HERE'"),
-    ])
-
-    const { code, result } = await probe('static', project)
-    const found = result['migrations'] as { app: string; name: string; source: string }[]
-    expect([code, result['confidence']]).toEqual([0, 'static'])
-    expect(found.map((each) => `${each.app}.${each.name}`)).toEqual([
-      'blog.0001_initial',
-      'blog.0002_squashed',
-      'store.0001_initial',
-      'store.0002_note',
-    ])
-    expect(found[1]).toMatchObject({ accept: true, replaces: [['blog', '0001_initial']] })
-    const listed = (await world.ask('list', 'nowhere')).result['migrations'] as typeof found
-    expect(listed.find((each) => each.name === '0002_note')?.source).toBe(found[3]?.source)
-  })
 })
 
 describe('plan', () => {

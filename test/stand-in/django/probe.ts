@@ -54,18 +54,13 @@ export type Options = {
 
 const assets = await readAssets()
 
-/** The one argument that carries the probe. */
-function probeWord(): string {
-  return `exec(__import__('base64').b64decode('${assets.probe.toString('base64')}'))`
-}
-
 /** The Python of a virtual environment of test/stand-in/django/ready. */
 export const python = (django: string = usual): string => join(environments, django, 'bin/python')
 
 /** Starts a verb as the server does: `manage.py shell -v 0 -c`, or plain Python where no Django is needed. */
 export function start(verb: string, project: string, options: Options = {}): Running {
-  const django = verb === 'http' || verb === 'static' ? [] : ['manage.py', 'shell', '-v', '0']
-  const words = [...(options.inside ?? []), python(options.django), ...django, '-c', probeWord()]
+  const django = verb === 'http' ? [] : ['manage.py', 'shell', '-v', '0']
+  const words = [...(options.inside ?? []), python(options.django), ...django, '-c', assets.probe.toString()]
   const child = spawn(words[0] ?? '', words.slice(1), {
     cwd: project,
     env: { PATH: process.env['PATH'], DEPLOY_DJANGO_GO_WAIT: '20', ...options.env, DEPLOY_DJANGO: verb },
@@ -123,7 +118,7 @@ export function migration(dependency: string, operations: string, attributes = '
   const [app, name] = dependency.split('.')
   return [
     'import time',
-    'from django.contrib.postgres.operations import AddIndexConcurrently',
+    'from django.contrib.postgres import operations as postgres',
     'from django.db import migrations, models',
     'class Migration(migrations.Migration):',
     `    dependencies = [("${app}", "${name}")]`,

@@ -44,7 +44,10 @@ export async function makeWorld(): Promise<World> {
   await postgres.createDatabase('base')
   const approved = approve(await probe('plan', plain, { env: env('base') }))
   const { code, stderr } = await migrate(plain, 'base', { DEPLOY_DJANGO_APPROVED: approved })
-  if (code !== 0) throw new Error(`The first migration ended with ${code}: ${stderr}`)
+  if (code !== 0) {
+    await postgres.stop()
+    throw new Error(`The first migration ended with ${code}: ${stderr}`)
+  }
   return {
     postgres,
     plain,

@@ -112,7 +112,7 @@ async function upload(world: World, staged: Staged): Promise<void> {
   if (staged.env !== undefined) await write('release/env/.env', staged.env)
   for (const [path, content] of Object.entries(staged.files ?? {})) await write(`files/${path}`, content)
   await write('plan/transaction.sh', script.toString())
-  await write('plan/probe.py', 'print("the stand-in answers for the probe")\n')
+  await write('plan/probe.py', 'the-word-of-the-probe')
   await write('plan/steps', lines(staged.steps))
   if (staged.http !== false) await write('plan/http.json', '{"format":1,"urls":[]}')
   const facts = {

@@ -151,6 +151,12 @@ describe('what fails after the swap goes back', () => {
       'health fail 21',
       /web is running, 0 restarts/,
     ],
+    [
+      'HTTP refuses (24), which nobody waits longer than ten seconds for',
+      { ...v2With({ 'x-health': 'refuses' }), planFacts: { ...v2.planFacts, 'health-timeout': '600' } },
+      'health fail 24',
+      /not healthy in time/,
+    ],
     ['the health command fails (46)', v2With({ 'x-health': 'bad' }), 'health fail 46', /not healthy in time/],
     [
       'the health command cannot run (46), which nobody waits a minute for',
@@ -181,6 +187,13 @@ describe('what fails after the swap goes back', () => {
     expect(await storyOf(world, v2.id)).toContain(line)
     expect(await endOf(world, v2.id)).toBe('back v1-1-1')
     expect(await findFaults(world, 'v1-1-1')).toEqual([])
+  })
+
+  test('nothing speaks HTTP (25): a release that runs quietly for ten seconds is taken', async () => {
+    const world = await serving()
+    const silent = v2With({ 'x-health': 'silent' })
+    const patient = { ...silent, planFacts: { ...silent.planFacts, 'health-timeout': '60' } }
+    expect(await transact(world, patient)).toBe('committed v2-2-1')
   })
 
   test('nothing, on a first deploy of an app alone: there is no container yet', async () => {

@@ -150,6 +150,12 @@ describe('the service that is probed', () => {
       'web',
     ],
     ['one for tasks when there is no other', 'services: {celery: {build: .}, worker: {build: .}}', 'celery', 'celery'],
+    [
+      'not one without a container',
+      'services: {a: {build: ., ports: ["80:80"], deploy: {replicas: 0}}, b: {build: ., ports: ["81:80"]}}',
+      'a',
+      'b',
+    ],
     ['else the first', 'services: {b: {build: .}, a: {build: .}}', 'a', 'a'],
   ])('is %s', (_, text, group, service) => {
     expect(roles(text, group).django).toBe(service)

@@ -1,7 +1,18 @@
 import { describe, expect, test } from '@jest/globals'
 import { parse } from 'yaml'
 import { valuesOf } from '../../../src/compose/document.ts'
-import { checkScale, chooseCounts, type Scale } from '../../../src/compose/scale.ts'
+import { broughtUp } from '../../../src/compose/role.ts'
+import {
+  checkDjangoRuns,
+  checkScale,
+  chooseCounts,
+  explicitCounts,
+  plainCounts,
+  type CountFacts,
+  type Counts,
+  type CountPlan,
+  type Scale,
+} from '../../../src/compose/scale.ts'
 import { release } from './model.ts'
 
 const shop = (web: string): string => `
@@ -12,10 +23,22 @@ services:
   edge: {image: caddy, ports: [{target: 80, published: "8000-8003"}], depends_on: [web]}
   db: {image: "postgres:17"}
 `
-function counts(asked: Scale[], before: string | undefined, now: string): readonly string[] {
+type Given = Partial<Pick<CountFacts, 'unstarted' | 'running' | 'data'>> & { env?: Record<string, string> }
+
+/** The numbers of a text as the host fills them in. */
+function filled(text: string, env: Record<string, string> = {}): Counts {
+  const model = valuesOf(parse(text.replace(/"?\$\{WORKERS:-1\}"?/g, env['WORKERS'] ?? '1')))
+  return plainCounts(model)
+}
+
+function decide(asked: Scale[], before: string | undefined, now: string, { env, ...given }: Given = {}): CountPlan {
   const model = valuesOf(parse(shop(now)))
   for (const scale of asked) checkScale(scale, model)
-  return chooseCounts(asked, before === undefined ? {} : valuesOf(parse(shop(before))), model, release(shop(now)).roles)
+  return chooseCounts({
+    ...{ asked, before: before === undefined ? new Map() : filled(shop(before)), now: filled(shop(now), env) },
+    ...{ unstarted: [], running: new Map(), explicit: explicitCounts(model) },
+    ...{ services: broughtUp(release(shop(now)).roles), data: ['db'], ...given },
+  })
 }
 
 describe('how many of each', () => {
@@ -24,10 +47,59 @@ describe('how many of each', () => {
     ['nor on the first deploy', [], undefined, 'scale: 2', []],
     ['a count that changed in the file is the file’s', [], 'scale: 2', 'deploy: {replicas: 3}', ['web=']],
     ['and so is one that was removed', [], 'deploy: {replicas: 3}', '', ['web=']],
+    ['none is a count', [], 'scale: 2', 'deploy: {replicas: 0}', ['web=']],
     ['what is asked for wins', [{ service: 'web', count: 4 }], 'scale: 2', 'scale: 3', ['web=4']],
     ['one is a number as well', [{ service: 'proxy', count: 1 }], '', '', ['proxy=1']],
+    ['none is a number as well', [{ service: 'worker', count: 0 }], '', '', ['worker=0']],
     ['a range of ports is for several', [{ service: 'edge', count: 3 }], '', '', ['edge=3']],
-  ])('%s', (_, asked, before, now, expected) => expect(counts(asked, before, now)).toEqual(expected))
+  ])('%s', (_, asked, before, now, expected) => {
+    const { scale, warnings } = decide(asked, before, now)
+    expect(scale).toEqual(expected)
+    expect(warnings).toEqual([])
+  })
+
+  test('a count that changed in the env is the env’s', () => {
+    const text = 'deploy: {replicas: "${WORKERS:-1}"}'
+    expect(decide([], text, text, { env: { WORKERS: '0' } })).toMatchObject({ scale: ['web='], unstarted: ['web'] })
+    expect(decide([], text, text, { env: { WORKERS: '1' } })).toMatchObject({ scale: [], unstarted: [] })
+  })
+
+  test('who has none as the input said keeps none, and a warning says so; not when somebody started it', () => {
+    const kept = decide([], '', '', { unstarted: ['worker'] })
+    expect(kept).toMatchObject({ scale: ['worker=0'], unstarted: ['worker'] })
+    expect(kept.warnings).toEqual([expect.stringContaining('deploy with scale: worker=1')])
+    expect(decide([], '', '', { unstarted: ['worker'], running: new Map([['worker', 1]]) }).scale).toEqual([])
+    expect(decide([{ service: 'worker', count: 1 }], '', '', { unstarted: ['worker'] }).scale).toEqual(['worker=1'])
+    // The file says none: nothing has to be said.
+    const none = decide([], 'scale: 0', 'scale: 0', { unstarted: ['web'] })
+    expect(none).toEqual({ scale: [], unstarted: ['web'], warnings: [] })
+  })
+
+  test('what was started by hand keeps its number; a warning says when the file has another one', () => {
+    const running = new Map([['web', 3]])
+    expect(decide([], undefined, 'scale: 2', { running }).warnings).toEqual([
+      expect.stringContaining('deploy with scale: web=2'),
+    ])
+    expect(decide([], undefined, '', { running }).warnings).toEqual([])
+    expect(decide([], undefined, 'scale: 3', { running }).warnings).toEqual([])
+  })
+
+  test('a database keeps its number, and a warning says how to change it', () => {
+    const [before, now] = [new Map([['db', 1]]), new Map([['db', 0]])]
+    const facts = { asked: [], before, now, unstarted: [], running: new Map(), services: ['web'], data: ['db'] }
+    const { scale, warnings } = chooseCounts({ ...facts, explicit: ['db'] })
+    expect([scale, warnings]).toEqual([[], [expect.stringContaining('update-services: db')]])
+    const taken = { ...facts, services: ['web', 'db'], explicit: ['db'] }
+    expect(chooseCounts(taken)).toEqual({ scale: ['db='], unstarted: ['db'], warnings: [] })
+  })
+
+  test('no container of Django is no site', () => {
+    const decided = decide([{ service: 'web', count: 0 }], '', '')
+    expect(() => checkDjangoRuns('web', decided, { files: ['compose.yaml'] })).toThrow(
+      expect.objectContaining({ code: 'compose-invalid', fix: expect.stringContaining('scale: web=1') }),
+    )
+    expect(() => checkDjangoRuns('worker', decided, { files: [] })).not.toThrow()
+  })
 
   test.each([
     ['db', 2, '', 'which a release does not bring up'],
@@ -35,6 +107,6 @@ describe('how many of each', () => {
     ['proxy', 2, '', 'proxy cannot have 2 containers'],
     ['web', 2, 'container_name: site', 'web cannot have 2 containers'],
   ])('%s=%d with {%s} is refused', (service, count, now, message) => {
-    expect(() => counts([{ service, count }], undefined, now)).toThrow(message)
+    expect(() => decide([{ service, count }], undefined, now)).toThrow(message)
   })
 })

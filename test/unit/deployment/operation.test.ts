@@ -29,6 +29,7 @@ const facts: OperationFacts = {
   roles: { data: ['db', 'cache'], backing: ['cache'], jobs: [], others: ['proxy'], replaced: ['web', 'worker'] },
   update: [],
   running: ['db', 'cache', 'web', 'proxy', 'old'],
+  unstarted: [],
   pending: [],
   adopted: undefined,
 }
@@ -51,9 +52,17 @@ describe('planOperations', () => {
   })
 
   test('of a first deploy starts everything', () => {
-    expect(lines({ before: {}, running: [], pending: ['todo.0001_initial'], steps: [...SWAP, 'migrate'] })).toEqual([
+    expect(
+      lines({
+        before: {},
+        running: [],
+        pending: ['auth.0001', 'auth.0002', 'todo.0001_initial'],
+        steps: [...SWAP, 'migrate'],
+      }),
+    ).toEqual([
       'start db: it does not run',
       'start cache: it does not run',
+      'migrate auth: 2 migrations are pending',
       'migrate todo.0001_initial: pending',
       'start web: it is new',
       'start worker: it is new',
@@ -82,6 +91,12 @@ describe('planOperations', () => {
     const model = { services: { ...v2.services, db: { image: 'postgres:18' } } }
     expect(lines({ model, update: ['db'] })).toContain('replace db: image changed')
     expect(lines({ model, update: ['db'] })).not.toContain('keep db: stateful')
+  })
+
+  test('stops what is to have no container, and starts nothing of it', () => {
+    const stopped = lines({ unstarted: ['web', 'worker', 'db'], running: ['web', 'cache', 'proxy'] })
+    expect(stopped).toContain('stop web: no container of it is wanted')
+    expect(stopped.filter((line) => / (worker|db):/.test(line))).toEqual([])
   })
 
   test('of a release that runs already changes nothing', () => {

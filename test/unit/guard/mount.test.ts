@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals'
 import { stringify } from 'yaml'
 import { onlyMounts } from '../../../src/compose/mount.ts'
-import { checkMounts, readMounts } from '../../../src/guard/mount.ts'
+import { checkMounts, readCounts, readMounts } from '../../../src/guard/mount.ts'
 import type { Mounted } from '../../../src/server/container.ts'
 
 const FOLDER = '/srv/shop'
@@ -102,8 +102,9 @@ test('what Compose on the server resolves is read', () => {
           { type: 'volume', target: '/anonymous', volume: {} },
           { type: 'tmpfs', target: '/tmp' },
         ],
+        deploy: { replicas: 2, resources: {} },
       },
-      db: { image: 'none' },
+      db: { image: 'none', scale: 0 },
       proxy: { image: 'none', volumes_from: ['web:ro'] },
     },
     volumes: { media: { name: 'shop_media' } },
@@ -115,14 +116,22 @@ test('what Compose on the server resolves is read', () => {
       ['proxy', [mounted('shop_media:/media'), mounted('/srv/shop/data:/data')]],
     ]),
   )
+  expect(readCounts({ verb: 'mounts', model })).toEqual(
+    new Map([
+      ['web', 2],
+      ['db', 0],
+      ['proxy', 1],
+    ]),
+  )
   expect(readMounts(undefined)).toEqual(new Map())
+  expect(readCounts(undefined)).toEqual(new Map())
 })
 
-test('the model that Compose resolves has mounts and no secret', () => {
+test('the model that Compose resolves has mounts, numbers and no secret', () => {
   const model = {
     services: {
       web: { image: 'x', environment: { KEY: 'secret' }, volumes: ['media:/media', '${DATA:-./data}:/data'] },
-      db: {},
+      db: { scale: 0, deploy: { replicas: '${N}', labels: ['secret'] } },
     },
     volumes: {
       media: { driver_opts: { o: 'password=secret' }, name: '${NAME}' },
@@ -133,7 +142,7 @@ test('the model that Compose resolves has mounts and no secret', () => {
   expect(onlyMounts(model)).toEqual({
     services: {
       web: { image: 'none', volumes: ['media:/media', '${DATA:-./data}:/data'], volumes_from: [] },
-      db: { image: 'none', volumes: [], volumes_from: [] },
+      db: { image: 'none', volumes: [], volumes_from: [], scale: 0, deploy: { replicas: '${N}' } },
     },
     volumes: { media: { name: '${NAME}' }, old: { external: true }, plain: {} },
   })

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals'
-import { readAssets } from '../../../src/assets.ts'
+import { readAssets, readProbe } from '../../../src/assets.ts'
 import { codes, explain, type DeployError } from '../../../src/errors.ts'
 import { findDocument } from '../../../src/django/document.ts'
 import { isKnownExit } from '../../../src/server/exit.ts'
@@ -22,7 +22,7 @@ const document = (facts: object): NonNullable<ReturnType<typeof findDocument>> =
 }
 const stage = (code: number, stderr = ''): DeployError => explainStage({ code, stdout: '', stderr })
 
-const { transaction, probe } = await readAssets()
+const [{ transaction }, probe] = [await readAssets(), await readProbe()]
 
 describe('every exit code has a name and an explanation', () => {
   const table = Object.entries<Explanation>(explanations).map(([name, { exit }]): [string, number] => [name, exit])
@@ -67,7 +67,8 @@ describe('every exit code has a name and an explanation', () => {
       const numbers = values.split(', ').map(Number)
       return names.split(', ').map((name, index): [string, number] => [name.toLowerCase(), numbers[index] ?? 0])
     })
-    expect(assigned.filter(([, exit]) => exit >= 10 && exit < 30)).toEqual(probes)
+    const ofProbe = assigned.filter(([, exit]) => exit >= 10 && exit < 30).sort(([, one], [, other]) => one - other)
+    expect(ofProbe).toEqual(probes)
   })
 
   test.each(ours)('%s of the server', (_, code) => {
@@ -157,6 +158,20 @@ describe('explainProbe', () => {
       seen: 'KeyError: SECRET_KEY',
       fix: expect.stringContaining('`env-file`'),
     })
+  })
+
+  // Django closes its connections after the probe: settings that do not import end it with 1 there.
+  test('the exit code in the document counts, not that of the program around it', () => {
+    const error = { kind: 'not-importable', message: 'No settings.', detail: 'ImportError: toolbar', exit: 18 }
+    for (const code of [1, 14, 18])
+      expect(explainProbe(code, document({ error }), '')).toMatchObject({ code: 'settings-import' })
+    expect(explainProbe(1, document({ error: { ...error, exit: 1 } }), '')).toMatchObject({ code: 'internal' })
+  })
+
+  test('a Django that does not know `shell -c` is too old', () => {
+    const stderr = `usage: manage.py shell [-h]\nmanage.py shell: error: unrecognized arguments: -c ${'x'.repeat(9000)}`
+    const { code, seen } = explainProbe(2, undefined, stderr)
+    expect([code, seen?.length]).toEqual(['django-too-old', 500])
   })
 
   test('when the server stopped before it asked, that is the failure', () => {

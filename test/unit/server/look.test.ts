@@ -25,6 +25,9 @@ format 1
 current v2-18-1
 whole yes
 running web=3
+count web=2
+count worker=0
+unstarted worker
 previous v1-17-1
 release v1-17-1
 fact v1-17-1 version v1
@@ -69,6 +72,11 @@ describe('parseLook', () => {
       current: 'v2-18-1',
       whole: true,
       running: ['web=3'],
+      counts: new Map([
+        ['web', 2],
+        ['worker', 0],
+      ]),
+      unstarted: ['worker'],
       previous: 'v1-17-1',
       releases: new Map([
         [
@@ -98,7 +106,16 @@ describe('parseLook', () => {
     expect(parseLook('deploy-django look 1\nhome /root\nmissing docker\nmissing flock\nend\n')).toEqual({
       ...{ home: '/root', docker: undefined, architecture: undefined, dockerError: undefined, compose: undefined },
       ...{ freeDisk: undefined, missing: ['docker', 'flock'], endsWithLogin: undefined },
-      ...{ format: undefined, current: undefined, files: [], externals: [], settings: [], profiles: undefined },
+      ...{
+        format: undefined,
+        current: undefined,
+        counts: new Map(),
+        unstarted: [],
+        files: [],
+        externals: [],
+        settings: [],
+        profiles: undefined,
+      },
       projectName: undefined,
       composeFiles: [],
       ...{ whole: false, running: [], previous: undefined, releases: new Map(), served: [], plans: [] },

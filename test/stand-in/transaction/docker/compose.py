@@ -170,7 +170,7 @@ def run(call, project, services, words):
     demand_networks(call, verb, spec)
     through = "--entrypoint" not in options
     started = words[1:-1] if through else [options["--entrypoint"]] + words[1:-1]
-    if started != ["python", "manage.py", "shell", "-v", "0", "-c"] or "b64decode" not in words[-1]:
+    if started != ["python", "manage.py", "shell", "-v", "0", "-c"] or words[-1] != "the-word-of-the-probe":
         fail("stand-in: the probe is started in another way: %s" % started, 99)
     # An entrypoint makes the settings; while only looking it must not write.
     lost = bool(spec.get("x-entrypoint")) and not through and "DATABASE_URL" not in environment

@@ -106,10 +106,9 @@ def execute(call, facts, words):
         print(json.dumps({"deploy-django": 1, "verb": "verify", "pending": rows}))
         raise SystemExit(19 if rows else 0)
     if environment == "DEPLOY_DJANGO=http":
-        healthy = json.loads(call.stdin)["format"] == 1 and spec.get("x-health") != "bad"
-        url = None if spec.get("x-health") == "silent" else "http://127.0.0.1:8000/"
-        print(json.dumps({"deploy-django": 1, "verb": "http", "url": url, "status": 200 if healthy else 500, "reason": None if url else "nothing-speaks-http"}))
-        raise SystemExit(0 if healthy else 21)
+        code = {"bad": 21, "refuses": 24, "silent": 25}.get(spec.get("x-health"), 0) if json.loads(call.stdin)["format"] == 1 else 2
+        print(json.dumps({"deploy-django": 1, "verb": "http", "url": "http://127.0.0.1:8000/", "status": 200 if code == 0 else 500}))
+        raise SystemExit(code)
     if words == ["cat", "/proc/1/cmdline"]:
         return print("nginx: master process nginx" if spec.get("x-nginx") else "python")
     if words == ["nginx", "-s", "reload"]:
