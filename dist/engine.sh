@@ -7,7 +7,7 @@ begin() { # DIRECTORY TRANSACTION: starts the engine, which outlives this sessio
   choose_session || die "$exit_logind" "logind ends what $(id -un) started at the end of this login"
   log=.deploy/journal/$2.log
   # shellcheck disable=SC2086 # words
-  $outliving sh ".deploy/plans/$2/transaction.sh" engine "$directory" "$2" </dev/null >>"$log" 2>&1 &
+  $outliving sh ".deploy/plans/$2/transaction.sh" engine "$directory" "$2" </dev/null >>"$log" 2>&1 4>&- &
   tries=0
   until [ -s "$log" ]; do
     tries=$((tries + 1))

@@ -50615,6 +50615,8 @@ __nccwpck_require__.d(__webpack_exports__, {
   e: () => (/* binding */ run)
 });
 
+// EXTERNAL MODULE: ./node_modules/@actions/core/lib/core.js + 18 modules
+var core = __nccwpck_require__(6257);
 ;// CONCATENATED MODULE: external "node:child_process"
 const external_node_child_process_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:child_process");
 ;// CONCATENATED MODULE: external "node:os"
@@ -50622,6 +50624,7 @@ const external_node_os_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import
 // EXTERNAL MODULE: ./lib/errors.js
 var errors = __nccwpck_require__(8071);
 ;// CONCATENATED MODULE: ./lib/process.js
+
 
 
 
@@ -50636,6 +50639,7 @@ function run(program, args, options = {}) {
     const { signal, stdin, onLine, timeoutMs } = options;
     if (signal?.aborted)
         return Promise.reject(aborted(program, signal));
+    const noteEnd = noteStart(program, args);
     return new Promise((resolve, reject) => {
         // Its own process group, so that an abort reaches what the program started as well.
         const child = (0,external_node_child_process_namespaceObject.spawn)(program, args, {
@@ -50685,6 +50689,7 @@ function run(program, args, options = {}) {
             if (child.pid !== undefined)
                 return;
             cleanUp();
+            noteEnd('was not started');
             reject(notStarted(program, options.cwd, error));
         });
         child.once('exit', (code, byUs) => {
@@ -50698,6 +50703,7 @@ function run(program, args, options = {}) {
             if (exit === undefined)
                 return;
             cleanUp();
+            noteEnd(failure === undefined ? `exit ${exitCode(exit)}` : 'was stopped');
             // What ignored SIGTERM and lost its parent must not outlive the abort.
             if (failure !== undefined)
                 killGroup(child, 'SIGKILL');
@@ -50718,6 +50724,21 @@ function run(program, args, options = {}) {
         child.stdin?.end(stdin);
     });
 }
+let started = 0;
+/** Under debug logging: a program with its arguments, none of which holds a secret, and a line for how it ended. */
+function noteStart(program, args) {
+    if (!(0,core/* isDebug */._o)())
+        return () => { };
+    const number = (started += 1);
+    const begun = Date.now();
+    (0,core/* debug */.Yz)(`[${number}] ${[program, ...args].map(shorten).join(' ')}`);
+    return (end) => (0,core/* debug */.Yz)(`[${number}] ${program}: ${end} after ${Date.now() - begun} ms`);
+}
+function shorten(word) {
+    const shown = /^[\w@%+=:,./-]+$/.test(word) ? word : JSON.stringify(word);
+    return shown.length <= LONGEST_WORD ? shown : `${shown.slice(0, LONGEST_WORD)}…`;
+}
+const LONGEST_WORD = 200;
 function collect(onLine) {
     const chunks = [];
     let rest = '';
@@ -51248,6 +51269,8 @@ function wrongHostKey({ name, host }, offered, known) {
 
 // EXTERNAL MODULE: ./lib/server/login-failure.js
 var login_failure = __nccwpck_require__(2953);
+// EXTERNAL MODULE: ./lib/server/trace.js
+var trace = __nccwpck_require__(8038);
 ;// CONCATENATED MODULE: ./lib/server/ssh-config.js
 
 /** The end of the way. */
@@ -51323,6 +51346,7 @@ function quote(path) {
 
 
 
+
 /** ssh's own exit code for everything that is not the remote command's. */
 const SSH_FAILED = 255;
 /** Not `=` in front: zsh would put the path of a program in its place. */
@@ -51370,20 +51394,20 @@ function reconnect(run, route, folder, signal) {
     return openConnection(run, route, folder, (words, options) => sshIn(run, folder, signal, options)(['server', ...words]));
 }
 function openConnection(run, route, folder, send) {
-    const call = async (words, options = {}) => await send(words.map(checkWord), options);
+    const call = async (words, options = {}) => await send((0,trace/* askForTrace */.aP)(words.map(checkWord)), { ...options, onLine: (0,trace/* divertTrace */.CN)(options.onLine) });
     return {
         host: route.host,
         async call(words, options) {
             const said = await call(words, options);
             const { code, stdout, stderr } = said;
-            return { code, stdout, stderr: code === SSH_FAILED ? (0,login_failure/* wordsOf */.Z9)(said) : stderr };
+            return { code, stdout, stderr: code === SSH_FAILED ? (0,login_failure/* wordsOf */.Z9)(said) : (0,trace/* withoutTrace */.gd)(stderr) };
         },
         async reach(words, options) {
             const said = await call(words, options);
             if (said.code === SSH_FAILED)
                 throw await explainLoss(sshIn(run, folder), serverOf(route), folder, run, said);
             const { code, stdout, stderr } = said;
-            return { code, stdout, stderr };
+            return { code, stdout, stderr: (0,trace/* withoutTrace */.gd)(stderr) };
         },
         close: () => disconnect(run, folder),
     };
@@ -51404,7 +51428,11 @@ function sshIn(run, folder, signal, options = {}, keptLog) {
         try {
             const words = ['-F', 'ssh_config', '-E', log, '-o', 'LogLevel=DEBUG1', ...args];
             const finished = await run('ssh', words, { signal, ...options, cwd: folder });
-            return { ...finished, log: await (0,promises_.readFile)((0,external_node_path_.join)(folder, log), 'utf8').catch(() => '') };
+            const written = await (0,promises_.readFile)((0,external_node_path_.join)(folder, log), 'utf8').catch(() => '');
+            for (const line of written.split('\n'))
+                if (line !== '')
+                    (0,trace/* showTrace */.B6)(`ssh: ${line}`);
+            return { ...finished, log: written };
         }
         finally {
             if (keptLog === undefined)
@@ -52297,6 +52325,8 @@ function nothingDeployed(directory) {
 /* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(8071);
 /* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(7614);
 /* harmony import */ var _connection_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(1672);
+/* harmony import */ var _trace_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(8038);
+
 
 
 
@@ -52331,7 +52361,10 @@ async function follow(connection, directory, transaction, show, signal, clock = 
         }
         else if (mark === 'l ') {
             log.push(rest);
-            show({ kind: 'log', text: rest });
+            if ((0,_trace_js__WEBPACK_IMPORTED_MODULE_4__/* .isTrace */ .UQ)(rest))
+                (0,_trace_js__WEBPACK_IMPORTED_MODULE_4__/* .showTrace */ .B6)(rest);
+            else
+                show({ kind: 'log', text: rest });
         }
         else if (mark === 'r ') {
             const document = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_2__/* .findDocument */ .$)(rest);
@@ -52378,7 +52411,7 @@ async function follow(connection, directory, transaction, show, signal, clock = 
         }
         await clock.pause(1_000, signal);
     }
-    return conclude(over, journal, documents, log);
+    return conclude(over, journal, documents, log.filter((line) => !(0,_trace_js__WEBPACK_IMPORTED_MODULE_4__/* .isTrace */ .UQ)(line)));
 }
 /** The words that run a verb of the script that a transaction brought with it. */
 function command(directory, transaction, verb) {
@@ -53224,6 +53257,52 @@ function notWritten(destination, stderr) {
 
 /***/ }),
 
+/***/ 8038:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   B6: () => (/* binding */ showTrace),
+/* harmony export */   CN: () => (/* binding */ divertTrace),
+/* harmony export */   UQ: () => (/* binding */ isTrace),
+/* harmony export */   aP: () => (/* binding */ askForTrace),
+/* harmony export */   gd: () => (/* binding */ withoutTrace)
+/* harmony export */ });
+/* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6257);
+/* harmony import */ var _report_log_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(9820);
+
+
+/** Whether the script on the host wrote this line for debug logging; see `trace` in transaction/word.sh. */
+function isTrace(line) {
+    return line.startsWith('trace: ');
+}
+/** The text without those lines. */
+function withoutTrace(text) {
+    return text.replace(/^trace: .*\n?/gm, '');
+}
+/** Under debug logging the script on the host is asked for its trace. */
+function askForTrace(words) {
+    return (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .isDebug */ ._o)() && words[0] === 'sh' ? ['env', 'DEPLOY_DJANGO_TRACE=yes', ...words] : words;
+}
+/** Shows the trace as debug lines and passes all other lines on. */
+function divertTrace(onLine) {
+    if (!(0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .isDebug */ ._o)())
+        return onLine;
+    return (line, stream) => {
+        if (stream === 'stderr' && isTrace(line))
+            showTrace(line);
+        else
+            onLine?.(line, stream);
+    };
+}
+/** A line for who has asked for debug logging. */
+function showTrace(line) {
+    if ((0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .isDebug */ ._o)())
+        (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .debug */ .Yz)((0,_report_log_js__WEBPACK_IMPORTED_MODULE_1__/* .harmless */ .Is)(line));
+}
+
+
+/***/ }),
+
 /***/ 3675:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
@@ -53661,10 +53740,12 @@ function unixLines(text) {
 
 // EXPORTS
 __nccwpck_require__.d(__webpack_exports__, {
+  Yz: () => (/* binding */ core_debug),
   N4: () => (/* binding */ endGroup),
   z3: () => (/* binding */ error),
   Gu: () => (/* binding */ getState),
   pq: () => (/* binding */ info),
+  _o: () => (/* binding */ isDebug),
   LZ: () => (/* binding */ saveState),
   uH: () => (/* binding */ setOutput),
   Pq: () => (/* binding */ core_setSecret),
@@ -53673,7 +53754,7 @@ __nccwpck_require__.d(__webpack_exports__, {
   $e: () => (/* binding */ warning)
 });
 
-// UNUSED EXPORTS: ExitCode, addPath, debug, exportVariable, getBooleanInput, getIDToken, getInput, getMultilineInput, group, isDebug, markdownSummary, notice, platform, setCommandEcho, setFailed, toPlatformPath, toPosixPath, toWin32Path
+// UNUSED EXPORTS: ExitCode, addPath, exportVariable, getBooleanInput, getIDToken, getInput, getMultilineInput, group, markdownSummary, notice, platform, setCommandEcho, setFailed, toPlatformPath, toPosixPath, toWin32Path
 
 // EXTERNAL MODULE: external "os"
 var external_os_ = __nccwpck_require__(857);
@@ -56502,7 +56583,7 @@ function isDebug() {
  * @param message debug message
  */
 function core_debug(message) {
-    issueCommand('debug', {}, message);
+    command_issueCommand('debug', {}, message);
 }
 /**
  * Adds an error issue

@@ -3,6 +3,8 @@
 
 verb=$1
 shift
+open_trace
+trace "$verb $*"
 choose_way
 case $verb in
   stage | check | plan | begin | recover | follow | run | status) redacted "$verb" "$@" ;;

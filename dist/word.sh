@@ -8,6 +8,31 @@ die() { # CODE TEXT…: the runner turns the code into an explanation (src/serve
   exit "$code"
 }
 
+# Under debug logging each call of Docker is a line, on descriptor 4: a caller may read or drop the other two. For that
+# reason it is not `set -x`, whose lines would get into each answer that is read with `2>&1`.
+open_trace() {
+  if is_traced; then exec 4>&2; fi
+}
+
+is_traced() { [ -n "${DEPLOY_DJANGO_TRACE:-}" ]; }
+
+trace() { # WORDS…
+  if ! is_traced; then return; fi
+  # In one write, as several processes share the descriptor.
+  printf 'trace:%s\n' "$(printf ' %.200s' "$@" | tr '\n' ' ')" >&4
+}
+
+traced() { # COMMAND…
+  if ! is_traced; then
+    "$@"
+    return
+  fi
+  traced_since=$(date +%s) traced_code=0
+  "$@" || traced_code=$?
+  trace "$@" "-> exit $traced_code after $(($(date +%s) - traced_since)) s"
+  return "$traced_code"
+}
+
 enter() { # the project's directory is the working directory of everything below
   cd "$1" 2>/dev/null || die "$exit_no_directory" "no directory $1"
   directory=$(pwd -P)

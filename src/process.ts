@@ -1,3 +1,4 @@
+import { debug, isDebug } from '@actions/core'
 import { spawn, type ChildProcess } from 'node:child_process'
 import { constants } from 'node:os'
 import { DeployError } from './errors.ts'
@@ -36,6 +37,7 @@ const PIPE_GRACE_MS = 1_000
 export function run(program: string, args: readonly string[], options: RunOptions = {}): Promise<Finished> {
   const { signal, stdin, onLine, timeoutMs } = options
   if (signal?.aborted) return Promise.reject(aborted(program, signal))
+  const noteEnd = noteStart(program, args)
 
   return new Promise((resolve, reject) => {
     // Its own process group, so that an abort reaches what the program started as well.
@@ -87,6 +89,7 @@ export function run(program: string, args: readonly string[], options: RunOption
     child.once('error', (error) => {
       if (child.pid !== undefined) return
       cleanUp()
+      noteEnd('was not started')
       reject(notStarted(program, options.cwd, error))
     })
     child.once('exit', (code, byUs) => {
@@ -99,6 +102,7 @@ export function run(program: string, args: readonly string[], options: RunOption
     child.once('close', () => {
       if (exit === undefined) return
       cleanUp()
+      noteEnd(failure === undefined ? `exit ${exitCode(exit)}` : 'was stopped')
       // What ignored SIGTERM and lost its parent must not outlive the abort.
       if (failure !== undefined) killGroup(child, 'SIGKILL')
       try {
@@ -116,6 +120,24 @@ export function run(program: string, args: readonly string[], options: RunOption
     child.stdin?.end(stdin)
   })
 }
+
+let started = 0
+
+/** Under debug logging: a program with its arguments, none of which holds a secret, and a line for how it ended. */
+function noteStart(program: string, args: readonly string[]): (end: string) => void {
+  if (!isDebug()) return () => {}
+  const number = (started += 1)
+  const begun = Date.now()
+  debug(`[${number}] ${[program, ...args].map(shorten).join(' ')}`)
+  return (end) => debug(`[${number}] ${program}: ${end} after ${Date.now() - begun} ms`)
+}
+
+function shorten(word: string): string {
+  const shown = /^[\w@%+=:,./-]+$/.test(word) ? word : JSON.stringify(word)
+  return shown.length <= LONGEST_WORD ? shown : `${shown.slice(0, LONGEST_WORD)}…`
+}
+
+const LONGEST_WORD = 200
 
 type Collected = { add(chunk: string): void; end(): void; text(): string }
 

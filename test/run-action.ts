@@ -10,8 +10,8 @@ import { parse } from 'yaml'
 /** One line below the log that GitHub shows on the run's page. */
 export type Annotation = { kind: 'error' | 'warning' | 'notice'; message: string; properties: Record<string, string> }
 
-/** What one process of the action left: `log` as people see it, `raw` before the masks were laid over it. */
-type Step = { code: number; log: string; raw: string; annotations: Annotation[]; summary: string }
+/** What one process of the action left: `log` as people see it, `raw` before the masks were laid over it; debug lines apart. */
+type Step = { code: number; log: string; raw: string; debug: string[]; annotations: Annotation[]; summary: string }
 
 /** What a step of a workflow left. */
 export type ActionRun = Step & {
@@ -148,6 +148,7 @@ async function startNode(
   const annotations: Annotation[] = []
   const log: string[] = []
   const raw: string[] = []
+  const debug: string[] = []
   const timers: NodeJS.Timeout[] = []
   let killing = false
 
@@ -162,7 +163,10 @@ async function startNode(
       masks.push(unescape(message))
       return
     }
-    if (command === 'debug') return
+    if (command === 'debug') {
+      debug.push(unescape(message))
+      return
+    }
     if (command === 'error' || command === 'warning' || command === 'notice') {
       annotations.push({
         kind: command,
@@ -205,6 +209,7 @@ async function startNode(
       code,
       log: log.join('\n'),
       raw: raw.join('\n'),
+      debug,
       annotations,
       summary: mask(await read('STEP_SUMMARY'), masks),
       outputs: parseFile(await read('OUTPUT')),

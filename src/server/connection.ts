@@ -6,6 +6,7 @@ import type { Host, KnownHosts } from '../login.ts'
 import type { Finished, Run, RunOptions } from '../process.ts'
 import { describeHostKey, readHostKeys, seeHostKeys, wrongHostKey, type Said, type Ssh } from './host-key.ts'
 import { explainLogin, isHostKeyRefusal, wordsOf } from './login-failure.ts'
+import { askForTrace, divertTrace, showTrace, withoutTrace } from './trace.ts'
 import { canShare, configureSsh, hopsOf, serverOf, type Hop, type Route } from './ssh-config.ts'
 
 /** What is needed to log in, by the names of the inputs; the key is a secret. */
@@ -81,19 +82,19 @@ type Call = (words: readonly string[], options: RunOptions) => Promise<Said>
 
 function openConnection(run: Run, route: Route, folder: string, send: Call): Connection {
   const call = async (words: readonly string[], options: RunOptions = {}): Promise<Said> =>
-    await send(words.map(checkWord), options)
+    await send(askForTrace(words.map(checkWord)), { ...options, onLine: divertTrace(options.onLine) })
   return {
     host: route.host,
     async call(words, options) {
       const said = await call(words, options)
       const { code, stdout, stderr } = said
-      return { code, stdout, stderr: code === SSH_FAILED ? wordsOf(said) : stderr }
+      return { code, stdout, stderr: code === SSH_FAILED ? wordsOf(said) : withoutTrace(stderr) }
     },
     async reach(words, options) {
       const said = await call(words, options)
       if (said.code === SSH_FAILED) throw await explainLoss(sshIn(run, folder), serverOf(route), folder, run, said)
       const { code, stdout, stderr } = said
-      return { code, stdout, stderr }
+      return { code, stdout, stderr: withoutTrace(stderr) }
     },
     close: () => disconnect(run, folder),
   }
@@ -115,7 +116,9 @@ function sshIn(run: Run, folder: string, signal?: AbortSignal, options: RunOptio
     try {
       const words = ['-F', 'ssh_config', '-E', log, '-o', 'LogLevel=DEBUG1', ...args]
       const finished = await run('ssh', words, { signal, ...options, cwd: folder })
-      return { ...finished, log: await readFile(join(folder, log), 'utf8').catch(() => '') }
+      const written = await readFile(join(folder, log), 'utf8').catch(() => '')
+      for (const line of written.split('\n')) if (line !== '') showTrace(`ssh: ${line}`)
+      return { ...finished, log: written }
     } finally {
       if (keptLog === undefined) await rm(join(folder, log), { force: true })
     }

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { DeployError } from '../errors.ts'
 import { findDocument } from '../django/document.ts'
 import { isLost, type Connection } from './connection.ts'
+import { isTrace, showTrace } from './trace.ts'
 
 /** A line of the journal. */
 export type JournalLine = { time: string; step: string; state: string; detail: string }
@@ -77,7 +78,8 @@ export async function follow(
       show({ kind: 'journal', line })
     } else if (mark === 'l ') {
       log.push(rest)
-      show({ kind: 'log', text: rest })
+      if (isTrace(rest)) showTrace(rest)
+      else show({ kind: 'log', text: rest })
     } else if (mark === 'r ') {
       const document = findDocument(rest)
       if (document && typeof document['verb'] === 'string') documents.set(document['verb'], document)
@@ -115,7 +117,12 @@ export async function follow(
     }
     await clock.pause(1_000, signal)
   }
-  return conclude(over, journal, documents, log)
+  return conclude(
+    over,
+    journal,
+    documents,
+    log.filter((line) => !isTrace(line)),
+  )
 }
 
 /** The words that run a verb of the script that a transaction brought with it. */

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
+import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -13,6 +13,36 @@ beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'process-'))
 })
 afterEach(() => rm(folder, { recursive: true }))
+
+describe('debug logging', () => {
+  const written = async (debug: string | undefined): Promise<string[]> => {
+    const lines: string[] = []
+    const write = jest.spyOn(process.stdout, 'write').mockImplementation((text) => lines.push(String(text)) > 0)
+    process.env['RUNNER_DEBUG'] = debug
+    try {
+      const [program, args] = node('process.exitCode = 3', '--', 'a  b', 'x'.repeat(300))
+      await run(program, args)
+      await run('/nowhere/program', []).catch(() => {})
+    } finally {
+      delete process.env['RUNNER_DEBUG']
+      write.mockRestore()
+    }
+    return lines.filter((line) => line.startsWith('::debug::'))
+  }
+
+  test('names each program with its arguments, its exit code and its time', async () => {
+    expect(await written('1')).toEqual([
+      expect.stringMatching(/^::debug::\[1\] \S+node -e "process\.exitCode = 3" -- "a {2}b" x{200}…\n$/),
+      expect.stringMatching(/^::debug::\[1\] \S+node: exit 3 after \d+ ms\n$/),
+      expect.stringMatching(/^::debug::\[2\] \/nowhere\/program\n$/),
+      expect.stringMatching(/^::debug::\[2\] \/nowhere\/program: was not started after \d+ ms\n$/),
+    ])
+  })
+
+  test('is silent when nobody asked for it', async () => {
+    expect(await written('0')).toEqual([])
+  })
+})
 
 describe('what a program leaves', () => {
   test('both outputs and the exit code, which is no exception', async () => {

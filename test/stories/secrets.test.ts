@@ -100,13 +100,14 @@ describe('secrets, over a first deploy, an upgrade, an app that tells what it kn
       name: string,
       start: (more: Partial<ActionOptions>) => Promise<ActionRun>,
       inputs: Record<string, string> = {},
+      facts: Record<string, string> = {},
     ): Promise<void> => {
       const [temp, path] = [join(runner, 'temp'), `${join(runner, 'bin')}:${process.env['PATH']}`]
       runs.set(
         name,
         await start({
           inputs: { host: `${user}@127.0.0.1:${server.sshPort}`, ...inputs },
-          env: { PATH: path, HOME: join(runner, 'home'), TMPDIR: join(runner, 'tmp'), RUNNER_TEMP: temp },
+          env: { PATH: path, HOME: join(runner, 'home'), TMPDIR: join(runner, 'tmp'), RUNNER_TEMP: temp, ...facts },
         }),
       )
       leftovers.push(...(await readdir(temp)))
@@ -115,8 +116,8 @@ describe('secrets, over a first deploy, an upgrade, an app that tells what it kn
       const fingerprint = `SHA256:${known.digest('base64').replace(/=+$/, '')}`
       await play('first', (more) => story.deploy('v1', more), { 'known-hosts': fingerprint })
       story.env = { ...env, SECRET_KEY: rotated }
-      await play('upgrade', (more) => story.deploy('v2', more))
-      await story.change('telling', { 'scripts/run.sh': '#!/bin/sh\nenv\nexit 3\n' })
+      await play('upgrade', (more) => story.deploy('v2', more), {}, { RUNNER_DEBUG: '1' })
+      await story.change('telling', { 'scripts/run.sh': '#!/bin/sh\nenv | grep -e SECRET_KEY -e DB_\nexit 3\n' })
       await play('telling', (more) => story.deploy('telling', more))
       await play('refused', (more) => story.deploy('telling', more), { 'registry-password': wrong })
       await play('rollback', (more) => story.rollback('v1', more))
@@ -162,6 +163,20 @@ describe('secrets, over a first deploy, an upgrade, an app that tells what it kn
     // The watch sees what it should, and nothing else was to be seen.
     expect(lines(watched).filter((words) => words.includes(canary)).length).toBeGreaterThan(0)
     expect(lines(watched).filter((words) => !words.includes(canary))).toEqual([])
+  })
+
+  test('are not in the debug log either, which has each program here and each call of Docker there', () => {
+    expect(get('first').debug).toEqual([])
+    const { debug } = get('upgrade')
+    expect(debug).toContainEqual(expect.stringMatching(/^\[\d+\] docker buildx bake /))
+    expect(debug).toContainEqual(expect.stringMatching(/^\[\d+\] docker: exit 0 after \d+ ms$/))
+    expect(debug).toContainEqual(
+      expect.stringMatching(/^trace: timeout .* docker --config \S+ login .* -> exit 0 after/),
+    )
+    expect(debug).toContainEqual(expect.stringMatching(/^trace: .* docker compose .* up -d .* -> exit 0 after/))
+    expect(debug).toContainEqual(expect.stringMatching(/^ssh: debug1: /))
+    expect(secrets.filter((secret) => debug.join('\n').includes(secret))).toEqual([])
+    expect(get('upgrade').log).not.toContain('trace: ')
   })
 
   test('are in no log, output, state or summary, not even before the masks when an app tells them itself', () => {

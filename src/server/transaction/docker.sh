@@ -14,7 +14,7 @@ choose_way() {
 limited() { # SECONDS ARGUMENTS…: docker, stopped when it hangs
   allowed=$1
   shift
-  timeout -k 5 "$allowed" $through docker "$@"
+  traced timeout -k 5 "$allowed" $through docker "$@"
 }
 
 # One door to Compose: a clean environment, so that nothing of the login shell gets into a container, and every file
@@ -23,7 +23,7 @@ limited() { # SECONDS ARGUMENTS…: docker, stopped when it hangs
 compose_of() { # PROJECT ARGUMENTS…
   of=$1
   shift
-  env -i PATH="$PATH" HOME="$HOME" PWD="$directory" \
+  traced env -i PATH="$PATH" HOME="$HOME" PWD="$directory" \
     ${DOCKER_HOST:+"DOCKER_HOST=$DOCKER_HOST"} ${DOCKER_CONTEXT:+"DOCKER_CONTEXT=$DOCKER_CONTEXT"} \
     ${XDG_RUNTIME_DIR:+"XDG_RUNTIME_DIR=$XDG_RUNTIME_DIR"} timeout -k 10 "$change_limit" \
     $through docker compose --project-directory "$directory" -p "$of" "$@" </dev/null

@@ -32,6 +32,7 @@ redacted() { # VERB DIRECTORY ARGUMENTS…
         set +e
         (
           set -e
+          open_trace
           "$@"
         ) 2>&4 3>&- 4>&- 5>&- 6>&-
         echo $? >&3

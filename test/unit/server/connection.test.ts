@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
+import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals'
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -315,6 +315,32 @@ describe('what ssh says', () => {
     expect(await readdir(folder)).toEqual([])
     expect(isLost(finished)).toBe(true)
     expect(isLost({ ...finished, code: 1 })).toBe(false)
+  })
+})
+
+describe('debug logging', () => {
+  afterEach(() => {
+    delete process.env['RUNNER_DEBUG']
+  })
+
+  test('asks the script for its trace, which is no part of what it said', async () => {
+    process.env['RUNNER_DEBUG'] = '1'
+    const write = jest.spyOn(process.stdout, 'write').mockImplementation(() => true)
+    const { run, argv } = stand({ ssh: { code: 3, stderr: 'one\ntrace: docker ps -> exit 0 after 0 s\ntwo\n' } })
+    const connection = reconnect(run, route, folder)
+    expect(await connection.call(['sh', 'x.sh', 'plan'])).toMatchObject({ code: 3, stderr: 'one\ntwo\n' })
+    await connection.call(['mkdir', 'x'])
+    write.mockRestore()
+    expect(argv.map((words) => words.slice(words.indexOf('server') + 1))).toEqual([
+      ['env', 'DEPLOY_DJANGO_TRACE=yes', 'sh', 'x.sh', 'plan'],
+      ['mkdir', 'x'],
+    ])
+  })
+
+  test('asks for nothing without it', async () => {
+    const { run, argv } = stand({})
+    await reconnect(run, route, folder).call(['sh', 'x.sh', 'plan'])
+    expect(argv.at(-1)?.slice(-4)).toEqual(['server', 'sh', 'x.sh', 'plan'])
   })
 })
 
