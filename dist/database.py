@@ -51,14 +51,23 @@ def protect_databases(allow):
     """Makes every connection of this process refuse to write (`read`) or to open at all (`nothing`)."""
     from django.db import connections
 
+    forget_startup_options()
     connections.close_all()  # apps may have opened one while they started
     for connection in connections.all():
         if connection.vendor == "postgresql":
             connection.settings_dict.setdefault("OPTIONS", {}).setdefault("connect_timeout", 10)
         if allow == "nothing":
             connection.connect = refuse_to_connect
-        elif allow == "read":
-            connection.init_connection_state = read_only(connection, connection.init_connection_state)
+        elif allow == "read" and connection.vendor in ReadOnly.BEGIN:
+            ReadOnly(connection)
+        elif allow == "read" and connection.vendor == "sqlite":
+            connection.init_connection_state = query_only(connection, connection.init_connection_state)
+
+
+def forget_startup_options():
+    """What keeps an entrypoint from writing: a pooler refuses it, and the probe has its own way."""
+    if os.environ.get("PGOPTIONS") == "-c default_transaction_read_only=on":
+        del os.environ["PGOPTIONS"]
 
 
 def refuse_to_connect():
@@ -66,19 +75,57 @@ def refuse_to_connect():
                "move the query into a function.")
 
 
-def read_only(connection, init_connection_state):
-    # Instead of the signal connection_created: receivers of the app would come before ours.
-    statement = {
-        "postgresql": "SET default_transaction_read_only = on",
-        "mysql": "SET SESSION TRANSACTION READ ONLY",
-        "sqlite": "PRAGMA query_only = 1",
-    }.get(connection.vendor)
+class ReadOnly:
+    """Gives each statement, or each block of `atomic`, a read-only transaction of its own.
 
+    A setting of the session would outlive the probe: a pooler hands the session to the app, whose writes would fail.
+    """
+
+    BEGIN = {"postgresql": "BEGIN READ ONLY", "mysql": "START TRANSACTION READ ONLY"}
+
+    def __init__(self, connection):
+        self.connection, self.begun = connection, None
+        set_autocommit = connection._set_autocommit
+        # The driver begins no transaction of its own, which could write.
+        connection._set_autocommit = lambda _autocommit: set_autocommit(True)
+        connection._commit, connection._rollback = lambda: self.end("COMMIT"), lambda: self.end("ROLLBACK")
+        connection.execute_wrappers.insert(0, self.run)
+
+    def run(self, execute, sql, params, many, context):
+        if self.begun is not self.connection.connection:  # nothing is begun, or it was on a connection that is closed
+            self.send(self.BEGIN[self.connection.vendor])
+            self.begun = self.connection.connection
+        try:
+            result = execute(sql, params, many, context)
+        except Exception:
+            if self.connection.autocommit:
+                self.end("ROLLBACK")
+            raise
+        if self.connection.autocommit:
+            self.end("COMMIT")
+        return result
+
+    def end(self, statement):
+        if self.begun is not None and self.begun is self.connection.connection:
+            self.begun = None
+            try:
+                self.send(statement)
+            except Exception as error:
+                say("A connection is gone: %s" % last_line(error))
+
+    def send(self, statement):
+        with self.connection.wrap_database_errors:
+            cursor = self.connection.connection.cursor()
+            cursor.execute(statement)
+            cursor.close()
+
+
+def query_only(connection, init_connection_state):
+    # Instead of the signal connection_created: receivers of the app would come before ours.
     def init(*arguments, **options):
         init_connection_state(*arguments, **options)
-        if statement:
-            with connection.cursor() as cursor:
-                cursor.execute(statement)
+        with connection.cursor() as cursor:
+            cursor.execute("PRAGMA query_only = 1")
 
     return init
 

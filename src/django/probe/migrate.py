@@ -36,7 +36,7 @@ def migrate(out):
     check_kept(connections[ALIAS])
     approved = dict(item.split("=", 1) for item in os.environ.get("DEPLOY_DJANGO_APPROVED", "").split())
     protect_databases("write")
-    with take_turn(signals) as (connection, before):
+    with take_turn(signals) as (turn, connection, before):
         pending = {"%s.%s" % (each.app_label, each.name): each for each in before.pending}
         already = [label for label in approved if tuple(label.split(".", 1)) in before.rows]
         trouble = before.trouble()
@@ -54,7 +54,7 @@ def migrate(out):
             signals.wait(seconds_of("GO_WAIT", 120), go=True)
             if signals.stopped or not signals.go:
                 raise Stop(NO_GO, "no-go", "No go signal (SIGUSR1) came; nothing was migrated.", **nothing_done(before, already))
-        run = Run(connection, signals)
+        run = Run(connection, signals, turn)
         error = run.all()
         return conclude(connection, before, run, error, already)
 
@@ -91,7 +91,7 @@ def take_turn(signals):
             if signals.stopped:
                 raise Stop(NO_GO, "stopped", "Asked to end while waiting for the database; nothing was migrated.")
     try:
-        yield connections[ALIAS], survey
+        yield turn, connections[ALIAS], survey
     finally:
         turn.end()
 
@@ -100,11 +100,14 @@ class Turn:
     """One runner at a time: a lock that the database lets go when this process dies.
 
     It is polled: whoever waits inside a statement holds a snapshot, for which CREATE INDEX CONCURRENTLY waits.
-    It has a connection of its own, because code in migrations may close the other one.
+    It has a connection of its own, because code in migrations may close the other one. A pooler may have no second one to
+    give: then each migration takes the lock in its own transaction.
     """
 
+    TAKE = "SELECT pg_try_advisory_xact_lock(%s, hashtext(current_database()))"
+
     def __init__(self, connection):
-        self.connection = connection.copy()
+        self.connection, self.is_shared = connection.copy(), False
         self.connection.settings_dict.get("OPTIONS", {}).pop("pool", None)  # a pool may hold but one connection
 
     def take(self, signals):
@@ -125,12 +128,43 @@ class Turn:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
             cursor.execute("SELECT set_config(name, '0', true) FROM pg_settings "
                            "WHERE name IN ('idle_in_transaction_session_timeout', 'transaction_timeout')")
-            # The server's own name of the database: a pooler may give it another one.
-            cursor.execute("SELECT pg_try_advisory_xact_lock(%s, hashtext(current_database()))", [LOCK_NAMESPACE])
-            taken = cursor.fetchone()[0]
-        if not taken:
+        taken = self.take_in(self.connection)
+        if taken and self.is_pooled() and not self.leaves_room():
+            say("The pooler in front of the database gives one connection at a time: each migration takes the lock by itself.")
+            self.is_shared = True
+        if not taken or self.is_shared:
             self.connection.rollback()
         return taken
+
+    def take_in(self, connection):
+        """Until the end of the transaction in it. The server's own name of the database: a pooler may give it another one."""
+        with connection.cursor() as cursor:
+            cursor.execute(self.TAKE, [LOCK_NAMESPACE])
+            return cursor.fetchone()[0]
+
+    def is_pooled(self):
+        """Whether the process that answers is another one than the connection was made to."""
+        driver = self.connection.connection
+        made_to = driver.get_backend_pid() if hasattr(driver, "get_backend_pid") else driver.info.backend_pid
+        return ask(self.connection, "SELECT pg_backend_pid()") != made_to
+
+    def leaves_room(self):
+        """Whether another connection is answered while this one is in its transaction."""
+        answered = threading.Event()
+
+        def ask_beside():
+            other = self.connection.copy()
+            try:
+                ask(other, "SELECT 1")
+                answered.set()
+            except Exception as error:
+                say("A second connection was refused: %s" % last_line(error))
+            finally:
+                other.close()
+
+        # Not waited for: without room it is answered when this transaction has ended.
+        threading.Thread(target=ask_beside, daemon=True).start()
+        return answered.wait(seconds_of("ROOM_WAIT", 3))
 
     def try_mysql(self):
         # These locks belong to the whole server, hence the name of the database; 64 characters at most.
@@ -150,8 +184,8 @@ class Run:
     the one place through which every migration passes: deadline, end on request, lock timeout and time are there.
     """
 
-    def __init__(self, connection, signals):
-        self.connection, self.signals = connection, signals
+    def __init__(self, connection, signals, turn):
+        self.connection, self.signals, self.turn = connection, signals, turn
         self.deadline = time.monotonic() + seconds_of("TIMEOUT", 3600)
         self.lock_timeout = int(seconds_of("LOCK_TIMEOUT", 5000))
         self.applied, self.failed = [], None
@@ -178,16 +212,20 @@ class Run:
         from django.db import OperationalError
 
         label, pause = "%s.%s" % (migration.app_label, migration.name), 0.5
+        lock_end = time.monotonic() + seconds_of("LOCK_WAIT", 60)
+        self.prepare(migration, label)
         while True:
             self.check_time(label)
-            if (migration.app_label, migration.name) in read_rows(self.connection):
-                raise Stop(NOT_MIGRATED, "foreign-migrate", "Another runner, one without the lock, applied %s just now. "
-                           "Does an entrypoint or a second pipeline run `migrate`?" % label)
+            self.check_row(migration, label)
             started = time.monotonic()
             try:
-                with self.session(migration):
+                with self.transaction(migration):
                     state = apply()
             except BaseException as error:
+                if isinstance(error, Stop) and error.code == LOCK_BUSY and time.monotonic() < lock_end:
+                    say("Another runner is migrating this database; waiting.")
+                    self.signals.wait(1)
+                    continue
                 if isinstance(error, OperationalError) and migration.atomic and sql_state(error) == "55P03":
                     say("Waiting for locks: %s was undone, again in %.1f s (%s)" % (label, pause, last_line(error)))
                     self.failed = {"app": migration.app_label, "name": migration.name, "error": last_line(error)}
@@ -203,6 +241,30 @@ class Run:
             self.failed = None
             return state
 
+    def prepare(self, migration, label):
+        """On PostgreSQL the transaction of an atomic migration does not wait long for locks.
+
+        The limit ends with the transaction: behind a pooler a setting of the session would stay for the app.
+        """
+        apply = migration.apply
+
+        def apply_within_limits(*arguments, **options):
+            if self.connection.vendor == "postgresql" and self.connection.in_atomic_block:
+                if self.turn.is_shared:
+                    if not self.turn.take_in(self.connection):
+                        raise Stop(LOCK_BUSY, "lock-busy", "Another runner is migrating this database.")
+                    self.check_row(migration, label)
+                with self.connection.cursor() as cursor:
+                    cursor.execute("SET LOCAL lock_timeout = %d" % self.lock_timeout)
+            return apply(*arguments, **options)
+
+        migration.apply = apply_within_limits
+
+    def check_row(self, migration, label):
+        if (migration.app_label, migration.name) in read_rows(self.connection):
+            raise Stop(NOT_MIGRATED, "foreign-migrate", "Another runner, one without the lock, applied %s just now. "
+                       "Does an entrypoint or a second pipeline run `migrate`?" % label)
+
     def check_time(self, label):
         if self.signals.stopped:
             raise Stop(OUT_OF_TIME, "stopped", "Asked to end before %s; what came before it is applied." % label)
@@ -211,30 +273,20 @@ class Run:
                        "it is applied. Give more with migrate-timeout." % label)
 
     @contextmanager
-    def session(self, migration):
-        """On PostgreSQL an atomic migration and its row become one transaction, and do not wait long for locks.
+    def transaction(self, migration):
+        """On PostgreSQL an atomic migration and its row become one transaction.
 
         Django writes the row after the commit when statements were deferred; dying between would apply it twice.
         Backends that are not Django's own may work without transactions: they are left alone.
         """
         from django.db import transaction
 
-        if self.connection.vendor != "postgresql" or not migration.atomic:
-            yield  # CREATE INDEX CONCURRENTLY leaves an invalid index when it gives up
-            return
-        own = type(self.connection).__module__.startswith("django.")
-        with self.connection.cursor() as cursor:
-            cursor.execute("SET lock_timeout = %d" % self.lock_timeout)
-        try:
-            if own:
-                with transaction.atomic(using=self.connection.alias):
-                    yield
-            else:
+        is_own = type(self.connection).__module__.startswith("django.")
+        if self.connection.vendor == "postgresql" and migration.atomic and is_own:
+            with transaction.atomic(using=self.connection.alias):
                 yield
-        finally:
-            if self.connection.is_usable():
-                with self.connection.cursor() as cursor:
-                    cursor.execute("RESET lock_timeout")
+        else:
+            yield  # CREATE INDEX CONCURRENTLY leaves an invalid index when it gives up
 
 
 def conclude(connection, before, run, error, already):

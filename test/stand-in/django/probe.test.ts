@@ -209,6 +209,45 @@ class Router:
     expect(await world.postgres.query(database, 'SELECT count(*) FROM shop_order')).toEqual(['0'])
   })
 
+  test.each(several)('Django %s: code that reads while it is imported may, and fail', async (django) => {
+    const database = await world.database(`reads_${django.replace('.', '_')}`)
+    const project = await makeProject({
+      'shop/migrations/0003_reads.py': `from django.db import connection, transaction
+from shop.models import Order
+try:
+    Order.objects.raw("SELECT nothing")[0]
+except Exception:
+    pass
+with transaction.atomic():
+    try:
+        with transaction.atomic():
+            Order.objects.extra(where=["nothing"]).count()
+    except Exception:
+        pass
+    Order.objects.count()
+for order in Order.objects.iterator():
+    Order.objects.count()
+transaction.set_autocommit(False)
+Order.objects.count()
+transaction.commit()
+transaction.set_autocommit(True)
+with connection.cursor() as cursor:
+    cursor.execute("SHOW default_transaction_read_only")
+    assert cursor.fetchone() == ("off",)
+    try:
+        cursor.execute("DELETE FROM shop_order")
+    except Exception as error:
+        assert "read-only" in str(error), error
+    else:
+        raise AssertionError("it was written")
+${note}`,
+    })
+    await world.postgres.query(database, "INSERT INTO shop_order (number) SELECT 'x' FROM generate_series(1, 3)")
+    const { code, stderr } = await probe('plan', project, { django, env: world.env(database) })
+    expect([code, stderr]).toEqual([0, expect.not.stringContaining('Traceback')])
+    expect(await world.postgres.query(database, 'SELECT count(*) FROM shop_order')).toEqual(['3'])
+  })
+
   test('the database that does not answer is told from the one that refuses', async () => {
     const port = String(await freePort())
     const outcomes = [
