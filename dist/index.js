@@ -38271,8 +38271,9 @@ function checkNamed(named, { exists, repository }) {
         what: 'COMPOSE_FILE of env-file names files that are not in the repository',
         seen: `COMPOSE_FILE: ${named.join(' ')}`,
         why: 'its paths start from the folder of .env, which here is the root of the repository',
-        fix: `name the files with their paths in the repository: compose-files: ${others[0] ?? named.join(' ')}` +
-            (others.length > 1 ? ` (there are ${others.join(', ')})` : ''),
+        fix: others.length > 0
+            ? `name the right ones: compose-files: ${others[0]}${others.length > 1 ? `\nthese are there: ${others.join(', ')}` : ''}`
+            : 'correct COMPOSE_FILE in env-file, or add a step `uses: actions/checkout@v7` before this one',
     });
 }
 const SHOWN = 10;
@@ -38313,16 +38314,15 @@ async function readChosen({ files, reason, bases }, read, repository) {
 }
 /** Reads, and says whether each service has an image and all that it uses is defined. */
 async function attempt(read) {
-    let project;
     try {
-        project = await read();
+        const project = await read();
         (0,definition/* checkComplete */.gb)(project);
         (0,definition/* checkDefinitions */.vs)(project);
         return { kind: 'complete', project };
     }
     catch (error) {
-        if (error instanceof errors/* DeployError */.sH)
-            return { kind: 'incomplete', ...(project && { project }), error };
+        if (error instanceof errors/* DeployError */.sH || error instanceof errors/* Problems */.Zw)
+            return { kind: 'incomplete', error };
         throw error;
     }
 }
@@ -38343,8 +38343,10 @@ function settleOverlay(facts) {
         project: both.project,
         reason: `${production} lies over ${base}: ${reason}`,
     });
-    if (alone.kind === 'incomplete')
-        return over(`alone, ${alone.error.what.replace(/^(Service|The) /, (word) => word.toLowerCase())}`);
+    if (alone.kind === 'incomplete') {
+        const { what } = alone.error instanceof errors/* Problems */.Zw ? (alone.error.problems[0] ?? { what: '' }) : alone.error;
+        return over(`alone, ${what.replace(/^(Service|The) /, (word) => word.toLowerCase())}`);
+    }
     const sign = tagIn(alone.project) ?? strangerIn(alone.project, both.project);
     if (sign !== undefined)
         return over(sign);
@@ -38770,7 +38772,7 @@ async function readProject({ workspace, files, temp, run, env }) {
         ], { env: bareEnvironment(env), cwd: (0,external_node_path_.join)(copies, external_node_path_.posix.dirname(files[0] ?? '')) });
         const only = [...sources.values()].map(({ source }) => source);
         if (finished.code !== 0)
-            throw refused(finished.stderr, copies, only);
+            throw refused(finished.stderr, copies, files, only);
         const named = files.map((file) => sources.get(file)?.source.document.get('name')).findLast((name) => name);
         return toProject(files, (0,compose_document/* textOf */.b6)(named), unshadow((0,dist/* parse */.qg)(finished.stdout), entries), only);
     }
@@ -38782,10 +38784,11 @@ async function readProject({ workspace, files, temp, run, env }) {
 function toProject(files, name, merged, sources = []) {
     const { name: _, ...model } = (0,compose_document/* valuesOf */.sm)(merged);
     const services = new Map(Object.entries((0,compose_document/* valuesOf */.sm)(model['services'])).map(([key, values]) => [key, readService(key, (0,compose_document/* valuesOf */.sm)(values))]));
-    checkServices(services, files[0] ?? '', sources);
+    checkServices(services, files, sources);
     return { files, folder: external_node_path_.posix.dirname(files[0] ?? ''), name, model, services, sources };
 }
-function checkServices(services, file, sources) {
+function checkServices(services, files, sources) {
+    const [file = ''] = files;
     if (services.size === 0) {
         throw new errors/* DeployError */.sH('compose-invalid', {
             what: `${file} has no services`,
@@ -38799,7 +38802,7 @@ function checkServices(services, file, sources) {
         if (stranger) {
             throw new errors/* DeployError */.sH('compose-invalid', {
                 what: `Service ${service.name} depends on ${stranger.service}, which does not exist`,
-                fix: `correct depends_on of ${service.name}, or add the file that has ${stranger.service} to compose-files`,
+                fix: `name a service that is there, or add the file that has ${stranger.service}: compose-files: <that file> ${files.join(' ')}`,
                 annotation,
             });
         }
@@ -38841,7 +38844,7 @@ async function writeEmpty(path) {
     await (0,promises_.mkdir)((0,external_node_path_.dirname)(path), { recursive: true });
     await (0,promises_.writeFile)(path, '');
 }
-function refused(stderr, copies, sources) {
+function refused(stderr, copies, files, sources) {
     const lines = stderr.split('\n').filter((line) => line !== '' && !line.includes('level=warning'));
     const seen = lines.join('\n').replaceAll(`${copies}/`, '').trim();
     const [, path] = /\b((?:services|volumes|networks|configs|secrets)\.[\w.-]+)/.exec(seen) ?? [];
@@ -38850,7 +38853,7 @@ function refused(stderr, copies, sources) {
     return new errors/* DeployError */.sH('compose-invalid', {
         what: 'Docker Compose does not accept the Compose file',
         seen,
-        fix: `mend it until this succeeds: docker compose -f ${first?.path ?? 'compose.yaml'} config --no-interpolate`,
+        fix: `correct it until this succeeds in a fresh clone: docker compose ${files.map((file) => `-f ${file}`).join(' ')} config --no-interpolate`,
         annotation: nearest(named.length > 0 ? named : sources, path?.split('.') ?? [], first?.path),
     });
 }
@@ -39335,7 +39338,7 @@ async function inspectHost(connection, checkout, inputs, context) {
         isDeployed: current !== undefined && !current.id.startsWith('adopted-'),
         exists: (path) => (0,external_node_fs_.existsSync)((0,external_node_path_.join)(runner.workspace, path)),
     };
-    (0,errors/* checkAll */.K7)(() => checkHostFiles(files), () => (0,role/* checkProfiles */.rZ)(project, groups, inputs.services, profiles), () => void (0,group/* findStale */.TS)(project, active), () => (0,group/* checkBorrowed */.no)(project, active, [name, ...possibleNames(sources)]), () => inputs.directory === undefined && !current && (0,beside/* checkBeside */.j)(needs.beside, active, directory, project.folder), () => (0,need/* checkNeeds */.Q1)(needs, active, { ...server, settings: onHost }, project), () => !inputs.images && (0,image_variable/* checkBuildVariables */.UO)(check));
+    (0,errors/* checkAll */.K7)(() => checkHostFiles(files), () => (0,role/* checkProfiles */.rZ)(project, groups, inputs.services, profiles), () => void (0,group/* findStale */.TS)(project, active), () => (0,group/* checkBorrowed */.no)(project, active, [name, ...possibleNames(sources)]), () => inputs.directory === undefined && !current && (0,beside/* checkBeside */.j)(needs.beside, active, directory, project.folder), () => (0,need/* checkNeeds */.Q1)(needs, active, { ...server, settings: onHost, isShipped: settings !== undefined }, project), () => !inputs.images && (0,image_variable/* checkBuildVariables */.UO)(check));
     (0,group/* findStale */.TS)(project, active).forEach((stale) => (0,core/* warning */.$e)((0,group/* describeStale */.vF)(stale)));
     if (!inputs.images)
         (0,image_variable/* describeBakedSecrets */._I)(check).forEach((text) => (0,core/* warning */.$e)(text));
@@ -40785,12 +40788,15 @@ function checkBeside(all, active, directory, folder) {
     const mounts = all.filter(({ service }) => active.includes(service));
     if (mounts.length === 0)
         return;
-    const below = node_path__WEBPACK_IMPORTED_MODULE_0__.posix.join(directory, folder === '.' ? 'compose' : folder);
+    const steps = Math.max(...mounts.map(({ path }) => path.split('/').filter((part) => part === '..').length));
+    const named = folder === '.' ? [] : folder.split('/');
+    const missing = Array.from({ length: Math.max(0, steps - named.length) }, () => 'compose');
+    const below = node_path__WEBPACK_IMPORTED_MODULE_0__.posix.join(directory, ...named, ...missing);
     throw new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('input-invalid', {
-        what: 'The Compose file mounts folders that would lie beside the directory of this project on the server',
+        what: 'The Compose file mounts folders that would lie beside the directory of this project on the host',
         seen: mounts.map(({ service, path }) => `${service}: ${path} would be ${node_path__WEBPACK_IMPORTED_MODULE_0__.posix.join(directory, path)}`).join('\n'),
         why: 'the directory stands for the folder of the Compose file, and above it are other projects',
-        fix: `put it one level deeper, for this step and for the other actions: directory: ${below}`,
+        fix: `put the directory deeper, in this step and in those of the other actions: directory: ${below}`,
     });
 }
 
@@ -40825,10 +40831,32 @@ function checkCodeMounts(project, django, managePath, repository) {
     throw new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('compose-invalid', {
         what: `A mount hides the code of the image in service ${first.name}`,
         seen: hidden.map(({ name, mount }) => `${name}: ${mount.source ?? ''}:${mount.target}`).join('\n'),
-        why: 'the container would run files of the server and not those of the image, as is usual while developing',
-        fix: 'move the mount to a file for development only, such as compose.override.yaml, which is not deployed; or let a file for production, named behind the other one in compose-files, replace the list: `volumes: !override [data:/data]`',
+        why: 'the container would run files of the host and not those of the image, as is usual in development',
+        fix: waysOut(project, hidden),
         annotation: { file: project.files[0] ?? '' },
     });
+}
+/** Each of these works alone. */
+function waysOut(project, hidden) {
+    const { files, services } = project;
+    const [first = '', ...others] = files;
+    const folder = node_path__WEBPACK_IMPORTED_MODULE_0__.posix.dirname(first);
+    const production = others.at(-1) ?? node_path__WEBPACK_IMPORTED_MODULE_0__.posix.join(folder, 'compose.production.yaml');
+    const lists = [...new Set(hidden.map(({ name }) => name))].map((name) => {
+        const gone = hidden.filter((each) => each.name === name).map(({ mount }) => mount);
+        const kept = (services.get(name)?.mounts ?? []).filter((mount) => !gone.includes(mount)).map(shortOf);
+        return `${name}: { volumes: !override [${kept.join(', ')}] }`;
+    });
+    const over = `compose-files: ${[...files.filter((file) => file !== production), production].join(' ')}`;
+    return (`move the mount to ${node_path__WEBPACK_IMPORTED_MODULE_0__.posix.join(folder, 'compose.override.yaml')}, which Docker takes in development and which is not deployed\n` +
+        `or replace the list in ${production}, with ${over}\n` +
+        `services: { ${lists.join(', ')} }`);
+}
+/** The mount as one entry of a list in YAML. */
+function shortOf({ kind, source, target, readOnly }) {
+    if (kind === 'tmpfs')
+        return `{ type: tmpfs, target: ${JSON.stringify(target)} }`;
+    return JSON.stringify([...(source === undefined ? [] : [source]), target, ...(readOnly ? ['ro'] : [])].join(':'));
 }
 /** Whether the mount lies over manage.py or over migrations of the image, or brings those of the repository. */
 function hidesCode(mount, folder, managePath, repository) {
@@ -41051,7 +41079,9 @@ function checkUpdates(update, { data }) {
         return;
     throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('input-invalid', {
         what: `Input update-services names ${stranger}, which is no service with data of its own`,
-        fix: `use ${data.join(', ') || 'it for databases and the like'}; what the release replaces is always up to date`,
+        fix: data.length > 0
+            ? `use ${data.join(', ')}; what the release replaces is always up to date`
+            : 'remove update-services: there is no such service, and what the release replaces is always up to date',
     });
 }
 /** What to say about a service that stays as it is. */
@@ -41122,7 +41152,7 @@ const DOUBLE = /"((?:\\[^]|[^"\\])*)"/y;
 const LINE = /[^\n]*/y;
 /** What every version of Compose makes of a backslash in double quotes. */
 const ESCAPES = { n: '\n', r: '\r', '"': '"', '\\': '\\', $: '$$' };
-const IN_SINGLE_QUOTES = "put the value in single quotes, as in SECRET_KEY='ab$cd'";
+const IN_SINGLE_QUOTES = "put the value in single quotes, as in SECRET_KEY='ab$cd'; one with a single quote in it in double quotes, with \\$ for a dollar sign";
 /** Reads an env file as Compose does; `known` are settings that its values may refer to besides those above them. */
 function readEnvFile(text, known = new Map()) {
     return readLines(text, (value, values, refuse) => fill(value, new Map([...known, ...values]), refuse));
@@ -41153,7 +41183,7 @@ function readLines(text, fillIn) {
         const [, name, space = ''] = take(NAME) ?? [];
         const value = name === undefined ? undefined : readValue(take, text[at], space, refuse);
         if (name === undefined)
-            refuse('it does not have the form NAME=value', 'write NAME=value, or # before a remark');
+            refuse('it does not have the form NAME=value', 'write NAME=value, or # before a comment');
         else if (value !== undefined)
             values.set(name, fillIn(value, values, refuse));
         if (misread.at(-1)?.line === line)
@@ -41177,7 +41207,7 @@ function readValue(take, quote, space, refuse) {
         refuse('versions of Compose read this backslash in double quotes differently', IN_SINGLE_QUOTES);
     }
     else if (!take(NOTHING)) {
-        refuse('text stands behind the closing quote', 'put other quotes around the whole value, or # before a remark');
+        refuse('text stands behind the closing quote', 'put other quotes around the whole value, or # before a comment');
     }
     else if (quote === "'") {
         return inside.replaceAll('$', '$$$$');
@@ -41189,8 +41219,11 @@ function readValue(take, quote, space, refuse) {
     return undefined;
 }
 function readPlain(line, space, refuse) {
-    if (/\t#/.test(line) || (space !== '' && line.startsWith('#'))) {
-        refuse('Compose does not take this # as the begin of a remark', 'put quotes around the value, or a space before the #');
+    if (space !== '' && line.startsWith('#')) {
+        refuse('Compose takes this # and what follows as the value', "put quotes around the value; an empty one is NAME=''");
+    }
+    else if (/\t#/.test(line)) {
+        refuse('Compose takes this # as a part of the value', 'put quotes around the value, or a space before the #');
     }
     const value = line.replace(/ +#.*$/, '').trimEnd();
     refuseDoubled(value, refuse);
@@ -41207,7 +41240,7 @@ function fill(value, known, refuse) {
     const isLost = [...text.matchAll(/\$([A-Za-z_]\w*)/g)].some(([, name = '']) => !known.has(name));
     const isBroken = !(0,_variable_js__WEBPACK_IMPORTED_MODULE_3__/* .isWhole */ .wP)(text) || /\$\{(?![A-Za-z_]\w*(:?[-?+]|\}))/.test(text);
     if (isLost || isBroken) {
-        refuse('a dollar sign begins a variable for Compose, and what stands behind it would be lost', IN_SINGLE_QUOTES);
+        refuse('a dollar sign starts a variable for Compose, and what follows it would be lost', IN_SINGLE_QUOTES);
     }
     return (0,_variable_js__WEBPACK_IMPORTED_MODULE_3__/* .interpolate */ .GW)(value, Object.fromEntries(known)) ?? '';
 }
@@ -41650,7 +41683,7 @@ function checkNeeds(needs, active, has, project) {
             what: 'The Compose file uses variables that are set nowhere',
             seen: unset.join(' '),
             why: 'Compose would make them empty: empty passwords are made this way',
-            fix: 'set them in `.env` on the server or in `env-file`, or give them a default: ${NAME:-value}',
+            fix: `set them in ${has.isShipped ? 'env-file' : 'the .env on the host'}: ${unset.map((name) => `${name}=…`).join(' ')}\nor give them a default in the Compose file: ${unset.map((name) => `\${${name}:-…}`).join(' ')}`,
             annotation,
         });
     }, () => {
@@ -48649,7 +48682,7 @@ function explainBuild(output, targets, project) {
             .filter((line) => line !== '')
             .slice(-SHOWN)
             .join('\n'),
-        ...advice(output),
+        ...advice(output, project, target),
         annotation,
     });
 }
@@ -48676,19 +48709,15 @@ function placeIn(lines, target, project) {
 /** What is known about a cause by what was printed; `$1` is the part of it in parentheses. */
 const ADVICE = [
     [
-        /required variable (\w+) is missing/,
-        {
-            why: 'a build section needs $1, and the step does not have it',
-            fix: 'give it to the step: env: { $1: … }, or a default in the Compose file: ${$1:-…}',
-        },
-    ],
-    [
         /no space left on device/,
         { why: 'the disk of the runner is full', fix: 'free space before this step, or make the image smaller' },
     ],
     [
         /pull access denied|insufficient_scope|401 Unauthorized/,
-        { why: 'a base image is private or its name is wrong', fix: 'log in to its registry before this step' },
+        {
+            why: 'a base image is private or its name is wrong',
+            fix: 'correct the name behind FROM in the Dockerfile, or log in to its registry before this step (docker/login-action)',
+        },
     ],
     [
         /unable to prepare context: path "[^"]*?([^/"]+)" not found/,
@@ -48723,14 +48752,15 @@ const ADVICE = [
         },
     ],
 ];
-function advice(output) {
+function advice(output, { files }, target) {
     for (const [pattern, { why, fix }] of ADVICE) {
         const found = pattern.exec(output);
         const fill = (text) => text.replaceAll('$1', () => found?.[1] ?? '');
         if (found)
             return { why: fill(why), fix: fill(fix) };
     }
-    return { fix: 'run docker compose build in a fresh checkout to see the same failure' };
+    const command = `docker compose ${files.map((file) => `-f ${file}`).join(' ')} build ${target?.group.name ?? ''}`;
+    return { fix: `run this in a fresh clone to see the same failure: ${command.trim()}` };
 }
 
 // EXTERNAL MODULE: ./lib/image/variable.js
@@ -49325,6 +49355,8 @@ function checkBuilds(project, groups, base) {
 /* harmony import */ var _compose_variable_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6754);
 /* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(8071);
 /* harmony import */ var _values_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(6393);
+/* harmony import */ var _variable_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(4613);
+
 
 
 
@@ -49333,9 +49365,10 @@ function checkBuilds(project, groups, base) {
 function checkImageNames(groups, facts) {
     if (facts.image !== undefined)
         return;
-    (0,_errors_js__WEBPACK_IMPORTED_MODULE_2__/* .checkAll */ .K7)(...groups.map((group) => () => checkImageName(group, facts.settings)));
+    const repository = `ghcr.io/${facts.repository.toLowerCase()}`;
+    (0,_errors_js__WEBPACK_IMPORTED_MODULE_2__/* .checkAll */ .K7)(...groups.map((group) => () => checkImageName(group, facts.settings, repository)));
 }
-function checkImageName({ name, image }, settings) {
+function checkImageName({ name, image }, settings, repository) {
     const written = image === undefined ? undefined : (0,_compose_reference_js__WEBPACK_IMPORTED_MODULE_0__/* .parseReference */ .F)(image).repository;
     if (written === undefined)
         return;
@@ -49344,8 +49377,10 @@ function checkImageName({ name, image }, settings) {
         throw new _errors_js__WEBPACK_IMPORTED_MODULE_2__/* .DeployError */ .sH('variable-missing', {
             what: `The name of the image of service ${name} needs ${missing}, which is not set`,
             seen: `image: ${image}`,
-            why: 'the image is pushed before the server, which may know it, is asked',
-            fix: `give ${missing} to the step (env:) or in env-file, write the name out, or set the input image`,
+            why: 'the image is pushed before the host, which may know it, is asked',
+            fix: (0,_variable_js__WEBPACK_IMPORTED_MODULE_4__/* .isGitHubs */ .bC)(missing)
+                ? `${missing} is GitHub's own and does not reach the Compose file; set the input image: ${repository}`
+                : `one of these: a line of env-file: ${missing}=… · or this step's environment: env: { ${missing}: … } · or the input image: ${repository}`,
         });
     }
     const text = (0,_compose_variable_js__WEBPACK_IMPORTED_MODULE_1__/* .interpolate */ .GW)(written, settings) ?? written;
@@ -49361,7 +49396,7 @@ function checkImageName({ name, image }, settings) {
         throw new _errors_js__WEBPACK_IMPORTED_MODULE_2__/* .DeployError */ .sH('compose-invalid', {
             what: `The image of service ${name} cannot be pushed under its name: ${error.why}`,
             seen: `image: ${image}`,
-            fix: `${error.fix}, or set the input image`,
+            fix: `${error.fix}, or set the input image: ${repository}`,
         });
     }
 }
@@ -49597,7 +49632,7 @@ function mismatch(seen) {
         what: 'The input images is not for this checkout',
         seen,
         why: 'the build job had another commit or other inputs, or the text is not its output',
-        fix: 'check out the same commit in both jobs, and give `compose-files` and `image` the same values',
+        fix: 'check out the same commit in both jobs, and give `compose-files`, `env-file` and `image` the same values',
     });
 }
 function notPulled(image, stderr) {
@@ -49621,6 +49656,7 @@ function notPulled(image, stderr) {
 /* harmony export */   UO: () => (/* binding */ checkBuildVariables),
 /* harmony export */   _I: () => (/* binding */ describeBakedSecrets),
 /* harmony export */   ae: () => (/* binding */ withoutGitHub),
+/* harmony export */   bC: () => (/* binding */ isGitHubs),
 /* harmony export */   c8: () => (/* binding */ secretVariables),
 /* harmony export */   i4: () => (/* binding */ fillBuild)
 /* harmony export */ });
@@ -49642,6 +49678,10 @@ function withoutGitHub(env, set) {
     return Object.fromEntries(Object.entries(env).filter(([name]) => !HIDDEN.test(name) && (cache || !/^ACTIONS_/i.test(name))));
 }
 const HIDDEN = /^(GITHUB|RUNNER|INPUT|STATE)_/i;
+/** Whether it is one of the variables that GitHub sets itself. */
+function isGitHubs(name) {
+    return HIDDEN.test(name);
+}
 /**
  * The build section with its variables filled in. An argument without a value whose variable is not set is left out, as
  * Compose does: the Dockerfile's own default counts. What `set` overrides is left out too.
@@ -53573,18 +53613,23 @@ function parseInnerPaths(line) {
 }
 /** The repository to push to, without tag and digest. */
 function parseImage(text) {
+    if (isRepository(text))
+        return text;
     const name = text.slice(text.lastIndexOf('/') + 1);
-    if (text.includes('@') || name.includes(':')) {
-        throw new Unusable('it has a tag or digest', `use ${text.replace(/@.*$|:[^:/]*$/, '')}; the tag is the version`);
-    }
-    if (text !== text.toLowerCase()) {
-        throw new Unusable('image names have no capitals', `use ${text.toLowerCase()}`);
-    }
+    const why = text.includes('@') || name.includes(':')
+        ? 'it has a tag or digest; the tag is the version'
+        : text === text.toLowerCase()
+            ? 'it is not the name of an image repository'
+            : 'image names have no capitals';
+    const likely = text
+        .replace(/@.*$/, '')
+        .replace(/:[^:/]*$/, '')
+        .toLowerCase();
+    throw new Unusable(why, isRepository(likely) ? `use ${likely}` : 'use a name such as ghcr.io/owner/repository');
+}
+function isRepository(text) {
     const part = '[a-z0-9]+(?:(?:\\.|_|__|-+)[a-z0-9]+)*';
-    if (!new RegExp(`^(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::\\d+)?/)?${part}(?:/${part})*$`).test(text)) {
-        throw new Unusable('it is not the name of an image repository', 'use a name such as ghcr.io/owner/repository');
-    }
-    return text;
+    return new RegExp(`^(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::\\d+)?/)?${part}(?:/${part})*$`).test(text);
 }
 /** An override for the bake: `target.field=value`. */
 function parseOverride(text) {

@@ -166,18 +166,24 @@ export function parseInnerPaths(line: string): string {
 
 /** The repository to push to, without tag and digest. */
 export function parseImage(text: string): string {
+  if (isRepository(text)) return text
   const name = text.slice(text.lastIndexOf('/') + 1)
-  if (text.includes('@') || name.includes(':')) {
-    throw new Unusable('it has a tag or digest', `use ${text.replace(/@.*$|:[^:/]*$/, '')}; the tag is the version`)
-  }
-  if (text !== text.toLowerCase()) {
-    throw new Unusable('image names have no capitals', `use ${text.toLowerCase()}`)
-  }
+  const why =
+    text.includes('@') || name.includes(':')
+      ? 'it has a tag or digest; the tag is the version'
+      : text === text.toLowerCase()
+        ? 'it is not the name of an image repository'
+        : 'image names have no capitals'
+  const likely = text
+    .replace(/@.*$/, '')
+    .replace(/:[^:/]*$/, '')
+    .toLowerCase()
+  throw new Unusable(why, isRepository(likely) ? `use ${likely}` : 'use a name such as ghcr.io/owner/repository')
+}
+
+function isRepository(text: string): boolean {
   const part = '[a-z0-9]+(?:(?:\\.|_|__|-+)[a-z0-9]+)*'
-  if (!new RegExp(`^(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::\\d+)?/)?${part}(?:/${part})*$`).test(text)) {
-    throw new Unusable('it is not the name of an image repository', 'use a name such as ghcr.io/owner/repository')
-  }
-  return text
+  return new RegExp(`^(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::\\d+)?/)?${part}(?:/${part})*$`).test(text)
 }
 
 /** An override for the bake: `target.field=value`. */

@@ -118,7 +118,7 @@ async function inspectHost(
     () => void findStale(project, active),
     () => checkBorrowed(project, active, [name, ...possibleNames(sources)]),
     () => inputs.directory === undefined && !current && checkBeside(needs.beside, active, directory, project.folder),
-    () => checkNeeds(needs, active, { ...server, settings: onHost }, project),
+    () => checkNeeds(needs, active, { ...server, settings: onHost, isShipped: settings !== undefined }, project),
     () => !inputs.images && checkBuildVariables(check),
   )
   findStale(project, active).forEach((stale) => warning(describeStale(stale)))

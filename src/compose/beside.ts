@@ -27,11 +27,14 @@ export function checkBeside(
 ): void {
   const mounts = all.filter(({ service }) => active.includes(service))
   if (mounts.length === 0) return
-  const below = posix.join(directory, folder === '.' ? 'compose' : folder)
+  const steps = Math.max(...mounts.map(({ path }) => path.split('/').filter((part) => part === '..').length))
+  const named = folder === '.' ? [] : folder.split('/')
+  const missing = Array.from({ length: Math.max(0, steps - named.length) }, () => 'compose')
+  const below = posix.join(directory, ...named, ...missing)
   throw new DeployError('input-invalid', {
-    what: 'The Compose file mounts folders that would lie beside the directory of this project on the server',
+    what: 'The Compose file mounts folders that would lie beside the directory of this project on the host',
     seen: mounts.map(({ service, path }) => `${service}: ${path} would be ${posix.join(directory, path)}`).join('\n'),
     why: 'the directory stands for the folder of the Compose file, and above it are other projects',
-    fix: `put it one level deeper, for this step and for the other actions: directory: ${below}`,
+    fix: `put the directory deeper, in this step and in those of the other actions: directory: ${below}`,
   })
 }

@@ -24,10 +24,35 @@ export function checkCodeMounts(
   throw new DeployError('compose-invalid', {
     what: `A mount hides the code of the image in service ${first.name}`,
     seen: hidden.map(({ name, mount }) => `${name}: ${mount.source ?? ''}:${mount.target}`).join('\n'),
-    why: 'the container would run files of the server and not those of the image, as is usual while developing',
-    fix: 'move the mount to a file for development only, such as compose.override.yaml, which is not deployed; or let a file for production, named behind the other one in compose-files, replace the list: `volumes: !override [data:/data]`',
+    why: 'the container would run files of the host and not those of the image, as is usual in development',
+    fix: waysOut(project, hidden),
     annotation: { file: project.files[0] ?? '' },
   })
+}
+
+/** Each of these works alone. */
+function waysOut(project: Project, hidden: readonly { name: string; mount: Mount }[]): string {
+  const { files, services } = project
+  const [first = '', ...others] = files
+  const folder = posix.dirname(first)
+  const production = others.at(-1) ?? posix.join(folder, 'compose.production.yaml')
+  const lists = [...new Set(hidden.map(({ name }) => name))].map((name) => {
+    const gone = hidden.filter((each) => each.name === name).map(({ mount }) => mount)
+    const kept = (services.get(name)?.mounts ?? []).filter((mount) => !gone.includes(mount)).map(shortOf)
+    return `${name}: { volumes: !override [${kept.join(', ')}] }`
+  })
+  const over = `compose-files: ${[...files.filter((file) => file !== production), production].join(' ')}`
+  return (
+    `move the mount to ${posix.join(folder, 'compose.override.yaml')}, which Docker takes in development and which is not deployed\n` +
+    `or replace the list in ${production}, with ${over}\n` +
+    `services: { ${lists.join(', ')} }`
+  )
+}
+
+/** The mount as one entry of a list in YAML. */
+function shortOf({ kind, source, target, readOnly }: Mount): string {
+  if (kind === 'tmpfs') return `{ type: tmpfs, target: ${JSON.stringify(target)} }`
+  return JSON.stringify([...(source === undefined ? [] : [source]), target, ...(readOnly ? ['ro'] : [])].join(':'))
 }
 
 /** Whether the mount lies over manage.py or over migrations of the image, or brings those of the repository. */

@@ -27,7 +27,10 @@ export function checkUpdates(update: readonly string[], { data }: Roles): void {
   if (stranger === undefined) return
   throw new DeployError('input-invalid', {
     what: `Input update-services names ${stranger}, which is no service with data of its own`,
-    fix: `use ${data.join(', ') || 'it for databases and the like'}; what the release replaces is always up to date`,
+    fix:
+      data.length > 0
+        ? `use ${data.join(', ')}; what the release replaces is always up to date`
+        : 'remove update-services: there is no such service, and what the release replaces is always up to date',
   })
 }
 

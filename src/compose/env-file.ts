@@ -18,7 +18,8 @@ const DOUBLE = /"((?:\\[^]|[^"\\])*)"/y
 const LINE = /[^\n]*/y
 /** What every version of Compose makes of a backslash in double quotes. */
 const ESCAPES: Readonly<Record<string, string>> = { n: '\n', r: '\r', '"': '"', '\\': '\\', $: '$$' }
-const IN_SINGLE_QUOTES = "put the value in single quotes, as in SECRET_KEY='ab$cd'"
+const IN_SINGLE_QUOTES =
+  "put the value in single quotes, as in SECRET_KEY='ab$cd'; one with a single quote in it in double quotes, with \\$ for a dollar sign"
 
 /** Reads an env file as Compose does; `known` are settings that its values may refer to besides those above them. */
 export function readEnvFile(text: string, known: ReadonlyMap<string, string> = new Map()): EnvFileText {
@@ -56,7 +57,7 @@ function readLines(text: string, fillIn: Fill): EnvFileText {
     const refuse = (why: string, fix: string): void => void misread.push({ line, why, fix })
     const [, name, space = ''] = take(NAME) ?? []
     const value = name === undefined ? undefined : readValue(take, text[at], space, refuse)
-    if (name === undefined) refuse('it does not have the form NAME=value', 'write NAME=value, or # before a remark')
+    if (name === undefined) refuse('it does not have the form NAME=value', 'write NAME=value, or # before a comment')
     else if (value !== undefined) values.set(name, fillIn(value, values, refuse))
     if (misread.at(-1)?.line === line) take(LINE)
   }
@@ -81,7 +82,7 @@ function readValue(take: Take, quote: string | undefined, space: string, refuse:
   } else if (quote === '"' && /\\[^nr"\\$]/.test(inside.replaceAll('\\\\', ''))) {
     refuse('versions of Compose read this backslash in double quotes differently', IN_SINGLE_QUOTES)
   } else if (!take(NOTHING)) {
-    refuse('text stands behind the closing quote', 'put other quotes around the whole value, or # before a remark')
+    refuse('text stands behind the closing quote', 'put other quotes around the whole value, or # before a comment')
   } else if (quote === "'") {
     return inside.replaceAll('$', '$$$$')
   } else {
@@ -94,11 +95,10 @@ function readValue(take: Take, quote: string | undefined, space: string, refuse:
 }
 
 function readPlain(line: string, space: string, refuse: Refuse): string {
-  if (/\t#/.test(line) || (space !== '' && line.startsWith('#'))) {
-    refuse(
-      'Compose does not take this # as the begin of a remark',
-      'put quotes around the value, or a space before the #',
-    )
+  if (space !== '' && line.startsWith('#')) {
+    refuse('Compose takes this # and what follows as the value', "put quotes around the value; an empty one is NAME=''")
+  } else if (/\t#/.test(line)) {
+    refuse('Compose takes this # as a part of the value', 'put quotes around the value, or a space before the #')
   }
   const value = line.replace(/ +#.*$/, '').trimEnd()
   refuseDoubled(value, refuse)
@@ -116,7 +116,7 @@ function fill(value: string, known: ReadonlyMap<string, string>, refuse: Refuse)
   const isLost = [...text.matchAll(/\$([A-Za-z_]\w*)/g)].some(([, name = '']) => !known.has(name))
   const isBroken = !isWhole(text) || /\$\{(?![A-Za-z_]\w*(:?[-?+]|\}))/.test(text)
   if (isLost || isBroken) {
-    refuse('a dollar sign begins a variable for Compose, and what stands behind it would be lost', IN_SINGLE_QUOTES)
+    refuse('a dollar sign starts a variable for Compose, and what follows it would be lost', IN_SINGLE_QUOTES)
   }
   return interpolate(value, Object.fromEntries(known)) ?? ''
 }

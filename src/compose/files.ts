@@ -143,8 +143,9 @@ function checkNamed(named: readonly string[], { exists, repository }: ChoiceFact
     seen: `COMPOSE_FILE: ${named.join(' ')}`,
     why: 'its paths start from the folder of .env, which here is the root of the repository',
     fix:
-      `name the files with their paths in the repository: compose-files: ${others[0] ?? named.join(' ')}` +
-      (others.length > 1 ? ` (there are ${others.join(', ')})` : ''),
+      others.length > 0
+        ? `name the right ones: compose-files: ${others[0]}${others.length > 1 ? `\nthese are there: ${others.join(', ')}` : ''}`
+        : 'correct COMPOSE_FILE in env-file, or add a step `uses: actions/checkout@v7` before this one',
   })
 }
 

@@ -88,7 +88,7 @@ function secretVariables(model: Values): readonly string[] {
 export function checkNeeds(
   needs: Needs,
   active: readonly string[],
-  has: { files: readonly string[]; settings: readonly string[]; externals: readonly string[] },
+  has: { files: readonly string[]; settings: readonly string[]; externals: readonly string[]; isShipped: boolean },
   project: Project,
 ): void {
   const annotation = { file: project.files[0] ?? '' }
@@ -112,7 +112,7 @@ export function checkNeeds(
         what: 'The Compose file uses variables that are set nowhere',
         seen: unset.join(' '),
         why: 'Compose would make them empty: empty passwords are made this way',
-        fix: 'set them in `.env` on the server or in `env-file`, or give them a default: ${NAME:-value}',
+        fix: `set them in ${has.isShipped ? 'env-file' : 'the .env on the host'}: ${unset.map((name) => `${name}=…`).join(' ')}\nor give them a default in the Compose file: ${unset.map((name) => `\${${name}:-…}`).join(' ')}`,
         annotation,
       })
     },

@@ -1,6 +1,6 @@
 import { posix } from 'node:path'
 import { isNode, visit } from 'yaml'
-import { DeployError } from '../errors.ts'
+import { DeployError, Problems } from '../errors.ts'
 import { hidesCode } from './code.ts'
 import { checkComplete, checkDefinitions } from './definition.ts'
 import { isValues, listOf, textOf, textsOf, valuesOf, type Source } from './document.ts'
@@ -27,18 +27,17 @@ export async function readChosen(
 }
 
 /** What came of reading Compose files: a project that is complete, or why it is none. */
-type Attempt = { kind: 'complete'; project: Project } | { kind: 'incomplete'; project?: Project; error: DeployError }
+type Attempt = { kind: 'complete'; project: Project } | { kind: 'incomplete'; error: DeployError | Problems }
 
 /** Reads, and says whether each service has an image and all that it uses is defined. */
 async function attempt(read: () => Promise<Project>): Promise<Attempt> {
-  let project: Project | undefined
   try {
-    project = await read()
+    const project = await read()
     checkComplete(project)
     checkDefinitions(project)
     return { kind: 'complete', project }
   } catch (error) {
-    if (error instanceof DeployError) return { kind: 'incomplete', ...(project && { project }), error }
+    if (error instanceof DeployError || error instanceof Problems) return { kind: 'incomplete', error }
     throw error
   }
 }
@@ -68,8 +67,10 @@ function settleOverlay(facts: OverlayFacts): Chosen {
     project: both.project,
     reason: `${production} lies over ${base}: ${reason}`,
   })
-  if (alone.kind === 'incomplete')
-    return over(`alone, ${alone.error.what.replace(/^(Service|The) /, (word) => word.toLowerCase())}`)
+  if (alone.kind === 'incomplete') {
+    const { what } = alone.error instanceof Problems ? (alone.error.problems[0] ?? { what: '' }) : alone.error
+    return over(`alone, ${what.replace(/^(Service|The) /, (word) => word.toLowerCase())}`)
+  }
   const sign = tagIn(alone.project) ?? strangerIn(alone.project, both.project)
   if (sign !== undefined) return over(sign)
 

@@ -50,7 +50,7 @@ export async function readProject({ workspace, files, temp, run, env }: ReadProj
       { env: bareEnvironment(env), cwd: join(copies, posix.dirname(files[0] ?? '')) },
     )
     const only = [...sources.values()].map(({ source }) => source)
-    if (finished.code !== 0) throw refused(finished.stderr, copies, only)
+    if (finished.code !== 0) throw refused(finished.stderr, copies, files, only)
     const named = files.map((file) => sources.get(file)?.source.document.get('name')).findLast((name) => name)
     return toProject(files, textOf(named), unshadow(parse(finished.stdout), entries), only)
   } finally {
@@ -69,11 +69,16 @@ export function toProject(
   const services = new Map(
     Object.entries(valuesOf(model['services'])).map(([key, values]) => [key, readService(key, valuesOf(values))]),
   )
-  checkServices(services, files[0] ?? '', sources)
+  checkServices(services, files, sources)
   return { files, folder: posix.dirname(files[0] ?? ''), name, model, services, sources }
 }
 
-function checkServices(services: ReadonlyMap<string, Service>, file: string, sources: readonly Source[]): void {
+function checkServices(
+  services: ReadonlyMap<string, Service>,
+  files: readonly string[],
+  sources: readonly Source[],
+): void {
+  const [file = ''] = files
   if (services.size === 0) {
     throw new DeployError('compose-invalid', {
       what: `${file} has no services`,
@@ -87,7 +92,7 @@ function checkServices(services: ReadonlyMap<string, Service>, file: string, sou
     if (stranger) {
       throw new DeployError('compose-invalid', {
         what: `Service ${service.name} depends on ${stranger.service}, which does not exist`,
-        fix: `correct depends_on of ${service.name}, or add the file that has ${stranger.service} to compose-files`,
+        fix: `name a service that is there, or add the file that has ${stranger.service}: compose-files: <that file> ${files.join(' ')}`,
         annotation,
       })
     }
@@ -130,7 +135,7 @@ async function writeEmpty(path: string): Promise<void> {
   await writeFile(path, '')
 }
 
-function refused(stderr: string, copies: string, sources: readonly Source[]): DeployError {
+function refused(stderr: string, copies: string, files: readonly string[], sources: readonly Source[]): DeployError {
   const lines = stderr.split('\n').filter((line) => line !== '' && !line.includes('level=warning'))
   const seen = lines.join('\n').replaceAll(`${copies}/`, '').trim()
   const [, path] = /\b((?:services|volumes|networks|configs|secrets)\.[\w.-]+)/.exec(seen) ?? []
@@ -139,7 +144,7 @@ function refused(stderr: string, copies: string, sources: readonly Source[]): De
   return new DeployError('compose-invalid', {
     what: 'Docker Compose does not accept the Compose file',
     seen,
-    fix: `mend it until this succeeds: docker compose -f ${first?.path ?? 'compose.yaml'} config --no-interpolate`,
+    fix: `correct it until this succeeds in a fresh clone: docker compose ${files.map((file) => `-f ${file}`).join(' ')} config --no-interpolate`,
     annotation: nearest(named.length > 0 ? named : sources, path?.split('.') ?? [], first?.path),
   })
 }

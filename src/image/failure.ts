@@ -19,7 +19,7 @@ export function explainBuild(output: string, targets: readonly Target[], project
       .filter((line) => line !== '')
       .slice(-SHOWN)
       .join('\n'),
-    ...advice(output),
+    ...advice(output, project, target),
     annotation,
   })
 }
@@ -48,19 +48,15 @@ type Advice = { why: string; fix: string }
 /** What is known about a cause by what was printed; `$1` is the part of it in parentheses. */
 const ADVICE: readonly [RegExp, Advice][] = [
   [
-    /required variable (\w+) is missing/,
-    {
-      why: 'a build section needs $1, and the step does not have it',
-      fix: 'give it to the step: env: { $1: … }, or a default in the Compose file: ${$1:-…}',
-    },
-  ],
-  [
     /no space left on device/,
     { why: 'the disk of the runner is full', fix: 'free space before this step, or make the image smaller' },
   ],
   [
     /pull access denied|insufficient_scope|401 Unauthorized/,
-    { why: 'a base image is private or its name is wrong', fix: 'log in to its registry before this step' },
+    {
+      why: 'a base image is private or its name is wrong',
+      fix: 'correct the name behind FROM in the Dockerfile, or log in to its registry before this step (docker/login-action)',
+    },
   ],
   [
     /unable to prepare context: path "[^"]*?([^/"]+)" not found/,
@@ -96,11 +92,12 @@ const ADVICE: readonly [RegExp, Advice][] = [
   ],
 ]
 
-function advice(output: string): { why?: string; fix: string } {
+function advice(output: string, { files }: Project, target: Target | undefined): { why?: string; fix: string } {
   for (const [pattern, { why, fix }] of ADVICE) {
     const found = pattern.exec(output)
     const fill = (text: string): string => text.replaceAll('$1', () => found?.[1] ?? '')
     if (found) return { why: fill(why), fix: fill(fix) }
   }
-  return { fix: 'run docker compose build in a fresh checkout to see the same failure' }
+  const command = `docker compose ${files.map((file) => `-f ${file}`).join(' ')} build ${target?.group.name ?? ''}`
+  return { fix: `run this in a fresh clone to see the same failure: ${command.trim()}` }
 }

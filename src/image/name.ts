@@ -3,6 +3,7 @@ import { parseReference } from '../compose/reference.ts'
 import { interpolate, missingIn } from '../compose/variable.ts'
 import { checkAll, DeployError } from '../errors.ts'
 import { parseImage, Unusable } from '../values.ts'
+import { isGitHubs } from './variable.ts'
 
 /** What decides the names of images. */
 export type NamingFacts = {
@@ -17,10 +18,11 @@ export type NamingFacts = {
 /** Stops when the Compose file names an image that cannot be known or pushed: it must not silently go somewhere else. */
 export function checkImageNames(groups: readonly BuildGroup[], facts: NamingFacts): void {
   if (facts.image !== undefined) return
-  checkAll(...groups.map((group) => () => checkImageName(group, facts.settings)))
+  const repository = `ghcr.io/${facts.repository.toLowerCase()}`
+  checkAll(...groups.map((group) => () => checkImageName(group, facts.settings, repository)))
 }
 
-function checkImageName({ name, image }: BuildGroup, settings: NamingFacts['settings']): void {
+function checkImageName({ name, image }: BuildGroup, settings: NamingFacts['settings'], repository: string): void {
   const written = image === undefined ? undefined : parseReference(image).repository
   if (written === undefined) return
   const [missing] = missingIn(written, (variable) => settings[variable] !== undefined)
@@ -28,8 +30,10 @@ function checkImageName({ name, image }: BuildGroup, settings: NamingFacts['sett
     throw new DeployError('variable-missing', {
       what: `The name of the image of service ${name} needs ${missing}, which is not set`,
       seen: `image: ${image}`,
-      why: 'the image is pushed before the server, which may know it, is asked',
-      fix: `give ${missing} to the step (env:) or in env-file, write the name out, or set the input image`,
+      why: 'the image is pushed before the host, which may know it, is asked',
+      fix: isGitHubs(missing)
+        ? `${missing} is GitHub's own and does not reach the Compose file; set the input image: ${repository}`
+        : `one of these: a line of env-file: ${missing}=… · or this step's environment: env: { ${missing}: … } · or the input image: ${repository}`,
     })
   }
   const text = interpolate(written, settings) ?? written
@@ -42,7 +46,7 @@ function checkImageName({ name, image }: BuildGroup, settings: NamingFacts['sett
     throw new DeployError('compose-invalid', {
       what: `The image of service ${name} cannot be pushed under its name: ${error.why}`,
       seen: `image: ${image}`,
-      fix: `${error.fix}, or set the input image`,
+      fix: `${error.fix}, or set the input image: ${repository}`,
     })
   }
 }

@@ -60,7 +60,7 @@ function mismatch(seen: string): DeployError {
     what: 'The input images is not for this checkout',
     seen,
     why: 'the build job had another commit or other inputs, or the text is not its output',
-    fix: 'check out the same commit in both jobs, and give `compose-files` and `image` the same values',
+    fix: 'check out the same commit in both jobs, and give `compose-files`, `env-file` and `image` the same values',
   })
 }
 

@@ -30,6 +30,11 @@ export function withoutGitHub(env: NodeJS.ProcessEnv, set: readonly string[]): N
 
 const HIDDEN = /^(GITHUB|RUNNER|INPUT|STATE)_/i
 
+/** Whether it is one of the variables that GitHub sets itself. */
+export function isGitHubs(name: string): boolean {
+  return HIDDEN.test(name)
+}
+
 /**
  * The build section with its variables filled in. An argument without a value whose variable is not set is left out, as
  * Compose does: the Dockerfile's own default counts. What `set` overrides is left out too.

@@ -429,10 +429,20 @@ describe('names and paths', () => {
   })
 
   test('the fix of a tagged or capital image is the name itself', () => {
-    expect(problem({ image: 'localhost:5000/todo:v1' })).toContain('use localhost:5000/todo;')
-    expect(problem({ image: 'ghcr.io/Octo/Todo' })).toContain('use ghcr.io/octo/todo')
+    expect(problem({ image: 'localhost:5000/todo:v1' })).toMatch(/use localhost:5000\/todo$/m)
+    expect(problem({ image: 'ghcr.io/Octo/Todo' })).toMatch(/use ghcr.io\/octo\/todo$/m)
+    expect(problem({ image: 'Localhost:5000/Todo:v1@sha256:0' })).toMatch(/use localhost:5000\/todo$/m)
   })
 })
+
+test.each(['x$(id)', 'x:$(id)', 'X y:1', 'ghcr.io/o/r:v1/', 'a@b c', '-x:1', 'x@$(id)', 'a//b:1'])(
+  'the fix of image: %s can be used',
+  (image) => {
+    const [, name = ''] = /use (?:a name such as )?(\S+)$/m.exec(problem({ image })) ?? []
+    expect(name).not.toBe('')
+    expect(problems({ image: name })).toEqual([])
+  },
+)
 
 describe('times, numbers, statuses, addresses', () => {
   test('are taken', () => {

@@ -4,7 +4,9 @@ import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { checkCodeMounts } from '../../../src/compose/code.ts'
 import { chooseFiles } from '../../../src/compose/files.ts'
+import { groupBuilds } from '../../../src/compose/group.ts'
 import { readChosen } from '../../../src/compose/overlay.ts'
 import { readProject } from '../../../src/compose/project.ts'
 import { readRepository } from '../../../src/compose/repository.ts'
@@ -265,4 +267,42 @@ test('in the folder docker as well; compose.override.yaml is for development', a
     'docker/docker-compose.override.yml': 'services: {web: {ports: ["1:1"]}}',
   })
   expect(chosen.files).toEqual(['docker/docker-compose.yml', 'docker/docker-compose.prod.yml'])
+})
+
+test('a mount of the code is refused with a file that works as it is written', async () => {
+  const base = `services:
+  web:
+    build: .
+    volumes: [".:/app", "data:/data", "./conf:/etc/conf:ro", "/app/node_modules", {type: tmpfs, target: /scratch}]
+  worker: {build: ., volumes: [".:/app"]}
+volumes: {data: {}}
+`
+  const read = async (files: readonly string[]) => {
+    const env = { ...process.env, PATH: `/usr/bin:${process.env['PATH'] ?? ''}` }
+    const project = await readProject({ workspace, files, temp: tmpdir(), run, env })
+    const [django] = groupBuilds(project)
+    if (!django) throw new Error('nothing is built')
+    return { project, django, repository: await readRepository(workspace, [], run) }
+  }
+  await choose({ 'compose.yaml': base })
+  const before = await read(['compose.yaml'])
+  let fix = ''
+  try {
+    checkCodeMounts(before.project, before.django, '/app/manage.py', before.repository)
+  } catch (error) {
+    fix = error instanceof DeployError ? (error.fix ?? '') : ''
+  }
+  expect(fix).toContain('compose-files: compose.yaml compose.production.yaml')
+  await writeFile(join(workspace, 'compose.production.yaml'), fix.split('\n').at(-1) ?? '')
+  // It is found by its name as well.
+  expect(await choose({})).toMatchObject({ files: OVER })
+  const after = await read(OVER)
+  expect(() => checkCodeMounts(after.project, after.django, '/app/manage.py', after.repository)).not.toThrow()
+  expect(after.project.services.get('web')?.mounts.map(({ target }) => target)).toEqual([
+    '/data',
+    '/etc/conf',
+    '/app/node_modules',
+    '/scratch',
+  ])
+  expect(after.project.services.get('worker')?.mounts).toEqual([])
 })

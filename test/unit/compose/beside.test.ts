@@ -16,8 +16,11 @@ volumes: {v: {}}`
     expect.objectContaining({
       code: 'input-invalid',
       seen: 'web: ../data would be deploy/data\nweb: ../../up would be up\nweb: ../d would be deploy/d',
-      fix: expect.stringMatching(/directory: deploy\/shop\/docker$/),
+      fix: expect.stringMatching(/directory: deploy\/shop\/docker\/compose$/),
     }),
+  )
+  expect(() => checkBeside(mounts.slice(0, 1), ['web'], 'deploy/shop', 'docker')).toThrow(
+    expect.objectContaining({ fix: expect.stringMatching(/directory: deploy\/shop\/docker$/) }),
   )
   expect(() => checkBeside(mounts, ['db'], 'deploy/shop', 'docker')).not.toThrow()
 })

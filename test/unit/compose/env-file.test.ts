@@ -78,8 +78,8 @@ describe('an env file that Compose reads differently from a person', () => {
     ['A="x\nB="y"', 1, 'behind the closing quote'],
     ["A='ab\\'\nB='c'", 1, 'behind a backslash'],
     ['A="a\\db"', 1, 'backslash in double quotes'],
-    ['A= #x', 1, 'this # as the begin'],
-    ['A=x\t# y', 1, 'this # as the begin'],
+    ['A= #x', 1, 'what follows as the value'],
+    ['A=x\t# y', 1, 'a part of the value'],
     ['A', 1, 'NAME=value'],
     ['export A', 1, 'NAME=value'],
     ['=x', 1, 'NAME=value'],
@@ -91,6 +91,20 @@ describe('an env file that Compose reads differently from a person', () => {
     const { misread } = readEnvFile(text)
     expect(misread[0]).toMatchObject({ line, why: expect.stringContaining(why) })
     expect(misread[0]?.fix).not.toBe('')
+  })
+
+  test.each([
+    ['A=p$q', "A='p$q'", 'p$q'],
+    ["A=it's$q", 'A="it\'s\\$q"', "it's$q"],
+    ['A= # y', "A=''", ''],
+    ['A= #y', "A='#y'", '#y'],
+    ['A=x\t# y', 'A=x # y', 'x'],
+    ['A="a"b', 'A=\'"a"b\'', '"a"b'],
+    ["A='ab\\'", 'A="ab\\\\"', 'ab\\'],
+    ['A="a\\db"', "A='a\\db'", 'a\\db'],
+  ])('%j is mended as it says: %j', (wrong, right, value) => {
+    expect(readEnvFile(wrong).misread).not.toEqual([])
+    expect(readEnvFile(right)).toEqual({ values: new Map([['A', value]]), misread: [] })
   })
 
   test('every such line is listed, without its text', () => {

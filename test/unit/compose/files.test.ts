@@ -64,7 +64,7 @@ describe('COMPOSE_FILE of the env file', () => {
     (path) => {
       const error = failure(() => named({ COMPOSE_FILE: path }))
       expect(codeOf(error)).toBe('compose-file-missing')
-      expect(error.fix).toContain('compose-files: ')
+      expect(error.fix).toContain('correct COMPOSE_FILE in env-file')
     },
   )
 })

@@ -52,7 +52,7 @@ describe('what the server must have', () => {
 
   test('is missed all at once, by name', () => {
     const check = (active: string[], files: string[], settings: string[]) => (): void =>
-      checkNeeds(needs(), active, { files, settings, externals: [] }, project)
+      checkNeeds(needs(), active, { files, settings, externals: [], isShipped: false }, project)
     expect(check(all, [], [])).toThrow(Problems)
     expect(check(all, ['.env', '../shared.env', 'db.env'], ['HOST', 'PG', 'SECRET_KEY', 'TOKEN'])).toThrow(
       expect.objectContaining({
@@ -69,7 +69,12 @@ describe('what the server must have', () => {
     )
     const typo = needs({ '.env': 'HOST=x\nPG=17\nSECRET_KEY=\nTOKEN=x', 'dbs.env': '' })
     expect(() =>
-      checkNeeds(typo, ['web'], { files: ['.env', '../shared.env'], settings: [], externals: [] }, project),
+      checkNeeds(
+        typo,
+        ['web'],
+        { files: ['.env', '../shared.env'], settings: [], externals: [], isShipped: true },
+        project,
+      ),
     ).toThrow(
       expect.objectContaining({
         code: 'input-invalid',

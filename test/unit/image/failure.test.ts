@@ -58,10 +58,6 @@ describe('a failed build', () => {
   })
 
   test.each([
-    [
-      'ERROR: error while interpolating services.web.build.args.A: required variable TOKEN is missing a value: x',
-      /TOKEN/,
-    ],
     ['write /x: no space left on device', /space/],
     ['failed to solve: a/b: pull access denied, repository does not exist', /log in/],
     ['ERROR: unable to prepare context: path "/w/docker/nope" not found', /`context:`/],

@@ -79,12 +79,23 @@ describe('an image: that cannot be the name to push to', () => {
   ])('%s is %s', (web, code, what) => {
     expect(check(web)).toThrow(expect.objectContaining({ code, what: expect.stringContaining(what) }))
     expect(check(web, {}, 'r.io/app')).not.toThrow()
+    // What the fix says is taken.
+    expect(check(web, {}, 'ghcr.io/o/r')).not.toThrow()
   })
 
   test.each([['${REGISTRY}/app:${TAG}'], ['${REGISTRY:-r.io}/app'], ['Todo_Web:1'], ['r.io:5/me/app:${TAG:?}']])(
     '%s is fine once its variables are set',
     (web) => expect(check(web, { REGISTRY: 'r.io' })).not.toThrow(),
   )
+
+  test.each([
+    ['${REGISTRY}/app:${TAG}', /line of env-file: REGISTRY=… .* env: { REGISTRY: … } .* image: ghcr\.io\/o\/r$/],
+    ['ghcr.io/${GITHUB_REPOSITORY}/web', /^GITHUB_REPOSITORY is GitHub's own .* set the input image: ghcr\.io\/o\/r$/],
+    ['r.io/Team/app', /use r\.io\/team\/app, or set the input image: ghcr\.io\/o\/r$/],
+    ['r.io/x$(id):1', /use a name such as ghcr\.io\/owner\/repository, or/],
+  ])('%s has a fix that works', (web, fix) => {
+    expect(check(web)).toThrow(expect.objectContaining({ fix: expect.stringMatching(fix) }))
+  })
 
   test('all of them are told at once', () => {
     const groups = groupBuilds(projectOf(two('${A}/web', '${B}/proxy')))
