@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DeployError } from '../../src/errors.ts'
 import { run } from '../../src/process.ts'
+import { until } from '../until.ts'
 
 /** A real child: this very Node with a program text. */
 const node = (program: string, ...args: string[]): [string, string[]] => [process.execPath, ['-e', program, ...args]]
@@ -121,9 +122,9 @@ describe('an end from outside', () => {
   }
   const isGone = async (pid: number): Promise<void> => {
     // A killed orphan stays as a zombie until the machine's first process collects it.
-    while (isAlive(pid) && !(await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => ' Z ')).includes(' Z ')) {
-      await new Promise((resolve) => setTimeout(resolve, 10))
-    }
+    const isZombie = async (): Promise<boolean> =>
+      (await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => ' Z ')).includes(' Z ')
+    await until(`process ${pid} is gone`, async () => !isAlive(pid) || (await isZombie()), 30, 10)
   }
   const family = node(
     'const c = require("child_process").spawn(process.execPath, ["-e", "setInterval(() => {}, 1000)"], {stdio: "inherit"}); console.log(c.pid); setInterval(() => {}, 1000)',

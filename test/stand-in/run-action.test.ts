@@ -2,8 +2,8 @@ import { afterEach, beforeEach, expect, test } from '@jest/globals'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setImmediate } from 'node:timers/promises'
 import { runAction } from '../run-action.ts'
+import { until } from '../until.ts'
 
 let folder: string
 beforeEach(async () => {
@@ -78,7 +78,12 @@ const family = `
 /** Waits until the child is gone: a killed process takes its moment to die. */
 const end = async (): Promise<void> => {
   const path = `/proc/${await readFile(join(folder, 'child'), 'utf8')}/stat`
-  while (!(await readFile(path, 'utf8').catch(() => ' Z ')).includes(' Z ')) await setImmediate()
+  await until(
+    'the child is gone',
+    async () => (await readFile(path, 'utf8').catch(() => ' Z ')).includes(' Z '),
+    30,
+    10,
+  )
 }
 
 test('a cancelled job gets SIGINT, runs post, and what it left is killed', async () => {

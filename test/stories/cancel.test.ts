@@ -4,7 +4,8 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { ActionRun } from '../run-action.ts'
-import { codes, giveWord, patientMigration, tell, until, type Story } from './story.ts'
+import { codes, giveWord, patientMigration, tell, type Story } from './story.ts'
+import { until } from '../until.ts'
 
 /** GitHub's runner sends SIGINT, SIGTERM 7.5 s later, and kills 2.5 s after that. */
 const TERM_AFTER_MS = 7_500

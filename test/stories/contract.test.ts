@@ -1,10 +1,11 @@
 import { expect, test } from '@jest/globals'
 import { nightly } from './nightly.ts'
 import { makeShape, migration, project, type Files, type Shape } from './shape.ts'
-import { codes, until } from './story.ts'
+import { codes } from './story.ts'
 import { logInAs, noCompose5 } from '../world/kind.ts'
 import { startManaged, type Managed } from '../world/managed.ts'
 import { openWorld } from '../world/world.ts'
+import { until } from '../until.ts'
 
 // The contract of document 3: WORKDIR is the Django root, CMD starts the server, the database is somewhere else.
 const DOCKERFILE = `FROM python:3.13-slim

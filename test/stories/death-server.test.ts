@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
-import { codes, giveWord, meanwhile, patientMigration, tell, until, type Story } from './story.ts'
+import { codes, giveWord, meanwhile, patientMigration, tell, type Story } from './story.ts'
 import type { Server } from '../world/server.ts'
 import { openWorld } from '../world/world.ts'
+import { until } from '../until.ts'
 
 /**
  * A signal to the transaction's processes: they name the project's folder from the root on, or the migration that they

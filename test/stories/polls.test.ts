@@ -6,11 +6,12 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { develop } from './development.ts'
 import { nightly } from './nightly.ts'
-import { codes, giveWord, meanwhile, patientMigration, tell, until, type Story } from './story.ts'
+import { codes, giveWord, meanwhile, patientMigration, tell, type Story } from './story.ts'
 import { logInAs, noCompose5 } from '../world/kind.ts'
 import type { Server } from '../world/server.ts'
 import { bringTraefik, noTraefik } from '../world/traefik.ts'
 import { openWorld } from '../world/world.ts'
+import { until } from '../until.ts'
 
 const DOMAIN = 'polls.example.com'
 /** As its README has them. */

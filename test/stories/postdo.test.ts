@@ -3,11 +3,12 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { develop } from './development.ts'
 import { nightly } from './nightly.ts'
-import { codes, tell, until, type Story } from './story.ts'
+import { codes, tell, type Story } from './story.ts'
 import { output } from '../world/docker.ts'
 import { logInAs, noCompose5 } from '../world/kind.ts'
 import type { Server } from '../world/server.ts'
 import { openWorld } from '../world/world.ts'
+import { until } from '../until.ts'
 
 /** The settings of production beside the folder of the project; those of the sample, with what the world needs. */
 async function placeSettings({ server, directory, project }: Story): Promise<void> {

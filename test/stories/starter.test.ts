@@ -4,10 +4,11 @@ import { join } from 'node:path'
 import { develop } from './development.ts'
 import { nightly } from './nightly.ts'
 import { migration } from './shape.ts'
-import { codes, tell, until, type Story } from './story.ts'
+import { codes, tell, type Story } from './story.ts'
 import { logInAs, noCompose5 } from '../world/kind.ts'
 import { startManaged, type Managed } from '../world/managed.ts'
 import { openWorld } from '../world/world.ts'
+import { until } from '../until.ts'
 
 /** The inputs of a deploy whose `.env` has these lines beside those that every site has. */
 function settings({ env, port }: Story, ...lines: readonly string[]): Record<string, string> {

@@ -6,6 +6,7 @@ import { runAction, type ActionOptions, type ActionRun, type Annotation } from '
 import { makeProject, type Project } from '../world/project.ts'
 import type { Server } from '../world/server.ts'
 import { openWorld } from '../world/world.ts'
+import { until } from '../until.ts'
 
 /** One project on one server, of its own for this story. */
 export type Story = AsyncDisposable & {
@@ -89,15 +90,6 @@ export async function meanwhile(
   await Promise.race([line, missed])
   const [run] = await Promise.all([running, deed()])
   return run
-}
-
-/** Asks until it is so. */
-export async function until(what: string, isSo: () => Promise<boolean>, seconds = 60): Promise<void> {
-  const end = Date.now() + seconds * 1000
-  while (!(await isSo())) {
-    if (Date.now() > end) assert.fail(`not within ${seconds} s: ${what}`)
-    await pause(100)
-  }
 }
 
 /** Starts a story with an example at its first version; `below` puts it into a folder of its own folder, beside others. */

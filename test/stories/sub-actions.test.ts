@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { randomBytes } from 'node:crypto'
-import { codes, giveWord, meanwhile, patientMigration, tell, until, type Story } from './story.ts'
+import { codes, giveWord, meanwhile, patientMigration, tell, type Story } from './story.ts'
+import { until } from '../until.ts'
 
 type Reported = {
   deployments: { release: string; outcome: string; step?: string }[]

@@ -3,7 +3,8 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { develop } from './development.ts'
 import { nightly } from './nightly.ts'
-import { codes, tell, until, type Story } from './story.ts'
+import { codes, tell, type Story } from './story.ts'
+import { until } from '../until.ts'
 
 const SHEET = 'src/core/static/core/todo.css'
 

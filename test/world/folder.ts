@@ -6,6 +6,7 @@ import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { run } from '../../src/process.ts'
 import { output } from './docker.ts'
+import { until } from '../until.ts'
 
 /** Every container, volume and network of the world has a name that starts so. */
 export const prefix = 'deploy-django-world'
@@ -57,14 +58,11 @@ export function claim(name: string): Promise<Claim | undefined> {
 
 /** Does something while no other process on this machine does something with the same name. */
 export async function alone<T>(name: string, deed: () => Promise<T>): Promise<T> {
-  let held = await claim(name)
-  while (held === undefined) {
-    await new Promise((resolve) => setTimeout(resolve, 100))
-    held = await claim(name)
-  }
+  let held: Awaited<ReturnType<typeof claim>>
+  await until(`nobody else does ${name}`, async () => (held = await claim(name)) !== undefined, 900)
   try {
     return await deed()
   } finally {
-    held.release()
+    held?.release()
   }
 }

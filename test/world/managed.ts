@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto'
-import { setTimeout as pause } from 'node:timers/promises'
 import { label } from './container.ts'
 import { docker, tryDocker } from './docker.ts'
 import { prefix } from './folder.ts'
 import { openWorld } from './world.ts'
+import { until } from '../until.ts'
 
 /** A PostgreSQL on a machine of its own, as a provider gives one: no server and no Compose project knows it but by address. */
 export type Managed = AsyncDisposable & {
@@ -32,12 +32,9 @@ export async function startManaged(): Promise<Managed> {
     ...Object.entries(variables).flatMap(([name, value]) => ['--env', `${name}=${value}`]),
     ...['postgres:17', '-c', 'fsync=off'],
   ])
-  const end = Date.now() + 60_000
   // While it initialises itself it does not listen on the network.
-  while ((await tryDocker(['exec', container, 'pg_isready', '-q', '-h', '127.0.0.1'])).code !== 0) {
-    if (Date.now() > end) throw new Error(`${container} is not up after 60 s`)
-    await pause(100)
-  }
+  const question = ['exec', container, 'pg_isready', '-q', '-h', '127.0.0.1']
+  await until(`${container} is up`, async () => (await tryDocker(question)).code === 0)
   const format = '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}'
   const host = await docker(['inspect', '--format', format, container])
   return {

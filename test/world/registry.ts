@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { keep } from './container.ts'
 import { docker, tryDocker } from './docker.ts'
 import { folder, prefix, readPassword } from './folder.ts'
+import { until } from '../until.ts'
 
 /** The registry of the world. Its host is the same on the runner and in every server. */
 export type Registry = { host: string; username: string; password: string }
@@ -53,14 +54,10 @@ function account(registry: Registry): Promise<string> {
 }
 
 async function answers(registry: Registry): Promise<void> {
-  const end = Date.now() + 30_000
-  while (Date.now() < end) {
-    // Without a login the answer is 401: it is there.
-    const answer = await fetch(`http://${registry.host}/v2/`).catch(() => undefined)
-    if (answer?.status === 401) return
-    await new Promise((resolve) => setTimeout(resolve, 100))
-  }
-  throw new Error(`the registry does not answer at ${registry.host}: docker logs ${registryName}`)
+  // Without a login the answer is 401: it is there.
+  const isThere = async (): Promise<boolean> =>
+    (await fetch(`http://${registry.host}/v2/`).catch(() => undefined))?.status === 401
+  await until(`the registry answers at ${registry.host} (docker logs ${registryName})`, isThere, 30)
 }
 
 /** Pushes the base images that the registry does not have as they are here. */

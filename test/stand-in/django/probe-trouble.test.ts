@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { freePort } from './postgres.ts'
 import { approveNew, makeProject, migration, several, start } from './probe.ts'
 import { addField, appliedBy, go, makeWorld, runPython, type World } from './world.ts'
+import { until } from '../../until.ts'
 
 let world: World
 
@@ -83,14 +84,8 @@ describe('trouble on the way', () => {
     const project = await makeProject(slow)
     const running = await world.begin(project, database, {}, django)
     const ended = go(running)
-    while (
-      (
-        await world.postgres.query(
-          database,
-          "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()",
-        )
-      ).length === 0
-    );
+    const sleeping = "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
+    await until('the migration sleeps', async () => (await world.postgres.query(database, sleeping)).length > 0, 60, 10)
     running.signal('SIGTERM')
     const outcome = await ended
     expect([outcome.code, appliedBy(outcome), outcome.result.error?.kind]).toEqual([15, ['0003_slow'], 'stopped'])

@@ -10,6 +10,7 @@ import { parseHost, parseKnownHosts, type Host } from '../../../src/login.ts'
 import { run, type Run } from '../../../src/process.ts'
 import { connect, reconnect, type Connection } from '../../../src/server/connection.ts'
 import { freePort, noIPv6, noSshd, startSshd, type Sshd } from './sshd.ts'
+import { until } from '../../until.ts'
 
 const suite = noSshd === '' ? describe : describe.skip
 
@@ -82,7 +83,7 @@ suite(`a real sshd${noSshd}`, () => {
     expect(await check()).toMatchObject({ code: 0 })
     await connection.close()
     expect((await check()).code).not.toBe(0)
-    while (existsSync(join(place, 's'))) await new Promise((resolve) => setImmediate(resolve))
+    await until('the socket is gone', () => !existsSync(join(place, 's')), 30, 10)
   })
 
   test('is trusted by a fingerprint', async () => {

@@ -8,6 +8,7 @@ import { endOf, findFaults } from './journal.ts'
 import { removeAll, serving, v1, v2 } from './serving.ts'
 import { engine, stage } from './staged.ts'
 import { call, SHELLS, type World } from './world.ts'
+import { until } from '../../until.ts'
 
 jest.setTimeout(60_000)
 afterAll(removeAll)
@@ -90,7 +91,7 @@ describe.each(SHELLS)('under %s', (shell) => {
     const hold = 'touch "$1"; until [ -e "$2" ]; do sleep 0.05; done'
     const files = [join(world.root, 'held'), join(world.root, 'go')]
     const holder = run('flock', [lock, 'sh', '-c', hold, 'sh', ...files])
-    while (!(await readdir(world.root)).includes('held')) await new Promise((resolve) => setTimeout(resolve, 20))
+    await until('the lock is held', async () => (await readdir(world.root)).includes('held'), 60, 20)
     const late = await bootUp(world)
     const end = await endOf(world, v2.id)
     await write(world, 'go', '')

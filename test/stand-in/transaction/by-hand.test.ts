@@ -8,6 +8,7 @@ import { endOf, findFaults, journals, storyOf } from './journal.ts'
 import { removeAll, ROWS, serving, v2 } from './serving.ts'
 import { deployOf, rollbackTo, transact } from './staged.ts'
 import { changeState, SHELLS, stateOf, type World } from './world.ts'
+import { until } from '../../until.ts'
 
 // The day GitHub is down: `sh .deploy/rollback` on the server, on a stand-in for Docker.
 
@@ -90,7 +91,7 @@ test('a terminal that closes loses the view, not the rollback', async () => {
   await began
   process.kill(-(terminal.pid ?? 0), 'SIGKILL')
   const id = await lastByHand(world)
-  while ((await endOf(world, id)).startsWith('open')) await new Promise((resolve) => setTimeout(resolve, 20))
+  await until('the rollback has ended', async () => !(await endOf(world, id)).startsWith('open'), 60, 20)
   expect(await endOf(world, id)).toBe('committed v1-1-1')
   expect(await findFaults(world, 'v1-1-1')).toEqual([])
 })

@@ -3,11 +3,11 @@ import { randomUUID } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { mkdir, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setTimeout as pause } from 'node:timers/promises'
 import { withoutInput } from '../../../src/commands/exec.ts'
 import { run, type Finished } from '../../../src/process.ts'
 import { removeAll, serving } from './serving.ts'
 import { call, changeState, SHELLS, type World } from './world.ts'
+import { until } from '../../until.ts'
 
 jest.setTimeout(60_000)
 afterAll(removeAll)
@@ -81,7 +81,7 @@ describe.each(SHELLS)('run under %s', (shell) => {
       execute(world, lines('mine'), '', ['worker'], mine),
       execute(world, lines('other'), '', ['worker'], other),
     ]
-    while (!['mine', 'other'].every((name) => existsSync(join(world.root, name)))) await pause(20)
+    await until('both run', () => ['mine', 'other'].every((name) => existsSync(join(world.root, name))), 60, 20)
     expect(await call(world, 'quit', [mine, 'worker'])).toMatchObject({ code: 0, stderr: '' })
     expect(await ended).toMatchObject({ code: 0, stderr: 'exit 143\n' })
     await writeFile(join(world.root, 'go'), '')

@@ -7,6 +7,7 @@ import { arm } from './death.ts'
 import { bare, removeAll, serving, v2 } from './serving.ts'
 import { stage, transact } from './staged.ts'
 import { script, SHELLS, type World } from './world.ts'
+import { until } from '../../until.ts'
 
 jest.setTimeout(60_000)
 afterAll(removeAll)
@@ -96,7 +97,7 @@ describe.each(SHELLS)('status under %s', (shell) => {
       join(world.root, 'held'),
       join(world.root, 'go'),
     ])
-    while (!(await readdir(world.root)).includes('held')) await new Promise((resolve) => setTimeout(resolve, 20))
+    await until('the lock is held', async () => (await readdir(world.root)).includes('held'), 60, 20)
     const status = await statusOf(world)
     await writeFile(join(world.root, 'go'), '')
     await holder

@@ -5,6 +5,7 @@ import { endOf, findFaults, storyOf } from './journal.ts'
 import { adopt, bare, logOf, namesOf, removeAll, ROWS, serving, v1, v2, v2With } from './serving.ts'
 import { DEPLOY, deployOf, engine, factsOf, rollbackTo, services, stage, transact, type Staged } from './staged.ts'
 import { call, changeState, copyWorld, imageOf, stateOf } from './world.ts'
+import { until } from '../../until.ts'
 
 // Each way in which a transaction fails, on a stand-in for Docker: how it says so, and that the server comes back whole.
 
@@ -365,8 +366,7 @@ describe('what fails after the swap goes back', () => {
       await stage(world, { ...sick, planFacts: { ...sick.planFacts, ...keep, 'health-timeout': '30' } }),
     ).toMatchObject({ code: 0 })
     const running = engine(world, sick.id)
-    while (!(await storyOf(world, sick.id)).includes('health begin'))
-      await new Promise((resolve) => setTimeout(resolve, 5))
+    await until('it asks for health', async () => (await storyOf(world, sick.id)).includes('health begin'), 60, 5)
     await call(world, 'abort', [sick.id])
     await running
     expect(await endOf(world, sick.id)).toBe('back v1-1-1')

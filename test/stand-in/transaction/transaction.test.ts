@@ -6,6 +6,7 @@ import { endOf, findFaults, journalOf, readCurrent, storyOf } from './journal.ts
 import { adopt, bare, logOf, namesOf, removeAll, ROWS, serving, v1, v2, v2With } from './serving.ts'
 import { DEPLOY, deployOf, engine, REPLACE, rollbackTo, stage, transact, type Staged } from './staged.ts'
 import { call, changeState, copyWorld, imageOf, SHELLS, stateOf } from './world.ts'
+import { until } from '../../until.ts'
 
 // The engine and its steps on a stand-in for Docker: what is written, who waits for whom, what is kept.
 
@@ -153,7 +154,7 @@ describe.each(SHELLS)('under %s', (shell) => {
     const v3 = deployOf('v3', 3, ROWS)
     for (const staged of [v2, v3]) expect(await stage(world, staged)).toMatchObject({ code: 0 })
     const first = engine(world, v2.id)
-    while ((await storyOf(world, v2.id)).length < 2) await new Promise((resolve) => setTimeout(resolve, 5))
+    await until('v2 is on its way', async () => (await storyOf(world, v2.id)).length >= 2, 60, 5)
     const second = await engine(world, v3.id)
     await first
     expect(second.log).toContain('waiting for the lock, held by v2-2-1 https://ci/v2-2-1\n')
@@ -168,7 +169,7 @@ describe.each(SHELLS)('under %s', (shell) => {
     for (const staged of [v2, v3]) expect(await stage(world, staged)).toMatchObject({ code: 0 })
     await call(world, 'abort', [v3.id])
     const first = engine(world, v2.id)
-    while ((await storyOf(world, v2.id)).length < 2) await new Promise((resolve) => setTimeout(resolve, 5))
+    await until('v2 is on its way', async () => (await storyOf(world, v2.id)).length >= 2, 60, 5)
     await engine(world, v3.id)
     expect(await storyOf(world, v3.id)).toEqual(['begin v3-3-1 v3-3-1 from v1-1-1', 'end back v1-1-1'])
     await first
@@ -269,7 +270,7 @@ describe('small things that matter', () => {
     const world = await serving()
     await stage(world, v2)
     const running = engine(world, v2.id)
-    while ((await storyOf(world, v2.id)).length < 2) await new Promise((resolve) => setTimeout(resolve, 5))
+    await until('v2 is on its way', async () => (await storyOf(world, v2.id)).length >= 2, 60, 5)
     const recovered = await call(world, 'recover')
     expect(recovered.stdout).toContain('waiting for the lock, held by v2-2-1')
     await running
