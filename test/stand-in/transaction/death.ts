@@ -6,11 +6,14 @@ import { run } from '../../../src/process.ts'
 import { journals, storyOf } from './journal.ts'
 import type { World } from './world.ts'
 
-/** What the stand-in shall do when its points are passed: take pictures, kill its callers but for what is spared, be away for some calls, make a file. */
+/**
+ * What the stand-in does when its points are passed: take pictures, kill its callers except what is spared, be away for some
+ * calls, or until somebody has asked that often whether it is back, make a file.
+ */
 export type Orders =
   | { mode: 'picture'; album: string }
   | { mode: 'kill'; at: number; spare: 'nothing' | 'call' | 'step' }
-  | { mode: 'away'; at: number; calls: number }
+  | { mode: 'away'; at: number; calls: number; questions?: number }
   | { mode: 'touch'; at: number; file: string }
 
 /** The server as it was at one point: a power cut there leaves exactly this. */

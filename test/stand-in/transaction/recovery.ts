@@ -98,18 +98,24 @@ async function othersOf(world: World, dead: Staged): Promise<string[][]> {
   return Promise.all(ids.map((id) => storyOf(world, id)))
 }
 
-/** Recovers from every picture; from each server that comes out in another way than those before, life goes on. */
+/**
+ * Recovers from every picture; from each server that comes out in another way than those before, life goes on. Gives the
+ * releases that served then.
+ */
 export async function recoverFromAll(
   pictures: readonly Picture[],
   dead: Staged,
   before: string | undefined,
   next: readonly Staged[] = [],
-): Promise<number> {
+): Promise<ReadonlySet<string | undefined>> {
   const known = new Set<string>()
+  const sides = new Set<string | undefined>()
   await forEach(pictures, (picture) =>
     inCopy(picture, async (world) => {
       const place = `${dead.id} at ${picture.number} (${picture.place})`
-      const [serving, others] = [await runningOf(world, await sideOf(world, dead, before)), await othersOf(world, dead)]
+      const side = await sideOf(world, dead, before)
+      sides.add(side)
+      const [serving, others] = [await runningOf(world, side), await othersOf(world, dead)]
       await recover(place, world, dead, before)
       // A gap that nobody needs, and a journal that was closed.
       const running = await runningOf(world, await sideOf(world, dead, before))
@@ -122,7 +128,7 @@ export async function recoverFromAll(
       for (const staged of next) await goOn(place, world, staged)
     }),
   )
-  return known.size
+  return sides
 }
 
 /** The points that an undisturbed deploy of v2 passes. */
@@ -146,7 +152,7 @@ export async function atEvery(
 ): Promise<number> {
   const all = [...places.entries()].map(([index, place]) => ({ at: index + 1, place }))
   const chosen = all.filter(({ place, at }) => wanted(place, at))
-  expect(chosen.length).toBeGreaterThan(20)
+  if (chosen.length === 0) throw new Error('no point is wanted')
   await withStaged(served, v2, (template) =>
     forEach(chosen, ({ at, place }) => inCopy(template, (world) => work(world, at, `${place} (${at})`))),
   )

@@ -44,7 +44,8 @@ class Call:
         with open(folder + "/passed", "a+") as passed:
             fcntl.flock(passed, fcntl.LOCK_EX)
             passed.seek(0)
-            number = len(passed.readlines()) + 1
+            places = passed.readlines()
+            number = len(places) + 1
             passed.write("%s: %s\n" % (place, describe(self.words)))
         if orders["mode"] == "picture":
             shot = "%s/%04d" % (orders["album"], number)
@@ -54,7 +55,7 @@ class Call:
             self.kill_callers(orders["spare"])
         elif orders["mode"] == "touch" and number == orders["at"]:
             open(orders["file"], "a").close()
-        elif orders["mode"] == "away" and orders["at"] <= number < orders["at"] + orders["calls"]:
+        elif is_away(orders, places):
             fail("Cannot connect to the Docker daemon. Is the docker daemon running?")
 
     def kill_callers(self, spare):
@@ -71,6 +72,15 @@ class Call:
             if os.path.exists(self.world + "/docker/go"):
                 return
             time.sleep(0.01)
+
+
+def is_away(orders, places):
+    """From a point on, for a number of calls, or before that until somebody has asked that often whether Docker is back."""
+    if orders["mode"] != "away" or len(places) + 1 < orders["at"]:
+        return False
+    since = places[orders["at"] - 1:]
+    asked = sum(place.startswith("before: version") for place in since)
+    return len(since) < orders["calls"] and asked < orders.get("questions", asked + 1)
 
 
 class Dead(BaseException):

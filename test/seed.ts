@@ -1,0 +1,16 @@
+import { createHash, randomInt } from 'node:crypto'
+
+/** What is drawn here depends on it; printed, so that a run can be had again: `SEED=… npm run test:stand-in -- death`. */
+const seed = process.env['SEED'] ?? String(randomInt(1_000_000))
+process.stdout.write(`SEED=${seed}\n`)
+
+/** A number below `of` for this name, whatever is drawn before it: tests run side by side. */
+export function draw(name: string, of: number): number {
+  return createHash('sha256').update(`${seed} ${name}`).digest().readUInt32BE() % of
+}
+
+/** About one in `of` of the items, at least one. */
+export function sample<Item>(name: string, items: readonly Item[], of: number): readonly Item[] {
+  const some = items.filter((_, index) => draw(`${name} ${index}`, of) === 0)
+  return some.length > 0 ? some : items.slice(0, 1)
+}
