@@ -9,6 +9,7 @@ import { startBare } from './bare.ts'
 import { showBudget, showComparison, type Figures } from './figures.ts'
 import { firstAnswer, measureOutage, watch } from './outage.ts'
 import { readParts } from './parts.ts'
+import { linesOf, ofProject } from '../test/world/listing.ts'
 
 const [words = '3'] = process.argv.slice(2)
 const pairs = Number(words)
@@ -123,13 +124,6 @@ async function measure(
 /** Containers of a project that were started between two times. */
 async function countStarts(on: Server, of: string, since: number, until: number): Promise<number> {
   const range = ['--since', String(since / 1000), '--until', String(until / 1000)]
-  const filters = ['type=container', 'event=start', `label=com.docker.compose.project=${of}`]
-  const events = await on.docker(
-    'events',
-    ...range,
-    ...filters.flatMap((filter) => ['--filter', filter]),
-    '--format',
-    '{{.ID}}',
-  )
-  return events.split('\n').filter((line) => line !== '').length
+  const filters = ['--filter', 'type=container', '--filter', 'event=start', ...ofProject(of)]
+  return linesOf(await on.docker('events', ...range, ...filters, '--format', '{{.ID}}')).length
 }

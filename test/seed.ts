@@ -14,3 +14,9 @@ export function sample<Item>(name: string, items: readonly Item[], of: number): 
   const some = items.filter((_, index) => draw(`${name} ${index}`, of) === 0)
   return some.length > 0 ? some : items.slice(0, 1)
 }
+
+/** Numbers one after the other, each below its limit. */
+export function drawer(name: string): (of: number) => number {
+  let count = 0
+  return (of) => draw(`${name} ${count++}`, of)
+}

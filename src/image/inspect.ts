@@ -7,7 +7,7 @@ import type { Run } from '../process.ts'
 import { REVISION_LABEL, type Target } from './bake.ts'
 
 /** What an image says about itself. */
-export type ImageFacts = {
+type ImageFacts = {
   id: string
   workdir: string
   command: readonly string[]
@@ -19,7 +19,7 @@ export type ImageFacts = {
 }
 
 /** A migration inside the image; `source` is the SHA-256 of its file. */
-export type ImageMigration = { app: string; name: string; source: string }
+type ImageMigration = { app: string; name: string; source: string }
 
 /** The Django image of a release. */
 export type DjangoImage = {
@@ -70,7 +70,7 @@ export async function findDjango(facts: InspectFacts, tools: Tools): Promise<Dja
 }
 
 /** Working folder, command, architecture and user of an image. */
-export async function inspectImage(reference: string, { run, env }: Tools): Promise<ImageFacts> {
+async function inspectImage(reference: string, { run, env }: Tools): Promise<ImageFacts> {
   const finished = await run('docker', ['image', 'inspect', reference], { env })
   if (finished.code !== 0) {
     throw new DeployError('build-failed', { what: `The image ${reference} is not there`, seen: finished.stderr.trim() })

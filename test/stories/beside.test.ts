@@ -1,6 +1,7 @@
 import { expect, test } from '@jest/globals'
 import { codes } from './story.ts'
 import { DOCKERFILE, makeShape, project } from './shape.ts'
+import { listContainers } from '../world/listing.ts'
 
 type Beside = { web?: string; jobs?: string; cache?: string; vault?: string }
 
@@ -40,13 +41,7 @@ test('files and definitions beside the app arrive, go back by themselves and in 
     ...{ ...project('v1'), Dockerfile: DOCKERFILE, 'compose.yaml': compose(), 'edge.conf': conf('one') },
     ...{ 'shared/gone.txt': 'one', 'shared/start.sh': 'echo one' },
   })
-  const containers = async (service: string): Promise<string[]> => {
-    const labels = [`project=${shape.name}`, `service=${service}`].flatMap((label) => [
-      '--filter',
-      `label=com.docker.compose.${label}`,
-    ])
-    return (await shape.server.docker('ps', '-aq', ...labels)).split('\n').filter((id) => id !== '')
-  }
+  const containers = (service: string): Promise<string[]> => listContainers(shape.server, shape.name, { service })
   const inside = async (service: string, script: string): Promise<string> => {
     const [id = ''] = await containers(service)
     return await shape.server.docker('exec', id, 'sh', '-c', script)

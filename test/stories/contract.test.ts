@@ -6,6 +6,7 @@ import { logInAs, noCompose5 } from '../world/kind.ts'
 import { startManaged, type Managed } from '../world/managed.ts'
 import { openWorld } from '../world/world.ts'
 import { until } from '../until.ts'
+import { listContainers } from '../world/listing.ts'
 
 // The contract of document 3: WORKDIR is the Django root, CMD starts the server, the database is somewhere else.
 const DOCKERFILE = `FROM python:3.13-slim
@@ -64,11 +65,9 @@ function files(version: 'v1' | 'v2'): Files {
 
 /** Container ids of the app, sorted. */
 async function webs({ server, name }: Shape): Promise<string[]> {
-  const labels = [`project=${name}`, 'service=web', 'oneoff=False'].flatMap((label) => [
-    '--filter',
-    `label=com.docker.compose.${label}`,
-  ])
-  return (await server.docker('ps', '-aq', ...labels)).split('\n').sort()
+  const format = '{{.Label "com.docker.compose.oneoff"}} {{.ID}}'
+  const all = await listContainers(server, name, { service: 'web', format })
+  return all.flatMap((line) => (line.startsWith('False ') ? line.slice('False '.length) : [])).sort()
 }
 
 /** What each of these containers has said. */

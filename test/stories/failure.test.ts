@@ -1,8 +1,5 @@
 import { describe, expect, test } from '@jest/globals'
-import { tell } from './story.ts'
-
-const codes = (run: { annotations: { properties: Record<string, string> }[] }): (string | undefined)[] =>
-  run.annotations.map(({ properties }) => properties['title'])
+import { codes, tell } from './story.ts'
 
 describe('a failure is red, named, and leaves the old release', () => {
   test('a release whose program ends at its start', async () => {

@@ -2,7 +2,8 @@ import { describe, expect, test } from '@jest/globals'
 import { logInAs, noCompose5 } from '../world/kind.ts'
 import type { Server } from '../world/server.ts'
 import { openWorld } from '../world/world.ts'
-import { codes, until } from './story.ts'
+import { codes } from './story.ts'
+import { until } from '../until.ts'
 import { DOCKERFILE, makeShape, migration, project, type Files, type Shape } from './shape.ts'
 
 // Containers that are no part of the site, on real parts: with the Compose of the world, and with Compose 5.

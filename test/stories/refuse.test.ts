@@ -7,6 +7,7 @@ import type { ActionRun } from '../run-action.ts'
 import { DOCKERFILE, makeShape, project, type Shape } from './shape.ts'
 import { codes } from './story.ts'
 import { freePort } from '../stand-in/server/sshd.ts'
+import { listContainers } from '../world/listing.ts'
 
 const COMPOSE = `services:
   web:
@@ -73,17 +74,9 @@ let silent: Listener
 
 /** The containers with their ids and every file with its time: nothing of it may change. */
 async function stateOf({ server, name }: Shape): Promise<string[]> {
-  const filter = ['--filter', `label=com.docker.compose.project=${name}`]
-  const containers = await server.docker(
-    'ps',
-    '-a',
-    '--no-trunc',
-    ...filter,
-    '--format',
-    '{{.ID}} {{.Image}} {{.State}}',
-  )
+  const containers = await listContainers(server, name, { format: '{{.ID}} {{.Image}} {{.State}}' })
   const files = await server.exec(['find', `deploy/${name}`, '-printf', '%p %m %s %T@ %i\n'])
-  return [...containers.split('\n'), ...files.stdout.split('\n')].sort()
+  return [...containers, ...files.stdout.split('\n')].sort()
 }
 
 beforeAll(async () => {
@@ -116,9 +109,9 @@ async function refused(inputs: Record<string, string>, code: string): Promise<Ac
 const message = (run: ActionRun): string => run.annotations[0]?.message ?? ''
 
 test('the values of an env file arrive in the container as they are written', async () => {
-  const ids = ['ps', '-q', '--filter', `label=com.docker.compose.project=${shape.name}`]
+  const [id = ''] = await listContainers(shape.server, shape.name)
   const print = 'import json, os; print(json.dumps(dict(os.environ)))'
-  const printed = await shape.server.docker('exec', await shape.server.docker(...ids), 'python', '-c', print)
+  const printed = await shape.server.docker('exec', id, 'python', '-c', print)
   expect(JSON.parse(printed)).toMatchObject(VALUES)
 })
 

@@ -8,6 +8,7 @@ import { runAction, type ActionRun } from '../run-action.ts'
 import { output } from '../world/docker.ts'
 import type { Server } from '../world/server.ts'
 import { openWorld } from '../world/world.ts'
+import { listContainers } from '../world/listing.ts'
 
 /** The files of a repository by path. */
 export type Files = Readonly<Record<string, string>>
@@ -153,10 +154,8 @@ export async function makeShape(files: Files, on?: Server): Promise<Shape> {
       return { text: await answer.text(), proxy: answer.headers.get('x-proxy') }
     },
     async containers() {
-      const filter = ['--filter', `label=com.docker.compose.project=${name}`]
       const format = '{{.Label "com.docker.compose.service"}} {{.State}}'
-      const all = await server.docker('ps', '-a', ...filter, '--format', format)
-      return all.split('\n').sort()
+      return (await listContainers(server, name, { format })).sort()
     },
     async [Symbol.asyncDispose]() {
       await server.remove(name, `deploy/${name}`, port)

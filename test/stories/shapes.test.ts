@@ -1,6 +1,7 @@
 import { expect, test } from '@jest/globals'
 import { DOCKERFILE, makeShape, migration, project, type Files } from './shape.ts'
 import { codes } from './story.ts'
+import { listContainers } from '../world/listing.ts'
 
 const ALONE = `services:
   web:
@@ -137,9 +138,7 @@ test('two Compose files in a folder, a one-shot, a proxy that is not built, sett
   // The same release is deployed again when it does not run.
   await shape.write({ 'nginx/site.conf': nginx('two') })
   expect((await shape.deploy('v4', inputs)).outputs['outcome']).toBe('deployed')
-  const app = ['--filter', `label=com.docker.compose.project=${shape.name}`]
-  const ids = await shape.server.docker('ps', '-q', ...app, '--filter', 'label=com.docker.compose.service=app')
-  await shape.server.docker('stop', ids)
+  await shape.server.docker('stop', ...(await listContainers(shape.server, shape.name, { service: 'app' })))
   expect((await shape.deploy('v4', inputs)).outputs).toMatchObject({ outcome: 'deployed', serving: 'v4' })
   expect((await shape.ask()).text).toBe('v2 with 0 notes')
 

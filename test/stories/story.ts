@@ -7,6 +7,7 @@ import { makeProject, type Project } from '../world/project.ts'
 import type { Server } from '../world/server.ts'
 import { openWorld } from '../world/world.ts'
 import { until } from '../until.ts'
+import { linesOf, listContainers } from '../world/listing.ts'
 
 /** One project on one server, of its own for this story. */
 export type Story = AsyncDisposable & {
@@ -201,16 +202,9 @@ export async function tell(example: string, on: 'alpha' | 'beta' | Server = 'alp
         app,
         images.map((line) => `${line} running`),
       )
-      const names = await server.docker(
-        'ps',
-        '-a',
-        '--filter',
-        `label=com.docker.compose.project=${name}`,
-        '--format',
-        '{{.Names}}',
-      )
+      const names = await listContainers(server, name, { format: '{{.Names}}' })
       assert.deepEqual(
-        names.split('\n').filter((line) => /^[0-9a-f]{12}_|-migrate$/.test(line)),
+        names.filter((line) => /^[0-9a-f]{12}_|-migrate$/.test(line)),
         [],
       )
       // BusyBox's timeout leaves a watcher behind, for a second; its flock cannot wait.
@@ -222,34 +216,12 @@ export async function tell(example: string, on: 'alpha' | 'beta' | Server = 'alp
     },
     async migrations() {
       const query = `select name from django_migrations where app not in ('admin', 'auth', 'contenttypes', 'sessions') order by id`
-      const [id] = (
-        await server.docker(
-          'ps',
-          '-q',
-          '--filter',
-          `label=com.docker.compose.project=${name}`,
-          '--filter',
-          'label=com.docker.compose.service=db',
-        )
-      ).split('\n')
-      const rows = await server.docker('exec', id ?? '', 'psql', '-U', 'todo', '-d', 'todo', '-tAc', query)
-      return rows.split('\n').filter((row) => row !== '')
+      const [id = ''] = await listContainers(server, name, { service: 'db' })
+      return linesOf(await server.docker('exec', id, 'psql', '-U', 'todo', '-d', 'todo', '-tAc', query))
     },
     async containers(withIds = false) {
       const format = `{{.Label "com.docker.compose.service"}} {{.Image}} {{.State}}${withIds ? ' {{.ID}}' : ''}`
-      const all = await server.docker(
-        'ps',
-        '-a',
-        '--no-trunc',
-        '--filter',
-        `label=com.docker.compose.project=${name}`,
-        '--format',
-        format,
-      )
-      return all
-        .split('\n')
-        .filter((line) => line !== '')
-        .sort()
+      return (await listContainers(server, name, { format })).sort()
     },
     async journal() {
       const script = `cd "$1/.deploy/journal" && last=$(head -qn 1 *[0-9] | sort | tail -n 1 | cut -d ' ' -f 3)

@@ -7,6 +7,7 @@ import { expect, test } from '@jest/globals'
 import { nightly } from './nightly.ts'
 import { DOCKERFILE, makeShape, project, type Files, type Shape } from './shape.ts'
 import { codes } from './story.ts'
+import { listContainers } from '../world/listing.ts'
 
 const POSTGRES = DOCKERFILE.replace('gunicorn', 'gunicorn "psycopg[binary]"')
 const KEY = 'SECRET_KEY=only-for-this-test-4\n'
@@ -24,11 +25,7 @@ async function inside(shape: Shape, service: string, ...argv: string[]): Promise
   const [id = ''] = await ids(shape, service)
   return await shape.server.docker('exec', id, ...argv)
 }
-async function ids({ server, name }: Shape, service: string): Promise<string[]> {
-  const labels = [`project=${name}`, `service=${service}`].map((label) => `label=com.docker.compose.${label}`)
-  const all = await server.docker('ps', '-aq', ...labels.flatMap((label) => ['--filter', label]))
-  return all.split('\n').filter((id) => id !== '')
-}
+const ids = ({ server, name }: Shape, service: string): Promise<string[]> => listContainers(server, name, { service })
 
 const COOKIECUTTER = `volumes:
   production_postgres_data: {}

@@ -3,6 +3,7 @@ import { keep } from './container.ts'
 import { docker, output, tryDocker } from './docker.ts'
 import { prefix, type Key } from './folder.ts'
 import { bases, clientSettings, registryName, type Registry } from './registry.ts'
+import { linesOf, ofProject } from './listing.ts'
 
 /** How a test looks at a server and handles it, from outside and not through the action. */
 export type Server = {
@@ -142,10 +143,8 @@ function handle(settings: ServerSettings, name: string, address: string, key: Ke
 
 /** Removes what a Docker has of a project: its containers, those that hold its images, its volumes and networks. */
 export async function removeProject(ask: Server['docker'], project: string): Promise<void> {
-  const labels = [`com.docker.compose.project=${project}`, `deploy-django.holds=${project}`]
-  const [own = [], holders = []] = labels.map((label) => ['--filter', `label=${label}`])
-  const list = async (...argv: readonly string[]): Promise<string[]> =>
-    (await ask(...argv)).split('\n').filter((line) => line !== '')
+  const [own, holders] = [ofProject(project), ['--filter', `label=deploy-django.holds=${project}`]]
+  const list = async (...argv: readonly string[]): Promise<string[]> => linesOf(await ask(...argv))
   const containers = [await list('ps', '-aq', ...own), await list('ps', '-aq', ...holders)].flat()
   if (containers.length > 0) await ask('rm', '--force', '--volumes', ...containers)
   const volumes = await list('volume', 'ls', '--quiet', ...own)

@@ -245,8 +245,8 @@ suite(`a real sshd${noSshd}`, () => {
   })
 
   test('never sees a key in an argument, and nobody sees one in an error', () => {
-    expect(argv.length).toBeGreaterThan(10)
-    expect(told.length).toBeGreaterThan(10)
+    expect(argv).not.toEqual([])
+    expect(told).not.toEqual([])
     for (const key of [server.key, server.otherKey]) {
       const secret = key.split('\n')[2] ?? ''
       expect(secret.length).toBeGreaterThan(20)
