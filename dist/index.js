@@ -39379,8 +39379,8 @@ async function deploy(inputs, context) {
         return { kind: 'planned' };
     if (staged.adoption)
         keepAdopted(staged.adoption.id, context);
-    const facts = (0,record/* recordFacts */.rO)(inputs, context.runner, { commit: context.runner.sha, description: inputs.version });
-    const { kind } = await (0,record/* record */.g1)(facts, () => (0,execute/* execute */.g)(site, staged.transaction, plan, inputs.version, context));
+    const facts = (0,record/* recordFacts */.r)(inputs, context.runner, { commit: context.runner.sha, description: inputs.version });
+    const { kind } = await (0,record/* record */.g)(facts, () => (0,execute/* execute */.g)(site, staged.transaction, plan, inputs.version, context));
     if (inputs.url !== undefined)
         await visitSite(inputs.url);
     return { kind };
@@ -39681,7 +39681,7 @@ function buildCheckOf({ project, groups: all, variables }, groups, onHost, { set
     };
 }
 /** Makes the images of a checkout, or takes those that a `build` has made; with the logins for their registry. */
-async function obtainImages({ project, groups, naming, variables }, inputs, { run, runner, folder, assets, environment: env, signal, found }) {
+async function obtainImages({ project, groups, naming, variables }, inputs, { run, runner, folder, environment: env, signal, found }) {
     const logins = (0,make/* chooseLogins */.UO)(groups, naming, {
         username: inputs.registryUsername,
         password: inputs.registryPassword,
@@ -39700,7 +39700,6 @@ async function obtainImages({ project, groups, naming, variables }, inputs, { ru
         services: inputs.services,
         manage: inputs.manage,
         commit: await readCommit(run, runner),
-        probe: assets.probe.toString(),
     };
     const tools = { run, env, temp: folder, signal, show: log/* show */.WU, group: log/* group */.Os, pause: (0,registry/* sayAndWait */.QZ)(log/* show */.WU) };
     const made = inputs.images ? await (0,take/* takeImages */.a)(facts, inputs.images, tools) : await (0,make/* makeImages */.XD)(facts, tools);
@@ -40425,8 +40424,8 @@ async function rollback(inputs, context) {
         return { kind: 'planned' };
     const { version, facts } = site.target;
     const commit = (0,_server_fact_js__WEBPACK_IMPORTED_MODULE_15__/* .fact */ .fK)(facts, 'commit') ?? '';
-    const wanted = (0,_github_record_js__WEBPACK_IMPORTED_MODULE_6__/* .recordFacts */ .rO)(inputs, context.runner, { commit, description: `rollback to ${version}` });
-    const { kind } = await (0,_github_record_js__WEBPACK_IMPORTED_MODULE_6__/* .record */ .g1)(wanted, () => (0,_execute_js__WEBPACK_IMPORTED_MODULE_20__/* .execute */ .g)(site, transaction, plan, version, context));
+    const wanted = (0,_github_record_js__WEBPACK_IMPORTED_MODULE_6__/* .recordFacts */ .r)(inputs, context.runner, { commit, description: `rollback to ${version}` });
+    const { kind } = await (0,_github_record_js__WEBPACK_IMPORTED_MODULE_6__/* .record */ .g)(wanted, () => (0,_execute_js__WEBPACK_IMPORTED_MODULE_20__/* .execute */ .g)(site, transaction, plan, version, context));
     return { kind };
 }
 async function inspectTarget(inputs, { run, folder, signal, assets, found }) {
@@ -43436,11 +43435,9 @@ function field(name, text) {
 
 // EXPORTS
 __nccwpck_require__.d(__webpack_exports__, {
-  g1: () => (/* binding */ record),
-  rO: () => (/* binding */ recordFacts)
+  g: () => (/* binding */ record),
+  r: () => (/* binding */ recordFacts)
 });
-
-// UNUSED EXPORTS: explainTrouble
 
 // EXTERNAL MODULE: ./node_modules/@actions/core/lib/core.js + 18 modules
 var core = __nccwpck_require__(6257);
@@ -48966,23 +48963,16 @@ function sha256(text) {
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   R6: () => (/* binding */ findDjango),
-/* harmony export */   YJ: () => (/* binding */ listMigrations)
+/* harmony export */   R: () => (/* binding */ findDjango)
 /* harmony export */ });
-/* unused harmony export inspectImage */
 /* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6760);
-/* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7614);
-/* harmony import */ var _compose_document_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(8983);
-/* harmony import */ var _compose_variable_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(6754);
-/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(8071);
-/* harmony import */ var _bake_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(8984);
+/* harmony import */ var _compose_document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(8983);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(8071);
+/* harmony import */ var _bake_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(8984);
 
 
 
 
-
-
-const PROBE_TIMEOUT_MS = 180_000;
 /** Finds the Django image among the finished ones; nothing of an image is started for it. */
 async function findDjango(facts, tools) {
     const script = facts.manage.find((word) => word.endsWith('.py'));
@@ -48995,23 +48985,19 @@ async function findDjango(facts, tools) {
     const { target, image, path } = await choose(looked, facts, tools);
     return { target, facts: image, managePath: path };
 }
-/** Working folder, command, architecture and user of an image. */
 async function inspectImage(reference, { run, env }) {
     const finished = await run('docker', ['image', 'inspect', reference], { env });
     if (finished.code !== 0) {
-        throw new _errors_js__WEBPACK_IMPORTED_MODULE_4__/* .DeployError */ .sH('build-failed', { what: `The image ${reference} is not there`, seen: finished.stderr.trim() });
+        throw new _errors_js__WEBPACK_IMPORTED_MODULE_2__/* .DeployError */ .sH('build-failed', { what: `The image ${reference} is not there`, seen: finished.stderr.trim() });
     }
-    const [first] = (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .listOf */ .c3)(JSON.parse(finished.stdout));
-    const image = (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(first);
-    const config = (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(image['Config']);
+    const [first] = (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_1__/* .listOf */ .c3)(JSON.parse(finished.stdout));
+    const image = (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(first);
+    const config = (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(image['Config']);
     return {
-        id: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(image['Id']) ?? '',
-        workdir: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(config['WorkingDir']) || '/',
-        command: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textsOf */ .CB)(config['Cmd']),
-        entrypoint: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textsOf */ .CB)(config['Entrypoint']),
-        architecture: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(image['Architecture']) ?? '',
-        user: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(config['User']) ?? '',
-        revision: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)((0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(config['Labels'])[_bake_js__WEBPACK_IMPORTED_MODULE_5__/* .REVISION_LABEL */ .P1]),
+        id: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_1__/* .textOf */ .b6)(image['Id']) ?? '',
+        workdir: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_1__/* .textOf */ .b6)(config['WorkingDir']) || '/',
+        architecture: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_1__/* .textOf */ .b6)(image['Architecture']) ?? '',
+        revision: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_1__/* .textOf */ .b6)((0,_compose_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(config['Labels'])[_bake_js__WEBPACK_IMPORTED_MODULE_3__/* .REVISION_LABEL */ .P1]),
     };
 }
 async function choose(looked, facts, tools) {
@@ -49028,7 +49014,7 @@ async function choose(looked, facts, tools) {
     }
     const names = holders.map(({ target }) => target.group.services.join(', '));
     const services = new Set([...holders, ...looked].flatMap(({ target }) => target.group.services));
-    throw new _errors_js__WEBPACK_IMPORTED_MODULE_4__/* .DeployError */ .sH('several-manage-py', {
+    throw new _errors_js__WEBPACK_IMPORTED_MODULE_2__/* .DeployError */ .sH('several-manage-py', {
         what: 'Several images hold manage.py',
         seen: holders.map(({ path }, index) => `${names[index]}: ${path ?? facts.manage.join(' ')}`).join('\n'),
         why: 'only one image can be asked for the migrations',
@@ -49051,7 +49037,7 @@ async function notFound(looked, { manage }, tools) {
     }
     const [where] = found;
     const words = manage.map((word) => (word === script && where !== undefined ? where : word));
-    return new _errors_js__WEBPACK_IMPORTED_MODULE_4__/* .DeployError */ .sH('no-manage-py', {
+    return new _errors_js__WEBPACK_IMPORTED_MODULE_2__/* .DeployError */ .sH('no-manage-py', {
         what: 'No image that was built holds manage.py',
         seen: looked
             .map(({ target, image, path }) => `${target.group.name}: ${path ?? script} is not there (WORKDIR ${image.workdir})`)
@@ -49070,7 +49056,7 @@ async function hasFile(reference, path, { run, env }) {
     const created = await run('docker', ['create', '--network', 'none', reference, '/'], { env });
     const id = created.stdout.trim();
     if (created.code !== 0) {
-        throw new _errors_js__WEBPACK_IMPORTED_MODULE_4__/* .DeployError */ .sH('build-failed', { what: `${reference} cannot be looked into`, seen: created.stderr.trim() });
+        throw new _errors_js__WEBPACK_IMPORTED_MODULE_2__/* .DeployError */ .sH('build-failed', { what: `${reference} cannot be looked into`, seen: created.stderr.trim() });
     }
     try {
         const copied = await run('docker', ['cp', `${id}:${path}`, '-'], { env });
@@ -49078,7 +49064,7 @@ async function hasFile(reference, path, { run, env }) {
             return true;
         if (/could not find the file|no such file|not found|not a directory/i.test(copied.stderr))
             return false;
-        throw new _errors_js__WEBPACK_IMPORTED_MODULE_4__/* .DeployError */ .sH('internal', {
+        throw new _errors_js__WEBPACK_IMPORTED_MODULE_2__/* .DeployError */ .sH('internal', {
             what: `${path} cannot be looked up in ${reference}`,
             seen: copied.stderr.trim(),
         });
@@ -49086,79 +49072,6 @@ async function hasFile(reference, path, { run, env }) {
     finally {
         await run('docker', ['rm', '--force', '--volumes', id], { env });
     }
-}
-/** Lists the migrations of the Django image; no network, no mounts. */
-async function listMigrations(target, facts, tools) {
-    const [python = 'python', ...words] = facts.manage;
-    const program = `exec(__import__('base64').b64decode('${Buffer.from(facts.probe).toString('base64')}'))`;
-    const inDjango = [...words, 'shell', '-v', '0', '-c', program];
-    const [given, filled] = [environmentOf(target, facts, false), environmentOf(target, facts, true)];
-    let listed = await runProbe('list', target, python, inDjango, filled, tools);
-    if (listed.kind === 'failed' && filled.size > given.size) {
-        // A stand-in can also be in the way, where a number is wanted.
-        listed = await runProbe('list', target, python, inDjango, given, tools);
-    }
-    if (listed.kind === 'done')
-        return readListed(listed.document, 'imported');
-    const read = await runProbe('static', target, python, ['-c', program], given, tools);
-    if (read.kind === 'done')
-        return readListed(read.document, 'static');
-    const isForeign = /exec format error/.test(`${listed.seen}${read.seen}`);
-    throw new _errors_js__WEBPACK_IMPORTED_MODULE_4__/* .DeployError */ .sH('settings-import', {
-        what: `The migrations of service ${target.group.name} could not be listed`,
-        seen: `${facts.manage.join(' ')}: ${listed.seen}\n${python}: ${read.seen}`,
-        why: isForeign
-            ? 'the image is for another processor than that of the runner, so that nothing of it can be run here'
-            : `${python} in the image is not a Python that can run, or not the one that has Django`,
-        fix: isForeign
-            ? 'add docker/setup-qemu-action before this step, or run the job on a runner of that architecture'
-            : 'say how Django commands are started in the image, for example manage: /venv/bin/python manage.py',
-    });
-}
-async function runProbe(verb, target, program, args, given, { run, env, signal }) {
-    const finished = await run('docker', [
-        ...['run', '--rm', '--init', '--network', 'none', '--env', `DEPLOY_DJANGO=${verb}`],
-        // Names only: Docker takes the values from its own environment, so that none is in a list of processes.
-        ...[...given.keys()].flatMap((name) => ['--env', name]),
-        ...['--entrypoint', program, target.reference, ...args],
-    ], { env: { ...env, ...Object.fromEntries(given) }, signal, timeoutMs: PROBE_TIMEOUT_MS });
-    const document = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_1__/* .findDocument */ .$)(finished.stdout);
-    if (finished.code === 0 && document)
-        return { kind: 'done', document };
-    const error = (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(document?.['error']);
-    const said = [(0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(error['message']), (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(error['detail'])].filter((text) => text).join(' ');
-    return { kind: 'failed', seen: said || finished.stderr.trim().split('\n').slice(-3).join('\n') };
-}
-/** What the Compose file itself sets, such as DJANGO_SETTINGS_MODULE; the rest stays away or gets a stand-in. */
-function environmentOf(target, { environments }, isFilled) {
-    const given = new Map();
-    for (const [name, text] of environments.get(target.group.name) ?? []) {
-        const known = text === undefined ? undefined : (0,_compose_variable_js__WEBPACK_IMPORTED_MODULE_3__/* .interpolate */ .GW)(text);
-        const value = known ?? (isFilled ? standInFor(name) : undefined);
-        // These belong to the Docker client that is started here, not to the app.
-        if (value !== undefined && !/^(PATH|HOME|DOCKER_\w+|DEPLOY_DJANGO)$/.test(name))
-            given.set(name, value);
-    }
-    return given;
-}
-/** Settings that ask for a secret can be imported with any text: nothing is connected to. */
-function standInFor(name) {
-    return /(URL|DSN)$/.test(name) ? 'sqlite:///:memory:' : 'deploy-django';
-}
-function readListed(document, confidence) {
-    return {
-        migrations: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .listOf */ .c3)(document['migrations'])
-            .filter(_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .isValues */ .vs)
-            .map((migration) => ({
-            app: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(migration['app']) ?? '',
-            name: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(migration['name']) ?? '',
-            source: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(migration['source']) ?? '',
-        })),
-        confidence,
-        drift: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textsOf */ .CB)(document['models_drift']),
-        django: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(document['django']),
-        python: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(document['python']),
-    };
 }
 
 
@@ -49172,7 +49085,6 @@ function readListed(document, confidence) {
 __nccwpck_require__.d(__webpack_exports__, {
   ex: () => (/* binding */ checkBuilds),
   UO: () => (/* binding */ chooseLogins),
-  M2: () => (/* binding */ environmentsOf),
   XD: () => (/* binding */ makeImages)
 });
 
@@ -49286,24 +49198,16 @@ async function makeImages(facts, tools) {
             ? `The images of ${version} are built already`
             : `Bake ${wanted.map(({ name }) => name).join(', ')}`;
         await group(title, () => (0,bake/* bake */.Wq)(plan, wanted, { run, env, project: facts.project, temp, onLine: show, signal }));
-        const looking = { ...facts, targets: plan.targets, environments: environmentsOf(facts.project) };
-        const django = await (0,inspect/* findDjango */.R6)(looking, { run, env, signal });
-        // Django needs seconds to start, which a push takes as well.
-        const listing = (0,inspect/* listMigrations */.YJ)(django.target, looking, { run, env, signal });
-        listing.catch(() => { });
+        const django = await (0,inspect/* findDjango */.R)({ ...facts, targets: plan.targets }, { run, env });
         const names = (0,image_name/* nameImages */.EF)(groups, django.target.group, facts.naming);
         const named = plan.targets.map((target) => ({ target, name: names.get(target.group.name) ?? '' }));
         const pushed = await group(`Push ${[...new Set(names.values())].join(', ')}`, () => push(named.map(({ target: { reference }, name }) => ({ reference, name })), version, access));
         const images = named.flatMap(({ target, name }) => target.group.services.map((service) => [service, pushed.get(name) ?? '']));
-        return { images: new Map(images), django: { ...django, ...(await listing) } };
+        return { images: new Map(images), django };
     }
     finally {
         await registry.close();
     }
-}
-/** The environment that the Compose file gives to each service. */
-function environmentsOf({ services }) {
-    return new Map([...services.values()].map(({ name, environment }) => [name, environment]));
 }
 /**
  * The logins for the registries that the images may go to. A login that was given is for the registry that the input or
@@ -49576,10 +49480,8 @@ function troubleOf(output) {
 /* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8071);
 /* harmony import */ var _bake_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(8984);
 /* harmony import */ var _inspect_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(4725);
-/* harmony import */ var _make_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(9291);
-/* harmony import */ var _name_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(3158);
-/* harmony import */ var _registry_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(7190);
-
+/* harmony import */ var _name_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(3158);
+/* harmony import */ var _registry_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(7190);
 
 
 
@@ -49588,19 +49490,17 @@ function troubleOf(output) {
 /** Images that a `build` has pushed: pulled by digest, and looked into like those that are built here. */
 async function takeImages(facts, images, { run, env, temp, signal, group, pause }) {
     const { targets } = (0,_bake_js__WEBPACK_IMPORTED_MODULE_1__/* .planBake */ .Tm)(facts);
-    const registry = await (0,_registry_js__WEBPACK_IMPORTED_MODULE_5__/* .openRegistry */ .Me)(facts.logins, { run, env, temp, pause });
+    const registry = await (0,_registry_js__WEBPACK_IMPORTED_MODULE_4__/* .openRegistry */ .Me)(facts.logins, { run, env, temp, pause });
     const pull = async ({ group: { name }, reference }) => {
         const image = images.get(name) ?? '';
-        const pulled = await (0,_registry_js__WEBPACK_IMPORTED_MODULE_5__/* .retry */ .L5)(() => run('docker', ['pull', '--quiet', image], { env: registry.env, signal }), pause);
+        const pulled = await (0,_registry_js__WEBPACK_IMPORTED_MODULE_4__/* .retry */ .L5)(() => run('docker', ['pull', '--quiet', image], { env: registry.env, signal }), pause);
         if (pulled.code !== 0)
             throw notPulled(image, pulled.stderr);
         await run('docker', ['tag', image, reference], { env: registry.env, signal });
     };
     try {
         await group('Pull the images', () => Promise.all(targets.map(pull)));
-        const looking = { ...facts, targets, environments: (0,_make_js__WEBPACK_IMPORTED_MODULE_3__/* .environmentsOf */ .M2)(facts.project) };
-        const django = await (0,_inspect_js__WEBPACK_IMPORTED_MODULE_2__/* .findDjango */ .R6)(looking, { run, env, signal });
-        return { images, django: { ...django, ...(await (0,_inspect_js__WEBPACK_IMPORTED_MODULE_2__/* .listMigrations */ .YJ)(django.target, looking, { run, env, signal })) } };
+        return { images, django: await (0,_inspect_js__WEBPACK_IMPORTED_MODULE_2__/* .findDjango */ .R)({ ...facts, targets }, { run, env }) };
     }
     finally {
         await registry.close();
@@ -49621,7 +49521,7 @@ function matchImages(groups, images, naming) {
         const [image = '', other] = new Set(group.services.map((service) => images.get(service)));
         if (other !== undefined)
             throw mismatch(`two images for one build: ${image}, ${other}`);
-        const names = (0,_name_js__WEBPACK_IMPORTED_MODULE_4__/* .candidateNames */ .qd)(group, groups, naming);
+        const names = (0,_name_js__WEBPACK_IMPORTED_MODULE_3__/* .candidateNames */ .qd)(group, groups, naming);
         if (!names.includes(image.replace(/@.*$/, ''))) {
             throw mismatch(`${group.name}: ${image}; the image of this checkout would be ${names.join(' or ')}`);
         }

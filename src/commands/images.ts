@@ -43,7 +43,7 @@ export function buildCheckOf(
 export async function obtainImages(
   { project, groups, naming, variables }: Pick<Checkout, 'project' | 'groups' | 'naming' | 'variables'>,
   inputs: BuildInputs & Partial<Pick<DeployInputs, 'images'>>,
-  { run, runner, folder, assets, environment: env, signal, found }: Context,
+  { run, runner, folder, environment: env, signal, found }: Context,
 ): Promise<Images> {
   const logins = chooseLogins(groups, naming, {
     username: inputs.registryUsername,
@@ -63,7 +63,6 @@ export async function obtainImages(
     services: inputs.services,
     manage: inputs.manage,
     commit: await readCommit(run, runner),
-    probe: assets.probe.toString(),
   }
   const tools = { run, env, temp: folder, signal, show, group, pause: sayAndWait(show) }
   const made = inputs.images ? await takeImages(facts, inputs.images, tools) : await makeImages(facts, tools)

@@ -138,7 +138,7 @@ function pauseAfter(cause: unknown): number | undefined {
 }
 
 /** Pure: what the warning says. */
-export function explainTrouble(cause: unknown): string {
+function explainTrouble(cause: unknown): string {
   const { status, message } = readTrouble(cause)
   const what = 'GitHub keeps no deployment record of this run'
   switch (status) {

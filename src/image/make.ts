@@ -4,17 +4,17 @@ import { DeployError } from '../errors.ts'
 import type { Run } from '../process.ts'
 import { onOneLine } from '../values.ts'
 import { bake, planBake, type Commit } from './bake.ts'
-import { findDjango, listMigrations, type DjangoImage, type InspectFacts, type Listed } from './inspect.ts'
+import { findDjango, type DjangoImage } from './inspect.ts'
 import { candidateNames, nameImages, registryOf, type NamingFacts } from './name.ts'
 import { push, reuse } from './push.ts'
 import { openRegistry, type Login, type Pause } from './registry.ts'
 import type { BuildVariables } from './variable.ts'
 
-/** What is made of the repository: the images in the registry, and what is inside the Django one. */
+/** What is made of the repository: the images in the registry, and which of them is the Django one. */
 export type Made = {
   /** Service to `name@digest`, for every service that is built here. */
   images: ReadonlyMap<string, string>
-  django: DjangoImage & Listed
+  django: DjangoImage
 }
 
 /** What `makeImages` needs. */
@@ -29,7 +29,6 @@ export type MakeFacts = {
   set: readonly string[]
   services: readonly string[]
   manage: readonly string[]
-  probe: string
   logins: readonly Login[]
 }
 
@@ -61,11 +60,7 @@ export async function makeImages(facts: MakeFacts, tools: Tools): Promise<Made> 
         ? `The images of ${version} are built already`
         : `Bake ${wanted.map(({ name }) => name).join(', ')}`
     await group(title, () => bake(plan, wanted, { run, env, project: facts.project, temp, onLine: show, signal }))
-    const looking = { ...facts, targets: plan.targets, environments: environmentsOf(facts.project) }
-    const django = await findDjango(looking, { run, env, signal })
-    // Django needs seconds to start, which a push takes as well.
-    const listing = listMigrations(django.target, looking, { run, env, signal })
-    listing.catch(() => {})
+    const django = await findDjango({ ...facts, targets: plan.targets }, { run, env })
     const names = nameImages(groups, django.target.group, facts.naming)
     const named = plan.targets.map((target) => ({ target, name: names.get(target.group.name) ?? '' }))
     const pushed = await group(`Push ${[...new Set(names.values())].join(', ')}`, () =>
@@ -78,15 +73,10 @@ export async function makeImages(facts: MakeFacts, tools: Tools): Promise<Made> 
     const images = named.flatMap(({ target, name }) =>
       target.group.services.map((service): [string, string] => [service, pushed.get(name) ?? '']),
     )
-    return { images: new Map(images), django: { ...django, ...(await listing) } }
+    return { images: new Map(images), django }
   } finally {
     await registry.close()
   }
-}
-
-/** The environment that the Compose file gives to each service. */
-export function environmentsOf({ services }: Project): InspectFacts['environments'] {
-  return new Map([...services.values()].map(({ name, environment }) => [name, environment]))
 }
 
 /**

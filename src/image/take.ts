@@ -1,8 +1,8 @@
 import type { BuildGroup } from '../compose/group.ts'
 import { DeployError } from '../errors.ts'
 import { planBake, type Target } from './bake.ts'
-import { findDjango, listMigrations } from './inspect.ts'
-import { environmentsOf, type Made, type MakeFacts, type Tools } from './make.ts'
+import { findDjango } from './inspect.ts'
+import type { Made, MakeFacts, Tools } from './make.ts'
 import { candidateNames, type NamingFacts } from './name.ts'
 import { openRegistry, retry } from './registry.ts'
 
@@ -22,9 +22,7 @@ export async function takeImages(
   }
   try {
     await group('Pull the images', () => Promise.all(targets.map(pull)))
-    const looking = { ...facts, targets, environments: environmentsOf(facts.project) }
-    const django = await findDjango(looking, { run, env, signal })
-    return { images, django: { ...django, ...(await listMigrations(django.target, looking, { run, env, signal })) } }
+    return { images, django: await findDjango({ ...facts, targets }, { run, env }) }
   } finally {
     await registry.close()
   }
