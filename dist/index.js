@@ -38064,6 +38064,7 @@ const transactionParts = [
     __nccwpck_require__.ab + "swap.sh",
     __nccwpck_require__.ab + "health.sh",
     __nccwpck_require__.ab + "verify.sh",
+    __nccwpck_require__.ab + "revert.sh",
     __nccwpck_require__.ab + "commit.sh",
     __nccwpck_require__.ab + "follow.sh",
     __nccwpck_require__.ab + "run.sh",
@@ -39597,7 +39598,11 @@ function servingAfter(ending, server, version) {
         return (0,_report_report_js__WEBPACK_IMPORTED_MODULE_4__/* .servingOf */ .K3)(version);
     if (ending.serves === undefined && ending.word !== 'back')
         return { kind: 'unknown' };
-    return (0,_report_report_js__WEBPACK_IMPORTED_MODULE_4__/* .servingOf */ .K3)((0,_server_release_js__WEBPACK_IMPORTED_MODULE_6__/* .versionOf */ .E4)(server, ending.serves));
+    const before = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_6__/* .versionOf */ .E4)(server, ending.serves);
+    const trouble = ending.revert && (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_5__/* .explainReverted */ .FZ)(ending.revert);
+    if (before !== undefined && trouble !== undefined)
+        return { kind: 'broken', version: before, trouble };
+    return (0,_report_report_js__WEBPACK_IMPORTED_MODULE_4__/* .servingOf */ .K3)(before, ending.revert?.seconds);
 }
 /** Seconds between the begin and the end of each step. */
 function durations(journal) {
@@ -40044,7 +40049,10 @@ async function report(connection, { tid, directory }, page) {
         (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .warning */ .$e)((0,_errors_js__WEBPACK_IMPORTED_MODULE_1__/* .explain */ .WE)(failure, { serving, page }));
     (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`The transaction ended: ${ending.word}; ${serving ?? 'what serves is not known'}`);
 }
-function describeServing({ serves, word }) {
+function describeServing({ serves, word, revert }) {
+    const trouble = revert && (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_3__/* .explainReverted */ .FZ)(revert);
+    if (serves !== undefined && trouble !== undefined)
+        return `${serves} runs again, but it cannot serve: ${trouble}`;
     if (serves !== undefined)
         return `${serves} serves`;
     return word === 'back' ? 'nothing serves' : undefined;
@@ -50083,7 +50091,7 @@ const health = {
     }),
     'health-timeout': input({
         description: 'how long the app may take to become healthy, such as `90s`',
-        otherwise: "from the containers' own health settings",
+        otherwise: 'start period of the health checks, plus 30 s or four times what the release before needed',
         parse: lib_values/* optional */.lq(lib_values/* parseDuration */.E9),
     }),
 };
@@ -50867,8 +50875,8 @@ const outputs = {
 ;// CONCATENATED MODULE: ./lib/report/report.js
 
 /** The release of this version serves; without one, nothing does. */
-function servingOf(version) {
-    return version === undefined ? { kind: 'nothing' } : { kind: 'release', version };
+function servingOf(version, again) {
+    return version === undefined ? { kind: 'nothing' } : { kind: 'release', version, again };
 }
 /** The findings before anything is known. */
 function noFindings(command, host, version) {
@@ -50965,11 +50973,23 @@ function failed(findings) {
 function describeServing({ project, serving }) {
     switch (serving.kind) {
         case 'release':
-            return `${project ?? 'the project'} serves ${serving.version}`;
+            return `${project ?? 'the project'} serves ${serving.version}${serving.again === undefined ? ' (it was not touched)' : ` again after ${serving.again.toFixed(1)} s`}`;
+        case 'broken':
+            return `${serving.version} runs again, but it cannot serve: ${serving.trouble}`;
         case 'nothing':
             return 'nothing serves';
         case 'unknown':
             return undefined;
+    }
+}
+function servingNow(serving) {
+    switch (serving.kind) {
+        case 'release':
+            return serving.version;
+        case 'broken':
+            return `nothing: ${serving.version} runs, but it cannot serve`;
+        default:
+            return serving.kind;
     }
 }
 const DONE = { deploy: 'deployed', rollback: 'restored', build: 'built' };
@@ -50987,7 +51007,7 @@ function hostFacts(findings, outcome, host) {
     return [
         ['host', (0,_markdown_js__WEBPACK_IMPORTED_MODULE_2__/* .escape */ .i)(host)],
         ['served before', (0,_markdown_js__WEBPACK_IMPORTED_MODULE_2__/* .escape */ .i)(findings.previous ?? (outcome.kind === 'failed' ? 'unknown or nothing' : 'nothing'))],
-        ['serves now', (0,_markdown_js__WEBPACK_IMPORTED_MODULE_2__/* .escape */ .i)(findings.serving.kind === 'release' ? findings.serving.version : findings.serving.kind)],
+        ['serves now', (0,_markdown_js__WEBPACK_IMPORTED_MODULE_2__/* .escape */ .i)(servingNow(findings.serving))],
     ];
 }
 function renderPlan(plan, findings) {
@@ -52011,6 +52031,7 @@ function fact(facts, name) {
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   FZ: () => (/* binding */ explainReverted),
 /* harmony export */   K9: () => (/* binding */ explainUnfit),
 /* harmony export */   Kz: () => (/* binding */ explainProbe),
 /* harmony export */   SS: () => (/* binding */ explainOldSettings),
@@ -52185,6 +52206,22 @@ function healthCode(reason) {
             return 'health-timeout';
     }
 }
+/** Why the release that a revert brought back cannot serve; undefined when it was found well. */
+function explainReverted({ failures, documents }) {
+    const codes = failures.map(({ code }) => code);
+    const [code] = codes;
+    if (code === undefined)
+        return undefined;
+    const fit = documents.get('fit');
+    const problems = fit && codes.includes(_explanation_js__WEBPACK_IMPORTED_MODULE_4__/* .explanations */ .x.unfit.exit) ? (0,_django_document_js__WEBPACK_IMPORTED_MODULE_0__/* .readFitReport */ .gg)(fit).problems : [];
+    if (problems.length > 0)
+        return problems.slice(0, 3).join(' ');
+    const http = documents.get('http');
+    const isHttp = codes.includes(_explanation_js__WEBPACK_IMPORTED_MODULE_4__/* .explanations */ .x.unhealthy.exit) || codes.includes(_explanation_js__WEBPACK_IMPORTED_MODULE_4__/* .explanations */ .x.refuses.exit);
+    if (http && isHttp)
+        return (0,_django_document_js__WEBPACK_IMPORTED_MODULE_0__/* .readHttpReport */ .x$)(http).text;
+    return (0,_exit_js__WEBPACK_IMPORTED_MODULE_3__/* .explainExit */ .Ah)(code, undefined, '')[1].what;
+}
 /** What the container printed that failed last, from the line that names it on. */
 function lastBlock(lines) {
     const start = lines.findLastIndex((line) => line.startsWith('last lines of '));
@@ -52289,6 +52326,7 @@ async function follow(connection, directory, transaction, show, signal, clock = 
     const journal = [];
     const log = [];
     const documents = new Map();
+    const reverted = new Map();
     let lastMark = '';
     let over;
     let lostSince;
@@ -52306,10 +52344,11 @@ async function follow(connection, directory, transaction, show, signal, clock = 
             else
                 show({ kind: 'log', text: rest });
         }
-        else if (mark === 'r ') {
+        else if (mark === 'r ' || mark === 'b ') {
             const document = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_2__/* .findDocument */ .$)(rest);
+            const found = mark === 'r ' ? documents : reverted;
             if (document && typeof document['verb'] === 'string')
-                documents.set(document['verb'], document);
+                found.set(document['verb'], document);
         }
         else if (mark === 'x ')
             over = OVER.find((word) => word === rest);
@@ -52351,7 +52390,8 @@ async function follow(connection, directory, transaction, show, signal, clock = 
         }
         await clock.pause(1_000, signal);
     }
-    return conclude(over, journal, documents, log.filter((line) => !(0,_trace_js__WEBPACK_IMPORTED_MODULE_4__/* .isTrace */ .UQ)(line)));
+    const told = log.filter((line) => !(0,_trace_js__WEBPACK_IMPORTED_MODULE_4__/* .isTrace */ .UQ)(line));
+    return conclude(over, journal, documents, told, reverted);
 }
 /** The words that run a verb of the script that a transaction brought with it. */
 function command(directory, transaction, verb) {
@@ -52363,7 +52403,7 @@ function parseJournalLine(text) {
     return { time, step, state, detail: detail.join(' ') };
 }
 /** Pure: what the journal and the log say about the end. */
-function conclude(over, journal, documents, log) {
+function conclude(over, journal, documents, log, reverted = new Map()) {
     const last = journal.findLast((line) => line.step === 'end');
     const failed = journal.find((line) => line.state === 'fail' && !NO_REASON.includes(line.step));
     const back = journal.find((line) => line.step === 'back' && line.state === 'begin');
@@ -52380,6 +52420,20 @@ function conclude(over, journal, documents, log) {
         warnings: [...new Set(log.flatMap((line) => /^warning: (.+)/.exec(line)?.[1] ?? []))],
         log: log.slice(-LOG_TAIL),
         reasons: beforeGoingBack(log).slice(-LOG_TAIL),
+        revert: back && concludeRevert(journal, reverted),
+    };
+}
+function concludeRevert(journal, documents) {
+    const time = (line) => Date.parse(line?.time ?? '');
+    const touched = journal.find((line) => line.step === 'swap' && line.state === 'begin');
+    const undone = journal.findLastIndex((line) => line.step === 'undo' && line.state === 'begin');
+    const checks = journal.slice(undone + 1).filter((line) => line.step.startsWith('back_'));
+    const again = checks.findLast((line) => line.step === 'back_health' && line.state === 'end');
+    const ran = again ?? journal.findLast((line) => line.step === 'undo' && line.state === 'end');
+    return {
+        seconds: touched && ran && (time(ran) - time(touched)) / 1000,
+        failures: checks.flatMap(({ step, state, detail }) => (state === 'fail' ? [{ step, code: Number(detail) }] : [])),
+        documents,
     };
 }
 function beforeGoingBack(log) {
@@ -52387,7 +52441,7 @@ function beforeGoingBack(log) {
     return decision < 0 ? log : log.slice(0, decision);
 }
 /** Steps that fail after the decision to go back or after the commit: they are not why a transaction missed its goal. */
-const NO_REASON = ['undo', 'back', 'prune'];
+const NO_REASON = ['undo', 'back', 'back_fit', 'back_health', 'prune'];
 /** What serves while nothing says how it ended; undefined between the first touch of a container and the commit. */
 function servesMeanwhile(journal) {
     const happened = (step, state) => journal.some((line) => line.step === step && line.state === state);

@@ -101,12 +101,20 @@ END
     echo "$version serves"
     return
   fi
-  echo "$version was not restored; ${serves:-nothing} serves"
-  failures=$(sed -n '/^[^ ]* \(undo\|back\|prune\) /!s/^[^ ]* [a-z]* fail //p' ".deploy/journal/$transaction")
+  # shellcheck disable=SC2046 # a word a code
+  set -- $(sed -n 's/^[^ ]* back_[a-z]* fail //p' ".deploy/journal/$transaction")
+  if [ $# -gt 0 ]; then
+    echo "$version was not restored; $serves runs again, but is not well: $(meaning_of "$1")"
+  else
+    echo "$version was not restored; ${serves:-nothing} serves"
+  fi
+  failures=$(sed -n '/^[^ ]* \(undo\|back[a-z_]*\|prune\) /!s/^[^ ]* [a-z]* fail //p' ".deploy/journal/$transaction")
   explain "$(printf '%s\n' "$failures" | head -n 1)"
 }
 
 explain() { # CODE: what it means and what to do, in the words of the runner
-  means=$(sed -n "s/^$1 //p" ".deploy/plans/$transaction/facts/explanations" 2>/dev/null) || means=
+  means=$(meaning_of "$1")
   die "${1:-1}" "${means:-it failed with exit code ${1:-1}; see the lines above}"
 }
+
+meaning_of() { sed -n "s/^$1 //p" ".deploy/plans/$transaction/facts/explanations" 2>/dev/null || true; } # CODE

@@ -27,6 +27,7 @@ const transactionParts = [
   new URL('./server/transaction/swap.sh', import.meta.url),
   new URL('./server/transaction/health.sh', import.meta.url),
   new URL('./server/transaction/verify.sh', import.meta.url),
+  new URL('./server/transaction/revert.sh', import.meta.url),
   new URL('./server/transaction/commit.sh', import.meta.url),
   new URL('./server/transaction/follow.sh', import.meta.url),
   new URL('./server/transaction/run.sh', import.meta.url),

@@ -51,7 +51,7 @@ const health = {
   }),
   'health-timeout': input({
     description: 'how long the app may take to become healthy, such as `90s`',
-    otherwise: "from the containers' own health settings",
+    otherwise: 'start period of the health checks, plus 30 s or four times what the release before needed',
     parse: value.optional(value.parseDuration),
   }),
 }

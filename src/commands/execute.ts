@@ -5,7 +5,7 @@ import { DeployError } from '../errors.ts'
 import { group, harmless, showProgress } from '../report/log.ts'
 import { servingOf, type Serving } from '../report/report.ts'
 import type { Connection } from '../server/connection.ts'
-import { explainEnding } from '../server/failure.ts'
+import { explainEnding, explainReverted } from '../server/failure.ts'
 import type { Ending, JournalLine } from '../server/follow.ts'
 import type { Server } from '../server/look.ts'
 import { versionOf } from '../server/release.ts'
@@ -96,7 +96,10 @@ function takeEnding(ending: Ending, server: Server, version: string, { found }: 
 function servingAfter(ending: Ending, server: Server, version: string): Serving {
   if (ending.word === 'committed') return servingOf(version)
   if (ending.serves === undefined && ending.word !== 'back') return { kind: 'unknown' }
-  return servingOf(versionOf(server, ending.serves))
+  const before = versionOf(server, ending.serves)
+  const trouble = ending.revert && explainReverted(ending.revert)
+  if (before !== undefined && trouble !== undefined) return { kind: 'broken', version: before, trouble }
+  return servingOf(before, ending.revert?.seconds)
 }
 
 /** Seconds between the begin and the end of each step. */

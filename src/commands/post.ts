@@ -2,7 +2,7 @@ import { info, warning } from '@actions/core'
 import { explain } from '../errors.ts'
 import type { Run } from '../process.ts'
 import { disconnect, reconnect, type Connection } from '../server/connection.ts'
-import { explainEnding } from '../server/failure.ts'
+import { explainEnding, explainReverted } from '../server/failure.ts'
 import type { Ending } from '../server/follow.ts'
 import type { Route } from '../server/ssh-config.ts'
 import { followed, type Followed } from '../state.ts'
@@ -39,7 +39,9 @@ async function report(connection: Connection, { tid, directory }: Followed, page
   info(`The transaction ended: ${ending.word}; ${serving ?? 'what serves is not known'}`)
 }
 
-function describeServing({ serves, word }: Ending): string | undefined {
+function describeServing({ serves, word, revert }: Ending): string | undefined {
+  const trouble = revert && explainReverted(revert)
+  if (serves !== undefined && trouble !== undefined) return `${serves} runs again, but it cannot serve: ${trouble}`
   if (serves !== undefined) return `${serves} serves`
   return word === 'back' ? 'nothing serves' : undefined
 }

@@ -26,12 +26,16 @@ export type Findings = {
   steps: readonly { name: string; seconds: number }[]
 }
 
-/** What answers now. */
-export type Serving = { kind: 'release'; version: string } | { kind: 'nothing' } | { kind: 'unknown' }
+/** What answers now. A release that was brought back says after how many seconds; `broken` runs again and does not serve. */
+export type Serving =
+  | { kind: 'release'; version: string; again: number | undefined }
+  | { kind: 'broken'; version: string; trouble: string }
+  | { kind: 'nothing' }
+  | { kind: 'unknown' }
 
 /** The release of this version serves; without one, nothing does. */
-export function servingOf(version: string | undefined): Serving {
-  return version === undefined ? { kind: 'nothing' } : { kind: 'release', version }
+export function servingOf(version: string | undefined, again?: number): Serving {
+  return version === undefined ? { kind: 'nothing' } : { kind: 'release', version, again }
 }
 
 /** The plan as people and later steps see it. */

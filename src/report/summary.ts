@@ -53,11 +53,26 @@ function failed(findings: Findings): string {
 export function describeServing({ project, serving }: Findings): string | undefined {
   switch (serving.kind) {
     case 'release':
-      return `${project ?? 'the project'} serves ${serving.version}`
+      return `${project ?? 'the project'} serves ${serving.version}${
+        serving.again === undefined ? ' (it was not touched)' : ` again after ${serving.again.toFixed(1)} s`
+      }`
+    case 'broken':
+      return `${serving.version} runs again, but it cannot serve: ${serving.trouble}`
     case 'nothing':
       return 'nothing serves'
     case 'unknown':
       return undefined
+  }
+}
+
+function servingNow(serving: Findings['serving']): string {
+  switch (serving.kind) {
+    case 'release':
+      return serving.version
+    case 'broken':
+      return `nothing: ${serving.version} runs, but it cannot serve`
+    default:
+      return serving.kind
   }
 }
 
@@ -78,7 +93,7 @@ function hostFacts(findings: Findings, outcome: Outcome, host: string): [string,
   return [
     ['host', escape(host)],
     ['served before', escape(findings.previous ?? (outcome.kind === 'failed' ? 'unknown or nothing' : 'nothing'))],
-    ['serves now', escape(findings.serving.kind === 'release' ? findings.serving.version : findings.serving.kind)],
+    ['serves now', escape(servingNow(findings.serving))],
   ]
 }
 

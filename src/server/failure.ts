@@ -11,7 +11,7 @@ import type { Finished } from '../process.ts'
 import { explainComplaint } from './complaint.ts'
 import { explainExit, isKnownExit } from './exit.ts'
 import { explanations } from './explanation.ts'
-import type { Ending } from './follow.ts'
+import type { Ending, Revert } from './follow.ts'
 
 /** A failure before the transaction: of `stage`, `plan` or `begin`. The exit codes are those of transaction.sh and probe.py. */
 export function explainStage(finished: Finished): DeployError {
@@ -188,6 +188,20 @@ function healthCode(reason: string | undefined): Code {
     default:
       return 'health-timeout'
   }
+}
+
+/** Why the release that a revert brought back cannot serve; undefined when it was found well. */
+export function explainReverted({ failures, documents }: Revert): string | undefined {
+  const codes = failures.map(({ code }) => code)
+  const [code] = codes
+  if (code === undefined) return undefined
+  const fit = documents.get('fit')
+  const problems = fit && codes.includes(explanations.unfit.exit) ? readFitReport(fit).problems : []
+  if (problems.length > 0) return problems.slice(0, 3).join(' ')
+  const http = documents.get('http')
+  const isHttp = codes.includes(explanations.unhealthy.exit) || codes.includes(explanations.refuses.exit)
+  if (http && isHttp) return readHttpReport(http).text
+  return explainExit(code, undefined, '')[1].what
 }
 
 /** What the container printed that failed last, from the line that names it on. */

@@ -31,6 +31,18 @@ export type Ending = {
   log: readonly string[]
   /** The last lines before the decision to go back: what the undo says is not why. */
   reasons: readonly string[]
+  /** Undefined unless it went back. */
+  revert: Revert | undefined
+}
+
+/** What going back did to the release that served before, and what was found of it afterwards. */
+export type Revert = {
+  /** Seconds from the first touch of its containers until they ran again; undefined when none was touched. */
+  seconds: number | undefined
+  /** Checks that it did not pass, by step and exit code. */
+  failures: readonly { step: string; code: number }[]
+  /** What the probe reported of it, by verb. */
+  documents: ReadonlyMap<string, Document>
 }
 
 /** How time passes. */
@@ -66,6 +78,7 @@ export async function follow(
   const journal: JournalLine[] = []
   const log: string[] = []
   const documents = new Map<string, Document>()
+  const reverted = new Map<string, Document>()
   let lastMark = ''
   let over: Over | undefined
   let lostSince: number | undefined
@@ -80,9 +93,10 @@ export async function follow(
       log.push(rest)
       if (isTrace(rest)) showTrace(rest)
       else show({ kind: 'log', text: rest })
-    } else if (mark === 'r ') {
+    } else if (mark === 'r ' || mark === 'b ') {
       const document = findDocument(rest)
-      if (document && typeof document['verb'] === 'string') documents.set(document['verb'], document)
+      const found = mark === 'r ' ? documents : reverted
+      if (document && typeof document['verb'] === 'string') found.set(document['verb'], document)
     } else if (mark === 'x ') over = OVER.find((word) => word === rest)
     lastMark = mark
     lostSince = undefined
@@ -117,12 +131,8 @@ export async function follow(
     }
     await clock.pause(1_000, signal)
   }
-  return conclude(
-    over,
-    journal,
-    documents,
-    log.filter((line) => !isTrace(line)),
-  )
+  const told = log.filter((line) => !isTrace(line))
+  return conclude(over, journal, documents, told, reverted)
 }
 
 /** The words that run a verb of the script that a transaction brought with it. */
@@ -142,6 +152,7 @@ export function conclude(
   journal: readonly JournalLine[],
   documents: Ending['documents'],
   log: readonly string[],
+  reverted: Ending['documents'] = new Map(),
 ): Ending {
   const last = journal.findLast((line) => line.step === 'end')
   const failed = journal.find((line) => line.state === 'fail' && !NO_REASON.includes(line.step))
@@ -159,6 +170,21 @@ export function conclude(
     warnings: [...new Set(log.flatMap((line) => /^warning: (.+)/.exec(line)?.[1] ?? []))],
     log: log.slice(-LOG_TAIL),
     reasons: beforeGoingBack(log).slice(-LOG_TAIL),
+    revert: back && concludeRevert(journal, reverted),
+  }
+}
+
+function concludeRevert(journal: readonly JournalLine[], documents: Revert['documents']): Revert {
+  const time = (line: JournalLine | undefined): number => Date.parse(line?.time ?? '')
+  const touched = journal.find((line) => line.step === 'swap' && line.state === 'begin')
+  const undone = journal.findLastIndex((line) => line.step === 'undo' && line.state === 'begin')
+  const checks = journal.slice(undone + 1).filter((line) => line.step.startsWith('back_'))
+  const again = checks.findLast((line) => line.step === 'back_health' && line.state === 'end')
+  const ran = again ?? journal.findLast((line) => line.step === 'undo' && line.state === 'end')
+  return {
+    seconds: touched && ran && (time(ran) - time(touched)) / 1000,
+    failures: checks.flatMap(({ step, state, detail }) => (state === 'fail' ? [{ step, code: Number(detail) }] : [])),
+    documents,
   }
 }
 
@@ -168,7 +194,7 @@ function beforeGoingBack(log: readonly string[]): readonly string[] {
 }
 
 /** Steps that fail after the decision to go back or after the commit: they are not why a transaction missed its goal. */
-const NO_REASON: readonly string[] = ['undo', 'back', 'prune']
+const NO_REASON: readonly string[] = ['undo', 'back', 'back_fit', 'back_health', 'prune']
 
 /** What serves while nothing says how it ended; undefined between the first touch of a container and the commit. */
 function servesMeanwhile(journal: readonly JournalLine[]): string | undefined {

@@ -126,6 +126,9 @@ back() { # REASON…: to the release that serves
       exit "$exit_revert_failed"
     }
   fi
+  # What is wrong then is told, and no reason to try again: nothing better than the release before is here.
+  if may_have_changed_schema; then attempt back_fit || true; fi
+  if may_have_changed_schema || happened swap begin; then attempt back_health || true; fi
   journal back end
   journal end back "$(read_current)"
 }

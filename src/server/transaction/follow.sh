@@ -15,7 +15,10 @@ follow() { # DIRECTORY TRANSACTION JOURNAL-LINES LOG-LINES: what comes after tho
     pause 0.1
   done
   for name in $(entries .deploy/journal); do
-    case $name in "$transaction".*.json) sed 's/^/r /' ".deploy/journal/$name" ;; esac
+    case $name in
+      "$transaction".back-*.json) sed 's/^/b /' ".deploy/journal/$name" ;;
+      "$transaction".*.json) sed 's/^/r /' ".deploy/journal/$name" ;;
+    esac
   done
   if [ ! -f ".deploy/journal/$transaction" ]; then
     echo "x died"

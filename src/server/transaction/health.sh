@@ -32,28 +32,37 @@ is_long_up() { # STARTED: ten seconds ago, or earlier
 }
 
 step_health() {
-  inspect_release "$target"
-  deadline='' quiet_since='' firm_since='' warned=''
+  checked_release=$target question=.deploy/plans/$transaction/http.json answer_name=http
+  until_healthy_release
+}
+
+until_healthy_release() { # of `checked_release`, asked with `question`; the probe's answer is kept under `answer_name`
+  inspect_release "$checked_release"
+  deadline='' quiet_since='' firm_since='' warned='' asked_at=$(date +%s) first_starts=
   while :; do
-    if is_aborted; then die "$exit_aborted" "aborted while waiting for health"; fi
+    if is_cancelled; then die "$exit_aborted" "aborted while waiting for health"; fi
     before=$app http=$exit_health_timeout
     if app_is_healthy && look_again && [ "$app" = "$before" ] && stays_up; then return; fi
     if [ -z "$deadline" ]; then
       limit=$(plan_fact health-timeout)
-      deadline=$(($(date +%s) + ${limit:-$(health_limit)}))
+      deadline=$((asked_at + ${limit:-$(health_limit)}))
     fi
     if is_firm || [ "$(date +%s)" -ge "$deadline" ]; then
       show_unhealthy
       die "$http" "not healthy in time"
     fi
-    pause 0.1
-    inspect_release "$target"
+    # The first answers come within seconds; later ones are not worth a process of Python ten times a second.
+    if [ "$(date +%s)" -lt $((asked_at + 5)) ]; then pause 0.1; else pause 1; fi
+    inspect_release "$checked_release"
   done
 }
 
-# Waiting does not change a release that refuses for ten seconds, nor a health command without its program.
+is_cancelled() { is_aborted && ! happened back begin; }
+
+# Waiting does not change a release that refuses for ten seconds, a health command without its program, or workers that
+# end over and over while the process that starts them lives.
 is_firm() {
-  if [ "$http" -ne "$exit_refuses" ] && ! lacks_program; then
+  if [ "$http" -ne "$exit_refuses" ] && ! refuses_command && ! restarts_workers; then
     firm_since=
     return 1
   fi
@@ -61,12 +70,32 @@ is_firm() {
   [ "$(date +%s)" -ge $((firm_since + 10)) ]
 }
 
-lacks_program() {
+# A status that it does not accept, or a program or file that is not there. That nothing listens is only "not yet".
+refuses_command() {
   case $unwell in
-    *': not found'* | *'command not found'* | *'executable file not found'*) ;;
-    *) return 1 ;;
+    *': not found'* | *'command not found'* | *'executable file not found'* | *"can't open file"*) return ;;
+    *'No module named'*) return ;;
   esac
+  [ -n "$unwell" ] && ! is_starting && printf '%s\n' "$unwell" |
+    grep -E '(error|Error|status|HTTP/1\.[01])[: ]+(HTTP Error )?(4[0-9][0-9]|50[01])' >/dev/null
 }
+
+is_starting() { # within the start period of a health check
+  [ "$(date +%s)" -lt $((asked_at + $(start_period))) ]
+}
+
+# What web servers print of a worker that ended, or was started: each is started once, more of them are new attempts.
+restarts_workers() {
+  if [ -z "$asker" ] || [ "$http" -ne "$exit_unhealthy" ]; then return 1; fi
+  web_log=$(ask logs --since 15m --tail 1000 "$asker" 2>&1) || return 1
+  deaths=$(lines_with 'Worker .*exited with code|Worker failed to boot|Child process .* died|Respawned uWSGI worker')
+  starts=$(lines_with 'Booting worker with pid')
+  first_starts=${first_starts:-$starts}
+  [ "$deaths" -ge 3 ] || [ "$starts" -ge $((first_starts + 3)) ] || return 1
+  firm_since=${firm_since:-$asked_at}
+}
+
+lines_with() { printf '%s\n' "$web_log" | grep -cE "$1" || true; } # PATTERN
 
 stays_up() { # services that nobody asks: one that lacks something starts, and ends some seconds later
   youngest=$(printf '%s\n' "$unasked" | sort | tail -n 1) tries=0
@@ -75,25 +104,42 @@ stays_up() { # services that nobody asks: one that lacks something starts, and e
     tries=$((tries + 1))
     pause 0.2
     look_again
-    if is_aborted || [ "$app" != "$before" ]; then return 1; fi
+    if is_cancelled || [ "$app" != "$before" ]; then return 1; fi
   done
 }
 
-health_limit() { # start period + interval x retries of the slowest check, at least 60 s
-  template='{{with .Config.Healthcheck}}{{.StartPeriod.Nanoseconds}} {{.Interval.Nanoseconds}} {{.Retries}}{{end}}'
-  on "$ids" ask inspect -f "$template" | {
-    longest=60
-    while read -r start interval retries; do
-      if [ -z "$start" ]; then continue; fi
-      seconds=$(((start + (interval ? interval : 30000000000) * (retries ? retries : 3)) / 1000000000))
+health_limit() { # start period + the larger of 30 s and four times what the release before needed
+  needed=$(($(seconds_needed) * 4))
+  if [ "$needed" -lt 30 ]; then needed=30; fi
+  echo $(($(start_period) + needed))
+}
+
+start_period() { # the longest one of the health checks, in seconds
+  on "$ids" ask inspect -f '{{with .Config.Healthcheck}}{{.StartPeriod.Nanoseconds}}{{end}}' | {
+    longest=0
+    while read -r nanoseconds; do
+      seconds=$((${nanoseconds:-0} / 1000000000))
       if [ "$seconds" -gt "$longest" ]; then longest=$seconds; fi
     done
     echo "$longest"
   }
 }
 
+seconds_needed() { # from swap to health, by the journal of the transaction that committed last
+  last=$(cat .deploy/transaction 2>/dev/null) || last=
+  if [ -z "$last" ] || [ ! -f ".deploy/journal/$last" ]; then
+    echo 0
+    return
+  fi
+  awk '
+    function seconds(time, part) { split(substr(time, 12), part, ":"); return part[1] * 3600 + part[2] * 60 + part[3] }
+    $2 == "health" && $3 == "begin" { begun = seconds($1) }
+    $2 == "health" && $3 == "end" { needed = seconds($1) - begun }
+    END { if (needed < 0) needed += 86400; print int(needed + 0.999) }' ".deploy/journal/$last"
+}
+
 app_is_healthy() {
-  asker='' healthy=yes unwell='' unasked=''
+  asker='' healthy=yes unwell='' unasked='' ill=''
   while read -r service state exit restarts policy started image id; do
     if is_finished "$state" "$exit" "$policy"; then continue; fi
     steady=yes
@@ -105,13 +151,13 @@ app_is_healthy() {
     fi
     complaint='' checked=''
     if [ "$steady" = no ] || { ! docker_health "$id" && ! inherits_check "$service" "$image" "$id"; }; then
-      healthy=no
+      healthy=no ill=$ill$newline$id
       if [ -n "$complaint" ]; then
         unwell=$unwell$newline"the health command of $service says: $(printf '%s\n' "$complaint" | tail -n 1)"
       fi
     fi
     if [ "$checked" = NONE ] && ! is_asked "$service"; then unasked=$unasked$newline$started; fi
-    if [ "$service" = "$(release_fact "$target" django)" ]; then asker=$id; fi
+    if [ "$service" = "$(release_fact "$checked_release" django)" ]; then asker=$id; fi
   done <<END
 $app
 END
@@ -119,7 +165,8 @@ END
 }
 
 is_asked() { # SERVICE: over HTTP
-  [ "$1" = "$(release_fact "$target" django)" ] || is_listed "$1" "$(release_list "$target" fronts | first_word)"
+  [ "$1" = "$(release_fact "$checked_release" django)" ] ||
+    is_listed "$1" "$(release_list "$checked_release" fronts | first_word)"
 }
 
 # A worker has the web image's HEALTHCHECK without meaning it.
@@ -134,11 +181,11 @@ inherits_check() { # SERVICE IMAGE CONTAINER
 }
 
 ask_http() { # by the app's own Python from inside its network; sets `http`
-  if [ ! -f ".deploy/plans/$transaction/http.json" ]; then return; fi
+  if [ ! -f "$question" ]; then return; fi
   [ -n "$asker" ] || return 1
-  read -r python <".deploy/releases/$target/facts/manage"
+  read -r python <".deploy/releases/$checked_release/facts/manage"
   http=0
-  report http exec_http || http=$?
+  report "$answer_name" exec_http || http=$?
   if [ "$http" -eq 0 ]; then return; fi
   [ "$http" -eq "$exit_no_http" ] || return 1
   # Nothing speaks HTTP: it has to run quietly for ten seconds.
@@ -151,15 +198,16 @@ exec_http() {
   set -- limited "$call_limit" exec -i -e DEPLOY_DJANGO=http "$asker"
   case ${python##*/} in
     python* | pypy*) set -- "$@" "$python" -c "$(probe_word)" ;;
-    *) set -- in_django "$target" "$@" ;; # `uv run manage.py` names no Python
+    *) set -- in_django "$checked_release" "$@" ;; # `uv run manage.py` names no Python
   esac
-  "$@" <".deploy/plans/$transaction/http.json" 2>/dev/null
+  "$@" <"$question" 2>/dev/null
 }
 
-show_unhealthy() {
+show_unhealthy() { # what failed comes last: the error shows the end of the log
+  failed=${ill:-$asker}
   printf '%s\n' "$app" | while read -r service state _ restarts _ _ _ id; do
-    echo "$service is $state, $restarts restarts"
-    show_last_lines "$id"
+    if ! is_listed "$id" "$failed"; then echo "$service is $state, $restarts restarts"; fi
   done
+  for id in $failed; do show_last_lines "$id"; done
   if [ -n "$unwell" ]; then echo "${unwell#?}"; fi
 }

@@ -19,7 +19,7 @@ recent_deployments() { # the last ten: "deployment BEGUN ID TARGET ENDED WORD ST
   find .deploy/journal -name '*[0-9]' -exec awk '
     function tell() { if (id) print "deployment", begun, id, target, ended, word, step }
     FNR == 1 { tell(); begun = $1; id = $3; target = $4; ended = word = step = "-" }
-    $3 == "begin" || $3 == "fail" { if (ended == "-" && $2 != "back" && $2 != "undo") step = $2 }
+    $3 == "begin" || $3 == "fail" { if (ended == "-" && $2 !~ "^back" && $2 != "undo") step = $2 }
     $2 == "end" { ended = $1; word = $3 }
     END { tell() }' {} + | sort | tail -n 10 | while read -r line; do
     echo "$line"
@@ -51,7 +51,8 @@ running_release() {
     set -- -e DEPLOY_DJANGO=plan -e "DEPLOY_DJANGO_KEEP=$(keeps "$current")"
     in_django "$current" ask exec "$@" "$asker" 2>/dev/null | document migrations
   fi
-  if [ ! -f .deploy/transaction ] || [ ! -f ".deploy/plans/$transaction/http.json" ]; then return; fi
+  checked_release=$current question=.deploy/plans/$transaction/http.json
+  if [ ! -f .deploy/transaction ] || [ ! -f "$question" ]; then return; fi
   read -r python <".deploy/releases/$current/facts/manage"
   exec_http | document http
 }

@@ -158,6 +158,8 @@ undo_swap() { # what ran before runs again
   step_proxy
   until=$(($(date +%s) + undo_limit))
   until trouble=$(check_containers "$current" "$(only_in "$(services_of "$current")" "$stopped")" 2>&1); do
+    # They are there; why they do not stay up is found by back_health, and starting them again would not help.
+    if [ "$?" -eq "$exit_container_exited" ]; then break; fi
     [ "$(date +%s)" -lt "$until" ] || {
       printf '%s\n' "$trouble"
       exit "$exit_container_missing"

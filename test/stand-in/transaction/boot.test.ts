@@ -3,11 +3,11 @@ import { readdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { run, type Finished } from '../../../src/process.ts'
 import { parseStatus } from '../../../src/server/status.ts'
-import { arm, disarm } from './death.ts'
+import { arm, disarm, placesOf } from './death.ts'
 import { endOf, findFaults } from './journal.ts'
-import { removeAll, serving, v1, v2 } from './serving.ts'
+import { adopt, removeAll, serving, v1, v2 } from './serving.ts'
 import { engine, stage } from './staged.ts'
-import { call, SHELLS, type World } from './world.ts'
+import { call, copyWorld, SHELLS, type World } from './world.ts'
 import { until } from '../../until.ts'
 
 jest.setTimeout(60_000)
@@ -27,7 +27,11 @@ async function interrupted(shell: (typeof SHELLS)[number]): Promise<World> {
   // It ended before: nothing but what `begin` does beside it.
   expect(await call(world, 'begin', [v1.id])).toMatchObject({ code: 0 })
   expect(await stage(world, v2)).toMatchObject({ code: 0 })
-  await arm(world, { mode: 'kill', at: 47, spare: 'nothing' })
+  const camera = adopt(await copyWorld(world, shell))
+  await arm(camera, { mode: 'away', at: 9999, calls: 0 })
+  await engine(camera, v2.id)
+  const at = (await placesOf(camera)).findIndex((place) => /^amid.*: compose todo up/.test(place)) + 1
+  await arm(world, { mode: 'kill', at, spare: 'nothing' })
   expect((await engine(world, v2.id)).code).not.toBe(0)
   await disarm(world)
   // BusyBox's timeout leaves a watcher behind, for a second; a power loss would not.

@@ -150,7 +150,7 @@ describe('what fails after the swap goes back', () => {
       'HTTP does not answer well (21)',
       v2With({ 'x-health': 'bad', 'x-check': undefined }),
       'health fail 21',
-      /web is running, 0 restarts/,
+      /worker is running, 0 restarts\nlast lines of \S*web/,
     ],
     [
       'HTTP refuses (24), which nobody waits longer than ten seconds for',

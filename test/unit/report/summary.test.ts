@@ -94,7 +94,7 @@ describe('renderSummary', () => {
     const text = render({ serving: servingOf('v1'), plan: undefined, steps: [], images: {} }, failed(failure))
     expect(text).toBe(
       [
-        '## ❌ v2 was not deployed; todo serves v1',
+        '## ❌ v2 was not deployed; todo serves v1 (it was not touched)',
         '',
         '```text',
         'The new release did not become healthy in time [health-timeout]',
@@ -220,17 +220,21 @@ describe('headline', () => {
     ['rolled-back', { version: 'v1' }, '✅ todo is back at v1'],
     ['unchanged', {}, '✅ todo already served v2; nothing was changed'],
     ['planned', {}, '📋 The plan for v2; nothing was changed'],
-    ['failed', { serving: servingOf('v1') }, '❌ v2 was not deployed; todo serves v1'],
+    ['failed', { serving: servingOf('v1') }, '❌ v2 was not deployed; todo serves v1 (it was not touched)'],
     ['failed', { serving: { kind: 'unknown' } }, '❌ v2 was not deployed'],
     ['failed', { serving: { kind: 'nothing' } }, '❌ v2 was not deployed; nothing serves'],
     [
       'failed',
       { command: 'rollback', version: 'v1', serving: servingOf('v2') },
-      '❌ v1 was not restored; todo serves v2',
+      '❌ v1 was not restored; todo serves v2 (it was not touched)',
     ],
     ['failed', { command: 'rollback', serving: { kind: 'unknown' } }, '❌ v2 was not restored'],
-    ['failed', { serving: servingOf('v2') }, '❌ the deploy failed; todo serves v2'],
-    ['failed', { project: undefined, serving: servingOf('v1') }, '❌ v2 was not deployed; the project serves v1'],
+    ['failed', { serving: servingOf('v2') }, '❌ the deploy failed; todo serves v2 (it was not touched)'],
+    [
+      'failed',
+      { project: undefined, serving: servingOf('v1') },
+      '❌ v2 was not deployed; the project serves v1 (it was not touched)',
+    ],
   ])('%s %j: %s', (kind, change, text) =>
     expect(headline({ ...deployed, ...change }, kind === 'failed' ? failed(undefined) : { kind })).toBe(text),
   )

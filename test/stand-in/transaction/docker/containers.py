@@ -11,7 +11,7 @@ HEALTH = "{{with .State.Health}}{{.Status}}{{else}}-{{end}}"
 MARKS = '{{range $name, $_ := .Config.Labels}}{{println "label" $name}}{{end}}{{range .Config.Env}}{{println "variable" .}}{{end}}'
 VOLUMES = "{{range $place, $_ := .Config.Volumes}}{{$place}} {{end}}"
 CHECK = '{{with .Config.Healthcheck}}{{range .Test}}{{.}}{{"\\x1f"}}{{end}}{{end}}'
-TIMES = "{{with .Config.Healthcheck}}{{.StartPeriod.Nanoseconds}} {{.Interval.Nanoseconds}} {{.Retries}}{{end}}"
+TIMES = "{{with .Config.Healthcheck}}{{.StartPeriod.Nanoseconds}}{{end}}"
 SIMPLE = {
     "version {{.Server.Version}}": "27.0.0", "version {{.Server.Version}} {{.Server.Arch}}": "27.0.0 amd64",
     "info {{.DockerRootDir}}": "/", "context {{.Endpoints.docker.Host}}": "unix:///var/run/docker.sock",
@@ -61,7 +61,7 @@ def render(template, container):
         "{{json .Id}}": json.dumps(container["id"]), "{{json .State.Running}}": json.dumps(container["state"] == "running"),
         "{{json .Image}}": json.dumps(container["image"]), "{{json .Config.Image}}": json.dumps(spec["image"]),
         "{{json .Mounts}}": json.dumps(spec.get("x-mounts", [])), "{{json .HostConfig.PortBindings}}": "{}",
-        CHECK: "".join(word + "\x1f" for word in spec.get("x-check", [])), TIMES: "1000000000 500000000 3" if "x-check" in spec else "",
+        CHECK: "".join(word + "\x1f" for word in spec.get("x-check", [])), TIMES: "1000000000" if "x-check" in spec else "",
     }
     labels = dict(container["labels"], project=container["project"], service=container["service"])
     values['[{{range $name, $_ := .NetworkSettings.Networks}}{{json $name}},{{end}}null]'] = json.dumps([container["project"] + "_default", None])
@@ -105,8 +105,13 @@ def execute(call, facts, words):
         rows = pending(facts, spec)
         print(json.dumps({"deploy-django": 1, "verb": "verify", "pending": rows}))
         raise SystemExit(19 if rows else 0)
+    if environment == "DEPLOY_DJANGO=fit":
+        problems = [{"text": row + " is gone."} for row in misfits(facts, spec)]
+        print(json.dumps({"deploy-django": 1, "verb": "fit", "problems": problems}))
+        raise SystemExit(20 if problems else 0)
     if environment == "DEPLOY_DJANGO=http":
-        code = {"bad": 21, "refuses": 24, "silent": 25}.get(spec.get("x-health"), 0) if json.loads(call.stdin)["format"] == 1 else 2
+        health = "refuses" if misfits(facts, spec) else spec.get("x-health")
+        code = {"bad": 21, "refuses": 24, "silent": 25}.get(health, 0) if json.loads(call.stdin)["format"] == 1 else 2
         print(json.dumps({"deploy-django": 1, "verb": "http", "url": "http://127.0.0.1:8000/", "status": 200 if code == 0 else 500}))
         raise SystemExit(code)
     if words == ["cat", "/proc/1/cmdline"]:
@@ -122,6 +127,11 @@ def execute(call, facts, words):
     if spec.get("x-health") == "bad":
         print(spec.get("x-says", ""))
         raise SystemExit(1)
+
+
+def misfits(facts, spec):
+    """Rows of which the code of a container says that it cannot live with them."""
+    return [row for row in spec.get("x-unfit", []) if row in facts["rows"]]
 
 
 def run_lines(call, words):
@@ -230,6 +240,9 @@ def untag(facts, words):
 
 
 def logs(facts, words):
+    container = find(facts, words[-1])
+    if container["spec"].get("x-workers") and container["state"] == "running":
+        container["logs"] += ["[ERROR] Worker (pid:7) exited with code 1", "[INFO] Booting worker with pid: 8"]
     print("".join(line + "\n" for line in find(facts, words[-1])["logs"]), end="")
 
 
