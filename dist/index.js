@@ -39035,8 +39035,8 @@ function explainFailure(failure) {
 var execute = __nccwpck_require__(9569);
 // EXTERNAL MODULE: ./lib/commands/images.js + 1 modules
 var commands_images = __nccwpck_require__(3582);
-// EXTERNAL MODULE: ./lib/commands/plan.js + 1 modules
-var commands_plan = __nccwpck_require__(998);
+// EXTERNAL MODULE: ./lib/commands/plan.js + 2 modules
+var commands_plan = __nccwpck_require__(3062);
 // EXTERNAL MODULE: ./lib/commands/release.js + 3 modules
 var release = __nccwpck_require__(4970);
 // EXTERNAL MODULE: external "node:fs"
@@ -39719,7 +39719,7 @@ async function obtainImages({ project, groups, naming, variables }, inputs, { ru
 
 /***/ }),
 
-/***/ 998:
+/***/ 3062:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -39751,6 +39751,63 @@ var django_static = __nccwpck_require__(4733);
 var errors = __nccwpck_require__(8071);
 // EXTERNAL MODULE: ./lib/guard/database.js
 var database = __nccwpck_require__(4296);
+;// CONCATENATED MODULE: ./lib/guard/migrations.js
+
+/** The error for apps whose tables no migration of the image makes: every page that needs one would fail. */
+function explainUnmigrated(unmigrated, repository) {
+    const causes = unmigrated.map((each) => explain(each, repository));
+    return new errors/* DeployError */.sH('migrations-missing', {
+        what: `The image has no migrations for ${unmigrated.map(({ app }) => app).join(', ')}, so nobody creates their tables`,
+        seen: causes.map(({ seen }) => seen).join('\n'),
+        why: [...new Set(causes.map(({ why }) => why))].join('; '),
+        fix: [...new Set(causes.map(({ fix }) => fix))].join('\n'),
+    });
+}
+function explain({ app, module, installed }, repository) {
+    const accept = `if the app has no tables here on purpose: MIGRATION_MODULES = {"${app}": None} in the settings`;
+    if (installed) {
+        return {
+            seen: `${app}: the package brings models (${module}), no migrations`,
+            why: 'the package leaves its migrations to the project',
+            fix: `set MIGRATION_MODULES = {"${app}": "migrations_of_${app}"} in the settings, make that folder with an empty __init__.py, run \`python manage.py makemigrations ${app}\`, and commit it; ${accept}`,
+        };
+    }
+    const folder = `${module.replaceAll('.', '/')}/migrations/`;
+    const file = [...repository.files.keys()].find((path) => isMigration(path, folder));
+    if (file === undefined) {
+        return {
+            seen: `${app}: neither the image nor the checkout has a migration in ${folder}`,
+            why: 'nobody made them, or they were never committed: .gitignore may hide them',
+            fix: `run \`python manage.py makemigrations ${app}\`, and commit ${folder} with its __init__.py; ${accept}`,
+        };
+    }
+    const ignored = ignoringLines(repository);
+    return {
+        seen: [`${app}: the checkout has ${file}, the image has not`, ...ignored].join('\n'),
+        why: ignored.length > 0
+            ? 'a .dockerignore keeps the folder out of the image'
+            : 'a .dockerignore or the Dockerfile keeps the folder out of the image, or its __init__.py is missing',
+        fix: ignored.length > 0
+            ? 'remove the line that hides the folder from the .dockerignore'
+            : `let the Dockerfile copy ${folder}, and commit its __init__.py; look into .dockerignore`,
+    };
+}
+/** Whether it is a migration of that folder, wherever the root of the Python modules is in the checkout. */
+function isMigration(path, folder) {
+    if (!`/${path}`.includes(`/${folder}`))
+        return false;
+    return /^[^/_][^/]*\.py$/.test(path.slice(`/${path}`.indexOf(`/${folder}`) + folder.length));
+}
+/** The lines of .dockerignore files that speak of migrations, as `file:line: text`. */
+function ignoringLines({ files, read }) {
+    return [...files.keys()]
+        .filter((path) => /(^|\/)[^/]*\.dockerignore$/.test(path))
+        .flatMap((path) => read(path)
+        .toString()
+        .split('\n')
+        .flatMap((line, index) => (/^[^#!]*migrations/.test(line) ? [`${path}:${index + 1}: ${line.trim()}`] : [])));
+}
+
 // EXTERNAL MODULE: ./lib/compose/document.js
 var compose_document = __nccwpck_require__(8983);
 ;// CONCATENATED MODULE: ./lib/guard/mount.js
@@ -39854,6 +39911,7 @@ var look = __nccwpck_require__(6524);
 
 
 
+
 /** Asks the live database with the new image, stops for what must not be lost, and decides what will be done. */
 async function planDeployment(site, staged, inputs, context) {
     const { connection, server, current, name } = site;
@@ -39920,13 +39978,22 @@ function countFacts({ scale }, counts, services) {
     const known = [...new Set(services)].filter((service) => counts.has(service));
     return { scale, counts: known.map((service) => `${service}=${counts.get(service)}`) };
 }
-/** Stops for another database and for code that is older than the database. */
-function checkFound(asked, { server }, inputs) {
+/** Stops for another database, for apps without migrations, and for code that is older than the database. */
+function checkFound(asked, { server, repository }, inputs) {
     if (!inputs.force && asked.kind === 'live') {
         (0,database/* checkDatabase */.M)(server.database, asked.database, 'deploy once with `force: true`');
         if (asked.problems.length > 0)
             throw (0,failure/* explainUnfit */.K9)({ ahead: asked.unknown, problems: asked.problems });
     }
+    if (asked.unmigrated.length > 0) {
+        const problem = explainUnmigrated(asked.unmigrated, repository);
+        if (inputs.migrate === 'auto' || inputs.migrate === 'before')
+            throw problem;
+        (0,core/* warning */.$e)(`${problem.what}\n${problem.seen}`);
+    }
+    const drift = asked.drift.filter((text) => !asked.unmigrated.some(({ app }) => text.startsWith(`${app}: `)));
+    if (drift.length > 0)
+        (0,core/* warning */.$e)(`The models changed without a migration (run \`python manage.py makemigrations\`): ${drift.join('; ')}`);
     if (inputs.migrate !== 'external') {
         asked.elsewhere.forEach((names, alias) => names.length > 0 && (0,core/* warning */.$e)(describeElsewhere(alias, names)));
     }
@@ -40394,7 +40461,7 @@ const seconds = (milliseconds) => String(Math.ceil(milliseconds / 1000));
 /* harmony import */ var _server_stage_js__WEBPACK_IMPORTED_MODULE_18__ = __nccwpck_require__(13);
 /* harmony import */ var _server_transaction_js__WEBPACK_IMPORTED_MODULE_19__ = __nccwpck_require__(3675);
 /* harmony import */ var _execute_js__WEBPACK_IMPORTED_MODULE_20__ = __nccwpck_require__(9569);
-/* harmony import */ var _plan_js__WEBPACK_IMPORTED_MODULE_21__ = __nccwpck_require__(998);
+/* harmony import */ var _plan_js__WEBPACK_IMPORTED_MODULE_21__ = __nccwpck_require__(3062);
 /* harmony import */ var _release_js__WEBPACK_IMPORTED_MODULE_22__ = __nccwpck_require__(4970);
 
 
@@ -42976,9 +43043,11 @@ function readPlan(document) {
     const settings = readSettings(document['settings']);
     const elsewhere = new Map(Object.entries(record(document['elsewhere'])).map(([alias, names]) => [alias, texts(names)]));
     const digest = text(document['digest']);
+    const unmigrated = records(document['unmigrated']).map(readUnmigrated);
     if (document['verb'] === 'list') {
         const migrations = records(document['migrations']).map(readMigration);
-        return { kind: 'offline', settings, migrations, drift: texts(document['models_drift']), elsewhere, digest };
+        const drift = texts(document['models_drift']);
+        return { kind: 'offline', settings, migrations, drift, unmigrated, elsewhere, digest };
     }
     return {
         kind: 'live',
@@ -42998,9 +43067,13 @@ function readPlan(document) {
         unrecorded: texts(document['unrecorded']),
         drift: texts(document['drift']),
         problems: problemsOf(document),
+        unmigrated,
         elsewhere,
         digest,
     };
+}
+function readUnmigrated(found) {
+    return { app: text(found['app']), module: text(found['module']), installed: found['installed'] === true };
 }
 /** Kinds of operations after which a name that was in the database is not there any more. */
 const TAKES_AWAY = ['RemoveField', 'DeleteModel', 'RenameField', 'RenameModel', 'AlterModelTable'];
@@ -43286,6 +43359,7 @@ const codes = {
     'database-not-kept': 'the database is a file inside the container',
     'django-too-old': 'Python or Django in the image is too old',
     'settings-import': 'the Django settings or apps cannot be imported',
+    'migrations-missing': 'apps of the image have models and no migrations',
     'migration-conflict': 'the migrations contradict each other or the database',
     'migration-failed': 'a migration failed',
     'static-failed': 'the static files could not be collected',

@@ -40,6 +40,7 @@ export const codes = {
   'database-not-kept': 'the database is a file inside the container',
   'django-too-old': 'Python or Django in the image is too old',
   'settings-import': 'the Django settings or apps cannot be imported',
+  'migrations-missing': 'apps of the image have models and no migrations',
   'migration-conflict': 'the migrations contradict each other or the database',
   'migration-failed': 'a migration failed',
   'static-failed': 'the static files could not be collected',

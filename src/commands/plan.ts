@@ -23,6 +23,7 @@ import { askHealth, type HealthQuestion } from '../django/health.ts'
 import { needsCollecting } from '../django/static.ts'
 import { DeployError } from '../errors.ts'
 import { checkDatabase, describe } from '../guard/database.ts'
+import { explainUnmigrated } from '../guard/migrations.ts'
 import { checkMounts, readCounts, readMounts, type Mounts } from '../guard/mount.ts'
 import { group } from '../report/log.ts'
 import type { Connection } from '../server/connection.ts'
@@ -122,12 +123,20 @@ export function countFacts({ scale }: CountPlan, counts: Counts, services: reado
   return { scale, counts: known.map((service) => `${service}=${counts.get(service)}`) }
 }
 
-/** Stops for another database and for code that is older than the database. */
-function checkFound(asked: LivePlan | OfflinePlan, { server }: Site, inputs: DeployInputs): void {
+/** Stops for another database, for apps without migrations, and for code that is older than the database. */
+function checkFound(asked: LivePlan | OfflinePlan, { server, repository }: Site, inputs: DeployInputs): void {
   if (!inputs.force && asked.kind === 'live') {
     checkDatabase(server.database, asked.database, 'deploy once with `force: true`')
     if (asked.problems.length > 0) throw explainUnfit({ ahead: asked.unknown, problems: asked.problems })
   }
+  if (asked.unmigrated.length > 0) {
+    const problem = explainUnmigrated(asked.unmigrated, repository)
+    if (inputs.migrate === 'auto' || inputs.migrate === 'before') throw problem
+    warning(`${problem.what}\n${problem.seen}`)
+  }
+  const drift = asked.drift.filter((text) => !asked.unmigrated.some(({ app }) => text.startsWith(`${app}: `)))
+  if (drift.length > 0)
+    warning(`The models changed without a migration (run \`python manage.py makemigrations\`): ${drift.join('; ')}`)
   if (inputs.migrate !== 'external') {
     asked.elsewhere.forEach((names, alias) => names.length > 0 && warning(describeElsewhere(alias, names)))
   }

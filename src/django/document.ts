@@ -41,8 +41,18 @@ export type LivePlan = {
   drift: readonly string[]
   /** What keeps code that is older than the database from living with it. */
   problems: readonly string[]
+  unmigrated: readonly Unmigrated[]
   elsewhere: Elsewhere
   digest: string
+}
+
+/** An app with tables of its own, no migration in the image, and no table in the database. */
+export type Unmigrated = {
+  app: string
+  /** Its Python module, such as `shop.orders`. */
+  module: string
+  /** Whether it came with a package. */
+  installed: boolean
 }
 
 /** What the routers send to other databases and is not applied there, by alias. */
@@ -54,6 +64,7 @@ export type OfflinePlan = {
   settings: Settings
   migrations: readonly Migration[]
   drift: readonly string[]
+  unmigrated: readonly Unmigrated[]
   elsewhere: Elsewhere
   digest: string
 }
@@ -106,9 +117,11 @@ export function readPlan(document: Json): LivePlan | OfflinePlan {
     Object.entries(record(document['elsewhere'])).map(([alias, names]) => [alias, texts(names)]),
   )
   const digest = text(document['digest'])
+  const unmigrated = records(document['unmigrated']).map(readUnmigrated)
   if (document['verb'] === 'list') {
     const migrations = records(document['migrations']).map(readMigration)
-    return { kind: 'offline', settings, migrations, drift: texts(document['models_drift']), elsewhere, digest }
+    const drift = texts(document['models_drift'])
+    return { kind: 'offline', settings, migrations, drift, unmigrated, elsewhere, digest }
   }
   return {
     kind: 'live',
@@ -128,9 +141,14 @@ export function readPlan(document: Json): LivePlan | OfflinePlan {
     unrecorded: texts(document['unrecorded']),
     drift: texts(document['drift']),
     problems: problemsOf(document),
+    unmigrated,
     elsewhere,
     digest,
   }
+}
+
+function readUnmigrated(found: Json): Unmigrated {
+  return { app: text(found['app']), module: text(found['module']), installed: found['installed'] === true }
 }
 
 /** Kinds of operations after which a name that was in the database is not there any more. */

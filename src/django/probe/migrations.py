@@ -15,7 +15,7 @@ class Survey:
         self.unrecorded = sorted(
             key for key, parts in self.replaces.items() if key not in self.rows and all(tuple(part) in self.rows for part in parts)
         )
-        bare = {model._meta.app_label for model in models_with_tables()} - {app for app, _ in self.loader.disk_migrations}
+        bare = bare_apps(self.loader)
         self.hidden = sorted(bare & {app for app, _ in self.rows})
         self.duplicates = sorted(key for key, count in self.rows.items() if count > 1)
         self.conflicts = self.loader.detect_conflicts()
@@ -70,6 +70,38 @@ def models_with_tables():
     from django.apps import apps
 
     return [model for model in apps.get_models() if model._meta.managed and not model._meta.proxy and not model._meta.swapped]
+
+
+def bare_apps(loader):
+    """Apps with tables of their own and no migration in this image."""
+    return {model._meta.app_label for model in models_with_tables()} - {app for app, _ in loader.disk_migrations}
+
+
+def find_unmigrated(loader, connection):
+    """Apps whose tables nobody makes: no migration in this image, and no table in the database.
+
+    Left out are those without migrations on purpose (MIGRATION_MODULES says None) or of another database.
+    """
+    from django.apps import apps
+    from django.db import router
+
+    if database_vendor() == "unknown":
+        return []
+    tables = {fold(name) for name in connection.introspection.table_names(include_views=True)} if connection else set()
+    found = []
+    for app in sorted(bare_apps(loader)):
+        wanted = [model._meta.db_table for model in models_with_tables()
+                  if model._meta.app_label == app and router.allow_migrate_model(ALIAS, model)]
+        is_made = any('"' in table or fold(table) in tables for table in wanted)
+        if wanted and not is_made and loader.migrations_module(app)[0] is not None:
+            config = apps.get_app_config(app)
+            found.append({"app": app, "module": config.name, "installed": is_installed(config)})
+    return found
+
+
+def is_installed(config):
+    """Whether the app came with a package: nobody of the project writes its migrations."""
+    return not {"site-packages", "dist-packages"}.isdisjoint(config.path.split(os.sep))
 
 
 def database_vendor():
@@ -242,7 +274,8 @@ def find_drift(loader):
         return ["?: models and migrations cannot be compared: %s" % last_line(error)]
     return [
         "%s: %s" % (app, operation_text(operation))
-        for app in sorted(changes) for migration in changes[app] for operation in migration.operations
+        for app in sorted(changes) if not is_installed(apps.get_app_config(app))
+        for migration in changes[app] for operation in migration.operations
     ]
 
 

@@ -22,6 +22,7 @@ const live = (...pending: Pending[]): LivePlan => ({
     unrecorded: [],
     drift: [],
     problems: [],
+    unmigrated: [],
     elsewhere: new Map(),
     digest: 'dd',
   },
@@ -32,6 +33,7 @@ const offline: OfflinePlan = {
   settings,
   migrations: [initial],
   drift: [],
+  unmigrated: [],
   elsewhere: new Map(),
   digest: 'ee',
 }

@@ -86,6 +86,7 @@ describe('readPlan', () => {
         unrecorded: ['todo.0001_squashed'],
         drift: ['todo: Alter field title on item'],
         problems: [{ table: 'todo_item', text: 'todo_item.late must have a value' }],
+        unmigrated: [{ app: 'notes', module: 'apps.notes', installed: false }],
         elsewhere: { stats: ['hits.0001_initial'] },
         digest: 'cd',
         applied: ['todo.0001_initial'],
@@ -112,6 +113,7 @@ describe('readPlan', () => {
       unrecorded: ['todo.0001_squashed'],
       drift: ['todo: Alter field title on item'],
       problems: ['todo_item.late must have a value'],
+      unmigrated: [{ app: 'notes', module: 'apps.notes', installed: false }],
       elsewhere: new Map([['stats', ['hits.0001_initial']]]),
       digest: 'cd',
     })
