@@ -95,28 +95,34 @@ describe('plan', () => {
     })
     const [pending] = first.result['pending'] as { operations: unknown[] }[]
     expect(pending?.operations).toMatchObject([
-      { kind: 'SeparateDatabaseAndState', reversible: false, nested: [{ kind: 'RunSQL', reversible: false }] },
-      { kind: 'RunSQL', reversible: true, noop_reverse: true },
+      {
+        kind: 'SeparateDatabaseAndState',
+        line: 8,
+        reversible: false,
+        nested: [{ kind: 'RunSQL', reverse: 'none', sql: { statements: ['SELECT 1'], tables: [] } }],
+      },
+      { kind: 'RunSQL', reversible: true, reverse: 'noop' },
       // Django says reversible; a column that must have a value cannot come back.
       {
         kind: 'RemoveField',
         text: 'Remove field number from order',
+        line: 10,
         reversible: false,
-        model: 'shop.order',
-        new: false,
-        before: { type: 'CharField', null: false, default: false, max_length: 20 },
-        after: null,
+        table: { name: 'shop_order', known: true, exists: true, rows: 0, bytes: expect.any(Number) },
+        field: {
+          known: true,
+          exists: true,
+          before: { type: 'CharField', null: false, default: false, code: 'models.CharField(max_length=20)' },
+          after: null,
+        },
       },
-      { kind: 'CreateModel', model: 'shop.line', new: true },
+      { kind: 'CreateModel', table: { name: 'shop_line', known: false, exists: false, rows: null } },
       {
         kind: 'AddField',
-        model: 'shop.line',
-        new: true,
-        field: 'text',
-        before: null,
-        after: { type: 'TextField', default: true },
+        table: { name: 'shop_line', known: false, exists: false },
+        field: { name: 'text', before: null, after: { type: 'TextField', default: true, default_code: "''" } },
       },
-      { kind: 'shop.migrations.0003_many.Own' },
+      { kind: 'shop.migrations.0003_many.Own', own: 'shop.migrations.0003_many.Own' },
     ])
     expect(first.result['drift']).not.toEqual([])
 
@@ -131,6 +137,39 @@ describe('plan', () => {
     const project = await makeProject({ 'shop/migrations/0003_many.py': text })
     const image = await probe('plan', project, { env: { ...world.env('base'), DEPLOY_DJANGO_IMAGES: 'app@sha256:1' } })
     expect(image.result['digest']).not.toBe(first.result['digest'])
+  })
+
+  test('knows the models of the code that serves, which may be older than the database', async () => {
+    const project = await makeProject({
+      'shop/migrations/0003_gone.py': migration('shop.0002_note', 'migrations.RemoveField("order", "note")'),
+    })
+    const known = async (serves: string): Promise<unknown> => {
+      const { result } = await probe('plan', project, { env: world.env('base', { DEPLOY_DJANGO_SERVES: serves }) })
+      const [pending] = result['pending'] as { operations: { field: { known: boolean; exists: boolean } }[] }[]
+      return pending?.operations.map(({ field }) => [field.known, field.exists])
+    }
+    expect(await known('')).toEqual([[true, true]])
+    expect(await known('shop.0001_initial shop.0002_note')).toEqual([[true, true]])
+    expect(await known('shop.0001_initial')).toEqual([[false, true]])
+  })
+
+  test('an operation that it does not get through is named, and does not stop the plan', async () => {
+    const project = await makeProject({
+      'shop/migrations/0003_odd.py': migration(
+        'shop.0002_note',
+        'Odd("order", "odd", models.IntegerField(null=True)), migrations.RemoveField("order", "odd")',
+      ).replace(
+        'class Migration',
+        'class Odd(migrations.AddField):\n    @property\n    def new_name(self): raise ValueError("odd")\n\nclass Migration',
+      ),
+    })
+    const { code, result } = await world.ask('plan', 'base', project)
+    const [pending] = result['pending'] as { operations: unknown[] }[]
+    expect(code).toBe(0)
+    expect(pending?.operations).toMatchObject([
+      { kind: 'AddField', unreadable: 'ValueError: odd' },
+      { kind: 'RemoveField', field: { known: false, exists: false } },
+    ])
   })
 
   test('a database that is ahead of this image is no error: its migrations are unknown', async () => {
