@@ -97,7 +97,7 @@ describe('plan', () => {
     expect(pending?.operations).toMatchObject([
       {
         kind: 'SeparateDatabaseAndState',
-        line: 8,
+        line: 11,
         reversible: false,
         nested: [{ kind: 'RunSQL', reverse: 'none', sql: { statements: ['SELECT 1'], tables: [] } }],
       },
@@ -106,7 +106,7 @@ describe('plan', () => {
       {
         kind: 'RemoveField',
         text: 'Remove field number from order',
-        line: 10,
+        line: 13,
         reversible: false,
         table: { name: 'shop_order', known: true, exists: true, rows: 0, bytes: expect.any(Number) },
         field: {
@@ -122,7 +122,7 @@ describe('plan', () => {
         table: { name: 'shop_line', known: false, exists: false },
         field: { name: 'text', before: null, after: { type: 'TextField', default: true, default_code: "''" } },
       },
-      { kind: 'shop.migrations.0003_many.Own', own: 'shop.migrations.0003_many.Own' },
+      { kind: 'shop.migrations.0003_many.Own', own: null },
     ])
     expect(first.result['drift']).not.toEqual([])
 
