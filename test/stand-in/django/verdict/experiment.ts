@@ -1,7 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { readAssets } from '../../../../src/assets.ts'
+import { readProbe } from '../../../../src/assets.ts'
 import { run } from '../../../../src/process.ts'
 import { python } from '../probe.ts'
 import type { Row } from './rows.ts'
@@ -33,7 +33,7 @@ export async function experiment(
   env: Record<string, string>,
 ): Promise<Experiment> {
   const files: Record<string, string> = {
-    'probe.py': (await readAssets()).probe.toString(),
+    'probe.py': (await readProbe()).toString(),
     'settings.py': settings(rows.map((_, place) => appOf(place))),
   }
   rows.forEach((row, place) => {
