@@ -19,6 +19,7 @@ if sys.version_info < (3, 7):  # everything above this line, and the syntax belo
     sys.stdout.flush()
     os._exit(TOO_OLD)
 
+import ast
 import atexit
 import filecmp
 import hashlib

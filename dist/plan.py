@@ -13,7 +13,7 @@ def plan(_out):
     protect_databases("read")
     connection = open_database()
     survey = Survey(connection)
-    pending = describe_pending(survey)
+    pending = describe_pending(survey, connection)
     result = dict(
         versions(), settings=describe_settings(), database=describe_database(connection, survey.rows), pending=pending,
         drift=find_drift(load_offline()), digest=plan_digest(pending, labels(sorted(survey.rows)), labels(survey.unknown)),

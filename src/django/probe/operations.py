@@ -234,7 +234,7 @@ class Walk:
         if hasattr(operation, "reverse_sql"):
             statements = statements_of(operation.sql)
             words = set(re.findall(r"\w+", " ".join(statements or ()).lower()))
-            names = [each for each in sorted({*self.old.tables, *self.tables.names().values()}) if each.lower() in words]
+            names = [each for each in sorted(set(self.old.tables) | set(self.tables.names().values())) if each.lower() in words]
             facts["sql"] = {"statements": statements, "tables": [
                 dict(self.about(name), columns=self.tables.columns(name), uses=self.old.columns(name)) for name in names
             ]}

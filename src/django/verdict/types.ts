@@ -54,10 +54,14 @@ function casts(before: Field, after: Field): boolean {
 }
 
 function compareNumbers(one: Parsed, other: Parsed): TypeChange {
-  const [digits = Infinity, places = 0] = one.numbers
-  const [newDigits = Infinity, newPlaces = 0] = other.numbers
-  if (newPlaces >= places && newDigits - newPlaces >= digits - places)
-    return { kind: 'wider', rewrites: newPlaces !== places }
+  // Without numbers any number fits.
+  const [digits, places] = [one.numbers[0] ?? Infinity, one.numbers[1] ?? Infinity]
+  const [newDigits, newPlaces] = [other.numbers[0] ?? Infinity, other.numbers[1] ?? Infinity]
+  const integers = digits === Infinity ? Infinity : digits - places
+  const newIntegers = newDigits === Infinity ? Infinity : newDigits - newPlaces
+  if (newPlaces >= places && newIntegers >= integers) {
+    return { kind: 'wider', rewrites: newPlaces !== places && newPlaces !== Infinity }
+  }
   return { kind: 'narrower', cuts: newPlaces < places, rewrites: true }
 }
 

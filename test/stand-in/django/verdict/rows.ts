@@ -32,7 +32,7 @@ export type Row = {
   setUp?: string
 }
 
-export function model(name: string, fields: Readonly<Record<string, string>> = {}, options = '{}'): string {
+function model(name: string, fields: Readonly<Record<string, string>> = {}, options = '{}'): string {
   const listed = Object.entries(fields).map(([field, code]) => `("${field}", ${code})`)
   return `migrations.CreateModel("${name}", [("id", models.BigAutoField(primary_key=True)), ${listed.join(', ')}], options=${options})`
 }

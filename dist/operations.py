@@ -1,0 +1,339 @@
+def describe_pending(survey, connection):
+    """Each pending migration with what a verdict needs to know of its operations."""
+    try:
+        found = Walk(survey, connection).all()
+    except Exception as error:
+        if not survey.trouble():
+            raise
+        say("The operations were not looked at: %s" % last_line(error))
+        found = {}  # an unsound history has no state of the models to walk along
+    return [
+        dict(
+            describe_migration(survey.loader, each), atomic=bool(each.atomic), operations=found.get(each, []),
+            needs=needs_of(survey, each),
+        )
+        for each in survey.pending
+    ]
+
+
+def needs_of(survey, migration):
+    """The pending migrations that have to be applied before this one, and unapplied after it."""
+    pending = {(each.app_label, each.name) for each in survey.pending}
+    node = survey.loader.graph.node_map.get((migration.app_label, migration.name))
+    return labels(sorted(parent.key for parent in node.parents if parent.key in pending)) if node else []
+
+
+class Walk:
+    """Along the pending migrations, with the state of the models before and after each operation.
+
+    `old` is the state that the code that serves knows. It may be less than what is applied: after a rollback of the code alone
+    the database is ahead of it. DEPLOY_DJANGO_SERVES names the migrations of that code; without it, all that is applied.
+    """
+
+    def __init__(self, survey, connection):
+        from django.db import connections
+
+        self.survey, self.loader = survey, survey.loader
+        self.open = connection
+        self.connection = connections[ALIAS]
+        self.tables = Tables(connection)
+        self.tables_before, self.columns_before = {}, {}  # what this plan renames, by the name that it has then
+        serves = set(os.environ.get("DEPLOY_DJANGO_SERVES", "").split())
+        applied = [key for key in self.keys() if key in self.loader.applied_migrations]
+        known = [key for key in applied if not serves or set(labels(survey.expand(key))) & serves]
+        self.state = self.state_of(applied)
+        self.applied = self.state.clone()
+        self.old = Known(self.applied if known == applied else self.state_of(known), self.connection)
+
+    def keys(self):
+        """Every migration, each after those that it depends on."""
+        found = {}  # a dictionary keeps the order
+        for leaf in self.loader.graph.leaf_nodes():
+            found.update(dict.fromkeys(self.loader.graph.forwards_plan(leaf)))
+        return list(found)
+
+    def state_of(self, keys):
+        from django.db.migrations.state import ProjectState
+
+        state = ProjectState(real_apps=self.loader.unmigrated_apps)
+        for key in keys:
+            self.loader.graph.nodes[key].mutate_state(state, preserve=False)
+        return state
+
+    def all(self):
+        found = {}
+        for migration in self.survey.pending:
+            lines = operation_lines(self.loader, migration)
+            found[migration] = [
+                dict(self.one(migration.app_label, operation, self.state), line=lines[place] if lines else None)
+                for place, operation in enumerate(migration.operations)
+            ]
+        return found
+
+    def one(self, app, operation, state):
+        """One operation; `state` is that after it then."""
+        facts = {
+            "kind": kind_of(operation), "text": operation_text(operation), "own": own_code(operation), "skipped": False,
+            "reversible": False, "links": [], "referrers": [], "relations": [], "order": [None, None],
+        }
+        look = self.look(app, operation, state, facts)
+        try:
+            next(look)
+        except Exception as error:
+            look = unreadable(facts, error)
+        operation.state_forwards(app, state)
+        try:
+            next(look, None)
+        except Exception as error:
+            next(unreadable(facts, error))
+        return facts
+
+    def look(self, app, operation, state, facts):
+        """Fills the facts: the first half with the state before the operation, the second with that after it."""
+        from django.db.migrations.operations.fields import FieldOperation
+
+        if hasattr(operation, "database_operations"):
+            inner = state.clone()
+            facts["nested"] = [self.one(app, part, inner) for part in operation.database_operations]
+            facts["abandoned"] = self.abandoned(app, operation, state)
+        key, key_after = keys_of(app, operation)
+        name = operation.name if isinstance(operation, FieldOperation) else None
+        before, table = self.field(state, key, name), table_of(state, key, self.connection)
+        options = dict(options_of(state, key))  # before Django 4.0 an operation changes them in place
+        if facts["kind"] == "RenameModel":
+            facts["links"] = [self.about(each) for each in self.links(state, key)]
+        if facts["kind"] == "AlterField" and before["unique"]:
+            facts["referrers"] = self.referrers(state, key, before)
+        if facts["kind"] == "DeleteModel":
+            facts["relations"] = self.relations(state, key)
+        yield
+        options_after, table_after = options_of(state, key_after), table_of(state, key_after, self.connection)
+        if facts["kind"] == "CreateModel":
+            facts["relations"] = self.relations(state, key)
+        if key:
+            facts["table"] = dict(self.about(table or table_after), after=table_after)
+        if name:
+            after = self.field(state, key, getattr(operation, "new_name", name), getattr(operation, "field", None))
+            facts["field"] = dict(self.about_field(table, before or after), name=name, before=before, after=after)
+            if before and after and before["column"] != after["column"]:
+                self.columns_before[table, after["column"]] = self.columns_before.get((table, before["column"]), before["column"])
+        if "nested" not in facts and table and table_after and table != table_after:
+            self.tables_before[table_after] = self.tables_before.get(table, table)
+        for option in ("unique_together", "index_together"):
+            was, now = (set(map(tuple, each.get(option) or ())) for each in (options, options_after))
+            added = [self.columns(state, key_after, names) for names in sorted(now - was)]
+            facts[option] = {"added": added, "removed": len(was - now)}
+        facts["order"] = [each.get("order_with_respect_to") for each in (options, options_after)]
+        if hasattr(operation, "constraint"):
+            facts["constraint"] = self.constraint(state, key, operation.constraint)
+        if hasattr(operation, "index"):
+            facts["index"] = code_of(operation.index)
+        facts.update(self.free(operation))
+        facts["skipped"] = is_skipped(app, operation, key, options or options_after, self.connection)
+        facts["reversible"] = is_reversible(operation, (before, self.field(self.applied, key, name)), facts.get("nested"))
+
+    def about(self, table):
+        """`known`: the code that serves uses the table. `exists`: it is there before this plan."""
+        before = self.tables_before.get(table, table)
+        exists = self.tables.exists(before) if self.open else self.old.has_table(before)
+        return dict(self.tables.size(before), name=table, known=self.old.has_table(before), exists=exists)
+
+    def about_field(self, table, field):
+        links = field and (field["relation"] or {}).get("links")
+        if not links:
+            return self.about_column(table, field and field["column"])
+        return {key: value for key, value in self.about(links).items() if key in ("known", "exists")}
+
+    def about_column(self, table, column):
+        table_before, before = self.tables_before.get(table, table), self.columns_before.get((table, column), column)
+        exists = self.tables.has_column if self.open else self.old.has_column
+        return {"known": self.old.has_column(table_before, before), "exists": exists(table_before, before)}
+
+    def links(self, state, key):
+        """The tables of the many-to-many fields from and to a model, whose columns have its name."""
+        found = []
+        for other, model in state.models.items():
+            for name, field in dict(model.fields).items():
+                if field.many_to_many and key in (other, related_key(field, other)) and not getattr(field.remote_field, "through", None):
+                    found.append(link_table(table_of(state, other, self.connection), name, field, self.connection))
+        return sorted(set(found))
+
+    def referrers(self, state, key, field):
+        """The tables whose foreign keys point to a field, and get its type."""
+        found = set(self.links(state, key) if field["primary_key"] else ())
+        for other, model in state.models.items():
+            for name, each in dict(model.fields).items():
+                if each.remote_field and not each.many_to_many and related_key(each, other) == key:
+                    target = target_field(state, other, each)
+                    if target is dict(state.models[key].fields).get(field["name"]):
+                        found.add(table_of(state, other, self.connection))
+        return [self.about(table) for table in sorted(found)]
+
+    def relations(self, state, key):
+        """The fields of a model that point to others, by whose constraints its rows keep those from being deleted."""
+        if key not in state.models:
+            return []
+        return [self.field(state, key, name) for name, field in dict(state.models[key].fields).items() if field.remote_field]
+
+    def field(self, state, key, name, given=None):
+        """`given` is what the operation itself names: it has the default for the rows that exist."""
+        found = state.models.get(key) if key and name else None
+        field = dict(found.fields).get(name) if found else None
+        if field is None:
+            return None
+        found = describe_field(state, key, name, given or field, self.connection)
+        if found["relation"]:
+            found["relation"]["exists"] = self.about(found["relation"]["table"])["exists"]
+        return found
+
+    def columns(self, state, key, names):
+        """Of a model's fields, as a constraint names them."""
+        found = []
+        for name in names:
+            field = self.field(state, key, name.lstrip("-"))
+            if field is None:
+                return None
+            known = self.about_column(table_of(state, key, self.connection), field["column"])["known"]
+            found.append({"name": name, "known": known, "null": field["null"] and not field["db_default"]})
+        return found
+
+    def constraint(self, state, key, found):
+        check = getattr(found, "condition", None) or getattr(found, "check", None)
+        names = list(getattr(found, "fields", ()) or getattr(check, "referenced_base_fields", ()))
+        return {
+            "type": kind_of(found), "name": found.name, "code": code_of(found),
+            "columns": self.columns(state, key, names) if names else None,
+            # A unique index then, instead of a constraint.
+            "indexed": any(getattr(found, each, None) for each in ("condition", "include", "opclasses", "expressions")),
+            "nulls_distinct": getattr(found, "nulls_distinct", None) is not False,
+        }
+
+    def abandoned(self, app, operation, state):
+        """Columns that stay in the database although the code lets go of them, and that an INSERT then has to fill."""
+        found, inner = [], state.clone()
+        if operation.database_operations:
+            return found
+        for part in operation.state_operations:
+            if kind_of(part) == "RemoveField":
+                key = (app, part.model_name.lower())
+                field = self.field(inner, key, part.name)
+                required = field and field["column"] and not (field["null"] or field["db_default"] or field["generated"])
+                if required and not is_skipped(app, part, key, options_of(inner, key), self.connection):
+                    found.append({"table": table_of(inner, key, self.connection), "column": field["column"], "code": field["code"]})
+            part.state_forwards(app, inner)
+        return found
+
+    def free(self, operation):
+        """RunPython and RunSQL: how they go back, and what RunSQL says."""
+        facts = {}
+        for way, reverse in (("code", "reverse_code"), ("sql", "reverse_sql")):
+            if hasattr(operation, reverse) and hasattr(operation, way):
+                noop, given = getattr(type(operation), "noop", None), getattr(operation, reverse)
+                facts["noop"] = is_noop(getattr(operation, way), noop)
+                facts["reverse"] = "none" if given is None else "noop" if is_noop(given, noop) else "given"
+        if hasattr(operation, "reverse_sql"):
+            statements = statements_of(operation.sql)
+            words = set(re.findall(r"\w+", " ".join(statements or ()).lower()))
+            names = [each for each in sorted(set(self.old.tables) | set(self.tables.names().values())) if each.lower() in words]
+            facts["sql"] = {"statements": statements, "tables": [
+                dict(self.about(name), columns=self.tables.columns(name), uses=self.old.columns(name)) for name in names
+            ]}
+        return facts
+
+
+def unreadable(facts, error):
+    """The facts of an operation that the probe does not get through."""
+    say_traceback(error)
+    facts["unreadable"] = last_line(error)
+    yield
+
+
+def kind_of(thing):
+    """The class of Django that it is or derives from; the full name of one that is entirely its own."""
+    for base in type(thing).__mro__:
+        if base.__module__.startswith("django.") and base.__name__ not in ABSTRACT:
+            return base.__name__
+    return "%s.%s" % (type(thing).__module__, type(thing).__qualname__)
+
+
+ABSTRACT = ("Operation", "Field", "FieldOperation", "ModelOperation", "ModelOptionOperation", "IndexOperation",
+            "AlterTogetherOptionOperation", "CollationOperation", "NotInTransactionMixin", "BaseConstraint")
+
+
+def own_code(operation):
+    """The class, when it does something else in the database than the class of Django that it derives from."""
+    for base in type(operation).__mro__:
+        if "database_forwards" in vars(base) or "database_backwards" in vars(base):
+            if base.__module__.startswith("django."):
+                return None
+            return "%s.%s" % (type(operation).__module__, type(operation).__qualname__)
+    return None
+
+
+def operation_text(operation):
+    try:
+        return str(operation.describe())
+    except Exception:
+        return type(operation).__name__
+
+
+def operation_lines(loader, migration):
+    """The line of each operation in the file; None when they are not a plain list there."""
+    try:
+        for item in ast.parse(read_source(loader, migration)).body:
+            for line in item.body if isinstance(item, ast.ClassDef) and item.name == "Migration" else ():
+                named = isinstance(line, ast.Assign) and any(getattr(target, "id", None) == "operations" for target in line.targets)
+                if named and isinstance(line.value, ast.List) and len(line.value.elts) == len(migration.operations):
+                    return [each.lineno for each in line.value.elts]
+    except (SyntaxError, ValueError):
+        pass
+    return None
+
+
+def keys_of(app, operation):
+    """Of the model that it is about, before and after it; None twice when it is about none."""
+    from django.db.migrations.operations.models import ModelOperation
+
+    name = operation.name if isinstance(operation, ModelOperation) else getattr(operation, "model_name", None)
+    if not name:
+        return None, None
+    now = getattr(operation, "new_name", name) if isinstance(operation, ModelOperation) else name
+    return (app, name.lower()), (app, now.lower())
+
+
+def is_skipped(app, operation, key, options, connection):
+    """Whether it does nothing to this database: a router keeps it away, or the model has no table of its own here."""
+    from django.db import router
+
+    if not key:
+        return not hasattr(operation, "database_operations") and not router.allow_migrate(
+            ALIAS, app, **(getattr(operation, "hints", None) or {})
+        )
+    vendor = options.get("required_db_vendor") or connection.vendor
+    if options.get("managed") is False or options.get("proxy") or is_swapped(options, key) or vendor != connection.vendor:
+        return True
+    return not router.allow_migrate(ALIAS, app, model_name=key[1])
+
+
+def is_noop(given, noop):
+    return noop is not None and (given is noop or given == noop or given == [])
+
+
+def statements_of(sql):
+    """The texts of RunSQL, without their parameters; None when they are too long to be sent."""
+    if isinstance(sql, (list, tuple)):
+        texts = [each if isinstance(each, str) else each[0] for each in sql]
+    else:
+        texts = [sql]
+    return texts if sum(map(len, texts)) <= 20000 else None
+
+
+def is_reversible(operation, fields, nested):
+    """`operation.reversible` is not enough: it ignores nested operations and a column that cannot be filled again."""
+    if nested is not None:
+        return all(part["reversible"] for part in nested)
+    if kind_of(operation) == "RemoveField":
+        fillable = ("null", "default", "blank_text", "auto_now", "db_default", "generated", "many_to_many", "primary_key")
+        if not all(any(field[way] for way in fillable) for field in fields if field):
+            return False  # NOT NULL without any default: the rows that exist have no value for it
+    return bool(operation.reversible)
