@@ -98,6 +98,12 @@ describe.each<['beta' | 'five', string]>([
       expect(rest).toBe('{"Test":["NONE"]} no json-file {}')
       expect([second.outputs['outcome'], codes(second)]).toEqual(['deployed', []])
       expect((await shape.ask()).text).toBe('v1 with 0 notes')
+
+      await shape.write({ Dockerfile: `${DOCKERFILE}CMD ["sh", "-c", "echo the reason is X; exit 3"]\n` })
+      const failed = await shape.deploy('v3', env)
+      expect(codes(failed)).toEqual(['Deploy Django: container-exited'])
+      expect(failed.annotations[0]?.message).toContain('because its log driver is none')
+      expect((await shape.ask()).text).toBe('v1 with 0 notes')
     } finally {
       await server.docker('rm', '-f', `${name}-web-1`)
       await server.docker('network', 'rm', `${name}-edge`)

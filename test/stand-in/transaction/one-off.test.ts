@@ -1,5 +1,6 @@
 import { afterAll, describe, expect, test } from '@jest/globals'
-import { bare, removeAll, ROWS, serving, v2 } from './serving.ts'
+import { storyOf } from './journal.ts'
+import { bare, logOf, removeAll, ROWS, serving, v2, v2With } from './serving.ts'
 import { deployOf, engine, stage } from './staged.ts'
 import { call, changeState, runsOf, SHELLS, stateOf } from './world.ts'
 
@@ -69,6 +70,14 @@ describe.each(SHELLS)('under %s', (shell) => {
     })
     expect(run?.environment).toMatchObject({ VIRTUAL_HOST: '' })
     expect(run?.environment).not.toHaveProperty('VIRTUAL_PORT')
+  })
+
+  test('a service whose log cannot be read migrates all the same; when it fails, that says how to see why', async () => {
+    const world = await serving(shell)
+    const log = await logOf(world, v2With({ logging: { driver: 'none' }, 'x-exits': 3 }))
+    expect(await storyOf(world, v2.id)).toEqual(expect.arrayContaining(['migrate end', 'health fail 47']))
+    expect(log).toContain('because its log driver is none')
+    expect(log).toContain('set\n  | `logging: {driver: json-file}` for this service')
   })
 
   test('a network that somebody has removed is no reason to fail: the look goes out through that of Docker', async () => {

@@ -55,6 +55,7 @@ def render(template, container):
         "{{.State}}": container["state"], "{{.State.Status}}": container["state"], "{{.State.ExitCode}}": str(container["exit"]),
         "{{.State.Running}}": json.dumps(container["state"] == "running"), "{{.RestartCount}}": str(container["restarts"]),
         '{{or .HostConfig.RestartPolicy.Name "no"}}': spec.get("restart", "no"), "{{.State.StartedAt}}": started_at(container),
+        "{{.HostConfig.LogConfig.Type}}": spec.get("logging", {}).get("driver", "json-file"),
         "{{.Image}}": container["image"], "{{.Config.Image}}": spec["image"],
         HEALTH: ("unhealthy" if spec.get("x-health") == "bad" else "healthy") if "x-check" in spec else "-",
         "{{json .Config.Healthcheck}}": json.dumps(spec.get("x-check", [])), '{{"\\x1f"}}': "\x1f",
@@ -243,7 +244,9 @@ def logs(facts, words):
     container = find(facts, words[-1])
     if container["spec"].get("x-workers") and container["state"] == "running":
         container["logs"] += ["[ERROR] Worker (pid:7) exited with code 1", "[INFO] Booting worker with pid: 8"]
-    print("".join(line + "\n" for line in find(facts, words[-1])["logs"]), end="")
+    if container["spec"].get("logging", {}).get("driver") == "none":
+        fail("Error response from daemon: configured logging driver does not support reading")
+    print("".join(line + "\n" for line in container["logs"]), end="")
 
 
 def top(facts, words):
