@@ -48,13 +48,15 @@ compose_with() { # FILE RELEASE ARGUMENTS…: that file of the release
 
 # Compose has exit codes of its own, such as 18 for an image that it cannot pull, which would be read as the probe's.
 compose_up() { # RELEASE ARGUMENTS…
-  whose=$1
+  whose=$1 said=.deploy/plans/$transaction/up.out
   shift
-  compose "$whose" up -d --no-deps "$@" || {
-    failed=$?
-    [ "$failed" -ge 30 ] || failed=1
-    return "$failed"
-  }
+  failed=0
+  compose "$whose" up -d --no-deps "$@" >"$said" 2>&1 || failed=$?
+  cat "$said"
+  if [ "$failed" -eq 0 ]; then return; fi
+  name_port_holder "$said"
+  [ "$failed" -ge 30 ] || failed=1
+  return "$failed"
 }
 
 ask() { limited "$call_limit" "$@" </dev/null 8>&-; }

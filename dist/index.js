@@ -38049,6 +38049,7 @@ const transactionParts = [
     __nccwpck_require__.ab + "word.sh",
     __nccwpck_require__.ab + "docker.sh",
     __nccwpck_require__.ab + "lines.sh",
+    __nccwpck_require__.ab + "port.sh",
     __nccwpck_require__.ab + "one-off.sh",
     __nccwpck_require__.ab + "probe.sh",
     __nccwpck_require__.ab + "look.sh",
@@ -38992,7 +38993,7 @@ function describeUnread(environment, inputs) {
 
 /***/ }),
 
-/***/ 1567:
+/***/ 1676:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -39113,6 +39114,18 @@ function publishedPorts(project, env) {
         return digits === undefined ? [] : [Number(digits)];
     });
 }
+/** The TCP ports that an active service takes on every address of the host. One of a range is chosen when the container starts. */
+function takenPorts(project, active, env) {
+    const entries = [...project.services.values()].flatMap(({ name, values }) => active.includes(name) ? (0,compose_document/* listOf */.c3)(values['ports']) : []);
+    return [...new Set(entries.flatMap((entry) => takenPort(entry, env)))];
+}
+function takenPort(entry, env) {
+    const text = (0,variable/* interpolate */.GW)((0,compose_document/* isValues */.vs)(entry) ? ((0,compose_document/* textOf */.b6)(entry['published']) ?? '') : ((0,compose_document/* textOf */.b6)(entry) ?? ''), env) ?? '';
+    if ((0,compose_document/* isValues */.vs)(entry) && (entry['host_ip'] !== undefined || (entry['protocol'] ?? 'tcp') !== 'tcp'))
+        return [];
+    const [, port] = ((0,compose_document/* isValues */.vs)(entry) ? /^(\d{1,5})$/ : /^(\d{1,5}):\d{1,5}(?:\/tcp)?$/).exec(text) ?? [];
+    return port === undefined ? [] : [Number(port)];
+}
 
 // EXTERNAL MODULE: ./lib/compose/role.js
 var role = __nccwpck_require__(3454);
@@ -39214,6 +39227,39 @@ function elsewhere({ home }, wanted, project, folder, evidence) {
     });
 }
 
+// EXTERNAL MODULE: ./lib/server/complaint.js
+var complaint = __nccwpck_require__(2542);
+;// CONCATENATED MODULE: ./lib/guard/port.js
+
+
+/** Stops when somebody else holds a port that the release publishes: it would show only after much was created. */
+function checkPorts(holders, wanted, project) {
+    const taken = holders.filter((holder) => wanted.includes(holder.port) && (holder.kind !== 'container' || holder.project !== project));
+    const stale = taken.find(({ kind }) => kind === 'docker');
+    if (stale)
+        throw new errors/* DeployError */.sH('port-left-over', (0,complaint/* leftOverPort */.Y)(String(stale.port)));
+    const [first] = taken;
+    if (!first)
+        return;
+    throw new errors/* DeployError */.sH('port-taken', {
+        what: `Port ${first.port} of the server is in use`,
+        seen: taken.map(describe).join('\n'),
+        ...advise(first),
+    });
+}
+function describe(holder) {
+    if (holder.kind !== 'container')
+        return `${holder.port}: a program outside of Docker listens there`;
+    const of = holder.project === '' ? '' : ` of the project ${holder.project}`;
+    return `${holder.port}: the container ${holder.name}${of} publishes it`;
+}
+function advise(holder) {
+    const stop = holder.kind === 'container'
+        ? `stop that container on the server: docker stop ${holder.name}`
+        : `end that program; as root on the server: ss -ltnp 'sport = :${holder.port}' names it`;
+    return { fix: `publish another port in the Compose file, or ${stop}` };
+}
+
 // EXTERNAL MODULE: ./lib/image/name.js
 var image_name = __nccwpck_require__(3158);
 // EXTERNAL MODULE: ./lib/image/variable.js
@@ -39278,6 +39324,7 @@ var commands_checkout = __nccwpck_require__(375);
 
 
 
+
 /** Reads the checkout and looks at the host; refuses whatever can be refused before a build. */
 async function inspectSite(inputs, context) {
     const { run, folder, signal } = context;
@@ -39301,7 +39348,9 @@ async function inspectHost(connection, checkout, inputs, context) {
         repository: runner.repository,
     };
     const directory = inputs.directory ?? `deploy/${chooseProjectName(named).name}`;
-    const server = await (0,look/* look */.Op)(connection, assets.transaction.toString(), directory, (0,need/* askable */.gQ)(needs));
+    const env = Object.fromEntries(settings ?? []);
+    const ports = takenPorts(project, [...project.services.keys()], env).map((port) => `port:${port}`);
+    const server = await (0,look/* look */.Op)(connection, assets.transaction.toString(), directory, [...(0,need/* askable */.gQ)(needs), ...ports]);
     (0,look/* checkServer */.i6)(server, inputs.host.user);
     const current = (0,server_release/* currentRelease */.BX)(server);
     const sources = {
@@ -39342,7 +39391,7 @@ async function inspectHost(connection, checkout, inputs, context) {
         isDeployed: current !== undefined && !current.id.startsWith('adopted-'),
         exists: (path) => (0,external_node_fs_.existsSync)((0,external_node_path_.join)(runner.workspace, path)),
     };
-    (0,errors/* checkAll */.K7)(() => checkHostFiles(files), () => (0,role/* checkProfiles */.rZ)(project, groups, inputs.services, profiles), () => void (0,group/* findStale */.TS)(project, active), () => (0,group/* checkBorrowed */.no)(project, active, [name, ...possibleNames(sources)]), () => inputs.directory === undefined && !current && (0,beside/* checkBeside */.j)(needs.beside, active, directory, project.folder), () => (0,need/* checkNeeds */.Q1)(needs, active, { ...server, settings: onHost, isShipped: settings !== undefined }, project), () => !inputs.images && (0,image_variable/* checkBuildVariables */.UO)(check));
+    (0,errors/* checkAll */.K7)(() => checkHostFiles(files), () => checkPorts(server.ports, takenPorts(project, active, env), name), () => (0,role/* checkProfiles */.rZ)(project, groups, inputs.services, profiles), () => void (0,group/* findStale */.TS)(project, active), () => (0,group/* checkBorrowed */.no)(project, active, [name, ...possibleNames(sources)]), () => inputs.directory === undefined && !current && (0,beside/* checkBeside */.j)(needs.beside, active, directory, project.folder), () => (0,need/* checkNeeds */.Q1)(needs, active, { ...server, settings: onHost, isShipped: settings !== undefined }, project), () => !inputs.images && (0,image_variable/* checkBuildVariables */.UO)(check));
     (0,group/* findStale */.TS)(project, active).forEach((stale) => (0,core/* warning */.$e)((0,group/* describeStale */.vF)(stale)));
     if (!inputs.images)
         (0,image_variable/* describeBakedSecrets */._I)(check).forEach((text) => (0,core/* warning */.$e)(text));
@@ -40634,11 +40683,14 @@ __nccwpck_require__.d(__webpack_exports__, {
 var core = __nccwpck_require__(6257);
 // EXTERNAL MODULE: ./lib/report/log.js
 var log = __nccwpck_require__(9820);
+// EXTERNAL MODULE: ./lib/server/complaint.js
+var complaint = __nccwpck_require__(2542);
 // EXTERNAL MODULE: ./lib/server/release.js
 var server_release = __nccwpck_require__(9762);
 // EXTERNAL MODULE: ./lib/report/markdown.js
 var markdown = __nccwpck_require__(5402);
 ;// CONCATENATED MODULE: ./lib/report/status.js
+
 
 
 /** Pure: what is to be reported. Without a status nothing was ever deployed. */
@@ -40667,11 +40719,12 @@ function reportStatus(host, { directory, server }, status) {
 function findTroubles(server, status) {
     if (server.docker === undefined)
         return [`Docker does not answer: ${server.dockerError ?? 'it is not installed'}`];
-    const { containers = [], migrations, http, deployments = [] } = status ?? {};
+    const { containers = [], migrations, http, deployments = [], leftOverPorts = [] } = status ?? {};
     const pending = migrations?.rows.filter(({ state }) => state === 'pending').map(({ name }) => name) ?? [];
     const interrupted = deployments.filter(({ outcome }) => outcome === 'interrupted').map(({ id }) => id);
     return [
         ...(server.whole ? [] : ['not every container of the release runs']),
+        ...leftOverPorts.map((port) => `${(0,complaint/* leftOverPort */.Y)(port).what}; ${(0,complaint/* leftOverPort */.Y)(port).fix}`),
         ...containers.filter(({ health }) => health === 'unhealthy').map(({ service }) => `${service} is unhealthy`),
         ...(http?.reason !== undefined && http.reason !== 'nothing-speaks-http' ? [http.text] : []),
         ...(migrations?.trouble === undefined ? [] : [migrations.trouble]),
@@ -40781,6 +40834,7 @@ function parseStatus(text) {
     return {
         lock: all('lock')[0],
         boot: all('boot')[0],
+        leftOverPorts: all('port-left-over'),
         containers: all('container').map(readContainer),
         migrations: migrations && { rows: (0,django_document/* readRows */.aK)(migrations), trouble: (0,django_document/* readProbeError */.Tl)(migrations)?.message },
         http: http && (0,django_document/* readHttpReport */.x$)(http),
@@ -43380,6 +43434,7 @@ const codes = {
     'rollback-unfit': 'the old code cannot live with the database as it is now',
     'rollback-unknown-version': 'the version to go back to is not on the server',
     'rollback-none': 'there is no earlier release to go back to',
+    'port-left-over': 'Docker holds a port for no container',
     'port-taken': 'a port that the release publishes is in use on the server',
     'name-taken': 'a container that is not of this project has the name of one of its containers',
     'external-missing': 'an external network or volume of the Compose file is not on the server',
@@ -49862,7 +49917,7 @@ __nccwpck_require__.a(__webpack_module__, async (__webpack_handle_async_dependen
 /* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6760);
 /* harmony import */ var _assets_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(122);
 /* harmony import */ var _commands_build_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(6866);
-/* harmony import */ var _commands_deploy_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(1567);
+/* harmony import */ var _commands_deploy_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(1676);
 /* harmony import */ var _commands_exec_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(8465);
 /* harmony import */ var _commands_post_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(8790);
 /* harmony import */ var _commands_rollback_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(3772);
@@ -51148,10 +51203,23 @@ function cut(text) {
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   F: () => (/* binding */ explainComplaint)
+/* harmony export */   F: () => (/* binding */ explainComplaint),
+/* harmony export */   Y: () => (/* binding */ leftOverPort)
 /* harmony export */ });
 /** What versions of Docker and Compose say; `$1` and `$2` are the parts in parentheses. */
 const COMPLAINTS = [
+    {
+        pattern: /Docker holds port (\d+) for no container/,
+        code: 'port-left-over',
+        ...leftOverPort('$1'),
+    },
+    {
+        pattern: /port (\d+) is published by the container (\S+)/,
+        code: 'port-taken',
+        what: 'Port $1 of the server is in use',
+        why: 'the container $2 publishes it',
+        fix: 'publish another port in the Compose file, or stop that container on the server: docker stop $2',
+    },
     {
         pattern: /(?:bind for|listen \w+|host port(?: for)?) \S*?:(\d+)\b.*(?:port is already allocated|address already in use)/i,
         code: 'port-taken',
@@ -51195,10 +51263,18 @@ const COMPLAINTS = [
         fix: 'correct `command:` or `entrypoint:` in the Compose file, or the Dockerfile; for a script of the repository: git update-index --chmod=+x FILE',
     },
 ];
+/** A port that no container publishes and that cannot be had all the same. */
+function leftOverPort(port) {
+    return {
+        what: `Docker holds port ${port} of the server, although no container publishes it`,
+        why: 'a power loss or a crash in the middle of a start left the port behind in Docker',
+        fix: 'restart Docker on the server, as root: systemctl restart docker (running containers restart with it); then run the job again',
+    };
+}
 /** What Docker on the server complains about, when a person can mend it. */
 function explainComplaint(text) {
-    for (const line of text.split('\n')) {
-        for (const { pattern, code, ...texts } of COMPLAINTS) {
+    for (const { pattern, code, ...texts } of COMPLAINTS) {
+        for (const line of text.split('\n')) {
             const found = pattern.exec(line);
             if (!found)
                 continue;
@@ -51633,6 +51709,8 @@ function explainExit(code, said, tail, step) {
     const complaint = (0,_complaint_js__WEBPACK_IMPORTED_MODULE_0__/* .explainComplaint */ .F)(tail);
     // Of a container that ended only what kept its program from starting is Docker's word; the rest is its own log.
     if (code === _explanation_js__WEBPACK_IMPORTED_MODULE_1__/* .explanations */ .x.container_exited.exit && complaint?.[0] === 'container-exited')
+        return complaint;
+    if (complaint?.[0] === 'port-left-over')
         return complaint;
     if (known)
         return [known.code, { ...known, seen: (NEEDS_TAIL.includes(code) ? all : said) || undefined }];
@@ -52185,6 +52263,9 @@ function explainEnding(ending) {
         return explainKept(reason);
     const tail = ending.log.slice(-12).join('\n');
     if (ending.journal.some((line) => line.step === 'back' && line.state === 'fail')) {
+        const complaint = (0,_complaint_js__WEBPACK_IMPORTED_MODULE_2__/* .explainComplaint */ .F)(tail);
+        if (complaint?.[0] === 'port-left-over')
+            return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH(complaint[0], { ...complaint[1], cause: reason });
         return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('recovery-failed', {
             what: 'The deployment failed, and going back to the release before failed as well',
             seen: tail,
@@ -52991,6 +53072,7 @@ function parseLook(text) {
         folders: [...new Set(all('folder'))],
         files: all('file'),
         externals: all('external'),
+        ports: all('port').flatMap(readHolder),
         settings: all('setting'),
         profiles: one('COMPOSE_PROFILES'),
         projectName: one('COMPOSE_PROJECT_NAME'),
@@ -53016,6 +53098,12 @@ function runningCounts({ containers }, project) {
 function readCount(line) {
     const [service = '', count = ''] = line.split('=');
     return [service, Number(count)];
+}
+function readHolder(line) {
+    const [port, kind, name = '', project = ''] = line.split(' ');
+    if (kind === 'container')
+        return [{ port: Number(port), kind, name, project }];
+    return kind === 'docker' || kind === 'program' ? [{ port: Number(port), kind }] : [];
 }
 function factsOf(id, lines) {
     const facts = new Map();

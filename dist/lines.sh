@@ -4,9 +4,16 @@
 show_last_lines() { # CONTAINER
   echo "last lines of $(ask inspect -f '{{.Name}}' "$1"):"
   # A container that was not replaced may have failed for others in its past.
-  said=$(ask logs --since 15m --tail 2000 "$1" 2>&1) || said="(its log cannot be read: $said)"
+  said=$(ask logs --since 15m --tail 2000 "$1" 2>&1) || said=$(why_unreadable "$1" "$said")
   [ -n "$said" ] || said=$(ask logs --tail 100 "$1" 2>&1) || true
   printf '%s\n' "$said" | relevant_lines | sed 's/^/  | /'
+}
+
+why_unreadable() { # CONTAINER ANSWER
+  case $2 in *'does not support reading'*) ;; *) echo "(its log cannot be read: $2)" && return ;; esac
+  driver=$(ask inspect -f '{{.HostConfig.LogConfig.Type}}' "$1")
+  echo "(its log cannot be read, because its log driver is $driver. To see why it fails, set"
+  echo "\`logging: {driver: json-file}\` for this service in the Compose file and deploy again)"
 }
 
 # The first traceback, whose last line names the fault: what comes later is often only its consequence. Else the last

@@ -36,11 +36,18 @@ look() { # DIRECTORY [FILE|externals:…]: facts for the runner, a word and its 
   echo "end"
 }
 
-look_externals() { # [FILE|externals:…]: all that a Compose file could call external, if that is asked
+look_externals() { # [FILE|externals:|port:N…]: all that could be called external, and who holds a port, if asked
   for asked; do
-    if [ "$asked" != externals: ]; then continue; fi
-    ask volume ls --format 'external volume {{.Name}}'
-    ask network ls --format 'external network {{.Name}}'
+    case $asked in
+      externals:)
+        ask volume ls --format 'external volume {{.Name}}'
+        ask network ls --format 'external network {{.Name}}'
+        ;;
+      port:*)
+        holder=$(port_holder "${asked#port:}")
+        if [ -n "$holder" ]; then echo "port $holder"; fi
+        ;;
+    esac
   done
 }
 

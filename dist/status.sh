@@ -42,6 +42,7 @@ running_release() {
   template='container {{index .Config.Labels "com.docker.compose.service"}} {{.State.Status}}'
   template=$template' {{with .State.Health}}{{.Status}}{{else}}-{{end}} {{.RestartCount}} {{.Config.Image}}'
   on "$(printf '%s\n' "$seen" | first_word)" ask inspect -f "$template" | sort
+  left_over_ports | sed 's/^/port-left-over /'
   # What was adopted may serve although no transaction has committed; any probe can ask it.
   transaction=$(cat .deploy/transaction 2>/dev/null) || transaction=$(entries .deploy/plans | tail -n 1)
   target=$current asker=$(first_running "$(release_fact "$current" django)")

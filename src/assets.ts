@@ -12,6 +12,7 @@ const transactionParts = [
   new URL('./server/transaction/word.sh', import.meta.url),
   new URL('./server/transaction/docker.sh', import.meta.url),
   new URL('./server/transaction/lines.sh', import.meta.url),
+  new URL('./server/transaction/port.sh', import.meta.url),
   new URL('./server/transaction/one-off.sh', import.meta.url),
   new URL('./server/transaction/probe.sh', import.meta.url),
   new URL('./server/transaction/look.sh', import.meta.url),

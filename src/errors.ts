@@ -58,6 +58,7 @@ export const codes = {
   'rollback-unfit': 'the old code cannot live with the database as it is now',
   'rollback-unknown-version': 'the version to go back to is not on the server',
   'rollback-none': 'there is no earlier release to go back to',
+  'port-left-over': 'Docker holds a port for no container',
   'port-taken': 'a port that the release publishes is in use on the server',
   'name-taken': 'a container that is not of this project has the name of one of its containers',
   'external-missing': 'an external network or volume of the Compose file is not on the server',

@@ -5,12 +5,13 @@ import { checkBeside } from '../compose/beside.ts'
 import { checkBorrowed, describeStale, findStale, neededGroups } from '../compose/group.ts'
 import { chooseProjectName, possibleNames } from '../compose/name.ts'
 import { askable, checkNeeds } from '../compose/need.ts'
-import { publishedPorts } from '../compose/port.ts'
+import { publishedPorts, takenPorts } from '../compose/port.ts'
 import { activeServices, checkProfiles, chooseProfiles } from '../compose/role.ts'
 import type { DeployInputs } from '../contract.ts'
 import { checkAll } from '../errors.ts'
 import { checkHostFiles, describeHostFiles } from '../guard/files.ts'
 import { checkPlace, projectIn, type Wanted } from '../guard/place.ts'
+import { checkPorts } from '../guard/port.ts'
 import { candidateNames } from '../image/name.ts'
 import { checkBuildVariables, describeBakedSecrets, describeBuildVariables } from '../image/variable.ts'
 import { servingOf, type Serving } from '../report/report.ts'
@@ -69,7 +70,9 @@ async function inspectHost(
     repository: runner.repository,
   }
   const directory = inputs.directory ?? `deploy/${chooseProjectName(named).name}`
-  const server = await look(connection, assets.transaction.toString(), directory, askable(needs))
+  const env = Object.fromEntries(settings ?? [])
+  const ports = takenPorts(project, [...project.services.keys()], env).map((port) => `port:${port}`)
+  const server = await look(connection, assets.transaction.toString(), directory, [...askable(needs), ...ports])
   checkServer(server, inputs.host.user)
   const current = currentRelease(server)
   const sources = {
@@ -114,6 +117,7 @@ async function inspectHost(
   }
   checkAll(
     () => checkHostFiles(files),
+    () => checkPorts(server.ports, takenPorts(project, active, env), name),
     () => checkProfiles(project, groups, inputs.services, profiles),
     () => void findStale(project, active),
     () => checkBorrowed(project, active, [name, ...possibleNames(sources)]),

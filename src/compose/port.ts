@@ -13,3 +13,22 @@ export function publishedPorts(project: Project, env: Readonly<Record<string, st
     return digits === undefined ? [] : [Number(digits)]
   })
 }
+
+/** The TCP ports that an active service takes on every address of the host. One of a range is chosen when the container starts. */
+export function takenPorts(
+  project: Project,
+  active: readonly string[],
+  env: Readonly<Record<string, string | undefined>>,
+): readonly number[] {
+  const entries = [...project.services.values()].flatMap(({ name, values }) =>
+    active.includes(name) ? listOf(values['ports']) : [],
+  )
+  return [...new Set(entries.flatMap((entry) => takenPort(entry, env)))]
+}
+
+function takenPort(entry: unknown, env: Readonly<Record<string, string | undefined>>): readonly number[] {
+  const text = interpolate(isValues(entry) ? (textOf(entry['published']) ?? '') : (textOf(entry) ?? ''), env) ?? ''
+  if (isValues(entry) && (entry['host_ip'] !== undefined || (entry['protocol'] ?? 'tcp') !== 'tcp')) return []
+  const [, port] = (isValues(entry) ? /^(\d{1,5})$/ : /^(\d{1,5}):\d{1,5}(?:\/tcp)?$/).exec(text) ?? []
+  return port === undefined ? [] : [Number(port)]
+}

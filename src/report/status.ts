@@ -1,5 +1,6 @@
 import type { Row } from '../django/document.ts'
 import type { Server } from '../server/look.ts'
+import { leftOverPort } from '../server/complaint.ts'
 import { currentRelease, imagesOf, versionOf } from '../server/release.ts'
 import type { Deployment, RunningContainer, Status } from '../server/status.ts'
 import { escape } from './markdown.ts'
@@ -55,11 +56,12 @@ export function reportStatus(
 
 function findTroubles(server: Server, status: Status | undefined): string[] {
   if (server.docker === undefined) return [`Docker does not answer: ${server.dockerError ?? 'it is not installed'}`]
-  const { containers = [], migrations, http, deployments = [] } = status ?? {}
+  const { containers = [], migrations, http, deployments = [], leftOverPorts = [] } = status ?? {}
   const pending = migrations?.rows.filter(({ state }) => state === 'pending').map(({ name }) => name) ?? []
   const interrupted = deployments.filter(({ outcome }) => outcome === 'interrupted').map(({ id }) => id)
   return [
     ...(server.whole ? [] : ['not every container of the release runs']),
+    ...leftOverPorts.map((port) => `${leftOverPort(port).what}; ${leftOverPort(port).fix}`),
     ...containers.filter(({ health }) => health === 'unhealthy').map(({ service }) => `${service} is unhealthy`),
     ...(http?.reason !== undefined && http.reason !== 'nothing-speaks-http' ? [http.text] : []),
     ...(migrations?.trouble === undefined ? [] : [migrations.trouble]),

@@ -5,6 +5,18 @@ type Complaint = { pattern: RegExp; code: Code; what: string; why: string; fix: 
 /** What versions of Docker and Compose say; `$1` and `$2` are the parts in parentheses. */
 const COMPLAINTS: readonly Complaint[] = [
   {
+    pattern: /Docker holds port (\d+) for no container/,
+    code: 'port-left-over',
+    ...leftOverPort('$1'),
+  },
+  {
+    pattern: /port (\d+) is published by the container (\S+)/,
+    code: 'port-taken',
+    what: 'Port $1 of the server is in use',
+    why: 'the container $2 publishes it',
+    fix: 'publish another port in the Compose file, or stop that container on the server: docker stop $2',
+  },
+  {
     pattern:
       /(?:bind for|listen \w+|host port(?: for)?) \S*?:(\d+)\b.*(?:port is already allocated|address already in use)/i,
     code: 'port-taken',
@@ -49,10 +61,19 @@ const COMPLAINTS: readonly Complaint[] = [
   },
 ]
 
+/** A port that no container publishes and that cannot be had all the same. */
+export function leftOverPort(port: string): { what: string; why: string; fix: string } {
+  return {
+    what: `Docker holds port ${port} of the server, although no container publishes it`,
+    why: 'a power loss or a crash in the middle of a start left the port behind in Docker',
+    fix: 'restart Docker on the server, as root: systemctl restart docker (running containers restart with it); then run the job again',
+  }
+}
+
 /** What Docker on the server complains about, when a person can mend it. */
 export function explainComplaint(text: string): [Code, Problem] | undefined {
-  for (const line of text.split('\n')) {
-    for (const { pattern, code, ...texts } of COMPLAINTS) {
+  for (const { pattern, code, ...texts } of COMPLAINTS) {
+    for (const line of text.split('\n')) {
       const found = pattern.exec(line)
       if (!found) continue
       const fill = (template: string): string =>

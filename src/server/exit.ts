@@ -52,6 +52,7 @@ export function explainExit(code: number, said: string | undefined, tail: string
   const complaint = explainComplaint(tail)
   // Of a container that ended only what kept its program from starting is Docker's word; the rest is its own log.
   if (code === explanations.container_exited.exit && complaint?.[0] === 'container-exited') return complaint
+  if (complaint?.[0] === 'port-left-over') return complaint
   if (known) return [known.code, { ...known, seen: (NEEDS_TAIL.includes(code) ? all : said) || undefined }]
   if (complaint) return complaint
   const during = step === undefined ? '' : ` (step ${step})`

@@ -76,6 +76,8 @@ export function explainEnding(ending: Ending): DeployError | undefined {
   if (ending.word === 'kept' && reason) return explainKept(reason)
   const tail = ending.log.slice(-12).join('\n')
   if (ending.journal.some((line) => line.step === 'back' && line.state === 'fail')) {
+    const complaint = explainComplaint(tail)
+    if (complaint?.[0] === 'port-left-over') return new DeployError(complaint[0], { ...complaint[1], cause: reason })
     return new DeployError('recovery-failed', {
       what: 'The deployment failed, and going back to the release before failed as well',
       seen: tail,

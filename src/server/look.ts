@@ -30,6 +30,8 @@ export type Server = {
   files: readonly string[]
   /** `volume NAME` and `network NAME` of all that there are, if they were asked for. */
   externals: readonly string[]
+  /** Who holds those of the ports that were asked for that somebody holds. */
+  ports: readonly PortHolder[]
   /** The names that the directory's own `.env` sets, the profiles that it makes active, and what it calls the project. */
   settings: readonly string[]
   profiles: string | undefined
@@ -54,6 +56,11 @@ export type Server = {
   /** Ids of transactions. */
   plans: readonly string[]
 }
+
+/** Who holds a port of the host: a container, Docker for no container, or a program outside of Docker. */
+export type PortHolder = { port: number } & (
+  { kind: 'container'; name: string; project: string } | { kind: 'docker' | 'program' }
+)
 
 const HEADER = 'deploy-django look 1'
 const LOOK_LIMIT_MS = 120_000
@@ -108,6 +115,7 @@ export function parseLook(text: string): Server | undefined {
     folders: [...new Set(all('folder'))],
     files: all('file'),
     externals: all('external'),
+    ports: all('port').flatMap(readHolder),
     settings: all('setting'),
     profiles: one('COMPOSE_PROFILES'),
     projectName: one('COMPOSE_PROJECT_NAME'),
@@ -135,6 +143,12 @@ export function runningCounts({ containers }: Server, project: string): Readonly
 function readCount(line: string): [string, number] {
   const [service = '', count = ''] = line.split('=')
   return [service, Number(count)]
+}
+
+function readHolder(line: string): PortHolder[] {
+  const [port, kind, name = '', project = ''] = line.split(' ')
+  if (kind === 'container') return [{ port: Number(port), kind, name, project }]
+  return kind === 'docker' || kind === 'program' ? [{ port: Number(port), kind }] : []
 }
 
 function factsOf(id: string, lines: readonly string[]): Facts {

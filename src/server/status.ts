@@ -36,6 +36,8 @@ export type Status = {
   lock: string | undefined
   /** Who finishes an interrupted transaction when the server boots; undefined when only the next deploy does. */
   boot: string | undefined
+  /** Ports of the containers that Docker holds for no container. */
+  leftOverPorts: readonly string[]
   containers: readonly RunningContainer[]
   /** What the running code says about its database; undefined when it could not be asked. */
   migrations: { rows: readonly Row[]; trouble: string | undefined } | undefined
@@ -75,6 +77,7 @@ export function parseStatus(text: string): Status | undefined {
   return {
     lock: all('lock')[0],
     boot: all('boot')[0],
+    leftOverPorts: all('port-left-over'),
     containers: all('container').map(readContainer),
     migrations: migrations && { rows: readRows(migrations), trouble: readProbeError(migrations)?.message },
     http: http && readHttpReport(http),

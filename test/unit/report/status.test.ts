@@ -32,6 +32,12 @@ function report(look: string, status: string | undefined): StatusReport {
   return reportStatus('example.com', found, status === undefined ? undefined : told(status))
 }
 
+test('a port that Docker holds for no container is a trouble, with its fix', () => {
+  const held = report(SERVES, `port-left-over 8000\n${MIGRATED}`)
+  expect(held.healthy).toBe(false)
+  expect(held.troubles.join()).toMatch(/Docker holds port 8000 .*systemctl restart docker/)
+})
+
 test('a healthy site', () => {
   const healthy = report(SERVES, `container web running healthy 0 r.io/app@sha256:2\nfiles 2048\n${MIGRATED}`)
   expect(statusHeadline(healthy)).toBe('✅ todo serves v2')

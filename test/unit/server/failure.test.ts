@@ -329,6 +329,21 @@ describe('explainEnding', () => {
     expect(failure).toMatchObject({ code: 'port-taken', what: 'Port 8080 of the server is in use' })
   })
 
+  const ALLOCATED = 'Error response from daemon: Bind for 0.0.0.0:8080 failed: port is already allocated'
+  test('who holds the port is said, whatever Docker says before it', () => {
+    const blog = 'port 8080 is published by the container blog-web-1'
+    expect(failing('swap', 1, [ALLOCATED, blog])).toMatchObject({
+      code: 'port-taken',
+      why: 'the container blog-web-1 publishes it',
+      fix: expect.stringContaining('docker stop blog-web-1'),
+    })
+    const nobody = 'Docker holds port 8080 for no container'
+    const restart = { code: 'port-left-over', fix: expect.stringContaining('systemctl restart docker') }
+    expect(failing('swap', 1, [ALLOCATED, nobody])).toMatchObject(restart)
+    const recovered = { code: 40, stdout: '', stderr: `${nobody}\ndeploy-django: v2-1-1 could not be finished\n` }
+    expect(explainStage(recovered)).toMatchObject(restart)
+  })
+
   test.each([
     ['refused', 'health-refused'],
     ['bad-request', 'health-bad-request'],

@@ -16,6 +16,11 @@ file .env
 file ../shared.env
 external volume pg
 external network web
+port 80 container blog-web-1 blog
+port 81 container by-hand 
+port 82 docker
+port 83 program
+port 84 something-new
 setting SECRET_KEY
 setting PORT
 COMPOSE_PROFILES prod,jobs
@@ -64,6 +69,12 @@ describe('parseLook', () => {
       folders: ['/home/deploy/deploy/todo'],
       files: ['.env', '../shared.env'],
       externals: ['volume pg', 'network web'],
+      ports: [
+        { port: 80, kind: 'container', name: 'blog-web-1', project: 'blog' },
+        { port: 81, kind: 'container', name: 'by-hand', project: '' },
+        { port: 82, kind: 'docker' },
+        { port: 83, kind: 'program' },
+      ],
       settings: ['SECRET_KEY', 'PORT'],
       profiles: 'prod,jobs',
       projectName: 'live',
@@ -113,6 +124,7 @@ describe('parseLook', () => {
         unstarted: [],
         files: [],
         externals: [],
+        ports: [],
         settings: [],
         profiles: undefined,
       },

@@ -9,6 +9,7 @@ test('a busy server', () => {
 deploy-django status 1
 lock v2-8-1 https://ci/8
 boot cron
+port-left-over 8000
 deployment T1 v1-7-1 v1-7-1 T2 committed prune
 deployment T3 v2-8-1 v2-8-1 - - migrate
 open v2-8-1 running
@@ -24,6 +25,7 @@ end
   expect(parseStatus(said)).toEqual({
     lock: 'v2-8-1 https://ci/8',
     boot: 'cron',
+    leftOverPorts: ['8000'],
     containers: [
       { service: 'web', state: 'running', health: 'healthy', restarts: 0, image: 'a@sha256:1' },
       { service: 'db', state: 'running', health: undefined, restarts: 2, image: 'postgres:17' },
@@ -49,6 +51,7 @@ test('a bare one', () => {
   expect(parseStatus('deploy-django status 1\nend\n')).toEqual({
     lock: undefined,
     boot: undefined,
+    leftOverPorts: [],
     containers: [],
     migrations: undefined,
     http: undefined,

@@ -51,6 +51,8 @@ def render(template, container):
     values = {
         "{{.ID}}": container["id"], "{{.Id}}": container["id"], "{{.Names}}": container["name"], "{{.Name}}": "/" + container["name"],
         '{{.Label "com.docker.compose.service"}}': container["service"], '{{index .Config.Labels "com.docker.compose.service"}}': container["service"],
+        '{{.Label "com.docker.compose.project"}}': container["project"],
+        "{{range .HostConfig.PortBindings}}{{range .}}{{println .HostPort}}{{end}}{{end}}": str(spec.get("x-port", "")),
         '{{.Label "deploy-django.transaction"}}': container["labels"].get("deploy-django.transaction", ""),
         "{{.State}}": container["state"], "{{.State.Status}}": container["state"], "{{.State.ExitCode}}": str(container["exit"]),
         "{{.State.Running}}": json.dumps(container["state"] == "running"), "{{.RestartCount}}": str(container["restarts"]),
@@ -79,6 +81,8 @@ def ps(facts, words):
     filters = [word[6:] if word.startswith("label=") else word for index, word in enumerate(words) if words[index - 1] == "--filter"]
     for each in facts["containers"]:
         true = ["com.docker.compose.project=" + each["project"], "com.docker.compose.oneoff=" + each["oneoff"], "name=^%s$" % each["name"]]
+        if each["state"] == "running" and "x-port" in each["spec"]:
+            true.append("publish=%s" % each["spec"]["x-port"])
         true += ["%s=%s" % label for label in each["labels"].items()] + ["com.docker.compose.project"] * bool(each["project"])
         if set(filters) <= set(true):
             print(render(option(words, "--format") or "{{.ID}}", each))

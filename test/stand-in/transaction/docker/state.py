@@ -60,7 +60,9 @@ def start(facts, container):
         return
     others = [each["spec"].get("x-port") for each in facts["containers"] if each["state"] == "running"]
     if spec.get("x-port-taken") or spec.get("x-port") in set(others) - {None}:
-        fail("Error response from daemon: port is already allocated")
+        port = spec.get("x-port", 8000)
+        fail("Error response from daemon: driver failed programming external connectivity on endpoint %s: "
+             "Bind for 0.0.0.0:%s failed: port is already allocated" % (container["name"], port))
     facts["starts"] += 1
     container.update(state="running", started=facts["starts"], exit=0)
     if "x-exits" in spec:
