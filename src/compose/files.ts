@@ -71,7 +71,7 @@ export function chooseFiles(facts: ChoiceFacts): Choice {
     const isProduction = withEnds(posix.dirname(first), PRODUCTION).includes(first)
     return {
       files: [first],
-      reason: isProduction ? 'the production file by its name' : 'the only one with a known name',
+      reason: isProduction ? 'the production file by its name' : 'the first with a known name',
       bases: isProduction ? basesOf(first, exists) : [],
       warnings: isProduction ? [] : describeOthers(first, exists, repository),
       left: withEnds(posix.dirname(first), ['compose.override', 'docker-compose.override']).filter(exists),
