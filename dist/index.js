@@ -39391,7 +39391,12 @@ async function inspectHost(connection, checkout, inputs, context) {
         isDeployed: current !== undefined && !current.id.startsWith('adopted-'),
         exists: (path) => (0,external_node_fs_.existsSync)((0,external_node_path_.join)(runner.workspace, path)),
     };
-    (0,errors/* checkAll */.K7)(() => checkHostFiles(files), () => checkPorts(server.ports, takenPorts(project, active, env), name), () => (0,role/* checkProfiles */.rZ)(project, groups, inputs.services, profiles), () => void (0,group/* findStale */.TS)(project, active), () => (0,group/* checkBorrowed */.no)(project, active, [name, ...possibleNames(sources)]), () => inputs.directory === undefined && !current && (0,beside/* checkBeside */.j)(needs.beside, active, directory, project.folder), () => (0,need/* checkNeeds */.Q1)(needs, active, { ...server, settings: onHost, isShipped: settings !== undefined }, project), () => !inputs.images && (0,image_variable/* checkBuildVariables */.UO)(check));
+    (0,errors/* checkAll */.K7)(() => checkHostFiles(files), () => checkPorts(server.ports, takenPorts(project, active, env), name), () => (0,role/* checkProfiles */.rZ)(project, groups, inputs.services, profiles), () => void (0,group/* findStale */.TS)(project, active), () => (0,group/* checkBorrowed */.no)(project, active, [name, ...possibleNames(sources)]), () => inputs.directory === undefined && !current && (0,beside/* checkBeside */.j)(needs.beside, active, directory, project.folder), () => (0,need/* checkNeeds */.Q1)(needs, active, {
+        ...server,
+        settings: onHost,
+        isShipped: settings !== undefined,
+        folder: server.folders[0] ?? external_node_path_.posix.resolve(server.home, directory),
+    }, project), () => !inputs.images && (0,image_variable/* checkBuildVariables */.UO)(check));
     (0,group/* findStale */.TS)(project, active).forEach((stale) => (0,core/* warning */.$e)((0,group/* describeStale */.vF)(stale)));
     if (!inputs.images)
         (0,image_variable/* describeBakedSecrets */._I)(check).forEach((text) => (0,core/* warning */.$e)(text));
@@ -39571,13 +39576,15 @@ const EXIT_CODES = {
 /* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6257);
 /* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7614);
 /* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(8071);
-/* harmony import */ var _report_log_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(9820);
-/* harmony import */ var _report_report_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(5456);
-/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(5049);
-/* harmony import */ var _server_release_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(9762);
-/* harmony import */ var _server_stage_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(13);
-/* harmony import */ var _server_transaction_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(3675);
-/* harmony import */ var _state_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(7390);
+/* harmony import */ var _guard_denied_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(6366);
+/* harmony import */ var _report_log_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(9820);
+/* harmony import */ var _report_report_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(5456);
+/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(5049);
+/* harmony import */ var _server_release_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(9762);
+/* harmony import */ var _server_stage_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(13);
+/* harmony import */ var _server_transaction_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(3675);
+/* harmony import */ var _state_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(7390);
+
 
 
 
@@ -39592,21 +39599,21 @@ const EXIT_CODES = {
 async function execute({ connection, server }, transaction, plan, version, context) {
     const files = [
         { path: 'steps', content: plan.steps.map((step) => `${step}\n`).join(''), mode: 0o600 },
-        ...(0,_server_stage_js__WEBPACK_IMPORTED_MODULE_7__/* .writeFacts */ .Rz)('.', { approved: plan.approved, ...plan.counts }),
+        ...(0,_server_stage_js__WEBPACK_IMPORTED_MODULE_8__/* .writeFacts */ .Rz)('.', { approved: plan.approved, ...plan.counts }),
         ...(plan.http === undefined ? [] : [{ path: 'http.json', content: `${plan.http}\n`, mode: 0o600 }]),
     ];
-    await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_7__/* .send */ .tN)(context.run, connection, `${transaction.directory}/.deploy/plans/${transaction.id}`, files, context.folder);
-    (0,_state_js__WEBPACK_IMPORTED_MODULE_9__/* .saveFollowed */ ._q)({ tid: transaction.id, directory: transaction.directory });
-    const ending = await (0,_report_log_js__WEBPACK_IMPORTED_MODULE_3__/* .group */ .Os)(`Deployment ${transaction.id} on the host`, () => watch((show) => (0,_server_transaction_js__WEBPACK_IMPORTED_MODULE_8__/* .transact */ .hL)(connection, transaction, show, context.signal))).catch(async (cause) => {
+    await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_8__/* .send */ .tN)(context.run, connection, `${transaction.directory}/.deploy/plans/${transaction.id}`, files, context.folder);
+    (0,_state_js__WEBPACK_IMPORTED_MODULE_10__/* .saveFollowed */ ._q)({ tid: transaction.id, directory: transaction.directory });
+    const ending = await (0,_report_log_js__WEBPACK_IMPORTED_MODULE_4__/* .group */ .Os)(`Deployment ${transaction.id} on the host`, () => watch((show) => (0,_server_transaction_js__WEBPACK_IMPORTED_MODULE_9__/* .transact */ .hL)(connection, transaction, show, context.signal))).catch(async (cause) => {
         // It goes on without us, and which release will answer is not known.
         context.found({ serving: { kind: 'unknown' } });
         // From here `post` follows; this process has seconds to live.
         if (context.signal.aborted)
-            throw cancelled(await (0,_server_transaction_js__WEBPACK_IMPORTED_MODULE_8__/* .askToTurnBack */ .hH)(connection, transaction), cause);
+            throw cancelled(await (0,_server_transaction_js__WEBPACK_IMPORTED_MODULE_9__/* .askToTurnBack */ .hH)(connection, transaction), cause);
         throw cause;
     });
-    (0,_state_js__WEBPACK_IMPORTED_MODULE_9__/* .forgetFollowed */ .eY)();
-    takeEnding(ending, server, version, context);
+    (0,_state_js__WEBPACK_IMPORTED_MODULE_10__/* .forgetFollowed */ .eY)();
+    takeEnding(ending, server, version, plan.denial, context);
     return plan;
 }
 function cancelled(asked, cause) {
@@ -39621,10 +39628,10 @@ function cancelled(asked, cause) {
 }
 /** What `post` does for a main step that was cancelled: follow to the end, for `limit` milliseconds at most. */
 async function watchToEnd(connection, transaction, limit) {
-    return await watch((show) => (0,_server_transaction_js__WEBPACK_IMPORTED_MODULE_8__/* .followToEnd */ .cm)(connection, transaction, show, AbortSignal.timeout(limit)));
+    return await watch((show) => (0,_server_transaction_js__WEBPACK_IMPORTED_MODULE_9__/* .followToEnd */ .cm)(connection, transaction, show, AbortSignal.timeout(limit)));
 }
 async function watch(work) {
-    const progress = (0,_report_log_js__WEBPACK_IMPORTED_MODULE_3__/* .showProgress */ .Rh)();
+    const progress = (0,_report_log_js__WEBPACK_IMPORTED_MODULE_4__/* .showProgress */ .Rh)();
     try {
         return await work(progress.show);
     }
@@ -39632,29 +39639,29 @@ async function watch(work) {
         progress.stop();
     }
 }
-function takeEnding(ending, server, version, { found }) {
+function takeEnding(ending, server, version, denial, { found }) {
     const migrate = ending.documents.get('migrate');
     found({
         applied: migrate ? (0,_django_document_js__WEBPACK_IMPORTED_MODULE_1__/* .readMigrateReport */ .OI)(migrate).applied : [],
         steps: durations(ending.journal),
         serving: servingAfter(ending, server, version),
     });
-    const failure = (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_5__/* .explainEnding */ .TG)(ending);
+    const failure = (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_6__/* .explainEnding */ .TG)(ending);
     if (failure)
-        throw failure;
-    ending.warnings.forEach((text) => (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .warning */ .$e)((0,_report_log_js__WEBPACK_IMPORTED_MODULE_3__/* .harmless */ .Is)(text)));
+        throw (0,_guard_denied_js__WEBPACK_IMPORTED_MODULE_3__/* .explainDenial */ .L)(failure, denial);
+    ending.warnings.forEach((text) => (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .warning */ .$e)((0,_report_log_js__WEBPACK_IMPORTED_MODULE_4__/* .harmless */ .Is)(text)));
 }
 /** After a revert, no release is none; while nobody has finished the deployment, it is only not known. */
 function servingAfter(ending, server, version) {
     if (ending.word === 'committed')
-        return (0,_report_report_js__WEBPACK_IMPORTED_MODULE_4__/* .servingOf */ .K3)(version);
+        return (0,_report_report_js__WEBPACK_IMPORTED_MODULE_5__/* .servingOf */ .K3)(version);
     if (ending.serves === undefined && ending.word !== 'back')
         return { kind: 'unknown' };
-    const before = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_6__/* .versionOf */ .E4)(server, ending.serves);
-    const trouble = ending.revert && (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_5__/* .explainReverted */ .FZ)(ending.revert);
+    const before = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_7__/* .versionOf */ .E4)(server, ending.serves);
+    const trouble = ending.revert && (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_6__/* .explainReverted */ .FZ)(ending.revert);
     if (before !== undefined && trouble !== undefined)
         return { kind: 'broken', version: before, trouble };
-    return (0,_report_report_js__WEBPACK_IMPORTED_MODULE_4__/* .servingOf */ .K3)(before, ending.revert?.seconds);
+    return (0,_report_report_js__WEBPACK_IMPORTED_MODULE_5__/* .servingOf */ .K3)(before, ending.revert?.seconds);
 }
 /** Seconds between the begin and the end of each step. */
 function durations(journal) {
@@ -39780,7 +39787,8 @@ __nccwpck_require__.d(__webpack_exports__, {
   mF: () => (/* binding */ askResolved),
   nA: () => (/* binding */ countFacts),
   dT: () => (/* binding */ healthQuestion),
-  HN: () => (/* binding */ planDeployment)
+  HN: () => (/* binding */ planDeployment),
+  wo: () => (/* binding */ prepareMounts)
 });
 
 // EXTERNAL MODULE: ./node_modules/@actions/core/lib/core.js + 18 modules
@@ -39801,6 +39809,10 @@ var health = __nccwpck_require__(3805);
 var django_static = __nccwpck_require__(4733);
 // EXTERNAL MODULE: ./lib/errors.js
 var errors = __nccwpck_require__(8071);
+// EXTERNAL MODULE: ./lib/guard/denied.js
+var denied = __nccwpck_require__(6366);
+// EXTERNAL MODULE: ./lib/guard/bind.js
+var bind = __nccwpck_require__(470);
 // EXTERNAL MODULE: ./lib/guard/database.js
 var database = __nccwpck_require__(4296);
 ;// CONCATENATED MODULE: ./lib/guard/migrations.js
@@ -39894,7 +39906,10 @@ function resolve(entry, volumes) {
     // Without a source it is an anonymous volume, which travels along with its container.
     if (kind !== 'volume' || source === '')
         return [];
-    return [{ kind, source: (0,compose_document/* textOf */.b6)((0,compose_document/* valuesOf */.sm)(volumes[source])['name']) ?? source, target, readOnly }];
+    const volume = (0,compose_document/* valuesOf */.sm)(volumes[source]);
+    const device = (0,compose_document/* textOf */.b6)((0,compose_document/* valuesOf */.sm)(volume['driver_opts'])['device']);
+    const folder = device === undefined ? {} : { device };
+    return [{ kind, source: (0,compose_document/* textOf */.b6)(volume['name']) ?? source, target, readOnly, ...folder }];
 }
 /** Stops when a path that a container has mounted now would come from elsewhere or from nowhere. */
 function checkMounts(facts) {
@@ -39964,11 +39979,15 @@ var look = __nccwpck_require__(6524);
 
 
 
+
+
 /** Asks the live database with the new image, stops for what must not be lost, and decides what will be done. */
 async function planDeployment(site, staged, inputs, context) {
     const { connection, server, current, name } = site;
     const { transaction, release, made, adoption } = staged;
     const { mounts, counts } = await askResolved(connection, transaction);
+    const { roles } = release;
+    await prepareMounts(connection, transaction, (0,bind/* bindSources */.o)(mounts, [...(0,role/* broughtUp */.hd)(roles), ...roles.data, ...roles.jobs], release.model));
     const numbers = countContainers(site, staged, counts, inputs);
     checkMounts({
         containers: server.containers.filter(({ project: of, service }) => of === name && !inputs.updateServices.includes(service)),
@@ -39976,14 +39995,17 @@ async function planDeployment(site, staged, inputs, context) {
         managePath: made.django.managePath,
         django: made.django.target.group.services,
     });
-    const asked = await (0,log/* group */.Os)('Plan', () => askPlan(connection, transaction, numbers.unstarted));
+    const denial = { mounts, model: release.model };
+    const asked = await (0,log/* group */.Os)('Plan', () => askPlan(connection, transaction, numbers.unstarted)).catch((cause) => {
+        throw (0,denied/* explainDenial */.L)(cause, denial);
+    });
     checkFound(asked, site, inputs);
     const same = !inputs.force &&
         server.whole &&
         (0,fact/* fact */.fK)(current?.facts, 'fingerprint') === release.fingerprint &&
         inputs.scale.every(({ service, count }) => ((0,look/* runningCounts */.kP)(server, name).get(service) ?? 0) === count) &&
         [...server.counts].every(([service, count]) => (counts.get(service) ?? count) === count);
-    const { jobs, django } = release.roles;
+    const { jobs, django } = roles;
     const collecting = (0,django_static/* needsCollecting */.s)(inputs.collectstatic, asked.settings.static, mounts.get(django));
     const plan = (0,deployment_plan/* planDeploy */.bJ)(asked, inputs.migrate, same, { jobs, static: collecting });
     const steps = adoption ? (0,deployment_plan/* adopting */.LS)(plan.steps) : plan.steps;
@@ -40002,6 +40024,7 @@ async function planDeployment(site, staged, inputs, context) {
         steps,
         approved: (0,deployment_plan/* approve */.SR)(plan.pending),
         http: (0,health/* askHealth */.Yj)(healthQuestion(inputs), fronts, asked.settings),
+        denial,
         counts: countFacts(numbers, counts, [...(0,role/* broughtUp */.hd)(release.roles), ...release.roles.data]),
     };
 }
@@ -40077,6 +40100,20 @@ async function askResolved(connection, { directory, id }) {
         throw (0,failure/* explainStage */.oi)(asked);
     const document = (0,django_document/* findDocument */.$)(asked.stdout);
     return { mounts: readMounts(document), counts: readCounts(document) };
+}
+/** Makes folders of the directory that containers mount and that are missing; stops when a file is. */
+async function prepareMounts(connection, { directory, id }, sources) {
+    if (sources.length === 0)
+        return;
+    const prepared = await connection.reach((0,follow/* command */.G5)(directory, id, 'prepare'), {
+        stdin: sources.map(({ kind, path }) => `${kind} ${path}\n`).join(''),
+        onLine: (line, stream) => {
+            if (stream === 'stdout')
+                (0,log/* show */.WU)(line);
+        },
+    });
+    if (prepared.code !== 0)
+        throw (0,failure/* explainStage */.oi)(prepared);
 }
 /** The plan of the image on the database as it is now; that `unstarted` services do not run does not mean that there is none. */
 async function askPlan(connection, { directory, id }, unstarted) {
@@ -40396,6 +40433,7 @@ async function stageRelease(site, { logins, made }, inputs, context) {
     });
     const named = [...project.services.keys()];
     release.notes.forEach((note) => (0,core/* info */.pq)(note));
+    release.warnings.forEach((text) => (0,core/* warning */.$e)(text));
     release.drifts.forEach((drift) => (0,core/* warning */.$e)((0,compose_drift/* describeDrift */.ZP)(drift)));
     (0,compose_drift/* findAbandoned */.Mu)(current?.facts, named).forEach((service) => (0,core/* warning */.$e)((0,compose_drift/* describeAbandoned */.OI)(service, name)));
     const adoption = planAdoption({ server, name, roles, named, manage: inputs.manage, time: new Date() });
@@ -40460,6 +40498,7 @@ function release_releaseFacts(release, made, inputs, name, commit) {
         fronts: roles.fronts.map(({ service, port }) => `${service} ${port}`),
         env: [release.env],
         'env-files': release.requiredEnvFiles,
+        'bound-files': release.boundFiles,
         fingerprint: [release.fingerprint],
     };
 }
@@ -40494,27 +40533,31 @@ const seconds = (milliseconds) => String(Math.ceil(milliseconds / 1000));
 /* harmony import */ var _compose_drift_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(2727);
 /* harmony import */ var _compose_scale_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(326);
 /* harmony import */ var _deployment_operation_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(3714);
-/* harmony import */ var _deployment_plan_js__WEBPACK_IMPORTED_MODULE_23__ = __nccwpck_require__(2872);
+/* harmony import */ var _deployment_plan_js__WEBPACK_IMPORTED_MODULE_25__ = __nccwpck_require__(2872);
 /* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(7614);
-/* harmony import */ var _django_health_js__WEBPACK_IMPORTED_MODULE_24__ = __nccwpck_require__(3805);
+/* harmony import */ var _django_health_js__WEBPACK_IMPORTED_MODULE_26__ = __nccwpck_require__(3805);
 /* harmony import */ var _django_static_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(4733);
 /* harmony import */ var _github_record_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(2530);
-/* harmony import */ var _guard_database_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(4296);
-/* harmony import */ var _report_log_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(9820);
-/* harmony import */ var _report_report_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(5456);
-/* harmony import */ var _server_connection_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(1672);
-/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(5049);
-/* harmony import */ var _server_explanation_js__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(1052);
-/* harmony import */ var _server_find_js__WEBPACK_IMPORTED_MODULE_13__ = __nccwpck_require__(4916);
-/* harmony import */ var _server_follow_js__WEBPACK_IMPORTED_MODULE_14__ = __nccwpck_require__(9394);
-/* harmony import */ var _server_fact_js__WEBPACK_IMPORTED_MODULE_15__ = __nccwpck_require__(8493);
-/* harmony import */ var _server_look_js__WEBPACK_IMPORTED_MODULE_16__ = __nccwpck_require__(6524);
-/* harmony import */ var _server_release_js__WEBPACK_IMPORTED_MODULE_17__ = __nccwpck_require__(9762);
-/* harmony import */ var _server_stage_js__WEBPACK_IMPORTED_MODULE_18__ = __nccwpck_require__(13);
-/* harmony import */ var _server_transaction_js__WEBPACK_IMPORTED_MODULE_19__ = __nccwpck_require__(3675);
-/* harmony import */ var _execute_js__WEBPACK_IMPORTED_MODULE_20__ = __nccwpck_require__(9569);
-/* harmony import */ var _plan_js__WEBPACK_IMPORTED_MODULE_21__ = __nccwpck_require__(3062);
-/* harmony import */ var _release_js__WEBPACK_IMPORTED_MODULE_22__ = __nccwpck_require__(4970);
+/* harmony import */ var _guard_bind_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(470);
+/* harmony import */ var _guard_denied_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(6366);
+/* harmony import */ var _guard_database_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(4296);
+/* harmony import */ var _report_log_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(9820);
+/* harmony import */ var _report_report_js__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(5456);
+/* harmony import */ var _server_connection_js__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(1672);
+/* harmony import */ var _server_failure_js__WEBPACK_IMPORTED_MODULE_13__ = __nccwpck_require__(5049);
+/* harmony import */ var _server_explanation_js__WEBPACK_IMPORTED_MODULE_14__ = __nccwpck_require__(1052);
+/* harmony import */ var _server_find_js__WEBPACK_IMPORTED_MODULE_15__ = __nccwpck_require__(4916);
+/* harmony import */ var _server_follow_js__WEBPACK_IMPORTED_MODULE_16__ = __nccwpck_require__(9394);
+/* harmony import */ var _server_fact_js__WEBPACK_IMPORTED_MODULE_17__ = __nccwpck_require__(8493);
+/* harmony import */ var _server_look_js__WEBPACK_IMPORTED_MODULE_18__ = __nccwpck_require__(6524);
+/* harmony import */ var _server_release_js__WEBPACK_IMPORTED_MODULE_19__ = __nccwpck_require__(9762);
+/* harmony import */ var _server_stage_js__WEBPACK_IMPORTED_MODULE_20__ = __nccwpck_require__(13);
+/* harmony import */ var _server_transaction_js__WEBPACK_IMPORTED_MODULE_21__ = __nccwpck_require__(3675);
+/* harmony import */ var _execute_js__WEBPACK_IMPORTED_MODULE_22__ = __nccwpck_require__(9569);
+/* harmony import */ var _plan_js__WEBPACK_IMPORTED_MODULE_23__ = __nccwpck_require__(3062);
+/* harmony import */ var _release_js__WEBPACK_IMPORTED_MODULE_24__ = __nccwpck_require__(4970);
+
+
 
 
 
@@ -40545,35 +40588,35 @@ async function rollback(inputs, context) {
     const site = await inspectTarget(inputs, context);
     const transaction = await stageRollback(site, inputs, context);
     await warnOfSettings(site, transaction);
-    const compatible = await (0,_report_log_js__WEBPACK_IMPORTED_MODULE_8__/* .group */ .Os)(`Compatibility of ${site.target.version} with the database`, () => checkCompatibility(site, transaction));
+    const compatible = await (0,_report_log_js__WEBPACK_IMPORTED_MODULE_10__/* .group */ .Os)(`Compatibility of ${site.target.version} with the database`, () => checkCompatibility(site, transaction));
     const plan = decide(site, compatible, inputs, context);
     if (inputs.dryRun)
         return { kind: 'planned' };
     const { version, facts } = site.target;
-    const commit = (0,_server_fact_js__WEBPACK_IMPORTED_MODULE_15__/* .fact */ .fK)(facts, 'commit') ?? '';
+    const commit = (0,_server_fact_js__WEBPACK_IMPORTED_MODULE_17__/* .fact */ .fK)(facts, 'commit') ?? '';
     const wanted = (0,_github_record_js__WEBPACK_IMPORTED_MODULE_6__/* .recordFacts */ .r)(inputs, context.runner, { commit, description: `rollback to ${version}` });
-    const { kind } = await (0,_github_record_js__WEBPACK_IMPORTED_MODULE_6__/* .record */ .g)(wanted, () => (0,_execute_js__WEBPACK_IMPORTED_MODULE_20__/* .execute */ .g)(site, transaction, plan, version, context));
+    const { kind } = await (0,_github_record_js__WEBPACK_IMPORTED_MODULE_6__/* .record */ .g)(wanted, () => (0,_execute_js__WEBPACK_IMPORTED_MODULE_22__/* .execute */ .g)(site, transaction, plan, version, context));
     return { kind };
 }
 async function inspectTarget(inputs, { run, folder, signal, assets, found }) {
-    const connection = await (0,_server_connection_js__WEBPACK_IMPORTED_MODULE_10__/* .connect */ .Ng)(run, inputs, folder, signal);
-    const { directory, server } = await (0,_server_find_js__WEBPACK_IMPORTED_MODULE_13__/* .requireProject */ .LX)(connection, assets.transaction.toString(), inputs.directory);
-    (0,_server_look_js__WEBPACK_IMPORTED_MODULE_16__/* .checkServer */ .i6)(server, inputs.host.user);
+    const connection = await (0,_server_connection_js__WEBPACK_IMPORTED_MODULE_12__/* .connect */ .Ng)(run, inputs, folder, signal);
+    const { directory, server } = await (0,_server_find_js__WEBPACK_IMPORTED_MODULE_15__/* .requireProject */ .LX)(connection, assets.transaction.toString(), inputs.directory);
+    (0,_server_look_js__WEBPACK_IMPORTED_MODULE_18__/* .checkServer */ .i6)(server, inputs.host.user);
     if (server.served.length === 0)
-        throw (0,_server_find_js__WEBPACK_IMPORTED_MODULE_13__/* .nothingDeployed */ .cL)(directory);
-    const target = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_17__/* .chooseTarget */ .bx)(server, inputs.version);
-    const name = (0,_server_fact_js__WEBPACK_IMPORTED_MODULE_15__/* .fact */ .fK)(target.facts, 'project') ?? '';
-    const serving = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_17__/* .versionOf */ .E4)(server, server.current);
+        throw (0,_server_find_js__WEBPACK_IMPORTED_MODULE_15__/* .nothingDeployed */ .cL)(directory);
+    const target = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_19__/* .chooseTarget */ .bx)(server, inputs.version);
+    const name = (0,_server_fact_js__WEBPACK_IMPORTED_MODULE_17__/* .fact */ .fK)(target.facts, 'project') ?? '';
+    const serving = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_19__/* .versionOf */ .E4)(server, server.current);
     found({
         version: target.version,
         previous: serving,
-        serving: (0,_report_report_js__WEBPACK_IMPORTED_MODULE_9__/* .servingOf */ .K3)(serving),
+        serving: (0,_report_report_js__WEBPACK_IMPORTED_MODULE_11__/* .servingOf */ .K3)(serving),
         project: name,
-        images: (0,_server_release_js__WEBPACK_IMPORTED_MODULE_17__/* .imagesOf */ .IC)(target.facts),
+        images: (0,_server_release_js__WEBPACK_IMPORTED_MODULE_19__/* .imagesOf */ .IC)(target.facts),
     });
     const [before, model] = await Promise.all([
-        (0,_server_release_js__WEBPACK_IMPORTED_MODULE_17__/* .readModel */ .ko)(connection, directory, server.current),
-        (0,_server_release_js__WEBPACK_IMPORTED_MODULE_17__/* .readModel */ .ko)(connection, directory, target.id),
+        (0,_server_release_js__WEBPACK_IMPORTED_MODULE_19__/* .readModel */ .ko)(connection, directory, server.current),
+        (0,_server_release_js__WEBPACK_IMPORTED_MODULE_19__/* .readModel */ .ko)(connection, directory, target.id),
     ]);
     warnOfKept(target, before, model);
     (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`${name} serves ${serving ?? 'nothing'}; going back to ${target.version} (${target.id})`);
@@ -40587,37 +40630,39 @@ function warnOfKept({ version, facts }, before, model) {
 }
 /** The env files of the target come back with it: a token that was rotated since would be the old one again. */
 async function warnOfSettings({ connection, server, target }, { directory, id }) {
-    const asked = await connection.reach((0,_server_follow_js__WEBPACK_IMPORTED_MODULE_14__/* .command */ .G5)(directory, id, 'returning'));
+    const asked = await connection.reach((0,_server_follow_js__WEBPACK_IMPORTED_MODULE_16__/* .command */ .G5)(directory, id, 'returning'));
     if (asked.code !== 0)
-        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_11__/* .explainStage */ .oi)(asked);
+        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_13__/* .explainStage */ .oi)(asked);
     const names = [...asked.stdout.matchAll(/^returning ([\w.-]+)$/gm)].map(([, name]) => name);
     if (names.length === 0)
         return;
     const { version } = target;
-    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .warning */ .$e)(`With ${version} its env files come back, in which these variables have other values than in those of ${(0,_server_release_js__WEBPACK_IMPORTED_MODULE_17__/* .versionOf */ .E4)(server, server.current) ?? 'now'}: ${names.join(', ')}. If one of them was rotated, its old value is in use again. To run the code of ${version} with the values of now, deploy it again: git tag ${version}-again ${version} && git push origin ${version}-again`);
+    (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .warning */ .$e)(`With ${version} its env files come back, in which these variables have other values than in those of ${(0,_server_release_js__WEBPACK_IMPORTED_MODULE_19__/* .versionOf */ .E4)(server, server.current) ?? 'now'}: ${names.join(', ')}. If one of them was rotated, its old value is in use again. To run the code of ${version} with the values of now, deploy it again: git tag ${version}-again ${version} && git push origin ${version}-again`);
 }
 async function stageRollback({ connection, directory, server, target }, inputs, { run, runner, folder, assets }) {
-    const transaction = { directory, id: (0,_server_transaction_js__WEBPACK_IMPORTED_MODULE_19__/* .newId */ .Si)(`rollback-${target.version}`, runner, server.plans) };
-    await (0,_report_log_js__WEBPACK_IMPORTED_MODULE_8__/* .group */ .Os)(`Stage ${transaction.id}`, async () => {
-        const facts = (0,_release_js__WEBPACK_IMPORTED_MODULE_22__/* .deploymentFacts */ .P)({ target: target.id, runner, healthTimeout: inputs.healthTimeout });
-        await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_18__/* .send */ .tN)(run, connection, (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_18__/* .incoming */ .Ri)(directory, transaction.id), (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_18__/* .planFiles */ .jP)('plan', assets, facts), folder);
-        await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_18__/* .stage */ .dw)(connection, directory, transaction.id, [], _report_log_js__WEBPACK_IMPORTED_MODULE_8__/* .show */ .WU);
+    const transaction = { directory, id: (0,_server_transaction_js__WEBPACK_IMPORTED_MODULE_21__/* .newId */ .Si)(`rollback-${target.version}`, runner, server.plans) };
+    await (0,_report_log_js__WEBPACK_IMPORTED_MODULE_10__/* .group */ .Os)(`Stage ${transaction.id}`, async () => {
+        const facts = (0,_release_js__WEBPACK_IMPORTED_MODULE_24__/* .deploymentFacts */ .P)({ target: target.id, runner, healthTimeout: inputs.healthTimeout });
+        await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_20__/* .send */ .tN)(run, connection, (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_20__/* .incoming */ .Ri)(directory, transaction.id), (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_20__/* .planFiles */ .jP)('plan', assets, facts), folder);
+        await (0,_server_stage_js__WEBPACK_IMPORTED_MODULE_20__/* .stage */ .dw)(connection, directory, transaction.id, [], _report_log_js__WEBPACK_IMPORTED_MODULE_10__/* .show */ .WU);
     });
     return transaction;
 }
 /** Asks the target's own code; refuses when it cannot use the database as it is. Gives what it saw. */
-async function checkCompatibility({ connection, target, server }, transaction) {
-    const resolved = await (0,_plan_js__WEBPACK_IMPORTED_MODULE_21__/* .askResolved */ .mF)(connection, transaction);
-    const asked = await connection.reach([...(0,_server_follow_js__WEBPACK_IMPORTED_MODULE_14__/* .command */ .G5)(transaction.directory, transaction.id, 'plan'), 'fit']);
+async function checkCompatibility({ connection, target, server, model }, transaction) {
+    const resolved = await (0,_plan_js__WEBPACK_IMPORTED_MODULE_23__/* .askResolved */ .mF)(connection, transaction);
+    const services = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_19__/* .servicesOf */ .Yj)(target.facts);
+    await (0,_plan_js__WEBPACK_IMPORTED_MODULE_23__/* .prepareMounts */ .wo)(connection, transaction, (0,_guard_bind_js__WEBPACK_IMPORTED_MODULE_7__/* .bindSources */ .o)(resolved.mounts, services, model));
+    const asked = await connection.reach([...(0,_server_follow_js__WEBPACK_IMPORTED_MODULE_16__/* .command */ .G5)(transaction.directory, transaction.id, 'plan'), 'fit']);
     const document = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_4__/* .findDocument */ .$)(asked.stdout);
-    if (document && asked.code === _server_explanation_js__WEBPACK_IMPORTED_MODULE_12__/* .explanations */ .x.unfit.exit)
-        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_11__/* .explainUnfit */ .K9)((0,_django_document_js__WEBPACK_IMPORTED_MODULE_4__/* .readFitReport */ .gg)(document));
-    if (document && asked.code === _server_explanation_js__WEBPACK_IMPORTED_MODULE_12__/* .explanations */ .x.database_refused.exit)
-        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_11__/* .explainOldSettings */ .SS)(document);
+    if (document && asked.code === _server_explanation_js__WEBPACK_IMPORTED_MODULE_14__/* .explanations */ .x.unfit.exit)
+        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_13__/* .explainUnfit */ .K9)((0,_django_document_js__WEBPACK_IMPORTED_MODULE_4__/* .readFitReport */ .gg)(document));
+    if (document && asked.code === _server_explanation_js__WEBPACK_IMPORTED_MODULE_14__/* .explanations */ .x.database_refused.exit)
+        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_13__/* .explainOldSettings */ .SS)(document);
     if (!document || asked.code !== 0)
-        throw (0,_server_failure_js__WEBPACK_IMPORTED_MODULE_11__/* .explainProbe */ .Kz)(asked.code, document, asked.stderr);
+        throw (0,_guard_denied_js__WEBPACK_IMPORTED_MODULE_8__/* .explainDenial */ .L)((0,_server_failure_js__WEBPACK_IMPORTED_MODULE_13__/* .explainProbe */ .Kz)(asked.code, document, asked.stderr), { ...resolved, model });
     const { ahead, database } = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_4__/* .readFitReport */ .gg)(document);
-    (0,_guard_database_js__WEBPACK_IMPORTED_MODULE_7__/* .checkDatabase */ .M)(server.database, database, `deploy ${target.version} again with \`force: true\``);
+    (0,_guard_database_js__WEBPACK_IMPORTED_MODULE_9__/* .checkDatabase */ .M)(server.database, database, `deploy ${target.version} again with \`force: true\``);
     (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(ahead.length === 0
         ? `The database is as ${target.version} knows it.`
         : `These migrations stay applied, ${target.version} can live with them: ${ahead.join(', ')}`);
@@ -40626,10 +40671,10 @@ async function checkCompatibility({ connection, target, server }, transaction) {
 /** Decides what will be done and prints it. */
 function decide({ server, name, target, before, model }, { settings, mounts, counts }, inputs, { found }) {
     const { data = [], backing = [], jobs = [], others = [], services = [] } = Object.fromEntries(target.facts);
-    const collect = (0,_django_static_js__WEBPACK_IMPORTED_MODULE_5__/* .readCollect */ .X)((0,_server_fact_js__WEBPACK_IMPORTED_MODULE_15__/* .fact */ .fK)(target.facts, 'collectstatic'));
-    const { steps, digest } = (0,_deployment_plan_js__WEBPACK_IMPORTED_MODULE_23__/* .planRollback */ .II)({
+    const collect = (0,_django_static_js__WEBPACK_IMPORTED_MODULE_5__/* .readCollect */ .X)((0,_server_fact_js__WEBPACK_IMPORTED_MODULE_17__/* .fact */ .fK)(target.facts, 'collectstatic'));
+    const { steps, digest } = (0,_deployment_plan_js__WEBPACK_IMPORTED_MODULE_25__/* .planRollback */ .II)({
         jobs,
-        static: (0,_django_static_js__WEBPACK_IMPORTED_MODULE_5__/* .needsCollecting */ .s)(collect, settings.static, mounts.get((0,_server_fact_js__WEBPACK_IMPORTED_MODULE_15__/* .fact */ .fK)(target.facts, 'django') ?? '')),
+        static: (0,_django_static_js__WEBPACK_IMPORTED_MODULE_5__/* .needsCollecting */ .s)(collect, settings.static, mounts.get((0,_server_fact_js__WEBPACK_IMPORTED_MODULE_17__/* .fact */ .fK)(target.facts, 'django') ?? '')),
     });
     const replaced = services.map((line) => line.replace(/^\d+ /, ''));
     const numbers = (0,_compose_scale_js__WEBPACK_IMPORTED_MODULE_2__/* .chooseCounts */ .Qt)({
@@ -40637,7 +40682,7 @@ function decide({ server, name, target, before, model }, { settings, mounts, cou
         before: new Map([...(0,_compose_scale_js__WEBPACK_IMPORTED_MODULE_2__/* .plainCounts */ .hn)(before), ...server.counts]),
         now: counts,
         unstarted: server.unstarted,
-        running: (0,_server_look_js__WEBPACK_IMPORTED_MODULE_16__/* .runningCounts */ .kP)(server, name),
+        running: (0,_server_look_js__WEBPACK_IMPORTED_MODULE_18__/* .runningCounts */ .kP)(server, name),
         services: [...replaced, ...others, ...backing],
         data: [],
         explicit: [],
@@ -40657,13 +40702,14 @@ function decide({ server, name, target, before, model }, { settings, mounts, cou
     (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`Plan of the rollback to ${target.version}:`);
     operations.forEach((operation) => (0,_actions_core__WEBPACK_IMPORTED_MODULE_0__/* .info */ .pq)(`  ${(0,_deployment_operation_js__WEBPACK_IMPORTED_MODULE_3__/* .describeOperation */ .R)(operation)}`));
     found({ plan: { digest, operations, pending: [], unknown: [], drift: [] } });
-    const fronts = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_17__/* .frontsOf */ .Mj)(target.facts).filter(([service]) => !numbers.unstarted.includes(service));
+    const fronts = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_19__/* .frontsOf */ .Mj)(target.facts).filter(([service]) => !numbers.unstarted.includes(service));
     return {
         kind: 'rolled-back',
         steps,
         approved: [],
-        http: (0,_django_health_js__WEBPACK_IMPORTED_MODULE_24__/* .askHealth */ .Yj)((0,_plan_js__WEBPACK_IMPORTED_MODULE_21__/* .healthQuestion */ .dT)(inputs), fronts, settings),
-        counts: (0,_plan_js__WEBPACK_IMPORTED_MODULE_21__/* .countFacts */ .nA)(numbers, counts, [...replaced, ...others, ...data]),
+        http: (0,_django_health_js__WEBPACK_IMPORTED_MODULE_26__/* .askHealth */ .Yj)((0,_plan_js__WEBPACK_IMPORTED_MODULE_23__/* .healthQuestion */ .dT)(inputs), fronts, settings),
+        denial: { mounts, model },
+        counts: (0,_plan_js__WEBPACK_IMPORTED_MODULE_23__/* .countFacts */ .nA)(numbers, counts, [...replaced, ...others, ...data]),
     };
 }
 
@@ -41008,6 +41054,7 @@ function hidesCode(mount, folder, managePath, repository) {
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
 /* harmony export */   MZ: () => (/* binding */ usesOf),
 /* harmony export */   gb: () => (/* binding */ checkComplete),
+/* harmony export */   u0: () => (/* binding */ sourcesOf),
 /* harmony export */   vs: () => (/* binding */ checkDefinitions)
 /* harmony export */ });
 /* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8071);
@@ -41032,6 +41079,7 @@ function networksOf({ networks, network_mode }) {
     const names = (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .isValues */ .vs)(networks) ? Object.keys(networks) : (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .textsOf */ .CB)(networks);
     return names.length > 0 ? names : ['default'];
 }
+/** Names of the configs or secrets that a service uses. */
 function sourcesOf(entries) {
     return (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .listOf */ .c3)(entries).flatMap((entry) => (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .textOf */ .b6)((0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .isValues */ .vs)(entry) ? entry['source'] : entry) ?? []);
 }
@@ -41187,7 +41235,9 @@ function canonical(value) {
 /* harmony export */   vC: () => (/* binding */ checkUpdates)
 /* harmony export */ });
 /* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8071);
-/* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(8983);
+/* harmony import */ var _definition_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(9531);
+/* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(8983);
+
 
 
 /** Not the container itself: settings are the new release's, and so is the order. */
@@ -41199,9 +41249,16 @@ function findDrifts(before, model, services) {
         const [old, now] = [definitionOf(before, service), definitionOf(model, service)];
         if (!old || !now)
             return [];
-        const keys = [...new Set([...Object.keys(old), ...Object.keys(now)])].filter((key) => !TAKEN_OVER.includes(key) && (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .canonical */ .$N)(old[key]) !== (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .canonical */ .$N)(now[key]));
-        return keys.length === 0 ? [] : [{ service, keys: keys.sort() }];
+        const keys = [...new Set([...Object.keys(old), ...Object.keys(now)])].filter((key) => !TAKEN_OVER.includes(key) && (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .canonical */ .$N)(old[key]) !== (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .canonical */ .$N)(now[key]));
+        const contents = ['configs', 'secrets'].filter((kind) => (0,_definition_js__WEBPACK_IMPORTED_MODULE_1__/* .sourcesOf */ .u0)(now[kind]).some((name) => isOther(before, model, kind, name)));
+        const all = [...new Set([...keys, ...contents])].sort();
+        return all.length === 0 ? [] : [{ service, keys: all }];
     });
+}
+/** Whether a config or secret that both models have leads to another file. */
+function isOther(before, model, kind, name) {
+    const [old, now] = [(0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(before[kind])[name], (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(model[kind])[name]];
+    return old !== undefined && (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .canonical */ .$N)(old) !== (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .canonical */ .$N)(now);
 }
 /** Stops when `update-services` names what is no service with data; all others take a changed definition anyway. */
 function checkUpdates(update, { data }) {
@@ -41246,15 +41303,28 @@ function keepDefinitions(before, model, drifts) {
         return model;
     // What only the old definition names, such as its volume, is still needed.
     const definitions = DEFINITIONS.flatMap((kind) => {
-        const all = { ...(0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(before[kind]), ...(0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(model[kind]) };
+        const all = {
+            ...(0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(before[kind]),
+            ...(0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(model[kind]),
+            ...ownOf(before, model, kind, Object.fromEntries(kept)),
+        };
         return Object.keys(all).length === 0 ? [] : [[kind, all]];
     });
-    const services = { ...(0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(model['services']), ...Object.fromEntries(kept) };
+    const services = { ...(0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(model['services']), ...Object.fromEntries(kept) };
     return { ...model, ...Object.fromEntries(definitions), services };
 }
+/** Configs and secrets that only services which stay use: those of before, as the containers have them. */
+function ownOf(before, model, kind, kept) {
+    if (kind !== 'configs' && kind !== 'secrets')
+        return {};
+    const others = Object.entries((0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(model['services'])).filter(([name]) => !(name in kept));
+    const taken = others.flatMap(([, values]) => (0,_definition_js__WEBPACK_IMPORTED_MODULE_1__/* .sourcesOf */ .u0)((0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(values)[kind]));
+    const names = Object.values(kept).flatMap((values) => (0,_definition_js__WEBPACK_IMPORTED_MODULE_1__/* .sourcesOf */ .u0)(values[kind]));
+    return Object.fromEntries(Object.entries((0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(before[kind])).filter(([name]) => names.includes(name) && !taken.includes(name)));
+}
 function definitionOf(model, service) {
-    const found = (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(model['services'])[service];
-    return found === undefined ? undefined : (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(found);
+    const found = (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(model['services'])[service];
+    return found === undefined ? undefined : (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(found);
 }
 
 
@@ -41377,13 +41447,17 @@ function fill(value, known, refuse) {
 }
 /** Stops for shipped env files that Compose would read differently from who wrote them; `format: raw` is read as it is. */
 function checkEnvFiles({ folder, services }, files) {
-    const raw = [...services.values()]
-        .flatMap(({ values }) => (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .listOf */ .c3)(values['env_file']).filter(_document_js__WEBPACK_IMPORTED_MODULE_2__/* .isValues */ .vs))
-        .filter((entry) => entry['format'] === 'raw')
-        .flatMap((entry) => [(0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(entry['path']) ?? '', node_path__WEBPACK_IMPORTED_MODULE_0__.posix.join(folder, (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(entry['path']) ?? '')])
-        .map((path) => node_path__WEBPACK_IMPORTED_MODULE_0__.posix.normalize(path));
+    const entries = [...services.values()].flatMap(({ values }) => (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .listOf */ .c3)(values['env_file']));
+    const read = entries
+        .filter((entry) => !(0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .isValues */ .vs)(entry) || entry['format'] !== 'raw')
+        .map((entry) => (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)((0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .isValues */ .vs)(entry) ? entry['path'] : entry) ?? '');
+    // What is only mounted, or the file of a secret, may have any form.
+    const isRead = (path) => read
+        .map((text) => (0,_variable_js__WEBPACK_IMPORTED_MODULE_3__/* .knownPath */ .ry)(text)?.path ?? text)
+        .flatMap((text) => [node_path__WEBPACK_IMPORTED_MODULE_0__.posix.normalize(text), node_path__WEBPACK_IMPORTED_MODULE_0__.posix.join(folder, text)])
+        .some((text) => text === path || (0,_variable_js__WEBPACK_IMPORTED_MODULE_3__/* .canBecome */ ._o)(text, path));
     const known = readEnvFile(files.find(({ path }) => path === '.env')?.content ?? '').values;
-    const checked = files.filter(({ path }) => path === '.env' || !raw.includes(path));
+    const checked = files.filter(({ path }) => path === '.env' || isRead(path));
     (0,_errors_js__WEBPACK_IMPORTED_MODULE_1__/* .checkAll */ .K7)(...checked.map((file) => () => checkEnvFile(file, file.path === '.env' ? new Map() : known)));
 }
 function checkEnvFile({ path, content }, known) {
@@ -41602,6 +41676,7 @@ function describeStale({ service, image, of, written }) {
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   Ej: () => (/* binding */ isFileMount),
 /* harmony export */   JZ: () => (/* binding */ shortForm),
 /* harmony export */   Ju: () => (/* binding */ onlyMounts),
 /* harmony export */   Ob: () => (/* binding */ readMount),
@@ -41645,6 +41720,18 @@ function readShort(text) {
     const readOnly = mode.split(',').includes('ro');
     return { kind: bind ? 'bind' : 'volume', source: first, target, readOnly };
 }
+/** The folder of the host that a volume stands for; other drivers have passwords in their options. */
+function bindOptions({ type, o, device }) {
+    return type === 'none' && o === 'bind' && device !== undefined ? { driver_opts: { type, o, device } } : {};
+}
+const FILE = /\.(env|conf|cnf|cfg|ini|toml|ya?ml|json|xml|pem|crt|cer|key|pub|sqlite3?|db|sql|sh|py|txt|htpasswd|template|tmpl|rules)$/;
+const FILE_NAME = /^(Caddyfile|Corefile|crontab|hosts|passwd|\.?htpasswd|\.pgpass)$/;
+/** Whether both names say that a file is mounted and no folder, such as `./.env:/app/.env` or `./site.conf:/etc/site.conf`. */
+function isFileMount(source, target) {
+    const isFile = (path) => FILE.test(path) || FILE_NAME.test(node_path__WEBPACK_IMPORTED_MODULE_0__.posix.basename(path));
+    const isEnv = /^\.env(\.|$)/.test(node_path__WEBPACK_IMPORTED_MODULE_0__.posix.basename(source));
+    return isEnv || (isFile(source) && isFile((0,_variable_js__WEBPACK_IMPORTED_MODULE_2__/* .interpolate */ .GW)(target) ?? target));
+}
 /** The mount as a long entry with another source; everything else in it stays. */
 function withSource(entry, source) {
     if ((0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .isValues */ .vs)(entry))
@@ -41671,7 +41758,8 @@ function onlyMounts(model) {
             ...(scale === undefined ? {} : { scale }),
             ...((0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(deploy)['replicas'] === undefined ? {} : { deploy: { replicas: (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(deploy)['replicas'] } }),
         })),
-        volumes: each('volumes', ({ name, external }) => ({
+        volumes: each('volumes', ({ name, external, driver_opts }) => ({
+            ...bindOptions((0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(driver_opts)),
             ...(name === undefined ? {} : { name }),
             ...(external === undefined ? {} : { external }),
         })),
@@ -41692,6 +41780,8 @@ __nccwpck_require__.d(__webpack_exports__, {
   $I: () => (/* binding */ findNeeds)
 });
 
+// EXTERNAL MODULE: external "node:path"
+var external_node_path_ = __nccwpck_require__(6760);
 // EXTERNAL MODULE: ./lib/errors.js
 var errors = __nccwpck_require__(8071);
 // EXTERNAL MODULE: ./lib/compose/beside.js
@@ -41741,9 +41831,10 @@ function checkExternals(externals, active, there, { files }) {
     });
 }
 
-// EXTERNAL MODULE: ./lib/compose/pin.js
-var pin = __nccwpck_require__(2535);
+// EXTERNAL MODULE: ./lib/compose/pin.js + 1 modules
+var pin = __nccwpck_require__(4351);
 ;// CONCATENATED MODULE: ./lib/compose/need.js
+
 
 
 
@@ -41756,25 +41847,20 @@ const GIVEN = ['PATH', 'HOME', 'PWD', 'COMPOSE_PROJECT_NAME', 'DOCKER_HOST', 'DO
 /** Finds what the server must have, before anything is built. */
 function findNeeds({ project, groups, repository, shipped }) {
     const images = new Map(groups.flatMap(({ services }) => services).map((name) => [name, 'built']));
-    const envPaths = shipped.map(({ path }) => path);
-    const { model, required } = (0,pin/* pin */.y)({ project, name: 'any', release: 'any', images, repository, envPaths, profiles: [] });
+    const pins = { project, name: 'any', release: 'any', images, repository, envFiles: shipped, profiles: [] };
+    const { model, required, bound, used } = (0,pin/* pin */.y)(pins);
     const settings = shipped.find(({ path }) => path === '.env');
     const values = settings && (0,env_file/* readEnvFile */.SF)(settings.content).values;
     const own = [...(values?.keys() ?? [])];
     const texts = textsIn(model);
     const missing = [...texts, ...secretVariables(model)].flatMap((text) => (0,variable/* missingIn */.EH)(text, (name) => [...GIVEN, ...own].includes(name)));
     return {
-        files: required,
+        files: new Map([...required].map(([service, files]) => [service, [...files, ...(bound.get(service) ?? [])]])),
         variables: [...new Set(missing)].sort(),
         externals: findExternals(project, values),
         beside: (0,beside/* mountsBeside */.X)(model),
-        unread: envPaths.filter((path) => path !== '.env' && !texts.some((text) => reads(text, path))),
+        unread: shipped.map(({ path }) => path).filter((path) => path !== '.env' && !used.has(path)),
     };
-}
-/** Whether this text of the pinned model is the path of the shipped env file. */
-function reads(text, path) {
-    return (text.includes(`/env/${path}`) ||
-        (text.startsWith('./.deploy/') && (0,variable/* canBecome */._o)(text, `.deploy/releases/any/env/${path}`)));
 }
 /** What the server is asked about: files, those that it can be asked about before the plan is made, and what is external. */
 function askable(needs) {
@@ -41795,7 +41881,8 @@ function secretVariables(model) {
 function checkNeeds(needs, active, has, project) {
     const annotation = { file: project.files[0] ?? '' };
     const wanted = active.flatMap((service) => needs.files.get(service) ?? []);
-    const absent = askableFiles(needs).filter((path) => wanted.includes(path) && !has.files.includes(path));
+    const absent = askableFiles(needs).filter((path) => wanted.includes(path) && !has.files.includes(path) && !has.foldersAt.includes(path));
+    const folders = has.foldersAt.filter((path) => ['.env', 'compose.yaml', ...wanted].includes(path));
     const unset = needs.variables.filter((name) => !has.settings.includes(name));
     (0,errors/* checkAll */.K7)(() => {
         if (absent.length === 0)
@@ -41803,8 +41890,21 @@ function checkNeeds(needs, active, has, project) {
         throw new errors/* DeployError */.sH('env-file-missing', {
             what: 'The Compose file names files that are neither shipped nor on the server',
             seen: absent.join('\n'),
-            ...(absent.includes('.env') && { why: 'a .env in the repository is for developing, so it is not sent' }),
+            ...(absent.some((path) => external_node_path_.posix.basename(path) === '.env') && {
+                why: 'a .env in the repository is for development, so it is not sent',
+            }),
             fix: 'put them there on the server (the paths are relative to the directory); env files can be shipped as well, with `env-file` (.env) and `env-files`',
+            annotation,
+        });
+    }, () => {
+        if (folders.length === 0)
+            return;
+        const paths = folders.map((path) => external_node_path_.posix.resolve(has.folder, path));
+        throw new errors/* DeployError */.sH('file-is-folder', {
+            what: 'A folder lies on the host where a file should be',
+            seen: paths.join('\n'),
+            why: 'Docker made it for root, when a container mounted a file that was not there',
+            fix: `on the host: rmdir ${paths.join(' ')}`,
             annotation,
         });
     }, () => {
@@ -41821,7 +41921,7 @@ function checkNeeds(needs, active, has, project) {
         if (needs.unread.length === 0)
             return;
         throw new errors/* DeployError */.sH('input-invalid', {
-            what: `Input env-files has ${needs.unread.join(', ')}, which no service names below env_file:`,
+            what: `Input env-files has ${needs.unread.join(', ')}, which no service names: neither as env_file, nor as a mount, secret or config`,
             fix: `use the path as the Compose file has it: ${[...new Set([...needs.files.values()].flat())].join(', ') || 'it has none'}`,
             annotation,
         });
@@ -42006,18 +42106,51 @@ const plain = (name) => (/^[\w.-]+$/.test(name) ? name : '-');
 
 /***/ }),
 
-/***/ 2535:
+/***/ 4351:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   y: () => (/* binding */ pin)
-/* harmony export */ });
-/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6760);
-/* harmony import */ var _definition_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(9531);
-/* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(8983);
-/* harmony import */ var _mount_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(8409);
-/* harmony import */ var _shipment_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(3684);
-/* harmony import */ var _variable_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(6754);
+
+// EXPORTS
+__nccwpck_require__.d(__webpack_exports__, {
+  y: () => (/* binding */ pin)
+});
+
+// EXTERNAL MODULE: external "node:path"
+var external_node_path_ = __nccwpck_require__(6760);
+// EXTERNAL MODULE: ./lib/compose/definition.js
+var definition = __nccwpck_require__(9531);
+// EXTERNAL MODULE: ./lib/compose/document.js
+var compose_document = __nccwpck_require__(8983);
+// EXTERNAL MODULE: ./lib/compose/mount.js
+var compose_mount = __nccwpck_require__(8409);
+;// CONCATENATED MODULE: ./lib/compose/shipped-env.js
+
+/**
+ * Lays the shipped env files over the tracked files. A committed `.env` holds settings for development, so it is never sent.
+ * A path of `env-files` starts from the folder of the Compose file, or from the root of the repository.
+ */
+function withEnvFiles(repository, folder, envFiles) {
+    const places = envFiles.flatMap((file) => [external_node_path_.posix.join(folder, file.path), file.path].map((place) => [place, file]));
+    const shipped = new Map(places.toReversed());
+    const own = [...repository.files.keys()].filter((path) => external_node_path_.posix.basename(path) === '.env');
+    const tracked = [...repository.files].filter(([path]) => !own.includes(path));
+    return {
+        files: new Map([...tracked, ...[...shipped.keys()].map((path) => [path, false])]),
+        read: (path) => {
+            const file = shipped.get(path);
+            return file === undefined ? repository.read(path) : Buffer.from(file.content);
+        },
+        envFileAt: (path) => shipped.get(path)?.path,
+        leftOut: (path) => own.filter((one) => !shipped.has(one) && (path === '.' || one === path || one.startsWith(`${path}/`))),
+    };
+}
+
+// EXTERNAL MODULE: ./lib/compose/shipment.js
+var shipment = __nccwpck_require__(3684);
+// EXTERNAL MODULE: ./lib/compose/variable.js
+var variable = __nccwpck_require__(6754);
+;// CONCATENATED MODULE: ./lib/compose/pin.js
+
 
 
 
@@ -42025,61 +42158,74 @@ const plain = (name) => (/^[\w.-]+$/.test(name) ? name : '-');
 
 
 /** Pins the model: no build sections, images by digest, files of the repository by their content. */
-function pin(pins) {
+function pin(given) {
     const files = new Map();
     const required = new Map();
-    const notes = new Set();
-    const { project, repository } = pins;
-    const data = dataPaths(pins);
+    const bound = new Map();
+    const warnings = new Set();
+    const { project } = given;
+    const shippable = withEnvFiles(given.repository, project.folder, given.envFiles);
+    const walk = { ...given, repository: shippable, shippable, used: new Set() };
+    const data = dataPaths(walk);
     const move = (text, mount) => {
-        const place = placeOf(text, pins);
+        const place = placeOf(text, walk);
         if (!place)
             return text;
         const { path } = place;
+        const leftOut = shippable.leftOut(path);
+        if (leftOut.length > 0 && leftOut[0] !== path) {
+            warnings.add(`${leftOut.join(', ')} of the repository is for development, so it is not sent with ${path}; give its content for production with env-files`);
+        }
         if (mount && data.has(path)) {
-            if ((0,_shipment_js__WEBPACK_IMPORTED_MODULE_4__/* .membersOf */ .lS)(repository, path).some((file) => file === path || !(0,_shipment_js__WEBPACK_IMPORTED_MODULE_4__/* .isPlaceholder */ .wK)(file))) {
-                notes.add(`${path} is in the repository, but looks like data of the server: it is not shipped`);
+            if ((0,shipment/* membersOf */.lS)(shippable, path).some((file) => file === path || !(0,shipment/* isPlaceholder */.wK)(file))) {
+                warnings.add(`${path} is in the repository, but looks like data of the host: it is not shipped. To ship it, mount it read-only (:ro)`);
             }
             return text;
         }
-        const shipped = (0,_shipment_js__WEBPACK_IMPORTED_MODULE_4__/* .ship */ .dx)(repository, path);
+        const shipped = (0,shipment/* ship */.dx)(shippable, path);
         if (!shipped)
             return text;
-        if (mount && isWritten(mount) && !repository.files.has(path)) {
-            notes.add(`${path} comes with the release: what a container writes there is not in the next; mount it read-only (:ro)`);
+        if (mount && isWritten(mount) && !shippable.files.has(path)) {
+            warnings.add(`${path} comes with the release: what a container writes there is not in the next; mount it read-only (:ro)`);
         }
         for (const file of shipped.files)
             files.set(file.path, file);
+        for (const member of (0,shipment/* membersOf */.lS)(shippable, path)) {
+            const envFile = shippable.envFileAt(member);
+            if (envFile !== undefined)
+                walk.used.add(envFile);
+        }
         return place.rebuild(`./.deploy/${shipped.path}`);
     };
-    const services = Object.entries((0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(project.model['services'])).map(([name, values]) => {
-        const envFiles = pinEnvFiles((0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(values), pins, move);
-        required.set(name, [...envFiles.required, ...unshipped(name, pins, move)]);
-        return [name, pinService(name, (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(values), pins, envFiles.entries, move)];
+    const services = Object.entries((0,compose_document/* valuesOf */.sm)(project.model['services'])).map(([name, values]) => {
+        const envFiles = pinEnvFiles((0,compose_document/* valuesOf */.sm)(values), walk, move);
+        required.set(name, [...envFiles.required, ...unshipped(name, walk, move)]);
+        bound.set(name, boundFiles(name, walk, move));
+        return [name, pinService(name, (0,compose_document/* valuesOf */.sm)(values), walk, envFiles.entries, move)];
     });
     const kept = Object.entries(project.model).filter(([key]) => !key.startsWith('x-') && key !== 'version');
     const model = {
         ...Object.fromEntries(kept),
-        name: pins.name,
+        name: given.name,
         services: Object.fromEntries(services),
         ...pinDefinitions('configs', project, move),
         ...pinDefinitions('secrets', project, move),
     };
-    return { model, files: [...files.values()], required, notes: [...notes] };
+    return { model, files: [...files.values()], required, bound, used: walk.used, warnings: [...warnings] };
 }
 /** Where in the repository a text of the model leads, and the text that leads somewhere else in the same way. */
 function placeOf(text, pins) {
-    const known = (0,_variable_js__WEBPACK_IMPORTED_MODULE_5__/* .knownPath */ .ry)(text) ?? chosenIn(text, pins);
+    const known = (0,variable/* knownPath */.ry)(text) ?? chosenIn(text, pins);
     const path = known && insideRepository(pins.project.folder, known.path);
     return known && path !== undefined ? { path, rebuild: known.rebuild } : undefined;
 }
 /** The folder of the repository in which a variable chooses what is mounted; never all of the repository. */
 function chosenIn(text, { project, repository }) {
-    const cut = (0,_variable_js__WEBPACK_IMPORTED_MODULE_5__/* .cutAtVariable */ .om)(text);
+    const cut = (0,variable/* cutAtVariable */.om)(text);
     const folder = cut && insideRepository(project.folder, cut.folder);
     if (!cut || folder === undefined || folder === '.')
         return undefined;
-    const isThere = (0,_shipment_js__WEBPACK_IMPORTED_MODULE_4__/* .membersOf */ .lS)(repository, folder).some((member) => (0,_variable_js__WEBPACK_IMPORTED_MODULE_5__/* .canBecome */ ._o)(cut.rest, node_path__WEBPACK_IMPORTED_MODULE_0__.posix.relative(folder, member)) && !DATA_FILE.test(member));
+    const isThere = (0,shipment/* membersOf */.lS)(repository, folder).some((member) => (0,variable/* canBecome */._o)(cut.rest, external_node_path_.posix.relative(folder, member)) && !DATA_FILE.test(member));
     return isThere ? { path: cut.folder, rebuild: (path) => `${path}/${cut.rest}` } : undefined;
 }
 /** A service that no active profile starts is not built, but Compose wants each to have an image. */
@@ -42091,49 +42237,50 @@ function pinService(name, values, { images, profiles }, envFiles, move) {
     const { pull_policy: __, ...unpulled } = rest;
     return {
         ...(image === undefined ? rest : { ...unpulled, image }),
-        ...((0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textsOf */ .CB)(values['profiles']).some((profile) => ['*', profile].some((one) => profiles.includes(one)))
+        ...((0,compose_document/* textsOf */.CB)(values['profiles']).some((profile) => ['*', profile].some((one) => profiles.includes(one)))
             ? { profiles: undefined }
             : {}),
         ...(envFiles.length > 0 ? { env_file: envFiles } : {}),
         ...(values['volumes'] === undefined
             ? {}
-            : { volumes: (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .listOf */ .c3)(values['volumes']).map((entry) => pinVolume(entry, move)) }),
+            : { volumes: (0,compose_document/* listOf */.c3)(values['volumes']).map((entry) => pinVolume(entry, move)) }),
         ...(values['label_file'] === undefined
             ? {}
-            : { label_file: (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textsOf */ .CB)(values['label_file']).map((path) => move(path)) }),
+            : { label_file: (0,compose_document/* textsOf */.CB)(values['label_file']).map((path) => move(path)) }),
     };
 }
 function pinVolume(entry, move) {
-    const mount = (0,_mount_js__WEBPACK_IMPORTED_MODULE_3__/* .readMount */ .Ob)(entry);
+    const mount = (0,compose_mount/* readMount */.Ob)(entry);
     if (mount?.kind !== 'bind' || mount.source === undefined)
         return entry;
     const source = move(mount.source, mount);
-    return source === mount.source ? entry : (0,_mount_js__WEBPACK_IMPORTED_MODULE_3__/* .withSource */ .g5)(entry, source);
+    return source === mount.source ? entry : (0,compose_mount/* withSource */.g5)(entry, source);
 }
-function pinEnvFiles(values, pins, move) {
+function pinEnvFiles(values, walk, move) {
     const required = [];
-    const entries = (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .listOf */ .c3)(values['env_file']).map((entry) => {
-        const text = (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .isValues */ .vs)(entry) ? (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(entry['path']) : (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(entry);
+    const entries = (0,compose_document/* listOf */.c3)(values['env_file']).map((entry) => {
+        const text = (0,compose_document/* isValues */.vs)(entry) ? (0,compose_document/* textOf */.b6)(entry['path']) : (0,compose_document/* textOf */.b6)(entry);
         if (text === undefined)
             return entry;
-        const known = (0,_variable_js__WEBPACK_IMPORTED_MODULE_5__/* .knownPath */ .ry)(text);
-        const path = known && node_path__WEBPACK_IMPORTED_MODULE_0__.posix.normalize(known.path);
-        const inside = known && insideRepository(pins.project.folder, known.path);
-        const shipped = pins.envPaths.find((candidate) => candidate === path || candidate === inside);
-        const put = (place) => ((0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .isValues */ .vs)(entry) ? { ...entry, path: place } : place);
-        const place = `./.deploy/releases/${pins.release}/env`;
-        if (known && shipped !== undefined)
+        const known = (0,variable/* knownPath */.ry)(text);
+        const path = known && external_node_path_.posix.normalize(known.path);
+        const inside = known && insideRepository(walk.project.folder, known.path);
+        const shipped = walk.envFiles.find((file) => file.path === path || file.path === inside)?.path;
+        const put = (place) => ((0,compose_document/* isValues */.vs)(entry) ? { ...entry, path: place } : place);
+        const place = `./.deploy/releases/${walk.release}/env`;
+        if (known && shipped !== undefined) {
+            walk.used.add(shipped);
             return put(known.rebuild(`${place}/${shipped}`));
-        const chosen = chosenEnvFile(text, pins);
+        }
+        const chosen = chosenEnvFile(text, walk);
         if (chosen !== undefined)
             return put(`${place}/${chosen}`);
-        // A committed .env holds settings for developing; the server's own is also what fills the variables.
-        const moved = path === '.env' ? text : move(text);
+        const moved = move(text);
         if (moved !== text)
             return put(moved);
-        const optional = (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .isValues */ .vs)(entry) && entry['required'] === false;
-        if (!optional && path !== undefined && !(0,_variable_js__WEBPACK_IMPORTED_MODULE_5__/* .hasVariable */ .$u)(text) && !path.startsWith('.deploy/')) {
-            (0,_shipment_js__WEBPACK_IMPORTED_MODULE_4__/* .checkPath */ .Cg)(path.replace(/^~?\//, ''));
+        const optional = (0,compose_document/* isValues */.vs)(entry) && entry['required'] === false;
+        if (!optional && path !== undefined && !(0,variable/* hasVariable */.$u)(text) && !path.startsWith('.deploy/')) {
+            (0,shipment/* checkPath */.Cg)(path.replace(/^~?\//, ''));
             required.push(path);
         }
         return entry;
@@ -42141,37 +42288,51 @@ function pinEnvFiles(values, pins, move) {
     return { entries, required };
 }
 /** Where below `env/` a variable chooses among the shipped files. */
-function chosenEnvFile(text, { project, envPaths }) {
-    const cut = (0,_variable_js__WEBPACK_IMPORTED_MODULE_5__/* .cutAtVariable */ .om)(text);
+function chosenEnvFile(text, { project, envFiles, used }) {
+    const cut = (0,variable/* cutAtVariable */.om)(text);
     const folders = cut ? [cut.folder, insideRepository(project.folder, cut.folder)] : [];
-    const paths = folders.flatMap((folder) => (folder === undefined ? [] : `${node_path__WEBPACK_IMPORTED_MODULE_0__.posix.normalize(folder)}/${cut?.rest}`));
-    return paths.find((path) => envPaths.some((shipped) => (0,_variable_js__WEBPACK_IMPORTED_MODULE_5__/* .canBecome */ ._o)(path, shipped)));
+    const paths = folders.flatMap((folder) => (folder === undefined ? [] : `${external_node_path_.posix.normalize(folder)}/${cut?.rest}`));
+    const possible = (text) => envFiles.filter(({ path }) => (0,variable/* canBecome */._o)(text, path));
+    const found = paths.find((path) => possible(path).length > 0);
+    if (found !== undefined)
+        possible(found).forEach(({ path }) => used.add(path));
+    return found;
 }
 /** Files of secrets and configs that are not in the repository: for a missing one Docker would make a folder. */
 function unshipped(service, { project }, move) {
     const found = project.services.get(service);
-    return (found ? (0,_definition_js__WEBPACK_IMPORTED_MODULE_1__/* .usesOf */ .MZ)(found) : []).flatMap(({ kind, name }) => {
-        const file = (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)((0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)((0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(project.model[kind])[name])['file']);
-        if (file === undefined || (0,_variable_js__WEBPACK_IMPORTED_MODULE_5__/* .hasVariable */ .$u)(file) || move(file) !== file)
+    return (found ? (0,definition/* usesOf */.MZ)(found) : []).flatMap(({ kind, name }) => {
+        const file = (0,compose_document/* textOf */.b6)((0,compose_document/* valuesOf */.sm)((0,compose_document/* valuesOf */.sm)(project.model[kind])[name])['file']);
+        if (file === undefined || (0,variable/* hasVariable */.$u)(file) || move(file) !== file)
             return [];
-        (0,_shipment_js__WEBPACK_IMPORTED_MODULE_4__/* .checkPath */ .Cg)(file.replace(/^~?\//, ''));
-        return [node_path__WEBPACK_IMPORTED_MODULE_0__.posix.normalize(file)];
+        (0,shipment/* checkPath */.Cg)(file.replace(/^~?\//, ''));
+        return [external_node_path_.posix.normalize(file)];
+    });
+}
+/** Files that a service mounts and that are not shipped, as far as their names say that they are files. */
+function boundFiles(service, { project }, move) {
+    return (project.services.get(service)?.mounts ?? []).flatMap((mount) => {
+        const { kind, source } = mount;
+        const known = kind === 'bind' && source !== undefined ? (0,variable/* knownPath */.ry)(source) : undefined;
+        if (source === undefined || known?.path !== source || !(0,compose_mount/* isFileMount */.Ej)(source, mount.target))
+            return [];
+        return move(source, mount) === source ? [external_node_path_.posix.normalize(source)] : [];
     });
 }
 /** Those that a service uses: what only a build needs must not be asked for on the server. */
 function pinDefinitions(kind, project, move) {
-    const uses = [...project.services.values()].flatMap(_definition_js__WEBPACK_IMPORTED_MODULE_1__/* .usesOf */ .MZ);
-    const all = Object.entries((0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .valuesOf */ .sm)(project.model[kind])).filter(([name]) => uses.some((use) => use.kind === kind && use.name === name));
+    const uses = [...project.services.values()].flatMap(definition/* usesOf */.MZ);
+    const all = Object.entries((0,compose_document/* valuesOf */.sm)(project.model[kind])).filter(([name]) => uses.some((use) => use.kind === kind && use.name === name));
     const pinned = all.map(([name, definition]) => {
-        const file = (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .isValues */ .vs)(definition) ? (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .textOf */ .b6)(definition['file']) : undefined;
-        return [name, (0,_document_js__WEBPACK_IMPORTED_MODULE_2__/* .isValues */ .vs)(definition) && file !== undefined ? { ...definition, file: move(file) } : definition];
+        const file = (0,compose_document/* isValues */.vs)(definition) ? (0,compose_document/* textOf */.b6)(definition['file']) : undefined;
+        return [name, (0,compose_document/* isValues */.vs)(definition) && file !== undefined ? { ...definition, file: move(file) } : definition];
     });
     return project.model[kind] === undefined ? {} : { [kind]: Object.fromEntries(pinned) };
 }
 function insideRepository(folder, path) {
     if (/^[/~]/.test(path) || path === '')
         return undefined;
-    const joined = node_path__WEBPACK_IMPORTED_MODULE_0__.posix.join(folder, path).replace(/(.)\/$/, '$1');
+    const joined = external_node_path_.posix.join(folder, path).replace(/(.)\/$/, '$1');
     return joined === '..' || joined.startsWith('../') || joined.startsWith('.deploy/') ? undefined : joined;
 }
 const DATA_FILE = /\.(sqlite3?|db|log)$/;
@@ -42193,8 +42354,8 @@ function isData(mount, path, mounted, repository) {
     if (repository.files.has(path))
         return DATA_FILE.test(path);
     // What is mounted from below it and not in the repository is made by one container and read by another.
-    const isExchanged = mounted.some((one) => one.startsWith(`${path}/`) && (0,_shipment_js__WEBPACK_IMPORTED_MODULE_4__/* .membersOf */ .lS)(repository, one).length === 0);
-    return isExchanged || [path, mount.target].some((place) => DATA.test(node_path__WEBPACK_IMPORTED_MODULE_0__.posix.basename(place)));
+    const isExchanged = mounted.some((one) => one.startsWith(`${path}/`) && (0,shipment/* membersOf */.lS)(repository, one).length === 0);
+    return isExchanged || [path, mount.target].some((place) => DATA.test(external_node_path_.posix.basename(place)));
 }
 const isWritten = ({ readOnly, target }) => !readOnly && !/^\/(etc|usr|docker-entrypoint-initdb\.d)(\/|$)/.test(target);
 
@@ -42239,7 +42400,7 @@ function isLocal({ repository }) {
 /* harmony import */ var _drift_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(2727);
 /* harmony import */ var _mount_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(8409);
 /* harmony import */ var _one_off_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(1828);
-/* harmony import */ var _pin_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(2535);
+/* harmony import */ var _pin_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(4351);
 /* harmony import */ var _shipment_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(3684);
 
 
@@ -42254,17 +42415,16 @@ function isLocal({ repository }) {
 function makeRelease(facts) {
     const { project, name, id, roles, images, repository } = facts;
     const shipped = shippedEnvFiles(facts);
-    const envPaths = shipped.map(({ path }) => path);
     const pinned = (0,_pin_js__WEBPACK_IMPORTED_MODULE_7__/* .pin */ .y)({
         project,
         name,
         release: id,
         images,
         repository,
-        envPaths,
+        envFiles: shipped,
         profiles: facts.profiles,
     });
-    const { files, required, notes } = pinned;
+    const { files, required, bound, warnings } = pinned;
     const taking = [...roles.backing, ...facts.update];
     const keeping = roles.data.filter((service) => !taking.includes(service));
     const drifts = (0,_drift_js__WEBPACK_IMPORTED_MODULE_4__/* .findDrifts */ .Q0)(facts.before, pinned.model, keeping);
@@ -42275,6 +42435,7 @@ function makeRelease(facts) {
     const compose = write(model);
     const oneOff = (0,_one_off_js__WEBPACK_IMPORTED_MODULE_6__/* .oneOffModel */ .Xp)(model, roles.django, name);
     const active = [...roles.replaced.map(({ service }) => service), ...roles.data, ...roles.jobs, ...roles.others];
+    const filesOf = (all) => [...new Set(active.flatMap((service) => all.get(service) ?? []))].sort();
     const kept = [...roles.data, ...roles.others].filter((service) => !images.has(service));
     return {
         model,
@@ -42284,16 +42445,17 @@ function makeRelease(facts) {
         roles,
         images,
         imagesBeside: [...new Set(kept.flatMap((service) => imageOf(model, service) ?? []))],
-        env: envPaths.includes('.env') ? 'shipped' : 'server',
-        requiredEnvFiles: [...new Set(active.flatMap((service) => required.get(service) ?? []))].sort(),
+        env: shipped.some(({ path }) => path === '.env') ? 'shipped' : 'server',
+        requiredEnvFiles: filesOf(required),
+        boundFiles: filesOf(bound),
         files,
         envFiles: shipped.map((file) => ({ path: `env/${file.path}`, content: Buffer.from(onHost(file)), mode: 0o600 })),
         fingerprint: (0,node_crypto__WEBPACK_IMPORTED_MODULE_0__.createHash)('sha256')
             .update(compose.replaceAll(`.deploy/releases/${id}/`, '.deploy/releases/-/'))
             .update((0,_document_js__WEBPACK_IMPORTED_MODULE_3__/* .canonical */ .$N)(shipped))
             .digest('hex'),
+        warnings,
         notes: [
-            ...notes,
             ...drifts
                 .filter(isRebuilt)
                 .map(({ service }) => `${service} keeps the image that it runs, because it may hold data; for the new one: update-services: ${service}`),
@@ -43410,7 +43572,9 @@ const codes = {
     'database-changed': 'the settings lead to another database, or to an empty one',
     'adoption-failed': 'the stack that runs cannot be kept as a release',
     'variable-missing': 'the Compose file uses a variable that is set nowhere',
-    'env-file-missing': 'the Compose file names an env file, or that of a secret, that is neither shipped nor on the server',
+    'env-file-missing': 'the Compose file names an env file, or that of a mount or secret, that is neither shipped nor on the host',
+    'file-is-folder': 'a folder lies on the host where a file should be',
+    'mount-denied': 'a container may not use what it mounts from the host',
     'database-not-up': 'the database does not answer yet',
     'database-refused': 'the database refuses the connection',
     'database-not-kept': 'the database is a file inside the container',
@@ -48729,6 +48893,44 @@ function isRecord(value) {
 
 /***/ }),
 
+/***/ 470:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   o: () => (/* binding */ bindSources)
+/* harmony export */ });
+/* harmony import */ var _compose_document_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8983);
+/* harmony import */ var _compose_mount_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(8409);
+/* harmony import */ var _compose_variable_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6754);
+
+
+
+/** What these services mount from the host, as Compose there resolves it; `model` is the release's own. */
+function bindSources(mounts, services, model) {
+    const found = services.flatMap((service) => (mounts.get(service) ?? [])
+        .flatMap(({ kind, source, target, device }) => {
+        const path = kind === 'bind' ? source : device;
+        return path === undefined || isStrict(model, service, target) ? [] : [{ path, target }];
+    })
+        .filter(({ path }) => !path.includes('/.deploy/')));
+    const kinds = found.map(({ path, target }) => [
+        path,
+        (0,_compose_mount_js__WEBPACK_IMPORTED_MODULE_1__/* .isFileMount */ .Ej)(path, target) ? 'file' : 'folder',
+    ]);
+    return [...new Map(kinds)].map(([path, kind]) => ({ kind, path }));
+}
+/** `create_host_path: false`: somebody wants an error, and Docker gives it. */
+function isStrict(model, service, target) {
+    const entries = (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .listOf */ .c3)((0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .valuesOf */ .sm)((0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .valuesOf */ .sm)(model['services'])[service])['volumes']).filter(_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .isValues */ .vs);
+    return entries.some((entry) => {
+        const text = (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .textOf */ .b6)(entry['target']) ?? '';
+        return ((0,_compose_variable_js__WEBPACK_IMPORTED_MODULE_2__/* .interpolate */ .GW)(text) ?? text) === target && (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .valuesOf */ .sm)(entry['bind'])['create_host_path'] === false;
+    });
+}
+
+
+/***/ }),
+
 /***/ 4296:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
@@ -48768,6 +48970,58 @@ function isSame(a, b) {
 /** As people name it. */
 function describe({ vendor, system, host, name }) {
     return [vendor, host, name, system === undefined ? '' : `(system ${system})`].filter((part) => part !== '').join(' ');
+}
+
+
+/***/ }),
+
+/***/ 6366:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   L: () => (/* binding */ explainDenial)
+/* harmony export */ });
+/* harmony import */ var _compose_document_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8983);
+/* harmony import */ var _compose_mount_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(8409);
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(8071);
+
+
+
+/** The same failure with its cause, when a container was denied what it mounts from the host; else the failure itself. */
+function explainDenial(failure, facts) {
+    if (!(failure instanceof _errors_js__WEBPACK_IMPORTED_MODULE_2__/* .DeployError */ .sH))
+        return failure;
+    const lines = [failure.seen, failure.why].flatMap((text) => text?.split('\n') ?? []);
+    for (const line of lines.filter((text) => /permission denied/i.test(text))) {
+        const paths = [...line.matchAll(/\/[\w.@+/-]*[\w@+-]/g)].map(([path]) => path);
+        const found = paths.flatMap((path) => findMount(path, facts.mounts))[0];
+        if (found)
+            return denied(failure, line.trim(), found.service, found.mount, facts.model);
+    }
+    return failure;
+}
+/** The bind mount below which the path lies. What is shipped may be read by anybody. */
+function findMount(path, mounts) {
+    return [...mounts].flatMap(([service, all]) => all
+        .filter(({ kind, source }) => kind === 'bind' && !source.includes('/.deploy/'))
+        .filter(({ target }) => path === target || path.startsWith(`${target.replace(/\/$/, '')}/`))
+        .map((mount) => ({ service, mount })));
+}
+function denied(failure, seen, service, { source, target }, model) {
+    const values = (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .valuesOf */ .sm)((0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .valuesOf */ .sm)(model['services'])[service]);
+    const image = (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .textOf */ .b6)(values['image']) ?? 'IMAGE';
+    const [, given] = /^(\d+)(?::\d+)?$/.exec((0,_compose_document_js__WEBPACK_IMPORTED_MODULE_0__/* .textOf */ .b6)(values['user']) ?? '') ?? [];
+    const user = given ?? `$(docker run --rm --entrypoint id ${image} -u)`;
+    const isFile = (0,_compose_mount_js__WEBPACK_IMPORTED_MODULE_1__/* .isFileMount */ .Ej)(source, target);
+    return new _errors_js__WEBPACK_IMPORTED_MODULE_2__/* .DeployError */ .sH('mount-denied', {
+        what: `A container of ${service} may not use ${source} of the host, which it mounts at ${target}`,
+        seen,
+        why: 'it belongs to another user than the one in the container',
+        fix: isFile
+            ? `ship it with env-file or env-files: each user of the container may read that copy, and no other user of the host. Or on the host: chmod a+r ${source}`
+            : `on the host, as root: chown -R ${user} ${source}`,
+        cause: failure,
+    });
 }
 
 
@@ -51712,8 +51966,10 @@ function explainExit(code, said, tail, step) {
         return complaint;
     if (complaint?.[0] === 'port-left-over')
         return complaint;
-    if (known)
-        return [known.code, { ...known, seen: (NEEDS_TAIL.includes(code) ? all : said) || undefined }];
+    if (known) {
+        const fix = known.fix?.replace('FOLDER', said ?? 'FOLDER');
+        return [known.code, { ...known, fix, seen: (NEEDS_TAIL.includes(code) ? all : said) || undefined }];
+    }
     if (complaint)
         return complaint;
     const during = step === undefined ? '' : ` (step ${step})`;
@@ -51883,6 +52139,13 @@ const explanations = {
         code: 'env-file-missing',
         what: 'The Compose file names a file that is neither shipped nor on the server',
         fix: 'put it into the directory on the server; an env file can be shipped with `env-files` as well',
+    },
+    file_is_folder: {
+        exit: 59,
+        code: 'file-is-folder',
+        what: 'A folder lies on the host where a file should be',
+        why: 'Docker made it for root, when a container mounted a file that was not there',
+        fix: 'on the host: rmdir FOLDER',
     },
     compose_invalid: {
         exit: 35,
@@ -52147,7 +52410,8 @@ const RELEASE_FACTS = {
     volumes: '`key name`: its volumes, in the same way',
     fronts: '`service port`: what visitors reach first',
     env: '`shipped` or `server`: whose `.env` it is',
-    'env-files': 'env files that must be on the host',
+    'env-files': 'env files, and those of secrets and configs, that must be on the host',
+    'bound-files': 'other files that are mounted and must be there',
     fingerprint: 'the same for the same images, files and settings',
 };
 /** Facts of a deployment: a file each in `plans/<id>/facts`. */
@@ -53071,6 +53335,7 @@ function parseLook(text) {
         containers: all('container').map(_container_js__WEBPACK_IMPORTED_MODULE_2__/* .readContainer */ .u),
         folders: [...new Set(all('folder'))],
         files: all('file'),
+        foldersAt: [...new Set(all('folder-at'))],
         externals: all('external'),
         ports: all('port').flatMap(readHolder),
         settings: all('setting'),
@@ -53215,6 +53480,7 @@ function toNumber(text) {
 /* harmony export */   E4: () => (/* binding */ versionOf),
 /* harmony export */   IC: () => (/* binding */ imagesOf),
 /* harmony export */   Mj: () => (/* binding */ frontsOf),
+/* harmony export */   Yj: () => (/* binding */ servicesOf),
 /* harmony export */   bx: () => (/* binding */ chooseTarget),
 /* harmony export */   ko: () => (/* binding */ readModel)
 /* harmony export */ });
@@ -53272,6 +53538,11 @@ async function readModel(connection, directory, id) {
     const read = await connection.reach(['cat', '-n', `${directory}/.deploy/releases/${id}/compose.yaml`]);
     const lines = [...read.stdout.matchAll(/^ *\d+\t(.*)$/gm)].map(([, line = '']) => line);
     return read.code === 0 ? (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)((0,yaml__WEBPACK_IMPORTED_MODULE_0__/* .parse */ .qg)(lines.join('\n'))) : {};
+}
+/** All services that a release deals with. */
+function servicesOf(facts) {
+    const app = (facts.get('services') ?? []).map((line) => line.split(' ')[1] ?? '');
+    return [...app, ...['data', 'others', 'jobs'].flatMap((name) => facts.get(name) ?? [])];
 }
 /** `service port` lines as pairs. */
 function frontsOf(facts) {

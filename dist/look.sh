@@ -68,12 +68,19 @@ look_files() { # DIRECTORY [FILE…]: which of them are here; before the first d
     from=$place path=$file
     while [ "$path" != "${path#../}" ]; do from=${from%/*} path=${path#../}; done
     case $path in /*) ;; *) path=$from/$path ;; esac
-    if is_there "$path"; then echo "file $file"; fi
+    if [ -d "$path" ]; then
+      echo "folder-at $file"
+    elif is_there "$path"; then
+      echo "file $file"
+    fi
   done
 }
 
-look_settings() { # which names .env sets; of its values only what says which project this is
-  if [ ! -r .env ]; then return; fi
+look_settings() { # which names .env sets; of its values only what says which project this is; folders in place of files
+  for file in .env compose.yaml; do
+    if [ -d "$file" ]; then echo "folder-at $file"; fi
+  done
+  if [ ! -f .env ] || [ ! -r .env ]; then return; fi
   start='^[[:space:]]*\(export[[:space:]]\{1,\}\)\{0,1\}' equals='[[:space:]]*[=:]'
   sed -n "s/$start\([A-Za-z_][A-Za-z0-9_]*\)$equals.*/setting \2/p" .env
   for name in COMPOSE_PROFILES COMPOSE_PROJECT_NAME COMPOSE_FILE COMPOSE_PATH_SEPARATOR; do

@@ -125,10 +125,14 @@ is_passing() { # ANSWER: the same as isPassing in src/image/registry.ts
 }
 
 check_settings() { # RELEASE: what the compose file wants from this server is here
-  release_list "$1" env-files | while IFS= read -r file; do
+  { release_list "$1" env-files && release_list "$1" bound-files; } | while IFS= read -r file; do
     # As Compose reads it: the home of who calls Docker.
     case $file in \~/*) home=${through:+/root} file=${home:-$HOME}/${file#??} ;; esac
-    is_there "$file" || die "$exit_file_missing" "$file"
+    check_file "$file"
+  done
+  # A release is put in their place; into a folder they would go without a word.
+  for file in .env compose.yaml; do
+    if [ -d "$file" ]; then check_file "$file"; fi
   done
   answer=$(compose "$1" config -q 2>&1) || die "$exit_compose_invalid" "$(printf '%s\n' "$answer" | said_by_compose)"
   # A variable that is set nowhere would become an empty string: empty passwords are made this way.
@@ -155,6 +159,37 @@ check() { # DIRECTORY TRANSACTION: whether the target's settings are whole, and 
   if [ ! -f ".deploy/releases/$target/mounts.yaml" ]; then return; fi
   model=$(compose_with mounts.yaml "$target" config --format json)
   printf '{"deploy-django": 1, "verb": "mounts", "model": %s}\n' "$(printf '%s' "$model" | tr '\n' ' ')"
+}
+
+check_file() { # FILE
+  is_there "$1" || die "$exit_file_missing" "$1"
+  if [ ! -d "$1" ]; then return; fi
+  case $1 in
+    /*) die "$exit_file_is_folder" "$1" ;;
+    *) die "$exit_file_is_folder" "$directory/$1" ;;
+  esac
+}
+
+# What containers mount from this host, a line each: `file` or `folder`, and its path. A folder inside the directory is
+# made, so that it belongs to this user; Docker would make it for root.
+prepare() { # DIRECTORY TRANSACTION
+  enter "$1"
+  while read -r kind path; do
+    if [ "$kind" = file ]; then
+      check_file "$path"
+    elif ! is_there "$path"; then
+      make_folder "$path"
+    fi
+  done
+}
+
+make_folder() { # FOLDER
+  case $1 in "$directory"/?*) ;; *) return ;; esac
+  if (umask 022 && mkdir -p "$1"); then
+    echo "made the folder $1 for containers"
+  else
+    echo "note: $1 is missing and could not be made, so Docker makes it for root"
+  fi
 }
 
 # The probe's answer of the target's image; nothing is changed. The services named will have no container.

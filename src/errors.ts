@@ -34,7 +34,9 @@ export const codes = {
   'adoption-failed': 'the stack that runs cannot be kept as a release',
   'variable-missing': 'the Compose file uses a variable that is set nowhere',
   'env-file-missing':
-    'the Compose file names an env file, or that of a secret, that is neither shipped nor on the server',
+    'the Compose file names an env file, or that of a mount or secret, that is neither shipped nor on the host',
+  'file-is-folder': 'a folder lies on the host where a file should be',
+  'mount-denied': 'a container may not use what it mounts from the host',
   'database-not-up': 'the database does not answer yet',
   'database-refused': 'the database refuses the connection',
   'database-not-kept': 'the database is a file inside the container',

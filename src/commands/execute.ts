@@ -2,6 +2,7 @@ import { warning } from '@actions/core'
 import { readMigrateReport } from '../django/document.ts'
 import type { Plan } from '../deployment/plan.ts'
 import { DeployError } from '../errors.ts'
+import { explainDenial, type DenialFacts } from '../guard/denied.ts'
 import { group, harmless, showProgress } from '../report/log.ts'
 import { servingOf, type Serving } from '../report/report.ts'
 import type { Connection } from '../server/connection.ts'
@@ -24,6 +25,8 @@ export type Decided = {
   http: string | undefined
   /** How many containers: what was decided, and what the Compose file says, as `service=number`. */
   counts: { scale: readonly string[]; counts: readonly string[] }
+  /** What may explain a failure. */
+  denial: DenialFacts
 }
 
 /** Executes the plan on the host and follows it to its end; throws when the goal was not reached. */
@@ -51,7 +54,7 @@ export async function execute(
     throw cause
   })
   forgetFollowed()
-  takeEnding(ending, server, version, context)
+  takeEnding(ending, server, version, plan.denial, context)
   return plan
 }
 
@@ -80,7 +83,7 @@ async function watch(work: (show: Parameters<typeof transact>[2]) => Promise<End
   }
 }
 
-function takeEnding(ending: Ending, server: Server, version: string, { found }: Context): void {
+function takeEnding(ending: Ending, server: Server, version: string, denial: DenialFacts, { found }: Context): void {
   const migrate = ending.documents.get('migrate')
   found({
     applied: migrate ? readMigrateReport(migrate).applied : [],
@@ -88,7 +91,7 @@ function takeEnding(ending: Ending, server: Server, version: string, { found }: 
     serving: servingAfter(ending, server, version),
   })
   const failure = explainEnding(ending)
-  if (failure) throw failure
+  if (failure) throw explainDenial(failure, denial)
   ending.warnings.forEach((text) => warning(harmless(text)))
 }
 

@@ -22,10 +22,12 @@ import {
 import { askHealth, type HealthQuestion } from '../django/health.ts'
 import { needsCollecting } from '../django/static.ts'
 import { DeployError } from '../errors.ts'
+import { explainDenial } from '../guard/denied.ts'
+import { bindSources, type BindSource } from '../guard/bind.ts'
 import { checkDatabase, describe } from '../guard/database.ts'
 import { explainUnmigrated } from '../guard/migrations.ts'
 import { checkMounts, readCounts, readMounts, type Mounts } from '../guard/mount.ts'
-import { group } from '../report/log.ts'
+import { group, show } from '../report/log.ts'
 import type { Connection } from '../server/connection.ts'
 import { explainProbe, explainStage, explainUnfit } from '../server/failure.ts'
 import { command } from '../server/follow.ts'
@@ -47,6 +49,12 @@ export async function planDeployment(
   const { connection, server, current, name } = site
   const { transaction, release, made, adoption } = staged
   const { mounts, counts } = await askResolved(connection, transaction)
+  const { roles } = release
+  await prepareMounts(
+    connection,
+    transaction,
+    bindSources(mounts, [...broughtUp(roles), ...roles.data, ...roles.jobs], release.model),
+  )
   const numbers = countContainers(site, staged, counts, inputs)
   checkMounts({
     containers: server.containers.filter(
@@ -56,7 +64,12 @@ export async function planDeployment(
     managePath: made.django.managePath,
     django: made.django.target.group.services,
   })
-  const asked = await group('Plan', () => askPlan(connection, transaction, numbers.unstarted))
+  const denial = { mounts, model: release.model }
+  const asked = await group('Plan', () => askPlan(connection, transaction, numbers.unstarted)).catch(
+    (cause: unknown) => {
+      throw explainDenial(cause, denial)
+    },
+  )
   checkFound(asked, site, inputs)
   const same =
     !inputs.force &&
@@ -64,7 +77,7 @@ export async function planDeployment(
     fact(current?.facts, 'fingerprint') === release.fingerprint &&
     inputs.scale.every(({ service, count }) => (runningCounts(server, name).get(service) ?? 0) === count) &&
     [...server.counts].every(([service, count]) => (counts.get(service) ?? count) === count)
-  const { jobs, django } = release.roles
+  const { jobs, django } = roles
   const collecting = needsCollecting(inputs.collectstatic, asked.settings.static, mounts.get(django))
   const plan = planDeploy(asked, inputs.migrate, same, { jobs, static: collecting })
   const steps = adoption ? adopting(plan.steps) : plan.steps
@@ -82,6 +95,7 @@ export async function planDeployment(
     steps,
     approved: approve(plan.pending),
     http: askHealth(healthQuestion(inputs), fronts, asked.settings),
+    denial,
     counts: countFacts(numbers, counts, [...broughtUp(release.roles), ...release.roles.data]),
   }
 }
@@ -181,6 +195,22 @@ export async function askResolved(connection: Connection, { directory, id }: Tra
   if (asked.code !== 0) throw explainStage(asked)
   const document = findDocument(asked.stdout)
   return { mounts: readMounts(document), counts: readCounts(document) }
+}
+
+/** Makes folders of the directory that containers mount and that are missing; stops when a file is. */
+export async function prepareMounts(
+  connection: Connection,
+  { directory, id }: Transaction,
+  sources: readonly BindSource[],
+): Promise<void> {
+  if (sources.length === 0) return
+  const prepared = await connection.reach(command(directory, id, 'prepare'), {
+    stdin: sources.map(({ kind, path }) => `${kind} ${path}\n`).join(''),
+    onLine: (line, stream) => {
+      if (stream === 'stdout') show(line)
+    },
+  })
+  if (prepared.code !== 0) throw explainStage(prepared)
 }
 
 /** The plan of the image on the database as it is now; that `unstarted` services do not run does not mean that there is none. */

@@ -61,6 +61,7 @@ export async function stageRelease(
   })
   const named = [...project.services.keys()]
   release.notes.forEach((note) => info(note))
+  release.warnings.forEach((text) => warning(text))
   release.drifts.forEach((drift) => warning(describeDrift(drift)))
   findAbandoned(current?.facts, named).forEach((service) => warning(describeAbandoned(service, name)))
   const adoption = planAdoption({ server, name, roles, named, manage: inputs.manage, time: new Date() })
@@ -133,6 +134,7 @@ function releaseFacts(
     fronts: roles.fronts.map(({ service, port }) => `${service} ${port}`),
     env: [release.env],
     'env-files': release.requiredEnvFiles,
+    'bound-files': release.boundFiles,
     fingerprint: [release.fingerprint],
   }
 }

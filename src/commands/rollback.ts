@@ -9,6 +9,8 @@ import { findDocument, readFitReport, readSettings, type Settings } from '../dja
 import { askHealth } from '../django/health.ts'
 import { needsCollecting, readCollect } from '../django/static.ts'
 import { record, recordFacts } from '../github/record.ts'
+import { bindSources } from '../guard/bind.ts'
+import { explainDenial } from '../guard/denied.ts'
 import { checkDatabase } from '../guard/database.ts'
 import { group, show } from '../report/log.ts'
 import { servingOf, type Outcome } from '../report/report.ts'
@@ -19,12 +21,20 @@ import { nothingDeployed, requireProject } from '../server/find.ts'
 import { command } from '../server/follow.ts'
 import { fact } from '../server/fact.ts'
 import { checkServer, runningCounts, type Server } from '../server/look.ts'
-import { chooseTarget, frontsOf, imagesOf, readModel, versionOf, type KeptRelease } from '../server/release.ts'
+import {
+  chooseTarget,
+  frontsOf,
+  imagesOf,
+  readModel,
+  servicesOf,
+  versionOf,
+  type KeptRelease,
+} from '../server/release.ts'
 import { incoming, planFiles, send, stage } from '../server/stage.ts'
 import { newId, type Transaction } from '../server/transaction.ts'
 import type { Context } from './context.ts'
 import { execute, type Decided } from './execute.ts'
-import { askResolved, countFacts, healthQuestion, type Resolved } from './plan.ts'
+import { askResolved, countFacts, healthQuestion, prepareMounts, type Resolved } from './plan.ts'
 import { deploymentFacts } from './release.ts'
 
 /** Back to an older release, from what the host kept of it: no checkout, no build, no registry. */
@@ -117,13 +127,19 @@ async function stageRollback(
 type Compatible = { settings: Settings } & Resolved
 
 /** Asks the target's own code; refuses when it cannot use the database as it is. Gives what it saw. */
-async function checkCompatibility({ connection, target, server }: Site, transaction: Transaction): Promise<Compatible> {
+async function checkCompatibility(
+  { connection, target, server, model }: Site,
+  transaction: Transaction,
+): Promise<Compatible> {
   const resolved = await askResolved(connection, transaction)
+  const services = servicesOf(target.facts)
+  await prepareMounts(connection, transaction, bindSources(resolved.mounts, services, model))
   const asked = await connection.reach([...command(transaction.directory, transaction.id, 'plan'), 'fit'])
   const document = findDocument(asked.stdout)
   if (document && asked.code === explanations.unfit.exit) throw explainUnfit(readFitReport(document))
   if (document && asked.code === explanations.database_refused.exit) throw explainOldSettings(document)
-  if (!document || asked.code !== 0) throw explainProbe(asked.code, document, asked.stderr)
+  if (!document || asked.code !== 0)
+    throw explainDenial(explainProbe(asked.code, document, asked.stderr), { ...resolved, model })
   const { ahead, database } = readFitReport(document)
   checkDatabase(server.database, database, `deploy ${target.version} again with \`force: true\``)
   info(
@@ -179,6 +195,7 @@ function decide(
     steps,
     approved: [],
     http: askHealth(healthQuestion(inputs), fronts, settings),
+    denial: { mounts, model },
     counts: countFacts(numbers, counts, [...replaced, ...others, ...data]),
   }
 }

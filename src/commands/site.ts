@@ -1,6 +1,6 @@
 import { info, warning } from '@actions/core'
 import { existsSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, posix } from 'node:path'
 import { checkBeside } from '../compose/beside.ts'
 import { checkBorrowed, describeStale, findStale, neededGroups } from '../compose/group.ts'
 import { chooseProjectName, possibleNames } from '../compose/name.ts'
@@ -122,7 +122,18 @@ async function inspectHost(
     () => void findStale(project, active),
     () => checkBorrowed(project, active, [name, ...possibleNames(sources)]),
     () => inputs.directory === undefined && !current && checkBeside(needs.beside, active, directory, project.folder),
-    () => checkNeeds(needs, active, { ...server, settings: onHost, isShipped: settings !== undefined }, project),
+    () =>
+      checkNeeds(
+        needs,
+        active,
+        {
+          ...server,
+          settings: onHost,
+          isShipped: settings !== undefined,
+          folder: server.folders[0] ?? posix.resolve(server.home, directory),
+        },
+        project,
+      ),
     () => !inputs.images && checkBuildVariables(check),
   )
   findStale(project, active).forEach((stale) => warning(describeStale(stale)))

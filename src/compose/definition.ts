@@ -24,7 +24,8 @@ function networksOf({ networks, network_mode }: Values): readonly string[] {
   return names.length > 0 ? names : ['default']
 }
 
-function sourcesOf(entries: unknown): readonly string[] {
+/** Names of the configs or secrets that a service uses. */
+export function sourcesOf(entries: unknown): readonly string[] {
   return listOf(entries).flatMap((entry) => textOf(isValues(entry) ? entry['source'] : entry) ?? [])
 }
 

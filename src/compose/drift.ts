@@ -1,4 +1,5 @@
 import { DeployError } from '../errors.ts'
+import { sourcesOf } from './definition.ts'
 import { canonical, valuesOf, type Values } from './document.ts'
 import type { Roles } from './role.ts'
 
@@ -17,8 +18,18 @@ export function findDrifts(before: Values, model: Values, services: readonly str
     const keys = [...new Set([...Object.keys(old), ...Object.keys(now)])].filter(
       (key) => !TAKEN_OVER.includes(key) && canonical(old[key]) !== canonical(now[key]),
     )
-    return keys.length === 0 ? [] : [{ service, keys: keys.sort() }]
+    const contents = (['configs', 'secrets'] as const).filter((kind) =>
+      sourcesOf(now[kind]).some((name) => isOther(before, model, kind, name)),
+    )
+    const all = [...new Set([...keys, ...contents])].sort()
+    return all.length === 0 ? [] : [{ service, keys: all }]
   })
+}
+
+/** Whether a config or secret that both models have leads to another file. */
+function isOther(before: Values, model: Values, kind: 'configs' | 'secrets', name: string): boolean {
+  const [old, now] = [valuesOf(before[kind])[name], valuesOf(model[kind])[name]]
+  return old !== undefined && canonical(old) !== canonical(now)
 }
 
 /** Stops when `update-services` names what is no service with data; all others take a changed definition anyway. */
@@ -76,11 +87,26 @@ export function keepDefinitions(before: Values, model: Values, drifts: readonly 
   if (kept.length === 0) return model
   // What only the old definition names, such as its volume, is still needed.
   const definitions = DEFINITIONS.flatMap((kind) => {
-    const all = { ...valuesOf(before[kind]), ...valuesOf(model[kind]) }
+    const all = {
+      ...valuesOf(before[kind]),
+      ...valuesOf(model[kind]),
+      ...ownOf(before, model, kind, Object.fromEntries(kept)),
+    }
     return Object.keys(all).length === 0 ? [] : [[kind, all]]
   })
   const services = { ...valuesOf(model['services']), ...Object.fromEntries(kept) }
   return { ...model, ...Object.fromEntries(definitions), services }
+}
+
+/** Configs and secrets that only services which stay use: those of before, as the containers have them. */
+function ownOf(before: Values, model: Values, kind: string, kept: Readonly<Record<string, Values>>): Values {
+  if (kind !== 'configs' && kind !== 'secrets') return {}
+  const others = Object.entries(valuesOf(model['services'])).filter(([name]) => !(name in kept))
+  const taken = others.flatMap(([, values]) => sourcesOf(valuesOf(values)[kind]))
+  const names = Object.values(kept).flatMap((values) => sourcesOf(values[kind]))
+  return Object.fromEntries(
+    Object.entries(valuesOf(before[kind])).filter(([name]) => names.includes(name) && !taken.includes(name)),
+  )
 }
 
 function definitionOf(model: Values, service: string): Values | undefined {

@@ -3,7 +3,7 @@ import { checkAll, DeployError } from '../errors.ts'
 import type { EnvFile } from '../values.ts'
 import { isValues, listOf, textOf } from './document.ts'
 import type { Project } from './project.ts'
-import { interpolate, isWhole, withDefaults } from './variable.ts'
+import { canBecome, interpolate, isWhole, knownPath, withDefaults } from './variable.ts'
 
 /** A line that Compose would read differently from a person. Its text stays out of it: it may be secret. */
 export type Misread = { line: number; why: string; fix: string }
@@ -123,13 +123,18 @@ function fill(value: string, known: ReadonlyMap<string, string>, refuse: Refuse)
 
 /** Stops for shipped env files that Compose would read differently from who wrote them; `format: raw` is read as it is. */
 export function checkEnvFiles({ folder, services }: Project, files: readonly EnvFile[]): void {
-  const raw = [...services.values()]
-    .flatMap(({ values }) => listOf(values['env_file']).filter(isValues))
-    .filter((entry) => entry['format'] === 'raw')
-    .flatMap((entry) => [textOf(entry['path']) ?? '', posix.join(folder, textOf(entry['path']) ?? '')])
-    .map((path) => posix.normalize(path))
+  const entries = [...services.values()].flatMap(({ values }) => listOf(values['env_file']))
+  const read = entries
+    .filter((entry) => !isValues(entry) || entry['format'] !== 'raw')
+    .map((entry) => textOf(isValues(entry) ? entry['path'] : entry) ?? '')
+  // What is only mounted, or the file of a secret, may have any form.
+  const isRead = (path: string): boolean =>
+    read
+      .map((text) => knownPath(text)?.path ?? text)
+      .flatMap((text) => [posix.normalize(text), posix.join(folder, text)])
+      .some((text) => text === path || canBecome(text, path))
   const known = readEnvFile(files.find(({ path }) => path === '.env')?.content ?? '').values
-  const checked = files.filter(({ path }) => path === '.env' || !raw.includes(path))
+  const checked = files.filter(({ path }) => path === '.env' || isRead(path))
   checkAll(...checked.map((file) => () => checkEnvFile(file, file.path === '.env' ? new Map() : known)))
 }
 

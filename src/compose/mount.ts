@@ -41,6 +41,23 @@ function readShort(text: string): Mount {
   return { kind: bind ? 'bind' : 'volume', source: first, target, readOnly }
 }
 
+/** The folder of the host that a volume stands for; other drivers have passwords in their options. */
+function bindOptions({ type, o, device }: Values): Values {
+  return type === 'none' && o === 'bind' && device !== undefined ? { driver_opts: { type, o, device } } : {}
+}
+
+const FILE =
+  /\.(env|conf|cnf|cfg|ini|toml|ya?ml|json|xml|pem|crt|cer|key|pub|sqlite3?|db|sql|sh|py|txt|htpasswd|template|tmpl|rules)$/
+
+const FILE_NAME = /^(Caddyfile|Corefile|crontab|hosts|passwd|\.?htpasswd|\.pgpass)$/
+
+/** Whether both names say that a file is mounted and no folder, such as `./.env:/app/.env` or `./site.conf:/etc/site.conf`. */
+export function isFileMount(source: string, target: string): boolean {
+  const isFile = (path: string): boolean => FILE.test(path) || FILE_NAME.test(posix.basename(path))
+  const isEnv = /^\.env(\.|$)/.test(posix.basename(source))
+  return isEnv || (isFile(source) && isFile(interpolate(target) ?? target))
+}
+
 /** The mount as a long entry with another source; everything else in it stays. */
 export function withSource(entry: unknown, source: string): unknown {
   if (isValues(entry)) return { ...entry, type: 'bind', source }
@@ -67,7 +84,8 @@ export function onlyMounts(model: Values): Values {
       ...(scale === undefined ? {} : { scale }),
       ...(valuesOf(deploy)['replicas'] === undefined ? {} : { deploy: { replicas: valuesOf(deploy)['replicas'] } }),
     })),
-    volumes: each('volumes', ({ name, external }) => ({
+    volumes: each('volumes', ({ name, external, driver_opts }) => ({
+      ...bindOptions(valuesOf(driver_opts)),
       ...(name === undefined ? {} : { name }),
       ...(external === undefined ? {} : { external }),
     })),

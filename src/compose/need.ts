@@ -1,3 +1,4 @@
+import { posix } from 'node:path'
 import { checkAll, DeployError } from '../errors.ts'
 import type { EnvFile } from '../values.ts'
 import { mountsBeside, type Beside } from './beside.ts'
@@ -8,11 +9,11 @@ import type { BuildGroup } from './group.ts'
 import { pin } from './pin.ts'
 import type { Project } from './project.ts'
 import type { Repository } from './repository.ts'
-import { canBecome, missingIn } from './variable.ts'
+import { missingIn } from './variable.ts'
 
 /** What a release does not bring along, so that the server must have it. */
 export type Needs = {
-  /** Env files, and those of secrets and configs, by service, relative to the directory. */
+  /** Env files, those of secrets and configs, and those that are mounted, by service, relative to the directory. */
   files: ReadonlyMap<string, readonly string[]>
   /** Variables without a default. */
   variables: readonly string[]
@@ -38,8 +39,8 @@ const GIVEN = ['PATH', 'HOME', 'PWD', 'COMPOSE_PROJECT_NAME', 'DOCKER_HOST', 'DO
 /** Finds what the server must have, before anything is built. */
 export function findNeeds({ project, groups, repository, shipped }: NeedFacts): Needs {
   const images = new Map(groups.flatMap(({ services }) => services).map((name) => [name, 'built']))
-  const envPaths = shipped.map(({ path }) => path)
-  const { model, required } = pin({ project, name: 'any', release: 'any', images, repository, envPaths, profiles: [] })
+  const pins = { project, name: 'any', release: 'any', images, repository, envFiles: shipped, profiles: [] }
+  const { model, required, bound, used } = pin(pins)
   const settings = shipped.find(({ path }) => path === '.env')
   const values = settings && readEnvFile(settings.content).values
   const own = [...(values?.keys() ?? [])]
@@ -48,20 +49,12 @@ export function findNeeds({ project, groups, repository, shipped }: NeedFacts): 
     missingIn(text, (name) => [...GIVEN, ...own].includes(name)),
   )
   return {
-    files: required,
+    files: new Map([...required].map(([service, files]) => [service, [...files, ...(bound.get(service) ?? [])]])),
     variables: [...new Set(missing)].sort(),
     externals: findExternals(project, values),
     beside: mountsBeside(model),
-    unread: envPaths.filter((path) => path !== '.env' && !texts.some((text) => reads(text, path))),
+    unread: shipped.map(({ path }) => path).filter((path) => path !== '.env' && !used.has(path)),
   }
-}
-
-/** Whether this text of the pinned model is the path of the shipped env file. */
-function reads(text: string, path: string): boolean {
-  return (
-    text.includes(`/env/${path}`) ||
-    (text.startsWith('./.deploy/') && canBecome(text, `.deploy/releases/any/env/${path}`))
-  )
 }
 
 /** What the server is asked about: files, those that it can be asked about before the plan is made, and what is external. */
@@ -84,16 +77,24 @@ function secretVariables(model: Values): readonly string[] {
   )
 }
 
+/** What the host has of it; `folder` is the directory's absolute path. */
+export type Has = {
+  files: readonly string[]
+  foldersAt: readonly string[]
+  settings: readonly string[]
+  externals: readonly string[]
+  isShipped: boolean
+  folder: string
+}
+
 /** Stops when the server does not have what the active services need, or what is shipped is needed by none. */
-export function checkNeeds(
-  needs: Needs,
-  active: readonly string[],
-  has: { files: readonly string[]; settings: readonly string[]; externals: readonly string[]; isShipped: boolean },
-  project: Project,
-): void {
+export function checkNeeds(needs: Needs, active: readonly string[], has: Has, project: Project): void {
   const annotation = { file: project.files[0] ?? '' }
   const wanted = active.flatMap((service) => needs.files.get(service) ?? [])
-  const absent = askableFiles(needs).filter((path) => wanted.includes(path) && !has.files.includes(path))
+  const absent = askableFiles(needs).filter(
+    (path) => wanted.includes(path) && !has.files.includes(path) && !has.foldersAt.includes(path),
+  )
+  const folders = has.foldersAt.filter((path) => ['.env', 'compose.yaml', ...wanted].includes(path))
   const unset = needs.variables.filter((name) => !has.settings.includes(name))
   checkAll(
     () => {
@@ -101,8 +102,21 @@ export function checkNeeds(
       throw new DeployError('env-file-missing', {
         what: 'The Compose file names files that are neither shipped nor on the server',
         seen: absent.join('\n'),
-        ...(absent.includes('.env') && { why: 'a .env in the repository is for developing, so it is not sent' }),
+        ...(absent.some((path) => posix.basename(path) === '.env') && {
+          why: 'a .env in the repository is for development, so it is not sent',
+        }),
         fix: 'put them there on the server (the paths are relative to the directory); env files can be shipped as well, with `env-file` (.env) and `env-files`',
+        annotation,
+      })
+    },
+    () => {
+      if (folders.length === 0) return
+      const paths = folders.map((path) => posix.resolve(has.folder, path))
+      throw new DeployError('file-is-folder', {
+        what: 'A folder lies on the host where a file should be',
+        seen: paths.join('\n'),
+        why: 'Docker made it for root, when a container mounted a file that was not there',
+        fix: `on the host: rmdir ${paths.join(' ')}`,
         annotation,
       })
     },
@@ -119,7 +133,7 @@ export function checkNeeds(
     () => {
       if (needs.unread.length === 0) return
       throw new DeployError('input-invalid', {
-        what: `Input env-files has ${needs.unread.join(', ')}, which no service names below env_file:`,
+        what: `Input env-files has ${needs.unread.join(', ')}, which no service names: neither as env_file, nor as a mount, secret or config`,
         fix: `use the path as the Compose file has it: ${[...new Set([...needs.files.values()].flat())].join(', ') || 'it has none'}`,
         annotation,
       })

@@ -1,9 +1,11 @@
 import { posix } from 'node:path'
+import type { EnvFile } from '../values.ts'
 import { usesOf } from './definition.ts'
 import { isValues, listOf, textOf, textsOf, valuesOf, type Values } from './document.ts'
-import { readMount, withSource, type Mount } from './mount.ts'
+import { isFileMount, readMount, withSource, type Mount } from './mount.ts'
 import type { Project } from './project.ts'
 import type { Repository } from './repository.ts'
+import { withEnvFiles, type Shippable } from './shipped-env.ts'
 import { checkPath, isPlaceholder, membersOf, ship, type ShippedFile } from './shipment.ts'
 import { canBecome, cutAtVariable, hasVariable, knownPath } from './variable.ts'
 
@@ -14,8 +16,8 @@ export type Pins = {
   release: string
   images: ReadonlyMap<string, string>
   repository: Repository
-  /** Paths of the env files that are shipped, as they lie below `env/` of the release. */
-  envPaths: readonly string[]
+  /** The env files that are shipped; they lie below `env/` of the release. */
+  envFiles: readonly EnvFile[]
   /** Those of the input: their services belong to the release, whatever the server's own settings say. */
   profiles: readonly string[]
 }
@@ -26,52 +28,76 @@ export type Pinned = {
   files: readonly ShippedFile[]
   /** Env files, and those of secrets and configs, that must be on the server already, by service. */
   required: ReadonlyMap<string, readonly string[]>
-  notes: readonly string[]
+  /** Other files that are mounted and must be there, by service: for a missing one Docker would make a folder. */
+  bound: ReadonlyMap<string, readonly string[]>
+  /** Paths of the shipped env files that the model uses. */
+  used: ReadonlySet<string>
+  /** What is left out of what the Compose file names, or will not last. */
+  warnings: readonly string[]
 }
 
+/** What is known of the pins while the model is walked. */
+type Walk = Pins & { shippable: Shippable; used: Set<string> }
+
 /** Pins the model: no build sections, images by digest, files of the repository by their content. */
-export function pin(pins: Pins): Pinned {
+export function pin(given: Pins): Pinned {
   const files = new Map<string, ShippedFile>()
   const required = new Map<string, readonly string[]>()
-  const notes = new Set<string>()
-  const { project, repository } = pins
-  const data = dataPaths(pins)
+  const bound = new Map<string, readonly string[]>()
+  const warnings = new Set<string>()
+  const { project } = given
+  const shippable = withEnvFiles(given.repository, project.folder, given.envFiles)
+  const walk: Walk = { ...given, repository: shippable, shippable, used: new Set() }
+  const data = dataPaths(walk)
 
   const move = (text: string, mount?: Mount): string => {
-    const place = placeOf(text, pins)
+    const place = placeOf(text, walk)
     if (!place) return text
     const { path } = place
+    const leftOut = shippable.leftOut(path)
+    if (leftOut.length > 0 && leftOut[0] !== path) {
+      warnings.add(
+        `${leftOut.join(', ')} of the repository is for development, so it is not sent with ${path}; give its content for production with env-files`,
+      )
+    }
     if (mount && data.has(path)) {
-      if (membersOf(repository, path).some((file) => file === path || !isPlaceholder(file))) {
-        notes.add(`${path} is in the repository, but looks like data of the server: it is not shipped`)
+      if (membersOf(shippable, path).some((file) => file === path || !isPlaceholder(file))) {
+        warnings.add(
+          `${path} is in the repository, but looks like data of the host: it is not shipped. To ship it, mount it read-only (:ro)`,
+        )
       }
       return text
     }
-    const shipped = ship(repository, path)
+    const shipped = ship(shippable, path)
     if (!shipped) return text
-    if (mount && isWritten(mount) && !repository.files.has(path)) {
-      notes.add(
+    if (mount && isWritten(mount) && !shippable.files.has(path)) {
+      warnings.add(
         `${path} comes with the release: what a container writes there is not in the next; mount it read-only (:ro)`,
       )
     }
     for (const file of shipped.files) files.set(file.path, file)
+    for (const member of membersOf(shippable, path)) {
+      const envFile = shippable.envFileAt(member)
+      if (envFile !== undefined) walk.used.add(envFile)
+    }
     return place.rebuild(`./.deploy/${shipped.path}`)
   }
 
   const services = Object.entries(valuesOf(project.model['services'])).map(([name, values]) => {
-    const envFiles = pinEnvFiles(valuesOf(values), pins, move)
-    required.set(name, [...envFiles.required, ...unshipped(name, pins, move)])
-    return [name, pinService(name, valuesOf(values), pins, envFiles.entries, move)]
+    const envFiles = pinEnvFiles(valuesOf(values), walk, move)
+    required.set(name, [...envFiles.required, ...unshipped(name, walk, move)])
+    bound.set(name, boundFiles(name, walk, move))
+    return [name, pinService(name, valuesOf(values), walk, envFiles.entries, move)]
   })
   const kept = Object.entries(project.model).filter(([key]) => !key.startsWith('x-') && key !== 'version')
   const model = {
     ...Object.fromEntries(kept),
-    name: pins.name,
+    name: given.name,
     services: Object.fromEntries(services),
     ...pinDefinitions('configs', project, move),
     ...pinDefinitions('secrets', project, move),
   }
-  return { model, files: [...files.values()], required, notes: [...notes] }
+  return { model, files: [...files.values()], required, bound, used: walk.used, warnings: [...warnings] }
 }
 
 type Move = (text: string, mount?: Mount) => string
@@ -132,7 +158,7 @@ function pinVolume(entry: unknown, move: Move): unknown {
 
 function pinEnvFiles(
   values: Values,
-  pins: Pins,
+  walk: Walk,
   move: Move,
 ): { entries: readonly unknown[]; required: readonly string[] } {
   const required: string[] = []
@@ -141,15 +167,17 @@ function pinEnvFiles(
     if (text === undefined) return entry
     const known = knownPath(text)
     const path = known && posix.normalize(known.path)
-    const inside = known && insideRepository(pins.project.folder, known.path)
-    const shipped = pins.envPaths.find((candidate) => candidate === path || candidate === inside)
+    const inside = known && insideRepository(walk.project.folder, known.path)
+    const shipped = walk.envFiles.find((file) => file.path === path || file.path === inside)?.path
     const put = (place: string): unknown => (isValues(entry) ? { ...entry, path: place } : place)
-    const place = `./.deploy/releases/${pins.release}/env`
-    if (known && shipped !== undefined) return put(known.rebuild(`${place}/${shipped}`))
-    const chosen = chosenEnvFile(text, pins)
+    const place = `./.deploy/releases/${walk.release}/env`
+    if (known && shipped !== undefined) {
+      walk.used.add(shipped)
+      return put(known.rebuild(`${place}/${shipped}`))
+    }
+    const chosen = chosenEnvFile(text, walk)
     if (chosen !== undefined) return put(`${place}/${chosen}`)
-    // A committed .env holds settings for developing; the server's own is also what fills the variables.
-    const moved = path === '.env' ? text : move(text)
+    const moved = move(text)
     if (moved !== text) return put(moved)
     const optional = isValues(entry) && entry['required'] === false
     if (!optional && path !== undefined && !hasVariable(text) && !path.startsWith('.deploy/')) {
@@ -162,11 +190,14 @@ function pinEnvFiles(
 }
 
 /** Where below `env/` a variable chooses among the shipped files. */
-function chosenEnvFile(text: string, { project, envPaths }: Pins): string | undefined {
+function chosenEnvFile(text: string, { project, envFiles, used }: Walk): string | undefined {
   const cut = cutAtVariable(text)
   const folders = cut ? [cut.folder, insideRepository(project.folder, cut.folder)] : []
   const paths = folders.flatMap((folder) => (folder === undefined ? [] : `${posix.normalize(folder)}/${cut?.rest}`))
-  return paths.find((path) => envPaths.some((shipped) => canBecome(path, shipped)))
+  const possible = (text: string): readonly EnvFile[] => envFiles.filter(({ path }) => canBecome(text, path))
+  const found = paths.find((path) => possible(path).length > 0)
+  if (found !== undefined) possible(found).forEach(({ path }) => used.add(path))
+  return found
 }
 
 /** Files of secrets and configs that are not in the repository: for a missing one Docker would make a folder. */
@@ -177,6 +208,16 @@ function unshipped(service: string, { project }: Pins, move: Move): readonly str
     if (file === undefined || hasVariable(file) || move(file) !== file) return []
     checkPath(file.replace(/^~?\//, ''))
     return [posix.normalize(file)]
+  })
+}
+
+/** Files that a service mounts and that are not shipped, as far as their names say that they are files. */
+function boundFiles(service: string, { project }: Pins, move: Move): readonly string[] {
+  return (project.services.get(service)?.mounts ?? []).flatMap((mount) => {
+    const { kind, source } = mount
+    const known = kind === 'bind' && source !== undefined ? knownPath(source) : undefined
+    if (source === undefined || known?.path !== source || !isFileMount(source, mount.target)) return []
+    return move(source, mount) === source ? [posix.normalize(source)] : []
   })
 }
 

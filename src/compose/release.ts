@@ -55,6 +55,8 @@ export type Release = {
   env: 'shipped' | 'server'
   /** Env files that the server must have, relative to the directory. */
   requiredEnvFiles: readonly string[]
+  /** Other files that are mounted and that the host must have. */
+  boundFiles: readonly string[]
   /** Belongs below `.deploy/` of the server: `files/<sha256>/…`. */
   files: readonly ShippedFile[]
   /** Belongs below the release: `env/…`, readable by the owner only. */
@@ -62,6 +64,8 @@ export type Release = {
   /** Equal for two releases that differ in nothing but their id. */
   fingerprint: string
   notes: readonly string[]
+  /** What is left out of what the Compose file names, or will not last. */
+  warnings: readonly string[]
   /** Services with data that stay as they are although the repository defines them in another way. */
   drifts: readonly Drift[]
 }
@@ -70,17 +74,16 @@ export type Release = {
 export function makeRelease(facts: ReleaseFacts): Release {
   const { project, name, id, roles, images, repository } = facts
   const shipped = shippedEnvFiles(facts)
-  const envPaths = shipped.map(({ path }) => path)
   const pinned = pin({
     project,
     name,
     release: id,
     images,
     repository,
-    envPaths,
+    envFiles: shipped,
     profiles: facts.profiles,
   })
-  const { files, required, notes } = pinned
+  const { files, required, bound, warnings } = pinned
   const taking = [...roles.backing, ...facts.update]
   const keeping = roles.data.filter((service) => !taking.includes(service))
   const drifts = findDrifts(facts.before, pinned.model, keeping)
@@ -92,6 +95,8 @@ export function makeRelease(facts: ReleaseFacts): Release {
   const compose = write(model)
   const oneOff = oneOffModel(model, roles.django, name)
   const active = [...roles.replaced.map(({ service }) => service), ...roles.data, ...roles.jobs, ...roles.others]
+  const filesOf = (all: ReadonlyMap<string, readonly string[]>): readonly string[] =>
+    [...new Set(active.flatMap((service) => all.get(service) ?? []))].sort()
   const kept = [...roles.data, ...roles.others].filter((service) => !images.has(service))
   return {
     model,
@@ -101,16 +106,17 @@ export function makeRelease(facts: ReleaseFacts): Release {
     roles,
     images,
     imagesBeside: [...new Set(kept.flatMap((service) => imageOf(model, service) ?? []))],
-    env: envPaths.includes('.env') ? 'shipped' : 'server',
-    requiredEnvFiles: [...new Set(active.flatMap((service) => required.get(service) ?? []))].sort(),
+    env: shipped.some(({ path }) => path === '.env') ? 'shipped' : 'server',
+    requiredEnvFiles: filesOf(required),
+    boundFiles: filesOf(bound),
     files,
     envFiles: shipped.map((file) => ({ path: `env/${file.path}`, content: Buffer.from(onHost(file)), mode: 0o600 })),
     fingerprint: createHash('sha256')
       .update(compose.replaceAll(`.deploy/releases/${id}/`, '.deploy/releases/-/'))
       .update(canonical(shipped))
       .digest('hex'),
+    warnings,
     notes: [
-      ...notes,
       ...drifts
         .filter(isRebuilt)
         .map(

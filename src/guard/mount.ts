@@ -47,7 +47,10 @@ function resolve(entry: unknown, volumes: Values): readonly Mounted[] {
   if (kind === 'bind') return [{ kind, source, target, readOnly }]
   // Without a source it is an anonymous volume, which travels along with its container.
   if (kind !== 'volume' || source === '') return []
-  return [{ kind, source: textOf(valuesOf(volumes[source])['name']) ?? source, target, readOnly }]
+  const volume = valuesOf(volumes[source])
+  const device = textOf(valuesOf(volume['driver_opts'])['device'])
+  const folder = device === undefined ? {} : { device }
+  return [{ kind, source: textOf(volume['name']) ?? source, target, readOnly, ...folder }]
 }
 
 /** Stops when a path that a container has mounted now would come from elsewhere or from nowhere. */

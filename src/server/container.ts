@@ -1,7 +1,14 @@
 import { isValues, listOf, textOf, textsOf, valuesOf } from '../compose/document.ts'
 
 /** Something mounted into a container: `source` is the name of a volume or a path on the server. */
-export type Mounted = { kind: 'volume' | 'bind'; source: string; target: string; readOnly: boolean }
+export type Mounted = {
+  kind: 'volume' | 'bind'
+  source: string
+  target: string
+  readOnly: boolean
+  /** The folder that a volume stands for (`driver_opts`). */
+  device?: string
+}
 
 /** A container of some Compose project on the server; one-off ones are left out. */
 export type Container = {

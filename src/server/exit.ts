@@ -53,7 +53,10 @@ export function explainExit(code: number, said: string | undefined, tail: string
   // Of a container that ended only what kept its program from starting is Docker's word; the rest is its own log.
   if (code === explanations.container_exited.exit && complaint?.[0] === 'container-exited') return complaint
   if (complaint?.[0] === 'port-left-over') return complaint
-  if (known) return [known.code, { ...known, seen: (NEEDS_TAIL.includes(code) ? all : said) || undefined }]
+  if (known) {
+    const fix = known.fix?.replace('FOLDER', said ?? 'FOLDER')
+    return [known.code, { ...known, fix, seen: (NEEDS_TAIL.includes(code) ? all : said) || undefined }]
+  }
   if (complaint) return complaint
   const during = step === undefined ? '' : ` (step ${step})`
   return [

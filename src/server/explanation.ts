@@ -150,6 +150,13 @@ export const explanations = {
     what: 'The Compose file names a file that is neither shipped nor on the server',
     fix: 'put it into the directory on the server; an env file can be shipped with `env-files` as well',
   },
+  file_is_folder: {
+    exit: 59,
+    code: 'file-is-folder',
+    what: 'A folder lies on the host where a file should be',
+    why: 'Docker made it for root, when a container mounted a file that was not there',
+    fix: 'on the host: rmdir FOLDER',
+  },
   compose_invalid: {
     exit: 35,
     code: 'compose-invalid',

@@ -20,7 +20,8 @@ export const RELEASE_FACTS = {
   volumes: '`key name`: its volumes, in the same way',
   fronts: '`service port`: what visitors reach first',
   env: '`shipped` or `server`: whose `.env` it is',
-  'env-files': 'env files that must be on the host',
+  'env-files': 'env files, and those of secrets and configs, that must be on the host',
+  'bound-files': 'other files that are mounted and must be there',
   fingerprint: 'the same for the same images, files and settings',
 } as const
 

@@ -28,6 +28,8 @@ export type Server = {
   folders: readonly string[]
   /** Those of the files that were asked for. */
   files: readonly string[]
+  /** Folders where one of the files, `.env` or compose.yaml should be. */
+  foldersAt: readonly string[]
   /** `volume NAME` and `network NAME` of all that there are, if they were asked for. */
   externals: readonly string[]
   /** Who holds those of the ports that were asked for that somebody holds. */
@@ -114,6 +116,7 @@ export function parseLook(text: string): Server | undefined {
     containers: all('container').map(readContainer),
     folders: [...new Set(all('folder'))],
     files: all('file'),
+    foldersAt: [...new Set(all('folder-at'))],
     externals: all('external'),
     ports: all('port').flatMap(readHolder),
     settings: all('setting'),

@@ -56,6 +56,12 @@ export async function readModel(connection: Connection, directory: string, id: s
   return read.code === 0 ? valuesOf(parse(lines.join('\n'))) : {}
 }
 
+/** All services that a release deals with. */
+export function servicesOf(facts: Facts): string[] {
+  const app = (facts.get('services') ?? []).map((line) => line.split(' ')[1] ?? '')
+  return [...app, ...(['data', 'others', 'jobs'] as const).flatMap((name) => facts.get(name) ?? [])]
+}
+
 /** `service port` lines as pairs. */
 export function frontsOf(facts: Facts): [string, number][] {
   return (facts.get('fronts') ?? []).map((line) => {

@@ -51,7 +51,10 @@ step_prune() {
       case $name in "$id".log | "$id".abort | "$id".*.json) rm -f ".deploy/journal/$name" ;; esac
     done
   done
+  # A container that was not replaced may mount a file of a release that is gone; without it, it would not start again.
+  mounted=$(on "$(printf '%s\n' "$seen" | first_word)" ask inspect -f '{{range .Mounts}}{{println .Source}}{{end}}')
   for name in $(cd .deploy && find files incoming -mindepth 1 -maxdepth 1 -mtime +0 2>/dev/null); do
+    case $mounted in *"/.deploy/$name/"*) continue ;; esac
     if [ "${name%%/*}" = incoming ] || ! grep -rqF -- "${name#files/}/" .deploy/releases; then
       rm -rf ".deploy/$name"
     fi

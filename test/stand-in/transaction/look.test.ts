@@ -105,6 +105,13 @@ describe.each(SHELLS)('look under %s', (shell) => {
     expect(JSON.stringify(seen)).not.toContain('hunter2')
   })
 
+  test('folders where files should be: asked for, or in the way of a release', async () => {
+    const world = await newWorld(shell)
+    for (const folder of ['.env', 'compose.yaml', 'site.conf', 'other']) await mkdir(join(world.directory, folder))
+    const seen = await look(world, '.env', 'site.conf')
+    expect(seen).toMatchObject({ files: [], foldersAt: ['.env', 'site.conf', 'compose.yaml'], settings: [] })
+  })
+
   test('which of the external volumes and networks are there, also before the first deploy', async () => {
     const world = await newWorld(shell)
     await rm(world.directory, { recursive: true })

@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, jest, test } from '@jest/globals'
-import { mkdir, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rm, rmdir, stat, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { run, type Finished } from '../../../src/process.ts'
 import {
@@ -200,6 +200,22 @@ describe.each(SHELLS)('under %s', (shell) => {
       expect(await checkOf(world, staged)).toMatchObject({ code: 34, stderr: 'deploy-django: with space/.env.db\n' })
     })
 
+    test('a folder where a file should be ends with 59, and its path', async () => {
+      const world = await newWorld()
+      const staged = { ...v1, releaseFacts: { ...v1.releaseFacts, 'bound-files': ['conf/site.conf'] } }
+      expect(await checkOf(world, staged)).toMatchObject({ code: 34, stderr: 'deploy-django: conf/site.conf\n' })
+      await mkdir(join(world.directory, 'conf/site.conf'), { recursive: true })
+      const path = join(world.directory, 'conf/site.conf')
+      expect(await call(world, 'check', [v1.id])).toMatchObject({ code: 59, stderr: `deploy-django: ${path}\n` })
+      await rmdir(path)
+      await writeFile(path, '')
+      expect(await call(world, 'check', [v1.id])).toMatchObject({ code: 0 })
+      // A commit would move the release's own into it.
+      await mkdir(join(world.directory, '.env'))
+      const own = join(world.directory, '.env')
+      expect(await call(world, 'check', [v1.id])).toMatchObject({ code: 59, stderr: `deploy-django: ${own}\n` })
+    })
+
     test('files below ~ are in the home of who calls Docker', async () => {
       const world = await newWorld()
       const staged = { ...v1, releaseFacts: { ...v1.releaseFacts, 'env-files': ['~/site.env', '~/keys/tls.key'] } }
@@ -262,6 +278,32 @@ describe.each(SHELLS)('under %s', (shell) => {
         stdout: '{"deploy-django": 1, "verb": "mounts", "model": {"services": {"web": {"image": "none"}}}}\n',
         stderr: '',
       })
+    })
+  })
+
+  describe('prepare', () => {
+    test('makes the folders of the directory that containers mount, for any user to read; stops for a missing file', async () => {
+      const world = await newWorld()
+      expect(await stage(world, v1)).toMatchObject({ code: 0 })
+      const at = (path: string): string => join(world.directory, path)
+      await mkdir(at('data'), { mode: 0o700 })
+      const folders = [at('media/a b'), at('data'), at('.deploy'), join(world.root, 'elsewhere'), world.directory]
+      const made = await call(world, 'prepare', [v1.id], folders.map((path) => `folder ${path}\n`).join(''))
+      expect(made).toEqual({
+        ...{ code: 0, stderr: '' },
+        stdout: `made the folder ${at('media/a b')} for containers\n`,
+      })
+      for (const path of ['media', 'media/a b']) expect((await stat(at(path))).mode & 0o777).toBe(0o755)
+      expect((await stat(at('data'))).mode & 0o777).toBe(0o700)
+      await expect(stat(join(world.root, 'elsewhere'))).rejects.toThrow('ENOENT')
+
+      await writeFile(at('site.conf'), '')
+      const files = `file ${at('site.conf')}\nfile ${at('.env')}\nfolder ${at('late')}\n`
+      const missing = await call(world, 'prepare', [v1.id], files)
+      expect(missing).toMatchObject({ code: 34, stderr: `deploy-django: ${at('.env')}\n` })
+      await mkdir(at('.env'))
+      const folder = await call(world, 'prepare', [v1.id], files)
+      expect(folder).toMatchObject({ code: 59, stderr: `deploy-django: ${at('.env')}\n` })
     })
   })
 

@@ -211,9 +211,15 @@ describe.each(SHELLS)('under %s', (shell) => {
     expect(await readdir(join(deploy, 'files'))).toEqual(['f2', 'f3', 'f4'])
     for (const name of ['f2', 'f3', 'f4']) await utimes(join(deploy, 'files', name), 1, 1)
     const v6 = deployOf('v6', 6, ROWS)
+    // The database still mounts one of a release that is gone.
+    const mounted = { Source: join(deploy, 'files/f2/conf') }
+    await changeState(world, ({ containers }) => {
+      const db = containers.find(({ service }) => service === 'db')
+      if (db) db.spec = { ...db.spec, 'x-mounts': [mounted] }
+    })
     await stage(world, deployOf('v7', 7, ROWS))
     expect(await transact(world, { ...v6, planFacts: { ...v6.planFacts, keep: '1' } })).toBe('committed v6-6-1')
-    expect(await readdir(join(deploy, 'files'))).toEqual(['f3'])
+    expect(await readdir(join(deploy, 'files'))).toEqual(['f2', 'f3'])
     expect(await readdir(join(deploy, 'releases'))).toEqual(['v3-3-1', 'v6-6-1', 'v7-7-1'])
   })
 })

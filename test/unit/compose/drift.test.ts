@@ -47,6 +47,20 @@ describe('a database that the repository defines in another way', () => {
     })
   })
 
+  test('the content of a secret that it uses is a part of it', () => {
+    const text = shop(
+      'image: "postgres:17", secrets: [pg, {source: plain}]',
+      'secrets: {pg: {file: ./pg}, plain: {file: ./a}}',
+    )
+    const before = release(text, { files: { pg: 'old', a: 'a' } })
+    expect(release(text, { id: 'v2-2-1', files: { pg: 'old', a: 'a' }, before }).drifts).toEqual([])
+    const after = release(text, { id: 'v3-3-1', files: { pg: 'new', a: 'a' }, before })
+    expect(after.drifts).toEqual([{ service: 'db', keys: ['secrets'] }])
+    expect(modelOf(after)['secrets']).toEqual(modelOf(before)['secrets'])
+    const next = release(text, { id: 'v4-4-1', files: { pg: 'new', a: 'a' }, before: after })
+    expect(next.drifts).toEqual(after.drifts)
+  })
+
   test('one that is built here keeps its image without a warning at each release, unless it is defined in another way', () => {
     const text = (rest: string): string =>
       `services: {app: {build: ., depends_on: [db]}, db: {build: ./postgres, volumes: ["pg:/data"]${rest}}}`

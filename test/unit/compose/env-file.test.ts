@@ -3,8 +3,9 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { isValues, valuesOf } from '../../../src/compose/document.ts'
-import { readEnvFile } from '../../../src/compose/env-file.ts'
+import { checkEnvFiles, readEnvFile } from '../../../src/compose/env-file.ts'
 import { run } from '../../../src/process.ts'
+import { projectOf } from './model.ts'
 
 /** Files that are taken, with what a person reads in them. */
 const taken: readonly (readonly [text: string, values: Record<string, string>])[] = [
@@ -116,4 +117,27 @@ describe('an env file that Compose reads differently from a person', () => {
   test('what another file sets may be referred to', () => {
     expect(readEnvFile('A=$B', new Map([['B', 'x']]))).toEqual({ values: new Map([['A', 'x']]), misread: [] })
   })
+})
+
+describe('the env files that are shipped', () => {
+  const check = (path: string, more: string, file?: string) => (): void =>
+    checkEnvFiles(projectOf(`services: {web: {build: ., ${more}}}`, file), [{ path, content: 'no env line' }])
+
+  test.each<[string, string, string | undefined]>([
+    ['.env', '', undefined],
+    ['.env', 'volumes: ["./.env:/app/.env"]', undefined],
+    ['a.env', 'env_file: a.env', undefined],
+    ['a.env', 'env_file: [{path: ./a.env, required: false}]', undefined],
+    ['a/b.env', 'env_file: "${E:-a/b.env}"', undefined],
+    ['a/b.env', 'env_file: "a/$STAGE.env"', undefined],
+    ['docker/a.env', 'env_file: a.env', 'docker/compose.yml'],
+  ])('%s is read as Compose reads it: {%s}', (path, more, file) => {
+    expect(check(path, more, file)).toThrow(expect.objectContaining({ code: 'input-invalid' }))
+  })
+
+  test.each([
+    ['key.pem', 'volumes: ["./key.pem:/key.pem"]'],
+    ['a.env', 'env_file: [{path: a.env, format: raw}]'],
+    ['key.pem', 'env_file: a.env'],
+  ])('%s may have any form: {%s}', (path, more) => expect(check(path, more)).not.toThrow())
 })

@@ -27,6 +27,14 @@ const needs = (shipped: Record<string, string> = {}): Needs =>
     shipped: Object.entries(shipped).map(([path, content]) => ({ path, content })),
   })
 const all = ['web', 'db', 'tool']
+const has = {
+  files: [],
+  foldersAt: [],
+  settings: [],
+  externals: [],
+  isShipped: false,
+  folder: '/home/deploy/deploy/shop',
+}
 
 describe('what the server must have', () => {
   test('is what neither the repository nor the inputs bring, without what only the build needs', () => {
@@ -52,7 +60,7 @@ describe('what the server must have', () => {
 
   test('is missed all at once, by name', () => {
     const check = (active: string[], files: string[], settings: string[]) => (): void =>
-      checkNeeds(needs(), active, { files, settings, externals: [], isShipped: false }, project)
+      checkNeeds(needs(), active, { ...has, files, settings }, project)
     expect(check(all, [], [])).toThrow(Problems)
     expect(check(all, ['.env', '../shared.env', 'db.env'], ['HOST', 'PG', 'SECRET_KEY', 'TOKEN'])).toThrow(
       expect.objectContaining({
@@ -69,12 +77,7 @@ describe('what the server must have', () => {
     )
     const typo = needs({ '.env': 'HOST=x\nPG=17\nSECRET_KEY=\nTOKEN=x', 'dbs.env': '' })
     expect(() =>
-      checkNeeds(
-        typo,
-        ['web'],
-        { files: ['.env', '../shared.env'], settings: [], externals: [], isShipped: true },
-        project,
-      ),
+      checkNeeds(typo, ['web'], { ...has, isShipped: true, files: ['.env', '../shared.env'] }, project),
     ).toThrow(
       expect.objectContaining({
         code: 'input-invalid',
@@ -83,5 +86,48 @@ describe('what the server must have', () => {
       }),
     )
     expect(check(['db'], ['db.env', '/efs/b.env'], ['HOST', 'PG', 'SECRET_KEY', 'TOKEN'])).not.toThrow()
+  })
+})
+
+describe('a file that is mounted', () => {
+  const mounting = (volumes: string, files: Record<string, string>, shipped: Record<string, string> = {}): Needs => {
+    const mounted = projectOf(`services: {web: {build: ., volumes: [${volumes}]}}`)
+    const envFiles = Object.entries(shipped).map(([path, content]) => ({ path, content }))
+    const facts = { project: mounted, groups: groupBuilds(mounted), repository: repositoryOf(files) }
+    return findNeeds({ ...facts, shipped: envFiles })
+  }
+
+  test.each([
+    ['"./.env:/app/.env:ro"', '.env'],
+    ['"./.env.production:/app/config"', '.env.production'],
+    ['"./conf/site.conf:/etc/nginx/conf.d/default.conf"', 'conf/site.conf'],
+    ['"/efs/.env:/app/.env"', '/efs/.env'],
+    ['"./Caddyfile:/etc/caddy/Caddyfile"', 'Caddyfile'],
+    ['{type: bind, source: ./db.sqlite3, target: /app/db.sqlite3}', 'db.sqlite3'],
+  ])('must be there: %s', (volume, path) => {
+    // A development file of that name is none.
+    expect(askable(mounting(volume, { '.env': 'A=1' }))).toEqual([path])
+  })
+
+  test.each<[string, Record<string, string>, Record<string, string>]>([
+    ['"./public:/app/public"', {}, {}],
+    ['"./conf.d:/etc/nginx/conf.d"', {}, {}],
+    ['"./example.com:/etc/letsencrypt/live/example.com"', {}, {}],
+    ['"./site.conf:/etc/site.conf"', { 'site.conf': 'x' }, {}],
+    ['"./.env:/app/.env"', {}, { '.env': 'A=1' }],
+    ['"${ENV:-./.env}:/app/.env"', {}, {}],
+  ])('is not asked for when it is a folder, shipped or not known: %s', (volume, files, shipped) => {
+    expect(askable(mounting(volume, files, shipped))).toEqual([])
+  })
+
+  test('may be a folder that Docker made', () => {
+    const needs = mounting('"./.env:/app/.env"', {})
+    const check = (foldersAt: string[], shipped: Needs) => (): void =>
+      checkNeeds(shipped, ['web'], { ...has, foldersAt }, project)
+    const folder = { code: 'file-is-folder', fix: 'on the host: rmdir /home/deploy/deploy/shop/.env' }
+    expect(check(['.env'], needs)).toThrow(expect.objectContaining(folder))
+    // It would be in the way of what a release leaves there.
+    expect(check(['.env'], mounting('', {}, { '.env': 'A=1' }))).toThrow(expect.objectContaining(folder))
+    expect(check(['other'], mounting('', {}))).not.toThrow()
   })
 })

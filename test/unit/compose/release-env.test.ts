@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals'
+import { valuesOf } from '../../../src/compose/document.ts'
 import type { Release } from '../../../src/compose/release.ts'
-import { release, serviceOf } from './model.ts'
+import { modelOf, release, serviceOf } from './model.ts'
 
 describe('env files', () => {
   const text = (entry: string) => `services: {web: {build: {context: .}, env_file: ${entry}}}`
@@ -71,5 +72,82 @@ describe('env files', () => {
   test('.env is given once', () => {
     const twice = { envFile: 'A=1\n', envFiles: [{ path: '.env', content: 'A=2\n' }] }
     expect(() => release(text('[.env]'), twice)).toThrow('The content of .env is given twice')
+  })
+})
+
+describe('an env file that is not an env_file', () => {
+  const HASH = /\.\/\.deploy\/files\/[0-9a-f]{64}/
+  const web = (more: string, other = '') => `services: {web: {build: {context: .}, ${more}}}\n${other}`
+  const volumeOf = (made: Release): unknown => [serviceOf(made, 'web')['volumes']].flat()[0]
+  const plain = (text: unknown): string => String(text).replace(HASH, '-')
+  const contents = (made: Release): string[][] =>
+    made.files.map(({ path, content, mode }) => [
+      path.replace(/^files\/[0-9a-f]{64}\//, ''),
+      content.toString(),
+      mode.toString(8),
+    ])
+
+  test.each([
+    ['a mount', web('volumes: ["./.env:/app/.env:ro"]'), '-/.env:/app/.env:ro'],
+    ['a mount below PWD', web('volumes: ["${PWD}/.env:/app/.env"]'), '-/.env:/app/.env'],
+    ['the default of a variable', web('volumes: ["${E:-./.env}:/app/.env"]'), '${E:--/.env}:/app/.env'],
+  ])('as %s is a copy of its own for each content', (_, text, source) => {
+    const made = release(text, { envFile: 'A=1\n', files: { '.env': 'A=development' } })
+    expect(plain(volumeOf(made))).toBe(source)
+    // Any user of the container may read it; on the host `.deploy` keeps others out.
+    expect(contents(made)).toEqual([['.env', 'A=1\n', '644']])
+    expect(made.envFiles.map(({ path, mode }) => [path, mode])).toEqual([['env/.env', 0o600]])
+    expect(made.requiredEnvFiles).toEqual([])
+    expect(volumeOf(release(text, { envFile: 'A=1\n', id: 'v2-2-1' }))).toBe(volumeOf(made))
+    expect(volumeOf(release(text, { envFile: 'A=2\n', id: 'v2-2-1' }))).not.toBe(volumeOf(made))
+  })
+
+  test.each(['secrets', 'configs'])('of %s is that of the release', (kind) => {
+    const text = web(
+      `${kind}: [{source: dotenv, target: /app/.env}]`,
+      `${kind}: {dotenv: {file: ./.env}, key: {file: ./k}}`,
+    )
+    const made = release(text, { envFile: 'A=1\n', files: { '.env': 'A=development' } })
+    expect(plain(valuesOf(valuesOf(modelOf(made)[kind])['dotenv'])['file'])).toBe('-/.env')
+    expect(contents(made)).toEqual([['.env', 'A=1\n', '644']])
+  })
+
+  test('that lies in a folder that is mounted comes with what the repository has there', () => {
+    const files = { 'conf/a.conf': 'a', 'conf/.env': 'A=development', 'conf/sub/.env': 'A=development' }
+    const envFiles = [{ path: 'conf/prod.env', content: 'B=1\n' }]
+    const made = release(web('volumes: ["./conf:/conf:ro"]'), { files, envFiles })
+    expect(contents(made)).toEqual([
+      ['conf/a.conf', 'a', '644'],
+      ['conf/prod.env', 'B=1\n', '644'],
+    ])
+    expect(made.warnings).toEqual([expect.stringMatching(/conf\/\.env, conf\/sub\/\.env/)])
+  })
+
+  test('that a variable chooses is there with the others', () => {
+    const envFiles = [{ path: 'envs/prod.env', content: 'B=1\n' }]
+    const made = release(web('volumes: ["./envs/${STAGE}.env:/app/.env:ro"]'), { envFiles })
+    expect(plain(volumeOf(made))).toBe('-/envs/${STAGE}.env:/app/.env:ro')
+    expect(contents(made)).toEqual([['envs/prod.env', 'B=1\n', '644']])
+  })
+
+  test('is found where the Compose file is in a folder, by either path', () => {
+    const file = 'docker/compose.yml'
+    for (const path of ['app.env', 'docker/app.env']) {
+      const made = release(web('volumes: ["./app.env:/app/.env"]'), { file, envFiles: [{ path, content: 'B=1\n' }] })
+      expect(contents(made)).toEqual([['app.env', 'B=1\n', '644']])
+    }
+    const root = release(web('volumes: ["../.env:/app/.env"]'), { file, envFile: 'A=1\n' })
+    expect(contents(root)).toEqual([['.env', 'A=1\n', '644']])
+  })
+
+  test('a .env of the repository is never sent, wherever it lies', () => {
+    const files = { '.env': 'A=development', 'backend/.env': 'A=development' }
+    for (const path of ['.env', 'backend/.env']) {
+      for (const use of [`env_file: ${path}`, `volumes: ["./${path}:/app/.env"]`]) {
+        const made = release(web(use), { files })
+        expect([use, made.files]).toEqual([use, []])
+        expect([use, made.requiredEnvFiles, made.boundFiles].flat(2)).toContain(path)
+      }
+    }
   })
 })

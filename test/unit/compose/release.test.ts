@@ -255,9 +255,9 @@ describe('files of the repository', () => {
     expect(made.files).toEqual([])
   })
 
-  test('data that is in the repository is mentioned, read-only data is shipped', () => {
+  test('data that is in the repository is warned of, read-only data is shipped', () => {
     const files = { 'media/logo.png': 'p' }
-    expect(release(bind('./media'), { files }).notes).toEqual([expect.stringContaining('media')])
+    expect(release(bind('./media'), { files }).warnings).toEqual([expect.stringContaining('media')])
     expect(release(bind('./media', '/target', ', read_only: true'), { files }).files).toHaveLength(1)
     expect(release(bind('./db', '/docker-entrypoint-initdb.d'), { files: { 'db/init.sql': 'x' } }).files).toHaveLength(
       1,
@@ -268,9 +268,9 @@ describe('files of the repository', () => {
     const files = { 'hasura/metadata/tables.yaml': 'x' }
     const made = release(bind('hasura/metadata'), { files })
     expect(made.files).toHaveLength(1)
-    expect(made.notes).toEqual([expect.stringContaining('mount it read-only')])
-    expect(release(bind('hasura/metadata', '/target', ', read_only: true'), { files }).notes).toEqual([])
-    expect(release(bind('hasura/metadata', '/etc/x'), { files }).notes).toEqual([])
+    expect(made.warnings).toEqual([expect.stringContaining('mount it read-only')])
+    expect(release(bind('hasura/metadata', '/target', ', read_only: true'), { files }).warnings).toEqual([])
+    expect(release(bind('hasura/metadata', '/etc/x'), { files }).warnings).toEqual([])
   })
 
   test('data of one service is data for all that mount it', () => {
@@ -291,7 +291,7 @@ describe('files of the repository', () => {
       `services:\n  front: {build: ./front, volumes: ["./front:/app/result"]}\n${proxy(source)}`
     const files = { 'front/Dockerfile': 'x', 'front/public/a.html': 'x' }
     expect(release(text('./front/dist'), { files }).files).toEqual([])
-    expect(release(text('./front/dist'), { files }).notes).toEqual([expect.stringContaining('front is in the')])
+    expect(release(text('./front/dist'), { files }).warnings).toEqual([expect.stringContaining('front is in the')])
     expect(release(text('./front/public'), { files }).files).toHaveLength(3)
     expect(release(text('./frontend/dist'), { files }).files).toHaveLength(2)
   })

@@ -137,6 +137,7 @@ test('the model that Compose resolves has mounts, numbers and no secret', () => 
       media: { driver_opts: { o: 'password=secret' }, name: '${NAME}' },
       old: { external: true },
       plain: null,
+      folder: { driver_opts: { type: 'none', o: 'bind', device: './pg' } },
     },
   }
   expect(onlyMounts(model)).toEqual({
@@ -144,7 +145,12 @@ test('the model that Compose resolves has mounts, numbers and no secret', () => 
       web: { image: 'none', volumes: ['media:/media', '${DATA:-./data}:/data'], volumes_from: [] },
       db: { image: 'none', volumes: [], volumes_from: [], scale: 0, deploy: { replicas: '${N}' } },
     },
-    volumes: { media: { name: '${NAME}' }, old: { external: true }, plain: {} },
+    volumes: {
+      media: { name: '${NAME}' },
+      old: { external: true },
+      plain: {},
+      folder: { driver_opts: { type: 'none', o: 'bind', device: './pg' } },
+    },
   })
   expect(stringify(onlyMounts(model))).not.toContain('secret')
 })

@@ -14,6 +14,7 @@ folder /home/deploy/deploy/todo
 folder /home/deploy/deploy/todo
 file .env
 file ../shared.env
+folder-at .env.d
 external volume pg
 external network web
 port 80 container blog-web-1 blog
@@ -68,6 +69,7 @@ describe('parseLook', () => {
       containers: [expect.objectContaining({ id: 'c1', service: 'web', running: true })],
       folders: ['/home/deploy/deploy/todo'],
       files: ['.env', '../shared.env'],
+      foldersAt: ['.env.d'],
       externals: ['volume pg', 'network web'],
       ports: [
         { port: 80, kind: 'container', name: 'blog-web-1', project: 'blog' },
@@ -123,6 +125,7 @@ describe('parseLook', () => {
         counts: new Map(),
         unstarted: [],
         files: [],
+        foldersAt: [],
         externals: [],
         ports: [],
         settings: [],

@@ -63,7 +63,8 @@ def render(template, container):
         "{{json .Config.Healthcheck}}": json.dumps(spec.get("x-check", [])), '{{"\\x1f"}}': "\x1f",
         "{{json .Id}}": json.dumps(container["id"]), "{{json .State.Running}}": json.dumps(container["state"] == "running"),
         "{{json .Image}}": json.dumps(container["image"]), "{{json .Config.Image}}": json.dumps(spec["image"]),
-        "{{json .Mounts}}": json.dumps(spec.get("x-mounts", [])), "{{json .HostConfig.PortBindings}}": "{}",
+        "{{json .Mounts}}": json.dumps(spec.get("x-mounts", [])), "{{range .Mounts}}{{println .Source}}{{end}}": "".join(each["Source"] + "\n" for each in spec.get("x-mounts", [])),
+        "{{json .HostConfig.PortBindings}}": "{}",
         CHECK: "".join(word + "\x1f" for word in spec.get("x-check", [])), TIMES: "1000000000" if "x-check" in spec else "",
     }
     labels = dict(container["labels"], project=container["project"], service=container["service"])

@@ -1,0 +1,37 @@
+import { expect, test } from '@jest/globals'
+import { bindSources } from '../../../src/guard/bind.ts'
+import { readMounts } from '../../../src/guard/mount.ts'
+
+const bind = (source: string, target: string): object => ({ type: 'bind', source, target })
+const model = {
+  services: {
+    web: {
+      volumes: [
+        bind('/srv/shop/public', '/app/public'),
+        bind('/srv/shop/.env', '/app/.env'),
+        bind('/srv/shop/.deploy/files/ab/site.conf', '/etc/site.conf'),
+        bind('/srv/shop/strict', '/strict'),
+        { type: 'volume', source: 'pg', target: '/pg' },
+        { type: 'volume', source: 'named', target: '/named' },
+      ],
+    },
+    proxy: { volumes: [bind('/srv/shop/public', '/public'), bind('/var/run/docker.sock', '/var/run/docker.sock')] },
+    tool: { volumes: [bind('/srv/shop', '/app')] },
+  },
+  volumes: {
+    pg: { name: 'shop_pg', driver_opts: { type: 'none', o: 'bind', device: '/srv/shop/data/pg' } },
+    named: { name: 'shop_named' },
+  },
+}
+
+test('what the services mount from the host, each once, but not what is shipped', () => {
+  const strict = { type: 'bind', source: './strict', target: '/strict', bind: { create_host_path: false } }
+  const pinned = { services: { web: { volumes: ['./public:/app/public', strict] } } }
+  const found = bindSources(readMounts({ model }), ['web', 'proxy'], pinned)
+  expect(found.map(({ kind, path }) => `${kind} ${path}`)).toEqual([
+    'folder /srv/shop/public',
+    'file /srv/shop/.env',
+    'folder /srv/shop/data/pg',
+    'folder /var/run/docker.sock',
+  ])
+})
