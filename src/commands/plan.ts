@@ -11,16 +11,12 @@ import {
 import type { DeployInputs } from '../contract.ts'
 import { describeOperation, planOperations } from '../deployment/operation.ts'
 import { adopting, approve, planDeploy, type Plan } from '../deployment/plan.ts'
-import {
-  findDocument,
-  readPlan,
-  type LivePlan,
-  type Loss,
-  type Migration,
-  type OfflinePlan,
-} from '../django/document.ts'
+import { findDocument, readPlan, type LivePlan, type Migration, type OfflinePlan } from '../django/document.ts'
 import { askHealth, type HealthQuestion } from '../django/health.ts'
 import { needsCollecting } from '../django/static.ts'
+import { readPending } from '../django/verdict/facts.ts'
+import { judge, type Judged } from '../django/verdict/judge.ts'
+import { describeVerdict, showMigration, warnOf } from '../django/verdict/show.ts'
 import { DeployError } from '../errors.ts'
 import { explainDenial } from '../guard/denied.ts'
 import { bindSources, type BindSource } from '../guard/bind.ts'
@@ -65,7 +61,7 @@ export async function planDeployment(
     django: made.django.target.group.services,
   })
   const denial = { mounts, model: release.model }
-  const asked = await group('Plan', () => askPlan(connection, transaction, numbers.unstarted)).catch(
+  const { plan: asked, judged } = await group('Plan', () => askPlan(connection, transaction, numbers.unstarted)).catch(
     (cause: unknown) => {
       throw explainDenial(cause, denial)
     },
@@ -81,10 +77,14 @@ export async function planDeployment(
   const collecting = needsCollecting(inputs.collectstatic, asked.settings.static, mounts.get(django))
   const plan = planDeploy(asked, inputs.migrate, same, { jobs, static: collecting })
   const steps = adoption ? adopting(plan.steps) : plan.steps
-  showPlan(steps, plan, asked, numbers, site, staged, inputs, context)
+  showPlan(steps, plan, asked, judged, numbers, site, staged, inputs, context)
   if (inputs.migrate === 'none' && plan.pending.length > 0) warning(unapplied(plan.pending))
-  else if (current && asked.kind === 'live' && asked.losses.length > 0)
-    warning(describeLosses(asked.losses, inputs.version, current.version))
+  else if (current && inputs.migrate !== 'external') {
+    judged.forEach((each) => {
+      const text = warnOf(each, inputs.version, current.version)
+      if (text !== undefined) warning(text)
+    })
+  }
   if (inputs.planDigest !== undefined && inputs.planDigest !== plan.digest)
     throw otherPlan(inputs.planDigest, plan.digest)
   const fronts = release.roles.fronts
@@ -161,6 +161,7 @@ function showPlan(
   steps: Plan['steps'],
   { digest, pending }: Plan,
   asked: LivePlan | OfflinePlan,
+  judged: readonly Judged[],
   { unstarted }: CountPlan,
   { server, name }: Site,
   { release, before, adoption }: StagedRelease,
@@ -181,7 +182,8 @@ function showPlan(
   })
   info(`Plan of ${inputs.version}:`)
   operations.forEach((operation) => info(`  ${describeOperation(operation)}`))
-  const shown = asked.kind === 'live' ? asked.pending : asked.migrations.map((each) => ({ ...each, operations: [] }))
+  const shown =
+    asked.kind === 'live' ? judged.map(showMigration) : asked.migrations.map((each) => ({ ...each, operations: [] }))
   const unknown = asked.kind === 'live' ? asked.unknown : []
   found({ plan: { digest, operations, pending: shown, unknown, drift: asked.drift } })
 }
@@ -218,7 +220,7 @@ async function askPlan(
   connection: Connection,
   { directory, id }: Transaction,
   unstarted: readonly string[],
-): Promise<LivePlan | OfflinePlan> {
+): Promise<{ plan: LivePlan | OfflinePlan; judged: readonly Judged[] }> {
   const asked = await connection.reach([...command(directory, id, 'plan'), 'plan', ...unstarted])
   const document = findDocument(asked.stdout)
   if (!document || asked.code !== 0) throw explainProbe(asked.code, document, asked.stderr)
@@ -230,23 +232,21 @@ async function askPlan(
       : 'the database does not exist yet: every migration of the image will be applied',
   )
   info(pending.length === 0 ? 'no migrations are pending' : `${pending.length} migrations are pending`)
-  if (plan.kind === 'offline') return plan
+  if (plan.kind === 'offline') return { plan, judged: [] }
+  const judged = judge(readPending(document['pending']), plan.database.vendor)
   if (plan.unrecorded.length > 0) info(`applied by their parts, and recorded: ${plan.unrecorded.join(', ')}`)
-  for (const { app, name, operations } of plan.pending) {
+  for (const { app, name, operations } of judged.map(showMigration)) {
     info(`  ${app}.${name}`)
-    operations.forEach((operation) => info(`    ${operation.text}${operation.reversible ? '' : ' (not reversible)'}`))
+    operations.forEach((operation) =>
+      info(`    ${[operation.text, describeVerdict(operation)].filter((text) => text).join(': ')}`),
+    )
   }
-  return plan
+  return { plan, judged }
 }
 
 function unapplied(pending: readonly Migration[]): string {
   const names = pending.map(({ app, name }) => `${app}.${name}`)
   return `Nobody applies the pending migrations (\`migrate: none\`): ${names.join(', ')}`
-}
-
-function describeLosses(losses: readonly Loss[], version: string, serving: string): string {
-  const named = losses.map(({ migration, operations }) => `${migration} (${operations.join(', ')})`).join('; ')
-  return `${version} removes or renames in the database what ${serving} may still use: ${named}. ${serving} then fails until ${version} serves; if ${version} fails, ${serving} comes back without it. Safer in two releases: first the code that does not use it, then the migration`
 }
 
 function describeElsewhere(alias: string, names: readonly string[]): string {

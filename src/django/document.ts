@@ -9,9 +9,6 @@ type Operation = { kind: string; text: string; reversible: boolean }
 /** A migration that the database does not have yet. */
 export type Pending = Migration & { atomic: boolean; operations: readonly Operation[] }
 
-/** A pending migration that removes or renames what older code may still use, with the operations that do it. */
-export type Loss = { migration: string; operations: readonly string[] }
-
 /** What the settings say about how the site wants to be asked. */
 export type Settings = {
   allowedHosts: readonly string[]
@@ -34,7 +31,6 @@ export type LivePlan = {
   settings: Settings
   database: Database
   pending: readonly Pending[]
-  losses: readonly Loss[]
   unknown: readonly string[]
   /** Squashed migrations without a row, all of whose parts are applied. */
   unrecorded: readonly string[]
@@ -136,7 +132,6 @@ export function readPlan(document: Json): LivePlan | OfflinePlan {
         reversible: operation['reversible'] === true,
       })),
     })),
-    losses: records(document['pending']).flatMap(lossOf),
     unknown: texts(document['unknown']),
     unrecorded: texts(document['unrecorded']),
     drift: texts(document['drift']),
@@ -149,23 +144,6 @@ export function readPlan(document: Json): LivePlan | OfflinePlan {
 
 function readUnmigrated(found: Json): Unmigrated {
   return { app: text(found['app']), module: text(found['module']), installed: found['installed'] === true }
-}
-
-/** Kinds of operations after which a name that was in the database is not there any more. */
-const TAKES_AWAY: readonly string[] = ['RemoveField', 'DeleteModel', 'RenameField', 'RenameModel', 'AlterModelTable']
-
-function lossOf(pending: Json): Loss[] {
-  const operations = records(pending['operations'])
-    .flatMap(losing)
-    .map((operation) => text(operation['text']))
-  const { app, name } = readMigration(pending)
-  return operations.length === 0 ? [] : [{ migration: `${app}.${name}`, operations }]
-}
-
-/** Of a `SeparateDatabaseAndState` its parts count. A table that the same plan makes is known to no older code. */
-function losing(operation: Json): readonly Json[] {
-  if (Array.isArray(operation['nested'])) return records(operation['nested']).flatMap(losing)
-  return TAKES_AWAY.includes(text(operation['kind'])) && operation['new'] !== true ? [operation] : []
 }
 
 /** A migration as a running release sees it. */

@@ -1,5 +1,6 @@
 import type { Operation } from '../deployment/operation.ts'
-import type { Applied, Pending } from '../django/document.ts'
+import type { Applied } from '../django/document.ts'
+import type { ShownMigration } from '../django/verdict/show.ts'
 import { outputs } from '../outputs.ts'
 
 /** How a command ended. */
@@ -43,7 +44,8 @@ export type ShownPlan = {
   digest: string
   /** What will be done to what, and why. */
   operations: readonly Operation[]
-  pending: readonly Pick<Pending, 'app' | 'name' | 'operations'>[]
+  /** With the verdict of each operation. */
+  pending: readonly ShownMigration[]
   /** Rows of django_migrations that the image does not know. */
   unknown: readonly string[]
   /** Model changes without a migration. */

@@ -1,4 +1,5 @@
 import { explain } from '../errors.ts'
+import { describeVerdict, type ShownOperation } from '../django/verdict/show.ts'
 import { escape } from './markdown.ts'
 import { describeOperation } from '../deployment/operation.ts'
 import type { Findings, Outcome, ShownPlan } from './report.ts'
@@ -102,9 +103,7 @@ function renderPlan(plan: ShownPlan, findings: Findings): string[] {
   const rows = plan.pending.slice(0, MOST_MIGRATIONS).map(({ app, name, operations }) => {
     const time = times.get(`${app}.${name}`)
     const done = time === undefined ? '' : `${(time / 1000).toFixed(2)} s`
-    const texts = operations
-      .slice(0, MOST_OPERATIONS)
-      .map((operation) => escape(operation.text) + (operation.reversible ? '' : ' **(not reversible)**'))
+    const texts = operations.slice(0, MOST_OPERATIONS).map(renderOperation)
     if (operations.length > texts.length) texts.push(`and ${operations.length - texts.length} more`)
     return `| ${escape(`${app}.${name}`)} | ${texts.join('<br>')} | ${done} |`
   })
@@ -118,6 +117,11 @@ function renderPlan(plan: ShownPlan, findings: Findings): string[] {
     ...warn('The models changed without a migration (run makemigrations):', plan.drift),
     ...warn('The database has migrations that this image does not know:', plan.unknown),
   ]
+}
+
+function renderOperation(operation: ShownOperation): string {
+  const verdict = describeVerdict(operation) || (operation.reversible ? '' : 'not reversible')
+  return escape(operation.text) + (verdict === '' ? '' : ` **(${escape(verdict)})**`)
 }
 
 function renderOperations(operations: ShownPlan['operations']): string[] {

@@ -17,7 +17,6 @@ const live = (...pending: Pending[]): LivePlan => ({
     settings,
     database: { vendor: 'postgresql', system: undefined, host: 'db', name: 'todo', empty: false },
     pending,
-    losses: [],
     unknown: [],
     unrecorded: [],
     drift: [],

@@ -53,23 +53,6 @@ describe('readPlan', () => {
     static: { kind: 'folder', root: '/vol/static' },
   }
 
-  test('names what older code may still use, in the words of the operations', () => {
-    const drop = (more: object): object => ({ kind: 'RemoveField', text: 'Remove field due from item', ...more })
-    const found = (...operations: object[]): unknown => {
-      const plan = readPlan(document({ verb: 'plan', pending: [{ app: 'todo', name: '0003_less', operations }] }))
-      return plan.kind === 'live' && plan.losses
-    }
-    const lost = [{ migration: 'todo.0003_less', operations: ['Remove field due from item'] }]
-    expect(found({ kind: 'AddField', text: 'Add field' }, drop({}))).toEqual(lost)
-    for (const kind of ['DeleteModel', 'RenameField', 'RenameModel', 'AlterModelTable'])
-      expect(found(drop({ kind }))).toEqual(lost)
-    const apart = (...nested: object[]): object => ({ kind: 'SeparateDatabaseAndState', text: 'x', nested })
-    expect(found(apart(drop({})))).toEqual(lost)
-    // Only the state: the column stays. And what this plan makes first is new to everybody.
-    expect(found(apart())).toEqual([])
-    expect(found(drop({ new: true }))).toEqual([])
-  })
-
   test('of a live database', () => {
     const plan = readPlan(
       document({
@@ -108,7 +91,6 @@ describe('readPlan', () => {
           operations: [{ kind: 'AddField', text: 'Add field due to item', reversible: true }],
         },
       ],
-      losses: [],
       unknown: ['todo.0009_other'],
       unrecorded: ['todo.0001_squashed'],
       drift: ['todo: Alter field title on item'],
