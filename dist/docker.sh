@@ -125,19 +125,24 @@ END
 # and `checked`, the kind of its command.
 docker_health() { # CONTAINER
   asked=$1 separator=$(printf '\037')
-  template='{{.State.Running}}{{"\x1f"}}{{with .Config.Healthcheck}}{{range .Test}}{{.}}{{"\x1f"}}{{end}}{{end}}'
+  template='{{.State.Running}}{{"\x1f"}}{{with .Config.Healthcheck}}{{.Timeout.Nanoseconds}}{{"\x1f"}}'
+  template=$template'{{range .Test}}{{.}}{{"\x1f"}}{{end}}{{end}}'
   answer=$(ask inspect -f "$template" "$asked") || return 1
   set --
   IFS=$separator
   for word in $answer; do set -- "$@" "$word"; done
   unset IFS
   [ "$1" = true ] || return 1
-  checked=${2:-NONE}
+  # Without a limit of its own: a server that accepts and does not answer must not hold up the one who watches it.
+  check_limit=$((${2:-0} / 1000000000)) checked=${3:-NONE}
+  [ "$check_limit" -gt 0 ] || check_limit=10
   case $checked in
-    CMD-SHELL) complaint=$(ask exec "$asked" /bin/sh -c "$3" 2>&1) ;;
+    CMD-SHELL) complaint=$(exec_check /bin/sh -c "$4" 2>&1) ;;
     CMD)
-      shift 2
-      complaint=$(ask exec "$asked" "$@" 2>&1)
+      shift 3
+      complaint=$(exec_check "$@" 2>&1)
       ;;
   esac
 }
+
+exec_check() { limited "$check_limit" exec "$asked" "$@" </dev/null 8>&-; } # COMMAND…

@@ -61393,7 +61393,16 @@ function explainReverted({ failures, documents }) {
     const isHttp = codes.includes(_explanation_js__WEBPACK_IMPORTED_MODULE_4__/* .explanations */ .x.unhealthy.exit) || codes.includes(_explanation_js__WEBPACK_IMPORTED_MODULE_4__/* .explanations */ .x.refuses.exit);
     if (http && isHttp)
         return (0,_django_document_js__WEBPACK_IMPORTED_MODULE_0__/* .readHttpReport */ .x$)(http).text;
-    return (0,_exit_js__WEBPACK_IMPORTED_MODULE_3__/* .explainExit */ .Ah)(code, undefined, '')[1].what;
+    switch (code) {
+        case _explanation_js__WEBPACK_IMPORTED_MODULE_4__/* .explanations */ .x.container_exited.exit:
+            return 'a container of it does not stay up';
+        case _explanation_js__WEBPACK_IMPORTED_MODULE_4__/* .explanations */ .x.unhealthy.exit:
+        case _explanation_js__WEBPACK_IMPORTED_MODULE_4__/* .explanations */ .x.refuses.exit:
+        case _explanation_js__WEBPACK_IMPORTED_MODULE_4__/* .explanations */ .x.health_timeout.exit:
+            return 'it did not become healthy';
+        default:
+            return (0,_exit_js__WEBPACK_IMPORTED_MODULE_3__/* .explainExit */ .Ah)(code, undefined, '')[1].what;
+    }
 }
 /** What the container printed that failed last, from the line that names it on. */
 function lastBlock(lines) {

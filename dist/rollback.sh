@@ -101,10 +101,8 @@ END
     echo "$version serves"
     return
   fi
-  # shellcheck disable=SC2046 # a word a code
-  set -- $(sed -n 's/^[^ ]* back_[a-z]* fail //p' ".deploy/journal/$transaction")
-  if [ $# -gt 0 ]; then
-    echo "$version was not restored; $serves runs again, but is not well: $(meaning_of "$1")"
+  if grep -q '^[^ ]* back_[a-z]* fail ' ".deploy/journal/$transaction"; then
+    echo "$version was not restored; $serves runs again, but it is not healthy: the lines above say why"
   else
     echo "$version was not restored; ${serves:-nothing} serves"
   fi
@@ -113,8 +111,6 @@ END
 }
 
 explain() { # CODE: what it means and what to do, in the words of the runner
-  means=$(meaning_of "$1")
+  means=$(sed -n "s/^$1 //p" ".deploy/plans/$transaction/facts/explanations" 2>/dev/null) || means=
   die "${1:-1}" "${means:-it failed with exit code ${1:-1}; see the lines above}"
 }
-
-meaning_of() { sed -n "s/^$1 //p" ".deploy/plans/$transaction/facts/explanations" 2>/dev/null || true; } # CODE

@@ -203,7 +203,16 @@ export function explainReverted({ failures, documents }: Revert): string | undef
   const http = documents.get('http')
   const isHttp = codes.includes(explanations.unhealthy.exit) || codes.includes(explanations.refuses.exit)
   if (http && isHttp) return readHttpReport(http).text
-  return explainExit(code, undefined, '')[1].what
+  switch (code) {
+    case explanations.container_exited.exit:
+      return 'a container of it does not stay up'
+    case explanations.unhealthy.exit:
+    case explanations.refuses.exit:
+    case explanations.health_timeout.exit:
+      return 'it did not become healthy'
+    default:
+      return explainExit(code, undefined, '')[1].what
+  }
 }
 
 /** What the container printed that failed last, from the line that names it on. */

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals'
-import { makeShape, project, type Files } from './shape.ts'
+import { makeShape, migration, project, type Files } from './shape.ts'
 import { codes } from './story.ts'
 
 const KEY = 'SECRET_KEY=only-for-this-test-1\n'
@@ -58,4 +58,50 @@ test('a Host that Django accepts is sent; when it is refused, the advice works',
   const [advice] = /proxy_set_header Host \S+;/.exec(lost.annotations[0]?.message ?? '') ?? []
   await shape.write({ 'site.conf': conf(advice ?? '') })
   expect((await shape.deploy('v4', named)).outputs).toMatchObject({ outcome: 'deployed', serving: 'v4' })
+})
+
+const PLAIN = `services:
+  web:
+    build: .
+    env_file: .env
+    ports: ["@PORT@:8000"]
+    volumes: ["data:/data"]
+    healthcheck:
+      test: ["CMD", "python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8000/')"]
+      interval: 60s
+volumes: { data: {} }
+`
+
+test('workers that cannot boot, and a dropped column: the error says why, and what is true after going back', async () => {
+  const v1 = project('v1')
+  const urls = v1['site_/urls.py']?.replace('Note.objects.count()', 'len(Note.objects.values_list())') ?? ''
+  const image = `${DOCKERFILE}CMD ["gunicorn", "-b", "0.0.0.0:8000", "-w", "2", "site_.wsgi"]\n`
+  await using shape = await makeShape({ ...v1, 'site_/urls.py': urls, Dockerfile: image, 'compose.yaml': PLAIN })
+  const inputs = { 'env-file': KEY }
+  expect((await shape.deploy('v1', inputs)).outputs).toMatchObject({ outcome: 'deployed', serving: 'v1' })
+
+  const wsgi = v1['site_/wsgi.py'] ?? ''
+  await shape.write({ 'site_/wsgi.py': `${wsgi}import sys\nsys.exit("no licence")\n` })
+  const exits = await shape.deploy('v2', inputs)
+  expect(exits.annotations[0]?.message.split('\n')[0]).toMatch(/serves v1 again after \d+\.\d s \[/)
+  expect(exits.annotations[0]?.message).toContain('no licence')
+  expect(exits.outputs).toMatchObject({ outcome: 'failed', serving: 'v1' })
+  const journal = await shape.server.exec(['sh', '-c', `cat deploy/${shape.name}/.deploy/journal/v2-*[0-9]`])
+  const at = (line: string): number => Date.parse(new RegExp(`(\\S+) ${line}`, 'm').exec(journal.stdout)?.[1] ?? '')
+  expect(at('health fail') - at('health begin')).toBeLessThan(30_000)
+
+  const broken = `from django.urls import path\ndef boom(request):\n    raise RuntimeError("v3 is broken")\nurlpatterns = [path("", boom)]\n`
+  await shape.write({
+    'site_/wsgi.py': wsgi,
+    'site_/urls.py': broken,
+    'notes/models.py': v1['notes/models.py']?.replace(/ {4}text.*\n/, '') ?? '',
+    'notes/migrations/0002_drop.py': migration('0001_initial', 'migrations.RemoveField("note", "text")'),
+  })
+  const drop = await shape.deploy('v3', inputs)
+  expect(codes(drop)).toEqual([undefined, 'Deploy Django: health-timeout'])
+  expect(drop.annotations[0]?.message).toMatch(/what v1 may still use: notes.0002_drop \(Remove field text from note\)/)
+  const first = drop.annotations[1]?.message.split('\n')[0]
+  expect(first).toContain('v1 runs again, but it cannot serve: notes_note.text is missing')
+  expect(drop.outputs).toMatchObject({ outcome: 'failed', serving: '' })
+  expect(drop.summary).toContain('v1 runs again, but it cannot serve')
 })

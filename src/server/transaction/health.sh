@@ -86,7 +86,7 @@ is_starting() { # within the start period of a health check
 
 # What web servers print of a worker that ended, or was started: each is started once, more of them are new attempts.
 restarts_workers() {
-  if [ -z "$asker" ] || [ "$http" -ne "$exit_unhealthy" ]; then return 1; fi
+  if [ -z "$asker" ]; then return 1; fi
   web_log=$(ask logs --since 15m --tail 1000 "$asker" 2>&1) || return 1
   deaths=$(lines_with 'Worker .*exited with code|Worker failed to boot|Child process .* died|Respawned uWSGI worker')
   starts=$(lines_with 'Booting worker with pid')

@@ -221,6 +221,12 @@ describe('headline', () => {
     ['unchanged', {}, '✅ todo already served v2; nothing was changed'],
     ['planned', {}, '📋 The plan for v2; nothing was changed'],
     ['failed', { serving: servingOf('v1') }, '❌ v2 was not deployed; todo serves v1 (it was not touched)'],
+    ['failed', { serving: servingOf('v1', 3.21) }, '❌ v2 was not deployed; todo serves v1 again after 3.2 s'],
+    [
+      'failed',
+      { serving: { kind: 'broken', version: 'v1', trouble: 'notes.text is missing' } },
+      '❌ v2 was not deployed; v1 runs again, but it cannot serve: notes.text is missing',
+    ],
     ['failed', { serving: { kind: 'unknown' } }, '❌ v2 was not deployed'],
     ['failed', { serving: { kind: 'nothing' } }, '❌ v2 was not deployed; nothing serves'],
     [
@@ -253,6 +259,11 @@ describe('outputsOf', () => {
       'plan-digest': digest,
       url: '',
     })
+  })
+
+  test('names nothing that serves when what was brought back cannot', () => {
+    const serving = { kind: 'broken', version: 'v1', trouble: 'x' } as const
+    expect(outputsOf({ ...deployed, serving }, { kind: 'failed', cause: undefined })['serving']).toBe('')
   })
 
   test('is failed and empty before anything is known', () => {

@@ -4,7 +4,7 @@ import { codes, explain, type DeployError } from '../../../src/errors.ts'
 import { findDocument } from '../../../src/django/document.ts'
 import { isKnownExit } from '../../../src/server/exit.ts'
 import { explanations, type Explanation } from '../../../src/server/explanation.ts'
-import { explainEnding, explainProbe, explainStage } from '../../../src/server/failure.ts'
+import { explainEnding, explainProbe, explainReverted, explainStage } from '../../../src/server/failure.ts'
 import { conclude, parseJournalLine, type Ending } from '../../../src/server/follow.ts'
 
 /** Numbers of the script that look like exit codes. */
@@ -475,5 +475,50 @@ describe('explainEnding', () => {
     const failure = explainEnding(ending(lines, ['Error response from daemon: no such image']))
     expect(failure).toMatchObject({ code: 'recovery-failed', seen: 'Error response from daemon: no such image' })
     expect(explain(failure)).toContain('cause: The new release did not become healthy in time [health-timeout]')
+  })
+})
+
+describe('explainReverted', () => {
+  const revertOf = (lines: string[], documents: object[] = []): Ending['revert'] => {
+    const start = Date.parse('2026-01-02T03:04:00Z')
+    const all = ['begin v2-2-1 v2-2-1 from v1-1-1', ...lines, 'back end', 'end back v1-1-1']
+    const journal = all.map((line, second) =>
+      parseJournalLine(`${new Date(start + second * 1000).toISOString()} ${line}`),
+    )
+    const found = new Map(documents.map((facts) => [String(document(facts)['verb']), document(facts)]))
+    return conclude('ended', journal, new Map(), [], found).revert
+  }
+  const back = ['swap begin', 'health fail 21', 'back begin health 21', 'undo begin', 'undo end']
+  const trouble = (lines: string[], documents: object[] = []): string | undefined => {
+    const revert = revertOf([...back, ...lines], documents)
+    return revert && explainReverted(revert)
+  }
+  const fit = { verb: 'fit', problems: [{ text: 'notes.text is missing.' }] }
+  const http = { verb: 'http', reason: 'server-error', text: 'http://web answered 500.' }
+
+  test('a release that was found well has no trouble, and says how long it was gone', () => {
+    const lines = [...back, 'back_health begin', 'back_health end']
+    expect(trouble(lines.slice(5))).toBeUndefined()
+    expect(revertOf(lines)).toMatchObject({ seconds: 6, failures: [] })
+    expect(revertOf(['migrate fail 17', 'back begin migrate 17'])).toMatchObject({ seconds: undefined, failures: [] })
+    expect(explainEnding(conclude('ended', [], new Map(), []))).toMatchObject({ code: 'transaction-died' })
+  })
+
+  test.each<[string, string[], object[], string]>([
+    [
+      'the schema before the answer',
+      ['back_fit fail 20', 'back_health fail 24'],
+      [fit, http],
+      'notes.text is missing.',
+    ],
+    ['the answer', ['back_health fail 24'], [fit, http], 'http://web answered 500.'],
+    ['silence', ['back_health fail 21'], [http], 'http://web answered 500.'],
+    ['a container that ends', ['back_health fail 47'], [http], 'a container of it does not stay up'],
+    ['a database that is away', ['back_fit fail 12', 'back_health fail 46'], [], 'The database does not answer'],
+  ])('names %s', (_, lines, documents, text) => expect(trouble(lines, documents)).toBe(text))
+
+  test('what was found before it went back again does not count', () => {
+    const again = ['back_fit begin', 'undo begin', 'undo end', 'back_fit end', 'back_health end']
+    expect(trouble(['back_fit fail 20', ...again], [fit])).toBeUndefined()
   })
 })

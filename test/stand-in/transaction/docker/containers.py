@@ -10,7 +10,7 @@ from state import advance, create, demand_free, end, fail, find, pending, start,
 HEALTH = "{{with .State.Health}}{{.Status}}{{else}}-{{end}}"
 MARKS = '{{range $name, $_ := .Config.Labels}}{{println "label" $name}}{{end}}{{range .Config.Env}}{{println "variable" .}}{{end}}'
 VOLUMES = "{{range $place, $_ := .Config.Volumes}}{{$place}} {{end}}"
-CHECK = '{{with .Config.Healthcheck}}{{range .Test}}{{.}}{{"\\x1f"}}{{end}}{{end}}'
+CHECK = '{{with .Config.Healthcheck}}{{.Timeout.Nanoseconds}}{{"\\x1f"}}{{range .Test}}{{.}}{{"\\x1f"}}{{end}}{{end}}'
 TIMES = "{{with .Config.Healthcheck}}{{.StartPeriod.Nanoseconds}}{{end}}"
 SIMPLE = {
     "version {{.Server.Version}}": "27.0.0", "version {{.Server.Version}} {{.Server.Arch}}": "27.0.0 amd64",
@@ -65,7 +65,7 @@ def render(template, container):
         "{{json .Image}}": json.dumps(container["image"]), "{{json .Config.Image}}": json.dumps(spec["image"]),
         "{{json .Mounts}}": json.dumps(spec.get("x-mounts", [])), "{{range .Mounts}}{{println .Source}}{{end}}": "".join(each["Source"] + "\n" for each in spec.get("x-mounts", [])),
         "{{json .HostConfig.PortBindings}}": "{}",
-        CHECK: "".join(word + "\x1f" for word in spec.get("x-check", [])), TIMES: "1000000000" if "x-check" in spec else "",
+        CHECK: "".join(word + "\x1f" for word in ["0", *spec["x-check"]]) if "x-check" in spec else "", TIMES: "1000000000" if "x-check" in spec else "",
     }
     labels = dict(container["labels"], project=container["project"], service=container["service"])
     values['[{{range $name, $_ := .NetworkSettings.Networks}}{{json $name}},{{end}}null]'] = json.dumps([container["project"] + "_default", None])
