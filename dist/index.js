@@ -49142,7 +49142,6 @@ async function stageRelease(site, { logins, made }, inputs, context) {
         update: inputs.updateServices,
     });
     const named = [...project.services.keys()];
-    release.notes.forEach((note) => (0,core/* info */.pq)(note));
     release.warnings.forEach((text) => (0,core/* warning */.$e)(text));
     release.drifts.forEach((drift) => (0,core/* warning */.$e)((0,compose_drift/* describeDrift */.ZP)(drift)));
     (0,compose_drift/* findAbandoned */.Mu)(current?.facts, named).forEach((service) => (0,core/* warning */.$e)((0,compose_drift/* describeAbandoned */.OI)(service, name)));
@@ -51164,11 +51163,11 @@ function makeRelease(facts) {
             .update(compose.replaceAll(`.deploy/releases/${id}/`, '.deploy/releases/-/'))
             .update((0,_document_js__WEBPACK_IMPORTED_MODULE_3__/* .canonical */ .$N)(shipped))
             .digest('hex'),
-        warnings,
-        notes: [
+        warnings: [
+            ...warnings,
             ...drifts
                 .filter(isRebuilt)
-                .map(({ service }) => `${service} keeps the image that it runs, because it may hold data; for the new one: update-services: ${service}`),
+                .map(({ service }) => `${service} keeps the image that it runs, because it may hold data: what changed in its source is not deployed. To deploy it: update-services: ${service}`),
         ],
         drifts: drifts.filter((drift) => !isRebuilt(drift)),
     };

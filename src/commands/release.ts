@@ -1,4 +1,4 @@
-import { info, warning } from '@actions/core'
+import { warning } from '@actions/core'
 import { checkCodeMounts } from '../compose/code.ts'
 import type { Values } from '../compose/document.ts'
 import { checkUpdates, describeAbandoned, describeDrift, findAbandoned } from '../compose/drift.ts'
@@ -60,7 +60,6 @@ export async function stageRelease(
     update: inputs.updateServices,
   })
   const named = [...project.services.keys()]
-  release.notes.forEach((note) => info(note))
   release.warnings.forEach((text) => warning(text))
   release.drifts.forEach((drift) => warning(describeDrift(drift)))
   findAbandoned(current?.facts, named).forEach((service) => warning(describeAbandoned(service, name)))

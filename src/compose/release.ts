@@ -63,8 +63,7 @@ export type Release = {
   envFiles: readonly ShippedFile[]
   /** Equal for two releases that differ in nothing but their id. */
   fingerprint: string
-  notes: readonly string[]
-  /** What is left out of what the Compose file names, or will not last. */
+  /** What is left out of what the Compose file names, is not deployed, or will not last. */
   warnings: readonly string[]
   /** Services with data that stay as they are although the repository defines them in another way. */
   drifts: readonly Drift[]
@@ -115,13 +114,13 @@ export function makeRelease(facts: ReleaseFacts): Release {
       .update(compose.replaceAll(`.deploy/releases/${id}/`, '.deploy/releases/-/'))
       .update(canonical(shipped))
       .digest('hex'),
-    warnings,
-    notes: [
+    warnings: [
+      ...warnings,
       ...drifts
         .filter(isRebuilt)
         .map(
           ({ service }) =>
-            `${service} keeps the image that it runs, because it may hold data; for the new one: update-services: ${service}`,
+            `${service} keeps the image that it runs, because it may hold data: what changed in its source is not deployed. To deploy it: update-services: ${service}`,
         ),
     ],
     drifts: drifts.filter((drift) => !isRebuilt(drift)),

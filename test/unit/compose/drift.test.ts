@@ -61,12 +61,12 @@ describe('a database that the repository defines in another way', () => {
     expect(next.drifts).toEqual(after.drifts)
   })
 
-  test('one that is built here keeps its image without a warning at each release, unless it is defined in another way', () => {
+  test('one that is built here keeps its image, with a warning that its source is not deployed', () => {
     const text = (rest: string): string =>
       `services: {app: {build: ., depends_on: [db]}, db: {build: ./postgres, volumes: ["pg:/data"]${rest}}}`
     const [before, digest] = [release(text('')), 'sha256:other']
     const after = release(text(''), { id: 'v2-2-1', before, digest })
-    expect(after).toMatchObject({ drifts: [], notes: [expect.stringContaining('update-services: db')] })
+    expect(after).toMatchObject({ drifts: [], warnings: [expect.stringContaining('update-services: db')] })
     expect(serviceOf(after, 'db')).toEqual(serviceOf(before, 'db'))
     const changed = release(text(', restart: always'), { id: 'v3-3-1', before: after, digest })
     expect(changed.drifts).toEqual([{ service: 'db', keys: ['image', 'restart'] }])
