@@ -47,6 +47,7 @@ const probeParts = [
   new URL('./django/probe/operations.py', import.meta.url),
   new URL('./django/probe/tables.py', import.meta.url),
   new URL('./django/probe/fields.py', import.meta.url),
+  new URL('./django/probe/serving.py', import.meta.url),
   new URL('./django/probe/plan.py', import.meta.url),
   new URL('./django/probe/fit.py', import.meta.url),
   new URL('./django/probe/collect.py', import.meta.url),

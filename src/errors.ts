@@ -41,6 +41,7 @@ export const codes = {
   'database-refused': 'the database refuses the connection',
   'database-not-kept': 'the database is a file inside the container',
   'django-too-old': 'Python or Django in the image is too old',
+  'settings-differ': 'manage.py and the site use different settings',
   'settings-import': 'the Django settings or apps cannot be imported',
   'migrations-missing': 'apps of the image have models and no migrations',
   'migration-conflict': 'the migrations contradict each other or the database',

@@ -1,4 +1,5 @@
 import { info, warning } from '@actions/core'
+import { textsOf } from '../compose/document.ts'
 import { broughtUp } from '../compose/role.ts'
 import {
   checkDjangoRuns,
@@ -11,7 +12,7 @@ import {
 import type { DeployInputs } from '../contract.ts'
 import { describeOperation, planOperations } from '../deployment/operation.ts'
 import { adopting, approve, planDeploy, type Plan } from '../deployment/plan.ts'
-import { findDocument, readPlan, type LivePlan, type Migration, type OfflinePlan } from '../django/document.ts'
+import { findDocument, readPlan, type LivePlan, type Migration, type OfflinePlan, type Serving } from '../django/document.ts'
 import { askHealth, type HealthQuestion } from '../django/health.ts'
 import { needsCollecting } from '../django/static.ts'
 import { readPending } from '../django/verdict/facts.ts'
@@ -22,6 +23,7 @@ import { explainDenial } from '../guard/denied.ts'
 import { bindSources, type BindSource } from '../guard/bind.ts'
 import { checkDatabase, describe } from '../guard/database.ts'
 import { explainUnmigrated } from '../guard/migrations.ts'
+import { explainServing, judgeServing } from '../guard/serving.ts'
 import { checkMounts, readCounts, readMounts, type Mounts } from '../guard/mount.ts'
 import { group, show } from '../report/log.ts'
 import type { Connection } from '../server/connection.ts'
@@ -66,6 +68,7 @@ export async function planDeployment(
       throw explainDenial(cause, denial)
     },
   )
+  checkServing(asked.serving, commandOf(site, staged))
   checkFound(asked, site, inputs)
   const same =
     !inputs.force &&
@@ -135,6 +138,22 @@ function countContainers(
 export function countFacts({ scale }: CountPlan, counts: Counts, services: readonly string[]): Decided['counts'] {
   const known = [...new Set(services)].filter((service) => counts.has(service))
   return { scale, counts: known.map((service) => `${service}=${counts.get(service)}`) }
+}
+
+/** How the service of Django starts, as far as its Compose file and its image say. */
+function commandOf({ project }: Site, { release: { roles }, made }: StagedRelease): string {
+  const values = project.services.get(roles.django)?.values
+  const { command, entrypoint } = made.django.facts
+  return [values?.['entrypoint'] ?? entrypoint, values?.['command'] ?? command].flatMap(textsOf).join(' ')
+}
+
+/** The settings that serve are those that were asked. */
+function checkServing(found: Serving | undefined, started: string): void {
+  const verdict = found ? judgeServing(found, started) : 'nothing'
+  if (!found || verdict === 'nothing') return
+  const problem = explainServing(found)
+  if (verdict === 'stop') throw problem
+  warning(`${problem.what}. ${problem.fix}`)
 }
 
 /** Stops for another database, for apps without migrations, and for code that is older than the database. */

@@ -38,6 +38,7 @@ export type LivePlan = {
   /** What keeps code that is older than the database from living with it. */
   problems: readonly string[]
   unmigrated: readonly Unmigrated[]
+  serving: Serving | undefined
   elsewhere: Elsewhere
   digest: string
 }
@@ -51,6 +52,16 @@ export type Unmigrated = {
   installed: boolean
 }
 
+/** Settings that the site itself uses, and manage.py does not. */
+export type Serving = {
+  manage: string
+  module: string
+  /** Where it is set, such as `site/wsgi.py`. */
+  file: string
+  /** Whether both lead to the same database with the same apps. */
+  same: boolean
+}
+
 /** What the routers send to other databases and is not applied there, by alias. */
 type Elsewhere = ReadonlyMap<string, readonly string[]>
 
@@ -61,6 +72,7 @@ export type OfflinePlan = {
   migrations: readonly Migration[]
   drift: readonly string[]
   unmigrated: readonly Unmigrated[]
+  serving: Serving | undefined
   elsewhere: Elsewhere
   digest: string
 }
@@ -114,10 +126,11 @@ export function readPlan(document: Json): LivePlan | OfflinePlan {
   )
   const digest = text(document['digest'])
   const unmigrated = records(document['unmigrated']).map(readUnmigrated)
+  const serving = readServing(document)
   if (document['verb'] === 'list') {
     const migrations = records(document['migrations']).map(readMigration)
     const drift = texts(document['models_drift'])
-    return { kind: 'offline', settings, migrations, drift, unmigrated, elsewhere, digest }
+    return { kind: 'offline', settings, migrations, drift, unmigrated, serving, elsewhere, digest }
   }
   return {
     kind: 'live',
@@ -137,8 +150,21 @@ export function readPlan(document: Json): LivePlan | OfflinePlan {
     drift: texts(document['drift']),
     problems: problemsOf(document),
     unmigrated,
+    serving,
     elsewhere,
     digest,
+  }
+}
+
+/** Also of a probe whose settings do not import. */
+export function readServing(document: Json): Serving | undefined {
+  const found = document['serving']
+  if (!isRecord(found)) return undefined
+  return {
+    manage: text(found['manage']),
+    module: text(found['module']),
+    file: text(found['file']),
+    same: found['same'] === true,
   }
 }
 

@@ -1,5 +1,5 @@
 import { posix } from 'node:path'
-import { listOf, textOf, valuesOf } from '../compose/document.ts'
+import { listOf, textOf, textsOf, valuesOf } from '../compose/document.ts'
 import { DeployError } from '../errors.ts'
 import type { Run } from '../process.ts'
 import { REVISION_LABEL, type Target } from './bake.ts'
@@ -8,6 +8,9 @@ import { REVISION_LABEL, type Target } from './bake.ts'
 type ImageFacts = {
   id: string
   workdir: string
+  /** What starts in it, unless the Compose file says otherwise. */
+  entrypoint: readonly string[]
+  command: readonly string[]
   architecture: string
   /** The commit that its label says it was built from. */
   revision: string | undefined
@@ -56,6 +59,8 @@ async function inspectImage(reference: string, { run, env }: Tools): Promise<Ima
   return {
     id: textOf(image['Id']) ?? '',
     workdir: textOf(config['WorkingDir']) || '/',
+    entrypoint: textsOf(config['Entrypoint']),
+    command: textsOf(config['Cmd']),
     architecture: textOf(image['Architecture']) ?? '',
     revision: textOf(valuesOf(config['Labels'])[REVISION_LABEL]),
   }

@@ -5,8 +5,10 @@ import {
   readHttpReport,
   readMigrateReport,
   readProbeError,
+  readServing,
 } from '../django/document.ts'
 import { DeployError, type Code, type Problem } from '../errors.ts'
+import { explainServing } from '../guard/serving.ts'
 import type { Finished } from '../process.ts'
 import { explainComplaint } from './complaint.ts'
 import { explainExit, isKnownExit } from './exit.ts'
@@ -45,6 +47,9 @@ export function explainProbe(
       fix: 'look for the traceback above; when it is not from the app, report it',
     })
   }
+  const serving = document && readServing(document)
+  // Settings for development mostly need what a production image has not.
+  if (serving) return explainServing(serving, seen)
   const refusal = document ? undefined : refusalIn(tail)
   if (refusal) return refusal
   // Without a document Django did not get as far as our code, whatever the exit code.

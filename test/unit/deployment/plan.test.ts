@@ -22,6 +22,7 @@ const live = (...pending: Pending[]): LivePlan => ({
     drift: [],
     problems: [],
     unmigrated: [],
+    serving: undefined,
     elsewhere: new Map(),
     digest: 'dd',
   },
@@ -33,6 +34,7 @@ const offline: OfflinePlan = {
   migrations: [initial],
   drift: [],
   unmigrated: [],
+  serving: undefined,
   elsewhere: new Map(),
   digest: 'ee',
 }

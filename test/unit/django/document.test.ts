@@ -70,6 +70,7 @@ describe('readPlan', () => {
         drift: ['todo: Alter field title on item'],
         problems: [{ table: 'todo_item', text: 'todo_item.late must have a value' }],
         unmigrated: [{ app: 'notes', module: 'apps.notes', installed: false }],
+        serving: { manage: 'a.local', module: 'a.production', file: 'a/wsgi.py', same: false },
         elsewhere: { stats: ['hits.0001_initial'] },
         digest: 'cd',
         applied: ['todo.0001_initial'],
@@ -96,6 +97,7 @@ describe('readPlan', () => {
       drift: ['todo: Alter field title on item'],
       problems: ['todo_item.late must have a value'],
       unmigrated: [{ app: 'notes', module: 'apps.notes', installed: false }],
+      serving: { manage: 'a.local', module: 'a.production', file: 'a/wsgi.py', same: false },
       elsewhere: new Map([['stats', ['hits.0001_initial']]]),
       digest: 'cd',
     })

@@ -168,6 +168,16 @@ describe('explainProbe', () => {
     expect(explainProbe(1, document({ error: { ...error, exit: 1 } }), '')).toMatchObject({ code: 'internal' })
   })
 
+  test('settings of manage.py that do not import, while the site uses others', () => {
+    const error = { kind: 'not-importable', message: 'No settings.', detail: 'No module named debug_toolbar', exit: 18 }
+    const serving = { manage: 'a.local', module: 'a.production', file: 'a/wsgi.py', same: false }
+    expect(explainProbe(18, document({ error, serving }), '')).toMatchObject({
+      code: 'settings-differ',
+      seen: expect.stringMatching(/a\/wsgi\.py sets[^]*No module named debug_toolbar$/),
+    })
+    expect(explainProbe(18, document({ error, serving: null }), '')).toMatchObject({ code: 'settings-import' })
+  })
+
   test('a Django that does not know `shell -c` is too old', () => {
     const stderr = `usage: manage.py shell [-h]\nmanage.py shell: error: unrecognized arguments: -c ${'x'.repeat(9000)}`
     const { code, seen } = explainProbe(2, undefined, stderr)
