@@ -33,6 +33,7 @@ import signal
 import socket
 import ssl
 import struct
+import subprocess
 import threading
 import time
 import traceback
@@ -130,6 +131,14 @@ def close_databases():
         say("A connection was not closed: %s" % last_line(error))
 
 
+def find_serving_of_broken():
+    """Settings for development may need what this image has not; the site may use others."""
+    try:
+        return find_serving()
+    except Exception:
+        return None
+
+
 def say(text):
     sys.stderr.write(text + "\n")
     sys.stderr.flush()
@@ -158,5 +167,6 @@ def explain(error):
     say_traceback(error)
     core = sys.modules.get("django.core.exceptions")
     if isinstance(error, (ImportError, SyntaxError)) or (core and isinstance(error, core.ImproperlyConfigured)):
-        return Stop(NOT_IMPORTABLE, "not-importable", "The settings or apps of this image do not import.", last_line(error))
+        message = "The settings or apps of this image do not import."
+        return Stop(NOT_IMPORTABLE, "not-importable", message, last_line(error), serving=find_serving_of_broken())
     return Stop(UNEXPECTED, "unexpected", "The probe failed.", last_line(error))

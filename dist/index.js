@@ -38083,6 +38083,7 @@ const probeParts = [
     __nccwpck_require__.ab + "operations.py",
     __nccwpck_require__.ab + "tables.py",
     __nccwpck_require__.ab + "fields.py",
+    __nccwpck_require__.ab + "serving.py",
     __nccwpck_require__.ab + "plan.py",
     __nccwpck_require__.ab + "fit.py",
     __nccwpck_require__.ab + "collect.py",
@@ -39793,6 +39794,8 @@ __nccwpck_require__.d(__webpack_exports__, {
 
 // EXTERNAL MODULE: ./node_modules/@actions/core/lib/core.js + 18 modules
 var core = __nccwpck_require__(6257);
+// EXTERNAL MODULE: ./lib/compose/document.js
+var compose_document = __nccwpck_require__(8983);
 // EXTERNAL MODULE: ./lib/compose/role.js
 var role = __nccwpck_require__(3454);
 // EXTERNAL MODULE: ./lib/compose/scale.js
@@ -48577,8 +48580,8 @@ function ignoringLines({ files, read }) {
         .flatMap((line, index) => (/^[^#!]*migrations/.test(line) ? [`${path}:${index + 1}: ${line.trim()}`] : [])));
 }
 
-// EXTERNAL MODULE: ./lib/compose/document.js
-var compose_document = __nccwpck_require__(8983);
+// EXTERNAL MODULE: ./lib/guard/serving.js
+var serving = __nccwpck_require__(8421);
 ;// CONCATENATED MODULE: ./lib/guard/mount.js
 
 
@@ -48689,6 +48692,8 @@ var look = __nccwpck_require__(6524);
 
 
 
+
+
 /** Asks the live database with the new image, stops for what must not be lost, and decides what will be done. */
 async function planDeployment(site, staged, inputs, context) {
     const { connection, server, current, name } = site;
@@ -48707,6 +48712,7 @@ async function planDeployment(site, staged, inputs, context) {
     const { plan: asked, judged } = await (0,log/* group */.Os)('Plan', () => askPlan(connection, transaction, numbers.unstarted)).catch((cause) => {
         throw (0,denied/* explainDenial */.L)(cause, denial);
     });
+    checkServing(asked.serving, commandOf(site, staged));
     checkFound(asked, site, inputs);
     const same = !inputs.force &&
         server.whole &&
@@ -48765,6 +48771,22 @@ function countContainers({ server, name, project }, { release: { roles }, before
 function countFacts({ scale }, counts, services) {
     const known = [...new Set(services)].filter((service) => counts.has(service));
     return { scale, counts: known.map((service) => `${service}=${counts.get(service)}`) };
+}
+/** How the service of Django starts, as far as its Compose file and its image say. */
+function commandOf({ project }, { release: { roles }, made }) {
+    const values = project.services.get(roles.django)?.values;
+    const { command, entrypoint } = made.django.facts;
+    return [values?.['entrypoint'] ?? entrypoint, values?.['command'] ?? command].flatMap(compose_document/* textsOf */.CB).join(' ');
+}
+/** The settings that serve are those that were asked. */
+function checkServing(found, started) {
+    const verdict = found ? (0,serving/* judgeServing */.Q)(found, started) : 'nothing';
+    if (!found || verdict === 'nothing')
+        return;
+    const problem = (0,serving/* explainServing */.y)(found);
+    if (verdict === 'stop')
+        throw problem;
+    (0,core/* warning */.$e)(`${problem.what}. ${problem.fix}`);
 }
 /** Stops for another database, for apps without migrations, and for code that is older than the database. */
 function checkFound(asked, { server, repository }, inputs) {
@@ -51947,7 +51969,8 @@ function approve(pending) {
 /* harmony export */   gg: () => (/* binding */ readFitReport),
 /* harmony export */   m3: () => (/* binding */ readPlan),
 /* harmony export */   sb: () => (/* binding */ readSettings),
-/* harmony export */   x$: () => (/* binding */ readHttpReport)
+/* harmony export */   x$: () => (/* binding */ readHttpReport),
+/* harmony export */   xT: () => (/* binding */ readServing)
 /* harmony export */ });
 /* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8071);
 
@@ -51972,10 +51995,11 @@ function readPlan(document) {
     const elsewhere = new Map(Object.entries(record(document['elsewhere'])).map(([alias, names]) => [alias, texts(names)]));
     const digest = text(document['digest']);
     const unmigrated = records(document['unmigrated']).map(readUnmigrated);
+    const serving = readServing(document);
     if (document['verb'] === 'list') {
         const migrations = records(document['migrations']).map(readMigration);
         const drift = texts(document['models_drift']);
-        return { kind: 'offline', settings, migrations, drift, unmigrated, elsewhere, digest };
+        return { kind: 'offline', settings, migrations, drift, unmigrated, serving, elsewhere, digest };
     }
     return {
         kind: 'live',
@@ -51995,8 +52019,21 @@ function readPlan(document) {
         drift: texts(document['drift']),
         problems: problemsOf(document),
         unmigrated,
+        serving,
         elsewhere,
         digest,
+    };
+}
+/** Also of a probe whose settings do not import. */
+function readServing(document) {
+    const found = document['serving'];
+    if (!isRecord(found))
+        return undefined;
+    return {
+        manage: text(found['manage']),
+        module: text(found['module']),
+        file: text(found['file']),
+        same: found['same'] === true,
     };
 }
 function readUnmigrated(found) {
@@ -52325,6 +52362,7 @@ const codes = {
     'database-refused': 'the database refuses the connection',
     'database-not-kept': 'the database is a file inside the container',
     'django-too-old': 'Python or Django in the image is too old',
+    'settings-differ': 'manage.py and the site use different settings',
     'settings-import': 'the Django settings or apps cannot be imported',
     'migrations-missing': 'apps of the image have models and no migrations',
     'migration-conflict': 'the migrations contradict each other or the database',
@@ -57773,6 +57811,40 @@ function denied(failure, seen, service, { source, target }, model) {
 
 /***/ }),
 
+/***/ 8421:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   Q: () => (/* binding */ judgeServing),
+/* harmony export */   y: () => (/* binding */ explainServing)
+/* harmony export */ });
+/* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8071);
+
+/** Programs that import wsgi.py or asgi.py. */
+const SERVERS = /\b(gunicorn|uvicorn|daphne|uwsgi|hypercorn|granian|waitress-serve|mod_wsgi-express)\b/;
+/**
+ * What it means that the site uses other settings than manage.py, which is asked for the migrations. `command` is how the
+ * service starts, as far as that is known: `manage.py runserver` serves with the settings of manage.py.
+ */
+function judgeServing(found, command) {
+    const isServer = SERVERS.test(command);
+    if (!isServer && /\bmanage\.py\b/.test(command))
+        return 'nothing';
+    return isServer && !found.same ? 'stop' : 'warn';
+}
+/** The error for it: another database would be migrated than the site uses. `said`: what failed with those of manage.py. */
+function explainServing({ manage, module, file }, said = '') {
+    return new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('settings-differ', {
+        what: `manage.py uses the settings ${manage}, the site uses ${module}`,
+        seen: `${file} sets DJANGO_SETTINGS_MODULE to ${module}; for manage.py it is ${manage}\n${said}`.trim(),
+        why: 'DJANGO_SETTINGS_MODULE is not set in the environment, so each file takes its own default: another database would be migrated than the site uses',
+        fix: `add this line to the env file, or to \`environment:\` of the service: DJANGO_SETTINGS_MODULE=${module}`,
+    });
+}
+
+
+/***/ }),
+
 /***/ 8984:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
@@ -58136,6 +58208,8 @@ async function inspectImage(reference, { run, env }) {
     return {
         id: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_1__/* .textOf */ .b6)(image['Id']) ?? '',
         workdir: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_1__/* .textOf */ .b6)(config['WorkingDir']) || '/',
+        entrypoint: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_1__/* .textsOf */ .CB)(config['Entrypoint']),
+        command: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_1__/* .textsOf */ .CB)(config['Cmd']),
         architecture: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_1__/* .textOf */ .b6)(image['Architecture']) ?? '',
         revision: (0,_compose_document_js__WEBPACK_IMPORTED_MODULE_1__/* .textOf */ .b6)((0,_compose_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(config['Labels'])[_bake_js__WEBPACK_IMPORTED_MODULE_3__/* .REVISION_LABEL */ .P1]),
     };
@@ -61209,9 +61283,11 @@ function fact(facts, name) {
 /* harmony export */ });
 /* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(7614);
 /* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(8071);
-/* harmony import */ var _complaint_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(2542);
-/* harmony import */ var _exit_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(7379);
-/* harmony import */ var _explanation_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(1052);
+/* harmony import */ var _guard_serving_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(8421);
+/* harmony import */ var _complaint_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(2542);
+/* harmony import */ var _exit_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(7379);
+/* harmony import */ var _explanation_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(1052);
+
 
 
 
@@ -61221,7 +61297,7 @@ function fact(facts, name) {
 function explainStage(finished) {
     const lines = finished.stderr.trim().split('\n');
     const tail = lines.slice(-8).join('\n');
-    return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH(...(0,_exit_js__WEBPACK_IMPORTED_MODULE_3__/* .explainExit */ .Ah)(finished.code, saidIn(lines) ?? tail, tail));
+    return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH(...(0,_exit_js__WEBPACK_IMPORTED_MODULE_4__/* .explainExit */ .Ah)(finished.code, saidIn(lines) ?? tail, tail));
 }
 /** What `die` of transaction.sh said. */
 function saidIn(lines) {
@@ -61236,7 +61312,7 @@ function explainProbe(code, document, stderr) {
     const exit = error?.exit ?? code;
     const tail = stderr.trim().split('\n').slice(-8).join('\n');
     const seen = error ? wordsOf(error) : tail;
-    if (error && !(0,_exit_js__WEBPACK_IMPORTED_MODULE_3__/* .isKnownExit */ .WM)(exit)) {
+    if (error && !(0,_exit_js__WEBPACK_IMPORTED_MODULE_4__/* .isKnownExit */ .WM)(exit)) {
         return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('internal', {
             what: 'The probe, which asks Django about the migrations, failed',
             seen,
@@ -61244,16 +61320,20 @@ function explainProbe(code, document, stderr) {
             fix: 'look for the traceback above; when it is not from the app, report it',
         });
     }
+    const serving = document && (0,_django_document_js__WEBPACK_IMPORTED_MODULE_0__/* .readServing */ .xT)(document);
+    // Settings for development mostly need what a production image has not.
+    if (serving)
+        return (0,_guard_serving_js__WEBPACK_IMPORTED_MODULE_2__/* .explainServing */ .y)(serving, seen);
     const refusal = document ? undefined : refusalIn(tail);
     if (refusal)
         return refusal;
     // Without a document Django did not get as far as our code, whatever the exit code.
-    return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH(...(0,_exit_js__WEBPACK_IMPORTED_MODULE_3__/* .explainExit */ .Ah)(document ? exit : _explanation_js__WEBPACK_IMPORTED_MODULE_4__/* .explanations */ .x.not_importable.exit, seen, tail));
+    return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH(...(0,_exit_js__WEBPACK_IMPORTED_MODULE_4__/* .explainExit */ .Ah)(document ? exit : _explanation_js__WEBPACK_IMPORTED_MODULE_5__/* .explanations */ .x.not_importable.exit, seen, tail));
 }
 const wordsOf = ({ message, detail }) => [message, detail].filter((part) => part).join('\n');
 /** What Docker said instead of starting Django at all; a program that it does not find may be what `manage` names. */
 function refusalIn(tail) {
-    const complaint = (0,_complaint_js__WEBPACK_IMPORTED_MODULE_2__/* .explainComplaint */ .F)(tail);
+    const complaint = (0,_complaint_js__WEBPACK_IMPORTED_MODULE_3__/* .explainComplaint */ .F)(tail);
     if (complaint)
         return complaint[0] === 'container-exited' ? undefined : new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH(...complaint);
     const seen = tail.split('\n').findLast((line) => line.startsWith('Error response from daemon: '));
@@ -61277,7 +61357,7 @@ function explainEnding(ending) {
         return explainKept(reason);
     const tail = ending.log.slice(-12).join('\n');
     if (ending.journal.some((line) => line.step === 'back' && line.state === 'fail')) {
-        const complaint = (0,_complaint_js__WEBPACK_IMPORTED_MODULE_2__/* .explainComplaint */ .F)(tail);
+        const complaint = (0,_complaint_js__WEBPACK_IMPORTED_MODULE_3__/* .explainComplaint */ .F)(tail);
         if (complaint?.[0] === 'port-left-over')
             return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH(complaint[0], { ...complaint[1], cause: reason });
         return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('recovery-failed', {
@@ -61307,15 +61387,15 @@ function explainFailure(ending) {
     if (ending.failure === undefined)
         return undefined;
     if (ending.failure === 'aborted')
-        return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH(...(0,_exit_js__WEBPACK_IMPORTED_MODULE_3__/* .explainExit */ .Ah)(_explanation_js__WEBPACK_IMPORTED_MODULE_4__/* .explanations */ .x.aborted.exit, undefined, ''));
+        return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH(...(0,_exit_js__WEBPACK_IMPORTED_MODULE_4__/* .explainExit */ .Ah)(_explanation_js__WEBPACK_IMPORTED_MODULE_5__/* .explanations */ .x.aborted.exit, undefined, ''));
     const { step, code } = ending.failure;
     const tail = lastBlock(ending.reasons).join('\n');
-    return (explainReport(ending, code) ?? new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH(...(0,_exit_js__WEBPACK_IMPORTED_MODULE_3__/* .explainExit */ .Ah)(code, saidIn(ending.reasons) ?? tail, tail, step)));
+    return (explainReport(ending, code) ?? new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH(...(0,_exit_js__WEBPACK_IMPORTED_MODULE_4__/* .explainExit */ .Ah)(code, saidIn(ending.reasons) ?? tail, tail, step)));
 }
 /** What the probe reported says more than its exit code. */
 function explainReport(ending, code) {
     const http = ending.documents.get('http');
-    if ((code === _explanation_js__WEBPACK_IMPORTED_MODULE_4__/* .explanations */ .x.unhealthy.exit || code === _explanation_js__WEBPACK_IMPORTED_MODULE_4__/* .explanations */ .x.refuses.exit) && http) {
+    if ((code === _explanation_js__WEBPACK_IMPORTED_MODULE_5__/* .explanations */ .x.unhealthy.exit || code === _explanation_js__WEBPACK_IMPORTED_MODULE_5__/* .explanations */ .x.refuses.exit) && http) {
         const report = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_0__/* .readHttpReport */ .x$)(http);
         return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH(healthCode(report.reason), {
             what: `The new release did not become healthy: ${report.url ?? 'no address'} ${report.status === undefined ? '' : `answers ${report.status}`}`.trim(),
@@ -61326,15 +61406,15 @@ function explainReport(ending, code) {
         });
     }
     const migrate = ending.documents.get('migrate');
-    const failed = migrate && code === _explanation_js__WEBPACK_IMPORTED_MODULE_4__/* .explanations */ .x.migration_failed.exit ? (0,_django_document_js__WEBPACK_IMPORTED_MODULE_0__/* .readMigrateReport */ .OI)(migrate).failed : undefined;
+    const failed = migrate && code === _explanation_js__WEBPACK_IMPORTED_MODULE_5__/* .explanations */ .x.migration_failed.exit ? (0,_django_document_js__WEBPACK_IMPORTED_MODULE_0__/* .readMigrateReport */ .OI)(migrate).failed : undefined;
     if (failed) {
         const what = `Migration ${failed.app}.${failed.name} failed`;
         return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('migration-failed', { what, seen: failed.error, ...adviseMigration(failed) });
     }
     const fit = ending.documents.get('fit');
-    if (fit && code === _explanation_js__WEBPACK_IMPORTED_MODULE_4__/* .explanations */ .x.unfit.exit)
+    if (fit && code === _explanation_js__WEBPACK_IMPORTED_MODULE_5__/* .explanations */ .x.unfit.exit)
         return explainUnfit((0,_django_document_js__WEBPACK_IMPORTED_MODULE_0__/* .readFitReport */ .gg)(fit));
-    if (fit && code === _explanation_js__WEBPACK_IMPORTED_MODULE_4__/* .explanations */ .x.old_settings.exit)
+    if (fit && code === _explanation_js__WEBPACK_IMPORTED_MODULE_5__/* .explanations */ .x.old_settings.exit)
         return explainOldSettings(fit);
     const asked = [...ending.documents.values()].findLast((document) => (0,_django_document_js__WEBPACK_IMPORTED_MODULE_0__/* .readProbeError */ .Tl)(document));
     return asked && code < 30 ? explainProbe(code, asked, '') : undefined;
@@ -61342,7 +61422,7 @@ function explainReport(ending, code) {
 /** A database that refuses what the env files of an older release say. */
 function explainOldSettings(document) {
     const error = (0,_django_document_js__WEBPACK_IMPORTED_MODULE_0__/* .readProbeError */ .Tl)(document);
-    const { code, what, why, fix } = _explanation_js__WEBPACK_IMPORTED_MODULE_4__/* .explanations */ .x.old_settings;
+    const { code, what, why, fix } = _explanation_js__WEBPACK_IMPORTED_MODULE_5__/* .explanations */ .x.old_settings;
     return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH(code, { what, seen: error && wordsOf(error), why, fix });
 }
 /** What is there already is no fault of the migration: it was begun before, made by hand, or its row was lost. */
@@ -61385,22 +61465,22 @@ function explainReverted({ failures, documents }) {
     if (code === undefined)
         return undefined;
     const fit = documents.get('fit');
-    const problems = fit && codes.includes(_explanation_js__WEBPACK_IMPORTED_MODULE_4__/* .explanations */ .x.unfit.exit) ? (0,_django_document_js__WEBPACK_IMPORTED_MODULE_0__/* .readFitReport */ .gg)(fit).problems : [];
+    const problems = fit && codes.includes(_explanation_js__WEBPACK_IMPORTED_MODULE_5__/* .explanations */ .x.unfit.exit) ? (0,_django_document_js__WEBPACK_IMPORTED_MODULE_0__/* .readFitReport */ .gg)(fit).problems : [];
     if (problems.length > 0)
         return problems.slice(0, 3).join(' ');
     const http = documents.get('http');
-    const isHttp = codes.includes(_explanation_js__WEBPACK_IMPORTED_MODULE_4__/* .explanations */ .x.unhealthy.exit) || codes.includes(_explanation_js__WEBPACK_IMPORTED_MODULE_4__/* .explanations */ .x.refuses.exit);
+    const isHttp = codes.includes(_explanation_js__WEBPACK_IMPORTED_MODULE_5__/* .explanations */ .x.unhealthy.exit) || codes.includes(_explanation_js__WEBPACK_IMPORTED_MODULE_5__/* .explanations */ .x.refuses.exit);
     if (http && isHttp)
         return (0,_django_document_js__WEBPACK_IMPORTED_MODULE_0__/* .readHttpReport */ .x$)(http).text;
     switch (code) {
-        case _explanation_js__WEBPACK_IMPORTED_MODULE_4__/* .explanations */ .x.container_exited.exit:
+        case _explanation_js__WEBPACK_IMPORTED_MODULE_5__/* .explanations */ .x.container_exited.exit:
             return 'a container of it does not stay up';
-        case _explanation_js__WEBPACK_IMPORTED_MODULE_4__/* .explanations */ .x.unhealthy.exit:
-        case _explanation_js__WEBPACK_IMPORTED_MODULE_4__/* .explanations */ .x.refuses.exit:
-        case _explanation_js__WEBPACK_IMPORTED_MODULE_4__/* .explanations */ .x.health_timeout.exit:
+        case _explanation_js__WEBPACK_IMPORTED_MODULE_5__/* .explanations */ .x.unhealthy.exit:
+        case _explanation_js__WEBPACK_IMPORTED_MODULE_5__/* .explanations */ .x.refuses.exit:
+        case _explanation_js__WEBPACK_IMPORTED_MODULE_5__/* .explanations */ .x.health_timeout.exit:
             return 'it did not become healthy';
         default:
-            return (0,_exit_js__WEBPACK_IMPORTED_MODULE_3__/* .explainExit */ .Ah)(code, undefined, '')[1].what;
+            return (0,_exit_js__WEBPACK_IMPORTED_MODULE_4__/* .explainExit */ .Ah)(code, undefined, '')[1].what;
     }
 }
 /** What the container printed that failed last, from the line that names it on. */

@@ -4,7 +4,7 @@ def list_migrations(_out):
     found = [describe_migration(loader, loader.disk_migrations[key]) for key in sorted(loader.disk_migrations)]
     return PLANNED, dict(
         versions(), settings=describe_settings(), migrations=found, models_drift=find_drift(loader), elsewhere=find_elsewhere(False),
-        unmigrated=find_unmigrated(loader, None),
+        unmigrated=find_unmigrated(loader, None), serving=find_serving(),
         digest=plan_digest(found, [], []),
     )
 
@@ -25,6 +25,7 @@ def plan(_out):
     # Older code than the one that migrated last; what is pending may still change what it meets.
     result["problems"] = find_misfits(connection) if survey.unknown and not pending else []
     result["unmigrated"] = find_unmigrated(survey.loader, connection)
+    result["serving"] = find_serving()
     result["elsewhere"] = find_elsewhere(True)
     return PLANNED, result
 

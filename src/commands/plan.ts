@@ -12,7 +12,14 @@ import {
 import type { DeployInputs } from '../contract.ts'
 import { describeOperation, planOperations } from '../deployment/operation.ts'
 import { adopting, approve, planDeploy, type Plan } from '../deployment/plan.ts'
-import { findDocument, readPlan, type LivePlan, type Migration, type OfflinePlan, type Serving } from '../django/document.ts'
+import {
+  findDocument,
+  readPlan,
+  type LivePlan,
+  type Migration,
+  type OfflinePlan,
+  type Serving,
+} from '../django/document.ts'
 import { askHealth, type HealthQuestion } from '../django/health.ts'
 import { needsCollecting } from '../django/static.ts'
 import { readPending } from '../django/verdict/facts.ts'

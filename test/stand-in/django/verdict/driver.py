@@ -7,7 +7,6 @@ import datetime
 import decimal
 import json
 import os
-import sys
 import traceback
 import uuid
 
@@ -15,7 +14,7 @@ import django
 
 django.setup()
 
-from django.db import connection, models, transaction
+from django.db import connection, transaction
 from django.db.migrations.exceptions import IrreversibleError
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
