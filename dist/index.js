@@ -50485,7 +50485,9 @@ function onlyMounts(model) {
     const each = (key, keep) => Object.fromEntries(Object.entries((0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(model[key])).map(([name, values]) => [name, keep((0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(values))]));
     return {
         services: each('services', ({ volumes = [], volumes_from = [], scale, deploy }) => ({
-            ...{ image: 'none', volumes, volumes_from },
+            image: 'none',
+            volumes,
+            volumes_from,
             ...(scale === undefined ? {} : { scale }),
             ...((0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(deploy)['replicas'] === undefined ? {} : { deploy: { replicas: (0,_document_js__WEBPACK_IMPORTED_MODULE_1__/* .valuesOf */ .sm)(deploy)['replicas'] } }),
         })),
@@ -61379,7 +61381,10 @@ function explainEnding(ending) {
 function explainKept(reason) {
     const look = 'look at the new containers, which were kept (`on-failure: keep`); the next deploy or rollback goes back first';
     return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH(reason.code, {
-        ...{ what: reason.what, seen: reason.seen, why: reason.why, cause: reason.cause },
+        what: reason.what,
+        seen: reason.seen,
+        why: reason.why,
+        cause: reason.cause,
         fix: reason.fix === undefined ? look : `${reason.fix}\n${look}`,
     });
 }

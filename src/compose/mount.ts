@@ -80,7 +80,9 @@ export function onlyMounts(model: Values): Values {
     Object.fromEntries(Object.entries(valuesOf(model[key])).map(([name, values]) => [name, keep(valuesOf(values))]))
   return {
     services: each('services', ({ volumes = [], volumes_from = [], scale, deploy }) => ({
-      ...{ image: 'none', volumes, volumes_from },
+      image: 'none',
+      volumes,
+      volumes_from,
       ...(scale === undefined ? {} : { scale }),
       ...(valuesOf(deploy)['replicas'] === undefined ? {} : { deploy: { replicas: valuesOf(deploy)['replicas'] } }),
     })),

@@ -104,7 +104,10 @@ function explainKept(reason: DeployError): DeployError {
   const look =
     'look at the new containers, which were kept (`on-failure: keep`); the next deploy or rollback goes back first'
   return new DeployError(reason.code, {
-    ...{ what: reason.what, seen: reason.seen, why: reason.why, cause: reason.cause },
+    what: reason.what,
+    seen: reason.seen,
+    why: reason.why,
+    cause: reason.cause,
     fix: reason.fix === undefined ? look : `${reason.fix}\n${look}`,
   })
 }

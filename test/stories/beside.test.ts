@@ -38,8 +38,12 @@ const conf = (name: string): string =>
 
 test('files and definitions beside the app arrive, go back by themselves and in a rollback; data stays', async () => {
   await using shape = await makeShape({
-    ...{ ...project('v1'), Dockerfile: DOCKERFILE, 'compose.yaml': compose(), 'edge.conf': conf('one') },
-    ...{ 'shared/gone.txt': 'one', 'shared/start.sh': 'echo one' },
+    ...project('v1'),
+    Dockerfile: DOCKERFILE,
+    'compose.yaml': compose(),
+    'edge.conf': conf('one'),
+    'shared/gone.txt': 'one',
+    'shared/start.sh': 'echo one',
   })
   const containers = (service: string): Promise<string[]> => listContainers(shape.server, shape.name, { service })
   const inside = async (service: string, script: string): Promise<string> => {
@@ -70,11 +74,15 @@ test('files and definitions beside the app arrive, go back by themselves and in 
   expect(second.outputs).toMatchObject({ outcome: 'deployed', url })
   expect(second.annotations.map(({ kind, message }) => `${kind} ${message}`)).toEqual([
     expect.stringMatching(/^warning vault stays as it was .* environment changed .* update-services: vault$/),
-    expect.stringMatching(/^warning http:\/\/127.0.0.1:1 does not answer/),
+    expect.stringMatching(/^warning http:\/\/127.0.0.1:1 is not reachable from outside/),
   ])
   const two = {
-    ...{ text: 'v2 with 0 notes', proxy: 'two', shared: 'new.txt\nstart.sh\ntwo\nexecutable' },
-    ...{ cache: 'two', vault: 'one', sides: 2 },
+    text: 'v2 with 0 notes',
+    proxy: 'two',
+    shared: 'new.txt\nstart.sh\ntwo\nexecutable',
+    cache: 'two',
+    vault: 'one',
+    sides: 2,
   }
   expect(await seen()).toEqual(two)
   expect(await containers('vault')).toEqual(vault)

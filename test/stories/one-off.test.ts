@@ -86,8 +86,10 @@ describe.each<['beta' | 'five', string]>([
         ([label]) => !/^(com\.docker\.compose|deploy-django|org\.opencontainers)\./.test(label),
       )
       expect(Object.fromEntries(own)).toEqual({
-        ...{ 'traefik.enable': 'false', SERVICE_IGNORE: 'true' },
-        ...{ 'watch.me': '', caddy_1: 'http://deploy-django.invalid' },
+        'traefik.enable': 'false',
+        SERVICE_IGNORE: 'true',
+        'watch.me': '',
+        caddy_1: 'http://deploy-django.invalid',
       })
       expect(JSON.parse(variables)).toEqual(
         expect.arrayContaining(['VIRTUAL_HOST=', 'LETSENCRYPT_HOST=', 'SECRET_KEY=x']),

@@ -121,8 +121,11 @@ export async function makeShape(files: Files, on?: Server): Promise<Shape> {
   }
   const connection = { host: server.host, 'ssh-key': server.key, 'known-hosts': server.knownHosts }
   const facts = (version: string): Record<string, string> => ({
-    ...{ GITHUB_SHA: sha, GITHUB_REPOSITORY: `owner/${name}`, GITHUB_REF_TYPE: 'tag' },
-    ...{ GITHUB_REF: `refs/tags/${version}`, GITHUB_REF_NAME: version },
+    GITHUB_SHA: sha,
+    GITHUB_REPOSITORY: `owner/${name}`,
+    GITHUB_REF_TYPE: 'tag',
+    GITHUB_REF: `refs/tags/${version}`,
+    GITHUB_REF_NAME: version,
   })
   const sub: Shape['sub'] = (action, inputs = {}) => {
     const all = { ...connection, directory: `deploy/${name}`, ...inputs }

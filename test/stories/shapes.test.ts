@@ -99,7 +99,9 @@ const nginx = (name: string): string =>
 test('two Compose files in a folder, a one-shot, a proxy that is not built, settings of the server', async () => {
   await using shape = await makeShape({
     ...project('v1'),
-    ...{ 'docker/Dockerfile': DOCKERFILE, 'docker/base.yml': BASE, 'docker/production.yml': PRODUCTION },
+    'docker/Dockerfile': DOCKERFILE,
+    'docker/base.yml': BASE,
+    'docker/production.yml': PRODUCTION,
     'nginx/site.conf': nginx('one'),
   })
   const folder = `deploy/${shape.name}`

@@ -102,12 +102,17 @@ Match user root
       cwd: repository,
       inputs: {
         ...(await inputsOf(join(repository, '.github/workflows/deploy.yml'), home)),
-        ...{ host: `${name}@127.0.0.1:${server.sshPort}`, image: `${world.registry.host}/${name}` },
-        ...{ 'registry-username': world.registry.username, 'registry-password': world.registry.password },
+        host: `${name}@127.0.0.1:${server.sshPort}`,
+        image: `${world.registry.host}/${name}`,
+        'registry-username': world.registry.username,
+        'registry-password': world.registry.password,
       },
       env: {
-        ...{ GITHUB_SHA: sha, GITHUB_REPOSITORY: `owner/${name}` },
-        ...{ GITHUB_REF: 'refs/heads/main', GITHUB_REF_NAME: 'main', GITHUB_REF_TYPE: 'branch' },
+        GITHUB_SHA: sha,
+        GITHUB_REPOSITORY: `owner/${name}`,
+        GITHUB_REF: 'refs/heads/main',
+        GITHUB_REF_NAME: 'main',
+        GITHUB_REF_TYPE: 'branch',
       },
     })
     expect(deployed.annotations).toEqual([])

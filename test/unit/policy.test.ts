@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
 import { execFileSync } from 'node:child_process'
-import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -10,6 +10,11 @@ const files = readdirSync(src, { recursive: true, encoding: 'utf8' })
 const typescript = files.filter((file) => file.endsWith('.ts'))
 const shell = files.filter((file) => file.endsWith('.sh'))
 const lines = (file: string): string[] => readFileSync(join(src, file), 'utf8').split('\n')
+const repository = execFileSync('git', ['ls-files', '-co', '--exclude-standard', '--', ':!dist'], { cwd: root })
+  .toString()
+  .trim()
+  .split('\n')
+  .filter((file) => existsSync(join(root, file)))
 const isShell = (file: string): boolean =>
   statSync(join(root, file)).isFile() &&
   (file.endsWith('.sh') || /^#!.*[ /](ba|da)?sh\b/.test(readFileSync(join(root, file), 'utf8')))
@@ -113,8 +118,7 @@ test('docker compose has one door on the server, with the environment it may see
 })
 
 test('no line of a shell script is longer than 120 columns', () => {
-  const listed = execFileSync('git', ['ls-files', '-co', '--exclude-standard', '--', ':!dist'], { cwd: root })
-  const scripts = listed.toString().trim().split('\n').filter(isShell)
+  const scripts = repository.filter(isShell)
   expect(scripts).toEqual(expect.arrayContaining(['script/bootstrap', 'src/server/transaction/engine.sh']))
   const long = scripts.flatMap((file) =>
     readFileSync(join(root, file), 'utf8')
@@ -122,6 +126,15 @@ test('no line of a shell script is longer than 120 columns', () => {
       .flatMap((line, index) => (line.length > 120 ? [`${file}:${index + 1}`] : [])),
   )
   expect(long).toEqual([])
+})
+
+test('no object is spread only to keep lines short', () => {
+  const spread = /\.{3}\{/
+  const found = repository
+    .filter((file) => file.endsWith('.ts'))
+    .filter((file) => spread.test(readFileSync(join(root, file), 'utf8')))
+  expect(spread.test('f({ ...' + '{ a, b }, c })')).toBe(true)
+  expect(found).toEqual([])
 })
 
 test('no check of the compiler is silenced', () => {

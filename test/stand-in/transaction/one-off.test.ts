@@ -65,8 +65,11 @@ describe.each(SHELLS)('under %s', (shell) => {
     expect(await call(world, 'plan', [v2.id, 'plan'])).toMatchObject({ code: 0 })
     const run = (await runsOf(world)).at(-1)
     expect(run?.labels).toEqual({
-      ...{ caddy: 'http://deploy-django.invalid', caddy_1: 'http://deploy-django.invalid' },
-      ...{ 'caddy.reverse_proxy': '', autoheal: '', SERVICE_IGNORE: 'true' },
+      caddy: 'http://deploy-django.invalid',
+      caddy_1: 'http://deploy-django.invalid',
+      'caddy.reverse_proxy': '',
+      autoheal: '',
+      SERVICE_IGNORE: 'true',
     })
     expect(run?.environment).toMatchObject({ VIRTUAL_HOST: '' })
     expect(run?.environment).not.toHaveProperty('VIRTUAL_PORT')

@@ -81,7 +81,7 @@ describe.each(SHELLS)('under %s', (shell) => {
           name: 'blog-web-1',
           service: 'web',
           spec: { ...first.spec, 'x-port': 61005 },
-          ...{ project: 'blog' },
+          project: 'blog',
         })
     })
     expect(await logOf(world, v2With({ 'x-port': 61005 }))).toContain(

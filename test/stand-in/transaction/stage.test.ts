@@ -290,7 +290,8 @@ describe.each(SHELLS)('under %s', (shell) => {
       const folders = [at('media/a b'), at('data'), at('.deploy'), join(world.root, 'elsewhere'), world.directory]
       const made = await call(world, 'prepare', [v1.id], folders.map((path) => `folder ${path}\n`).join(''))
       expect(made).toEqual({
-        ...{ code: 0, stderr: '' },
+        code: 0,
+        stderr: '',
         stdout: `made the folder ${at('media/a b')} for containers\n`,
       })
       for (const path of ['media', 'media/a b']) expect((await stat(at(path))).mode & 0o777).toBe(0o755)

@@ -238,8 +238,10 @@ describe('what fails after the swap goes back', () => {
     },
     releaseFacts: {
       ...staged.releaseFacts,
-      ...{ services: ['0 app', '1 worker'], images: [`app ${imageOf('v2')}`, `worker ${imageOf('v2')}`] },
-      ...{ django: ['app'], others: ['edge'] },
+      services: ['0 app', '1 worker'],
+      images: [`app ${imageOf('v2')}`, `worker ${imageOf('v2')}`],
+      django: ['app'],
+      others: ['edge'],
     },
   })
   test('a renamed service and a renamed proxy give ports and names to the new ones, and get them back', async () => {

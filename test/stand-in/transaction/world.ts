@@ -17,6 +17,7 @@ export type Service = { image: string; [key: string]: unknown }
 type Container = {
   id: string
   name: string
+  project: string
   service: string
   oneoff: string
   state: string

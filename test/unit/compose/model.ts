@@ -59,9 +59,17 @@ export function release(
     neededGroups(groups, active).flatMap(({ services }) => services.map((name) => [name, `ghcr.io/o/r@${digest}`])),
   )
   return makeRelease({
-    ...{ project, name: 'shop', id, roles, images, repository: repositoryOf(files) },
-    ...{ envFile, envFiles, profiles },
-    ...{ before: before ? modelOf(before) : {}, update },
+    project,
+    name: 'shop',
+    id,
+    roles,
+    images,
+    repository: repositoryOf(files),
+    envFile,
+    envFiles,
+    profiles,
+    before: before ? modelOf(before) : {},
+    update,
   })
 }
 

@@ -50,7 +50,10 @@ describe('settings that make a container a site of nginx-proxy are empty', () =>
 
   test('also when an env file may set them', () => {
     expect(web('env_file: .env, environment: {A: b}')['environment']).toEqual({
-      ...{ A: 'b', VIRTUAL_HOST: '', VIRTUAL_HOST_MULTIPORTS: '', LETSENCRYPT_HOST: '' },
+      A: 'b',
+      VIRTUAL_HOST: '',
+      VIRTUAL_HOST_MULTIPORTS: '',
+      LETSENCRYPT_HOST: '',
     })
   })
 })

@@ -45,7 +45,9 @@ describe('the pinned model', () => {
     expect(oneOff.networks).toEqual(['default shop_default'])
     const own = oneOff.files.find(({ path }) => path === 'run.yaml')
     expect(parse(own?.content ?? '').services.web).toEqual({
-      ...{ image: `ghcr.io/o/r@${DIGEST}`, healthcheck: { disable: true }, logging: { driver: 'json-file' } },
+      image: `ghcr.io/o/r@${DIGEST}`,
+      healthcheck: { disable: true },
+      logging: { driver: 'json-file' },
     })
   })
   test('asks for no secret that only a build needs', () => {

@@ -35,9 +35,15 @@ function decide(asked: Scale[], before: string | undefined, now: string, { env, 
   const model = valuesOf(parse(shop(now)))
   for (const scale of asked) checkScale(scale, model)
   return chooseCounts({
-    ...{ asked, before: before === undefined ? new Map() : filled(shop(before)), now: filled(shop(now), env) },
-    ...{ unstarted: [], running: new Map(), explicit: explicitCounts(model) },
-    ...{ services: broughtUp(release(shop(now)).roles), data: ['db'], ...given },
+    asked,
+    before: before === undefined ? new Map() : filled(shop(before)),
+    now: filled(shop(now), env),
+    unstarted: [],
+    running: new Map(),
+    explicit: explicitCounts(model),
+    services: broughtUp(release(shop(now)).roles),
+    data: ['db'],
+    ...given,
   })
 }
 

@@ -12,20 +12,18 @@ const settings: Settings = {
 }
 const due: Pending = { app: 'todo', name: '0002_due', source: 'ab', atomic: true, operations: [] }
 const live = (...pending: Pending[]): LivePlan => ({
-  ...{
-    kind: 'live',
-    settings,
-    database: { vendor: 'postgresql', system: undefined, host: 'db', name: 'todo', empty: false },
-    pending,
-    unknown: [],
-    unrecorded: [],
-    drift: [],
-    problems: [],
-    unmigrated: [],
-    serving: undefined,
-    elsewhere: new Map(),
-    digest: 'dd',
-  },
+  kind: 'live',
+  settings,
+  database: { vendor: 'postgresql', system: undefined, host: 'db', name: 'todo', empty: false },
+  pending,
+  unknown: [],
+  unrecorded: [],
+  drift: [],
+  problems: [],
+  unmigrated: [],
+  serving: undefined,
+  elsewhere: new Map(),
+  digest: 'dd',
 })
 const initial: Migration = { app: 'todo', name: '0001_initial', source: 'cd' }
 const offline: OfflinePlan = {

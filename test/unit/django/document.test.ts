@@ -61,7 +61,10 @@ describe('readPlan', () => {
         database: { vendor: 'postgresql', host: 'db', name: 'todo', empty: false },
         pending: [
           {
-            ...{ app: 'todo', name: '0002_due', source: 'ab', atomic: false },
+            app: 'todo',
+            name: '0002_due',
+            source: 'ab',
+            atomic: false,
             operations: [{ kind: 'AddField', text: 'Add field due to item', reversible: true, field: 'due' }],
           },
         ],
@@ -88,7 +91,10 @@ describe('readPlan', () => {
       database: { vendor: 'postgresql', system: undefined, host: 'db', name: 'todo', empty: false },
       pending: [
         {
-          ...{ app: 'todo', name: '0002_due', source: 'ab', atomic: false },
+          app: 'todo',
+          name: '0002_due',
+          source: 'ab',
+          atomic: false,
           operations: [{ kind: 'AddField', text: 'Add field due to item', reversible: true }],
         },
       ],
@@ -148,7 +154,10 @@ test('readHttpReport', () => {
   const ok = { url: 'http://127.0.0.1:8000/', status: 200, answers: 3, reason: null, text: 'fine' }
   expect(readHttpReport(document(ok))).toEqual({ url: ok.url, status: 200, reason: undefined, text: 'fine' })
   expect(readHttpReport(document({ url: null, status: null, reason: 'nothing-speaks-http', text: '' }))).toEqual({
-    ...{ url: undefined, status: undefined, reason: 'nothing-speaks-http', text: '' },
+    url: undefined,
+    status: undefined,
+    reason: 'nothing-speaks-http',
+    text: '',
   })
 })
 

@@ -35,7 +35,13 @@ describe('askHealth', () => {
   test('asks what it is told to ask', () => {
     const urls = ['http://proxy/healthz', 'http://web:8000/']
     expect(ask({ ...question, url: { kind: 'urls', urls }, status: ['204'] }, [], settings)).toEqual({
-      ...{ format: 1, urls, fronts: [], headers: {}, hosts: [], allowed: [], status: ['204'] },
+      format: 1,
+      urls,
+      fronts: [],
+      headers: {},
+      hosts: [],
+      allowed: [],
+      status: ['204'],
     })
   })
 

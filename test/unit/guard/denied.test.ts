@@ -26,7 +26,9 @@ test.each([
   ['  | nginx: [emerg] open() "/logs/access.log" failed (13: Permission denied)', 'chown -R 101 /srv/logs'],
 ])('what a container is denied: %s', (line, fix) => {
   expect(explain(`last lines of /shop-web-1:\n${line}`)).toMatchObject({
-    ...{ code: 'mount-denied', seen: line.trim(), fix: expect.stringContaining(fix) },
+    code: 'mount-denied',
+    seen: line.trim(),
+    fix: expect.stringContaining(fix),
     cause: { code: 'container-exited' },
   })
 })

@@ -17,8 +17,18 @@ function seen(now: string, then: string | undefined, service = 'web'): string | 
     checkMounts({
       containers: [
         {
-          ...{ id: 'c', project: 'shop', service: 'web', folder: FOLDER, files: [], envFiles: [], running: true },
-          ...{ image: '', imageName: '', ports: [], networks: [], mounts: [mounted(now)] },
+          id: 'c',
+          project: 'shop',
+          service: 'web',
+          folder: FOLDER,
+          files: [],
+          envFiles: [],
+          running: true,
+          image: '',
+          imageName: '',
+          ports: [],
+          networks: [],
+          mounts: [mounted(now)],
         },
       ],
       mounts: new Map([[service, then === undefined ? [] : [mounted(then)]]]),

@@ -18,8 +18,17 @@ type Given = { project?: string; folder?: string; services?: string; image?: str
 function stack({ project = 'shop', folder = '/home/deploy/deploy/shop', ...given }: Given): Container[] {
   const { services = 'web worker db', image = 'any:1', port } = given
   return services.split(' ').map((service) => ({
-    ...{ id: `${project}-${service}`, project, service, folder, files: [], envFiles: [], running: true },
-    ...{ image: 'sha256:aa', imageName: service === 'db' ? 'postgres:17' : image, mounts: [], networks: [] },
+    id: `${project}-${service}`,
+    project,
+    service,
+    folder,
+    files: [],
+    envFiles: [],
+    running: true,
+    image: 'sha256:aa',
+    imageName: service === 'db' ? 'postgres:17' : image,
+    mounts: [],
+    networks: [],
     ports: port !== undefined && service === 'web' ? [port] : [],
   }))
 }

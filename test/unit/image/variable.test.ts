@@ -22,7 +22,10 @@ function checkOf(text: string, { step = {}, file, onHost = [], set = [], dockerf
   const project = projectOf(text)
   const groups = groupBuilds(project)
   return {
-    ...{ project, groups, onHost, isOverridden: overriddenBy(set, groups) },
+    project,
+    groups,
+    onHost,
+    isOverridden: overriddenBy(set, groups),
     variables: { step, file: file && new Map(Object.entries(file)) },
     read: (path) => (path === 'web/Dockerfile' ? dockerfile : undefined),
   }

@@ -268,8 +268,14 @@ describe('outputsOf', () => {
 
   test('is failed and empty before anything is known', () => {
     expect(outputsOf(noFindings('rollback', 'example.org', 'v1'), failed(undefined))).toEqual({
-      ...{ outcome: 'failed', version: 'v1', 'previous-version': '', serving: '', images: '{}', migrations: '[]' },
-      ...{ plan: '', 'plan-digest': '' },
+      outcome: 'failed',
+      version: 'v1',
+      'previous-version': '',
+      serving: '',
+      images: '{}',
+      migrations: '[]',
+      plan: '',
+      'plan-digest': '',
     })
   })
 })

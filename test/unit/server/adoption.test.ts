@@ -9,16 +9,19 @@ const roles: Roles = { ...staged, fronts: [...staged.fronts, { service: 'web', p
 
 function container(service: string, change: Partial<Container> = {}): Container {
   return {
-    ...{ id: service, project: 'shop', service, folder: '/srv/shop', files: ['/srv/shop/compose.yaml'], envFiles: [] },
-    ...{
-      running: true,
-      image: `sha256:${service}`,
-      imageName: service,
-      mounts: [],
-      ports: [],
-      networks: [],
-      ...change,
-    },
+    id: service,
+    project: 'shop',
+    service,
+    folder: '/srv/shop',
+    files: ['/srv/shop/compose.yaml'],
+    envFiles: [],
+    running: true,
+    image: `sha256:${service}`,
+    imageName: service,
+    mounts: [],
+    ports: [],
+    networks: [],
+    ...change,
   }
 }
 
@@ -28,8 +31,12 @@ function adoption(containers: Container[], current?: string): Adoption | undefin
   const server = parseLook('deploy-django look 1\nhome /root\nend\n')
   if (!server) throw new Error('no server')
   return planAdoption({
-    ...{ server: { ...server, containers, current }, name: 'shop', roles, manage: ['python', 'manage.py'] },
-    ...{ named: ['web', 'worker', 'db', 'proxy'], time: new Date('2026-01-02T03:04:05.678Z') },
+    server: { ...server, containers, current },
+    name: 'shop',
+    roles,
+    manage: ['python', 'manage.py'],
+    named: ['web', 'worker', 'db', 'proxy'],
+    time: new Date('2026-01-02T03:04:05.678Z'),
   })
 }
 

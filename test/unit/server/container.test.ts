@@ -33,10 +33,15 @@ test('a container as Docker describes it', () => {
       JSON.stringify(['c1', ...labels, true, 'sha256:aa', 'shop-web', mounts, ports, ['shop_default', null]]),
     ),
   ).toEqual({
-    ...{ id: 'c1', project: 'shop', service: 'web', folder: '/srv/shop', running: true },
+    id: 'c1',
+    project: 'shop',
+    service: 'web',
+    folder: '/srv/shop',
+    running: true,
     files: ['/srv/shop/compose.yaml', '/srv/shop/compose.override.yaml'],
     envFiles: ['/srv/shop/.env.prod'],
-    ...{ image: 'sha256:aa', imageName: 'shop-web' },
+    image: 'sha256:aa',
+    imageName: 'shop-web',
     mounts: [
       { kind: 'volume', source: 'shop_media', target: '/media', readOnly: false },
       { kind: 'bind', source: '/srv/shop/data', target: '/data', readOnly: true },
