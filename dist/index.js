@@ -39228,8 +39228,8 @@ function elsewhere({ home }, wanted, project, folder, evidence) {
     });
 }
 
-// EXTERNAL MODULE: ./lib/server/complaint.js
-var complaint = __nccwpck_require__(2542);
+// EXTERNAL MODULE: ./lib/server/docker-error.js
+var docker_error = __nccwpck_require__(6364);
 ;// CONCATENATED MODULE: ./lib/guard/port.js
 
 
@@ -39238,7 +39238,7 @@ function checkPorts(holders, wanted, project) {
     const taken = holders.filter((holder) => wanted.includes(holder.port) && (holder.kind !== 'container' || holder.project !== project));
     const stale = taken.find(({ kind }) => kind === 'docker');
     if (stale)
-        throw new errors/* DeployError */.sH('port-left-over', (0,complaint/* leftOverPort */.Y)(String(stale.port)));
+        throw new errors/* DeployError */.sH('port-left-over', (0,docker_error/* leftOverPort */.F)(String(stale.port)));
     const [first] = taken;
     if (!first)
         return;
@@ -39352,7 +39352,7 @@ async function inspectHost(connection, checkout, inputs, context) {
     const env = Object.fromEntries(settings ?? []);
     const ports = takenPorts(project, [...project.services.keys()], env).map((port) => `port:${port}`);
     const server = await (0,look/* look */.Op)(connection, assets.transaction.toString(), directory, [...(0,need/* askable */.gQ)(needs), ...ports]);
-    (0,look/* checkServer */.i6)(server, inputs.host.user);
+    (0,look/* checkServer */.i6)(server, inputs.host.user, directory);
     const current = (0,server_release/* currentRelease */.BX)(server);
     const sources = {
         ...named,
@@ -39491,7 +39491,7 @@ async function exec(inputs, context) {
     const { run, folder, signal, assets } = context;
     const connection = await (0,_server_connection_js__WEBPACK_IMPORTED_MODULE_4__/* .connect */ .Ng)(run, inputs, folder, signal);
     const { directory, server } = await (0,_server_find_js__WEBPACK_IMPORTED_MODULE_6__/* .requireProject */ .LX)(connection, assets.transaction.toString(), inputs.directory);
-    (0,_server_look_js__WEBPACK_IMPORTED_MODULE_7__/* .checkServer */ .i6)(server, inputs.host.user);
+    (0,_server_look_js__WEBPACK_IMPORTED_MODULE_7__/* .checkServer */ .i6)(server, inputs.host.user, directory);
     const release = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_8__/* .currentRelease */ .BX)(server);
     if (!release)
         throw (0,_server_find_js__WEBPACK_IMPORTED_MODULE_6__/* .nothingDeployed */ .cL)(directory);
@@ -49113,12 +49113,12 @@ function findShortage(server, images) {
 function explainShortage({ needed, free }, reclaimable) {
     const lines = reclaimable.split('\n').filter((line) => /^(Images|Containers|Build Cache) /.test(line));
     return new errors/* DeployError */.sH('server-disk', {
-        what: 'The disk of the server has too little room for the new images',
+        what: 'The disk of the host has too little space for the new images',
         seen: [
             `${megabytes(free)} free where Docker keeps its images, ${megabytes(needed)} needed`,
             ...(lines.length > 0 ? [`Docker could free: ${lines.join(', ')}`] : []),
         ].join('\n'),
-        fix: 'on the server: `docker builder prune` and `docker image prune` free what nothing uses, `docker system df` shows what takes the room; a lower `keep-releases` keeps fewer images',
+        fix: 'on the host: `docker builder prune` and `docker image prune` remove what nothing uses, `docker system df` shows what takes the space; a lower `keep-releases` keeps fewer images',
     });
 }
 const megabytes = (bytes) => `${Math.floor(bytes / 1_000_000)} MB`;
@@ -49332,7 +49332,7 @@ async function rollback(inputs, context) {
 async function inspectTarget(inputs, { run, folder, signal, assets, found }) {
     const connection = await (0,_server_connection_js__WEBPACK_IMPORTED_MODULE_12__/* .connect */ .Ng)(run, inputs, folder, signal);
     const { directory, server } = await (0,_server_find_js__WEBPACK_IMPORTED_MODULE_15__/* .requireProject */ .LX)(connection, assets.transaction.toString(), inputs.directory);
-    (0,_server_look_js__WEBPACK_IMPORTED_MODULE_18__/* .checkServer */ .i6)(server, inputs.host.user);
+    (0,_server_look_js__WEBPACK_IMPORTED_MODULE_18__/* .checkServer */ .i6)(server, inputs.host.user, directory);
     if (server.served.length === 0)
         throw (0,_server_find_js__WEBPACK_IMPORTED_MODULE_15__/* .nothingDeployed */ .cL)(directory);
     const target = (0,_server_release_js__WEBPACK_IMPORTED_MODULE_19__/* .chooseTarget */ .bx)(server, inputs.version);
@@ -49460,8 +49460,8 @@ __nccwpck_require__.d(__webpack_exports__, {
 var core = __nccwpck_require__(6257);
 // EXTERNAL MODULE: ./lib/report/log.js
 var log = __nccwpck_require__(9820);
-// EXTERNAL MODULE: ./lib/server/complaint.js
-var complaint = __nccwpck_require__(2542);
+// EXTERNAL MODULE: ./lib/server/docker-error.js
+var docker_error = __nccwpck_require__(6364);
 // EXTERNAL MODULE: ./lib/server/release.js
 var server_release = __nccwpck_require__(9762);
 // EXTERNAL MODULE: ./lib/report/markdown.js
@@ -49501,7 +49501,7 @@ function findTroubles(server, status) {
     const interrupted = deployments.filter(({ outcome }) => outcome === 'interrupted').map(({ id }) => id);
     return [
         ...(server.whole ? [] : ['not every container of the release runs']),
-        ...leftOverPorts.map((port) => `${(0,complaint/* leftOverPort */.Y)(port).what}; ${(0,complaint/* leftOverPort */.Y)(port).fix}`),
+        ...leftOverPorts.map((port) => `${(0,docker_error/* leftOverPort */.F)(port).what}; ${(0,docker_error/* leftOverPort */.F)(port).fix}`),
         ...containers.filter(({ health }) => health === 'unhealthy').map(({ service }) => `${service} is unhealthy`),
         ...(http?.reason !== undefined && http.reason !== 'nothing-speaks-http' ? [http.text] : []),
         ...(migrations?.trouble === undefined ? [] : [migrations.trouble]),
@@ -49593,7 +49593,8 @@ async function askStatus(connection, script, directory) {
     if (status)
         return status;
     throw new errors/* DeployError */.sH('internal', {
-        what: 'The server did not say how it is',
+        what: 'The status of the host could not be read',
+        fix: 're-run the job with debug logging, and report the log as an issue of the action',
         seen: (finished.stderr || finished.stdout).trim().slice(-500),
     });
 }
@@ -52336,29 +52337,29 @@ const codes = {
     'registry-login-failed': 'the registry refused the login',
     'no-manage-py': 'no image holds manage.py',
     'several-manage-py': 'several images hold different manage.py files',
-    'ssh-unreachable': 'nothing answers on the SSH port of the server',
-    'ssh-login-refused': 'the server does not accept the SSH key',
+    'ssh-unreachable': 'no SSH connection to the host',
+    'ssh-login-refused': 'the host does not accept the SSH key',
     'ssh-algorithms': 'ssh and the host have no algorithm in common',
     'ssh-second-factor': 'the host wants more than the SSH key',
     'ssh-account': 'the account on the host, or its password, has expired',
-    'ssh-host-key': "the server's host key is not one of the known hosts",
-    'server-no-docker': 'Docker is missing on the server or may not be used by this user',
-    'server-tools': 'a program that the deployment needs is missing on the server',
-    'server-shell': 'the login shell of the user on the server does not run our commands',
-    'server-slow': 'the server takes too long to answer',
-    'server-logind': 'the server ends the processes of a user who logs out',
-    'server-compose-old': 'Docker Compose on the server is too old',
+    'ssh-host-key': 'the host key is not one of `known-hosts`',
+    'server-no-docker': 'Docker is missing on the host, or this user may not use it',
+    'server-tools': 'a program that the deployment needs is missing on the host',
+    'server-shell': 'the login shell of the user on the host does not run our commands',
+    'server-slow': 'the host takes too long to answer',
+    'server-logind': 'the host ends the processes of a user who logs out',
+    'server-compose-old': 'Docker Compose on the host is too old',
     'server-architecture': 'the image was built for another processor architecture',
-    'server-disk': 'the server has too little free disk space',
-    'server-directory': 'the folder of the project on the server cannot be used by this user',
+    'server-disk': 'the host has too little free disk space',
+    'server-directory': 'this user cannot write to the folder of the project on the host',
     'server-format': 'a newer version of this action has deployed to this directory',
-    'project-elsewhere': 'the project seems to run on the server already, under another name or in another folder',
+    'project-elsewhere': 'the project seems to run on the host already, under another name or in another folder',
     'mount-changed': 'what a container has mounted now would come from elsewhere or from nowhere',
     'database-changed': 'the settings lead to another database, or to an empty one',
-    'adoption-failed': 'the stack that runs cannot be kept as a release',
+    'adoption-failed': 'the running stack cannot be kept as a release',
     'variable-missing': 'the Compose file uses a variable that is set nowhere',
-    'env-file-missing': 'the Compose file names an env file, or that of a mount or secret, that is neither shipped nor on the host',
-    'file-is-folder': 'a folder lies on the host where a file should be',
+    'env-file-missing': 'the Compose file names an env file, or the file of a mount or secret, that is neither shipped nor on the host',
+    'file-is-folder': 'a folder is on the host where a file should be',
     'mount-denied': 'a container may not use what it mounts from the host',
     'database-not-up': 'the database does not answer yet',
     'database-refused': 'the database refuses the connection',
@@ -52372,26 +52373,26 @@ const codes = {
     'static-failed': 'the static files could not be collected',
     'plan-differs': 'the database changed between the plan and the migration',
     'plan-digest': 'the plan is not the one that was approved',
-    'lock-busy': 'another deployment holds the lock on the server',
+    'lock-busy': 'another process holds the migration lock of the database',
     'newer-run-deployed': 'a newer workflow run has already deployed',
     'health-refused': 'the app does not accept connections',
     'health-bad-request': 'the app answers the health check with 400',
     'health-https-redirect': 'the app answers the health check with a redirect to https',
     'health-server-error': 'the app answers the health check with a server error',
     'health-timeout': 'the app did not become healthy in time',
-    'container-exited': 'a container of the new release ended or restarts over and over',
+    'container-exited': 'a container of the new release ended or keeps restarting',
     'not-migrated': 'migrations are missing after the deployment',
-    'rollback-unfit': 'the old code cannot live with the database as it is now',
-    'rollback-unknown-version': 'the version to go back to is not on the server',
+    'rollback-incompatible': 'the old code is not compatible with the database as it is now',
+    'rollback-unknown-version': 'the version to go back to is not on the host',
     'rollback-none': 'there is no earlier release to go back to',
     'port-left-over': 'Docker holds a port for no container',
-    'port-taken': 'a port that the release publishes is in use on the server',
-    'name-taken': 'a container that is not of this project has the name of one of its containers',
-    'external-missing': 'an external network or volume of the Compose file is not on the server',
-    'transaction-failed': 'a step of the deployment failed on the server',
-    'transaction-died': 'the deployment on the server ended without a result',
+    'port-taken': 'a port that the release publishes is in use on the host',
+    'name-taken': 'a container of another project has the name of one of its containers',
+    'external-missing': 'an external network or volume of the Compose file is not on the host',
+    'deployment-failed': 'a step of the deployment failed on the host',
+    'deployment-died': 'the deployment on the host ended without a result',
     aborted: 'the job was cancelled',
-    'recovery-failed': 'an unfinished deployment could not be brought to an end',
+    'recovery-failed': 'an unfinished deployment could not be finished',
     'nothing-deployed': 'nothing was deployed to this directory yet',
     'service-missing': 'no container of the service runs',
     'command-failed': 'what was run in a container failed',
@@ -52399,7 +52400,7 @@ const codes = {
     'program-timeout': 'a program on the runner did not end in time',
     internal: 'a fault of this action itself',
 };
-/** A failure that explains itself: a stable code, what failed, what was seen, why, and the fix. */
+/** A failure with a stable code, what failed, what was seen, the likely cause, and the fix. */
 class DeployError extends Error {
     name = 'DeployError';
     code;
@@ -58668,12 +58669,14 @@ async function logIn({ registry, username, password }, run, env, pause) {
     throw new _errors_js__WEBPACK_IMPORTED_MODULE_4__/* .DeployError */ .sH('registry-login-failed', {
         what: refused ? `${registry} refused the login of ${username}` : `The login to ${registry} failed`,
         seen,
-        why: refused ? 'the password or token is wrong, expired, or belongs to another user' : troubleOf(seen),
+        why: refused
+            ? 'the password or token is wrong or expired, or belongs to another user'
+            : (troubleOf(seen) ?? 'the address is not that of a registry, or its certificate is not trusted'),
         fix: refused
             ? registry === 'ghcr.io'
-                ? 'give the job permissions: packages: write, or set registry-username and registry-password'
+                ? 'give the job `permissions: packages: write`, or set registry-username and registry-password'
                 : 'correct the secrets behind registry-username and registry-password'
-            : 'check the address of the registry and try again',
+            : `on a machine with Docker, \`docker login ${registry}\` shows the same; correct the start of the image's name, or run the job again later`,
     });
 }
 /** Why a registry failed four times, when that was no fault of the request. */
@@ -59272,7 +59275,7 @@ const connection = {
         parse: parsePrivateKey,
     }),
     'known-hosts': input({
-        description: 'host keys of the host: the lines of `ssh-keyscan <host>`, or `SHA256:` fingerprints',
+        description: 'SSH keys that identify the host: the lines of `ssh-keyscan <host>`, or `SHA256:` fingerprints',
         required: true,
         parse: parseKnownHosts,
     }),
@@ -59610,7 +59613,7 @@ function readCommand(entry) {
     if (known !== undefined)
         return known;
     throw new errors/* DeployError */.sH('internal', {
-        what: 'The action does not know what to do',
+        what: 'The action was started by a file that it does not have',
         seen: `started as ${entry}.js`,
         fix: `start one of ${commands.map((command) => `dist/${command}.js`).join(', ')}, as the action.yml files do`,
     });
@@ -59648,7 +59651,7 @@ function readRunner(env = process.env) {
         throw new errors/* DeployError */.sH('internal', {
             what: `The environment variable ${name} is not set`,
             why: 'the action was not started by a GitHub Actions runner',
-            fix: 'use it as a step of a workflow',
+            fix: 'use the action as a step of a workflow',
         });
     };
     const serverUrl = fact('GITHUB_SERVER_URL');
@@ -59733,10 +59736,12 @@ function camel(name) {
 function missing(name, row) {
     return new errors/* DeployError */.sH('input-missing', {
         what: `Input ${name} is empty`,
-        why: row.secret ? 'the secret does not exist, or this event (a fork, Dependabot) may not read it' : undefined,
+        why: row.secret
+            ? 'the secret does not exist, belongs to an environment that the job does not name, or may not be read by this event (a fork, Dependabot)'
+            : undefined,
         fix: row.secret
             ? `add a secret and pass it: ${name}: \${{ secrets.${name.toUpperCase().replaceAll('-', '_')} }}`
-            : `set ${name}: ${row.description}`,
+            : `set the input ${name} (${row.description})`,
     });
 }
 function invalid(name, row, text, error) {
@@ -59754,7 +59759,7 @@ function halfALogin(env) {
     return [
         new errors/* DeployError */.sH('input-missing', {
             what: `Input ${given[0]} is set, but ${absent} is empty`,
-            fix: 'set both or none of them',
+            fix: 'set both, or neither',
         }),
     ];
 }
@@ -60279,98 +60284,6 @@ function cut(text) {
 
 /***/ }),
 
-/***/ 2542:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   F: () => (/* binding */ explainComplaint),
-/* harmony export */   Y: () => (/* binding */ leftOverPort)
-/* harmony export */ });
-/** What versions of Docker and Compose say; `$1` and `$2` are the parts in parentheses. */
-const COMPLAINTS = [
-    {
-        pattern: /Docker holds port (\d+) for no container/,
-        code: 'port-left-over',
-        ...leftOverPort('$1'),
-    },
-    {
-        pattern: /port (\d+) is published by the container (\S+)/,
-        code: 'port-taken',
-        what: 'Port $1 of the server is in use',
-        why: 'the container $2 publishes it',
-        fix: 'publish another port in the Compose file, or stop that container on the server: docker stop $2',
-    },
-    {
-        pattern: /(?:bind for|listen \w+|host port(?: for)?) \S*?:(\d+)\b.*(?:port is already allocated|address already in use)/i,
-        code: 'port-taken',
-        what: 'Port $1 of the server is in use',
-        why: 'another project, or a program outside of Docker such as nginx, listens there',
-        fix: 'publish another port in the Compose file, or end what listens: `docker ps --filter publish=$1` and `ss -ltnp` on the server name it',
-    },
-    {
-        pattern: /container name "\/?([^"]+)" is already in use by container/,
-        code: 'name-taken',
-        what: 'A container named $1 is on the server already, and is not of this project',
-        why: 'it was started by hand or by another project, and the Compose file has `container_name: $1`',
-        fix: 'remove `container_name` from the Compose file, or that container on the server: docker rm -f $1',
-    },
-    {
-        pattern: /(network|volume) "?([\w.-]+)"? (?:declared as external, but could not be found|not found)/,
-        code: 'external-missing',
-        what: 'The external $1 $2 is not on the server',
-        why: 'the Compose file says `external: true`, so that Compose does not make it',
-        fix: 'on the server: docker $1 create $2; or correct the name, or remove `external: true`',
-    },
-    {
-        pattern: /: error: (?:no such option|unrecognized arguments): -c\b/,
-        code: 'django-too-old',
-        what: 'Django in the image is older than 1.10',
-        why: '`manage.py shell` does not know the option `-c`; 2.2 is the oldest Django that can be deployed',
-        fix: 'build the image with Django 2.2 or later',
-    },
-    {
-        pattern: /\| exec (\/\S+): no such file or directory$/,
-        code: 'container-exited',
-        what: 'The program $1 of a container cannot be started',
-        why: 'it is not in the image, or the program in its first line is not: Windows line ends (CRLF) look so',
-        fix: 'for a script of the repository: the line `*.sh text eol=lf` in .gitattributes, then git add --renormalize .',
-    },
-    {
-        pattern: /exec: "([^"]+)": (?:executable file not found|permission denied|stat .*: no such file|is a directory)/,
-        code: 'container-exited',
-        what: 'The program $1 of a container cannot be started',
-        why: 'it is not in the image, or its file is not executable',
-        fix: 'correct `command:` or `entrypoint:` in the Compose file, or the Dockerfile; for a script of the repository: git update-index --chmod=+x FILE',
-    },
-];
-/** A port that no container publishes and that cannot be had all the same. */
-function leftOverPort(port) {
-    return {
-        what: `Docker holds port ${port} of the server, although no container publishes it`,
-        why: 'a power loss or a crash in the middle of a start left the port behind in Docker',
-        fix: 'restart Docker on the server, as root: systemctl restart docker (running containers restart with it); then run the job again',
-    };
-}
-/** What Docker on the server complains about, when a person can mend it. */
-function explainComplaint(text) {
-    for (const { pattern, code, ...texts } of COMPLAINTS) {
-        for (const line of text.split('\n')) {
-            const found = pattern.exec(line);
-            if (!found)
-                continue;
-            const fill = (template) => template.replace(/\$([12])/g, (_, place) => found[Number(place)] ?? '');
-            return [
-                code,
-                { what: fill(texts.what), seen: line.trim().slice(0, 500), why: fill(texts.why), fix: fill(texts.fix) },
-            ];
-        }
-    }
-    return undefined;
-}
-
-
-/***/ }),
-
 /***/ 1672:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
@@ -60446,7 +60359,7 @@ function describeHostKey({ line, type, fingerprint }) {
 /** The refusal of a host that shows none of the known keys, which have a line each; nothing was sent to it. */
 function wrongHostKey({ name, host }, offered, known) {
     const place = host.port === 22 ? host.address : `[${host.address}]:${host.port}`;
-    const of = name === 'jump' ? 'bastion' : 'server';
+    const of = name === 'jump' ? 'bastion' : 'host';
     const keys = offered.map((key) => `${key.type} ${key.fingerprint}`).join(', ');
     const scan = `\`ssh-keyscan -p ${host.port} ${host.address}\``;
     return new errors/* DeployError */.sH('ssh-host-key', {
@@ -60456,7 +60369,7 @@ function wrongHostKey({ name, host }, offered, known) {
             ...known.map((line) => `\`known-hosts\` has ${line}`),
         ].join('\n'),
         why: 'the host was reinstalled, `known-hosts` is for another host or port, or the connection is being intercepted',
-        fix: `compare with \`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub\` on that host; if it is the same, add the output of ${scan} to known-hosts`,
+        fix: `compare with \`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub\` on that host; only if it is the same, put the output of ${scan} into \`known-hosts\``,
     });
 }
 
@@ -60731,6 +60644,98 @@ function readPort(binding) {
 
 /***/ }),
 
+/***/ 6364:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   F: () => (/* binding */ leftOverPort),
+/* harmony export */   w: () => (/* binding */ explainDockerError)
+/* harmony export */ });
+/** What versions of Docker and Compose say; `$1` and `$2` are the parts in parentheses. */
+const ERRORS = [
+    {
+        pattern: /Docker holds port (\d+) for no container/,
+        code: 'port-left-over',
+        ...leftOverPort('$1'),
+    },
+    {
+        pattern: /port (\d+) is published by the container (\S+)/,
+        code: 'port-taken',
+        what: 'Port $1 of the host is in use',
+        why: 'the container $2 publishes it',
+        fix: 'publish another port in the Compose file, or stop that container on the host: docker stop $2',
+    },
+    {
+        pattern: /(?:bind for|listen \w+|host port(?: for)?) \S*?:(\d+)\b.*(?:port is already allocated|address already in use)/i,
+        code: 'port-taken',
+        what: 'Port $1 of the host is in use',
+        why: 'another project, or a program outside of Docker such as nginx, listens there',
+        fix: 'publish another port in the Compose file, or stop what listens: on the host `docker ps --filter publish=$1`, and `ss -ltnp` as root, name it',
+    },
+    {
+        pattern: /container name "\/?([^"]+)" is already in use by container/,
+        code: 'name-taken',
+        what: 'A container named $1 is on the host already, and is not of this project',
+        why: 'it was started by hand or by another project, and the Compose file has `container_name: $1`',
+        fix: 'remove `container_name` from the Compose file; or remove that container on the host: docker rm -f $1',
+    },
+    {
+        pattern: /(network|volume) "?([\w.-]+)"? (?:declared as external, but could not be found|not found)/,
+        code: 'external-missing',
+        what: 'The external $1 $2 is not on the host',
+        why: 'the Compose file says `external: true`, so Compose does not create it',
+        fix: 'on the host: docker $1 create $2; or correct the name, or remove `external: true`',
+    },
+    {
+        pattern: /: error: (?:no such option|unrecognized arguments): -c\b/,
+        code: 'django-too-old',
+        what: 'Django in the image is older than 1.10',
+        why: '`manage.py shell` does not know the option `-c`; 2.2 is the oldest Django that can be deployed',
+        fix: 'build the image with Django 2.2 or later',
+    },
+    {
+        pattern: /\| exec (\/\S+): no such file or directory$/,
+        code: 'container-exited',
+        what: 'The program $1 of a container cannot be started',
+        why: 'it is not in the image; or the program that its first line names is not, which is also how Windows line ends (CRLF) look',
+        fix: 'for a script of the repository: write `*.sh text eol=lf` into .gitattributes, then run git add --renormalize . and commit',
+    },
+    {
+        pattern: /exec: "([^"]+)": (?:executable file not found|permission denied|stat .*: no such file|is a directory)/,
+        code: 'container-exited',
+        what: 'The program $1 of a container cannot be started',
+        why: 'it is not in the image, or its file is not executable',
+        fix: 'correct `command:` or `entrypoint:` in the Compose file, or the Dockerfile; for a script of the repository: git update-index --chmod=+x FILE, and commit',
+    },
+];
+/** A port that no container publishes and that cannot be had all the same. */
+function leftOverPort(port) {
+    return {
+        what: `Docker holds port ${port} of the host, although no container publishes it`,
+        why: 'a power loss or a crash during the start of a container left the port behind in Docker',
+        fix: 'restart Docker on the host, as root: systemctl restart docker (running containers restart with it); then run the job again',
+    };
+}
+/** The first error of Docker on the host that a person can fix. */
+function explainDockerError(text) {
+    for (const { pattern, code, ...texts } of ERRORS) {
+        for (const line of text.split('\n')) {
+            const found = pattern.exec(line);
+            if (!found)
+                continue;
+            const fill = (template) => template.replace(/\$([12])/g, (_, place) => found[Number(place)] ?? '');
+            return [
+                code,
+                { what: fill(texts.what), seen: line.trim().slice(0, 500), why: fill(texts.why), fix: fill(texts.fix) },
+            ];
+        }
+    }
+    return undefined;
+}
+
+
+/***/ }),
+
 /***/ 7379:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
@@ -60740,7 +60745,7 @@ function readPort(binding) {
 /* harmony export */   aX: () => (/* binding */ exitVariables),
 /* harmony export */   bO: () => (/* binding */ explanationLines)
 /* harmony export */ });
-/* harmony import */ var _complaint_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(2542);
+/* harmony import */ var _docker_error_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6364);
 /* harmony import */ var _explanation_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(1052);
 
 
@@ -60775,37 +60780,37 @@ function exitVariables() {
         '',
     ].join('\n');
 }
-/** All of them as lines `code what: why. fix`, for who goes back by hand on the server. */
+/** All of them as lines `code what: why. fix`, for a rollback by hand on the host. */
 function explanationLines() {
     return [...byExit.values()].map(({ exit, what, why, fix }) => {
         const cause = why === undefined ? '' : ` (${why})`;
-        return `${exit} ${what}${cause}. To mend it: ${fix ?? 'see the last lines above'}`;
+        return `${exit} ${what}${cause}. To fix it: ${fix ?? 'see the last lines above'}`;
     });
 }
 /** The code and the text of the error for an exit code; `said` is the program's one line about it, `tail` its last lines. */
 function explainExit(code, said, tail, step) {
-    const known = byExit.get(code);
     const all = tail.includes(said ?? '') ? tail : `${said}\n${tail}`.trim();
-    const complaint = (0,_complaint_js__WEBPACK_IMPORTED_MODULE_0__/* .explainComplaint */ .F)(tail);
-    // Of a container that ended only what kept its program from starting is Docker's word; the rest is its own log.
-    if (code === _explanation_js__WEBPACK_IMPORTED_MODULE_1__/* .explanations */ .x.container_exited.exit && complaint?.[0] === 'container-exited')
-        return complaint;
-    if (complaint?.[0] === 'port-left-over')
-        return complaint;
+    const known = byExit.get(code);
+    const fromDocker = (0,_docker_error_js__WEBPACK_IMPORTED_MODULE_0__/* .explainDockerError */ .w)(tail);
+    // The lines of a container that ended are its own log, except when Docker could not start its program.
+    if (code === _explanation_js__WEBPACK_IMPORTED_MODULE_1__/* .explanations */ .x.container_exited.exit && fromDocker?.[0] === 'container-exited')
+        return fromDocker;
+    if (fromDocker?.[0] === 'port-left-over')
+        return fromDocker;
     if (known) {
         const fix = known.fix?.replace('FOLDER', said ?? 'FOLDER');
         return [known.code, { ...known, fix, seen: (NEEDS_TAIL.includes(code) ? all : said) || undefined }];
     }
-    if (complaint)
-        return complaint;
+    if (fromDocker)
+        return fromDocker;
     const during = step === undefined ? '' : ` (step ${step})`;
     return [
-        'transaction-failed',
+        'deployment-failed',
         {
-            what: `The server could not do a step of the deployment${during}`,
+            what: `A step of the deployment failed on the host${during}`,
             seen: all || undefined,
             why: `exit code ${code}`,
-            fix: 'see the last lines; when they do not help, run the job again with debug logging',
+            fix: 'fix what the last lines say; if they do not help, re-run the job with debug logging',
         },
     ];
 }
@@ -60828,92 +60833,92 @@ const explanations = {
         exit: 10,
         code: 'plan-differs',
         what: 'The database changed after the plan was made',
-        why: 'another deployment or a `migrate` by hand came in between',
-        fix: 'run the job again: it plans anew',
+        why: 'another deployment, or a `migrate` by hand, came in between',
+        fix: 'run the job again: it makes a new plan',
     },
     lock_busy: {
         exit: 11,
         code: 'lock-busy',
         what: 'Another process holds the migration lock of the database',
-        fix: 'wait until the other migration is done and run the job again',
+        fix: 'wait until the other migration has ended, then run the job again',
     },
     database_down: {
         exit: 12,
         code: 'database-not-up',
         what: 'The database does not answer',
-        why: 'its container is stopped, or host and port are wrong',
-        fix: 'start it on the server (`docker compose up -d` in the directory) or mend the settings',
+        why: 'its container is stopped, or the settings name the wrong host or port',
+        fix: 'start its container (`docker compose up -d` in the directory on the host), or correct the host and port in the env file',
     },
     database_refused: {
         exit: 13,
         code: 'database-refused',
         what: 'The database refuses the connection',
         why: 'user, password or database name in the env file are not those of the database; or the folder of a SQLite file belongs to another user',
-        fix: 'mend the env file, or the owner of that folder; a PostgreSQL container keeps the password it was first started with',
+        fix: 'correct the env file, or the owner of that folder; a PostgreSQL container keeps the password of its first start until `ALTER USER` changes it',
     },
     unsound: {
         exit: 14,
         code: 'migration-conflict',
         what: 'The migrations contradict each other or the database',
-        fix: 'mend what is named here: two leaves with `python manage.py makemigrations --merge`, surplus rows in django_migrations, files that the image lacks in the repository',
+        fix: 'fix what is named here: merge two leaves with `python manage.py makemigrations --merge`, commit the files that the image lacks, remove surplus rows from django_migrations',
     },
     out_of_time: {
         exit: 15,
         code: 'migration-failed',
         what: 'The time for migrations ran out between two of them',
-        fix: 'raise `migrate-timeout` and deploy again; it goes on where it stopped',
+        fix: 'raise `migrate-timeout` and deploy again: it goes on where it stopped',
     },
     no_go: {
         exit: 16,
-        code: 'transaction-died',
-        what: 'The migration never got its word to start; nothing was migrated',
+        code: 'deployment-died',
+        what: 'The migration container was never told to start; nothing was migrated',
         fix: 'run the job again',
     },
     migration_failed: {
         exit: 17,
         code: 'migration-failed',
         what: 'A migration failed',
-        fix: 'mend the migration and deploy again',
+        fix: 'fix the migration and deploy again',
     },
     not_importable: {
         exit: 18,
         code: 'settings-import',
         what: 'Django does not start in the new image',
         why: 'a variable that the settings need is missing, or an import fails',
-        fix: 'add the variable to the env file on the server or to `env-file`; try `manage` if manage.py is started in another way',
+        fix: 'set the variable in `env-file`, or in `.env` on the host; set `manage` if manage.py is started in another way',
     },
     not_migrated: {
         exit: 19,
         code: 'not-migrated',
         what: 'The running release is not migrated as planned',
-        why: 'with `migrate: external` the image does not migrate when it starts, or hides that this failed; else somebody else migrated at the same time, or the containers run other code than the image',
-        fix: 'leave `migrate` out, so that the migrations are applied before the app is replaced; else run the job again',
+        why: 'with `migrate: external` the image does not migrate when it starts, or hides that this failed; otherwise somebody else migrated at the same time, or the containers run other code than the image',
+        fix: 'leave `migrate` out, so that migrations are applied before the app is replaced; with `auto`, run the job again',
     },
     unfit: {
         exit: 20,
-        code: 'rollback-unfit',
-        what: 'The old code cannot live with the database as it is now',
-        fix: 'deploy a release that mends the problem with the newer code',
+        code: 'rollback-incompatible',
+        what: 'The old code is not compatible with the database as it is now',
+        fix: 'deploy a release that fixes the problem with the newer code',
     },
     unhealthy: {
         exit: 21,
         code: 'health-timeout',
         what: 'The new release did not become healthy in time',
-        fix: 'see the last lines of the containers; correct the health command when it is what fails; raise `health-timeout` when the app is only slow',
+        fix: 'fix what the last lines of its containers say; correct the health command if that fails; raise `health-timeout` if the app is only slow',
     },
     not_kept: {
         exit: 22,
         code: 'database-not-kept',
         what: 'The database would be lost with each release',
-        why: 'a variable such as DATABASE_URL is missing, so that the settings fall back to SQLite, or its file is in no volume',
-        fix: 'set the variable in the env file, or mount a volume where the file is; `migrate: none` for a site without a database',
+        why: 'a variable such as DATABASE_URL is missing, so that the settings fall back to SQLite; or the SQLite file is in no volume',
+        fix: 'set the variable in the env file, or mount a volume where the file is; `migrate: none` is for a site without a database',
     },
     not_collected: {
         exit: 23,
         code: 'static-failed',
         what: 'The static files could not be collected',
         why: 'a file that a style sheet names is missing, or the volume at STATIC_ROOT belongs to another user than the app',
-        fix: 'mend what is named; a volume of another user takes one `chown` on the server. `collectstatic: never` when the image collects by itself',
+        fix: 'fix what is named; give a volume of another user to the app with one `chown` on the host; set `collectstatic: never` if the image collects its files itself',
     },
     refuses: {
         exit: 24,
@@ -60937,34 +60942,35 @@ const explanations = {
     no_directory: {
         exit: 30,
         code: 'server-directory',
-        what: "The project's directory on the server cannot be used",
+        what: "The project's directory on the host cannot be used",
         why: 'it was removed since this run began, or belongs to another user',
-        fix: 'give the folder to the user of `host`, then run the job again',
+        fix: 'on the host, as root: `chown USER DIRECTORY`, with the user of `host` and the folder that is named above; then run the job again',
     },
     newer_format: {
         exit: 31,
         code: 'server-format',
         what: 'A newer version of this action has deployed to this directory',
-        fix: 'use the newer version in this workflow as well',
+        fix: 'use that version in this workflow as well',
     },
     login_refused: {
         exit: 32,
         code: 'registry-login-failed',
-        what: 'The registry refused the login of the server',
-        fix: 'check registry-username and registry-password',
+        what: 'The registry refused the login from the host',
+        why: 'the runner could log in with it: the registry allows only some addresses, or the host reaches it in another way',
+        fix: 'on the host, `docker login REGISTRY` with the same user and password shows why',
     },
     not_pulled: {
         exit: 33,
         code: 'pull-failed',
-        what: 'The server could not pull an image',
-        why: 'the registry is not reachable from the server, or the disk is full',
-        fix: 'try `docker pull` with the name on the server',
+        what: 'The host could not pull an image',
+        why: 'the registry cannot be reached from the host, or its disk is full',
+        fix: 'on the host, `docker pull` with the name of the image shows why',
     },
     file_missing: {
         exit: 34,
         code: 'env-file-missing',
-        what: 'The Compose file names a file that is neither shipped nor on the server',
-        fix: 'put it into the directory on the server; an env file can be shipped with `env-files` as well',
+        what: 'The Compose file names a file that is not on the host and is not shipped',
+        fix: 'put it into the directory on the host; an env file can also be shipped with `env-files`',
     },
     file_is_folder: {
         exit: 59,
@@ -60976,39 +60982,39 @@ const explanations = {
     compose_invalid: {
         exit: 35,
         code: 'compose-invalid',
-        what: 'Docker Compose on the server does not accept the Compose file',
-        fix: 'mend the line that is named; a variable is set in `.env` on the server or in `env-file`',
+        what: 'Docker Compose on the host does not accept the Compose file',
+        fix: 'fix the line that is named; set a variable in `env-file`, or in `.env` on the host',
     },
     variable_missing: {
         exit: 36,
         code: 'variable-missing',
         what: 'The Compose file uses variables that are set nowhere',
-        why: 'Compose would make them empty: empty passwords are made this way',
-        fix: 'set them in `.env` on the server or in `env-file`, or give them a default: ${NAME:-value}',
+        why: 'Compose would make them empty: this is how empty passwords happen',
+        fix: 'set them in `env-file`, or in `.env` on the host; or give them a default: ${NAME:-value}',
     },
     already_running: {
         exit: 37,
         code: 'lock-busy',
-        what: 'This very transaction is already running',
+        what: 'This deployment is already running',
         fix: 'follow the run that started it',
     },
     docker_away: {
         exit: 38,
         code: 'server-no-docker',
-        what: 'Docker on the server went away and did not come back',
-        fix: 'start Docker on the server; the next deploy or rollback finishes what is unfinished',
+        what: 'Docker on the host stopped and did not come back',
+        fix: 'start it on the host, as root: `systemctl start docker`; the next deploy or rollback finishes what is unfinished',
     },
     revert_failed: {
         exit: 39,
         code: 'recovery-failed',
-        what: 'Going back to the release before failed',
-        fix: 'mend what the lines above name, then run the job again: it finishes going back first',
+        what: 'Reverting to the release before failed',
+        fix: 'fix what the lines above name, then run the job again: it finishes the revert first',
     },
     recovery_failed: {
         exit: 40,
         code: 'recovery-failed',
         what: 'An interrupted deployment could not be finished',
-        fix: 'look at .deploy/journal on the server; run the job again',
+        fix: 'fix what the lines above name, then run the job again: it tries once more',
     },
     newer_run: {
         exit: 41,
@@ -61020,58 +61026,59 @@ const explanations = {
     aborted: {
         exit: 42,
         code: 'aborted',
-        what: 'The job was cancelled, so the deployment turned back at its next safe point',
+        what: 'The job was cancelled, so the deployment was reverted at its next safe point',
         fix: 'run the job again to deploy',
     },
     database_unhealthy: {
         exit: 43,
         code: 'database-not-up',
-        what: 'A data service did not become healthy',
-        fix: 'see its last lines above; a service that ends by itself belongs behind a profile',
+        what: 'A service that the app needs, such as the database, did not become healthy',
+        fix: 'fix what its last lines above say; put a service that ends after its work behind a profile',
     },
     migration_lost: {
         exit: 44,
         code: 'migration-failed',
-        what: "The migration's container disappeared, its result is unknown",
-        fix: 'look at the database, then run the job again',
+        what: "The migration's container disappeared, so its result is unknown",
+        why: 'somebody removed it, or Docker lost it',
+        fix: 'run the job again: it plans from what the database has applied',
     },
     container_missing: {
         exit: 45,
         code: 'container-exited',
-        what: 'A container of the new release does not stay up',
-        why: 'the program in it ends or crashes at its start',
-        fix: 'see its last lines',
+        what: 'A container of the release is missing',
+        why: 'it was removed, or Docker could not start it',
+        fix: 'fix what the last lines above say, then run the job again',
     },
     health_timeout: {
         exit: 46,
         code: 'health-timeout',
         what: 'The new release did not become healthy in time',
-        fix: 'see the last lines of the containers; correct the health command when it is what fails; raise `health-timeout` when the app is only slow',
+        fix: 'fix what the last lines of its containers say; correct the health command if that fails; raise `health-timeout` if the app is only slow',
     },
     container_exited: {
         exit: 47,
         code: 'container-exited',
         what: 'A container of the new release does not stay up',
         why: 'the program in it ends or crashes at its start',
-        fix: 'see its last lines',
+        fix: 'fix what its last lines say, and deploy again',
     },
     other_image: {
         exit: 48,
         code: 'container-exited',
-        what: 'A running container is not of the new image',
+        what: 'A running container does not have the image of the release',
         why: 'somebody else changes the containers of this project',
         fix: 'run the job again',
     },
     not_started: {
         exit: 49,
-        code: 'transaction-died',
-        what: 'The transaction did not start on the server; nothing was changed',
-        why: 'the server is overloaded, or its disk is full',
-        fix: 'run the job again',
+        code: 'deployment-died',
+        what: 'The deployment did not start on the host; nothing was changed',
+        why: 'the host is overloaded, or its disk is full',
+        fix: 'run the job again; `df -h` and `uptime` on the host show whether it is full or overloaded',
     },
     staged_before: {
         exit: 50,
-        code: 'transaction-failed',
+        code: 'deployment-failed',
         what: 'Another deployment with the same name was staged at the same time',
         why: 'two jobs of one run deploy the same version to the same directory',
         fix: 'run this job again',
@@ -61079,29 +61086,29 @@ const explanations = {
     dollar_sign: {
         exit: 51,
         code: 'variable-missing',
-        what: 'A value in an env file has a `$`, which Compose reads as the begin of a variable',
-        why: 'what stands behind the `$` would be lost: keys and passwords are cut this way',
-        fix: "put the value in single quotes, as in SECRET_KEY='ab$cd', in `.env` on the server or in `env-file`",
+        what: 'A value in an env file has a `$`, which starts a variable for Compose',
+        why: 'what follows the `$` would be lost: keys and passwords are cut this way',
+        fix: "put the value in single quotes, as in SECRET_KEY='ab$cd', in `env-file` or in `.env` on the host",
     },
     logind: {
         exit: 52,
         code: 'server-logind',
-        what: 'The server ends what a user has started when that user logs out, so a deployment would die with its connection',
+        what: 'The host ends the processes of a user who logs out, so a deployment would end with its connection',
         why: '`KillUserProcesses=yes` in /etc/systemd/logind.conf, and the user does not linger or has no user manager',
-        fix: 'on the server, as root: loginctl enable-linger USER (with the packages libpam-systemd and dbus-user-session); or set KillUserProcesses=no and restart systemd-logind',
+        fix: 'on the host, as root: loginctl enable-linger USER (needs the packages libpam-systemd and dbus-user-session); or set KillUserProcesses=no and restart systemd-logind',
     },
     adopted_file_missing: {
         exit: 56,
         code: 'adoption-failed',
-        what: 'The Compose file that the running stack was started with is gone, so there would be no way back to it',
-        fix: 'bring the file back, or stop the stack on the server; its volumes stay',
+        what: 'The Compose file that the running stack was started with is gone, so nobody could go back to it',
+        fix: 'put the file back; or stop the stack on the host with `docker compose -p PROJECT stop`, its volumes stay',
     },
     adopted_file_invalid: {
         exit: 57,
         code: 'adoption-failed',
-        what: 'Docker Compose cannot read the files that the running stack was started with, so there would be no way back to it',
+        what: 'Docker Compose cannot read the files that the running stack was started with, so nobody could go back to it',
         why: 'they were changed since then, or their variables come from a shell',
-        fix: 'mend them until `docker compose config` succeeds in that folder on the server',
+        fix: 'correct them until `docker compose config` succeeds in that folder on the host',
     },
     old_settings: {
         exit: 58,
@@ -61118,9 +61125,9 @@ const explanations = {
     },
     other_user: {
         exit: 62,
-        code: 'transaction-failed',
+        code: 'deployment-failed',
         what: 'The rollback by hand was started by another user',
-        fix: 'start it as the user that deploys: what it writes must be readable by the next deploy',
+        fix: 'start it as the deploying user, who must be able to read what it writes',
     },
     no_such_release: {
         exit: 63,
@@ -61131,75 +61138,75 @@ const explanations = {
     unknown_verb: {
         exit: 64,
         code: 'internal',
-        what: 'The script on the server was asked for something that it does not know',
-        fix: 'run the job again with debug logging and report the log',
+        what: 'The script on the host was given a verb that it does not know',
+        fix: 're-run the job with debug logging, and report the log as an issue of the action',
     },
     pull_refused: {
         exit: 66,
         code: 'pull-failed',
-        what: 'The registry refuses the image to the server',
-        why: 'the login may push the image but not pull it, or there is no login: the runner may have one that the server has not',
+        what: 'The registry does not let the host pull the image',
+        why: 'the login may push the image but not pull it; or there is no login, and the runner has one that the host does not have',
         fix: 'set registry-username and registry-password of a user who may pull, or make the image public',
     },
     image_gone: {
         exit: 67,
         code: 'pull-failed',
         what: 'An image is gone from the registry',
-        why: 'it was deleted after the push, by a person or by a clean-up rule',
-        fix: 'run the job again: what is gone is built and pushed again',
+        why: 'a person or a cleanup rule deleted it after the push',
+        fix: 'run the job again: it builds and pushes the image again',
     },
     registry_down: {
         exit: 68,
         code: 'pull-failed',
-        what: 'The registry did not give the server the image in four attempts',
-        why: 'it answers with errors of its own, or the network between them breaks off',
-        fix: 'run the job again later; when it stays, look at the status page of the registry',
+        what: 'The registry did not give the host the image in four attempts',
+        why: 'it has a fault of its own, or the network between them breaks off',
+        fix: 'run the job again later; check the status page of the registry',
     },
     old_image_gone: {
         exit: 69,
         code: 'pull-failed',
-        what: 'An image of the release to go back to is no longer on the server, and could not be pulled again',
-        why: 'all unused images were pruned there, and the registry has let it go, or wants a login, which a rollback does not bring',
-        fix: 'is it denied: on the server, as the user that deploys (with `sudo` where that needs it), `docker login REGISTRY` (what the name of the image begins with) and a token that may pull, roll back again, `docker logout REGISTRY`. Is it unknown: deploy the old tag again, which builds and pushes it',
+        what: 'An image of the release to go back to is no longer on the host, and could not be pulled again',
+        why: 'unused images were pruned there, and the registry has deleted it or wants a login, which a rollback does not bring',
+        fix: "if access is denied: on the host, as the deploying user, `docker login REGISTRY` (the start of the image's name; with `sudo` if Docker needs it), roll back again, then `docker logout REGISTRY`. If the image is unknown: deploy the old tag again, which builds and pushes it",
     },
     service_missing: {
         exit: 70,
         code: 'service-missing',
         what: 'No container of the service runs',
-        fix: 'name one that runs with `service`, or deploy again to start it',
+        fix: 'set `service` to one that runs, or deploy again to start it',
     },
     named_image_refused: {
         exit: 72,
         code: 'pull-failed',
-        what: 'The server could not pull an image that the Compose file names',
-        why: 'the name or the tag is wrong, or it is private and the server has no login for it',
-        fix: 'correct `image:` of the service; for a private image log in on the server with `docker login`, as the user that deploys',
+        what: 'The host could not pull an image that the Compose file names',
+        why: 'the name or the tag is wrong; or the image is private, and the host has no login for it',
+        fix: 'correct `image:` of the service; for a private image run `docker login` on the host as the deploying user',
     },
     timed_out: {
         exit: 124,
-        code: 'transaction-failed',
-        what: 'A command on the server did not end in time and was stopped',
-        why: 'Docker on the server hangs or is very busy',
-        fix: 'see the last lines; look at the server, then run the job again',
+        code: 'deployment-failed',
+        what: 'A command on the host did not end in time and was stopped',
+        why: 'Docker on the host hangs or is very busy',
+        fix: 'check `docker ps` and the load on the host, restart Docker if it hangs, then run the job again',
     },
     not_executable: {
         exit: 126,
-        code: 'transaction-failed',
-        what: 'A program on the server or in the image may not be started',
-        fix: 'see which in the last lines; `manage` names the one that starts Django commands',
+        code: 'deployment-failed',
+        what: 'A program on the host or in the image may not be started',
+        fix: 'the last lines name it: make it executable; `manage` names the program that starts Django commands',
     },
     program_missing: {
         exit: 127,
-        code: 'transaction-failed',
-        what: 'A program is missing on the server or in the image',
-        fix: 'see which in the last lines; `manage` names the one that starts Django commands',
+        code: 'deployment-failed',
+        what: 'A program is missing on the host or in the image',
+        fix: 'the last lines name it: install it; `manage` names the program that starts Django commands',
     },
     killed: {
         exit: 137,
-        code: 'transaction-failed',
-        what: 'A program on the server was killed',
-        why: 'most often its memory ran out',
-        fix: "look for `oom` in the server's `dmesg`, give it more memory or start fewer workers",
+        code: 'deployment-failed',
+        what: 'A program on the host was killed',
+        why: 'most often because memory ran out',
+        fix: '`dmesg | grep -i oom` on the host names it: give the host more memory, or start fewer workers',
     },
 };
 
@@ -61283,10 +61290,11 @@ function fact(facts, name) {
 /* harmony export */   TG: () => (/* binding */ explainEnding),
 /* harmony export */   oi: () => (/* binding */ explainStage)
 /* harmony export */ });
+/* unused harmony export recordApplied */
 /* harmony import */ var _django_document_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(7614);
 /* harmony import */ var _errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(8071);
 /* harmony import */ var _guard_serving_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(8421);
-/* harmony import */ var _complaint_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(2542);
+/* harmony import */ var _docker_error_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(6364);
 /* harmony import */ var _exit_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(7379);
 /* harmony import */ var _explanation_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(1052);
 
@@ -61318,8 +61326,8 @@ function explainProbe(code, document, stderr) {
         return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('internal', {
             what: 'The probe, which asks Django about the migrations, failed',
             seen,
-            why: 'it met an error that it does not know, perhaps in a version of Django or of a database that is new to it',
-            fix: 'look for the traceback above; when it is not from the app, report it',
+            why: 'it met an error that it does not know, perhaps from a new version of Django or of the database',
+            fix: 'fix what the traceback above names in the app; if it names nothing of the app, report it as an issue of the action',
         });
     }
     const serving = document && (0,_django_document_js__WEBPACK_IMPORTED_MODULE_0__/* .readServing */ .xT)(document);
@@ -61333,22 +61341,22 @@ function explainProbe(code, document, stderr) {
     return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH(...(0,_exit_js__WEBPACK_IMPORTED_MODULE_4__/* .explainExit */ .Ah)(document ? exit : _explanation_js__WEBPACK_IMPORTED_MODULE_5__/* .explanations */ .x.not_importable.exit, seen, tail));
 }
 const wordsOf = ({ message, detail }) => [message, detail].filter((part) => part).join('\n');
-/** What Docker said instead of starting Django at all; a program that it does not find may be what `manage` names. */
+/** What Docker said instead of starting Django; a program that it does not find may be the one in `manage`. */
 function refusalIn(tail) {
-    const complaint = (0,_complaint_js__WEBPACK_IMPORTED_MODULE_3__/* .explainComplaint */ .F)(tail);
-    if (complaint)
-        return complaint[0] === 'container-exited' ? undefined : new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH(...complaint);
+    const known = (0,_docker_error_js__WEBPACK_IMPORTED_MODULE_3__/* .explainDockerError */ .w)(tail);
+    if (known)
+        return known[0] === 'container-exited' ? undefined : new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH(...known);
     const seen = tail.split('\n').findLast((line) => line.startsWith('Error response from daemon: '));
     return seen === undefined
         ? undefined
         : new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('container-exited', {
-            what: 'Docker on the server could not start a container of the new image',
+            what: 'Docker on the host could not start a container of the new image',
             seen,
-            why: 'a setting of the service in the Compose file does not suit the image or the server',
-            fix: 'mend what Docker names',
+            why: 'a setting of the service in the Compose file does not suit the image or the host',
+            fix: 'correct what Docker names in the Compose file',
         });
 }
-/** Why a transaction went back, and what to do; undefined when it reached its goal. */
+/** Why a deployment was reverted or interrupted, and what to do; undefined when it reached its goal. */
 function explainEnding(ending) {
     if (ending.word === 'committed' || ending.word === 'unchanged')
         return undefined;
@@ -61359,27 +61367,27 @@ function explainEnding(ending) {
         return explainKept(reason);
     const tail = ending.log.slice(-12).join('\n');
     if (ending.journal.some((line) => line.step === 'back' && line.state === 'fail')) {
-        const complaint = (0,_complaint_js__WEBPACK_IMPORTED_MODULE_3__/* .explainComplaint */ .F)(tail);
+        const complaint = (0,_docker_error_js__WEBPACK_IMPORTED_MODULE_3__/* .explainDockerError */ .w)(tail);
         if (complaint?.[0] === 'port-left-over')
             return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH(complaint[0], { ...complaint[1], cause: reason });
         return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('recovery-failed', {
-            what: 'The deployment failed, and going back to the release before failed as well',
+            what: 'The deployment failed, and reverting to the release before failed as well',
             seen: tail,
-            why: 'Docker on the server does not do what it is asked to, or the images of the release before are gone',
-            fix: 'mend what the lines above name, then run the job again: it finishes going back first',
+            why: 'Docker on the host failed, or the images of the release before are gone',
+            fix: 'fix what the lines above name, then run the job again: it finishes the revert first',
             cause: reason,
         });
     }
-    return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('transaction-died', {
-        what: 'The deployment on the server was interrupted',
+    return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('deployment-died', {
+        what: 'The deployment on the host was interrupted',
         seen: tail,
-        why: 'the server or its Docker was stopped',
+        why: 'the host or its Docker was stopped',
         fix: 'run the job again: it finishes what is unfinished first',
         cause: reason,
     });
 }
 function explainKept(reason) {
-    const look = 'look at the new containers, which were kept (`on-failure: keep`); the next deploy or rollback goes back first';
+    const look = 'the new containers were kept for a look (`on-failure: keep`); the next deploy or rollback reverts first';
     return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH(reason.code, {
         what: reason.what,
         seen: reason.seen,
@@ -61430,23 +61438,28 @@ function explainOldSettings(document) {
     const { code, what, why, fix } = _explanation_js__WEBPACK_IMPORTED_MODULE_5__/* .explanations */ .x.old_settings;
     return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH(code, { what, seen: error && wordsOf(error), why, fix });
 }
-/** What is there already is no fault of the migration: it was begun before, made by hand, or its row was lost. */
+/** If the objects exist already, the migration is right: it was started before, made by hand, or its row was lost. */
 function adviseMigration({ app, name, error, }) {
     if (!/already exists|duplicate column name/i.test(error)) {
-        return { fix: 'mend the migration and deploy again; what was applied before it stays and is not applied twice' };
+        return { fix: 'fix the migration and deploy again; what was applied before it stays and is not applied twice' };
     }
     return {
-        why: 'the database has this already: an attempt that failed half-way has left it (on MySQL, or with `atomic = False`), somebody made it by hand, or rows of django_migrations are gone',
-        fix: `take away by hand what the half of an attempt has left; when all that this migration makes is there, record it (\`python manage.py migrate ${app} ${name} --fake\`); then deploy again`,
+        why: 'the database has this already: an attempt that failed half-way left it behind (on MySQL, or with `atomic = False`), somebody made it by hand, or rows of django_migrations are gone',
+        fix: `remove what the failed attempt left behind. If everything that the migration creates exists, mark it applied, with the \`exec\` action: python manage.py shell -c "${recordApplied(app, name)}"\nthen deploy again`,
     };
+}
+/** The code that serves does not know the migration yet, so `migrate --fake` cannot name it. */
+function recordApplied(app, name) {
+    const recorder = 'from django.db.migrations.recorder import MigrationRecorder as R';
+    return `from django.db import connection as c; ${recorder}; R(c).record_applied('${app}', '${name}')`;
 }
 /** The refusal of code that is older than the database, with the migrations in the way by name. */
 function explainUnfit({ ahead, problems }) {
-    return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('rollback-unfit', {
-        what: 'The old code cannot live with the database as it is now',
+    return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('rollback-incompatible', {
+        what: 'The old code is not compatible with the database as it is now',
         seen: [...problems, ...(ahead.length > 0 ? [`applied since: ${ahead.join(', ')}`] : [])].join('\n'),
         why: 'a migration since then removed or renamed what the old code uses, or added a column that it cannot fill',
-        fix: 'deploy a release that mends the problem with the newer code, or reverse these migrations first',
+        fix: 'deploy a release that fixes the problem with the newer code; or reverse these migrations first, with the `exec` action: python manage.py migrate APP NAME, with the last one to keep',
     });
 }
 function healthCode(reason) {
@@ -61520,18 +61533,18 @@ async function findProject(connection, script, given) {
     const directory = given ?? (await findOnly(connection));
     return { directory, server: await (0,_look_js__WEBPACK_IMPORTED_MODULE_1__/* .look */ .Op)(connection, script, directory ?? 'deploy/-') };
 }
-/** A short question, so that the whole look is taken once. */
+/** A short command, so that the host is inspected once. */
 async function findOnly(connection) {
     const words = ['find', '-L', 'deploy', '-mindepth', '2', '-maxdepth', '2', '-name', '.deploy'];
     const { stdout } = await connection.reach(words);
-    // A login shell may have a word to say as well.
+    // A login shell may print something as well.
     const projects = stdout.split('\n').flatMap((line) => /^(deploy\/[^/]+)\/\.deploy$/.exec(line)?.[1] ?? []);
     if (projects.length < 2)
         return projects[0];
     throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('input-missing', {
-        what: 'Several projects are on the server',
+        what: 'Several projects are on the host, and `directory` names none of them',
         seen: projects.sort().join(', '),
-        fix: 'set `directory` to the folder of the project on the server',
+        fix: `set directory: ${projects[0]}, or the one that is meant`,
     });
 }
 /** As `findProject`, for a command that needs a project to work on. */
@@ -61540,8 +61553,9 @@ async function requireProject(connection, script, given) {
     if (directory !== undefined)
         return { directory, server };
     throw new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('input-missing', {
-        what: 'No project was found in deploy/ on the server',
-        fix: 'set `directory` to the folder of the project on the server',
+        what: 'No project was found in deploy/ on the host',
+        why: 'nothing was deployed there by this user yet, or it was deployed to another directory',
+        fix: 'deploy first, or set `directory` to the folder of the project on the host',
     });
 }
 /** For a command that needs what a deployment has left. */
@@ -61549,7 +61563,7 @@ function nothingDeployed(directory) {
     return new _errors_js__WEBPACK_IMPORTED_MODULE_0__/* .DeployError */ .sH('nothing-deployed', {
         what: `Nothing was deployed to ${directory} yet`,
         why: 'the first deployment failed or was never made, or the folder is another one',
-        fix: 'deploy first, or set `directory` to the folder of the project on the server',
+        fix: 'deploy first, or set `directory` to the folder of the project on the host',
     });
 }
 
@@ -61645,12 +61659,12 @@ async function follow(connection, directory, transaction, show, signal, clock = 
         if (lostSince === undefined || clock.now() - begun > ATTEMPT_LIMIT_MS)
             lostSince = clock.now();
         if (!(0,_connection_js__WEBPACK_IMPORTED_MODULE_3__/* .isLost */ .JD)(finished) || clock.now() - lostSince > RECONNECT_LIMIT_MS) {
-            throw new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('transaction-died', {
-                what: 'The view of the deployment was lost; it goes on by itself on the server',
+            throw new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('deployment-died', {
+                what: 'The deployment goes on alone on the host; the runner can no longer follow it',
                 seen: finished.stderr.trim().split('\n').at(-1) || undefined,
                 why: (0,_connection_js__WEBPACK_IMPORTED_MODULE_3__/* .isLost */ .JD)(finished)
                     ? 'the connection did not come back within ten minutes'
-                    : `the journal could not be read on the server (exit code ${finished.code})`,
+                    : `the journal on the host could not be read (exit code ${finished.code})`,
                 fix: 'run the job again: it waits for the deployment, finishes what is unfinished and reports',
             });
         }
@@ -62149,9 +62163,9 @@ async function look(connection, script, directory, asked = []) {
 }
 function tooSlow(cause) {
     return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('server-slow', {
-        what: `The server did not say within ${LOOK_LIMIT_MS / 1000} s what is on it`,
+        what: `The host did not answer the first command within ${LOOK_LIMIT_MS / 1000} s`,
         why: 'it is overloaded, its Docker hangs, or a start file of the login shell waits for somebody to type',
-        fix: 'log in and look at its load and at `docker ps`, then run the job again',
+        fix: 'log in, check `uptime`, `docker ps` and the start files of the shell (~/.bashrc, ~/.profile), then run the job again',
         cause,
     });
 }
@@ -62224,26 +62238,26 @@ function factsOf(id, lines) {
     }
     return facts;
 }
-/** Stops, before anything is sent, on a server that cannot run a deployment. All problems of a kind in one error. */
-function checkServer(server, user) {
+/** Stops, before anything is sent, on a host that cannot run a deployment. All problems of a kind in one error. */
+function checkServer(server, user, directory) {
     if (server.docker === undefined)
         throw noDocker(server.dockerError, user);
     if (server.compose === undefined || !isAtLeast(server.compose, [2, 20])) {
         throw new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('server-compose-old', {
-            what: 'The server needs Docker Compose 2.20 or newer',
+            what: 'The host needs Docker Compose 2.20 or newer',
             seen: server.compose ?? 'no `docker compose`',
-            fix: "install the package docker-compose-plugin of Docker's own repository on the server",
+            fix: "install the package docker-compose-plugin from Docker's own repository on the host: https://docs.docker.com/compose/install/linux/",
         });
     }
     if (server.missing.length > 0) {
         throw new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('server-tools', {
-            what: `The server lacks ${server.missing.join(', ')}`,
+            what: `The host lacks ${server.missing.join(', ')}`,
             why: 'it is not installed, or not on the PATH of a login without a terminal',
-            fix: 'install coreutils, util-linux and tar (on Alpine: apk add coreutils util-linux tar)',
+            fix: 'on the host, as root: apt-get install coreutils util-linux tar (on Alpine: apk add coreutils util-linux tar)',
         });
     }
     if (server.unwritable !== undefined)
-        throw notWritable(server.unwritable, user);
+        throw notWritable(server, server.unwritable, directory, user);
     if (server.endsWithLogin !== undefined) {
         const [code, problem] = (0,_exit_js__WEBPACK_IMPORTED_MODULE_3__/* .explainExit */ .Ah)(_explanation_js__WEBPACK_IMPORTED_MODULE_4__/* .explanations */ .x.logind.exit, undefined, '');
         throw new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH(code, { ...problem, fix: problem.fix?.replace('USER', server.endsWithLogin) });
@@ -62252,16 +62266,25 @@ function checkServer(server, user) {
         throw new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('server-format', {
             what: 'A newer version of this action has deployed to this directory',
             seen: `format ${server.format}, this version knows 1`,
-            fix: 'use the newer version in this workflow as well',
+            fix: 'use that version in this workflow as well',
         });
     }
 }
-function notWritable(place, user) {
+/** `place` is the folder that this user cannot write: the directory, its `.deploy`, or the one in which it would be made. */
+function notWritable({ home }, place, directory, user) {
+    const absolute = (path) => (path === '.' ? home : path.startsWith('/') ? path : `${home}/${path}`);
+    const whole = absolute(directory);
+    // Never all that is in it: the data of a database in a bind mount belongs to the database.
+    const commands = place.endsWith('/.deploy')
+        ? `chown -R ${user} ${absolute(place)} && chown ${user} ${whole}`
+        : directory.startsWith('/')
+            ? `mkdir -p ${whole} && chown ${user} ${whole}`
+            : `chown ${user} ${absolute(place)}`;
     return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('server-directory', {
-        what: 'The folder of the project on the server cannot be used',
-        seen: place === '.' ? `the home folder of ${user}` : place,
-        why: `it belongs to another user than ${user}, or is no folder`,
-        fix: `on the server, as root: mkdir -p FOLDER and chown -R ${user} FOLDER; or set \`directory\` to a folder below the home of ${user}`,
+        what: `${user} cannot write to the folder of the project on the host, ${whole}`,
+        seen: `not writable: ${absolute(place)}`,
+        why: `it belongs to another user than ${user}, or a file is in its place`,
+        fix: `on the host, as root: ${commands}\nor set \`directory\` to a folder that ${user} may write to`,
     });
 }
 /** Stops when the image would not run there. */
@@ -62269,31 +62292,31 @@ function checkArchitecture(server, image) {
     if (server.architecture === undefined || image === '' || server.architecture === image)
         return;
     throw new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('server-architecture', {
-        what: `The image is for ${image}, the server has ${server.architecture}`,
-        fix: `build for the server: set: "*.platform=linux/${server.architecture}", or run the job on such a runner`,
+        what: `The image is for ${image}, the host has ${server.architecture}`,
+        fix: `build for the host, with \`set: "*.platform=linux/${server.architecture}"\`; or run the job on a runner that has ${server.architecture}`,
     });
 }
 function noDocker(error, user) {
     if (error === undefined) {
         return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('server-no-docker', {
-            what: 'Docker is not installed on the server',
+            what: 'Docker is not installed on the host',
             seen: 'no `docker` program',
-            fix: 'install Docker Engine with the Compose plugin on the server',
+            fix: 'install Docker Engine with the Compose plugin on the host: https://docs.docker.com/engine/install/',
         });
     }
     if (/permission denied/i.test(error)) {
         return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('server-no-docker', {
-            what: `${user} may not use Docker on the server`,
+            what: `${user} may not use Docker on the host`,
             seen: error,
             why: `${user} is not in the group docker, and may not use \`sudo docker\` without a password`,
-            fix: `on the server, as root: usermod -aG docker ${user}`,
+            fix: `on the host, as root: usermod -aG docker ${user}`,
         });
     }
     return new _errors_js__WEBPACK_IMPORTED_MODULE_1__/* .DeployError */ .sH('server-no-docker', {
-        what: 'Docker does not answer on the server',
+        what: 'Docker does not answer on the host',
         seen: error,
-        why: 'it is not running, or this user has a Docker of its own that is not',
-        fix: 'start it on the server, as root: systemctl enable --now docker',
+        why: 'it is not running, or this user has a rootless Docker that is not',
+        fix: `on the host, as root: systemctl enable --now docker; a rootless one as ${user}: systemctl --user enable --now docker`,
     });
 }
 function isAtLeast(version, wanted) {
@@ -62356,9 +62379,9 @@ function chooseTarget(server, version) {
         if (found)
             return found;
         throw new _errors_js__WEBPACK_IMPORTED_MODULE_2__/* .DeployError */ .sH('rollback-unknown-version', {
-            what: `No release ${version} that has served is on the server`,
+            what: `No release ${version} that has served is on the host`,
             seen: `releases that can be restored: ${versions}`,
-            why: 'it was never deployed here, or `keep-releases` let it go',
+            why: 'it was never deployed here, or `keep-releases` removed it',
             fix: 'choose one of these versions, or deploy the old tag again',
         });
     }
@@ -62368,7 +62391,7 @@ function chooseTarget(server, version) {
     throw new _errors_js__WEBPACK_IMPORTED_MODULE_2__/* .DeployError */ .sH('rollback-none', {
         what: 'There is no earlier release to go back to',
         seen: `releases that can be restored: ${versions}`,
-        why: `${versionOf(server, server.current) ?? 'the current release'} is the first one here, or what served before it is gone`,
+        why: `${versionOf(server, server.current) ?? 'the current release'} is the first one here, or the release before it is gone`,
         fix: known.some((release) => release.id !== server.current)
             ? 'set `version` to one of these'
             : 'deploy the tag that you want to go back to',
@@ -62439,9 +62462,9 @@ function writeFacts(folder, facts) {
         const bad = lines.find((line) => !/^[^\p{Cc}]*$/u.test(line));
         if (bad !== undefined) {
             throw new _errors_js__WEBPACK_IMPORTED_MODULE_2__/* .DeployError */ .sH('input-invalid', {
-                what: `A value of "${name}" has a line end or control character`,
+                what: `A value of "${name}" has a line end or a control character`,
                 seen: JSON.stringify(bad),
-                fix: 'remove it from the name in the Compose file or the input',
+                fix: 'remove it from the name in the Compose file or from the input',
             });
         }
         return { path: `${folder}/facts/${name}`, content: lines.map((line) => `${line}\n`).join(''), mode: 0o600 };
@@ -62521,10 +62544,14 @@ async function begin(connection, directory, transaction) {
 function notWritten(destination, stderr) {
     const isFull = /no space left|quota/i.test(stderr);
     return new _errors_js__WEBPACK_IMPORTED_MODULE_2__/* .DeployError */ .sH(isFull ? 'server-disk' : 'server-directory', {
-        what: `The release could not be written to ${destination} on the server`,
+        what: `The release could not be written to ${destination} on the host`,
         seen: stderr.trim(),
-        why: isFull ? 'the disk is full' : 'the folder belongs to another user, or a file is in its place',
-        fix: isFull ? 'free disk space' : 'give the folder to the user of `host`',
+        why: isFull
+            ? 'the disk is full, or the quota of the user is used up'
+            : 'the folder belongs to another user, or a file is in its place',
+        fix: isFull
+            ? 'free disk space on the host: `df -h` shows the full disk, `docker system df` what Docker takes of it'
+            : 'on the host, as root: `chown USER DIRECTORY` with the user of `host` and the folder of the project; move away a file that is in its place',
     });
 }
 
@@ -62716,7 +62743,7 @@ function forgetFollowed() {
 /* harmony export */ });
 /* harmony import */ var yaml__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8815);
 
-/** Why a text cannot be used and the change that mends it. The text itself is added by who knows whether it is secret. */
+/** Why a text cannot be used, and the change that fixes it. The text itself is added by the caller, who knows whether it is secret. */
 class Unusable extends Error {
     why;
     fix;
@@ -62746,7 +62773,7 @@ function oneOf(...words) {
     return (text) => {
         const found = words.find((word) => word === text);
         if (found === undefined)
-            throw new Unusable('the word is not known', `use one of: ${words.join(', ')}`);
+            throw new Unusable('it is not one of the known words', `use one of: ${words.join(', ')}`);
         return found;
     };
 }
@@ -62774,7 +62801,7 @@ function parseDuration(text) {
     const factor = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }[unit ?? ''];
     const value = factor === undefined ? Number.NaN : Number(digits) * factor;
     if (!(value > 0 && value <= 24 * 3_600_000)) {
-        throw new Unusable('it is not a length of time up to 24 hours', 'use a number with its unit, such as 90s, 5m or 1h');
+        throw new Unusable('it is not a length of time between 1 ms and 24 hours', 'use a number with its unit, such as 90s, 5m or 1h');
     }
     return value;
 }
@@ -62786,24 +62813,24 @@ function parseVersion(text) {
     return text;
 }
 function proposeVersion(text) {
-    return (text
-        .replace(/[^A-Za-z0-9_.]+/g, '-')
-        .replace(/^[.-]+|-+$/g, '')
-        .slice(0, 128) || 'v1');
+    const plain = text.replace(/[^A-Za-z0-9_.]+/g, '-').replace(/^[.-]+|-+$/g, '');
+    const free = RESERVED.test(plain) ? `v-${plain}` : plain;
+    return free.slice(0, 128) || 'v1';
 }
-/** A version for something new; some names belong to what the server makes itself. */
+const RESERVED = /^(rollback-|adopted-)/;
+/** A version for something new; some names are taken by what the host makes itself. */
 function parseNewVersion(text) {
-    const [reserved] = /^(rollback-|adopted-)/.exec(text) ?? [];
+    const [reserved] = RESERVED.exec(text) ?? [];
     if (reserved !== undefined) {
-        throw new Unusable(`names that start with ${reserved} are kept for the server`, 'choose another version');
+        throw new Unusable(`names that start with ${reserved} are made by the host itself`, `set version: ${proposeVersion(text)}`);
     }
     return parseVersion(text);
 }
 /** A Compose project name. */
 function parseProject(text) {
-    // Docker has room for 128 letters in the tag that keeps its images.
+    // A tag, which keeps its images, has at most 128 letters.
     if (!/^[a-z0-9][a-z0-9_-]{0,99}$/.test(text)) {
-        throw new Unusable('Docker Compose does not take it as a project name', 'use up to 100 lower-case letters, digits, dashes and underscores, starting with a letter or digit');
+        throw new Unusable('Docker Compose does not accept it as a project name', 'use up to 100 lower-case letters, digits, dashes and underscores, starting with a letter or digit');
     }
     return text;
 }
@@ -62821,7 +62848,7 @@ function parseProfile(text) {
     }
     return text;
 }
-/** A folder on the server, absolute or below the home folder. */
+/** A folder on the host, absolute or below the home folder. */
 function parseDirectory(text) {
     const path = text.replace(/^~\//, '').replace(/\/+$/, '');
     const parts = path.replace(/^\//, '').split('/');
@@ -62830,13 +62857,13 @@ function parseDirectory(text) {
     }
     return path;
 }
-/** A path inside the repository or inside the directory on the server, in its shortest form. */
+/** A path inside the repository or inside the directory on the host, in its shortest form. */
 function parseInnerPath(text) {
     const parts = text.split('/').filter((part) => part !== '' && part !== '.');
     if (text.startsWith('/') || text.startsWith('-') || parts.length === 0 || parts.includes('..')) {
         throw new Unusable(`${text} is not a path inside the repository`, 'use a path such as docker/compose.yml');
     }
-    // Facts for the server are one item per line.
+    // Facts for the host are one item per line.
     if (/[\p{Cc}\\]/u.test(text))
         throw new Unusable('the path has a control character or a backslash', 'rename the file');
     return parts.join('/');
@@ -62876,7 +62903,7 @@ function parseOverride(text) {
 function parseManage(text) {
     const words = text.split(/\s+/);
     if (!words.every((word) => /^[A-Za-z0-9_./+@%:,=-]+$/.test(word))) {
-        throw new Unusable('it has quotes or shell characters', 'use plain words such as python manage.py');
+        throw new Unusable('it has quotes or characters that a shell reads', 'use plain words, such as python manage.py or uv run manage.py');
     }
     return words;
 }
@@ -62895,13 +62922,13 @@ function parseHealthUrl(text) {
 function isAddress(text) {
     return /^https?:\/\/[^\s/?#@]+([/?]\S*)?$/.test(text) && URL.canParse(text);
 }
-/** The public address of the site. */
 /** Name of a GitHub environment. */
 function parseEnvironment(text) {
     if (text.length <= 255 && !/[\p{Cc}]/u.test(text))
         return text;
     throw new Unusable('it is longer than 255 characters or has a control character', 'use the name as GitHub shows it');
 }
+/** The public address of the site. */
 function parseUrl(text) {
     if (isAddress(text))
         return text;
@@ -62927,14 +62954,14 @@ function parseStatus(text) {
 /** The digest of a plan, as the output plan-digest has it. */
 function parseDigest(text) {
     if (!/^[0-9a-f]{64}$/.test(text))
-        throw new Unusable('it is not a digest', 'use the output plan-digest of a dry run');
+        throw new Unusable('it is not a digest of 64 characters', 'use the output plan-digest of a dry run');
     return text;
 }
 /** A secret of one line, without the line end that copying adds. */
 function parseSecret(text) {
     const secret = text.replace(/[\r\n]+$/, '');
     if (/[\r\n]/.test(secret))
-        throw new Unusable('it has more than one line', 'put one line into the secret');
+        throw new Unusable('it has more than one line', 'put only the token into the secret');
     return secret;
 }
 /** A password or token of one line; or a key of several, in JSON or in base64 as the program `base64` wraps it. */
@@ -62970,7 +62997,7 @@ function parseContent(text) {
 }
 /** A YAML map of path to content. Its errors never repeat the text, which is secret. */
 function parseEnvFiles(text) {
-    const fix = 'write one entry per file: a path, a colon and |, then the content on indented lines';
+    const fix = 'write a path, a colon and | for each file, and its content on indented lines below';
     const document = (0,yaml__WEBPACK_IMPORTED_MODULE_0__/* .parseDocument */ .Tp)(text);
     const [mistake] = document.errors;
     if (mistake)

@@ -57,7 +57,8 @@ is_writable() { # DIRECTORY: it, or where it would be made; sets `place`
     case $place in */?*) place=${place%/*} ;; *) place=. ;; esac
     place=${place:-/}
   done
-  if [ -w "$place" ] && [ -d "$place/.deploy" ]; then place=$place/.deploy; fi
+  # What one command has to change is named in one go.
+  if [ -d "$place/.deploy" ] && { [ -w "$place" ] || [ ! -w "$place/.deploy" ]; }; then place=$place/.deploy; fi
   [ -d "$place" ] && [ -w "$place" ]
 }
 

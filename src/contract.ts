@@ -21,7 +21,7 @@ const connection = {
     parse: parsePrivateKey,
   }),
   'known-hosts': input({
-    description: 'host keys of the host: the lines of `ssh-keyscan <host>`, or `SHA256:` fingerprints',
+    description: 'SSH keys that identify the host: the lines of `ssh-keyscan <host>`, or `SHA256:` fingerprints',
     required: true,
     parse: parseKnownHosts,
   }),

@@ -43,7 +43,7 @@ export function readCommand(entry: string): Command {
   const known = commands.find((command) => command === entry)
   if (known !== undefined) return known
   throw new DeployError('internal', {
-    what: 'The action does not know what to do',
+    what: 'The action was started by a file that it does not have',
     seen: `started as ${entry}.js`,
     fix: `start one of ${commands.map((command) => `dist/${command}.js`).join(', ')}, as the action.yml files do`,
   })
@@ -87,7 +87,7 @@ export function readRunner(env: NodeJS.ProcessEnv = process.env): Runner {
     throw new DeployError('internal', {
       what: `The environment variable ${name} is not set`,
       why: 'the action was not started by a GitHub Actions runner',
-      fix: 'use it as a step of a workflow',
+      fix: 'use the action as a step of a workflow',
     })
   }
   const serverUrl = fact('GITHUB_SERVER_URL')
@@ -184,10 +184,12 @@ function camel(name: string): string {
 function missing(name: string, row: Input<unknown>): DeployError {
   return new DeployError('input-missing', {
     what: `Input ${name} is empty`,
-    why: row.secret ? 'the secret does not exist, or this event (a fork, Dependabot) may not read it' : undefined,
+    why: row.secret
+      ? 'the secret does not exist, belongs to an environment that the job does not name, or may not be read by this event (a fork, Dependabot)'
+      : undefined,
     fix: row.secret
       ? `add a secret and pass it: ${name}: \${{ secrets.${name.toUpperCase().replaceAll('-', '_')} }}`
-      : `set ${name}: ${row.description}`,
+      : `set the input ${name} (${row.description})`,
   })
 }
 
@@ -206,7 +208,7 @@ function halfALogin(env: NodeJS.ProcessEnv): DeployError[] {
   return [
     new DeployError('input-missing', {
       what: `Input ${given[0]} is set, but ${absent} is empty`,
-      fix: 'set both or none of them',
+      fix: 'set both, or neither',
     }),
   ]
 }

@@ -1,6 +1,6 @@
 import { parseDocument } from 'yaml'
 
-/** Why a text cannot be used and the change that mends it. The text itself is added by who knows whether it is secret. */
+/** Why a text cannot be used, and the change that fixes it. The text itself is added by the caller, who knows whether it is secret. */
 export class Unusable extends Error {
   readonly why: string
   readonly fix: string
@@ -15,7 +15,7 @@ export class Unusable extends Error {
 /** What is asked over HTTP after a deployment. */
 export type HealthUrl = { kind: 'auto' } | { kind: 'none' } | { kind: 'urls'; urls: readonly string[] }
 
-/** A file to write on the server. */
+/** A file to write on the host. */
 export type EnvFile = { path: string; content: string }
 
 /** The value or, for an empty text, undefined. */
@@ -41,7 +41,7 @@ export function wordsOf<T>(parse: (word: string) => T): (text: string) => readon
 export function oneOf<const T extends string>(...words: readonly T[]): (text: string) => T {
   return (text) => {
     const found = words.find((word) => word === text)
-    if (found === undefined) throw new Unusable('the word is not known', `use one of: ${words.join(', ')}`)
+    if (found === undefined) throw new Unusable('it is not one of the known words', `use one of: ${words.join(', ')}`)
     return found
   }
 }
@@ -70,7 +70,10 @@ export function parseDuration(text: string): number {
   const factor = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }[unit ?? '']
   const value = factor === undefined ? Number.NaN : Number(digits) * factor
   if (!(value > 0 && value <= 24 * 3_600_000)) {
-    throw new Unusable('it is not a length of time up to 24 hours', 'use a number with its unit, such as 90s, 5m or 1h')
+    throw new Unusable(
+      'it is not a length of time between 1 ms and 24 hours',
+      'use a number with its unit, such as 90s, 5m or 1h',
+    )
   }
   return value
 }
@@ -87,29 +90,31 @@ export function parseVersion(text: string): string {
 }
 
 function proposeVersion(text: string): string {
-  return (
-    text
-      .replace(/[^A-Za-z0-9_.]+/g, '-')
-      .replace(/^[.-]+|-+$/g, '')
-      .slice(0, 128) || 'v1'
-  )
+  const plain = text.replace(/[^A-Za-z0-9_.]+/g, '-').replace(/^[.-]+|-+$/g, '')
+  const free = RESERVED.test(plain) ? `v-${plain}` : plain
+  return free.slice(0, 128) || 'v1'
 }
 
-/** A version for something new; some names belong to what the server makes itself. */
+const RESERVED = /^(rollback-|adopted-)/
+
+/** A version for something new; some names are taken by what the host makes itself. */
 export function parseNewVersion(text: string): string {
-  const [reserved] = /^(rollback-|adopted-)/.exec(text) ?? []
+  const [reserved] = RESERVED.exec(text) ?? []
   if (reserved !== undefined) {
-    throw new Unusable(`names that start with ${reserved} are kept for the server`, 'choose another version')
+    throw new Unusable(
+      `names that start with ${reserved} are made by the host itself`,
+      `set version: ${proposeVersion(text)}`,
+    )
   }
   return parseVersion(text)
 }
 
 /** A Compose project name. */
 export function parseProject(text: string): string {
-  // Docker has room for 128 letters in the tag that keeps its images.
+  // A tag, which keeps its images, has at most 128 letters.
   if (!/^[a-z0-9][a-z0-9_-]{0,99}$/.test(text)) {
     throw new Unusable(
-      'Docker Compose does not take it as a project name',
+      'Docker Compose does not accept it as a project name',
       'use up to 100 lower-case letters, digits, dashes and underscores, starting with a letter or digit',
     )
   }
@@ -135,7 +140,7 @@ export function parseProfile(text: string): string {
   return text
 }
 
-/** A folder on the server, absolute or below the home folder. */
+/** A folder on the host, absolute or below the home folder. */
 export function parseDirectory(text: string): string {
   const path = text.replace(/^~\//, '').replace(/\/+$/, '')
   const parts = path.replace(/^\//, '').split('/')
@@ -148,13 +153,13 @@ export function parseDirectory(text: string): string {
   return path
 }
 
-/** A path inside the repository or inside the directory on the server, in its shortest form. */
+/** A path inside the repository or inside the directory on the host, in its shortest form. */
 export function parseInnerPath(text: string): string {
   const parts = text.split('/').filter((part) => part !== '' && part !== '.')
   if (text.startsWith('/') || text.startsWith('-') || parts.length === 0 || parts.includes('..')) {
     throw new Unusable(`${text} is not a path inside the repository`, 'use a path such as docker/compose.yml')
   }
-  // Facts for the server are one item per line.
+  // Facts for the host are one item per line.
   if (/[\p{Cc}\\]/u.test(text)) throw new Unusable('the path has a control character or a backslash', 'rename the file')
   return parts.join('/')
 }
@@ -201,7 +206,10 @@ export function parseOverride(text: string): string {
 export function parseManage(text: string): readonly string[] {
   const words = text.split(/\s+/)
   if (!words.every((word) => /^[A-Za-z0-9_./+@%:,=-]+$/.test(word))) {
-    throw new Unusable('it has quotes or shell characters', 'use plain words such as python manage.py')
+    throw new Unusable(
+      'it has quotes or characters that a shell reads',
+      'use plain words, such as python manage.py or uv run manage.py',
+    )
   }
   return words
 }
@@ -225,13 +233,13 @@ function isAddress(text: string): boolean {
   return /^https?:\/\/[^\s/?#@]+([/?]\S*)?$/.test(text) && URL.canParse(text)
 }
 
-/** The public address of the site. */
 /** Name of a GitHub environment. */
 export function parseEnvironment(text: string): string {
   if (text.length <= 255 && !/[\p{Cc}]/u.test(text)) return text
   throw new Unusable('it is longer than 255 characters or has a control character', 'use the name as GitHub shows it')
 }
 
+/** The public address of the site. */
 export function parseUrl(text: string): string {
   if (isAddress(text)) return text
   throw new Unusable('it is not an http address', 'use an address such as https://example.com/')
@@ -257,14 +265,15 @@ export function parseStatus(text: string): string {
 
 /** The digest of a plan, as the output plan-digest has it. */
 export function parseDigest(text: string): string {
-  if (!/^[0-9a-f]{64}$/.test(text)) throw new Unusable('it is not a digest', 'use the output plan-digest of a dry run')
+  if (!/^[0-9a-f]{64}$/.test(text))
+    throw new Unusable('it is not a digest of 64 characters', 'use the output plan-digest of a dry run')
   return text
 }
 
 /** A secret of one line, without the line end that copying adds. */
 export function parseSecret(text: string): string {
   const secret = text.replace(/[\r\n]+$/, '')
-  if (/[\r\n]/.test(secret)) throw new Unusable('it has more than one line', 'put one line into the secret')
+  if (/[\r\n]/.test(secret)) throw new Unusable('it has more than one line', 'put only the token into the secret')
   return secret
 }
 
@@ -306,7 +315,7 @@ export function parseContent(text: string): string {
 
 /** A YAML map of path to content. Its errors never repeat the text, which is secret. */
 export function parseEnvFiles(text: string): readonly EnvFile[] {
-  const fix = 'write one entry per file: a path, a colon and |, then the content on indented lines'
+  const fix = 'write a path, a colon and | for each file, and its content on indented lines below'
   const document = parseDocument(text)
   const [mistake] = document.errors
   if (mistake) throw new Unusable(`line ${mistake.linePos?.[0].line ?? '?'} is not YAML (${mistake.code})`, fix)

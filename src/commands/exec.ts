@@ -16,7 +16,7 @@ export async function exec(inputs: ExecInputs, context: World): Promise<void> {
   const { run, folder, signal, assets } = context
   const connection = await connect(run, inputs, folder, signal)
   const { directory, server } = await requireProject(connection, assets.transaction.toString(), inputs.directory)
-  checkServer(server, inputs.host.user)
+  checkServer(server, inputs.host.user, directory)
   const release = currentRelease(server)
   if (!release) throw nothingDeployed(directory)
 

@@ -69,7 +69,7 @@ type Site = {
 async function inspectTarget(inputs: RollbackInputs, { run, folder, signal, assets, found }: Context): Promise<Site> {
   const connection = await connect(run, inputs, folder, signal)
   const { directory, server } = await requireProject(connection, assets.transaction.toString(), inputs.directory)
-  checkServer(server, inputs.host.user)
+  checkServer(server, inputs.host.user, directory)
   if (server.served.length === 0) throw nothingDeployed(directory)
   const target = chooseTarget(server, inputs.version)
   const name = fact(target.facts, 'project') ?? ''

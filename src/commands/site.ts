@@ -73,7 +73,7 @@ async function inspectHost(
   const env = Object.fromEntries(settings ?? [])
   const ports = takenPorts(project, [...project.services.keys()], env).map((port) => `port:${port}`)
   const server = await look(connection, assets.transaction.toString(), directory, [...askable(needs), ...ports])
-  checkServer(server, inputs.host.user)
+  checkServer(server, inputs.host.user, directory)
   const current = currentRelease(server)
   const sources = {
     ...named,

@@ -1,5 +1,5 @@
 import { DeployError, type Problem } from '../errors.ts'
-import { leftOverPort } from '../server/complaint.ts'
+import { leftOverPort } from '../server/docker-error.ts'
 import type { PortHolder } from '../server/look.ts'
 
 /** Stops when somebody else holds a port that the release publishes: it would show only after much was created. */

@@ -107,12 +107,14 @@ async function logIn({ registry, username, password }: Login, run: Run, env: Nod
   throw new DeployError('registry-login-failed', {
     what: refused ? `${registry} refused the login of ${username}` : `The login to ${registry} failed`,
     seen,
-    why: refused ? 'the password or token is wrong, expired, or belongs to another user' : troubleOf(seen),
+    why: refused
+      ? 'the password or token is wrong or expired, or belongs to another user'
+      : (troubleOf(seen) ?? 'the address is not that of a registry, or its certificate is not trusted'),
     fix: refused
       ? registry === 'ghcr.io'
-        ? 'give the job permissions: packages: write, or set registry-username and registry-password'
+        ? 'give the job `permissions: packages: write`, or set registry-username and registry-password'
         : 'correct the secrets behind registry-username and registry-password'
-      : 'check the address of the registry and try again',
+      : `on a machine with Docker, \`docker login ${registry}\` shows the same; correct the start of the image's name, or run the job again later`,
   })
 }
 

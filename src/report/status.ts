@@ -1,6 +1,6 @@
 import type { Row } from '../django/document.ts'
 import type { Server } from '../server/look.ts'
-import { leftOverPort } from '../server/complaint.ts'
+import { leftOverPort } from '../server/docker-error.ts'
 import { currentRelease, imagesOf, versionOf } from '../server/release.ts'
 import type { Deployment, RunningContainer, Status } from '../server/status.ts'
 import { escape } from './markdown.ts'

@@ -1,5 +1,5 @@
 import type { Code, Problem } from '../errors.ts'
-import { explainComplaint } from './complaint.ts'
+import { explainDockerError } from './docker-error.ts'
 import { explanations, type Explanation } from './explanation.ts'
 
 const byExit = new Map(Object.values<Explanation>(explanations).map((explanation) => [explanation.exit, explanation]))
@@ -37,35 +37,35 @@ export function exitVariables(): string {
   ].join('\n')
 }
 
-/** All of them as lines `code what: why. fix`, for who goes back by hand on the server. */
+/** All of them as lines `code what: why. fix`, for a rollback by hand on the host. */
 export function explanationLines(): readonly string[] {
   return [...byExit.values()].map(({ exit, what, why, fix }) => {
     const cause = why === undefined ? '' : ` (${why})`
-    return `${exit} ${what}${cause}. To mend it: ${fix ?? 'see the last lines above'}`
+    return `${exit} ${what}${cause}. To fix it: ${fix ?? 'see the last lines above'}`
   })
 }
 
 /** The code and the text of the error for an exit code; `said` is the program's one line about it, `tail` its last lines. */
 export function explainExit(code: number, said: string | undefined, tail: string, step?: string): [Code, Problem] {
-  const known = byExit.get(code)
   const all = tail.includes(said ?? '') ? tail : `${said}\n${tail}`.trim()
-  const complaint = explainComplaint(tail)
-  // Of a container that ended only what kept its program from starting is Docker's word; the rest is its own log.
-  if (code === explanations.container_exited.exit && complaint?.[0] === 'container-exited') return complaint
-  if (complaint?.[0] === 'port-left-over') return complaint
+  const known = byExit.get(code)
+  const fromDocker = explainDockerError(tail)
+  // The lines of a container that ended are its own log, except when Docker could not start its program.
+  if (code === explanations.container_exited.exit && fromDocker?.[0] === 'container-exited') return fromDocker
+  if (fromDocker?.[0] === 'port-left-over') return fromDocker
   if (known) {
     const fix = known.fix?.replace('FOLDER', said ?? 'FOLDER')
     return [known.code, { ...known, fix, seen: (NEEDS_TAIL.includes(code) ? all : said) || undefined }]
   }
-  if (complaint) return complaint
+  if (fromDocker) return fromDocker
   const during = step === undefined ? '' : ` (step ${step})`
   return [
-    'transaction-failed',
+    'deployment-failed',
     {
-      what: `The server could not do a step of the deployment${during}`,
+      what: `A step of the deployment failed on the host${during}`,
       seen: all || undefined,
       why: `exit code ${code}`,
-      fix: 'see the last lines; when they do not help, run the job again with debug logging',
+      fix: 'fix what the last lines say; if they do not help, re-run the job with debug logging',
     },
   ]
 }

@@ -10,7 +10,7 @@ import {
 import { DeployError, type Code, type Problem } from '../errors.ts'
 import { explainServing } from '../guard/serving.ts'
 import type { Finished } from '../process.ts'
-import { explainComplaint } from './complaint.ts'
+import { explainDockerError } from './docker-error.ts'
 import { explainExit, isKnownExit } from './exit.ts'
 import { explanations } from './explanation.ts'
 import type { Ending, Revert } from './follow.ts'
@@ -43,8 +43,8 @@ export function explainProbe(
     return new DeployError('internal', {
       what: 'The probe, which asks Django about the migrations, failed',
       seen,
-      why: 'it met an error that it does not know, perhaps in a version of Django or of a database that is new to it',
-      fix: 'look for the traceback above; when it is not from the app, report it',
+      why: 'it met an error that it does not know, perhaps from a new version of Django or of the database',
+      fix: 'fix what the traceback above names in the app; if it names nothing of the app, report it as an issue of the action',
     })
   }
   const serving = document && readServing(document)
@@ -58,22 +58,22 @@ export function explainProbe(
 
 const wordsOf = ({ message, detail }: ProbeError): string => [message, detail].filter((part) => part).join('\n')
 
-/** What Docker said instead of starting Django at all; a program that it does not find may be what `manage` names. */
+/** What Docker said instead of starting Django; a program that it does not find may be the one in `manage`. */
 function refusalIn(tail: string): DeployError | undefined {
-  const complaint = explainComplaint(tail)
-  if (complaint) return complaint[0] === 'container-exited' ? undefined : new DeployError(...complaint)
+  const known = explainDockerError(tail)
+  if (known) return known[0] === 'container-exited' ? undefined : new DeployError(...known)
   const seen = tail.split('\n').findLast((line) => line.startsWith('Error response from daemon: '))
   return seen === undefined
     ? undefined
     : new DeployError('container-exited', {
-        what: 'Docker on the server could not start a container of the new image',
+        what: 'Docker on the host could not start a container of the new image',
         seen,
-        why: 'a setting of the service in the Compose file does not suit the image or the server',
-        fix: 'mend what Docker names',
+        why: 'a setting of the service in the Compose file does not suit the image or the host',
+        fix: 'correct what Docker names in the Compose file',
       })
 }
 
-/** Why a transaction went back, and what to do; undefined when it reached its goal. */
+/** Why a deployment was reverted or interrupted, and what to do; undefined when it reached its goal. */
 export function explainEnding(ending: Ending): DeployError | undefined {
   if (ending.word === 'committed' || ending.word === 'unchanged') return undefined
   const reason = explainFailure(ending)
@@ -81,28 +81,27 @@ export function explainEnding(ending: Ending): DeployError | undefined {
   if (ending.word === 'kept' && reason) return explainKept(reason)
   const tail = ending.log.slice(-12).join('\n')
   if (ending.journal.some((line) => line.step === 'back' && line.state === 'fail')) {
-    const complaint = explainComplaint(tail)
+    const complaint = explainDockerError(tail)
     if (complaint?.[0] === 'port-left-over') return new DeployError(complaint[0], { ...complaint[1], cause: reason })
     return new DeployError('recovery-failed', {
-      what: 'The deployment failed, and going back to the release before failed as well',
+      what: 'The deployment failed, and reverting to the release before failed as well',
       seen: tail,
-      why: 'Docker on the server does not do what it is asked to, or the images of the release before are gone',
-      fix: 'mend what the lines above name, then run the job again: it finishes going back first',
+      why: 'Docker on the host failed, or the images of the release before are gone',
+      fix: 'fix what the lines above name, then run the job again: it finishes the revert first',
       cause: reason,
     })
   }
-  return new DeployError('transaction-died', {
-    what: 'The deployment on the server was interrupted',
+  return new DeployError('deployment-died', {
+    what: 'The deployment on the host was interrupted',
     seen: tail,
-    why: 'the server or its Docker was stopped',
+    why: 'the host or its Docker was stopped',
     fix: 'run the job again: it finishes what is unfinished first',
     cause: reason,
   })
 }
 
 function explainKept(reason: DeployError): DeployError {
-  const look =
-    'look at the new containers, which were kept (`on-failure: keep`); the next deploy or rollback goes back first'
+  const look = 'the new containers were kept for a look (`on-failure: keep`); the next deploy or rollback reverts first'
   return new DeployError(reason.code, {
     what: reason.what,
     seen: reason.seen,
@@ -156,7 +155,7 @@ export function explainOldSettings(document: Parameters<typeof readProbeError>[0
   return new DeployError(code, { what, seen: error && wordsOf(error), why, fix })
 }
 
-/** What is there already is no fault of the migration: it was begun before, made by hand, or its row was lost. */
+/** If the objects exist already, the migration is right: it was started before, made by hand, or its row was lost. */
 function adviseMigration({
   app,
   name,
@@ -167,21 +166,27 @@ function adviseMigration({
   error: string
 }): Pick<Problem, 'why' | 'fix'> {
   if (!/already exists|duplicate column name/i.test(error)) {
-    return { fix: 'mend the migration and deploy again; what was applied before it stays and is not applied twice' }
+    return { fix: 'fix the migration and deploy again; what was applied before it stays and is not applied twice' }
   }
   return {
-    why: 'the database has this already: an attempt that failed half-way has left it (on MySQL, or with `atomic = False`), somebody made it by hand, or rows of django_migrations are gone',
-    fix: `take away by hand what the half of an attempt has left; when all that this migration makes is there, record it (\`python manage.py migrate ${app} ${name} --fake\`); then deploy again`,
+    why: 'the database has this already: an attempt that failed half-way left it behind (on MySQL, or with `atomic = False`), somebody made it by hand, or rows of django_migrations are gone',
+    fix: `remove what the failed attempt left behind. If everything that the migration creates exists, mark it applied, with the \`exec\` action: python manage.py shell -c "${recordApplied(app, name)}"\nthen deploy again`,
   }
+}
+
+/** The code that serves does not know the migration yet, so `migrate --fake` cannot name it. */
+export function recordApplied(app: string, name: string): string {
+  const recorder = 'from django.db.migrations.recorder import MigrationRecorder as R'
+  return `from django.db import connection as c; ${recorder}; R(c).record_applied('${app}', '${name}')`
 }
 
 /** The refusal of code that is older than the database, with the migrations in the way by name. */
 export function explainUnfit({ ahead, problems }: Pick<FitReport, 'ahead' | 'problems'>): DeployError {
-  return new DeployError('rollback-unfit', {
-    what: 'The old code cannot live with the database as it is now',
+  return new DeployError('rollback-incompatible', {
+    what: 'The old code is not compatible with the database as it is now',
     seen: [...problems, ...(ahead.length > 0 ? [`applied since: ${ahead.join(', ')}`] : [])].join('\n'),
     why: 'a migration since then removed or renamed what the old code uses, or added a column that it cannot fill',
-    fix: 'deploy a release that mends the problem with the newer code, or reverse these migrations first',
+    fix: 'deploy a release that fixes the problem with the newer code; or reverse these migrations first, with the `exec` action: python manage.py migrate APP NAME, with the last one to keep',
   })
 }
 

@@ -2,7 +2,7 @@ import { DeployError } from '../errors.ts'
 import type { Connection } from './connection.ts'
 import { look, type Server } from './look.ts'
 
-/** A project on the server; without a directory nothing was ever deployed in `deploy/`. */
+/** A project on the host; without a directory nothing was ever deployed in `deploy/`. */
 export type Found = { directory: string | undefined; server: Server }
 
 /** The directory that was given, or the only project below `deploy/`. */
@@ -11,17 +11,17 @@ export async function findProject(connection: Connection, script: string, given:
   return { directory, server: await look(connection, script, directory ?? 'deploy/-') }
 }
 
-/** A short question, so that the whole look is taken once. */
+/** A short command, so that the host is inspected once. */
 async function findOnly(connection: Connection): Promise<string | undefined> {
   const words = ['find', '-L', 'deploy', '-mindepth', '2', '-maxdepth', '2', '-name', '.deploy']
   const { stdout } = await connection.reach(words)
-  // A login shell may have a word to say as well.
+  // A login shell may print something as well.
   const projects = stdout.split('\n').flatMap((line) => /^(deploy\/[^/]+)\/\.deploy$/.exec(line)?.[1] ?? [])
   if (projects.length < 2) return projects[0]
   throw new DeployError('input-missing', {
-    what: 'Several projects are on the server',
+    what: 'Several projects are on the host, and `directory` names none of them',
     seen: projects.sort().join(', '),
-    fix: 'set `directory` to the folder of the project on the server',
+    fix: `set directory: ${projects[0]}, or the one that is meant`,
   })
 }
 
@@ -34,8 +34,9 @@ export async function requireProject(
   const { directory, server } = await findProject(connection, script, given)
   if (directory !== undefined) return { directory, server }
   throw new DeployError('input-missing', {
-    what: 'No project was found in deploy/ on the server',
-    fix: 'set `directory` to the folder of the project on the server',
+    what: 'No project was found in deploy/ on the host',
+    why: 'nothing was deployed there by this user yet, or it was deployed to another directory',
+    fix: 'deploy first, or set `directory` to the folder of the project on the host',
   })
 }
 
@@ -44,6 +45,6 @@ export function nothingDeployed(directory: string): DeployError {
   return new DeployError('nothing-deployed', {
     what: `Nothing was deployed to ${directory} yet`,
     why: 'the first deployment failed or was never made, or the folder is another one',
-    fix: 'deploy first, or set `directory` to the folder of the project on the server',
+    fix: 'deploy first, or set `directory` to the folder of the project on the host',
   })
 }

@@ -120,12 +120,12 @@ export async function follow(
     if (finished.stdout !== '' && !finished.stdout.endsWith('\n')) forgetLast()
     if (lostSince === undefined || clock.now() - begun > ATTEMPT_LIMIT_MS) lostSince = clock.now()
     if (!isLost(finished) || clock.now() - lostSince > RECONNECT_LIMIT_MS) {
-      throw new DeployError('transaction-died', {
-        what: 'The view of the deployment was lost; it goes on by itself on the server',
+      throw new DeployError('deployment-died', {
+        what: 'The deployment goes on alone on the host; the runner can no longer follow it',
         seen: finished.stderr.trim().split('\n').at(-1) || undefined,
         why: isLost(finished)
           ? 'the connection did not come back within ten minutes'
-          : `the journal could not be read on the server (exit code ${finished.code})`,
+          : `the journal on the host could not be read (exit code ${finished.code})`,
         fix: 'run the job again: it waits for the deployment, finishes what is unfinished and reports',
       })
     }

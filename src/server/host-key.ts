@@ -66,7 +66,7 @@ export function describeHostKey({ line, type, fingerprint }: HostKey): string {
 /** The refusal of a host that shows none of the known keys, which have a line each; nothing was sent to it. */
 export function wrongHostKey({ name, host }: Hop, offered: readonly HostKey[], known: readonly string[]): DeployError {
   const place = host.port === 22 ? host.address : `[${host.address}]:${host.port}`
-  const of = name === 'jump' ? 'bastion' : 'server'
+  const of = name === 'jump' ? 'bastion' : 'host'
   const keys = offered.map((key) => `${key.type} ${key.fingerprint}`).join(', ')
   const scan = `\`ssh-keyscan -p ${host.port} ${host.address}\``
   return new DeployError('ssh-host-key', {
@@ -76,6 +76,6 @@ export function wrongHostKey({ name, host }: Hop, offered: readonly HostKey[], k
       ...known.map((line) => `\`known-hosts\` has ${line}`),
     ].join('\n'),
     why: 'the host was reinstalled, `known-hosts` is for another host or port, or the connection is being intercepted',
-    fix: `compare with \`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub\` on that host; if it is the same, add the output of ${scan} to known-hosts`,
+    fix: `compare with \`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub\` on that host; only if it is the same, put the output of ${scan} into \`known-hosts\``,
   })
 }

@@ -86,9 +86,9 @@ export async function look(
 
 function tooSlow(cause: unknown): DeployError {
   return new DeployError('server-slow', {
-    what: `The server did not say within ${LOOK_LIMIT_MS / 1000} s what is on it`,
+    what: `The host did not answer the first command within ${LOOK_LIMIT_MS / 1000} s`,
     why: 'it is overloaded, its Docker hangs, or a start file of the login shell waits for somebody to type',
-    fix: 'log in and look at its load and at `docker ps`, then run the job again',
+    fix: 'log in, check `uptime`, `docker ps` and the start files of the shell (~/.bashrc, ~/.profile), then run the job again',
     cause,
   })
 }
@@ -164,24 +164,24 @@ function factsOf(id: string, lines: readonly string[]): Facts {
   return facts
 }
 
-/** Stops, before anything is sent, on a server that cannot run a deployment. All problems of a kind in one error. */
-export function checkServer(server: Server, user: string): void {
+/** Stops, before anything is sent, on a host that cannot run a deployment. All problems of a kind in one error. */
+export function checkServer(server: Server, user: string, directory: string): void {
   if (server.docker === undefined) throw noDocker(server.dockerError, user)
   if (server.compose === undefined || !isAtLeast(server.compose, [2, 20])) {
     throw new DeployError('server-compose-old', {
-      what: 'The server needs Docker Compose 2.20 or newer',
+      what: 'The host needs Docker Compose 2.20 or newer',
       seen: server.compose ?? 'no `docker compose`',
-      fix: "install the package docker-compose-plugin of Docker's own repository on the server",
+      fix: "install the package docker-compose-plugin from Docker's own repository on the host: https://docs.docker.com/compose/install/linux/",
     })
   }
   if (server.missing.length > 0) {
     throw new DeployError('server-tools', {
-      what: `The server lacks ${server.missing.join(', ')}`,
+      what: `The host lacks ${server.missing.join(', ')}`,
       why: 'it is not installed, or not on the PATH of a login without a terminal',
-      fix: 'install coreutils, util-linux and tar (on Alpine: apk add coreutils util-linux tar)',
+      fix: 'on the host, as root: apt-get install coreutils util-linux tar (on Alpine: apk add coreutils util-linux tar)',
     })
   }
-  if (server.unwritable !== undefined) throw notWritable(server.unwritable, user)
+  if (server.unwritable !== undefined) throw notWritable(server, server.unwritable, directory, user)
   if (server.endsWithLogin !== undefined) {
     const [code, problem] = explainExit(explanations.logind.exit, undefined, '')
     throw new DeployError(code, { ...problem, fix: problem.fix?.replace('USER', server.endsWithLogin) })
@@ -190,17 +190,26 @@ export function checkServer(server: Server, user: string): void {
     throw new DeployError('server-format', {
       what: 'A newer version of this action has deployed to this directory',
       seen: `format ${server.format}, this version knows 1`,
-      fix: 'use the newer version in this workflow as well',
+      fix: 'use that version in this workflow as well',
     })
   }
 }
 
-function notWritable(place: string, user: string): DeployError {
+/** `place` is the folder that this user cannot write: the directory, its `.deploy`, or the one in which it would be made. */
+function notWritable({ home }: Server, place: string, directory: string, user: string): DeployError {
+  const absolute = (path: string): string => (path === '.' ? home : path.startsWith('/') ? path : `${home}/${path}`)
+  const whole = absolute(directory)
+  // Never all that is in it: the data of a database in a bind mount belongs to the database.
+  const commands = place.endsWith('/.deploy')
+    ? `chown -R ${user} ${absolute(place)} && chown ${user} ${whole}`
+    : directory.startsWith('/')
+      ? `mkdir -p ${whole} && chown ${user} ${whole}`
+      : `chown ${user} ${absolute(place)}`
   return new DeployError('server-directory', {
-    what: 'The folder of the project on the server cannot be used',
-    seen: place === '.' ? `the home folder of ${user}` : place,
-    why: `it belongs to another user than ${user}, or is no folder`,
-    fix: `on the server, as root: mkdir -p FOLDER and chown -R ${user} FOLDER; or set \`directory\` to a folder below the home of ${user}`,
+    what: `${user} cannot write to the folder of the project on the host, ${whole}`,
+    seen: `not writable: ${absolute(place)}`,
+    why: `it belongs to another user than ${user}, or a file is in its place`,
+    fix: `on the host, as root: ${commands}\nor set \`directory\` to a folder that ${user} may write to`,
   })
 }
 
@@ -208,32 +217,32 @@ function notWritable(place: string, user: string): DeployError {
 export function checkArchitecture(server: Server, image: string): void {
   if (server.architecture === undefined || image === '' || server.architecture === image) return
   throw new DeployError('server-architecture', {
-    what: `The image is for ${image}, the server has ${server.architecture}`,
-    fix: `build for the server: set: "*.platform=linux/${server.architecture}", or run the job on such a runner`,
+    what: `The image is for ${image}, the host has ${server.architecture}`,
+    fix: `build for the host, with \`set: "*.platform=linux/${server.architecture}"\`; or run the job on a runner that has ${server.architecture}`,
   })
 }
 
 function noDocker(error: string | undefined, user: string): DeployError {
   if (error === undefined) {
     return new DeployError('server-no-docker', {
-      what: 'Docker is not installed on the server',
+      what: 'Docker is not installed on the host',
       seen: 'no `docker` program',
-      fix: 'install Docker Engine with the Compose plugin on the server',
+      fix: 'install Docker Engine with the Compose plugin on the host: https://docs.docker.com/engine/install/',
     })
   }
   if (/permission denied/i.test(error)) {
     return new DeployError('server-no-docker', {
-      what: `${user} may not use Docker on the server`,
+      what: `${user} may not use Docker on the host`,
       seen: error,
       why: `${user} is not in the group docker, and may not use \`sudo docker\` without a password`,
-      fix: `on the server, as root: usermod -aG docker ${user}`,
+      fix: `on the host, as root: usermod -aG docker ${user}`,
     })
   }
   return new DeployError('server-no-docker', {
-    what: 'Docker does not answer on the server',
+    what: 'Docker does not answer on the host',
     seen: error,
-    why: 'it is not running, or this user has a Docker of its own that is not',
-    fix: 'start it on the server, as root: systemctl enable --now docker',
+    why: 'it is not running, or this user has a rootless Docker that is not',
+    fix: `on the host, as root: systemctl enable --now docker; a rootless one as ${user}: systemctl --user enable --now docker`,
   })
 }
 

@@ -29,9 +29,9 @@ export function chooseTarget(server: Server, version: string | undefined): KeptR
     const found = known.findLast((release) => release.version === version)
     if (found) return found
     throw new DeployError('rollback-unknown-version', {
-      what: `No release ${version} that has served is on the server`,
+      what: `No release ${version} that has served is on the host`,
       seen: `releases that can be restored: ${versions}`,
-      why: 'it was never deployed here, or `keep-releases` let it go',
+      why: 'it was never deployed here, or `keep-releases` removed it',
       fix: 'choose one of these versions, or deploy the old tag again',
     })
   }
@@ -40,7 +40,7 @@ export function chooseTarget(server: Server, version: string | undefined): KeptR
   throw new DeployError('rollback-none', {
     what: 'There is no earlier release to go back to',
     seen: `releases that can be restored: ${versions}`,
-    why: `${versionOf(server, server.current) ?? 'the current release'} is the first one here, or what served before it is gone`,
+    why: `${versionOf(server, server.current) ?? 'the current release'} is the first one here, or the release before it is gone`,
     fix: known.some((release) => release.id !== server.current)
       ? 'set `version` to one of these'
       : 'deploy the tag that you want to go back to',

@@ -38,12 +38,12 @@ export function findShortage(server: Server, images: readonly SizedImage[]): Sho
 function explainShortage({ needed, free }: Shortage, reclaimable: string): DeployError {
   const lines = reclaimable.split('\n').filter((line) => /^(Images|Containers|Build Cache) /.test(line))
   return new DeployError('server-disk', {
-    what: 'The disk of the server has too little room for the new images',
+    what: 'The disk of the host has too little space for the new images',
     seen: [
       `${megabytes(free)} free where Docker keeps its images, ${megabytes(needed)} needed`,
       ...(lines.length > 0 ? [`Docker could free: ${lines.join(', ')}`] : []),
     ].join('\n'),
-    fix: 'on the server: `docker builder prune` and `docker image prune` free what nothing uses, `docker system df` shows what takes the room; a lower `keep-releases` keeps fewer images',
+    fix: 'on the host: `docker builder prune` and `docker image prune` remove what nothing uses, `docker system df` shows what takes the space; a lower `keep-releases` keeps fewer images',
   })
 }
 

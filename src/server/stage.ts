@@ -21,9 +21,9 @@ export function writeFacts(folder: string, facts: FactLines): SentFile[] {
     const bad = lines.find((line) => !/^[^\p{Cc}]*$/u.test(line))
     if (bad !== undefined) {
       throw new DeployError('input-invalid', {
-        what: `A value of "${name}" has a line end or control character`,
+        what: `A value of "${name}" has a line end or a control character`,
         seen: JSON.stringify(bad),
-        fix: 'remove it from the name in the Compose file or the input',
+        fix: 'remove it from the name in the Compose file or from the input',
       })
     }
     return { path: `${folder}/facts/${name}`, content: lines.map((line) => `${line}\n`).join(''), mode: 0o600 }
@@ -115,9 +115,13 @@ export async function begin(connection: Connection, directory: string, transacti
 function notWritten(destination: string, stderr: string): DeployError {
   const isFull = /no space left|quota/i.test(stderr)
   return new DeployError(isFull ? 'server-disk' : 'server-directory', {
-    what: `The release could not be written to ${destination} on the server`,
+    what: `The release could not be written to ${destination} on the host`,
     seen: stderr.trim(),
-    why: isFull ? 'the disk is full' : 'the folder belongs to another user, or a file is in its place',
-    fix: isFull ? 'free disk space' : 'give the folder to the user of `host`',
+    why: isFull
+      ? 'the disk is full, or the quota of the user is used up'
+      : 'the folder belongs to another user, or a file is in its place',
+    fix: isFull
+      ? 'free disk space on the host: `df -h` shows the full disk, `docker system df` what Docker takes of it'
+      : 'on the host, as root: `chown USER DIRECTORY` with the user of `host` and the folder of the project; move away a file that is in its place',
   })
 }

@@ -56,7 +56,8 @@ export async function askStatus(connection: Connection, script: string, director
   const status = parseStatus(finished.stdout)
   if (status) return status
   throw new DeployError('internal', {
-    what: 'The server did not say how it is',
+    what: 'The status of the host could not be read',
+    fix: 're-run the job with debug logging, and report the log as an issue of the action',
     seen: (finished.stderr || finished.stdout).trim().slice(-500),
   })
 }

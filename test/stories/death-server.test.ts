@@ -76,7 +76,7 @@ describe('the transaction is killed on the server', () => {
         await giveWord(story, 'migrate')
       },
     )
-    expect(codes(run)).toEqual(['Deploy Django: transaction-died'])
+    expect(codes(run)).toEqual(['Deploy Django: deployment-died'])
     expect(run.outputs).toMatchObject({ outcome: 'failed', serving: 'v1' })
     expect(await story.migrations()).toEqual(['0001_initial', '0002_first'])
     await expectServes(story, 'v1')

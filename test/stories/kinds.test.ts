@@ -216,6 +216,35 @@ describe('a server that cannot take a deploy is named and left as it is', () => 
     expect(await story.status()).toMatchObject({ code: 0, annotations: [] })
   })
 
+  test.each<[string, string, (user: string) => string, string]>([
+    ['who may not use Docker', 'gpasswd -d "$1" docker', (user) => `deploy/${user}`, 'server-no-docker'],
+    [
+      'whose home is of root',
+      'chown root "/home/$1"; chmod 755 "/home/$1"',
+      (user) => `deploy/${user}`,
+      'server-directory',
+    ],
+    ['whose directory is not there', ':', (user) => `/srv/${user}`, 'server-directory'],
+    ['for whom root made the directory', 'mkdir "/srv/$1"', (user) => `/srv/${user}`, 'server-directory'],
+    [
+      'after whom root has deployed',
+      'mkdir -p "/srv/$1/.deploy/releases" "/srv/$1/data" && chown 999 "/srv/$1/data"',
+      (user) => `/srv/${user}`,
+      'server-directory',
+    ],
+  ])('a user %s: the command that is named is enough', async (_, prepare, directoryOf, code) => {
+    await using story = await tellAs('kept', prepare)
+    const directory = directoryOf(story.server.host.replace(/@.*/, ''))
+    const refused = await story.rollback(undefined, { inputs: { directory } })
+    expect(codes(refused)).toEqual([`Deploy Django: ${code}`])
+    const [, fix = ''] = /as root: (.*)/.exec(refused.annotations[0]?.message ?? '') ?? []
+    await story.asRoot(fix)
+    const allowed = await story.rollback(undefined, { inputs: { directory } })
+    expect(codes(allowed)).toEqual(['Deploy Django: nothing-deployed'])
+    if (prepare.includes('data')) expect(await story.asRoot('stat -c %u "/srv/$1/data"')).toBe('999')
+    await story.asRoot('rm -rf "/srv/$1"')
+  })
+
   test('another processor than that of the image', async () => {
     await using story = await tellAs(
       'arm',
@@ -224,7 +253,7 @@ describe('a server that cannot take a deploy is named and left as it is', () => 
     )
     const run = await story.deploy('v1')
     expect(codes(run)).toEqual(['Deploy Django: server-architecture'])
-    expect(run.annotations[0]?.message).toMatch(/image is for amd64, the server has arm64[^]*\*\.platform=linux\/arm64/)
+    expect(run.annotations[0]?.message).toMatch(/image is for amd64, the host has arm64[^]*\*\.platform=linux\/arm64/)
     expect(await story.asRoot('ls -A "/home/$1"')).not.toContain('deploy')
     expect(await story.containers()).toEqual([])
   })

@@ -65,10 +65,10 @@ test('one published service and a worker, no proxy, no database, an image under 
   const must = migration('0002_extra', 'migrations.AddField("note", "must", models.IntegerField(default=1))')
   await shape.write({ ...madeByEntrypoint('v2'), 'notes/migrations/0003_must.py': must })
   expect((await shape.deploy('v3', inputs)).outputs).toMatchObject({ outcome: 'deployed', serving: 'v3' })
-  expect(codes(await shape.rollback())).toEqual(['Deploy Django: rollback-unfit'])
+  expect(codes(await shape.rollback())).toEqual(['Deploy Django: rollback-incompatible'])
   await shape.write(madeByEntrypoint('v2'), ['notes/migrations/0003_must.py'])
   const older = await shape.deploy('v2', inputs)
-  expect(codes(older)).toEqual(['Deploy Django: rollback-unfit'])
+  expect(codes(older)).toEqual(['Deploy Django: rollback-incompatible'])
   expect(older.annotations[0]?.message).toContain('notes_note.must must have a value')
 })
 

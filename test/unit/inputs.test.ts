@@ -112,11 +112,11 @@ describe('deploy', () => {
         '  seen:  example.org',
         '  fix:   write user@host or user@host:port, an IPv6 address in brackets: deploy@[2001:db8::1]:22',
         'Input ssh-key is empty [input-missing]',
-        '  why:   the secret does not exist, or this event (a fork, Dependabot) may not read it',
+        '  why:   the secret does not exist, belongs to an environment that the job does not name, or may not be read by this event (a fork, Dependabot)',
         '  fix:   add a secret and pass it: ssh-key: ${{ secrets.SSH_KEY }}',
         'Input known-hosts is empty [input-missing]',
-        '  fix:   set known-hosts: host keys of the host: the lines of `ssh-keyscan <host>`, or `SHA256:` fingerprints',
-        'Input migrate cannot be used: the word is not known [input-invalid]',
+        '  fix:   set the input known-hosts (SSH keys that identify the host: the lines of `ssh-keyscan <host>`, or `SHA256:` fingerprints)',
+        'Input migrate cannot be used: it is not one of the known words [input-invalid]',
         '  seen:  sometimes',
         '  fix:   use one of: auto, before, external, none',
         'Input dry-run cannot be used: it is neither true nor false [input-invalid]',
@@ -289,6 +289,27 @@ describe('known-hosts', () => {
     '%s is refused',
     (text) => expect(problem({ 'known-hosts': text })).toContain('ssh-keyscan <host>'),
   )
+})
+
+describe('a value that is proposed is accepted itself', () => {
+  test.each([
+    ['image', 'Ghcr.io/Octo/Todo', 'ghcr.io/octo/todo'],
+    ['image', 'ghcr.io/octo/Todo:v1@sha256:aa', 'ghcr.io/octo/todo'],
+    ['image', 'r.io:5000/todo:v1', 'r.io:5000/todo'],
+    ['image', 'x$(id):v1', undefined],
+    ['image', 'x$(ID)', undefined],
+    ['image', '@', undefined],
+    ['version', 'rollback-1', 'v-rollback-1'],
+    ['version', '/adopted-x', 'v-adopted-x'],
+    ['version', 'release/1.0', 'release-1.0'],
+    ['version', `-${'x'.repeat(200)}`, 'x'.repeat(128)],
+    ['version', `rollback-${'x'.repeat(128)}`, `v-rollback-${'x'.repeat(117)}`],
+    ['version', '§', 'v1'],
+  ])('%s: %s', (name, given, proposal) => {
+    const [, proposed] = /fix: {3}(?:use|set version:) ([^\s;]+)(?:;| \(|$)/m.exec(problem({ [name]: given })) ?? []
+    expect(proposed).toBe(proposal)
+    if (proposed !== undefined) expect(() => deploy({ [name]: proposed })).not.toThrow()
+  })
 })
 
 describe('version', () => {
@@ -642,7 +663,7 @@ describe('the run', () => {
 
   test('the command comes from the entry file', () => {
     expect(readCommand('rollback')).toBe('rollback')
-    expect(() => readCommand('index')).toThrow('does not know what to do')
+    expect(() => readCommand('index')).toThrow('started by a file that it does not have')
   })
 
   test('programs get the environment of the step, without inputs and GitHub variables', () => {

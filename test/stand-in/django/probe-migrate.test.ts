@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
-import { approve, approveNew, makeProject, migration, probe, several, start, type Outcome } from './probe.ts'
+import { recordApplied } from '../../../src/server/failure.ts'
+import { run } from '../../../src/process.ts'
+import { approve, approveNew, makeProject, migration, probe, python, several, start, type Outcome } from './probe.ts'
 import { addField, appliedBy, go, makeWorld, runPython, type World } from './world.ts'
 
 let world: World
@@ -54,6 +56,20 @@ describe.each(several)('Django %s', (django) => {
     expect(verified).toMatchObject({ code: 0, result: { pending: [], unknown: [] } })
     const fits = await probe('fit', world.plain, options)
     expect(fits).toMatchObject({ code: 0, result: { problems: [], ahead: [] } })
+  })
+
+  test('what an error says marks a migration applied, in code that does not have it', async () => {
+    const database = await world.database(`marked_${django.replace('.', '_')}`)
+    const project = await makeProject({ 'shop/migrations/0003_a.py': migration('shop.0002_note', addField('a')) })
+    await world.postgres.query(database, 'ALTER TABLE shop_order ADD COLUMN a integer')
+    const failed = await world.migrate(project, database, {}, django)
+    expect(failed).toMatchObject({ code: 17, result: { failed: { error: expect.stringContaining('already exists') } } })
+    const words = ['manage.py', 'shell', '-c', recordApplied('shop', '0003_a')]
+    const env = { PATH: process.env['PATH'], ...world.env(database) }
+    expect(await run(python(django), words, { cwd: world.plain, env })).toMatchObject({ code: 0 })
+    const again = await start('migrate', project, { django, env: world.env(database) }).ended
+    expect([again.code, again.result['applied']]).toEqual([0, []])
+    expect(await rowsOf(database)).toEqual(['0001_initial', '0002_note', '0003_a'])
   })
 
   test('takes a squash for what it replaces, on a new and on an old database', async () => {

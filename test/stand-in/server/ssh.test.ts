@@ -97,7 +97,7 @@ suite(`a real sshd${noSshd}`, () => {
     const failure = await failureOf({ knownHosts: bastion.known(server.host.port) })
     expect(failure.code).toBe('ssh-host-key')
     expect(failure.seen).toBe(
-      `the server offers ssh-ed25519 ${server.fingerprint}\n` +
+      `the host offers ssh-ed25519 ${server.fingerprint}\n` +
         `\`known-hosts\` has [127.0.0.1]:${server.host.port} ssh-ed25519 ${bastion.fingerprint}`,
     )
     expect(failure.fix).toContain(`ssh-keyscan -p ${server.host.port} 127.0.0.1`)
@@ -205,7 +205,9 @@ suite(`a real sshd${noSshd}`, () => {
       expect(failure).toMatchObject({
         code: 'ssh-host-key',
         what: expect.stringContaining(`[127.0.0.1]:${of.host.port} `),
-        seen: expect.stringContaining(`the ${name} offers ssh-ed25519 ${of.fingerprint}\n\`known-hosts\` has `),
+        seen: expect.stringContaining(
+          `the ${name === 'server' ? 'host' : name} offers ssh-ed25519 ${of.fingerprint}\n\`known-hosts\` has `,
+        ),
       })
       expect(server.logins()).toBe(before[1])
       if (name === 'bastion') expect(bastion.logins()).toBe(before[0])

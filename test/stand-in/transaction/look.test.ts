@@ -169,6 +169,12 @@ describe.each(SHELLS)('look under %s', (shell) => {
     expect(await seen('file/a')).toBe('file')
     expect(await seen('/proc/a/b')).toBe('/proc')
     expect(await seen('/nowhere')).toBe('/')
+    await mkdir(join(world.root, 'site/of-root/.deploy'), { recursive: true })
+    await run('chmod', ['755', join(world.root, 'site/of-root')])
+    await run('chmod', ['755', join(world.root, 'site/of-root/.deploy')])
+    expect(await seen('of-root')).toBe('of-root/.deploy')
+    await run('chmod', ['777', join(world.root, 'site/of-root')])
+    expect(await seen('of-root')).toBe('of-root/.deploy')
   })
 
   test('a Docker that does not answer is told with its words', async () => {

@@ -243,7 +243,7 @@ describe('fingerprints', () => {
     const failure = await failureOf(known({ lines: [], fingerprints: [noFingerprint] }, [first, second]))
     expect(failure.code).toBe('ssh-host-key')
     expect(failure.seen).toBe(
-      `the server offers ${first.type} ${first.fingerprint}, ${second.type} ${second.fingerprint}\n\`known-hosts\` has ${noFingerprint}`,
+      `the host offers ${first.type} ${first.fingerprint}, ${second.type} ${second.fingerprint}\n\`known-hosts\` has ${noFingerprint}`,
     )
     expect(failure.fix).toContain('ssh-keyscan -p 2222 example.org')
   })

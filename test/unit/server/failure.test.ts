@@ -190,7 +190,7 @@ describe('explainProbe', () => {
       seen: 'DB_PASSWORD',
     })
     expect(explainProbe(137, undefined, 'Killed\n')).toMatchObject({
-      code: 'transaction-failed',
+      code: 'deployment-failed',
       why: expect.stringContaining('memory'),
     })
   })
@@ -237,7 +237,7 @@ describe('explainEnding', () => {
     const journal = lines.map((line) => parseJournalLine(`2026-01-02T03:04:05Z ${line}`))
     const failure = explainEnding(conclude('kept', journal, new Map(), ['deploy-django: not healthy in time']))
     expect(failure).toMatchObject({ code: 'health-timeout', seen: expect.stringContaining('not healthy in time') })
-    expect(failure?.fix).toMatch(/raise `health-timeout`.*\nlook at the new containers, which were kept/)
+    expect(failure?.fix).toMatch(/raise `health-timeout`.*\nthe new containers were kept for a look/)
   })
 
   test.each([
@@ -258,10 +258,10 @@ describe('explainEnding', () => {
     ['replan', 10, 'plan-differs'],
     ['replan', 11, 'lock-busy'],
     ['migrate', 15, 'migration-failed'],
-    ['migrate', 137, 'transaction-failed'],
-    ['fit', 20, 'rollback-unfit'],
-    ['swap', 1, 'transaction-failed'],
-    ['swap', 124, 'transaction-failed'],
+    ['migrate', 137, 'deployment-failed'],
+    ['fit', 20, 'rollback-incompatible'],
+    ['swap', 1, 'deployment-failed'],
+    ['swap', 124, 'deployment-failed'],
     ['health', 46, 'health-timeout'],
     ['health', 47, 'container-exited'],
     ['verify', 48, 'container-exited'],
@@ -293,7 +293,7 @@ describe('explainEnding', () => {
 
   test('a step that Docker refused is named, with the last lines', () => {
     expect(failing('swap', 1, ['a', 'Error: no such network'])).toMatchObject({
-      what: 'The server could not do a step of the deployment (step swap)',
+      what: 'A step of the deployment failed on the host (step swap)',
       seen: 'a\nError: no such network',
       why: 'exit code 1',
     })
@@ -336,7 +336,7 @@ describe('explainEnding', () => {
     'Error response from daemon: failed to bind host port [::]:8080/tcp: address already in use',
   ])('a port that is taken is named: %s', (line) => {
     const failure = failing('swap', 1, ['Container web  Starting', line, 'something else'])
-    expect(failure).toMatchObject({ code: 'port-taken', what: 'Port 8080 of the server is in use' })
+    expect(failure).toMatchObject({ code: 'port-taken', what: 'Port 8080 of the host is in use' })
   })
 
   const ALLOCATED = 'Error response from daemon: Bind for 0.0.0.0:8080 failed: port is already allocated'
@@ -413,7 +413,7 @@ describe('explainEnding', () => {
     const migrate = { verb: 'migrate', applied: [], failed: { app: 'todo', name: '0002_due', error } }
     expect(failing('migrate', 17, [], [migrate])).toMatchObject({
       seen: error,
-      fix: expect.stringContaining('python manage.py migrate todo 0002_due --fake'),
+      fix: expect.stringContaining("R(c).record_applied('todo', '0002_due')"),
     })
   })
 
@@ -429,7 +429,7 @@ describe('explainEnding', () => {
   test('old code that does not fit, with the columns and migrations in the way', () => {
     const fit = { verb: 'fit', problems: [{ text: 'todo.due is missing.' }], ahead: ['todo.0002_due'] }
     expect(failing('fit', 20, [], [fit])).toMatchObject({
-      code: 'rollback-unfit',
+      code: 'rollback-incompatible',
       seen: 'todo.due is missing.\napplied since: todo.0002_due',
     })
   })
@@ -469,7 +469,7 @@ describe('explainEnding', () => {
       ending(['swap begin', 'back begin interrupted', 'back end', 'end back v1-1-1'], ['a', 'b']),
     )
     expect(failure).toMatchObject({
-      code: 'transaction-died',
+      code: 'deployment-died',
       seen: 'a\nb',
       fix: expect.stringContaining('run the job again'),
     })
@@ -477,7 +477,7 @@ describe('explainEnding', () => {
 
   test('an interruption that was not, whatever failed before it', () => {
     const failure = explainEnding(ending(['health fail 46', 'back begin health 46', 'undo begin']))
-    expect(failure).toMatchObject({ code: 'transaction-died', cause: { code: 'health-timeout' } })
+    expect(failure).toMatchObject({ code: 'deployment-died', cause: { code: 'health-timeout' } })
   })
 
   test('a way back that failed is told first, and why it was taken below', () => {
@@ -511,7 +511,7 @@ describe('explainReverted', () => {
     expect(trouble(lines.slice(5))).toBeUndefined()
     expect(revertOf(lines)).toMatchObject({ seconds: 6, failures: [] })
     expect(revertOf(['migrate fail 17', 'back begin migrate 17'])).toMatchObject({ seconds: undefined, failures: [] })
-    expect(explainEnding(conclude('ended', [], new Map(), []))).toMatchObject({ code: 'transaction-died' })
+    expect(explainEnding(conclude('ended', [], new Map(), []))).toMatchObject({ code: 'deployment-died' })
   })
 
   test.each<[string, string[], object[], string]>([

@@ -25,7 +25,7 @@ test('the only project is found, and looked at', async () => {
 test('several are listed in the error', async () => {
   const server = new FakeServer(projects('b', 'a'))
   const failure: unknown = await findProject(server, '', undefined).catch((error: unknown) => error)
-  expect(explain(failure)).toContain('[input-missing]\n  seen:  deploy/a, deploy/b\n  fix:   set `directory`')
+  expect(explain(failure)).toContain('[input-missing]\n  seen:  deploy/a, deploy/b\n  fix:   set directory: deploy/a')
 })
 
 test('none is an answer for who only looks, and an error for who needs one', async () => {

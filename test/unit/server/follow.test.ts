@@ -130,8 +130,8 @@ describe('follow', () => {
     const attempts = Array.from({ length: 60 }, () => lostAfter(15))
     const failed = tell(lost(`j ${time} ${begin}\n`), ...attempts)
     await expect(failed).rejects.toMatchObject({
-      code: 'transaction-died',
-      what: expect.stringContaining('goes on by itself'),
+      code: 'deployment-died',
+      what: expect.stringContaining('goes on alone on the host'),
       seen: 'client_loop: send disconnect: Broken pipe',
       why: expect.stringContaining('ten minutes'),
       fix: expect.stringContaining('run the job again'),
@@ -160,7 +160,7 @@ describe('follow', () => {
     [{ code: 0, stdout: 'l one\n' }, 'exit code 0', undefined],
   ])('does not ask again when the server answered, but did not tell the end: %j', async (answer, why, seen) => {
     const failed = tell(answer)
-    await expect(failed).rejects.toMatchObject({ code: 'transaction-died', why: expect.stringContaining(why), seen })
+    await expect(failed).rejects.toMatchObject({ code: 'deployment-died', why: expect.stringContaining(why), seen })
   })
 
   test('an abort ends it, also in a pause', async () => {

@@ -223,9 +223,9 @@ test('look gives up on a server that does not answer in time', async () => {
 
 describe('checkServer', () => {
   const good: Server = { ...(whole as Server), missing: [] }
-  const failureOf = (change: Partial<Server>): DeployError => {
+  const failureOf = (change: Partial<Server>, directory = 'deploy/todo'): DeployError => {
     try {
-      checkServer({ ...good, ...change }, 'deploy')
+      checkServer({ ...good, ...change }, 'deploy', directory)
     } catch (error) {
       if (error instanceof DeployError) return error
     }
@@ -234,7 +234,7 @@ describe('checkServer', () => {
 
   test.each(['2.20.0', '2.20', 'v2.20.3', '2.26.1-4', '2.29.7+ds', '5.0.0', '5.5.0-desktop.1', '10.1'])(
     'takes Compose %s',
-    (compose) => expect(() => checkServer({ ...good, compose }, 'deploy')).not.toThrow(),
+    (compose) => expect(() => checkServer({ ...good, compose }, 'deploy', 'deploy/todo')).not.toThrow(),
   )
 
   test.each(['2.19.1', '2.2.20', '1.29.2', 'v2.3.3', '2', 'dev', 'unknown'])('refuses Compose %s', (compose) => {
@@ -269,23 +269,34 @@ describe('checkServer', () => {
     const dockerError =
       'permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock'
     const failure = failureOf({ docker: undefined, dockerError })
-    expect(failure).toMatchObject({ code: 'server-no-docker', what: 'deploy may not use Docker on the server' })
-    expect(failure.fix).toBe('on the server, as root: usermod -aG docker deploy')
+    expect(failure).toMatchObject({ code: 'server-no-docker', what: 'deploy may not use Docker on the host' })
+    expect(failure.fix).toBe('on the host, as root: usermod -aG docker deploy')
   })
 
   test('names all tools that are missing', () => {
     const failure = failureOf({ missing: ['flock', 'setsid', 'tar'] })
-    expect(failure).toMatchObject({ code: 'server-tools', what: 'The server lacks flock, setsid, tar' })
+    expect(failure).toMatchObject({ code: 'server-tools', what: 'The host lacks flock, setsid, tar' })
     for (const name of ['coreutils', 'util-linux', 'tar']) expect(failure.fix).toContain(name)
   })
 
   test.each([
-    ['/srv/todo', '/srv/todo'],
-    ['.', 'the home folder of deploy'],
-  ])('sends nothing where it cannot write: %s', (unwritable, seen) => {
-    const failure = failureOf({ unwritable })
-    expect(failure).toMatchObject({ code: 'server-directory', seen, fix: expect.stringContaining('chown -R deploy') })
-  })
+    ['a folder that is not there', '/srv/todo', '/srv', 'mkdir -p /srv/todo && chown deploy /srv/todo'],
+    ['a folder of another user', '/srv/todo', '/srv/todo', 'mkdir -p /srv/todo && chown deploy /srv/todo'],
+    ['a home of another user', 'deploy/todo', '.', 'chown deploy /home/deploy'],
+    ['a folder in the home', 'deploy/todo', 'deploy', 'chown deploy /home/deploy/deploy'],
+    [
+      'what another user has deployed',
+      '/srv/todo',
+      '/srv/todo/.deploy',
+      'chown -R deploy /srv/todo/.deploy && chown deploy /srv/todo',
+    ],
+  ])(
+    'sends nothing where it cannot write, and changes the owner of nothing else: %s',
+    (_, directory, unwritable, fix) => {
+      const failure = failureOf({ home: '/home/deploy', unwritable }, directory)
+      expect(failure).toMatchObject({ code: 'server-directory', fix: expect.stringContaining(`as root: ${fix}\n`) })
+    },
+  )
 
   test('begins nothing where it would end with the login', () => {
     const failure = failureOf({ endsWithLogin: 'deploy' })
@@ -294,7 +305,7 @@ describe('checkServer', () => {
   })
 
   test.each([undefined, 1])('takes format %p', (format) => {
-    expect(() => checkServer({ ...good, format }, 'deploy')).not.toThrow()
+    expect(() => checkServer({ ...good, format }, 'deploy', 'deploy/todo')).not.toThrow()
   })
 
   test('leaves a directory alone that a newer version has deployed to', () => {
@@ -321,7 +332,7 @@ describe('checkArchitecture', () => {
     expect(() => checkArchitecture(on(server), image)).toThrow(
       expect.objectContaining({
         code: 'server-architecture',
-        what: `The image is for ${image}, the server has ${server}`,
+        what: `The image is for ${image}, the host has ${server}`,
         fix: expect.stringContaining(`linux/${server}`),
       }),
     )

@@ -60,7 +60,7 @@ test('planFiles brings the script, the probe and the facts', () => {
     { path: 'plan/probe.py', content: assets.probe, mode: 0o600 },
     { path: 'plan/facts/keep', content: '5\n', mode: 0o600 },
     // For who goes back by hand: what each exit code means.
-    { path: 'plan/facts/explanations', content: expect.stringMatching(/^20 .*\. To mend it: /m), mode: 0o600 },
+    { path: 'plan/facts/explanations', content: expect.stringMatching(/^20 .*\. To fix it: /m), mode: 0o600 },
   ])
 })
 
@@ -196,7 +196,7 @@ test('begin starts the script of the transaction itself, and says why it did not
   const server = new FakeServer({}, { code: 49, stderr: 'deploy-django: the transaction did not start\n' })
   await begin(server, 'deploy/todo', 'v1-1-1')
   expect(server.asked).toEqual(['sh deploy/todo/.deploy/plans/v1-1-1/transaction.sh begin deploy/todo v1-1-1'])
-  await expect(begin(server, 'deploy/todo', 'v1-1-1')).rejects.toMatchObject({ code: 'transaction-died' })
+  await expect(begin(server, 'deploy/todo', 'v1-1-1')).rejects.toMatchObject({ code: 'deployment-died' })
 })
 
 test('an upload waits where nothing is served from', () => {

@@ -24,7 +24,7 @@ describe('transact', () => {
 
   test('follows nothing that did not begin', async () => {
     const server = new FakeServer({ code: 49 })
-    await expect(transact(server, transaction, () => {}, never)).rejects.toMatchObject({ code: 'transaction-died' })
+    await expect(transact(server, transaction, () => {}, never)).rejects.toMatchObject({ code: 'deployment-died' })
     expect(server.calls).toHaveLength(1)
   })
 })

@@ -1,9 +1,9 @@
 import type { Code, Problem } from '../errors.ts'
 
-type Complaint = { pattern: RegExp; code: Code; what: string; why: string; fix: string }
+type DockerError = { pattern: RegExp; code: Code; what: string; why: string; fix: string }
 
 /** What versions of Docker and Compose say; `$1` and `$2` are the parts in parentheses. */
-const COMPLAINTS: readonly Complaint[] = [
+const ERRORS: readonly DockerError[] = [
   {
     pattern: /Docker holds port (\d+) for no container/,
     code: 'port-left-over',
@@ -12,31 +12,31 @@ const COMPLAINTS: readonly Complaint[] = [
   {
     pattern: /port (\d+) is published by the container (\S+)/,
     code: 'port-taken',
-    what: 'Port $1 of the server is in use',
+    what: 'Port $1 of the host is in use',
     why: 'the container $2 publishes it',
-    fix: 'publish another port in the Compose file, or stop that container on the server: docker stop $2',
+    fix: 'publish another port in the Compose file, or stop that container on the host: docker stop $2',
   },
   {
     pattern:
       /(?:bind for|listen \w+|host port(?: for)?) \S*?:(\d+)\b.*(?:port is already allocated|address already in use)/i,
     code: 'port-taken',
-    what: 'Port $1 of the server is in use',
+    what: 'Port $1 of the host is in use',
     why: 'another project, or a program outside of Docker such as nginx, listens there',
-    fix: 'publish another port in the Compose file, or end what listens: `docker ps --filter publish=$1` and `ss -ltnp` on the server name it',
+    fix: 'publish another port in the Compose file, or stop what listens: on the host `docker ps --filter publish=$1`, and `ss -ltnp` as root, name it',
   },
   {
     pattern: /container name "\/?([^"]+)" is already in use by container/,
     code: 'name-taken',
-    what: 'A container named $1 is on the server already, and is not of this project',
+    what: 'A container named $1 is on the host already, and is not of this project',
     why: 'it was started by hand or by another project, and the Compose file has `container_name: $1`',
-    fix: 'remove `container_name` from the Compose file, or that container on the server: docker rm -f $1',
+    fix: 'remove `container_name` from the Compose file; or remove that container on the host: docker rm -f $1',
   },
   {
     pattern: /(network|volume) "?([\w.-]+)"? (?:declared as external, but could not be found|not found)/,
     code: 'external-missing',
-    what: 'The external $1 $2 is not on the server',
-    why: 'the Compose file says `external: true`, so that Compose does not make it',
-    fix: 'on the server: docker $1 create $2; or correct the name, or remove `external: true`',
+    what: 'The external $1 $2 is not on the host',
+    why: 'the Compose file says `external: true`, so Compose does not create it',
+    fix: 'on the host: docker $1 create $2; or correct the name, or remove `external: true`',
   },
   {
     pattern: /: error: (?:no such option|unrecognized arguments): -c\b/,
@@ -49,30 +49,30 @@ const COMPLAINTS: readonly Complaint[] = [
     pattern: /\| exec (\/\S+): no such file or directory$/,
     code: 'container-exited',
     what: 'The program $1 of a container cannot be started',
-    why: 'it is not in the image, or the program in its first line is not: Windows line ends (CRLF) look so',
-    fix: 'for a script of the repository: the line `*.sh text eol=lf` in .gitattributes, then git add --renormalize .',
+    why: 'it is not in the image; or the program that its first line names is not, which is also how Windows line ends (CRLF) look',
+    fix: 'for a script of the repository: write `*.sh text eol=lf` into .gitattributes, then run git add --renormalize . and commit',
   },
   {
     pattern: /exec: "([^"]+)": (?:executable file not found|permission denied|stat .*: no such file|is a directory)/,
     code: 'container-exited',
     what: 'The program $1 of a container cannot be started',
     why: 'it is not in the image, or its file is not executable',
-    fix: 'correct `command:` or `entrypoint:` in the Compose file, or the Dockerfile; for a script of the repository: git update-index --chmod=+x FILE',
+    fix: 'correct `command:` or `entrypoint:` in the Compose file, or the Dockerfile; for a script of the repository: git update-index --chmod=+x FILE, and commit',
   },
 ]
 
 /** A port that no container publishes and that cannot be had all the same. */
 export function leftOverPort(port: string): { what: string; why: string; fix: string } {
   return {
-    what: `Docker holds port ${port} of the server, although no container publishes it`,
-    why: 'a power loss or a crash in the middle of a start left the port behind in Docker',
-    fix: 'restart Docker on the server, as root: systemctl restart docker (running containers restart with it); then run the job again',
+    what: `Docker holds port ${port} of the host, although no container publishes it`,
+    why: 'a power loss or a crash during the start of a container left the port behind in Docker',
+    fix: 'restart Docker on the host, as root: systemctl restart docker (running containers restart with it); then run the job again',
   }
 }
 
-/** What Docker on the server complains about, when a person can mend it. */
-export function explainComplaint(text: string): [Code, Problem] | undefined {
-  for (const { pattern, code, ...texts } of COMPLAINTS) {
+/** The first error of Docker on the host that a person can fix. */
+export function explainDockerError(text: string): [Code, Problem] | undefined {
+  for (const { pattern, code, ...texts } of ERRORS) {
     for (const line of text.split('\n')) {
       const found = pattern.exec(line)
       if (!found) continue
