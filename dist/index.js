@@ -39351,7 +39351,9 @@ async function inspectHost(connection, checkout, inputs, context) {
     const directory = inputs.directory ?? `deploy/${chooseProjectName(named).name}`;
     const env = Object.fromEntries(settings ?? []);
     const ports = takenPorts(project, [...project.services.keys()], env).map((port) => `port:${port}`);
-    const server = await (0,look/* look */.Op)(connection, assets.transaction.toString(), directory, [...(0,need/* askable */.gQ)(needs), ...ports]);
+    const server = await (0,look/* look */.Op)(connection, assets.transaction.toString(), directory, [
+        ...new Set([...(0,need/* askable */.gQ)(needs), 'externals:', ...ports]),
+    ]);
     (0,look/* checkServer */.i6)(server, inputs.host.user, directory);
     const current = (0,server_release/* currentRelease */.BX)(server);
     const sources = {
@@ -48967,6 +48969,8 @@ var code = __nccwpck_require__(8647);
 var compose_drift = __nccwpck_require__(2727);
 // EXTERNAL MODULE: ./lib/compose/release.js
 var compose_release = __nccwpck_require__(8693);
+// EXTERNAL MODULE: ./lib/compose/resource.js
+var resource = __nccwpck_require__(6210);
 // EXTERNAL MODULE: ./lib/compose/role.js
 var role = __nccwpck_require__(3454);
 ;// CONCATENATED MODULE: ./lib/image/measure.js
@@ -49139,6 +49143,7 @@ var server_transaction = __nccwpck_require__(3675);
 
 
 
+
 /** Makes the release, immutable from then on, sends it to the host and pulls its images there. */
 async function stageRelease(site, { logins, made }, inputs, context) {
     const { connection, project, groups, repository, directory, server, current, name, profiles } = site;
@@ -49161,11 +49166,13 @@ async function stageRelease(site, { logins, made }, inputs, context) {
         envFiles: inputs.envFiles,
         profiles: inputs.profiles,
         before,
+        there: server.externals,
         update: inputs.updateServices,
     });
     const named = [...project.services.keys()];
     release.warnings.forEach((text) => (0,core/* warning */.$e)(text));
     release.drifts.forEach((drift) => (0,core/* warning */.$e)((0,compose_drift/* describeDrift */.ZP)(drift)));
+    release.resourceDrifts.forEach((drift) => (0,core/* warning */.$e)((0,resource/* describeResourceDrift */.Pc)(drift, directory)));
     (0,compose_drift/* findAbandoned */.Mu)(current?.facts, named).forEach((service) => (0,core/* warning */.$e)((0,compose_drift/* describeAbandoned */.OI)(service, name)));
     const adoption = planAdoption({ server, name, roles, named, manage: inputs.manage, time: new Date() });
     await (0,log/* group */.Os)(`Stage ${transaction.id}`, async () => {
@@ -51135,7 +51142,9 @@ function isLocal({ repository }) {
 /* harmony import */ var _mount_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(8409);
 /* harmony import */ var _one_off_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(1828);
 /* harmony import */ var _pin_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(4351);
-/* harmony import */ var _shipment_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(3684);
+/* harmony import */ var _resource_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(6210);
+/* harmony import */ var _shipment_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(3684);
+
 
 
 
@@ -51162,7 +51171,8 @@ function makeRelease(facts) {
     const taking = [...roles.backing, ...facts.update];
     const keeping = roles.data.filter((service) => !taking.includes(service));
     const drifts = (0,_drift_js__WEBPACK_IMPORTED_MODULE_4__/* .findDrifts */ .Q0)(facts.before, pinned.model, keeping);
-    const model = (0,_drift_js__WEBPACK_IMPORTED_MODULE_4__/* .keepDefinitions */ .gE)(facts.before, pinned.model, drifts);
+    const resourceDrifts = (0,_resource_js__WEBPACK_IMPORTED_MODULE_8__/* .findResourceDrifts */ .A)(facts.before, pinned.model, name, facts.there);
+    const model = (0,_resource_js__WEBPACK_IMPORTED_MODULE_8__/* .keepResources */ .ft)(facts.before, (0,_drift_js__WEBPACK_IMPORTED_MODULE_4__/* .keepDefinitions */ .gE)(facts.before, pinned.model, drifts), resourceDrifts);
     // Labels name the commit, so each release has an image of its own: that alone is no change that anybody made.
     const isRebuilt = ({ service, keys }) => images.has(service) && keys.every((key) => key === 'image');
     const write = (values) => (0,yaml__WEBPACK_IMPORTED_MODULE_1__/* .stringify */ .As)(values, { sortMapEntries: true, lineWidth: 0, aliasDuplicateObjects: false, version: '1.1' });
@@ -51194,6 +51204,7 @@ function makeRelease(facts) {
                 .filter(isRebuilt)
                 .map(({ service }) => `${service} keeps the image that it runs, because it may hold data: what changed in its source is not deployed. To deploy it: update-services: ${service}`),
         ],
+        resourceDrifts,
         drifts: drifts.filter((drift) => !isRebuilt(drift)),
     };
 }
@@ -51222,9 +51233,73 @@ function shippedEnvFiles({ envFile, envFiles }) {
         .map(([path, content]) => ({ path, content }))
         .sort((a, b) => (a.path < b.path ? -1 : 1))
         .map((file) => {
-        (0,_shipment_js__WEBPACK_IMPORTED_MODULE_8__/* .checkPath */ .Cg)(file.path);
+        (0,_shipment_js__WEBPACK_IMPORTED_MODULE_9__/* .checkPath */ .Cg)(file.path);
         return file;
     });
+}
+
+
+/***/ }),
+
+/***/ 6210:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   A: () => (/* binding */ findResourceDrifts),
+/* harmony export */   Pc: () => (/* binding */ describeResourceDrift),
+/* harmony export */   ft: () => (/* binding */ keepResources)
+/* harmony export */ });
+/* harmony import */ var _document_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8983);
+
+/**
+ * What differs of networks and volumes that are on the host; `there` are `network NAME` and `volume NAME` of all that it has. Docker
+ * cannot change one that exists: Compose 2 ignores another definition, Compose 5 stops the site to create the network anew.
+ */
+function findResourceDrifts(before, model, project, there) {
+    const kinds = ['network', 'volume'];
+    return kinds.flatMap((kind) => {
+        const [old, now] = [before, model].map((side) => (0,_document_js__WEBPACK_IMPORTED_MODULE_0__/* .valuesOf */ .sm)(side[`${kind}s`]));
+        return Object.keys(now ?? {}).flatMap((key) => {
+            // The default network is there without a definition.
+            const isDefined = Object.hasOwn(old ?? {}, key) || (key === 'default' && Object.keys(before).length > 0);
+            if (!isDefined)
+                return [];
+            const usual = `${project}_${key}`;
+            const was = stated((0,_document_js__WEBPACK_IMPORTED_MODULE_0__/* .valuesOf */ .sm)(old?.[key]), usual);
+            const wanted = stated((0,_document_js__WEBPACK_IMPORTED_MODULE_0__/* .valuesOf */ .sm)(now?.[key]), usual);
+            const name = (0,_document_js__WEBPACK_IMPORTED_MODULE_0__/* .textOf */ .b6)(was['name']) ?? usual;
+            // Another volume is another place for data, which a guard looks at.
+            const isOther = kind === 'volume' && was['name'] !== wanted['name'];
+            if (isOther || was['external'] === true || wanted['external'] === true)
+                return [];
+            if (!name.includes('$') && !there.includes(`${kind} ${name}`))
+                return [];
+            const options = [...new Set([...Object.keys(was), ...Object.keys(wanted)])]
+                .filter((option) => (0,_document_js__WEBPACK_IMPORTED_MODULE_0__/* .canonical */ .$N)(was[option]) !== (0,_document_js__WEBPACK_IMPORTED_MODULE_0__/* .canonical */ .$N)(wanted[option]))
+                .sort();
+            const isOpen = kind === 'network' && wanted['internal'] === true && was['internal'] !== true;
+            return options.length === 0 ? [] : [{ kind, key, options, isOpen }];
+        });
+    });
+}
+/** What a definition says: Compose writes the usual name and empty options into a model that it resolves. */
+function stated(definition, usual) {
+    return Object.fromEntries(Object.entries(definition).filter(([option, value]) => value !== null && (0,_document_js__WEBPACK_IMPORTED_MODULE_0__/* .canonical */ .$N)(value) !== '{}' && !(option === 'name' && value === usual) && value !== false));
+}
+/** The model with the definitions that the host has, so that no version of Compose touches what exists. */
+function keepResources(before, model, drifts) {
+    return drifts.reduce((kept, { kind, key }) => {
+        const kinds = `${kind}s`;
+        return { ...kept, [kinds]: { ...(0,_document_js__WEBPACK_IMPORTED_MODULE_0__/* .valuesOf */ .sm)(kept[kinds]), [key]: (0,_document_js__WEBPACK_IMPORTED_MODULE_0__/* .valuesOf */ .sm)(before[kinds])[key] ?? {} } };
+    }, model);
+}
+/** What to say about one that stays as it is. */
+function describeResourceDrift({ kind, key, options, isOpen }, directory) {
+    const hole = isOpen ? ' It is NOT internal: its containers still reach other networks.' : '';
+    const change = kind === 'network'
+        ? `To take the change over, on the server: cd ${directory} && docker compose down (the site is away, volumes stay), then deploy again`
+        : `Its data stays where it is. To take the change over, move the data: see "Changed networks and volumes" in docs/troubleshooting.md`;
+    return `The ${kind} ${key} stays as it was created, because Docker cannot change one that exists: ${options.join(', ')} changed in the Compose file.${hole} ${change}`;
 }
 
 

@@ -3,6 +3,7 @@ import { checkCodeMounts } from '../compose/code.ts'
 import type { Values } from '../compose/document.ts'
 import { checkUpdates, describeAbandoned, describeDrift, findAbandoned } from '../compose/drift.ts'
 import { makeRelease, type Release } from '../compose/release.ts'
+import { describeResourceDrift } from '../compose/resource.ts'
 import { assignRoles } from '../compose/role.ts'
 import type { DeployInputs } from '../contract.ts'
 import type { Made } from '../image/make.ts'
@@ -57,11 +58,13 @@ export async function stageRelease(
     envFiles: inputs.envFiles,
     profiles: inputs.profiles,
     before,
+    there: server.externals,
     update: inputs.updateServices,
   })
   const named = [...project.services.keys()]
   release.warnings.forEach((text) => warning(text))
   release.drifts.forEach((drift) => warning(describeDrift(drift)))
+  release.resourceDrifts.forEach((drift) => warning(describeResourceDrift(drift, directory)))
   findAbandoned(current?.facts, named).forEach((service) => warning(describeAbandoned(service, name)))
   const adoption = planAdoption({ server, name, roles, named, manage: inputs.manage, time: new Date() })
   await group(`Stage ${transaction.id}`, async () => {

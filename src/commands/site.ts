@@ -72,7 +72,9 @@ async function inspectHost(
   const directory = inputs.directory ?? `deploy/${chooseProjectName(named).name}`
   const env = Object.fromEntries(settings ?? [])
   const ports = takenPorts(project, [...project.services.keys()], env).map((port) => `port:${port}`)
-  const server = await look(connection, assets.transaction.toString(), directory, [...askable(needs), ...ports])
+  const server = await look(connection, assets.transaction.toString(), directory, [
+    ...new Set([...askable(needs), 'externals:', ...ports]),
+  ])
   checkServer(server, inputs.host.user, directory)
   const current = currentRelease(server)
   const sources = {

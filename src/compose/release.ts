@@ -9,6 +9,7 @@ import { oneOffModel } from './one-off.ts'
 import { pin } from './pin.ts'
 import type { Project } from './project.ts'
 import type { Repository } from './repository.ts'
+import { findResourceDrifts, keepResources, type ResourceDrift } from './resource.ts'
 import type { Roles } from './role.ts'
 import { checkPath, type ShippedFile } from './shipment.ts'
 
@@ -30,6 +31,8 @@ export type ReleaseFacts = {
   profiles: readonly string[]
   /** The pinned model of the release that serves. */
   before: Values
+  /** `network NAME` and `volume NAME` of all that the host has. */
+  there: readonly string[]
   /** Services with data that take a changed definition all the same. */
   update: readonly string[]
 }
@@ -67,6 +70,8 @@ export type Release = {
   warnings: readonly string[]
   /** Services with data that stay as they are although the repository defines them in another way. */
   drifts: readonly Drift[]
+  /** Networks and volumes that stay as they were created. */
+  resourceDrifts: readonly ResourceDrift[]
 }
 
 /** Makes the release: the whole pinned model, with every `${VARIABLE}` left for the server to fill in. */
@@ -86,7 +91,8 @@ export function makeRelease(facts: ReleaseFacts): Release {
   const taking = [...roles.backing, ...facts.update]
   const keeping = roles.data.filter((service) => !taking.includes(service))
   const drifts = findDrifts(facts.before, pinned.model, keeping)
-  const model = keepDefinitions(facts.before, pinned.model, drifts)
+  const resourceDrifts = findResourceDrifts(facts.before, pinned.model, name, facts.there)
+  const model = keepResources(facts.before, keepDefinitions(facts.before, pinned.model, drifts), resourceDrifts)
   // Labels name the commit, so each release has an image of its own: that alone is no change that anybody made.
   const isRebuilt = ({ service, keys }: Drift): boolean => images.has(service) && keys.every((key) => key === 'image')
   const write = (values: Values): string =>
@@ -123,6 +129,7 @@ export function makeRelease(facts: ReleaseFacts): Release {
             `${service} keeps the image that it runs, because it may hold data: what changed in its source is not deployed. To deploy it: update-services: ${service}`,
         ),
     ],
+    resourceDrifts,
     drifts: drifts.filter((drift) => !isRebuilt(drift)),
   }
 }

@@ -29,7 +29,8 @@ is_listened_on() { # PORT: over TCP, by whoever; 0A is LISTEN
 # After a crash in the middle of a container's start Docker may hold its port, although no container publishes it.
 name_port_holder() { # FILE: what Docker said when it could not start a container
   said_of_port='s/.* (for|port|tcp|tcp4|tcp6) (\[[^]]*\]|[0-9.]+):([0-9]+).*already (allocated|in use).*/\3/p'
-  for port in $(sed -nE "$said_of_port" "$1" | sort -u); do
+  ports=$(sed -nE "$said_of_port" "$1" | sort -u)
+  for port in $ports; do
     publisher=$(ask ps --filter "publish=$port" --format '{{.Names}}' | head -n 1)
     if [ -n "$publisher" ]; then
       echo "port $port is published by the container $publisher" >&2

@@ -32,6 +32,7 @@ type Options = {
   before?: Release
   update?: string[]
   digest?: string
+  there?: string[]
 }
 
 /** The release of a project whose built services all run one pushed image. */
@@ -47,6 +48,7 @@ export function release(
     before,
     update = [],
     digest = DIGEST,
+    there = [],
   }: Options = {},
 ): Release {
   const project = projectOf(text, file)
@@ -70,6 +72,7 @@ export function release(
     profiles,
     before: before ? modelOf(before) : {},
     update,
+    there,
   })
 }
 

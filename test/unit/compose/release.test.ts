@@ -126,6 +126,7 @@ describe('the same again', () => {
         envFiles: [],
         profiles: [],
         before: {},
+        there: [],
         update: [],
       })
       expect(again.compose).toBe(first.compose)
