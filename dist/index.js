@@ -51393,13 +51393,26 @@ const DATABASE = /postgres|postgis|timescale|pgvector|mysql|maria|percona|mongo|
 /** Whether a new container could lose something: a database without a volume has an anonymous one, or keeps all in itself. */
 function keepsData(project, name) {
     const service = project.services.get(name);
-    return !service || hasOwnData(service) || DATABASE.test(service.image?.split('/').at(-1) ?? '') || DATABASE.test(name);
+    return !service || hasOwnData(service) || looksLikeDatabase(name, service.image);
+}
+function looksLikeDatabase(name, image) {
+    return DATABASE.test(image?.split('/').at(-1) ?? '') || DATABASE.test(name);
 }
 /** A database that is built here: it keeps data, and stands behind the app, not in front of it. */
 function isBackend(service, project, django, above) {
     if (django.services.includes(service.name) || above || !hasOwnData(service))
         return false;
+    if (makesFilesForOthers(service, project))
+        return false;
     return service.ports.length === 0 || django.services.some((app) => dependsOnAny(project, app, [service.name]));
+}
+/** A frontend that copies its files into what another service serves: the files are the release's, not data. */
+function makesFilesForOthers({ name, image, mounts }, project) {
+    if (looksLikeDatabase(name, image) || mounts.some(({ target }) => DATABASE.test(target)))
+        return false;
+    const others = [...project.services.values()].filter((other) => other.name !== name);
+    const isServed = (source) => others.some((other) => other.mounts.some((mount) => mount.source === source && mount.readOnly));
+    return mounts.every(({ readOnly, source }) => readOnly || (source !== undefined && isServed(source)));
 }
 const PROXY = /nginx|traefik|caddy|haproxy|httpd|apache|envoy|proxy/;
 /** A proxy that finds the app by itself: it is published, looks like one, and no replaced service waits for it. */

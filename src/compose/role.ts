@@ -134,13 +134,27 @@ const DATABASE =
 /** Whether a new container could lose something: a database without a volume has an anonymous one, or keeps all in itself. */
 function keepsData(project: Project, name: string): boolean {
   const service = project.services.get(name)
-  return !service || hasOwnData(service) || DATABASE.test(service.image?.split('/').at(-1) ?? '') || DATABASE.test(name)
+  return !service || hasOwnData(service) || looksLikeDatabase(name, service.image)
+}
+
+function looksLikeDatabase(name: string, image: string | undefined): boolean {
+  return DATABASE.test(image?.split('/').at(-1) ?? '') || DATABASE.test(name)
 }
 
 /** A database that is built here: it keeps data, and stands behind the app, not in front of it. */
 function isBackend(service: Service, project: Project, django: BuildGroup, above: boolean): boolean {
   if (django.services.includes(service.name) || above || !hasOwnData(service)) return false
+  if (makesFilesForOthers(service, project)) return false
   return service.ports.length === 0 || django.services.some((app) => dependsOnAny(project, app, [service.name]))
+}
+
+/** A frontend that copies its files into what another service serves: the files are the release's, not data. */
+function makesFilesForOthers({ name, image, mounts }: Service, project: Project): boolean {
+  if (looksLikeDatabase(name, image) || mounts.some(({ target }) => DATABASE.test(target))) return false
+  const others = [...project.services.values()].filter((other) => other.name !== name)
+  const isServed = (source: string | undefined): boolean =>
+    others.some((other) => other.mounts.some((mount) => mount.source === source && mount.readOnly))
+  return mounts.every(({ readOnly, source }) => readOnly || (source !== undefined && isServed(source)))
 }
 
 const PROXY = /nginx|traefik|caddy|haproxy|httpd|apache|envoy|proxy/

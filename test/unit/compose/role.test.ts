@@ -74,6 +74,33 @@ describe('a whole shop', () => {
   })
 })
 
+describe('a service that is built here, with a volume', () => {
+  const shop = (frontend: string, proxy = '"dist:/srv/front:ro"'): Roles =>
+    roles(
+      `services:
+  web: {build: ., expose: ["8000"]}
+  ${frontend}
+  nginx: {image: "nginx:1", ports: ["80:80"], depends_on: [web], volumes: [${proxy}]}
+`,
+      'web',
+    )
+
+  test('is replaced when it copies its files into what another one serves', () => {
+    expect(replaced(shop('frontend: {build: ./front, volumes: ["dist:/out"]}'))).toEqual(['0 frontend', '0 web'])
+  })
+  test.each([
+    ['it looks like a database', 'db: {build: ./front, volumes: ["dist:/out"]}'],
+    ['it writes where a database does', 'store: {build: ./front, volumes: ["dist:/var/lib/postgresql/data"]}'],
+    ['nobody else reads its volume', 'frontend: {build: ./front, volumes: ["other:/out"]}'],
+    ['it has data of its own as well', 'frontend: {build: ./front, volumes: ["dist:/out", "own:/own"]}'],
+  ])('is kept when %s', (_, service) => {
+    expect(replaced(shop(service))).toEqual(['0 web'])
+  })
+  test('is kept when the other one writes there as well', () => {
+    expect(replaced(shop('frontend: {build: ./front, volumes: ["dist:/out"]}', '"dist:/srv"'))).toEqual(['0 web'])
+  })
+})
+
 describe('the input services', () => {
   test('names all that is replaced, in any order', () => {
     expect(replaced(roles(shop, 'web', ['worker', 'web']))).toEqual(['0 web', '1 worker'])
