@@ -77,7 +77,8 @@ test.each(cases)('on the runner: $title', ({ env, said, shown }) => {
   expect(masked(env, said)).toBe(shown)
 })
 
-const REDACTION = fileURLToPath(new URL('../../src/server/transaction/redaction.sh', import.meta.url))
+const part = (name: string): string =>
+  fileURLToPath(new URL(`../../src/server/transaction/${name}.sh`, import.meta.url))
 
 describe.each(SHELLS)('on the server, under %s', (shell) => {
   let folder: string
@@ -98,10 +99,14 @@ describe.each(SHELLS)('on the server, under %s', (shell) => {
     verb = 'follow',
   ): Promise<string> => {
     const script = join(directory, 'script.sh')
-    await writeFile(script, `set -euf\nexport LC_ALL=C\n. "$1"\n${verb}() { ${does}; }\nredacted ${verb} "$2"`)
+    await writeFile(script, `set -euf\nexport LC_ALL=C\n. "$1"\n. "$2"\n${verb}() { ${does}; }\nredacted ${verb} "$3"`)
     const [program, ...words] = shell === 'busybox' ? ['/bin/busybox', 'ash', script] : ['/bin/dash', script]
     const env = { PATH: `${folder}:/usr/bin:/bin` }
-    const done = await run(program ?? '', [...words, REDACTION, directory], { env, timeoutMs: 20_000, ...options })
+    const done = await run(program ?? '', [...words, part('word'), part('redaction'), directory], {
+      env,
+      timeoutMs: 20_000,
+      ...options,
+    })
     expect(done.code).toBe(7)
     expect(done.stderr).toBe(done.stdout)
     return done.stdout
