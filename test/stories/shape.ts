@@ -73,7 +73,7 @@ ${version === 'v1' ? '' : `    extra = ${extra}\n`}`,
     'notes/migrations/__init__.py': '',
     'notes/migrations/0001_initial.py': migration(
       '',
-      'migrations.CreateModel("Note", [("id", models.BigAutoField(primary_key=True)), ("text", models.CharField(max_length=20))])',
+      'migrations.CreateModel("Note", [("id", models.BigAutoField(primary_key=True, serialize=False)), ("text", models.CharField(max_length=20))])',
     ),
   }
   if (version === 'v1') return files

@@ -63,7 +63,7 @@ describe.each(SHELLS)('under %s', (shell) => {
 
     const before = (await stateOf(world)).containers
     const unfit = await byHand(world)
-    expect(unfit).toMatchObject({ code: 20, stderr: expect.stringContaining('To mend it: deploy a release that') })
+    expect(unfit).toMatchObject({ code: 20, stderr: expect.stringContaining('To fix it: deploy a release that') })
     expect(unfit.stdout).toMatch(/v2 was not restored; v3-3-1 serves\n$/)
     expect((await stateOf(world)).containers).toEqual(before)
 
