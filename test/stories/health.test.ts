@@ -99,7 +99,7 @@ test('workers that cannot boot, and a dropped column: the error says why, and wh
   })
   const drop = await shape.deploy('v3', inputs)
   expect(codes(drop)).toEqual([undefined, 'Deploy Django: health-timeout'])
-  expect(drop.annotations[0]?.message).toMatch(/what v1 may still use: notes.0002_drop \(Remove field text from note\)/)
+  expect(drop.annotations[0]?.message).toMatch(/notes.0002_drop changes the database so that v1 can no longer/)
   const first = drop.annotations[1]?.message.split('\n')[0]
   expect(first).toContain('v1 runs again, but it cannot serve: notes_note.text is missing')
   expect(drop.outputs).toMatchObject({ outcome: 'failed', serving: '' })
