@@ -39042,8 +39042,8 @@ var execute = __nccwpck_require__(9569);
 var commands_images = __nccwpck_require__(3582);
 // EXTERNAL MODULE: ./lib/commands/plan.js + 12 modules
 var commands_plan = __nccwpck_require__(3133);
-// EXTERNAL MODULE: ./lib/commands/release.js + 3 modules
-var release = __nccwpck_require__(4970);
+// EXTERNAL MODULE: ./lib/commands/release.js + 4 modules
+var release = __nccwpck_require__(9909);
 // EXTERNAL MODULE: external "node:fs"
 var external_node_fs_ = __nccwpck_require__(3024);
 // EXTERNAL MODULE: external "node:path"
@@ -48951,7 +48951,7 @@ function describeServing({ serves, word, revert }) {
 
 /***/ }),
 
-/***/ 4970:
+/***/ 9909:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -48973,6 +48973,21 @@ var compose_release = __nccwpck_require__(8693);
 var resource = __nccwpck_require__(6210);
 // EXTERNAL MODULE: ./lib/compose/role.js
 var role = __nccwpck_require__(3454);
+// EXTERNAL MODULE: external "node:crypto"
+var external_node_crypto_ = __nccwpck_require__(7598);
+;// CONCATENATED MODULE: ./lib/image/content.js
+
+/** Everything of an image that does something; labels name the commit, so each release has other ones. */
+const CONTENT = '{{json .RootFS.Layers}} {{json .Config.Env}} {{json .Config.Entrypoint}} {{json .Config.Cmd}}';
+/** A hash of what each service's image holds; an image that is not on the runner is left out. */
+async function readContents(images, run) {
+    const read = await Promise.all([...images].map(async ([service, image]) => {
+        const { code, stdout } = await run('docker', ['image', 'inspect', '--format', CONTENT, image]);
+        return code === 0 ? [[service, (0,external_node_crypto_.createHash)('sha256').update(stdout).digest('hex')]] : [];
+    }));
+    return new Map(read.flat());
+}
+
 ;// CONCATENATED MODULE: ./lib/image/measure.js
 /** The unpacked sizes of images that are on the runner; others have no known size and are left out. */
 async function measureImages(images, run) {
@@ -49144,6 +49159,7 @@ var server_transaction = __nccwpck_require__(3675);
 
 
 
+
 /** Makes the release, immutable from then on, sends it to the host and pulls its images there. */
 async function stageRelease(site, { logins, made }, inputs, context) {
     const { connection, project, groups, repository, directory, server, current, name, profiles } = site;
@@ -49168,6 +49184,8 @@ async function stageRelease(site, { logins, made }, inputs, context) {
         before,
         there: server.externals,
         update: inputs.updateServices,
+        contents: await readContents(made.images, run),
+        contentsBefore: (0,server_release/* contentsOf */.KD)(current?.facts),
     });
     const named = [...project.services.keys()];
     release.warnings.forEach((text) => (0,core/* warning */.$e)(text));
@@ -49237,6 +49255,7 @@ function release_releaseFacts(release, made, inputs, name, commit) {
         env: [release.env],
         'env-files': release.requiredEnvFiles,
         'bound-files': release.boundFiles,
+        contents: [...release.contents].map(([service, hash]) => `${service} ${hash}`),
         fingerprint: [release.fingerprint],
     };
 }
@@ -49293,7 +49312,7 @@ const seconds = (milliseconds) => String(Math.ceil(milliseconds / 1000));
 /* harmony import */ var _server_transaction_js__WEBPACK_IMPORTED_MODULE_21__ = __nccwpck_require__(3675);
 /* harmony import */ var _execute_js__WEBPACK_IMPORTED_MODULE_22__ = __nccwpck_require__(9569);
 /* harmony import */ var _plan_js__WEBPACK_IMPORTED_MODULE_23__ = __nccwpck_require__(3133);
-/* harmony import */ var _release_js__WEBPACK_IMPORTED_MODULE_24__ = __nccwpck_require__(4970);
+/* harmony import */ var _release_js__WEBPACK_IMPORTED_MODULE_24__ = __nccwpck_require__(9909);
 
 
 
@@ -51175,6 +51194,12 @@ function makeRelease(facts) {
     const model = (0,_resource_js__WEBPACK_IMPORTED_MODULE_8__/* .keepResources */ .ft)(facts.before, (0,_drift_js__WEBPACK_IMPORTED_MODULE_4__/* .keepDefinitions */ .gE)(facts.before, pinned.model, drifts), resourceDrifts);
     // Labels name the commit, so each release has an image of its own: that alone is no change that anybody made.
     const isRebuilt = ({ service, keys }) => images.has(service) && keys.every((key) => key === 'image');
+    const held = (service) => facts.contentsBefore.get(service);
+    // A service that keeps its image keeps what that image holds.
+    const contents = [...facts.contents].map(([service, hash]) => [
+        service,
+        drifts.some((drift) => drift.service === service) ? held(service) : hash,
+    ]);
     const write = (values) => (0,yaml__WEBPACK_IMPORTED_MODULE_1__/* .stringify */ .As)(values, { sortMapEntries: true, lineWidth: 0, aliasDuplicateObjects: false, version: '1.1' });
     const compose = write(model);
     const oneOff = (0,_one_off_js__WEBPACK_IMPORTED_MODULE_6__/* .oneOffModel */ .Xp)(model, roles.django, name);
@@ -51183,6 +51208,7 @@ function makeRelease(facts) {
     const kept = [...roles.data, ...roles.others].filter((service) => !images.has(service));
     return {
         model,
+        contents: new Map(contents.flatMap(([service, hash]) => (hash === undefined ? [] : [[service, hash]]))),
         compose,
         oneOff: { ...oneOff, files: oneOff.files.map((file) => ({ path: file.path, content: write(file.model) })) },
         mounts: (0,yaml__WEBPACK_IMPORTED_MODULE_1__/* .stringify */ .As)((0,_mount_js__WEBPACK_IMPORTED_MODULE_5__/* .onlyMounts */ .Ju)(pinned.model), { aliasDuplicateObjects: false, version: '1.1' }),
@@ -51201,7 +51227,7 @@ function makeRelease(facts) {
         warnings: [
             ...warnings,
             ...drifts
-                .filter(isRebuilt)
+                .filter((drift) => isRebuilt(drift) && facts.contents.get(drift.service) !== held(drift.service))
                 .map(({ service }) => `${service} keeps the image that it runs, because it may hold data: what changed in its source is not deployed. To deploy it: update-services: ${service}`),
         ],
         resourceDrifts,
@@ -61333,6 +61359,7 @@ const RELEASE_FACTS = {
     env: '`shipped` or `server`: whose `.env` it is',
     'env-files': 'env files, and those of secrets and configs, that must be on the host',
     'bound-files': 'other files that are mounted and must be there',
+    contents: '`service hash`: what the image of a built service holds',
     fingerprint: 'the same for the same images, files and settings',
 };
 /** Facts of a deployment: a file each in `plans/<id>/facts`. */
@@ -62434,6 +62461,7 @@ function toNumber(text) {
 /* harmony export */   BX: () => (/* binding */ currentRelease),
 /* harmony export */   E4: () => (/* binding */ versionOf),
 /* harmony export */   IC: () => (/* binding */ imagesOf),
+/* harmony export */   KD: () => (/* binding */ contentsOf),
 /* harmony export */   Mj: () => (/* binding */ frontsOf),
 /* harmony export */   Yj: () => (/* binding */ servicesOf),
 /* harmony export */   bx: () => (/* binding */ chooseTarget),
@@ -62505,6 +62533,13 @@ function frontsOf(facts) {
         const [service = '', port = ''] = line.split(' ');
         return [service, Number(port)];
     });
+}
+/** `service hash` lines as a map; empty before the first deploy. */
+function contentsOf(facts) {
+    return new Map((facts?.get('contents') ?? []).map((line) => {
+        const [service = '', hash = ''] = line.split(' ');
+        return [service, hash];
+    }));
 }
 /** `service name@digest` lines as a record. */
 function imagesOf(facts) {

@@ -6,12 +6,13 @@ import { makeRelease, type Release } from '../compose/release.ts'
 import { describeResourceDrift } from '../compose/resource.ts'
 import { assignRoles } from '../compose/role.ts'
 import type { DeployInputs } from '../contract.ts'
+import { readContents } from '../image/content.ts'
 import type { Made } from '../image/make.ts'
 import { measureImages } from '../image/measure.ts'
 import { group, show } from '../report/log.ts'
 import { planAdoption, type Adoption } from '../server/adoption.ts'
 import { checkArchitecture } from '../server/look.ts'
-import { readModel } from '../server/release.ts'
+import { contentsOf, readModel } from '../server/release.ts'
 import { checkRoom } from '../server/room.ts'
 import type { FactLines, PlanFact, ReleaseFact } from '../server/fact.ts'
 import { incoming, planFiles, send, stage, writeFacts, type SentFile } from '../server/stage.ts'
@@ -60,6 +61,8 @@ export async function stageRelease(
     before,
     there: server.externals,
     update: inputs.updateServices,
+    contents: await readContents(made.images, run),
+    contentsBefore: contentsOf(current?.facts),
   })
   const named = [...project.services.keys()]
   release.warnings.forEach((text) => warning(text))
@@ -137,6 +140,7 @@ function releaseFacts(
     env: [release.env],
     'env-files': release.requiredEnvFiles,
     'bound-files': release.boundFiles,
+    contents: [...release.contents].map(([service, hash]) => `${service} ${hash}`),
     fingerprint: [release.fingerprint],
   }
 }

@@ -35,10 +35,15 @@ export type ReleaseFacts = {
   there: readonly string[]
   /** Services with data that take a changed definition all the same. */
   update: readonly string[]
+  /** What each built image holds, and what each service's image held when the current release was made, as hashes. */
+  contents: ReadonlyMap<string, string>
+  contentsBefore: ReadonlyMap<string, string>
 }
 
 /** A release, ready to be staged. */
 export type Release = {
+  /** What the image of each built service holds, as a hash: of one that is kept, what it holds already. */
+  contents: ReadonlyMap<string, string>
   /** What `compose` is the text of. */
   model: Values
   /** Text of compose.yaml: the same for the same input, byte for byte. */
@@ -95,6 +100,12 @@ export function makeRelease(facts: ReleaseFacts): Release {
   const model = keepResources(facts.before, keepDefinitions(facts.before, pinned.model, drifts), resourceDrifts)
   // Labels name the commit, so each release has an image of its own: that alone is no change that anybody made.
   const isRebuilt = ({ service, keys }: Drift): boolean => images.has(service) && keys.every((key) => key === 'image')
+  const held = (service: string): string | undefined => facts.contentsBefore.get(service)
+  // A service that keeps its image keeps what that image holds.
+  const contents = [...facts.contents].map(([service, hash]): [string, string | undefined] => [
+    service,
+    drifts.some((drift) => drift.service === service) ? held(service) : hash,
+  ])
   const write = (values: Values): string =>
     stringify(values, { sortMapEntries: true, lineWidth: 0, aliasDuplicateObjects: false, version: '1.1' })
   const compose = write(model)
@@ -105,6 +116,7 @@ export function makeRelease(facts: ReleaseFacts): Release {
   const kept = [...roles.data, ...roles.others].filter((service) => !images.has(service))
   return {
     model,
+    contents: new Map(contents.flatMap(([service, hash]) => (hash === undefined ? [] : [[service, hash]]))),
     compose,
     oneOff: { ...oneOff, files: oneOff.files.map((file) => ({ path: file.path, content: write(file.model) })) },
     mounts: stringify(onlyMounts(pinned.model), { aliasDuplicateObjects: false, version: '1.1' }),
@@ -123,7 +135,7 @@ export function makeRelease(facts: ReleaseFacts): Release {
     warnings: [
       ...warnings,
       ...drifts
-        .filter(isRebuilt)
+        .filter((drift) => isRebuilt(drift) && facts.contents.get(drift.service) !== held(drift.service))
         .map(
           ({ service }) =>
             `${service} keeps the image that it runs, because it may hold data: what changed in its source is not deployed. To deploy it: update-services: ${service}`,

@@ -22,6 +22,7 @@ export const RELEASE_FACTS = {
   env: '`shipped` or `server`: whose `.env` it is',
   'env-files': 'env files, and those of secrets and configs, that must be on the host',
   'bound-files': 'other files that are mounted and must be there',
+  contents: '`service hash`: what the image of a built service holds',
   fingerprint: 'the same for the same images, files and settings',
 } as const
 

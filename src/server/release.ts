@@ -70,6 +70,16 @@ export function frontsOf(facts: Facts): [string, number][] {
   })
 }
 
+/** `service hash` lines as a map; empty before the first deploy. */
+export function contentsOf(facts: Facts | undefined): ReadonlyMap<string, string> {
+  return new Map(
+    (facts?.get('contents') ?? []).map((line): [string, string] => {
+      const [service = '', hash = ''] = line.split(' ')
+      return [service, hash]
+    }),
+  )
+}
+
 /** `service name@digest` lines as a record. */
 export function imagesOf(facts: Facts): Record<string, string> {
   return Object.fromEntries(

@@ -68,8 +68,18 @@ describe('a database that the repository defines in another way', () => {
     const after = release(text(''), { id: 'v2-2-1', before, digest })
     expect(after).toMatchObject({ drifts: [], warnings: [expect.stringContaining('update-services: db')] })
     expect(serviceOf(after, 'db')).toEqual(serviceOf(before, 'db'))
+    // Also with the next release: the old image still runs.
+    expect(release(text(''), { id: 'v3-3-1', before: after, digest }).warnings).toHaveLength(1)
     const changed = release(text(', restart: always'), { id: 'v3-3-1', before: after, digest })
     expect(changed.drifts).toEqual([{ service: 'db', keys: ['image', 'restart'] }])
+  })
+
+  test('one whose image only has the labels of another commit keeps it without a word', () => {
+    const text = 'services: {app: {build: ., depends_on: [db]}, db: {build: ./postgres, volumes: ["pg:/data"]}}'
+    const before = release(text, { content: 'same' })
+    const after = release(text, { id: 'v2-2-1', before, digest: 'sha256:other', content: 'same' })
+    expect(after).toMatchObject({ drifts: [], warnings: [] })
+    expect(serviceOf(after, 'db')).toEqual(serviceOf(before, 'db'))
   })
 
   test('a changed file that it mounts is a changed definition; the file is shipped', () => {

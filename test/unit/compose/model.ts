@@ -33,6 +33,8 @@ type Options = {
   update?: string[]
   digest?: string
   there?: string[]
+  /** What the built images hold; by default that of the digest. */
+  content?: string
 }
 
 /** The release of a project whose built services all run one pushed image. */
@@ -49,6 +51,7 @@ export function release(
     update = [],
     digest = DIGEST,
     there = [],
+    content = digest,
   }: Options = {},
 ): Release {
   const project = projectOf(text, file)
@@ -73,6 +76,8 @@ export function release(
     before: before ? modelOf(before) : {},
     update,
     there,
+    contents: new Map([...images.keys()].map((service) => [service, content])),
+    contentsBefore: before?.contents ?? new Map(),
   })
 }
 

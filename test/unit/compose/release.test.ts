@@ -128,6 +128,8 @@ describe('the same again', () => {
         before: {},
         there: [],
         update: [],
+        contents: new Map(),
+        contentsBefore: new Map(),
       })
       expect(again.compose).toBe(first.compose)
       expect(again.files).toEqual([])
