@@ -97,7 +97,7 @@ describe('a job that is cancelled or lost', () => {
 
   test('cancelled as the transaction is to begin: it does not, or turns back at once', async () => {
     const before = await story.containers(true)
-    const run = await cancel(story, 'a', /##\[group\]Transaction/)
+    const run = await cancel(story, 'a', /##\[group\]Deployment/)
     expectRed(run)
     expect(run.post?.log).toMatch(/The transaction (had not begun; nothing was changed|ended: back; v1-\d+-1 serves)/)
     expect(await story.containers(true)).toEqual(before)

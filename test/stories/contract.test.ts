@@ -90,7 +90,9 @@ async function waits({ server }: Shape, id: string): Promise<boolean> {
 
 /** A first deploy and an upgrade; while it migrates, the three go on and nothing of the new release has started. */
 async function upgrade(site: Shape, { inputs, applied }: ReturnType<typeof onDatabase>): Promise<void> {
-  expect((await site.deploy('v1', inputs)).outputs).toMatchObject({ outcome: 'deployed', serving: 'v1' })
+  const initial = await site.deploy('v1', inputs)
+  expect(initial.annotations).toEqual([])
+  expect(initial.outputs).toMatchObject({ outcome: 'deployed', serving: 'v1' })
   const first = await webs(site)
   expect(first).toHaveLength(3)
   expect(await logs(site, first)).toEqual(Array(3).fill(expect.stringMatching(/^starts on 0001_initial$/m)))

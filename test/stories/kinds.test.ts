@@ -259,13 +259,14 @@ describe('a server that cannot take a deploy is named and left as it is', () => 
   })
 
   test('a disk that is full', async () => {
-    // A Docker of its own, that keeps its images in 48 MB.
+    // A Docker of its own, that keeps its images in 48 MB. With `--bridge none` it would remove the bridge of the other one.
     await using story = await tellAs(
       'small',
       `mkdir "/mnt/$1" && mount -t tmpfs -o size=48m,mode=711 small "/mnt/$1"
       socket="unix:///run/$1.sock"
+      ip link add small0 type bridge && ip addr add 10.94.0.1/24 dev small0 && ip link set small0 up
       dockerd --host "$socket" --data-root "/mnt/$1/docker" --exec-root "/run/$1" --pidfile "/run/$1.pid" \
-        --bridge none --iptables=false --ip6tables=false >/dev/null 2>&1 &
+        --bridge small0 --iptables=false --ip6tables=false >/dev/null 2>&1 &
       timeout 30 sh -c 'until docker -H "$0" version; do sleep 0.1; done' "$socket" >/dev/null 2>&1
       tar -c /etc/os-release 2>/dev/null | docker -H "$socket" import - old
       echo "export DOCKER_HOST=$socket" >.bashrc`,
@@ -278,7 +279,7 @@ describe('a server that cannot take a deploy is named and left as it is', () => 
     const run = await story.deploy('v1')
     const after = await look()
     await story.asRoot(
-      'kill "$(cat "/run/$1.pid")"; while pgrep -f "/run/$1.pid"; do sleep 0.1; done; umount "/mnt/$1"; rmdir "/mnt/$1"',
+      'kill "$(cat "/run/$1.pid")"; while pgrep -f "/run/$1.pid"; do sleep 0.1; done; umount "/mnt/$1"; rmdir "/mnt/$1"; ip link del small0',
     )
     expect(codes(run)).toEqual(['Deploy Django: server-disk'])
     expect(run.annotations[0]?.message).toMatch(/\d MB free .* MB needed\n.*could free: Images .*B/)

@@ -49,7 +49,8 @@ export type Story = AsyncDisposable & {
 
 /** A migration of the example that waits for `giveWord`, a minute at most; the database is not changed by it. */
 export function patientMigration(name: string, after: string, app = 'core'): Record<string, string> {
-  const text = `import pathlib, sys, time
+  const text = `# deploy-django: accept
+import pathlib, sys, time
 from django.db import migrations
 
 def wait(apps, schema_editor):

@@ -56,9 +56,10 @@ join_networks() { # COMPOSE-ARGUMENTS…
   done <<END
 $(release_list "$owner" networks)
 END
-  if [ -z "$joined" ]; then
+  # A Docker with `"bridge": "none"` has no network of its own.
+  if [ -z "$joined" ] && is_listed bridge "$there"; then
     if [ -f "$parts/no-network.yaml" ]; then set -- -f "$parts/no-network.yaml" "$@"; fi
-  elif ! only_looks; then
+  elif [ -z "$joined" ] || ! only_looks; then
     for key in $missing; do set -- -f "$parts/new-network-$key.yaml" "$@"; done
   fi
   mount_volumes "$@"

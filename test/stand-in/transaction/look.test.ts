@@ -116,7 +116,7 @@ describe.each(SHELLS)('look under %s', (shell) => {
     const world = await newWorld(shell)
     await rm(world.directory, { recursive: true })
     const seen = await look(world, '.env', 'externals:')
-    expect(seen).toMatchObject({ externals: ['volume there', 'network there'], files: [] })
+    expect(seen).toMatchObject({ externals: ['volume there', 'network bridge', 'network there'], files: [] })
     expect(await look(world, '.env')).toMatchObject({ externals: [] })
   })
 

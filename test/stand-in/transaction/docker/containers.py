@@ -282,7 +282,7 @@ def volume(facts, words):
 
 def network(facts, words):
     """Those of Compose, and one that somebody made."""
-    list_resources(words, ["there", *facts["networks"]])
+    list_resources(words, ["bridge", "there", *facts["networks"]])
 
 
 def list_resources(words, names):
