@@ -74,7 +74,7 @@ walk() { # the steps that are not done yet, to the end or back
     attempt "$step" || result=$?
     if [ "$result" -eq 0 ]; then continue; fi
     # A release that is committed stays so, whatever its prune says. Once `verify` has ended there is no way back but a
-    # rollback: what is left is tried again by whoever comes next.
+    # rollback: the next deployment tries what is left again.
     if happened commit end; then break; fi
     if happened verify end; then exit "$result"; fi
     if shall_stay; then

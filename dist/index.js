@@ -49038,7 +49038,7 @@ function planAdoption(facts) {
         files: [
             ...(0,stage/* writeFacts */.Rz)('plan/adopted', releaseFacts(id, app, stack, facts)),
             { path: 'plan/adopted/pins.yaml', content: JSON.stringify({ services: pins }), mode: 0o600 },
-            // What takes away from the model comes first: what is taken away in the same file would not come back.
+            // What removes parts of the model comes first: what the same file removed would not come back.
             { path: 'plan/adopted/run-without.yaml', content: (0,one_off/* oneOffOverlay */.Y$)(django, networks), mode: 0o600 },
             { path: 'plan/adopted/run-with.yaml', content: JSON.stringify((0,one_off/* oneOffRest */.Eq)(django, networks)), mode: 0o600 },
         ],
@@ -50771,7 +50771,7 @@ function oneOffModel(model, service, project) {
     };
 }
 /**
- * The same for a stack whose model only the host knows: laid over its Compose files, it takes away what serves. `networks` are
+ * The same for a stack whose model only the host knows: laid over its Compose files, it removes what serves. `networks` are
  * those that a container of the service is in; none when it has no network of its own.
  */
 function oneOffOverlay(service, networks) {
@@ -62529,24 +62529,21 @@ function servicesOf(facts) {
 }
 /** `service port` lines as pairs. */
 function frontsOf(facts) {
-    return (facts.get('fronts') ?? []).map((line) => {
-        const [service = '', port = ''] = line.split(' ');
-        return [service, Number(port)];
-    });
-}
-/** `service hash` lines as a map; empty before the first deploy. */
-function contentsOf(facts) {
-    return new Map((facts?.get('contents') ?? []).map((line) => {
-        const [service = '', hash = ''] = line.split(' ');
-        return [service, hash];
-    }));
+    return pairsOf(facts.get('fronts')).map(([service, port]) => [service, Number(port)]);
 }
 /** `service name@digest` lines as a record. */
 function imagesOf(facts) {
-    return Object.fromEntries((facts.get('images') ?? []).map((line) => {
-        const [service = '', image = ''] = line.split(' ');
-        return [service, image];
-    }));
+    return Object.fromEntries(pairsOf(facts.get('images')));
+}
+/** `service hash` lines as a map; empty before the first deploy. */
+function contentsOf(facts) {
+    return new Map(pairsOf(facts?.get('contents')));
+}
+function pairsOf(lines = []) {
+    return lines.map((line) => {
+        const [first = '', second = ''] = line.split(' ');
+        return [first, second];
+    });
 }
 function findRelease(server, id) {
     const facts = server.releases.get(id);

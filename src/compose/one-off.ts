@@ -83,7 +83,7 @@ export function oneOffModel(model: Values, service: string, project: string): On
 }
 
 /**
- * The same for a stack whose model only the host knows: laid over its Compose files, it takes away what serves. `networks` are
+ * The same for a stack whose model only the host knows: laid over its Compose files, it removes what serves. `networks` are
  * those that a container of the service is in; none when it has no network of its own.
  */
 export function oneOffOverlay(service: string, networks: readonly string[]): string {

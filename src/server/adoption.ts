@@ -50,7 +50,7 @@ export function planAdoption(facts: AdoptionFacts): Adoption | undefined {
     files: [
       ...writeFacts('plan/adopted', releaseFacts(id, app, stack, facts)),
       { path: 'plan/adopted/pins.yaml', content: JSON.stringify({ services: pins }), mode: 0o600 },
-      // What takes away from the model comes first: what is taken away in the same file would not come back.
+      // What removes parts of the model comes first: what the same file removed would not come back.
       { path: 'plan/adopted/run-without.yaml', content: oneOffOverlay(django, networks), mode: 0o600 },
       { path: 'plan/adopted/run-with.yaml', content: JSON.stringify(oneOffRest(django, networks)), mode: 0o600 },
     ],

@@ -64,30 +64,24 @@ export function servicesOf(facts: Facts): string[] {
 
 /** `service port` lines as pairs. */
 export function frontsOf(facts: Facts): [string, number][] {
-  return (facts.get('fronts') ?? []).map((line) => {
-    const [service = '', port = ''] = line.split(' ')
-    return [service, Number(port)]
-  })
-}
-
-/** `service hash` lines as a map; empty before the first deploy. */
-export function contentsOf(facts: Facts | undefined): ReadonlyMap<string, string> {
-  return new Map(
-    (facts?.get('contents') ?? []).map((line): [string, string] => {
-      const [service = '', hash = ''] = line.split(' ')
-      return [service, hash]
-    }),
-  )
+  return pairsOf(facts.get('fronts')).map(([service, port]) => [service, Number(port)])
 }
 
 /** `service name@digest` lines as a record. */
 export function imagesOf(facts: Facts): Record<string, string> {
-  return Object.fromEntries(
-    (facts.get('images') ?? []).map((line): [string, string] => {
-      const [service = '', image = ''] = line.split(' ')
-      return [service, image]
-    }),
-  )
+  return Object.fromEntries(pairsOf(facts.get('images')))
+}
+
+/** `service hash` lines as a map; empty before the first deploy. */
+export function contentsOf(facts: Facts | undefined): ReadonlyMap<string, string> {
+  return new Map(pairsOf(facts?.get('contents')))
+}
+
+function pairsOf(lines: readonly string[] = []): [string, string][] {
+  return lines.map((line) => {
+    const [first = '', second = ''] = line.split(' ')
+    return [first, second]
+  })
 }
 
 function findRelease(server: Server, id: string): KeptRelease | undefined {

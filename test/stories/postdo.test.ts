@@ -62,7 +62,7 @@ nightly('postdo: settings outside the folder, an upgrade, a rollback, and a hist
   expect(made.log).toContain('Superuser created successfully.')
   await upgradeAndBack(site)
 
-  // What fails is refused while the site serves; the repository is mended, not the database.
+  // What fails is refused while the site serves; the repository is fixed, not the database.
   const before = await site.containers(true)
   const refused = await site.deploy('v3')
   expect(codes(refused)).toEqual(['Deploy Django: migration-conflict'])

@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals'
 import { codes, tell } from './story.ts'
 import { openWorld } from '../world/world.ts'
 
-test('a cron that prunes all images takes away neither what serves nor the way back; no runner is needed for it', async () => {
+test('a cron that prunes all images removes neither the current release nor the one before; no runner is needed', async () => {
   const world = await openWorld()
   await using server = await world.throwaway()
   await using story = await tell('todo', server)

@@ -19,7 +19,7 @@ proxied_ports() { # those that a docker-proxy listens on
     done | sed -n 's/.*docker-proxy .*-host-port \([0-9]*\) .*/\1/p' || true
 }
 
-is_listened_on() { # PORT: over TCP, by whoever; 0A is LISTEN
+is_listened_on() { # PORT: over TCP, by any program; 0A is LISTEN
   cat /proc/net/tcp /proc/net/tcp6 2>/dev/null |
     awk -v "port=$(printf ':%04X' "$1")" '
       $4 == "0A" && substr($2, length($2) - 4) == port { found = 1 }

@@ -103,7 +103,7 @@ describe('an env file that Compose reads differently from a person', () => {
     ['A="a"b', 'A=\'"a"b\'', '"a"b'],
     ["A='ab\\'", 'A="ab\\\\"', 'ab\\'],
     ['A="a\\db"', "A='a\\db'", 'a\\db'],
-  ])('%j is mended as it says: %j', (wrong, right, value) => {
+  ])('%j is fixed as it says: %j', (wrong, right, value) => {
     expect(readEnvFile(wrong).misread).not.toEqual([])
     expect(readEnvFile(right)).toEqual({ values: new Map([['A', value]]), misread: [] })
   })

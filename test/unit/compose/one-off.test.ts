@@ -124,7 +124,7 @@ test('secrets and configs are there', () => {
 })
 
 describe('over a stack that was started by hand', () => {
-  test('what serves is taken away, and the networks are those that its container is in', () => {
+  test('what serves is removed, and the networks are those that its container is in', () => {
     const overlay = oneOffOverlay('web', ['shop_default', 'edge'])
     for (const key of ['labels', 'ports', 'container_name', 'networks', 'network_mode', 'logging'])
       expect(overlay).toContain(`  ${key}: !reset null,\n`)
