@@ -4,6 +4,7 @@ import unit from './jest.config.js'
 export default {
   ...unit,
   roots: ['<rootDir>/test/stories'],
+  testEnvironment: '<rootDir>/test/stories/environment.ts',
   // A bound for what hangs; a story takes up to 90 s on a calm machine with two cores.
   testTimeout: 900_000,
   maxWorkers: 2,

@@ -1,21 +1,23 @@
 /** Deploys of the todo site by this action and by the plain recipe, in turns, on one server; see docs/benchmarks.md. */
 import { readFile } from 'node:fs/promises'
-import { cpus, loadavg } from 'node:os'
 import { tell } from '../test/stories/story.ts'
 import { bases } from '../test/world/registry.ts'
 import type { Server } from '../test/world/server.ts'
 import { openWorld } from '../test/world/world.ts'
 import { startBare } from './bare.ts'
-import { showBudget, showComparison, type Figures } from './figures.ts'
+import { showBudget, showComparison, type Figures, type NoOp } from './figures.ts'
 import { firstAnswer, measureOutage, watch } from './outage.ts'
 import { readParts } from './parts.ts'
+import { describeMachine } from './table.ts'
 import { linesOf, ofProject } from '../test/world/listing.ts'
 
 const [words = '3'] = process.argv.slice(2)
 const pairs = Number(words)
 if (!Number.isInteger(pairs) || pairs < 1 || pairs > 10) throw new Error(`bench/deploy [pairs], 1 to 10, not ${words}`)
 
-const load = loadavg()[0] ?? 0
+/** What `docker exec` does is no touch. */
+const TOUCHES = ['create', 'start', 'kill', 'die', 'stop', 'restart', 'rename', 'update', 'destroy']
+
 const say = (text: string): void => console.error(`bench: ${text}`)
 const models = await readFile(new URL('../examples/todo/src/core/models.py', import.meta.url), 'utf8')
 
@@ -33,6 +35,7 @@ await deploy('first')
 
 const ours: Figures[] = []
 const theirs: Figures[] = []
+const noOps: NoOp[] = []
 try {
   for (let pair = 1; pair <= pairs; pair += 1) {
     await write(pair, `bare-${pair}`)
@@ -40,22 +43,23 @@ try {
     await write(pair, `ours-${pair}`)
     await publish(`ours-${pair}`)
     const turns = [
-      async () => theirs.push(await measure(bare.port, bare.name, `bare-${pair}`, () => bare.deploy())),
+      async () => theirs.push(await measure(bare.port, bare.name, `bare-${pair}`, deployBare)),
       async () => ours.push(await measure(story.port, name, `ours-${pair}`, () => deploy(`ours-${pair}`))),
     ]
     for (const turn of pair % 2 === 1 ? turns : turns.reverse()) await turn()
+    noOps.push(await deployAgain(`ours-${pair}`))
   }
 } finally {
   await builder.remove(name)
 }
 
 const version = async (...args: string[]): Promise<string> => (await server.docker(...args)).trim()
-console.log(`${new Date().toISOString().slice(0, 10)}, ${pairs} pairs in turns, ${cpus().length} x ${cpus()[0]?.model}, load ${load.toFixed(1)} before and ${(loadavg()[0] ?? 0).toFixed(1)} after, \
-Docker ${await version('version', '--format', '{{.Server.Version}}')}, Compose ${await version('compose', 'version', '--short')}, Node ${process.versions.node}
+console.log(`${describeMachine()}, ${pairs} pairs in turns, \
+Docker ${await version('version', '--format', '{{.Server.Version}}')}, Compose ${await version('compose', 'version', '--short')}
 
-${showComparison(theirs, ours)}
+${showComparison(theirs, ours, noOps)}
 
-${showBudget(theirs, ours)}`)
+${showBudget(theirs, ours, noOps)}`)
 
 /** The next release: another text, and one more column with its migration. */
 async function write(number: number, release: string): Promise<void> {
@@ -83,47 +87,65 @@ async function publish(release: string): Promise<void> {
   if (run.outputs['outcome'] !== 'planned') throw new Error(`the images of ${release} were not made:\n${run.log}`)
 }
 
-/** Deploys what is in the workspace; milliseconds of the parts. */
-async function deploy(release: string): Promise<Map<string, number>> {
+/** Milliseconds of a deploy and of its parts. */
+type Timed = Pick<Figures, 'wall' | 'parts'>
+
+async function deployBare(): Promise<Timed> {
+  const begun = Date.now()
+  const parts = await bare.deploy()
+  return { wall: Date.now() - begun, parts }
+}
+
+/** Deploys what is in the workspace. */
+async function deploy(release: string, outcome = 'deployed'): Promise<Timed> {
   const lines: { at: number; text: string }[] = []
   const begun = Date.now()
   const run = await story.deploy('v1', {
     env: named(release),
     onLine: (text) => lines.push({ at: Date.now(), text }),
   })
-  if (run.outputs['outcome'] !== 'deployed') throw new Error(`${release} was not deployed:\n${run.log}`)
-  return readParts(lines, begun, begun + run.milliseconds)
+  if (run.outputs['outcome'] !== outcome) throw new Error(`${release} is not ${outcome}:\n${run.log}`)
+  return { wall: run.milliseconds, parts: readParts(lines, begun, begun + run.milliseconds) }
 }
 
 function named(release: string): Record<string, string> {
   return { GITHUB_REF: `refs/tags/${release}`, GITHUB_REF_NAME: release }
 }
 
-async function measure(
-  port: number,
-  of: string,
-  release: string,
-  work: () => Promise<Map<string, number>>,
-): Promise<Figures> {
+async function measure(port: number, of: string, release: string, work: () => Promise<Timed>): Promise<Figures> {
   const poll = await watch(port)
   const begun = Date.now()
-  const parts = await work()
-  const wall = Date.now() - begun
+  const timed = await work()
   const answers = await poll.until(release)
   const figures = {
-    wall,
-    parts,
+    ...timed,
     serves: firstAnswer(answers, release) - begun,
-    started: await countStarts(server, of, begun, Date.now()),
+    started: await countContainers(server, of, ['start'], begun, Date.now()),
     outage: measureOutage(answers),
   }
-  say(`${release}: ${wall} ms, outage ${figures.outage.sum} ms`)
+  say(`${release}: ${timed.wall} ms, outage ${figures.outage.sum} ms`)
   return figures
 }
 
-/** Containers of a project that were started between two times. */
-async function countStarts(on: Server, of: string, since: number, until: number): Promise<number> {
+/** Deploys the release that serves once more. */
+async function deployAgain(release: string): Promise<NoOp> {
+  const begun = Date.now()
+  const timed = await deploy(release, 'unchanged')
+  const touched = await countContainers(server, name, TOUCHES, begun, Date.now())
+  say(`${release} again: ${timed.wall} ms, ${touched} containers touched`)
+  return { ...timed, touched }
+}
+
+/** Containers of a project to which one of these things happened between two times. */
+async function countContainers(
+  on: Server,
+  of: string,
+  happened: readonly string[],
+  since: number,
+  until: number,
+): Promise<number> {
   const range = ['--since', String(since / 1000), '--until', String(until / 1000)]
-  const filters = ['--filter', 'type=container', '--filter', 'event=start', ...ofProject(of)]
-  return linesOf(await on.docker('events', ...range, ...filters, '--format', '{{.ID}}')).length
+  const filters = ['type=container', ...happened.map((event) => `event=${event}`)].flatMap((each) => ['--filter', each])
+  const listed = await on.docker('events', ...range, ...filters, ...ofProject(of), '--format', '{{.ID}}')
+  return new Set(linesOf(listed)).size
 }

@@ -1,33 +1,31 @@
+/** Titles of the log, in their order, and the part that ends with each; a release that already runs is not staged. */
+const STAGES = [
+  ['Inspect', 'runner: start, look at repository and server'],
+  ['Push', 'runner: find the images, look into them, push'],
+  ['Stage', 'server: stage'],
+  ['Plan', 'server: plan'],
+] as const
+
 /**
- * Milliseconds of the parts of a deploy, read from its log: what the runner does before the first file is sent, the
- * groups after it, and the steps of the transaction, from their own journal.
+ * Milliseconds of the parts of a deploy, read from its log, in which each step has a line when it has ended: what the runner does
+ * before the first file is sent, what comes after it, and the steps of the deployment, as the host timed them.
  */
 export function readParts(
   lines: readonly { at: number; text: string }[],
   begun: number,
   ended: number,
 ): Map<string, number> {
-  const parts = new Map<string, number>()
-  const groups = lines.flatMap(({ at, text }) => {
-    const [, title] = /^##\[group\](\w+)/.exec(text) ?? []
-    return title === undefined ? [] : [{ at, title }]
+  const titles = lines.flatMap(({ at, text }) => {
+    const [, name, seconds] = /^(?:##\[group\])?(\w+): .*\b(\d+\.\d) s$/.exec(text) ?? []
+    return name === undefined ? [] : [{ at, name, milliseconds: Number(seconds) * 1000 }]
   })
-  const stage = groups.findIndex(({ title }) => title === 'Stage')
-  const from = groups[stage]?.at ?? Number.NaN
-  const [images] = groups
-  parts.set('runner: start, look at repository and server', (images?.at ?? Number.NaN) - begun)
-  parts.set('runner: find the images, look into them, push', from - (images?.at ?? Number.NaN))
-  const rest = [...groups.slice(stage), { at: ended, title: '' }]
-  rest.forEach(({ at, title }, index) => {
-    const next = rest[index + 1]
-    if (next) parts.set(`server: ${title.toLowerCase()}`, next.at - at)
-  })
-  const starts = new Map<string, number>()
-  for (const { text } of lines) {
-    const [, time = '', step = '', state] = /^(\d{4}-\S+Z) (\w+) (begin|end)\b/.exec(text) ?? []
-    if (state === 'begin') starts.set(step, Date.parse(time))
-    const start = starts.get(step)
-    if (state === 'end' && start !== undefined && step !== 'begin') parts.set(`step: ${step}`, Date.parse(time) - start)
+  const stages = STAGES.flatMap(([title, part]) =>
+    titles.filter(({ name }) => name === title).map(({ at }) => ({ part, at })),
+  )
+  const ends = [...stages, { part: 'server: deployment', at: ended }]
+  const parts = new Map(ends.map(({ part, at }, index) => [part, at - (ends[index - 1]?.at ?? begun)]))
+  for (const { name, milliseconds } of titles) {
+    if (/^[a-z]/.test(name)) parts.set(`step: ${name}`, milliseconds)
   }
   return parts
 }

@@ -1,8 +1,7 @@
 # shellcheck shell=sh
-## Boot: after a power loss cron finishes what was interrupted. Where no cron takes our entry, the next deploy does.
+## Boot: after a power loss, cron finishes interrupted deployments. Without cron, the next deploy does.
 
-# Once for a project and its place: what `boot` does is in the script of each transaction, so its own text need not
-# change.
+# Runs once per project and directory. `boot` calls the script of each transaction, so its text never has to change.
 register_boot() {
   entry="@reboot sh $directory/.deploy/boot # deploy-django" registered=
   if [ -f .deploy/cron ]; then read -r registered <.deploy/cron || registered=; fi
@@ -21,22 +20,22 @@ END
   if (put_entry) >/dev/null 2>&1; then
     echo "$entry" >.deploy/cron
   else
-    echo "note: no cron here runs anything for $(id -un) at boot:" \
-      "what a power loss interrupts is finished by the next deploy"
+    echo "note: cron on this host runs nothing for $(id -un) at boot:" \
+      "after a power loss, the next deploy finishes what was interrupted"
   fi
 }
 
-put_entry() { # another project of this user may be at it as well
-  # Cron and its shell would read more into it.
+put_entry() { # another project of this user may edit the crontab at the same time
+  # cron and its shell would expand other characters.
   case $directory in *[!A-Za-z0-9_./@+-]*) return 1 ;; esac
   command -v crontab && exec 7<"$HOME" && timeout 10 flock 7 && entries=$(other_entries) &&
     printf '%s\n' "${entries:+$entries$newline}$entry" | crontab -
 }
 
-other_entries() { # those of removed projects are left out
+other_entries() { # without those of removed projects
   found=$(crontab -l) || case $(crontab -l 2>&1) in
     *'no crontab'* | *'No such file'*) return 0 ;;
-    *) return 1 ;; # they are there, and must not be lost
+    *) return 1 ;; # the crontab may have entries, which must not be lost
   esac
   printf '%s\n' "$found" | while IFS= read -r line; do
     case $line in
@@ -51,7 +50,7 @@ other_entries() { # those of removed projects are left out
 
 is_registered() { [ -f .deploy/cron ] && crontab -l 2>/dev/null | grep -qxFf .deploy/cron; }
 
-boot() { # DIRECTORY: what is interrupted is finished; Docker may still be starting
+boot() { # DIRECTORY: finishes interrupted deployments; Docker may still be starting
   enter "$1"
   transaction=
   until=$(($(date +%s) + away_limit))
@@ -61,7 +60,7 @@ boot() { # DIRECTORY: what is interrupted is finished; Docker may still be start
     choose_way
   done
   exec 9>>.deploy/lock
-  # Who has the lock already has finished it, or does that first.
+  # The holder of the lock has finished them already, or does so first.
   if ! flock -n 9; then return; fi
   echo 'recovery after a boot' >.deploy/lock
   recover_all

@@ -1,12 +1,12 @@
 # shellcheck shell=sh
-## Beside the transaction: follow, abort.
+## Commands beside the transaction: follow, abort.
 
-follow() { # DIRECTORY TRANSACTION JOURNAL-LINES LOG-LINES: what comes after those lines, until the end ("x …")
+follow() { # DIRECTORY TRANSACTION JOURNAL-LINES LOG-LINES: prints what comes after those lines, and "x …" at the end
   enter "$1"
   transaction=$2 seen_journal=$3 seen_log=$4
   while :; do
-    # Asked before reading: then nothing that was written can be missed.
-    if is_alive "$transaction"; then over=; else over=yes; fi
+    # Checked before reading, so that no line is missed.
+    if is_alive "$transaction" && ! is_settled; then over=; else over=yes; fi
     show_new j ".deploy/journal/$transaction" "$seen_journal"
     seen_journal=$total
     show_new l ".deploy/journal/$transaction.log" "$seen_log"
@@ -26,10 +26,15 @@ follow() { # DIRECTORY TRANSACTION JOURNAL-LINES LOG-LINES: what comes after tho
     echo "x ended"
   elif is_on_show "$transaction"; then
     echo "x kept"
+  elif is_alive "$transaction" && is_settled; then
+    echo "x committed"
   else
     echo "x died"
   fi
 }
+
+# After the commit only old releases are removed, still under the lock. The runner does not wait for that.
+is_settled() { [ -f ".deploy/journal/$transaction" ] && happened commit end && ! is_forward; }
 
 show_new() { # MARK FILE SEEN: sets `total`
   total=$3
@@ -39,7 +44,7 @@ show_new() { # MARK FILE SEEN: sets `total`
   fi
 }
 
-abort() { # DIRECTORY TRANSACTION: turns back at the next safe point, never in a running migration
+abort() { # DIRECTORY TRANSACTION: reverts at the next safe point, never during a migration
   enter "$1"
   : >".deploy/journal/$2.abort"
 }

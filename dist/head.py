@@ -1,18 +1,18 @@
 # coding: utf-8
-"""What the image and its database say about migrations; how the app answers over HTTP.
+"""Reports what the image and its database say about migrations, and how the app answers over HTTP.
 
-Runs inside the app's container, as one argument of `manage.py shell -v 0 -c` (verbs list, plan, migrate,
-verify, fit, collect) or of plain `python -c` (verb http). The verb is in DEPLOY_DJANGO. The result is one line
-of JSON, the last one on stdout, and an exit code; everything for people goes to stderr. Python 3.7 and later,
-Django 2.2 and later, standard library only. Nothing is written to a database unless the verb is `migrate`. The parts in
-this folder are one program when it is sent, in the order of src/assets.ts, with a dictionary of its own for its globals:
-before Django 3.0 `shell -c` runs its text inside a function, where functions do not see each other.
+Runs in the app's container, as one argument of `manage.py shell -v 0 -c` (verbs list, judge, plan, migrate, verify, fit,
+reverse, return, unapply, collect, backup, connection) or of plain `python -c` (verb http). DEPLOY_DJANGO names the verb. The result
+is an exit code and one line of JSON, the last one on stdout. Everything for people goes to stderr. Needs only Python 3.7 and Django 2.2, or later, and the standard library. Only `migrate` and `unapply` write to a database.
+
+The parts in this folder are sent as one program, in the order of src/host/assets.ts. The program gets its own dictionary
+for its globals: before Django 3.0 `shell -c` runs its text inside a function, where functions do not see each other.
 """
 import os
 import sys
 
 TOO_OLD = 26
-if sys.version_info < (3, 7):  # everything above this line, and the syntax below, is for any Python
+if sys.version_info < (3, 7):  # any Python must be able to parse the whole program and to run it up to here
     sys.stdout.write('\n{"deploy-django": 1, "verb": "%s", "error": {"kind": "too-old", "message": "This image has Python '
                      '%d.%d. The oldest that can be deployed is 3.7.", "detail": "", "exit": %d}}\n'
                      % ((os.environ.get("DEPLOY_DJANGO", ""),) + tuple(sys.version_info[:2]) + (TOO_OLD,)))
@@ -21,6 +21,8 @@ if sys.version_info < (3, 7):  # everything above this line, and the syntax belo
 
 import ast
 import atexit
+import base64
+import fcntl
 import filecmp
 import hashlib
 import http.client
@@ -34,18 +36,19 @@ import socket
 import ssl
 import struct
 import subprocess
+import tempfile
 import threading
 import time
 import traceback
 import urllib.parse
 import zlib
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 PLANNED, PLAN_DIFFERS, LOCK_BUSY, DATABASE_DOWN, DATABASE_REFUSED, UNSOUND = 0, 10, 11, 12, 13, 14
 OUT_OF_TIME, NO_GO, MIGRATION_FAILED, NOT_IMPORTABLE, NOT_MIGRATED, UNFIT, UNHEALTHY = 15, 16, 17, 18, 19, 20, 21
-NOT_KEPT, NOT_COLLECTED, REFUSES, NO_HTTP = 22, 23, 24, 25
-UNEXPECTED = 1
+NOT_KEPT, NOT_COLLECTED, REFUSES, NO_HTTP, FRONT_FAILS, IRREVERSIBLE, UNAPPLY_FAILED = 22, 23, 24, 25, 27, 28, 29
+UNEXPECTED, ALIAS_REFUSED = 1, 9
 
 ALIAS = "default"
 LOCK_NAMESPACE = zlib.crc32(b"deploy-django") & 0x7FFFFFFF
@@ -53,12 +56,12 @@ ACCEPT_MARK = b"# deploy-django: accept"
 
 
 class Stop(Exception):
-    """The verb ends here, with this exit code; `facts` become part of the result."""
+    """Ends the verb with this exit code; `facts` become part of the result."""
 
     def __init__(self, code, kind, message, detail="", **facts):
         super().__init__(message)
         self.code = code
-        # The exit code stands in it as well: what runs after the probe, such as `docker compose run`, may give another one.
+        # The result has the exit code too: a wrapper such as `docker compose run` may return another one.
         self.result = dict(facts, error={"kind": kind, "message": message, "detail": detail, "exit": code})
 
 
@@ -67,7 +70,7 @@ def main():
     verb = os.environ.get("DEPLOY_DJANGO", "")
     try:
         if verb not in VERBS:
-            raise Stop(2, "usage", "DEPLOY_DJANGO names no verb: %r" % verb, "one of " + " ".join(sorted(VERBS)))
+            raise Stop(2, "usage", "DEPLOY_DJANGO does not name a verb: %r" % verb, "one of " + " ".join(sorted(VERBS)))
         if verb != "http":
             check_django()
         code, result = VERBS[verb](out)
@@ -87,28 +90,32 @@ def check_django():
 
 
 def claim_stdout():
-    """Keeps the real stdout for the result; what settings and apps print goes to stderr from now on."""
+    """Keeps the real stdout for the result; from now on, the output of settings and apps goes to stderr."""
     out = os.fdopen(os.dup(1), "w", encoding="utf-8", errors="backslashreplace")
     os.dup2(2, 1)
-    sys.stdout.flush()  # what was printed before, and still waited in the buffer
+    sys.stdout.flush()  # earlier output that is still in the buffer
     return out
 
 
 def tell(out, line):
-    # The newline in front ends whatever unfinished line was there before.
+    # The leading newline ends an unfinished line of the app.
     out.write("\n" + line + "\n")
     out.flush()
 
 
-def finish(out, verb, code, result):
-    """The only way out."""
-    # Letters as they are: the server looks for values of env files in it.
+def write_result(out, verb, result):
+    # No escapes: the host searches the result for secrets of env files.
     line = json.dumps(dict({"deploy-django": 1, "verb": verb}, **result), default=str, ensure_ascii=False)
     try:
         tell(out, line)
     except OSError:
         pass  # nobody reads any more; the exit code still counts
-    # What an app has registered for the end must not keep this process alive.
+
+
+def finish(out, verb, code, result):
+    """The only way to exit."""
+    write_result(out, verb, result)
+    # Exit handlers of the app must not keep this process alive.
     last = threading.Timer(10, os._exit, (code,))
     last.daemon = True
     last.start()
@@ -118,7 +125,7 @@ def finish(out, verb, code, result):
         sys.stdout.flush()
         sys.stderr.flush()
     finally:
-        # Not sys.exit: Django closes connections on the way, and settings that do not import turn that into exit code 1.
+        # Not sys.exit: Django closes connections then. Settings that do not import would turn that into exit code 1.
         os._exit(code)
 
 
@@ -132,7 +139,7 @@ def close_databases():
 
 
 def find_serving_of_broken():
-    """Settings for development may need what this image has not; the site may use others."""
+    """Development settings usually need packages that a production image lacks; the site may use other settings."""
     try:
         return find_serving()
     except Exception:
@@ -145,7 +152,7 @@ def say(text):
 
 
 def say_traceback(error):
-    """The way to the error for people. Of each message only the first line: the next ones carry values of rows."""
+    """Prints the traceback, with only the first line of each message: the other lines contain values of rows."""
     text = ""
     while error:
         text = "".join(traceback.format_tb(error.__traceback__)) + last_line(error) + "\n" + text
@@ -154,19 +161,19 @@ def say_traceback(error):
 
 
 def last_line(error):
-    """`IntegrityError: what happened`, without the lines that carry values of rows."""
+    """`IntegrityError: what happened`, without the lines that contain values of rows."""
     first = (str(error).strip().splitlines() or [""])[0]
     return "%s: %s" % (type(error).__name__, first) if first else type(error).__name__
 
 
-def explain(error):
-    """Says what an exception that nobody expected means."""
+def explain(error, alias=ALIAS):
+    """Explains an unexpected exception, which the database `alias` may have raised."""
     database = sys.modules.get("django.db.utils")
     if database and isinstance(error, (database.DatabaseError, database.InterfaceError)):
-        return explain_database(error)
+        return explain_database(error, alias)
     say_traceback(error)
     core = sys.modules.get("django.core.exceptions")
     if isinstance(error, (ImportError, SyntaxError)) or (core and isinstance(error, core.ImproperlyConfigured)):
-        message = "The settings or apps of this image do not import."
+        message = "The settings or apps of this image cannot be imported."
         return Stop(NOT_IMPORTABLE, "not-importable", message, last_line(error), serving=find_serving_of_broken())
     return Stop(UNEXPECTED, "unexpected", "The probe failed.", last_line(error))

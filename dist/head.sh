@@ -1,26 +1,26 @@
 #!/bin/sh
-# Made of the parts in src/server/transaction/, which are joined when they are sent.
-# The server's side of Deploy Django: one transaction, from the plan to a committed release or back to the one before.
-# Needs sh (dash and BusyBox do), docker with compose, coreutils, flock, setsid, tar. It never parses JSON, decides no
-# policy, and never runs text that was sent to it: facts are files that are read line by line.
+# Joined from the parts in src/host/transaction/ when it is sent.
+# The host's side of Deploy Django: one transaction, from the plan to the commit or the revert.
+# Needs sh (dash or BusyBox), docker with compose, coreutils, flock, setsid, tar. It never parses JSON and decides no
+# policy. It never runs text that was sent to it: facts are files, read line by line.
 #
-#   sh -s look|room DIRECTORY < transaction.sh              what is here (the script itself may come on standard input)
-#   sh transaction.sh stage|plan|begin|follow|abort|recover|run DIRECTORY …
+#   sh -s look|reclaimable DIRECTORY < transaction.sh       facts about the host; the script may come on stdin
+#   sh transaction.sh COMMAND DIRECTORY …                   the commands are in main.sh
 #   sh transaction.sh step DIRECTORY TRANSACTION STEP       one step of a transaction, a process of its own
 #
-# Exit codes have names, `exit_…`, which src/server/exit.ts puts behind this head: 10-29 are the probe's
-# (src/django/probe/head.py), ours are 30 and above.
+# Exit codes have names, `exit_…`, which src/host/exit.ts inserts after this head. 10-29 are the probe's
+# (src/django/probe/head.py), 30 and above are this script's.
 set -euf
 umask 077
 export LC_ALL=C
 unset CDPATH
 
 format=1
-# Limits in seconds for a docker call that may hang; a migration has none, it is only ever waited for.
+# Limits in seconds for a docker call that may hang. A migration has no limit: the script only waits for it.
 call_limit=60 change_limit=900 pull_limit=1800
-# How long the daemon may be away, a data service may take to become healthy, the old containers to run again.
+# Limits in seconds for Docker to answer again, a data service to become healthy, the old containers to run again.
 away_limit=600 data_limit=180 undo_limit=60
-# What a container is called that its release's successor has stopped, until that is committed.
+# Until the commit, this prefix marks containers of services that the new release no longer names.
 retired=deploy-django-retired_
 newline='
 '

@@ -1,33 +1,39 @@
 # shellcheck shell=sh
-## Step health.
+## Step health, and its parts that the trial before the swap shares.
 
-# Sets `app`: "SERVICE STATE EXIT RESTARTS POLICY STARTED IMAGE ID" of a release's containers, a line each.
+# `only`: the one container to check instead of the whole release. `quiet_seconds`: how long a container must run if it
+# has no check and answers no HTTP. `must_listen`: it has to answer HTTP.
+only='' quiet_seconds=10 must_listen=
+
+# Sets `app` to what inspect_containers prints about the release's containers.
 inspect_release() { # RELEASE
-  survey
+  list_containers
   ids=$(ids_of "$(services_of "$1")")
   [ -n "$ids" ] || die "$exit_container_missing" "no container of the release exists"
   look_again
 }
 
-look_again() { app=$(inspect_run "$ids"); }
-
-inspect_run() { # CONTAINERS: a line each, as in `app`
-  template='{{index .Config.Labels "com.docker.compose.service"}} {{.State.Status}} {{.State.ExitCode}}'
-  template=$template' {{.RestartCount}} {{or .HostConfig.RestartPolicy.Name "no"}} {{.State.StartedAt}}'
-  template=$template' {{.Image}} {{.Id}}'
-  on "$1" ask inspect -f "$template"
+find_checked() { # sets `ids` and `app`
+  if [ -z "$only" ]; then
+    inspect_release "$checked_release"
+    return
+  fi
+  ids=$only
+  look_again || die "$exit_container_missing" "the container $only is gone"
 }
 
-is_finished() { # STATE EXIT POLICY: a container that has run to its end, as it should
+look_again() { app=$(inspect_containers "$ids"); }
+
+is_finished() { # STATE EXIT POLICY: whether the container ended as it should
   [ "$1 $2" = "exited 0" ] && is_listed "$3" "no${newline}on-failure"
 }
 
-is_steady() { # STATE RESTARTS STARTED: between two crashes a container runs for a moment as well
+is_steady() { # STATE RESTARTS STARTED: whether it runs and is not in a crash loop, in which it also runs for moments
   [ "$1" = running ] && { [ "$2" -eq 0 ] || is_long_up "$3"; }
 }
 
-is_long_up() { # STARTED: ten seconds ago, or earlier
-  since=$(date -u -d "@$(($(date +%s) - 10))" +%Y-%m-%dT%H:%M:%S)
+is_long_up() { # STARTED: `quiet_seconds` ago, or earlier
+  since=$(date -u -d "@$(($(date +%s) - quiet_seconds))" +%Y-%m-%dT%H:%M:%S)
   [ "$(printf '%s\n' "$1" "$since" | sort | head -n 1)" = "$1" ]
 }
 
@@ -36,31 +42,37 @@ step_health() {
   until_healthy_release
 }
 
-until_healthy_release() { # of `checked_release`, asked with `question`; the probe's answer is kept under `answer_name`
-  inspect_release "$checked_release"
-  deadline='' quiet_since='' firm_since='' warned='' asked_at=$(date +%s) first_starts=
+until_healthy_release() { # checks `checked_release` with `question`; keeps the probe's answer as `answer_name`
+  find_checked
+  deadline='' quiet_since='' firm_since='' warned='' asked_at=$(date +%s)
   while :; do
     if is_cancelled; then die "$exit_aborted" "aborted while waiting for health"; fi
     before=$app http=$exit_health_timeout
     if app_is_healthy && look_again && [ "$app" = "$before" ] && stays_up; then return; fi
     if [ -z "$deadline" ]; then
-      limit=$(plan_fact health-timeout)
+      limit=$(plan_list health-timeout)
       deadline=$((asked_at + ${limit:-$(health_limit)}))
     fi
     if is_firm || [ "$(date +%s)" -ge "$deadline" ]; then
+      # It answered correctly but did not stay up.
+      if [ "$http" -eq 0 ]; then http=$exit_health_timeout; fi
+      # Something may have crashed only after the last check.
+      if seen_now=$(inspect_containers "$ids"); then app=$seen_now; fi
+      looping=$(crash_loops)
       show_unhealthy
+      if [ "$http" -eq "$exit_health_timeout" ] && [ -n "$looping" ]; then die_of_crash; fi
       die "$http" "not healthy in time"
     fi
-    # The first answers come within seconds; later ones are not worth a process of Python ten times a second.
+    # The first answers come within seconds. After that, ten Python processes a second would cost too much.
     if [ "$(date +%s)" -lt $((asked_at + 5)) ]; then pause 0.1; else pause 1; fi
-    inspect_release "$checked_release"
+    find_checked
   done
 }
 
-is_cancelled() { is_aborted && ! happened back begin; }
+is_cancelled() { is_aborted && ! happened back begin && ! is_forward; }
 
-# Waiting does not change a release that refuses for ten seconds, a health command without its program, or workers that
-# end over and over while the process that starts them lives.
+# Whether more waiting is useless. For ten seconds, the release refused, the health command's program was missing, or
+# workers kept ending while their parent process lived.
 is_firm() {
   if [ "$http" -ne "$exit_refuses" ] && ! refuses_command && ! restarts_workers; then
     firm_since=
@@ -70,36 +82,40 @@ is_firm() {
   [ "$(date +%s)" -ge $((firm_since + 10)) ]
 }
 
-# A status that it does not accept, or a program or file that is not there. That nothing listens is only "not yet".
+# An error status, or a missing program or file, is final. If nothing listens, that may only mean "not yet".
 refuses_command() {
-  case $unwell in
+  case $refused in
     *': not found'* | *'command not found'* | *'executable file not found'* | *"can't open file"*) return ;;
     *'No module named'*) return ;;
   esac
-  [ -n "$unwell" ] && ! is_starting && printf '%s\n' "$unwell" |
+  [ -n "$refused" ] && ! is_starting && printf '%s\n' "$refused" |
     grep -E '(error|Error|status|HTTP/1\.[01])[: ]+(HTTP Error )?(4[0-9][0-9]|50[01])' >/dev/null
 }
 
-is_starting() { # within the start period of a health check
+is_starting() { # whether this is within the start period of a health check
   [ "$(date +%s)" -lt $((asked_at + $(start_period))) ]
 }
 
-# What web servers print of a worker that ended, or was started: each is started once, more of them are new attempts.
+# Counts worker ends and starts in the web server's log. If more workers started than processes exist, some have ended,
+# even if the log does not say so. On a slow host they end many seconds apart, so the time counts from the first check.
 restarts_workers() {
   if [ -z "$asker" ]; then return 1; fi
-  web_log=$(ask logs --since 15m --tail 1000 "$asker" 2>&1) || return 1
+  since=$(printf '%s\n' "$app" | awk -v "id=$asker" '$8 == id { print $6 }')
+  web_log=$(ask logs --since "$since" --tail 1000 "$asker" 2>&1) || return 1
   deaths=$(lines_with 'Worker .*exited with code|Worker failed to boot|Child process .* died|Respawned uWSGI worker')
   starts=$(lines_with 'Booting worker with pid')
-  first_starts=${first_starts:-$starts}
-  [ "$deaths" -ge 3 ] || [ "$starts" -ge $((first_starts + 3)) ] || return 1
+  if [ "$deaths" -lt 3 ]; then
+    processes=$(ask top "$asker" 2>/dev/null) || return 1
+    [ "$starts" -ge $(($(printf '%s\n' "$processes" | tail -n +2 | wc -l) + 3)) ] || return 1
+  fi
   firm_since=${firm_since:-$asked_at}
 }
 
 lines_with() { printf '%s\n' "$web_log" | grep -cE "$1" || true; } # PATTERN
 
-stays_up() { # services that nobody asks: one that lacks something starts, and ends some seconds later
+stays_up() { # waits for services without a check: one that lacks something starts, and ends seconds later
   youngest=$(printf '%s\n' "$unasked" | sort | tail -n 1) tries=0
-  # A clock that was set back is not waited for.
+  # The number of tries is limited, because the clock may have been set back.
   until is_long_up "$youngest" || [ "$tries" -ge 60 ]; do
     tries=$((tries + 1))
     pause 0.2
@@ -108,13 +124,13 @@ stays_up() { # services that nobody asks: one that lacks something starts, and e
   done
 }
 
-health_limit() { # start period + the larger of 30 s and four times what the release before needed
+health_limit() { # start period + the larger of 30 s and four times what the last deployment needed
   needed=$(($(seconds_needed) * 4))
   if [ "$needed" -lt 30 ]; then needed=30; fi
   echo $(($(start_period) + needed))
 }
 
-start_period() { # the longest one of the health checks, in seconds
+start_period() { # the longest start period of the health checks, in seconds
   on "$ids" ask inspect -f '{{with .Config.Healthcheck}}{{.StartPeriod.Nanoseconds}}{{end}}' | {
     longest=0
     while read -r nanoseconds; do
@@ -125,7 +141,7 @@ start_period() { # the longest one of the health checks, in seconds
   }
 }
 
-seconds_needed() { # from swap to health, by the journal of the transaction that committed last
+seconds_needed() { # duration of the step health in the last committed transaction
   last=$(cat .deploy/transaction 2>/dev/null) || last=
   if [ -z "$last" ] || [ ! -f ".deploy/journal/$last" ]; then
     echo 0
@@ -138,25 +154,54 @@ seconds_needed() { # from swap to health, by the journal of the transaction that
     END { if (needed < 0) needed += 86400; print int(needed + 0.999) }' ".deploy/journal/$last"
 }
 
-app_is_healthy() {
-  asker='' healthy=yes unwell='' unasked='' ill=''
-  while read -r service state exit restarts policy started image id; do
+crash_loops() { # "ID SERVICE EXIT RESTARTS" of what has restarted and not run for long since
+  printf '%s\n' "$app" | while read -r service state exit restarts policy started _ id; do
     if is_finished "$state" "$exit" "$policy"; then continue; fi
+    if [ "$restarts" -gt 0 ] && ! is_steady "$state" "$restarts" "$started"; then
+      echo "$id $service $exit $restarts"
+    fi
+  done
+}
+
+die_of_crash() { # names the last of `looping`, whose lines are shown last
+  read -r id service exit restarts <<END
+$(printf '%s\n' "$looping" | tail -n 1)
+END
+  die_exited "$service" "$exit" "$restarts" "$id"
+}
+
+die_exited() { # SERVICE EXIT RESTARTS CONTAINER
+  exit=$2
+  # Docker shows exit code 0 for a container that it has restarted.
+  if [ "$exit" = 0 ] && [ "$3" -gt 0 ]; then exit=$(last_exit "$4"); fi
+  die "$exit_container_exited" "$1 exit=$exit restarts=$3"
+}
+
+last_exit() { # CONTAINER: the exit code of its last death; 0 if Docker no longer knows it
+  died=$(ask events --since "$(($(date +%s) - 900))" --until 0s --filter event=die --filter "container=$1" \
+    --format '{{.Actor.Attributes.exitCode}}' | first_word | tail -n 1) || died=
+  echo "${died:-0}"
+}
+
+app_is_healthy() {
+  asker='' healthy=yes unwell='' refused='' unasked='' ill=''
+  while read -r service state exit restarts policy started image id; do
+    if [ -z "$only" ] && is_finished "$state" "$exit" "$policy"; then continue; fi
     steady=yes
     is_steady "$state" "$restarts" "$started" || steady=no
     if [ "$steady" = no ] &&
       { [ "$restarts" -ge 3 ] || [ "$state" = dead ] || [ "$state $policy" = "exited no" ]; }; then
       show_last_lines "$id"
-      die "$exit_container_exited" "$service exit=$exit restarts=$restarts"
+      die_exited "$service" "$exit" "$restarts" "$id"
     fi
-    complaint='' checked=''
+    complaint='' checked='' check_result=0
     if [ "$steady" = no ] || { ! docker_health "$id" && ! inherits_check "$service" "$image" "$id"; }; then
       healthy=no ill=$ill$newline$id
-      if [ -n "$complaint" ]; then
-        unwell=$unwell$newline"the health command of $service says: $(printf '%s\n' "$complaint" | tail -n 1)"
-      fi
+      if [ "$check_result" -ne 0 ]; then note_refusal; fi
     fi
-    if [ "$checked" = NONE ] && ! is_asked "$service"; then unasked=$unasked$newline$started; fi
+    if [ "$checked" = NONE ] && ! { [ -f "$question" ] && is_asked "$service"; }; then
+      unasked=$unasked$newline$started
+    fi
     if [ "$service" = "$(release_fact "$checked_release" django)" ]; then asker=$id; fi
   done <<END
 $app
@@ -164,38 +209,53 @@ END
   [ "$healthy" = yes ] && ask_http
 }
 
-is_asked() { # SERVICE: over HTTP
+# Adds to `unwell` why the health command of `service` failed, and to `refused` what may be a final answer. A command
+# that `timeout` ended (124 or 137) has not answered yet.
+note_refusal() {
+  ran=$(printf '%s' "$check_command" | tr '\n' ' ' | cut -c 1-300)
+  said=$(printf '%s\n' "$complaint" | tr '\r' '\n' | sed '/^[[:space:]]*$/d' | tail -n 1)
+  case $check_result in
+    124 | 137) unwell=$unwell$newline"the health command of $service did not end within $check_limit s: $ran" ;;
+    *)
+      unwell=$unwell$newline"the health command of $service ended with $check_result: $ran"
+      refused=$refused$newline$said
+      ;;
+  esac
+  if [ -n "$said" ]; then unwell=$unwell$newline"the health command of $service says: $said"; fi
+}
+
+is_asked() { # SERVICE: whether the probe checks it over HTTP
   [ "$1" = "$(release_fact "$checked_release" django)" ] ||
     is_listed "$1" "$(release_list "$checked_release" fronts | first_word)"
 }
 
-# A worker has the web image's HEALTHCHECK without meaning it.
+# A worker inherits the web image's HEALTHCHECK, which does not fit it.
 inherits_check() { # SERVICE IMAGE CONTAINER
   if is_asked "$1"; then return 1; fi
   template='{{json .Config.Healthcheck}}'
   [ "$(ask image inspect -f "$template" "$2")" = "$(ask inspect -f "$template" "$3")" ] || return 1
   if ! is_listed "$1" "$warned"; then
-    echo "warning: $1 has the health check of its image, which does not succeed there"
+    echo "warning: $1 inherits the health check of its image, which fails in this service"
   fi
   warned=$warned$newline$1 checked=NONE
 }
 
-ask_http() { # by the app's own Python from inside its network; sets `http`
+ask_http() { # with the app's own Python, inside its network; sets `http`
   if [ ! -f "$question" ]; then return; fi
   [ -n "$asker" ] || return 1
   read -r python <".deploy/releases/$checked_release/facts/manage"
-  http=0
+  http=0 asking_since=$(date +%s)
   report "$answer_name" exec_http || http=$?
   if [ "$http" -eq 0 ]; then return; fi
-  [ "$http" -eq "$exit_no_http" ] || return 1
-  # Nothing speaks HTTP: it has to run quietly for ten seconds.
+  if [ "$http" -ne "$exit_no_http" ] || [ -n "$must_listen" ]; then return 1; fi
+  # Nothing speaks HTTP: the container has to run for a while without a crash.
   http=$exit_health_timeout
-  quiet_since=${quiet_since:-$(date +%s)}
-  [ "$(date +%s)" -ge $((quiet_since + 10)) ]
+  quiet_since=${quiet_since:-$asking_since}
+  [ "$(date +%s)" -ge $((quiet_since + quiet_seconds)) ]
 }
 
 exec_http() {
-  set -- limited "$call_limit" exec -i -e DEPLOY_DJANGO=http "$asker"
+  set -- limited "$call_limit" exec -i -e DEPLOY_DJANGO=http -e "DEPLOY_DJANGO_LISTEN_WAIT=${only:+1}" "$asker"
   case ${python##*/} in
     python* | pypy*) set -- "$@" "$python" -c "$(probe_word)" ;;
     *) set -- in_django "$checked_release" "$@" ;; # `uv run manage.py` names no Python
@@ -203,8 +263,14 @@ exec_http() {
   "$@" <"$question" 2>/dev/null
 }
 
-show_unhealthy() { # what failed comes last: the error shows the end of the log
-  failed=${ill:-$asker}
+show_unhealthy() { # failed containers come last: the error shows the end of the log
+  crashed=$(printf '%s\n' "$looping" | first_word)
+  failed=$(only_in "$ill" "$crashed")
+  if [ -z "$failed$crashed" ]; then failed=$asker; fi
+  if [ "$http" -eq "$exit_front_fails" ]; then
+    failed=$failed$newline$(ids_of "$(release_list "$checked_release" fronts | first_word)")
+  fi
+  failed=$failed$newline$crashed
   printf '%s\n' "$app" | while read -r service state _ restarts _ _ _ id; do
     if ! is_listed "$id" "$failed"; then echo "$service is $state, $restarts restarts"; fi
   done

@@ -1,18 +1,21 @@
-# Django refuses every other Host, whatever ALLOWED_HOSTS says; most of all a name of a service with an underscore.
+# Django refuses any other Host, whatever ALLOWED_HOSTS says: usually the name of a service with an underscore.
 ACCEPTED_HOST = re.compile(r"([a-z0-9.-]+|\[[a-f0-9]*:[a-f0-9.:]+\])(:[0-9]+)?\Z", re.I)
 
 
 class Answer:
-    """One request: a status, or why there is none."""
+    """One request: its status, or the reason why there is none."""
 
     def __init__(self, url, status=None, reason=None, location="", said="", closed=False):
         self.url, self.status, self.reason, self.location, self.said = url, status, reason, location, said
-        self.closed = closed  # the host is there, the port is not
+        self.closed = closed  # the host exists, but nothing listens on the port
+        self.reached = True
+        self.headers, self.body, self.server = frozenset(), "", ""
+        self.app = None  # the app's own answer, if a proxy fails
         self.host = None  # the Host that was sent
 
 
 class Visitor:
-    """Asks with the headers of the question, as a Host that Django accepts."""
+    """Asks with the given headers, as a Host that Django accepts."""
 
     def __init__(self, order):
         self.headers = {str(name): str(value) for name, value in order.get("headers", {}).items()}
@@ -25,6 +28,11 @@ class Visitor:
             answer = self.ask_as(host, url)
             if answer.status != 400:
                 break
+        # A proxy may know only one name below the domain.
+        if host and "." + host in (self.allowed or []) and answer.reason in ("silent", "not-http"):
+            known = self.ask_as("www." + host, url)
+            if known.reason is None:
+                answer, host = known, "www." + host
         answer.host = self.given or host or urllib.parse.urlsplit(url).netloc
         return answer
 
@@ -38,7 +46,7 @@ class Visitor:
         return request("http" + url[len("uwsgi"):], headers)
 
     def hosts_for(self, url):
-        """None stands for the name in the address."""
+        """None means the name in the address."""
         if self.given or ACCEPTED_HOST.match(urllib.parse.urlsplit(url).netloc):
             return self.hosts or [None]
         return self.hosts or ["localhost"]
@@ -46,48 +54,61 @@ class Visitor:
 
 def check_http(_out):
     order = json.load(sys.stdin)
-    visitor = Visitor(order)
+    visitor, warning, fronts = Visitor(order), None, []
+    wait_for_listener(seconds_of("LISTEN_WAIT", 0))
+    judge = {"redirects": judge_without_front, "anything": judge_presence}.get(order.get("accept"), judge_any)
     if order.get("urls"):
         wanted = order.get("status") or ["2xx", "3xx"]
         for url in order["urls"]:
             last, reason = ask_three_times(visitor, url, lambda answer: judge_given(answer, wanted))
             if reason:
+                last, reason = look_behind(visitor, last, reason)
                 break
     else:
-        outside, inside = candidates(order.get("fronts", []))
-        last, reason = ask_around(visitor, outside)
+        outside, inside, fronts = candidates(order.get("fronts", []))
+        last, reason = ask_around(visitor, outside + fronts, judge)
         if last is None:
-            last, reason = ask_around(visitor, inside)
+            last, reason = ask_around(visitor, inside, judge)
+        last, reason, warning = check_fronts(visitor, last, reason, inside, fronts)
     if last is None:
         return NO_HTTP, {"url": None, "status": None, "answers": 0, "reason": "nothing-speaks-http", "text":
                          "No port of this service, and no service in front of it, speaks HTTP."}
-    text, fix = explain_answer(last, reason, visitor)
-    return (PLANNED if reason is None else REFUSES if is_firm(last, reason) else UNHEALTHY), {
+    text, fix = explain_answer(last, reason, visitor, fronts)
+    code = PLANNED if reason is None else FRONT_FAILS if last.app else REFUSES if is_firm(last, reason) else UNHEALTHY
+    return code, {
         "url": last.url, "status": last.status, "answers": 0 if reason else 3, "host": last.host,
         "reason": "not-http" if reason == "silent" else reason, "text": text, "fix": fix,
+        "warning": warning,
     }
 
 
 def is_firm(answer, reason):
-    """Whether waiting changes nothing: 502 to 504 are a proxy's "not yet", silence is an app that still starts."""
-    return reason in ("bad-request", "https-redirect", "status", "server-error") and answer.status not in (502, 503, 504)
+    """Whether the answer is final. 502 to 504 are a proxy's "not yet"; silence is an app that is still starting."""
+    return reason in ("bad-request", "https-redirect", "status", "server-error", "loopback") and answer.status not in (502, 503, 504)
 
 
-def ask_around(visitor, urls):
-    """The first that speaks HTTP decides; one that only redirects to https leaves the word to the next."""
+def wait_for_listener(seconds):
+    """A trial container has just started. Another start of this probe would take longer than the server needs to listen."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and not listening():
+        time.sleep(0.05)
+
+
+def ask_around(visitor, urls, judge):
+    """The first address that speaks HTTP decides, unless it only redirects to https: then the next one may decide."""
     undecided = closed = None
     for url in urls:
         answer = visitor.ask(url)
         if answer.closed:
-            closed = answer  # a published port that nobody listens on yet
+            closed = answer  # nothing listens on a published port yet
         if answer.reason in ("refused", "not-http"):
             continue
-        if answer.reason or judge_any(answer) == "https-redirect":
+        if answer.reason or judge(answer) == "https-redirect":
             undecided = undecided or answer
             continue
-        return ask_three_times(visitor, url, judge_any)
+        return ask_three_times(visitor, url, judge)
     last = undecided or closed
-    return last, last and (last.reason or judge_any(last))
+    return last, last and (last.reason or judge(last))
 
 
 def ask_three_times(visitor, url, judge):
@@ -107,6 +128,16 @@ def judge_any(answer):
     if answer.status == 400:
         return "bad-request"
     return "server-error" if answer.status >= 500 else None
+
+
+def judge_without_front(answer):
+    """Accepts a redirect to https: the services in front of a trial container are checked after the swap."""
+    return None if redirects_to_https(answer) else judge_any(answer)
+
+
+def judge_presence(answer):
+    """Only checks that the app answers: the given addresses lead elsewhere."""
+    return "server-error" if answer.status in (502, 503, 504) else None
 
 
 def judge_given(answer, wanted):
@@ -131,18 +162,24 @@ def request(url, headers):
     try:
         connection.connect()
         response = {"https": ask_https, "uwsgi": ask_uwsgi}.get(parts.scheme, ask_plainly)(connection, parts, sent)
-        said = response.read(4096).decode("utf-8", "replace") if response.status == 400 else ""
+        body = response.read(65536).decode("utf-8", "replace")
+        said = body[:4096] if response.status == 400 else ""
         if "HTTP request" in said and "HTTPS" in said and parts.scheme == "http":
             return Answer(url, reason="not-http", said="it speaks TLS")
-        return Answer(url, response.status, None, response.getheader("Location") or "", said)
+        answer = Answer(url, response.status, None, response.getheader("Location") or "", said)
+        answer.headers = frozenset(name.lower() for name, _ in response.getheaders())
+        answer.body, answer.server = body, response.getheader("Server") or ""
+        return answer
     except socket.timeout:
-        return Answer(url, reason="timeout")
+        answer = Answer(url, reason="timeout")
+        answer.reached = connection.sock is not None
+        return answer
     except http.client.RemoteDisconnected:
-        return Answer(url, reason="silent", said="it closed the connection without a word")
+        return Answer(url, reason="silent", said="it closed the connection without an answer")
     except (http.client.HTTPException, ssl.SSLError) as error:
         return Answer(url, reason="not-http", said=last_line(error)[:80])
     except (ConnectionResetError, BrokenPipeError):
-        return Answer(url, reason="silent", said="it closed the connection without a word")
+        return Answer(url, reason="silent", said="it closed the connection without an answer")
     except OSError as error:
         return Answer(url, reason="refused", said=str(error), closed=isinstance(error, ConnectionRefusedError))
     finally:
@@ -155,7 +192,7 @@ def ask_plainly(connection, parts, headers):
 
 
 def ask_https(connection, parts, headers):
-    # The name asked for is one of the app's network: no certificate could carry it.
+    # The host name belongs to the app's network, so no certificate can contain it.
     context = ssl._create_unverified_context()
     name = next((value for key, value in headers.items() if key.lower() == "host"), parts.hostname)
     connection.sock = context.wrap_socket(connection.sock, server_hostname=name.split(":")[0])
@@ -163,15 +200,16 @@ def ask_https(connection, parts, headers):
 
 
 def ask_uwsgi(connection, parts, headers):
-    """What nginx sends with `uwsgi_pass`: HTTP on such a socket only fills the log with "invalid request block size"."""
+    """As nginx does with `uwsgi_pass`. HTTP on such a socket only fills the log with "invalid request block size"."""
     variables = {"HTTP_" + name.upper().replace("-", "_"): value for name, value in headers.items()}
     variables.setdefault("HTTP_HOST", parts.netloc)
-    variables.update(REQUEST_METHOD="GET", REQUEST_URI="/", PATH_INFO="/", QUERY_STRING="", SERVER_PROTOCOL="HTTP/1.1",
+    path = parts.path or "/"
+    variables.update(REQUEST_METHOD="GET", REQUEST_URI=path, PATH_INFO=path, QUERY_STRING="", SERVER_PROTOCOL="HTTP/1.1",
                      SERVER_NAME=parts.hostname, SERVER_PORT=str(parts.port), REMOTE_ADDR="127.0.0.1")
     words = [word.encode() for pair in variables.items() for word in pair]
     body = b"".join(struct.pack("<H", len(word)) + word for word in words)
     connection.sock.sendall(struct.pack("<BHB", 0, len(body), 0) + body)
-    # With `http-socket` it waits for the end of a request; now it says that there was none.
+    # A server with `http-socket` waits for the end of the request. This tells it that nothing more comes.
     connection.sock.shutdown(socket.SHUT_WR)
     response = http.client.HTTPResponse(connection.sock, method="GET")
     response.begin()
@@ -179,24 +217,23 @@ def ask_uwsgi(connection, parts, headers):
 
 
 def candidates(fronts):
-    """Where others reach this container or a service in front of it; then what listens for this container alone.
+    """(addresses that others reach, addresses that only this container reaches, services in front).
 
-    An app that listens on 127.0.0.1 answers here and to nobody else, so it only counts where no front can be asked: the
-    front may share this network.
+    An app on 127.0.0.1 answers only here, so it counts only if no front can be asked: the front may share this network.
     """
-    outside, inside = [], []
+    outside, inside, before = [], [], []
     for address, port, scheme in listening():
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)
         url = "%s://%s:%d/" % (scheme, "[%s]" % host if ":" in host else host, port)
         (inside if address == "::1" or address.startswith("127.") else outside).append(url)
     for service, port in fronts:
         scheme = "https" if int(port) in (443, 8443) else "http"
-        outside.append("%s://%s:%d/" % (scheme, service, int(port)))
-    return outside, inside
+        before.append("%s://%s:%d/" % (scheme, service, int(port)))
+    return outside, inside, before
 
 
 def listening():
-    """(address, port, scheme) of what this container's processes listen on; those for everyone first."""
+    """(address, port, scheme) of the sockets on which this container's processes listen; those for everyone first."""
     sockets = {}
     for path in ("/proc/net/tcp", "/proc/net/tcp6"):
         try:
@@ -208,7 +245,7 @@ def listening():
             address, port = line[1].split(":")
             if line[3] == "0A" and read_address(address) != "127.0.0.11":  # Docker's name server
                 sockets[line[9]] = (read_address(address), int(port, 16))
-    # With `network_mode: host` these are all sockets of the server, and most are none of our business.
+    # With `network_mode: host` these are all sockets of the host. Most of them belong to other programs.
     own, complete = own_sockets()
     found = {sockets[inode]: "uwsgi" if is_uwsgi(own[inode]) else "http" for inode in sockets if inode in own}
     if not found and not complete:
@@ -226,7 +263,7 @@ def is_uwsgi(process):
 
 
 def own_sockets():
-    """{inode: process} of the sockets of the processes seen here, and whether all could be looked at."""
+    """{inode: process} of the sockets of visible processes, and whether all of these could be inspected."""
     inodes, complete = {}, True
     for name in os.listdir("/proc"):
         if name.isdigit():
@@ -238,7 +275,7 @@ def own_sockets():
             except PermissionError:
                 complete = False
             except OSError:
-                continue  # ended meanwhile
+                continue  # it has ended meanwhile
     return inodes, complete
 
 
@@ -252,8 +289,12 @@ def read_address(text):
     return socket.inet_ntop(socket.AF_INET if len(raw) == 4 else socket.AF_INET6, raw)
 
 
-def explain_answer(answer, reason, visitor):
-    """What was seen with its likely cause, and what to change."""
+def explain_answer(answer, reason, visitor, fronts):
+    """What was seen with its likely cause, and the fix."""
+    if reason == "loopback":
+        return explain_loopback(answer, ", ".join(sorted({urllib.parse.urlsplit(url).hostname for url in fronts})))
+    if answer.app:
+        return explain_front(answer)
     seen = "%s answered %s" % (answer.url, answer.status)
     not_http = ("%s does not speak HTTP (%s)." % (answer.url, answer.said),
                 "name an address that speaks HTTP in `health-url`, or set `health-url: none`")
@@ -274,7 +315,8 @@ def explain_answer(answer, reason, visitor):
                            "SECURE_PROXY_SSL_HEADER = (\"HTTP_X_FORWARDED_PROTO\", \"https\")"),
         "server-error": ("%s: the app, or what it needs (database, cache, static manifest), fails. 502 to 504 come from a proxy "
                          "that does not reach the app. The log of the service says why." % seen,
-                         "correct what the log of the service names"),
+                         "fix the error in the log of the service; with DEBUG = False Django logs errors only if LOGGING sends them "
+                         "to the console"),
         "status": ("%s, which `health-status` does not list." % seen,
                    "change the address in `health-url`, or the list in `health-status`"),
     }[reason]
@@ -301,6 +343,6 @@ def explain_bad_request(answer, visitor):
         return "%s, although ALLOWED_HOSTS, as manage.py reads it, allows it (%s)." % (seen, listed), \
             "let wsgi.py or asgi.py read the settings that manage.py reads: compare DJANGO_SETTINGS_MODULE in them and in " \
             "the environment of the service" + other
-    return "%s, although ALLOWED_HOSTS allows it (%s): the proxy passes another Host on." % (seen, listed), \
+    return "%s, although ALLOWED_HOSTS allows it (%s): the proxy passes on another Host." % (seen, listed), \
         "pass it on: in nginx, `proxy_set_header Host $http_host;` below `proxy_pass`. Without it nginx sends the name in " \
         "`proxy_pass`, which Django refuses if it has an underscore or is not in ALLOWED_HOSTS" + other

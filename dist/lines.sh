@@ -1,9 +1,9 @@
 # shellcheck shell=sh
-## Lines: what a container printed, as far as it says why it fails.
+## Lines: the part of a container's output that shows why it fails.
 
 show_last_lines() { # CONTAINER
   echo "last lines of $(ask inspect -f '{{.Name}}' "$1"):"
-  # A container that was not replaced may have failed for others in its past.
+  # A container that was not replaced may have older failures with other causes.
   said=$(ask logs --since 15m --tail 2000 "$1" 2>&1) || said=$(why_unreadable "$1" "$said")
   [ -n "$said" ] || said=$(ask logs --tail 100 "$1" 2>&1) || true
   printf '%s\n' "$said" | relevant_lines | sed 's/^/  | /'
@@ -16,9 +16,9 @@ why_unreadable() { # CONTAINER ANSWER
   echo "\`logging: {driver: json-file}\` for this service in the Compose file and deploy again)"
 }
 
-# The first traceback, whose last line names the fault: what comes later is often only its consequence. Else the last
-# lines. Requests of health checks are left out, as is what uWSGI says of one in another protocol: they come ten times
-# a second.
+# The first traceback: later ones are often only its consequence. Its last line names the fault. Without a traceback,
+# the last lines. Requests of health checks and uWSGI's complaints about them are left out: they come ten times a
+# second.
 relevant_lines() {
   # shellcheck disable=SC2016 # the program is awk's
   awk '

@@ -1,7 +1,7 @@
 # shellcheck shell=sh
-## Look: what is on the server, for the runner to decide by.
+## Look: the state of the host, from which the runner decides.
 
-look() { # DIRECTORY [FILE|externals:…]: facts for the runner, a word and its value a line
+look() { # DIRECTORY [FILE|externals:…]: facts for the runner, one word and its value per line
   echo "deploy-django look $format"
   echo "home $(pwd -P)"
   for tool in docker flock setsid timeout tar awk; do
@@ -10,15 +10,11 @@ look() { # DIRECTORY [FILE|externals:…]: facts for the runner, a word and its 
   if command -v docker >/dev/null 2>&1; then
     if server=$(ask version --format '{{.Server.Version}} {{.Server.Arch}}' 2>&1); then
       echo "docker $server"
-      if compose_version=$(ask compose version --short 2>/dev/null); then echo "compose $compose_version"; fi
-      root=$(ask info --format '{{.DockerRootDir}}' 2>/dev/null) || root=/
-      [ -d "$root" ] || root=/
-      echo "disk $(df -Pk "$root" | {
-        read -r _
-        read -r _ _ _ free _
-        echo "$free"
-      })"
-      look_containers
+      # These two are slow. Each prints one line, and nothing else is printed meanwhile.
+      orchestrator_version &
+      look_disk &
+      wait
+      list_all_containers
       look_externals "$@"
     else
       printf 'docker-error %s\n' "$(printf '%s' "$server" | tr '\n' ' ')"
@@ -28,7 +24,7 @@ look() { # DIRECTORY [FILE|externals:…]: facts for the runner, a word and its 
   choose_session || echo "ends-with-login $(id -un)"
   look_files "$@"
   if cd "$1" 2>/dev/null; then
-    # Compose writes down the path that it was called in, which may lead through a link.
+    # Compose records the path that it was called with, which may contain a link.
     printf 'folder %s\n' "$(pwd -L)" "$(pwd -P)"
     look_settings
     if [ -f .deploy/format ]; then look_releases; fi
@@ -36,7 +32,13 @@ look() { # DIRECTORY [FILE|externals:…]: facts for the runner, a word and its 
   echo "end"
 }
 
-look_externals() { # [FILE|externals:|port:N…]: all that could be called external, and who holds a port, if asked
+look_disk() { # free space where Docker keeps its images
+  root=$(ask info --format '{{.DockerRootDir}}' 2>/dev/null) || root=/
+  [ -d "$root" ] || root=/
+  echo "disk $(free_space "$root")"
+}
+
+look_externals() { # [FILE|externals:|port:N…]: lists volumes and networks, and the holder of a port, if asked
   for asked; do
     case $asked in
       externals:)
@@ -51,18 +53,18 @@ look_externals() { # [FILE|externals:|port:N…]: all that could be called exter
   done
 }
 
-is_writable() { # DIRECTORY: it, or where it would be made; sets `place`
+is_writable() { # DIRECTORY: or the folder in which it would be created; sets `place`
   place=$1
   until [ -e "$place" ]; do
     case $place in */?*) place=${place%/*} ;; *) place=. ;; esac
     place=${place:-/}
   done
-  # What one command has to change is named in one go.
+  # An unwritable `.deploy` is reported even if the directory is unwritable too: the same fix covers both.
   if [ -d "$place/.deploy" ] && { [ -w "$place" ] || [ ! -w "$place/.deploy" ]; }; then place=$place/.deploy; fi
   [ -d "$place" ] && [ -w "$place" ]
 }
 
-look_files() { # DIRECTORY [FILE…]: which of them are here; before the first deploy the directory is not
+look_files() { # DIRECTORY [FILE…]: which of them exist; before the first deploy the directory does not
   place=$(cd "$1" 2>/dev/null && pwd -P) || case $1 in /*) place=$1 ;; *) place=$(pwd -P)/$1 ;; esac
   shift
   for file; do
@@ -77,41 +79,38 @@ look_files() { # DIRECTORY [FILE…]: which of them are here; before the first d
   done
 }
 
-look_settings() { # which names .env sets; of its values only what says which project this is; folders in place of files
+look_settings() { # names that .env sets, which of them have a value, its settings of Compose; folders in place of files
   for file in .env compose.yaml; do
     if [ -d "$file" ]; then echo "folder-at $file"; fi
   done
   if [ ! -f .env ] || [ ! -r .env ]; then return; fi
   start='^[[:space:]]*\(export[[:space:]]\{1,\}\)\{0,1\}' equals='[[:space:]]*[=:]'
   sed -n "s/$start\([A-Za-z_][A-Za-z0-9_]*\)$equals.*/setting \2/p" .env
-  for name in COMPOSE_PROFILES COMPOSE_PROJECT_NAME COMPOSE_FILE COMPOSE_PATH_SEPARATOR; do
+  nothing="[[:space:]]*['\"]\{0,2\}\([[:space:]]\{1,\}#.*\)\{0,1\}[[:space:]]*\$"
+  sed -n "/$equals$nothing/!s/$start\([A-Za-z_][A-Za-z0-9_]*\)$equals.*/filled-setting \2/p" .env
+  for name in $orchestrator_settings; do
     sed -n "s#$start$name${equals}[[:space:]]*[\"']\{0,1\}\([A-Za-z0-9_.,*/:;|@+-]*\).*#$name \2#p" .env | tail -n 1
   done
 }
 
-# What Docker could free, a line a kind; volumes are data, not room.
-room() { ask system df --format '{{.Type}} {{.Reclaimable}}' | grep -v Volumes; }
+# What Docker could free, one kind per line. Volumes are data, not free space.
+reclaimable() { ask system df --format '{{.Type}} {{.Reclaimable}}' | grep -v Volumes; }
 
-look_containers() { # those of every Compose project here, a JSON array each, in the order of src/server/container.ts
-  label='index .Config.Labels "com.docker.compose'
-  containers=$(ask ps -aq --no-trunc \
-    --filter label=com.docker.compose.project --filter label=com.docker.compose.oneoff=False)
-  # One that is gone meanwhile is left out.
-  on "$containers" ask inspect -f "container [{{json .Id}},{{json ($label.project\")}},{{json ($label.service\")}},\
-{{json ($label.project.working_dir\")}},{{json ($label.project.config_files\")}},\
-{{json ($label.project.environment_file\")}},{{json .State.Running}},{{json .Image}},{{json .Config.Image}},\
-{{json .Mounts}},{{json .HostConfig.PortBindings}},\
-[{{range \$name, \$_ := .NetworkSettings.Networks}}{{json \$name}},{{end}}null]]" 2>/dev/null || true
+look_database() { # what the last committed transaction reported about it
+  answer=$(last_answer)
+  if [ -n "$answer" ]; then printf 'database %s\n' "$answer"; fi
 }
 
-look_database() { # what the last transaction that committed reported about it
-  last=$(cat .deploy/transaction 2>/dev/null) || return 0
-  for verb in verify migrate; do
-    if [ -s ".deploy/journal/$last.$verb.json" ]; then
-      printf 'database %s\n' "$(cat ".deploy/journal/$last.$verb.json")"
-      return
-    fi
-  done
+look_stop() { # how many milliseconds the app was down in the last committed deployment that stopped it
+  find .deploy/journal -name '*[0-9]' -exec awk '
+    function seconds(time, part) { split(substr(time, 12), part, ":"); return part[1] * 3600 + part[2] * 60 + part[3] }
+    FNR == 1 { stop = answers = "" }
+    $2 == "stop" && $3 == "begin" && !stop { stop = $1 }
+    $2 == "health" && $3 == "end" { answers = $1 }
+    $2 == "end" && $3 == "committed" && stop && answers {
+      gap = seconds(answers) - seconds(stop)
+      printf "%s %d\n", stop, (gap < 0 ? gap + 86400 : gap) * 1000
+    }' {} + | sort | tail -n 1 | second_word | sed 's/^/stop /'
 }
 
 is_whole() { # RELEASE: all of its containers run
@@ -119,31 +118,40 @@ is_whole() { # RELEASE: all of its containers run
   (check_containers "$1" "$(services_of "$1")" "$(unstarted "$(last_committed)")") >/dev/null 2>&1
 }
 
-# How many containers the Compose file of the last deployment wants, and which services were to have none.
-look_counts() {
+# Of the last committed transaction: how many containers its Compose file wants, which services should have none, and
+# whether it went forward over a failed step, or failed to prune. And whether the env files of the host changed since.
+look_last() {
   last=$(last_committed)
   fact_of "$last" counts | while read -r line; do echo "count $line"; done
   unstarted "$last" | while read -r service; do echo "unstarted $service"; done
+  [ -f ".deploy/journal/$last" ] || return 0
+  if says "$last" forward begin; then echo "forward yes"; fi
+  known=.deploy/plans/$last/settings
+  if [ -f "$known" ] && [ "$(cat "$known")" != "$(sum_settings "$current")" ]; then echo "settings-changed yes"; fi
+  if says "$last" prune fail; then echo "unpruned $last"; fi
 }
 
 look_releases() {
   echo "format $(cat .deploy/format)"
   current=$(read_current)
   echo "current $current"
+  commits | while read -r time _ _ id _; do if [ "$id" = "$current" ]; then echo "$time"; fi; done |
+    tail -n 1 | sed 's/^/since /'
   if [ -n "$current" ] && is_whole "$current"; then
     echo "whole yes"
-    survey && running | sort | uniq -c | while read -r count service; do echo "running $service=$count"; done
+    list_containers && running | sort | uniq -c | while read -r count service; do echo "running $service=$count"; done
   fi
-  look_counts
+  look_last
   echo "previous $(previous_of "$current")"
   commits | while read -r _ _ _ id _; do echo "served $id"; done
   look_database
+  look_stop
   for id in $(entries .deploy/releases); do
     echo "release $id"
     for name in $(entries ".deploy/releases/$id/facts"); do
       while IFS= read -r line; do
         printf 'fact %s %s %s\n' "$id" "$name" "$line"
-      done <".deploy/releases/$id/facts/$name"
+      done <".deploy/releases/$id/facts/$name" || true # an old release may just be removed
     done
   done
   for id in $(entries .deploy/plans); do echo "plan $id"; done

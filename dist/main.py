@@ -1,6 +1,7 @@
 VERBS = {
-    "list": list_migrations, "plan": plan, "migrate": migrate, "verify": verify, "fit": fit,
-    "collect": collect, "http": check_http,
+    "list": list_migrations, "judge": judge, "plan": plan, "migrate": migrate, "verify": verify, "fit": fit,
+    "reverse": plan_reverse, "return": find_return, "unapply": unapply, "collect": collect, "backup": backup,
+    "connection": share_connection, "http": check_http,
 }
 
 main()

@@ -1,13 +1,13 @@
 # shellcheck shell=sh
-## The verb.
+## Runs the command, which is the first argument.
 
-verb=$1
+command=$1
 shift
 open_trace
-trace "$verb $*"
+trace "$command $*"
 choose_way
-case $verb in
-  stage | check | prepare | plan | begin | recover | follow | run | status) redacted "$verb" "$@" ;;
-  look | room | returning | engine | resume | step | abort | rollback | boot | quit) "$verb" "$@" ;;
-  *) die "$exit_unknown_verb" "unknown verb $verb" ;;
+case $command in
+  stage | check | prepare | plan | dumpable | begin | recover | follow | run | status) redacted "$command" "$@" ;;
+  look | reclaimable | returning | engine | resume | step | abort | rollback | boot | quit) "$command" "$@" ;;
+  *) die "$exit_unknown_command" "unknown command $command" ;;
 esac

@@ -1,7 +1,14 @@
 class Survey:
-    """What this image and the database say: taken once, compared with another one later."""
+    """The state of this image and the database: taken once, compared with another one later."""
 
-    def __init__(self, connection):
+    def __init__(self, alias, connection):
+        self.alias = alias
+        self.read(connection)
+        # Without a lock, another runner may apply a migration between two of these queries.
+        while self.rows != read_rows(connection):
+            self.read(connection)
+
+    def read(self, connection):
         from django.db.migrations.exceptions import InconsistentMigrationHistory
         from django.db.migrations.executor import MigrationExecutor
 
@@ -11,7 +18,7 @@ class Survey:
         self.replaces = {key: found.replaces for key, found in self.loader.disk_migrations.items() if found.replaces}
         known = set(self.loader.disk_migrations) | {part for key in self.replaces for part in self.expand(key)}
         self.unknown = sorted(set(self.rows) - known)
-        # `migrate` writes their rows, without which they would be applied once the replaced ones are gone from the code.
+        # `migrate` writes their rows. Without a row, a squash would be applied once its parts are gone from the code.
         self.unrecorded = sorted(
             key for key, parts in self.replaces.items() if key not in self.rows and all(tuple(part) in self.rows for part in parts)
         )
@@ -25,13 +32,13 @@ class Survey:
                 self.loader.check_consistent_history(connection)
             except InconsistentMigrationHistory as error:
                 self.inconsistent = str(error)
-        # migration_plan may reload the graph: it comes last.
-        has_database = connection is not None or database_vendor() != "unknown"
+        # Last, because migration_plan may reload the graph.
+        has_database = connection is not None or database_vendor(self.alias) != "unknown"
         plan = executor.migration_plan(self.loader.graph.leaf_nodes()) if has_database else []
         self.pending = [migration for migration, _ in plan]
 
     def expand(self, key):
-        """The migration and all that it replaces, and so on: the rows that applying it writes."""
+        """The migration and, recursively, all that it replaces: applying it records them all."""
         parts, rest = [], [key]
         while rest:
             part = rest.pop()
@@ -48,19 +55,18 @@ class Survey:
         }
 
     def trouble(self):
-        """None, or why no one should migrate with this image on this database."""
+        """None, or the reason not to migrate this database with this image."""
         if self.conflicts:
             names = "; ".join("%s: %s" % (app, ", ".join(names)) for app, names in sorted(self.conflicts.items()))
-            return ("conflict", "Two migrations follow the same one (%s): run `python manage.py makemigrations --merge` "
-                    "and commit the result." % names)
+            return ("conflict", "Two migrations follow the same one (%s)." % names)
         if self.inconsistent:
             return ("inconsistent", "A migration is applied although one that it depends on is not. " + self.inconsistent)
         if self.hidden:
-            return ("hidden", "This image has no migrations for %s, and the database has rows of them: without the files Django "
-                    "never migrates these apps again. Commit their folders of migrations with the __init__.py in them, and "
-                    "leave them out of .gitignore and .dockerignore." % ", ".join(self.hidden))
+            return ("hidden", "The image lacks the migration files of %s, although the database has applied them. Without the files "
+                    "Django cannot migrate these apps. Commit their `migrations` folders with the __init__.py in them, and "
+                    "keep them out of .gitignore and .dockerignore." % ", ".join(self.hidden))
         if self.duplicates:
-            return ("duplicates", "These migrations are recorded more than once, so two runners applied them at the same "
+            return ("duplicates", "These migrations are recorded more than once, so two processes applied them at the same "
                     "time: %s. Check what they changed, then delete the surplus rows of django_migrations."
                     % ", ".join(labels(self.duplicates)))
         return None
@@ -73,26 +79,26 @@ def models_with_tables():
 
 
 def bare_apps(loader):
-    """Apps with tables of their own and no migration in this image."""
+    """Apps with tables of their own but without a migration in this image."""
     return {model._meta.app_label for model in models_with_tables()} - {app for app, _ in loader.disk_migrations}
 
 
 def find_unmigrated(loader, connection):
-    """Apps whose tables nobody makes: no migration in this image, and no table in the database.
+    """Apps whose tables nobody creates: no migration in this image, no table in the database.
 
-    Left out are those without migrations on purpose (MIGRATION_MODULES says None) or of another database.
+    Apps without migrations on purpose (MIGRATION_MODULES says None) and apps of another database are left out.
     """
     from django.apps import apps
     from django.db import router
 
     if database_vendor() == "unknown":
         return []
-    tables = {fold(name) for name in connection.introspection.table_names(include_views=True)} if connection else set()
+    tables = {fold(name, connection) for name in connection.introspection.table_names(include_views=True)} if connection else set()
     found = []
     for app in sorted(bare_apps(loader)):
         wanted = [model._meta.db_table for model in models_with_tables()
                   if model._meta.app_label == app and router.allow_migrate_model(ALIAS, model)]
-        is_made = any('"' in table or fold(table) in tables for table in wanted)
+        is_made = any('"' in table or fold(table, connection) in tables for table in wanted)
         if wanted and not is_made and loader.migrations_module(app)[0] is not None:
             config = apps.get_app_config(app)
             found.append({"app": app, "module": config.name, "installed": is_installed(config)})
@@ -100,14 +106,14 @@ def find_unmigrated(loader, connection):
 
 
 def is_installed(config):
-    """Whether the app came with a package: nobody of the project writes its migrations."""
+    """Whether the app comes from a package: the project does not write its migrations."""
     return not {"site-packages", "dist-packages"}.isdisjoint(config.path.split(os.sep))
 
 
-def database_vendor():
+def database_vendor(alias=ALIAS):
     from django.db import connections
 
-    return connections[ALIAS].vendor
+    return connections[alias].vendor
 
 
 def read_rows(connection):
@@ -129,7 +135,7 @@ def load_migrations(load):
         raise
     except Exception as error:
         say_traceback(error)
-        raise Stop(NOT_IMPORTABLE, "migrations-broken", "The migrations of this image do not load.", last_line(error))
+        raise Stop(NOT_IMPORTABLE, "migrations-broken", "The migrations of this image cannot be loaded.", last_line(error))
 
 
 def labels(keys):
@@ -156,13 +162,13 @@ def describe_migration(loader, migration):
 
 
 def find_drift(loader):
-    """What `makemigrations` would add. Needs no database, and is no reason to stop."""
+    """What `makemigrations` would add. Needs no database, and never stops a deployment."""
     from django.apps import apps
     from django.db.migrations.autodetector import MigrationAutodetector
     from django.db.migrations.questioner import MigrationQuestioner
     from django.db.migrations.state import ProjectState
 
-    # The base class asks nobody; the one named NonInteractive may exit the process.
+    # The base class asks no questions; the one named NonInteractive may exit the process.
     questioner = MigrationQuestioner(defaults={"ask_initial": True}, dry_run=True)
     try:
         detector = MigrationAutodetector(loader.project_state(), ProjectState.from_apps(apps), questioner)

@@ -1,42 +1,68 @@
 # shellcheck shell=sh
-## Rollback by hand, for the day on which there is no runner: `sh .deploy/rollback [version]`.
+## Rollback by hand, without a runner:
+## `sh .deploy/rollback [--reverse-migrations [--no-backup]] [version]`.
 
-# Makes the plan that the runner would make, of what the last commit and the target's own deploy left here, and shows
-# how it is walked. The health question is the one that was asked when the target was deployed.
-rollback() { # DIRECTORY [VERSION]
+# Executes the plan that the runner left. A person chooses only the version, and whether to reverse migrations. The
+# health check is the one of the target's own deployment.
+rollback() { # DIRECTORY [--reverse-migrations [--no-backup]] [VERSION]
   enter "$1"
   shift
+  reversing='' backing_up=yes
+  if [ "${1:-}" = --reverse-migrations ]; then
+    reversing=yes
+    shift
+    if [ "${1:-}" = --no-backup ]; then
+      backing_up=
+      shift
+    fi
+  fi
   case $#${1:-} in
     0 | 1[!-]*) ;;
-    *) die "$exit_rollback_usage" "usage: sh .deploy/rollback [version]; $(restorable)" ;;
+    *)
+      die "$exit_rollback_usage" \
+        "usage: sh .deploy/rollback [--reverse-migrations [--no-backup]] [version]; $(restorable)"
+      ;;
   esac
   [ -n "$(find .deploy -prune -user "$(id -u)")" ] ||
-    die "$exit_other_user" "$directory belongs to another user than $(id -un)"
+    die "$exit_other_user" "$directory/.deploy is not owned by $(id -un)"
   current=$(read_current) target=$(choose_release "${1:-}")
   [ -n "$target" ] ||
     die "$exit_no_such_release" \
       "${1:-there is no earlier release}${1:+ has not served here, or it is gone}; $(restorable)"
   version=$(release_fact "$target" version)
+  if [ -n "$reversing" ] && [ "$target" = "$current" ]; then
+    die "$exit_rollback_usage" "$version serves already, so there is nothing to unapply: leave --reverse-migrations out"
+  fi
   transaction=rollback-$version-$(date -u +%Y%m%d%H%M%S)-1
   make_plan
   script=.deploy/plans/$transaction/transaction.sh
-  echo "going back to $version ($target); this goes on by itself when the terminal closes"
-  names=$(names_that_return "$target" | tr '\n' ' ')
-  if [ -n "$names" ]; then
-    echo "warning: the env files of $version come back with it; these variables have other values there: $names"
-    echo "warning: if one was rotated, its old value is in use again; deploy the tag again for new ones"
-  fi
-  # Each is a process of its own: in a condition `set -e` has no say.
+  echo "going back to $version ($target); it continues when the terminal closes"
+  warn_of_return
+  # Each runs as a process of its own: `set -e` has no effect in a condition.
   sh ".deploy/incoming/$transaction/plan/transaction.sh" stage "$directory" "$transaction" </dev/null || explain "$?"
+  if [ -n "$reversing" ]; then plan_reversal; fi
   sh "$script" begin "$directory" "$transaction" || explain "$?"
   watch
+  # The site is settled, but the removal of old releases still runs.
+  while is_alive "$transaction"; do pause 0.2; done
   if ! is_ended "$transaction"; then
     sh "$script" recover "$directory" || explain "$?"
   fi
   conclude
 }
 
-choose_release() { # [VERSION]: the newest of that version that has served; without one, what served before
+warn_of_return() { # names the variables and secret files that get other values
+  returned=$(names_that_return "$target")
+  if [ -z "$returned" ]; then return; fi
+  echo "warning: the rollback also restores the env files of $version"
+  names=$(printf '%s\n' "$returned" | sed -n 's/^variable //p' | tr '\n' ' ')
+  if [ -n "$names" ]; then echo "warning: these variables have other values in that release: $names"; fi
+  files=$(printf '%s\n' "$returned" | sed -n 's/^file //p' | tr '\n' ' ')
+  if [ -n "$files" ]; then echo "warning: these files have other contents in that release: $files"; fi
+  echo "warning: if one was rotated, its old value is in use again; deploy the tag again for new ones"
+}
+
+choose_release() { # [VERSION]: the newest release of that version that has served; by default the previous release
   if [ -z "$1" ]; then
     previous_of "$current"
     return
@@ -51,42 +77,48 @@ restorable() {
   echo "versions that can be restored: ${versions:-none}"
 }
 
+# From the runner's files for the last transaction and for the target, and the name of this user.
 make_plan() {
-  last=.deploy/plans/$(cat .deploy/transaction) plan=.deploy/incoming/$transaction/plan
-  mkdir -p "$plan/facts"
-  cp "$last/transaction.sh" "$last/probe.py" "$plan"
-  for name in http.json facts/health-timeout; do
+  last=.deploy/plans/$(last_committed) plan=.deploy/incoming/$transaction/plan
+  mkdir -p "$plan"
+  cp -R "$last/transaction.sh" "$last/probe.py" "$last/rollback" "$last/rollback/facts" "$plan"
+  cp "$last/facts/run" "$plan/facts"
+  if [ -f "$last/facts/dump" ]; then cp "$last/facts/dump" "$plan/facts"; fi
+  for name in http.json try.json facts/health-timeout facts/counts; do
     if [ -f ".deploy/plans/$target/$name" ]; then cp ".deploy/plans/$target/$name" "$plan/$name"; fi
   done
-  for name in run explanations; do cp "$last/facts/$name" "$plan/facts"; done
   echo "$target" >"$plan/facts/target"
-  echo "by hand on the server, by $(id -un)" >"$plan/facts/url"
-  echo no >"$plan/facts/force"
-  echo 100 >"$plan/facts/keep"
-  # The counts of the Compose file where they differ; else as many as there are, none included.
-  if [ -f ".deploy/plans/$target/facts/counts" ]; then
-    cp ".deploy/plans/$target/facts/counts" "$plan/facts/counts"
-    project=$(release_fact "$target" project)
-    survey
-    {
-      if [ -f "$last/facts/counts" ]; then
-        only_in "$(show "$plan/facts/counts")" "$(show "$last/facts/counts")" | sed 's/=.*/=/'
-      fi
-      only_in "$(unstarted "$(last_committed)")" "$(running)" | sed 's/$/=0/'
-    } >"$plan/facts/scale"
+  echo "by hand on the host, by $(id -un)" >"$plan/facts/url"
+  choose_scale "$(last_committed)" "$target" >"$plan/facts/scale"
+  if [ -z "$reversing" ]; then
+    release_fact "$target" rollback-steps >"$plan/steps"
+  elif [ -z "$backing_up" ]; then
+    release_fact "$target" reversal-steps | grep -vx backup >"$plan/steps"
+  else
+    release_fact "$target" reversal-steps >"$plan/steps"
+    if [ -f "$last/facts/dump" ]; then cp "$last/facts/dump" "$plan/facts/backup"; fi
   fi
-  jobs=$(if [ -n "$(release_list "$target" jobs)" ]; then echo jobs; fi)
-  # Whether a volume hides them was decided when the target was deployed; of what was adopted the step itself finds out.
-  steps=.deploy/plans/$target/steps
-  static=$(if [ ! -f "$steps" ] || grep -qx static "$steps"; then echo static; fi)
-  for step in recover fence data fit $jobs $static swap proxy health verify commit prune; do
-    echo "$step"
-  done >"$plan/steps"
 }
 
-watch() { # what the runner would show
+plan_reversal() { # prints what will be unapplied and lost; exits if that is impossible
+  sh "$script" plan "$directory" "$transaction" fit >/dev/null 2>&1 || case $? in
+    "$exit_unfit") ;;
+    *) explain "$?" ;;
+  esac
+  sh "$script" plan "$directory" "$transaction" reverse >/dev/null || explain "$?"
+  if [ -z "$backing_up" ]; then return; fi
+  way=.deploy/plans/$transaction/facts/backup
+  if [ ! -f "$way" ]; then
+    echo "the last deployment found no way to dump the database"
+    explain "$exit_backup_impossible"
+  fi
+  sh "$script" dumpable "$directory" "$transaction" <"$way" || explain "$?"
+}
+
+watch() { # shows what the runner would show
   sh "$script" follow "$directory" "$transaction" 0 0 | while IFS= read -r line; do
     case $line in
+      l\ step\ *) ;;
       l\ *) printf '  %s\n' "${line#??}" ;;
       j\ *) printf '%s\n' "${line#??}" ;;
     esac
@@ -110,7 +142,7 @@ END
   explain "$(printf '%s\n' "$failures" | head -n 1)"
 }
 
-explain() { # CODE: what it means and what to do, in the words of the runner
+explain() { # CODE: its meaning and its fix, in the runner's words
   means=$(sed -n "s/^$1 //p" ".deploy/plans/$transaction/facts/explanations" 2>/dev/null) || means=
   die "${1:-1}" "${means:-it failed with exit code ${1:-1}; see the lines above}"
 }

@@ -1,43 +1,47 @@
 # shellcheck shell=sh
-## Run: what a person wants to run in a container, beside whatever else goes on. It takes no lock and changes no file.
+## Run: a person's command in a container, beside any deployment. It takes no lock and changes no file.
 
-run() { # DIRECTORY ID [SERVICE]: what was sent to .deploy/incoming/ID; its exit code is the last line on stderr
+run() { # DIRECTORY ID [SERVICE]: runs what was sent to .deploy/incoming/ID; the last line on stderr is its exit code
   enter "$1"
   given=$directory/.deploy/incoming/$2
   trap 'rm -rf "$given"' EXIT
   choose_container "${3:-}"
   [ -n "$id" ] || die "$exit_service_missing" "$service; running: $(running | sort -u | tr '\n' ' ')"
   code=0
-  # Docker reads the values from the file, the shell in the container its lines from standard input: none is in an
-  # argument.
+  # Docker reads the values from a file. The shell in the container reads its lines from standard input. So no argument
+  # contains them.
   # shellcheck disable=SC2086 # as in `limited`
   $through docker exec -i --env-file "$given/env/given" -e PYTHONUNBUFFERED=1 -e "DEPLOY_DJANGO_RUN=$2" "$id" \
     sh <"$given/script" 2>&1 || code=$?
   echo "exit $code" >&2
 }
 
-choose_container() { # SERVICE: sets `id`; empty when none of the service runs
+choose_container() { # SERVICE: sets `id`; empty if none of its containers runs
   current=$(read_current)
   project=$(release_fact "$current" project)
   service=${1:-$(release_fact "$current" django)}
-  survey
+  list_containers
   id=$(first_running "$service")
 }
 
-# The client of Docker that is gone leaves running what it has started; it is found by what is in its environment.
-quit() { # DIRECTORY ID [SERVICE]: asks all that `run` has started to end, and nothing else
+# A Docker client that dies leaves its processes running. The mark in their environment finds them.
+quit() { # DIRECTORY ID [SERVICE]: asks the processes of that `run` to end, and no others
   enter "$1"
   choose_container "${3:-}"
   tries=0
-  # shellcheck disable=SC2016 # it is the container's shell that expands it
-  until ask exec "$id" sh -c '
-    found=$(grep -lsF "$1" /proc/[0-9]*/environ)
-    for each in $found; do each=${each#/proc/} && kill "${each%/environ}"; done
-    [ -n "$found" ]' sh "DEPLOY_DJANGO_RUN=$2"; do
-    # It has ended by itself; or it is about to begin.
+  until end_marked "$id" "DEPLOY_DJANGO_RUN=$2"; do
+    # Without the folder, `run` has ended. With it, the processes may not have started yet.
     if [ ! -d ".deploy/incoming/$2" ]; then return; fi
     tries=$((tries + 1))
     [ "$tries" -lt 10 ] || return 1
     pause 0.1
   done
+}
+
+# shellcheck disable=SC2016 # it is the container's shell that expands it
+end_marked() { # CONTAINER MARK: asks the processes with the mark in their environment to end; fails without one
+  ask exec "$1" sh -c '
+    found=$(grep -lsF "$1" /proc/[0-9]*/environ)
+    for each in $found; do each=${each#/proc/} && kill "${each%/environ}"; done
+    [ -n "$found" ]' sh "$2"
 }

@@ -1,4 +1,4 @@
-# What a server imports, run as a server runs it: without what manage.py has set.
+# Imports what a server imports, in a server's environment: without the variables that manage.py has set.
 SERVE = """
 import json, os, runpy, sys
 sys.path.insert(0, os.getcwd())
@@ -9,8 +9,10 @@ def report(*_, **__):
     said = {"module": os.environ.get("DJANGO_SETTINGS_MODULE", "")}
     try:
         from django.conf import settings
-        database = settings.DATABASES.get("default", {})
-        said["database"] = [str(database.get(name, "")) for name in ("ENGINE", "NAME", "HOST", "PORT")]
+        said["databases"] = [
+            [str(settings.DATABASES.get(alias, {}).get(name, "")) for name in ("ENGINE", "NAME", "HOST", "PORT")]
+            for alias in (os.environ.get("DEPLOY_DJANGO_DATABASES") or "default").split()
+        ]
         said["apps"] = [str(app) for app in settings.INSTALLED_APPS]
     finally:
         os.write(out, json.dumps(said).encode())
@@ -27,25 +29,31 @@ NAMES_SETTINGS = re.compile(r"""environ(?:\.setdefault\(|\[)\s*["']DJANGO_SETTIN
 
 
 def find_serving():
-    """The settings of the site itself, where wsgi.py and asgi.py use others than manage.py; None where one agrees or
-    nobody knows."""
+    """The site's own settings if it uses others than manage.py; None if one of its files agrees or none is known."""
     used = os.environ.get("DJANGO_SETTINGS_MODULE", "")
+    start = dict(each.split("=", 1) for each in os.environ.get("DEPLOY_DJANGO_START", "").split())
     found = None
-    for path in entry_files(used):
+    for path in entry_files(used, start.get("module")):
         with open(path, "rb") as file:
             named = NAMES_SETTINGS.search(file.read().decode("utf-8", "replace"))
-        if not named:
+        module = start.get("settings") or (named and named.group(1))
+        if not module:
             continue
-        said = {"module": used} if named.group(1) == used else serve(path)
+        said = {"module": used} if module == used else serve(path, start.get("settings"))
         if said.get("module") == used:
             return None
         if said.get("module") and found is None:
-            found = {"manage": used, "module": said["module"], "file": os.path.relpath(path), "same": uses_the_same(said)}
+            place = "the start command" if "settings" in start else os.path.relpath(path)
+            found = {"manage": used, "module": said["module"], "file": place, "same": uses_the_same(said)}
     return found
 
 
-def entry_files(used):
-    """wsgi.py and asgi.py beside the settings, or in a package around them."""
+def entry_files(used, module):
+    """The module that the start command names, else wsgi.py and asgi.py beside the settings or in a package above them."""
+    if module:
+        path = os.path.join(os.getcwd(), *module.split(".")) + ".py"
+        if os.path.isfile(path):
+            return [path]
     files, parts = [], used.split(".")[:-1]
     while parts:
         files += [os.path.join(os.getcwd(), *(parts + [name])) for name in ("wsgi.py", "asgi.py")]
@@ -53,10 +61,12 @@ def entry_files(used):
     return [path for path in files if os.path.isfile(path)]
 
 
-def serve(path):
+def serve(path, settings):
     try:
         with open("/proc/self/environ", "rb") as file:
             given = dict(item.split(b"=", 1) for item in file.read().split(b"\0") if b"=" in item)
+        if settings:
+            given[b"DJANGO_SETTINGS_MODULE"] = settings.encode()
         done = subprocess.run([sys.executable, "-c", SERVE, path], env=given, stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=30)
         return json.loads(done.stdout.decode())
@@ -65,12 +75,12 @@ def serve(path):
 
 
 def uses_the_same(said):
-    """Whether both lead to the same database with the same apps: then it does not matter here which are asked."""
+    """Whether both use the same databases and the same apps: then either settings will do here."""
     from django.conf import settings
 
     try:
-        database = settings.DATABASES.get("default", {})
+        databases = [settings.DATABASES.get(alias, {}) for alias in named_aliases()]
     except Exception:
-        return False  # those of manage.py do not import
-    here = [str(database.get(name, "")) for name in ("ENGINE", "NAME", "HOST", "PORT")]
-    return said.get("database") == here and said.get("apps") == [str(app) for app in settings.INSTALLED_APPS]
+        return False  # manage.py's settings do not import
+    here = [[str(database.get(name, "")) for name in ("ENGINE", "NAME", "HOST", "PORT")] for database in databases]
+    return said.get("databases") == here and said.get("apps") == [str(app) for app in settings.INSTALLED_APPS]

@@ -1,8 +1,8 @@
 # shellcheck shell=sh
 ## Session: a transaction must outlive the login that starts it.
 
-# Sets `outliving`: the words in front of what lives on. Where logind ends what a login leaves behind
-# (KillUserProcesses=yes), only a scope of the user's own manager is spared, and only when the user lingers.
+# Sets `outliving`: the words before a command that must live on. logind may end a login's processes
+# (KillUserProcesses=yes). Then only a scope of the user's own manager survives, and only if the user lingers.
 choose_session() {
   outliving=setsid
   if ! ends_with_login; then return; fi

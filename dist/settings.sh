@@ -1,36 +1,61 @@
 # shellcheck shell=sh
-## Settings: which variables another release brings back with other values. Names only; no value leaves the server.
+## Settings: variables and files that differ in another release. Only their names leave the host.
 
-returning() { # DIRECTORY TRANSACTION: for the runner, a name a line
+returning() { # DIRECTORY TRANSACTION: one name per line, for the runner
   enter "$1"
   transaction=$2 current=$(read_current)
   names_that_return "$(plan_fact target)" | sed 's/^/returning /'
 }
 
-names_that_return() { # RELEASE: what its own env files set in another way than those in use
-  { shipped_by "$1" && kept_by "$1"; } | while IFS= read -r path; do
-    old=.deploy/releases/$1/env/$path
+names_that_return() { # RELEASE: `variable NAME` and `file PATH` where its env files differ from those in use
+  { shipped_by "$1" && kept_by "$1" && left_by "$1"; } | while IFS= read -r path; do
+    reader=$1 old=.deploy/releases/$1/env/$path
     [ -f "$old" ] || old=.deploy/releases/$1/kept/$path
+    [ -f "$old" ] || { old=$path reader=$current; }
     new=$(file_in_use "$path")
-    if [ -n "$new" ]; then
-      names_that_differ "$old" "$new"
+    if ! sets_variables "$reader" "$path"; then
+      # A line of a secret may look like a variable: its name would leak part of the secret.
+      if [ -n "$new" ] && ! cmp -s "$old" "$new"; then printf 'file %s\n' "$path"; fi
     else
-      # It has no counterpart: the same names may be in another file now.
-      names_that_differ "$old" .env
+      # If the file is gone, its names may be in .env now.
+      names_that_differ "$old" "${new:-.env}" | sed 's/^/variable /'
     fi
   done | sort -u
+}
+
+# A checksum of the env files on the host that its containers read. It stays on the host.
+sum_settings() { # RELEASE
+  {
+    if [ "$(release_list "$1" env)" != shipped ]; then echo .env; fi
+    release_list "$1" env-files
+    release_list "$1" optional-env-files
+  } | sort | while IFS= read -r path; do
+    path=$(resolve_home "$path")
+    if [ -f "$path" ]; then sha256sum <"$path"; fi
+  done | sha256sum
+}
+
+sets_variables() { # RELEASE PATH: whether PATH is an env file, not a secret, a config or a mounted file
+  [ "$2" = .env ] || is_listed "$2" "$(release_list "$1" variable-files)"
 }
 
 shipped_by() { # RELEASE: paths of its env files
   if [ -d ".deploy/releases/$1/env" ]; then (cd ".deploy/releases/$1/env" && find . -type f | sed 's/^..//'); fi
 }
 
-# What was adopted has an .env only to put it back where a release has replaced it.
+# An adopted release keeps its .env only to restore it after a later release has replaced it.
 kept_by() {
   if [ -f ".deploy/releases/$1/kept/.env" ] && [ "$(release_list "$current" env)" = shipped ]; then echo .env; fi
 }
 
-file_in_use() { # PATH: as the release that serves reads it
+# The files on the host that this release reads and that the current one ships instead.
+left_by() { # RELEASE
+  release_list "$1" env-files | while IFS= read -r path; do
+    if [ -f "$path" ] && [ -f ".deploy/releases/$current/env/$path" ]; then echo "$path"; fi
+  done
+}
+
+file_in_use() { # PATH: the file that the current release reads
   if [ -f ".deploy/releases/$current/env/$1" ]; then
     echo ".deploy/releases/$current/env/$1"
   elif [ -f "$1" ]; then
@@ -38,7 +63,7 @@ file_in_use() { # PATH: as the release that serves reads it
   fi
 }
 
-names_that_differ() { # OLD-FILE NEW-FILE: a value may go over several lines, in quotes
+names_that_differ() { # OLD-FILE NEW-FILE: a quoted value may span several lines
   awk '
     function closes(text, quote, at) {
       for (at = 1; at <= length(text); at++) {

@@ -1,21 +1,21 @@
 # shellcheck shell=sh
-## Stage and plan: what comes before a transaction; the site is untouched.
+## Stage and plan: the work before a transaction, while the site is untouched.
 
-stage() { # DIRECTORY TRANSACTION: what was uploaded to .deploy/incoming is put in place, the target's images are pulled
+stage() { # DIRECTORY TRANSACTION: moves the upload from .deploy/incoming into place, pulls the target's images
   enter "$1"
   transaction=$2 incoming=.deploy/incoming/$2
   if [ -f .deploy/format ] && [ "$(cat .deploy/format)" -gt "$format" ]; then
-    die "$exit_newer_format" "this server's files have format $(cat .deploy/format), this version knows $format"
+    die "$exit_newer_format" "the files on this host have format $(cat .deploy/format), this version knows $format"
   fi
   chmod 700 .deploy
   mkdir -p .deploy/releases .deploy/plans .deploy/journal .deploy/files
   [ -f .deploy/format ] || echo "$format" >.deploy/format
   if [ -e ".deploy/plans/$transaction" ] ||
     { [ -d "$incoming/release" ] && [ -e ".deploy/releases/$transaction" ]; }; then
-    die "$exit_staged_before" "transaction $transaction was staged before"
+    die "$exit_staged_before" "deployment $transaction was staged before"
   fi
-  # The plan first: it keeps another transaction's prune away from its target. Files that are there already become
-  # young.
+  # The plan first: it protects its target from the prune of another transaction. Files that exist are touched, so that
+  # a prune treats them as new.
   mv "$incoming/plan" ".deploy/plans/$transaction"
   for name in $(entries "$incoming/files"); do
     if [ -d ".deploy/files/$name" ]; then
@@ -29,31 +29,36 @@ stage() { # DIRECTORY TRANSACTION: what was uploaded to .deploy/incoming is put 
   pull "$(plan_fact target)"
 }
 
-pull() { # RELEASE; on standard input three lines for each login: registry, username, password
-  login=
+pull() { # RELEASE; stdin has three lines per login: registry, username, password
+  images=$(release_fact "$1" images | second_word | sort -u) beside=''
+  # A wrong image name beside the app must fail now, not after the app was replaced. An older release may name images
+  # that nobody will start.
+  if [ "$1" = "$transaction" ]; then beside=$(release_list "$1" images-beside); fi
+  login=''
+  # A release that serves already has all of its images, so no registry is asked.
+  if ! on "$images $beside" ask image inspect >/dev/null 2>&1; then log_in_everywhere; fi
+  jobs='' failed=0 project=$(release_fact "$1" project)
+  # No run builds a missing image of an older release again, so it has an exit code of its own.
+  lacking=$(if [ "$1" != "$transaction" ]; then echo "$exit_old_image_gone"; fi)
+  for image in $images; do
+    keep_image "$image" "$lacking" &
+    jobs="$jobs $!"
+  done
+  for image in $beside; do
+    pull_image "$image" "$exit_named_image_refused" &
+    jobs="$jobs $!"
+  done
+  for job in $jobs; do wait "$job" || failed=$?; done
+  return "$failed"
+}
+
+log_in_everywhere() { # as standard input says
   while IFS= read -r registry && IFS= read -r username && IFS= read -r password; do
     if [ -z "$login" ]; then make_login; fi
     insist log_in ||
       die "$exit_login_refused" \
-        "the registry $registry refused the login from this server: $(printf '%s\n' "$answer" | tail -n 1)"
+        "the registry $registry refused the login from this host: $(printf '%s\n' "$answer" | tail -n 1)"
   done
-  jobs='' failed=0 project=$(release_fact "$1" project)
-  # What an older release lacks no run builds and pushes again.
-  lacking=$(if [ "$1" != "$transaction" ]; then echo "$exit_old_image_gone"; fi)
-  for image in $(release_fact "$1" images | second_word | sort -u); do
-    keep_image "$image" "$lacking" &
-    jobs="$jobs $!"
-  done
-  # A wrong name beside the app is better said now than when the app has been replaced already. An older release may
-  # name what nobody will start.
-  if [ "$1" = "$transaction" ]; then
-    for image in $(release_list "$1" images-beside); do
-      pull_image "$image" "$exit_named_image_refused" &
-      jobs="$jobs $!"
-    done
-  fi
-  for job in $jobs; do wait "$job" || failed=$?; done
-  return "$failed"
 }
 
 log_in() {
@@ -61,14 +66,14 @@ log_in() {
     limited "$call_limit" --config "$login" login -u "$username" --password-stdin "$registry" 2>&1
 }
 
-make_login() { # a folder for logins that live for this pull: in memory, where the server has it, so they reach no disk
+make_login() { # for the logins of this pull only: in memory if possible, so that they reach no disk
   for memory in "${XDG_RUNTIME_DIR:-}" /dev/shm "$directory/.deploy"; do
     if [ -n "$memory" ] && [ -w "$memory" ]; then break; fi
   done
   login=$(mktemp -d "$memory/deploy-django.XXXXXX")
   trap 'rm -rf "$login"' EXIT
   trap 'exit 129' HUP INT TERM
-  # The named context of a rootless daemon is kept in the folder that --config replaces.
+  # --config also replaces the folder that defines the context of a rootless daemon.
   if socket=$(ask context inspect --format '{{.Endpoints.docker.Host}}' 2>/dev/null); then
     export DOCKER_HOST="$socket"
   fi
@@ -79,23 +84,22 @@ keep_image() { # IMAGE CODE
   case $1 in *@*) ask tag "$1" "$(tag_of "$1")" ;; esac
 }
 
-pull_image() { # IMAGE CODE: the exit code when the registry does not give it
+pull_image() { # IMAGE CODE: CODE is the exit code if the registry refuses or lacks the image
   if ask image inspect "$1" >/dev/null 2>&1; then return; fi
   echo "pulling $1"
-  insist pull_once "$1" || die "$(pull_failure "$answer" "$2")" "this server could not pull $1: $answer"
+  insist pull_once "$1" || die "$(pull_failure "$answer" "$2")" "this host could not pull $1: $answer"
 }
 
-# An image without a tag is what `docker image prune` removes. The tag is in the repository of the digest: of an image
-# that has names in two repositories `docker system prune -af` removes one, be it the digest by which the running
-# release is known.
+# `docker image prune` removes images without a tag. The tag is in the digest's repository. If an image has names in two
+# repositories, `docker system prune -af` removes one of them: perhaps the digest that the running release uses.
 tag_of() { # IMAGE
   printf '%s:deploy-django-%s-%.12s' "${1%@*}" "$project" "${1##*:}"
 }
 
 pull_once() { limited "$pull_limit" ${login:+--config "$login"} pull -q "$1" 2>&1 </dev/null; }
 
-pull_failure() { # ANSWER CODE: the exit code that says why
-  if is_passing "$1"; then
+pull_failure() { # ANSWER CODE: the exit code for this failure
+  if is_transient "$1"; then
     echo "$exit_registry_down"
   elif printf '%s' "$1" | grep -qiE 'denied|unauthorized|forbidden|authentication required|no basic auth'; then
     echo "${2:-$exit_pull_refused}"
@@ -106,58 +110,40 @@ pull_failure() { # ANSWER CODE: the exit code that says why
   fi
 }
 
-# A registry that has trouble of its own, or a network that breaks off, is asked again after growing pauses. Sets
-# `answer`.
+# Retries after growing pauses while the failure is transient (registry or network). Sets `answer`.
 insist() { # COMMAND…
   for wait in 1 4 10 no; do
     if answer=$("$@"); then return; fi
-    if [ "$wait" = no ] || ! is_passing "$answer"; then return 1; fi
+    if [ "$wait" = no ] || ! is_transient "$answer"; then return 1; fi
     echo "$(printf '%s\n' "$answer" | tail -n 1): trying again in $wait s"
     pause "$wait"
   done
 }
 
-is_passing() { # ANSWER: the same as isPassing in src/image/registry.ts
+is_transient() { # ANSWER: the same as isTransient in src/image/registry.ts
   passing='(HTTP status|status code|status):? 5[0-9][0-9]|(^|[^0-9])50[0-4] [A-Z]|too ?many ?requests'
   passing="$passing|connection (was )?reset|broken pipe|unexpected EOF|: EOF|connection refused"
   passing="$passing|TLS handshake timeout|i/o timeout|timeout exceeded|deadline exceeded"
   printf '%s' "$1" | grep -qiE "$passing"
 }
 
-check_settings() { # RELEASE: what the compose file wants from this server is here
+check_settings() { # RELEASE: whether the host has the files and variables that its model needs
   { release_list "$1" env-files && release_list "$1" bound-files; } | while IFS= read -r file; do
-    # As Compose reads it: the home of who calls Docker.
-    case $file in \~/*) home=${through:+/root} file=${home:-$HOME}/${file#??} ;; esac
-    check_file "$file"
+    check_file "$(resolve_home "$file")"
   done
-  # A release is put in their place; into a folder they would go without a word.
+  # A commit moves files to these names. If one is a folder, they would silently move into it.
   for file in .env compose.yaml; do
     if [ -d "$file" ]; then check_file "$file"; fi
   done
-  answer=$(compose "$1" config -q 2>&1) || die "$exit_compose_invalid" "$(printf '%s\n' "$answer" | said_by_compose)"
-  # A variable that is set nowhere would become an empty string: empty passwords are made this way.
-  unset_names=$(printf '%s\n' "$answer" |
-    sed -n 's/.*The \\*"\([A-Za-z0-9_]*\)\\*" variable is not set.*/\1/p' | sort -u)
-  if [ -z "$unset_names" ]; then return; fi
-  asked=$(for name in $unset_names; do
-    if grep -qE "[$][{]?$name([^A-Za-z0-9_]|\$)" ".deploy/releases/$1/compose.yaml"; then printf '%s ' "$name"; fi
-  done)
-  [ -z "$asked" ] || die "$exit_variable_missing" "$asked"
-  # The others are no variables but what stands behind a `$` in a value of an env file, so they are not shown.
-  die "$exit_dollar_sign" "a value in an env file has a dollar sign"
+  check_model "$1"
 }
 
-# Of an env file that it cannot read, Compose shows values.
-said_by_compose() {
-  grep -v level=warning | sed 's/\(unterminated quoted value\|in variable name\) .*/\1/' | tr '\n' ' '
-}
-
-check() { # DIRECTORY TRANSACTION: whether the target's settings are whole, and what its services would mount
+check() { # DIRECTORY TRANSACTION: checks the target's settings, and prints what its services would mount
   enter "$1"
   transaction=$2 target=$(plan_fact target)
   check_settings "$target"
   if [ ! -f ".deploy/releases/$target/mounts.yaml" ]; then return; fi
-  model=$(compose_with mounts.yaml "$target" config --format json)
+  model=$(resolve_mounts "$target")
   printf '{"deploy-django": 1, "verb": "mounts", "model": %s}\n' "$(printf '%s' "$model" | tr '\n' ' ')"
 }
 
@@ -170,8 +156,8 @@ check_file() { # FILE
   esac
 }
 
-# What containers mount from this host, a line each: `file` or `folder`, and its path. A folder inside the directory is
-# made, so that it belongs to this user; Docker would make it for root.
+# Reads what containers mount from this host, one per line: `file` or `folder`, and its path. Creates folders inside the
+# directory, so that they belong to this user. Docker would create them as root.
 prepare() { # DIRECTORY TRANSACTION
   enter "$1"
   while read -r kind path; do
@@ -186,21 +172,53 @@ prepare() { # DIRECTORY TRANSACTION
 make_folder() { # FOLDER
   case $1 in "$directory"/?*) ;; *) return ;; esac
   if (umask 022 && mkdir -p "$1"); then
-    echo "made the folder $1 for containers"
+    echo "created the folder $1 for containers, owned by user $(id -u)"
   else
-    echo "note: $1 is missing and could not be made, so Docker makes it for root"
+    echo "note: $1 is missing and could not be created, so Docker creates it, owned by root"
   fi
 }
 
-# The probe's answer of the target's image; nothing is changed. The services named will have no container.
+# Prints the answer of the probe in the target's image. Changes nothing. The named services will have no container.
 plan() { # DIRECTORY TRANSACTION VERB [SERVICE…]
   enter "$1"
-  transaction=$2 target=$(plan_fact target) asks=$3
+  transaction=$2 target=$(plan_fact target) current=$(read_current) asks=$3
   shift 3
   project=$(release_fact "$target" project)
-  survey
-  # Before the first deploy there is no database to ask.
-  lacking=$(only_in "$(absent "$target" data)" "$(on "$*" printf '%s\n')")
-  if [ -z "$(read_current)" ] && [ -n "$lacking" ]; then asks=list; fi
-  ask_django "$target" "$asks" -e "DEPLOY_DJANGO_IMAGES=$(release_fact "$target" images | second_word | tr '\n' ' ')"
+  case $asks in
+    fit) keep_answer fit.json ask_django "$target" fit ;;
+    # What the current release would unapply for the target. fit.json lists the migrations that the target knows.
+    reverse)
+      known=$(show ".deploy/plans/$transaction/fit.json")
+      keep_answer reverse.json ask_django "$current" reverse -e "DEPLOY_DJANGO_TARGET=$known"
+      ;;
+    *) plan_migrations "$@" ;;
+  esac
+}
+
+keep_answer() { # FILE COMMAND…: kept unchanged for a later start of the probe
+  handed=.deploy/plans/$transaction/$1 kept=0
+  shift
+  keep_document "$handed" "$@" || kept=$?
+  show "$handed"
+  return "$kept"
+}
+
+plan_migrations() { # [SERVICE…]
+  list_containers
+  # Before the first deploy there is no database, or a failed deploy left one in a crash loop.
+  lacking=$(only_in "$(absent "$target")" "$(on "$*" printf '%s\n')")
+  if [ -z "$current" ]; then
+    lacking=$lacking$(inspect_containers "$(ids_of "$(behind_app "$target")" running)" |
+      while read -r service state _ restarts _ started _; do
+        if ! is_steady "$state" "$restarts" "$started"; then echo "$service"; fi
+      done)
+  fi
+  if [ -z "$current" ] && [ -n "$lacking" ]; then asks=list; fi
+  set -- -e "DEPLOY_DJANGO_IMAGES=$(release_fact "$target" images | second_word | tr '\n' ' ')"
+  # After a rollback, the database is ahead of the code that serves.
+  serves=$(last_answer)
+  if [ -n "$serves" ]; then set -- "$@" -e "DEPLOY_DJANGO_SERVES=$serves"; fi
+  serving=$(if [ "$target" = "$current" ]; then first_running "$(release_fact "$target" django)"; fi)
+  call_limit=$change_limit # a plan may read many schemas
+  if [ -n "$serving" ]; then ask_running "$serving" "$asks" "$@"; else ask_django "$target" "$asks" "$@"; fi
 }

@@ -1,53 +1,52 @@
 # shellcheck shell=sh
-## Steps swap and proxy.
+## Step swap: replaces the app's containers; its undo starts the current release again.
 
-count_running() { # "SERVICE=N": as how many containers each service exists now; 0 when none of them runs
-  up=$(running)
-  { touched && services_of "$current" && release_list "$current" others; } | sort -u | while read -r service; do
+count_running() { # "SERVICE=N": how many containers each service has; 0 if none of them ran
+  up=$(running && stopped_services)
+  { touched && with_role "$current" app front; } | sort -u | while read -r service; do
     count=0
     if is_listed "$service" "$up"; then count=$(ids_of "$service" | wc -l); fi
     echo "$service=$((count))"
   done | tr '\n' ' ' | sed 's/ $//'
 }
 
-touched() { # the services to which the swap may do something
-  services_of "$target" && release_list "$target" others && release_list "$target" backing && plan_list update
+touched() { # the services that the swap may change
+  with_role "$target" app front cache && plan_list update
 }
 
-counted() { # what count_running said when the swap began, a line each
+counted() { # what count_running printed when the swap began, one per line
   sed -n 's/^[^ ]* swap begin *//p' ".deploy/journal/$transaction" | head -n 1 | tr ' ' '\n'
 }
 
-bring_up() { # RELEASE OPTIONS…: its services, level by level, as many of each as ran when the swap began
-  bringing=$1
-  shift
-  listed=$(release_fact "$bringing" services)
+bring_up() { # FUNCTION RELEASE: starts its services level by level, in the numbers of counts_of
+  bringing=$2
+  listed=$(release_list "$bringing" services | sed -n 's/^app //p')
   for level in $(printf '%s\n' "$listed" | first_word | sort -un); do
     names=$(printf '%s\n' "$listed" | while read -r at service; do
       if [ "$at" = "$level" ]; then echo "$service"; fi
     done)
-    on "$(scales_of "$names") $names" compose_up "$bringing" --no-build --pull never "$@"
+    on "$(counts_of "$names") $names" "$1" "$bringing"
   done
 }
 
-bring_others() { # RELEASE SERVICES: what is not built here; only what changed
-  on "$(scales_of "$2") $2" compose_up "$1" --no-build
+bring_others() { # RELEASE SERVICES: starts or recreates missing or changed services that are not built here
+  on "$(counts_of "$2") $2" update_services "$1"
 }
 
-# What stands behind the app and takes a changed definition; the app waits until it is well.
+# Recreates changed services behind the app, and waits until they are healthy: the app needs them.
 bring_backing() { # RELEASE SERVICES
   if [ -z "$2" ]; then return; fi
   before=$(printf '%s\n' "$seen" | first_word)
   bring_others "$1" "$2"
-  survey
+  list_containers
   until_healthy "$(only_in "$(ids_of "$2")" "$before")"
 }
 
-scales_of() { # SERVICES: options for as many of each as were asked for, else as there were when the swap began
+counts_of() { # SERVICES: "SERVICE=N" as requested, else as many as when the swap began
   {
-    # Going back, what was asked for has no say. Without a number it is the number in the Compose file.
+    # A revert ignores the request. `SERVICE=` without a number means the number in the Compose file.
     if ! happened back begin; then plan_list scale; fi
-    # None may as well be a service that was stopped: it is started again.
+    # 0 may mean that the service was only stopped, so it is dropped: the service starts again.
     counted | sed '/=0$/d'
     if happened back begin; then unstarted "$(last_committed)" | sed 's/$/=0/'; fi
   } | {
@@ -55,12 +54,12 @@ scales_of() { # SERVICES: options for as many of each as were asked for, else as
     while IFS='=' read -r service count; do
       if ! is_listed "$service" "$1" || is_listed "$service" "$told"; then continue; fi
       told=$told$newline$service
-      if [ -n "$count" ]; then echo "--scale $service=$count"; fi
+      if [ -n "$count" ]; then echo "$service=$count"; fi
     done
   }
 }
 
-# Services for which a deployment wants no container: `scale` says so, else the count in the Compose file.
+# Services for which a deployment wants no container, by `scale` or else by the count in the Compose file.
 unstarted() { # TRANSACTION
   { fact_of "$1" scale && fact_of "$1" counts; } | {
     told=
@@ -72,93 +71,64 @@ unstarted() { # TRANSACTION
   }
 }
 
-# App services, and what stands in front of them, that the target does not name any more stop before the new ones come
-# up, and give their names away: a new one may publish the same port or have the same container_name.
-retire() {
-  gone=$(only_in "$(services_of "$current" && release_list "$current" others)" "$(named "$target")")
-  on "$(ids_of "$gone" running)" limited "$change_limit" stop >/dev/null
-  printf '%s\n' "$seen" | while read -r id service _ name; do
-    if [ -n "$id" ] && is_listed "$service" "$gone" && [ "${name#"$retired"}" = "$name" ]; then
-      ask rename "$id" "$retired$name"
-    fi
-  done
+# A service gets the number in the target's Compose file if the last deployment had another number there. It gets none
+# if the last deployment wanted none and none runs. Otherwise the number of its containers stays.
+choose_scale() { # TRANSACTION RELEASE: the fact `scale` if no runner chooses it
+  if [ ! -f ".deploy/plans/$2/facts/counts" ]; then return; fi
+  project=$(release_fact "$2" project)
+  list_containers
+  if [ -f ".deploy/plans/$1/facts/counts" ]; then
+    only_in "$(fact_of "$2" counts)" "$(fact_of "$1" counts)" | sed 's/=.*/=/'
+  fi
+  only_in "$(unstarted "$1")" "$(running)" | sed 's/$/=0/'
 }
 
-all_retired() {
-  printf '%s\n' "$seen" | while read -r id _ _ name; do
-    if [ "${name#"$retired"}" != "$name" ]; then echo "$id $name"; fi
-  done
-}
+# App and front services that the target no longer names stop before the new ones start, and lose their names: a new
+# service may publish the same port or have the same container_name.
+retire() { set_aside "$(only_in "$(with_role "$current" app front)" "$(named "$target")")"; }
 
-# An interrupted recreate leaves `<12 hex>_name`, and every later one would fail on it. When the old container is gone
-# already, its anonymous volumes are with the leftover, which then takes its place.
-settle_leftovers() {
-  known=$(named "$target" && named "$current")
-  hex='[0-9a-f][0-9a-f][0-9a-f][0-9a-f]'
-  names=$(printf '%s\n' "$seen" | while read -r _ _ _ name; do echo "$name"; done)
-  leftovers=$(printf '%s\n' "$seen" | while read -r id service _ name; do
-    if is_listed "$service" "$known"; then echo "$id $name"; fi
-  done | sed -n "s/^\([^ ]*\) $hex$hex${hex}_/\1 /p")
-  if [ -z "$leftovers" ]; then return; fi
-  printf '%s\n' "$leftovers" | while read -r id name; do
-    if is_listed "$name" "$names"; then ask rm -f "$id" >/dev/null; else ask rename "$id" "$name"; fi
-  done
-  survey
-}
-
-announce_swap() { project=$(release_fact "$target" project) && survey && count_running; }
+announce_swap() { project=$(release_fact "$target" project) && list_containers && count_running; }
 
 step_swap() {
   began=$(date +%s)
-  survey
-  settle_leftovers
+  if is_forward; then end_trial; fi # of the trial that failed
+  list_containers
+  settle_leftovers "$(named "$target" && named "$current")"
   retire
-  bring_backing "$target" "$(release_list "$target" backing && plan_list update)"
-  bring_up "$target" --force-recreate
-  bring_others "$target" "$(release_list "$target" others)"
-  ask events --since "$began" --until 0s --filter event=die --filter "label=com.docker.compose.project=$project" \
-    --format '{{.Actor.Attributes.exitCode}} {{.Actor.Attributes.name}}' | sort -u | while read -r result name; do
-    if [ "$result" = 137 ]; then echo "warning: $name did not end by itself when it was asked to, Docker killed it"; fi
-  done
+  sum_settings "$target" >".deploy/plans/$transaction/settings"
+  bring_backing "$target" "$(with_role "$target" cache && plan_list update)"
+  bring_up replace_services "$target"
+  bring_others "$target" "$(with_role "$target" front)"
+  warn_of_killed "$began"
 }
 
-# nginx looks its upstream's name up once, when it reads its configuration.
-step_proxy() {
-  survey
-  django=$(release_fact "$target" django)
-  image=$(release_fact "$target" images | sed -n "s/^$django //p")
-  not_proxies=$(release_list "$target" data && release_fact "$target" images | while read -r service of; do
-    if [ "$of" = "$image" ]; then echo "$service"; fi
-  done)
-  for id in $(ids_of "$(only_in "$(running)" "$not_proxies")" running); do
-    if is_nginx "$id"; then
-      ask exec "$id" nginx -s reload || echo "warning: nginx in $id did not reload"
+warn_of_killed() { # SINCE: warns of programs that exceeded their grace period; the trial container has none
+  list_ended "$1" | sort -u | while read -r result name; do
+    if [ "$result" = 137 ] && [ "$name" != "$trial" ]; then
+      echo "warning: $name did not stop within its grace period, so Docker killed it"
     fi
   done
 }
 
-# A rootless Docker without cgroups lists no processes; there the first one is looked at.
-is_nginx() { { ask top "$1" || ask exec "$1" cat /proc/1/cmdline; } 2>/dev/null | grep -q 'nginx: master'; }
-
-undo_swap() { # what ran before runs again
-  survey
-  settle_leftovers
+undo_swap() { # starts again what ran before
+  list_containers
+  settle_leftovers "$(named "$target" && named "$current")"
   stopped=$(counted | sed -n 's/=0$//p')
-  # A proxy that this deploy brought is of no use alone, and would stand in the way of a corrected one.
+  # A front service that this deploy started is useless alone, and would obstruct a corrected one.
   ran=$(counted | sed -n 's/=[1-9][0-9]*$//p')
   kept=$(named "$current")
   brought=$(only_in "$(services_of "$target")" "$kept" &&
-    only_in "$(release_list "$target" others)" "$kept$newline$ran")
+    only_in "$(with_role "$target" front)" "$kept$newline$ran")
   on "$(ids_of "$brought")" ask rm -f >/dev/null
   if [ -z "$current" ]; then return; fi
-  all_retired | while read -r id name; do ask rename "$id" "${name#"$retired"}"; done
-  bring_backing "$current" "$(both_in "$(touched)" "$(release_list "$current" data)")"
-  bring_up "$current"
-  bring_others "$current" "$(only_in "$(release_list "$current" others)" "$stopped")"
+  bring_back
+  bring_backing "$current" "$(both_in "$(touched)" "$(behind_app "$current")")"
+  bring_up restore_services "$current"
+  bring_others "$current" "$(only_in "$(with_role "$current" front)" "$stopped")"
   step_proxy
   until=$(($(date +%s) + undo_limit))
   until trouble=$(check_containers "$current" "$(only_in "$(services_of "$current")" "$stopped")" 2>&1); do
-    # They are there; why they do not stay up is found by back_health, and starting them again would not help.
+    # The containers exist. `back_health` reports why they do not stay up. Starting them again would not help.
     if [ "$?" -eq "$exit_container_exited" ]; then break; fi
     [ "$(date +%s)" -lt "$until" ] || {
       printf '%s\n' "$trouble"

@@ -1,7 +1,8 @@
 # shellcheck shell=sh
-## Steps verify and fit.
+## Steps verify and fit: check the containers and migrations; check that the models are compatible with the database.
 
-# Each service is there, of the release's image, and runs; the optional ones may be absent.
+# Each service has containers of the release's image, and they run or have ended as they should. Optional services may
+# have none.
 check_containers() { # RELEASE SERVICES [OPTIONAL]
   inspect_release "$1"
   images=$(release_fact "$1" images | second_word | sort -u)
@@ -23,44 +24,34 @@ END
 step_verify() {
   check_containers "$target" "$(services_of "$target")" "$(unstarted "$transaction")"
   beside=$(look_others)
-  # Django starts slowly, and the migration container was the last to read the database, after its own work.
-  if ! happened migrate end; then verify_migrations; fi
+  # Django starts slowly. The migration container has already checked the database, as the last one, after its own work.
+  if ! happened migrate end && [ "$(plan_list migrated)" != yes ]; then verify_migrations; fi
   if [ -n "$beside" ]; then check_others "$beside"; fi
 }
 
 verify_migrations() {
-  id=$(first_running "$(release_fact "$target" django)")
+  id=$(first_running "$(release_fact "$target" django)") verified=0
   [ -n "$id" ] || die "$exit_container_missing" "no container of the release runs Django"
-  verified=$exit_not_importable
-  if ! needs_entrypoint; then
-    verified=0
-    set -- -e DEPLOY_DJANGO=verify -e "DEPLOY_DJANGO_KEEP=$(keeps "$target")"
-    report verify in_django "$target" ask exec "$@" "$id" || verified=$?
-  fi
-  # What an entrypoint has set is not there for `exec`.
-  if may_lack_entrypoint "$verified"; then
-    verified=0
-    report verify ask_django "$target" verify || verified=$?
-  fi
+  report verify ask_running "$id" verify || verified=$?
   if [ "$verified" -eq "$exit_not_migrated" ] && [ "$(release_list "$target" migrate)" = none ]; then
-    echo "note: migrations are pending, and nobody applies them (migrate: none)"
+    echo "note: migrations are pending and are not applied (migrate: none)"
     verified=0
   fi
   if [ "$verified" -eq 0 ]; then return; fi
-  show_last_lines "$id" # of an image that migrates by itself they say why
+  show_last_lines "$id" # they show why an image that migrates at its start failed
   exit "$verified"
 }
 
-look_others() { inspect_run "$(ids_of "$(release_list "$target" others)")"; }
+look_others() { inspect_containers "$(ids_of "$(with_role "$target" front)")"; }
 
-check_others() { # AS-SEEN: a proxy that is not built here came along in the swap; without it nobody reaches the app
+check_others() { # AS-SEEN: services in front of the app must stay up: without a proxy nobody reaches it
   until=$(($(date +%s) + 30))
   while :; do
     beside=$(look_others)
     down=$(printf '%s\n' "$beside" | while read -r tool state exit restarts policy started _ id; do
       if is_steady "$state" "$restarts" "$started" || is_finished "$state" "$exit" "$policy"; then continue; fi
-      # A tool, such as one that asks for a certificate and is told that the name does not lead here yet.
-      if [ "$state $policy" = "exited no" ] && is_listed "$tool" "$(release_list "$target" alone)"; then continue; fi
+      # A tool may fail, for example a certificate client while the domain does not point here yet.
+      if [ "$state $policy" = "exited no" ] && is_listed "$tool" "$(release_list "$target" optional)"; then continue; fi
       echo "$id"
     done)
     if [ "$beside" = "$1" ] && [ -z "$down" ]; then return; fi
@@ -73,10 +64,10 @@ check_others() { # AS-SEEN: a proxy that is not built here came along in the swa
   done
 }
 
-step_fit() { # the target's models on the database as it is now
+step_fit() { # whether the target's models are compatible with the present database
   compatible=0
   report fit ask_django "$target" fit || compatible=$?
-  # Its own settings may be older than the password of the database.
+  # The release's own settings may have an old password of the database.
   if [ "$compatible" -eq "$exit_database_refused" ]; then return "$exit_old_settings"; fi
   return "$compatible"
 }

@@ -1,10 +1,10 @@
-/** Writes what is made from the tables of src/contract.ts: every action.yml, and the tables of README.md. */
+/** Writes what is made from the tables of src/inputs/contract.ts: every action.yml, and the tables of the pages. */
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
 import { stringify } from 'yaml'
-import { commands, groups, inputs, type Command } from '../src/contract.ts'
-import type { Input } from '../src/input.ts'
-import { outputs } from '../src/outputs.ts'
+import { commands, groups, inputs, type Command } from '../src/inputs/contract.ts'
+import type { Input } from '../src/inputs/input.ts'
+import { outputs } from '../src/report/outputs.ts'
 
 const root = join(import.meta.dirname, '..')
 
@@ -42,6 +42,8 @@ const folderOf = (command: Command): string => (command === 'deploy' ? '.' : com
 
 const rows = (command: Command): [string, Input<unknown>][] => Object.entries(inputs[command])
 
+const isRequired = ({ required, exempt }: Input<unknown>): boolean => required === true && exempt === undefined
+
 /** The text of an action.yml. */
 function actionYaml(command: Command): string {
   const action = actions[command]
@@ -50,8 +52,8 @@ function actionYaml(command: Command): string {
     name,
     {
       description: row.otherwise === undefined ? row.description : `${row.description} (default: ${row.otherwise})`,
-      required: row.required ?? false,
-      ...(row.required ? {} : { default: row.default ?? '' }),
+      required: isRequired(row),
+      ...(isRequired(row) ? {} : { default: row.default ?? '' }),
     },
   ])
   const document = {
@@ -63,14 +65,14 @@ function actionYaml(command: Command): string {
     outputs: Object.fromEntries(Object.entries(outputs[command]).map(([name, description]) => [name, { description }])),
     runs: { using: 'node24', main: `${dist}/${command}.js`, post: `${dist}/post.js` },
   }
-  const head = '# Made by `npm run generate` from src/contract.ts: change it there.\n'
+  const head = '# Made by `npm run generate` from src/inputs/contract.ts: change it there.\n'
   return head + stringify(document, { lineWidth: 0, singleQuote: true })
 }
 
-/** A table of the README, of a command's inputs or outputs; the marker in README.md chooses it. */
+/** A table of a command's inputs or outputs; the marker in the page chooses it. */
 function table(name: string): string {
   const command = commands.find((known) => name === known || name === `${known}-outputs`)
-  if (command === undefined) throw new Error(`README.md: there is no table ${name}`)
+  if (command === undefined) throw new Error(`There is no table ${name}`)
   if (name !== command) {
     const lines = Object.entries(outputs[command]).map(([output, text]) => `| \`${output}\` | ${cell(text)} |`)
     return ['| output | meaning |', '|---|---|', ...lines].join('\n')
@@ -84,7 +86,8 @@ function table(name: string): string {
 function inputTable(shown: readonly [string, Input<unknown>][]): string {
   const lines = shown.map(([input, row]) => {
     const value = row.default?.startsWith('${{') ? row.default.slice(3, -2).trim() : row.default
-    const fallback = row.required ? '**required**' : value ? `\`${value}\`` : (row.otherwise ?? '')
+    const exempt = row.exempt === undefined ? '' : `, except ${row.exempt}`
+    const fallback = row.required ? `**required**${exempt}` : value ? `\`${value}\`` : (row.otherwise ?? '')
     return `| \`${input}\` | ${cell(fallback)} | ${cell(row.description)} |`
   })
   return ['| input | default | meaning |', '|---|---|---|', ...lines].join('\n')
@@ -105,6 +108,7 @@ for (const command of commands) {
   await mkdir(dirname(path), { recursive: true })
   await writeFile(path, actionYaml(command))
 }
-const readme = join(root, 'README.md')
-const before = await readFile(readme, 'utf8').catch(() => undefined)
-if (before !== undefined) await writeFile(readme, withTables(before))
+for (const page of ['README.md', 'docs/sub-actions.md']) {
+  const path = join(root, page)
+  await writeFile(path, withTables(await readFile(path, 'utf8')))
+}

@@ -1,7 +1,9 @@
-/** Every stable error code with what it stands for. A new code is one line here; docs/troubleshooting.md is indexed by them. */
+/** Every stable error code and its meaning. docs/troubleshooting.md has one entry for each code. */
 export const codes = {
   'input-missing': 'a required input is empty',
   'input-invalid': 'an input has a value that cannot be used',
+  'pull-request': 'a pull request must not be deployed',
+  'base-missing': 'the checkout does not have the commit that a pull request is compared with',
   'compose-file-missing': 'no Compose file was found in the repository',
   'compose-file-ambiguous': 'several Compose files of the same rank were found',
   'compose-invalid': 'Docker Compose does not accept the Compose file, or it cannot be deployed as it is',
@@ -10,12 +12,12 @@ export const codes = {
   'images-mismatch': 'the images of a `build` job are not for this checkout',
   'push-failed': 'an image could not be pushed',
   'registry-login-failed': 'the registry refused the login',
-  'no-manage-py': 'no image holds manage.py',
-  'several-manage-py': 'several images hold different manage.py files',
+  'no-manage-py': 'no image contains manage.py',
+  'several-manage-py': 'several images contain different manage.py files',
   'ssh-unreachable': 'no SSH connection to the host',
   'ssh-login-refused': 'the host does not accept the SSH key',
   'ssh-algorithms': 'ssh and the host have no algorithm in common',
-  'ssh-second-factor': 'the host wants more than the SSH key',
+  'ssh-second-factor': 'the host requires more than the SSH key',
   'ssh-account': 'the account on the host, or its password, has expired',
   'ssh-host-key': 'the host key is not one of `known-hosts`',
   'server-no-docker': 'Docker is missing on the host, or this user may not use it',
@@ -29,23 +31,31 @@ export const codes = {
   'server-directory': 'this user cannot write to the folder of the project on the host',
   'server-format': 'a newer version of this action has deployed to this directory',
   'project-elsewhere': 'the project seems to run on the host already, under another name or in another folder',
-  'mount-changed': 'what a container has mounted now would come from elsewhere or from nowhere',
-  'database-changed': 'the settings lead to another database, or to an empty one',
+  'mount-changed': 'a mount of a running container would get another source or disappear',
+  'database-changed': 'the settings point to another database, or to an empty one',
   'adoption-failed': 'the running stack cannot be kept as a release',
   'variable-missing': 'the Compose file uses a variable that is set nowhere',
   'env-file-missing':
     'the Compose file names an env file, or the file of a mount or secret, that is neither shipped nor on the host',
   'file-is-folder': 'a folder is on the host where a file should be',
-  'mount-denied': 'a container may not use what it mounts from the host',
+  'mount-denied': 'a container has no permission to use a file or folder that it mounts from the host',
   'database-not-up': 'the database does not answer yet',
   'database-refused': 'the database refuses the connection',
+  'database-alias': 'the input `databases` lists a database that cannot be migrated',
   'database-not-kept': 'the database is a file inside the container',
   'django-too-old': 'Python or Django in the image is too old',
   'settings-differ': 'manage.py and the site use different settings',
   'settings-import': 'the Django settings or apps cannot be imported',
   'migrations-missing': 'apps of the image have models and no migrations',
+  'models-changed': 'models changed without a migration, and `drift: error` forbids that',
+  'migration-unsafe':
+    'a migration must be approved, because the old release does not work after it, and it cannot be undone without loss',
   'migration-conflict': 'the migrations contradict each other or the database',
   'migration-failed': 'a migration failed',
+  'migration-lock': 'a migration did not get its lock on a table, because another session holds it',
+  'backup-impossible': 'the database cannot be backed up before migrations that lose data',
+  'backup-failed': 'the backup before the migrations failed',
+  'migration-irreversible': 'a migration cannot be reversed',
   'static-failed': 'the static files could not be collected',
   'plan-differs': 'the database changed between the plan and the migration',
   'plan-digest': 'the plan is not the one that was approved',
@@ -57,7 +67,7 @@ export const codes = {
   'health-server-error': 'the app answers the health check with a server error',
   'health-timeout': 'the app did not become healthy in time',
   'container-exited': 'a container of the new release ended or keeps restarting',
-  'not-migrated': 'migrations are missing after the deployment',
+  'not-migrated': 'migrations are not applied after the deployment',
   'rollback-incompatible': 'the old code is not compatible with the database as it is now',
   'rollback-unknown-version': 'the version to go back to is not on the host',
   'rollback-none': 'there is no earlier release to go back to',
@@ -71,8 +81,8 @@ export const codes = {
   'recovery-failed': 'an unfinished deployment could not be finished',
   'nothing-deployed': 'nothing was deployed to this directory yet',
   'service-missing': 'no container of the service runs',
-  'command-failed': 'what was run in a container failed',
-  'program-missing': 'a program that is needed is not installed on the runner',
+  'command-failed': 'a command in a container failed',
+  'program-missing': 'a required program is not installed on the runner',
   'program-timeout': 'a program on the runner did not end in time',
   internal: 'a fault of this action itself',
 } as const
@@ -87,7 +97,7 @@ export type Place = { file: string; line?: number | undefined; column?: number |
 export type Problem = {
   /** What failed, one sentence. */
   what: string
-  /** The value or output that was seen; never a secret. A blank one is left out, as is a blank `why` or `fix`. */
+  /** The value or output that was seen; never a secret. Blank text counts as absent, also in `why` and `fix`. */
   seen?: string | undefined
   /** The likely cause. */
   why?: string | undefined
@@ -118,7 +128,14 @@ export class DeployError extends Error {
   }
 }
 
-/** Several problems at once, so that nobody has to find them one run at a time. */
+/** Copies the failure with one more line of advice, and with another first line if `what` is given. */
+export function withAdvice(failure: DeployError, advice: string, what = failure.what): DeployError {
+  const { code, seen, why, fix, annotation, cause } = failure
+  const both = fix === undefined ? advice : `${fix}\n${advice}`
+  return new DeployError(code, { what, seen, why, fix: both, annotation, cause })
+}
+
+/** Several problems in one error, so that a user can fix them all before the next run. */
 export class Problems extends Error {
   override readonly name = 'Problems'
   readonly problems: readonly DeployError[]
@@ -129,7 +146,7 @@ export class Problems extends Error {
   }
 }
 
-/** Makes every check, and throws what all of them found. */
+/** Runs every check, then throws all their problems together. */
 export function checkAll(...checks: readonly (() => void)[]): void {
   const problems = checks.flatMap((check) => {
     try {
@@ -152,34 +169,38 @@ export function codeOf(error: unknown): Code {
   return 'internal'
 }
 
-/** Where in the repository to look first. */
+/** The place for the annotation; of several problems, the first one with a place. */
 export function placeOf(error: unknown): Place | undefined {
   if (error instanceof Problems) return error.problems.find(({ annotation }) => annotation)?.annotation
   return error instanceof DeployError ? error.annotation : undefined
 }
 
-/** What the text of a failure says besides the failure itself. */
+/** Facts about the run that the text of a failure adds. */
 export type Surroundings = {
-  /** What serves now, as a clause; undefined when that is not known. */
+  /** A clause that says which release serves now; undefined when that is unknown. */
   serving?: string | undefined
   /** The address of docs/troubleshooting.md. */
   page?: string | undefined
+  /** The command that starts manage.py. It replaces `python manage.py` in commands that a user copies. */
+  manage?: readonly string[] | undefined
 }
 
-/** The failure as text for the log: what, what serves now, and the code; seen, why, fix, causes, and where to read more. */
-export function explain(error: unknown, { serving, page = TROUBLESHOOTING }: Surroundings = {}): string {
+/**
+ * The failure as text for the log: what failed, what serves now, the code; then seen, why, fix, causes and the docs.
+ */
+export function explain(error: unknown, { serving, page = TROUBLESHOOTING, manage }: Surroundings = {}): string {
   const now = serving === undefined ? '' : `; ${serving}`
   const problems = error instanceof Problems ? error.problems : [known(error)]
   const [only, ...others] = problems
   const lines =
     only && others.length === 0
-      ? describe(only, now)
-      : [`${problems.length} things need a change${now}:`, ...problems.flatMap((problem) => describe(problem))]
+      ? describe(only, manage, now)
+      : [`${problems.length} things need a change${now}:`, ...problems.flatMap((problem) => describe(problem, manage))]
   const entries = [...new Set(problems.map(({ code }) => `${page}#${code}`))]
   return [...lines, field('see', entries.join('\n'))].join('\n')
 }
 
-/** Every code is the heading of an entry there, and so its anchor. */
+/** Each code is a heading of this page, and therefore an anchor. */
 export const TROUBLESHOOTING = 'docs/troubleshooting.md'
 
 function known(error: unknown): DeployError {
@@ -196,19 +217,24 @@ function unlessBlank(text: string | undefined): string | undefined {
   return text?.trim() === '' ? undefined : text
 }
 
-function describe(error: DeployError, now = ''): string[] {
-  return [`${error.what}${now} [${error.code}]`, ...details(error), ...causes(error.cause, error.seen)]
+/** Replaces `python manage.py` by the command with which this project starts it. */
+export function inProject(text: string, manage: readonly string[] | undefined): string {
+  return manage === undefined ? text : text.replaceAll(/\bpython manage\.py(?= [a-z])/g, () => manage.join(' '))
 }
 
-function details(error: DeployError): string[] {
+function describe(error: DeployError, manage: readonly string[] | undefined, now = ''): string[] {
+  return [`${error.what}${now} [${error.code}]`, ...details(error, manage), ...causes(error.cause, error.seen)]
+}
+
+function details(error: DeployError, manage: readonly string[] | undefined): string[] {
   const lines: string[] = []
   if (error.seen !== undefined) lines.push(field('seen', error.seen))
   if (error.why !== undefined) lines.push(field('why', error.why))
-  if (error.fix !== undefined) lines.push(field('fix', error.fix))
+  if (error.fix !== undefined) lines.push(field('fix', inProject(error.fix, manage)))
   return lines
 }
 
-/** What was seen may well be the text of the cause. */
+/** Skips a cause whose text `seen` already shows. */
 function causes(cause: unknown, seen?: string): string[] {
   if (cause === undefined || cause === null) return []
   if (cause instanceof DeployError) return [field('cause', `${cause.what} [${cause.code}]`), ...causes(cause.cause)]

@@ -1,39 +1,51 @@
-import { error as annotate, info, setOutput, setSecret, warning } from '@actions/core'
+import { setOutput, setSecret } from '@actions/core'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { readAssets } from './assets.ts'
+import { readAssets } from './host/assets.ts'
+import { connect } from './host/connection.ts'
+import type { BuildInputs, DeployInputs, JudgeInputs, RollbackInputs } from './inputs/contract.ts'
 import { build } from './commands/build.ts'
+import { comment, type CommentInputs } from './commands/comment.ts'
 import type { Context, World } from './commands/context.ts'
 import { deploy } from './commands/deploy.ts'
 import { exec } from './commands/exec.ts'
+import { judge } from './commands/judge.ts'
 import { followAfterCancel } from './commands/post.ts'
 import { rollback } from './commands/rollback.ts'
+import { findServing } from './commands/serving.ts'
 import { status } from './commands/status.ts'
-import { codeOf, explain, placeOf } from './errors.ts'
+import { codeOf, explain, placeOf, TROUBLESHOOTING, type Surroundings } from './errors.ts'
 import {
+  isPullRequest,
   readBuildInputs,
   readCommand,
   readDeployInputs,
   readExecInputs,
+  readJudgeInputs,
+  readPage,
+  readPlace,
   readRollbackInputs,
   readRoute,
   readRunner,
   readStatusInputs,
   readStepEnvironment,
-  readTroubleshootingPage,
+  readVersion,
+  RELEASE_BEFORE,
   secretsOf,
-} from './inputs.ts'
+} from './inputs/inputs.ts'
 import { run } from './process.ts'
-import { writeSummary } from './report/log.ts'
+import { info, makeStep, writeSummary } from './report/log.ts'
 import { describeServing, headline, renderSummary } from './report/summary.ts'
 import { noFindings, outputsOf, type Findings, type Outcome } from './report/report.ts'
-import { entry, saveTemporaryFolder, temporaryFolder } from './state.ts'
+import { annotateFailure, closeWarnings, warning } from './github/annotation.ts'
+import { showCommands } from './github/command.ts'
+import { entry, saveTemporaryFolder, temporaryFolder } from './github/state.ts'
 
 /** Fires when the job is cancelled: GitHub's runner sends SIGINT, then SIGTERM after 7.5 s. */
 const cancelled = new AbortController()
 
-/** Where every failure is explained at length. */
-const page = readTroubleshootingPage()
+/** The page that explains every failure. */
+const page = readPage(TROUBLESHOOTING)
 
 async function main(): Promise<void> {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
@@ -43,7 +55,7 @@ async function main(): Promise<void> {
   const folder = await mkdtemp(join(runner.temp, 'dd-'))
   saveTemporaryFolder(folder)
   const world: World = {
-    run,
+    run: showCommands(run),
     runner,
     assets: await readAssets(),
     folder,
@@ -52,19 +64,27 @@ async function main(): Promise<void> {
   }
   switch (readCommand(entry)) {
     case 'deploy': {
-      const inputs = masked(readDeployInputs())
-      const findings = noFindings('deploy', inputs.host.address, inputs.version)
-      return await report(findings, world, (context) => deploy(inputs, context))
+      if (isPullRequest()) {
+        const begin = ({ version }: JudgeInputs): Findings => noFindings('deploy', undefined, version)
+        return await report('deploy', world, readJudgeInputs, begin, judge, (inputs) => inputs)
+      }
+      const begin = ({ host, version, manage }: DeployInputs): Findings => ({
+        ...noFindings('deploy', host.address, version),
+        manage,
+      })
+      return await report('deploy', world, readDeployInputs, begin, deploy, (inputs) => inputs)
     }
     case 'rollback': {
-      const inputs = masked(readRollbackInputs())
-      const findings = noFindings('rollback', inputs.host.address, inputs.version ?? 'the release before')
-      return await report(findings, world, (context) => rollback(inputs, context))
+      const begin = ({ host, version }: RollbackInputs): Findings =>
+        noFindings('rollback', host.address, version ?? RELEASE_BEFORE)
+      return await report('rollback', world, readRollbackInputs, begin, rollback)
     }
     case 'build': {
-      const inputs = masked(readBuildInputs())
-      const findings = noFindings('build', undefined, inputs.version)
-      return await report(findings, world, (context) => build(inputs, context))
+      const begin = ({ version, manage }: BuildInputs): Findings => ({
+        ...noFindings('build', undefined, version),
+        manage,
+      })
+      return await report('build', world, readBuildInputs, begin, build)
     }
     case 'exec':
       return await exec(masked(readExecInputs()), world)
@@ -73,23 +93,65 @@ async function main(): Promise<void> {
   }
 }
 
-/** The inputs, whose secrets are hidden before anything is printed. */
+/** Masks the secrets among the inputs before anything is printed. Returns the inputs. */
 function masked<Inputs extends Parameters<typeof secretsOf>[0]>(inputs: Inputs): Inputs {
   secretsOf(inputs).forEach((secret) => setSecret(secret))
   return inputs
 }
 
-/** Runs a command and writes outputs and summary, whether it succeeds or fails. */
-async function report(start: Findings, world: World, run: (context: Context) => Promise<Outcome>): Promise<void> {
-  let findings = start
+/**
+ * Runs a command. Writes the outputs, the summary and the wanted comment, whether it succeeds or fails. Invalid inputs
+ * count as a failure of the command.
+ */
+async function report<Inputs extends Parameters<typeof secretsOf>[0]>(
+  command: Findings['command'],
+  world: World,
+  read: () => Inputs,
+  begin: (inputs: Inputs) => Findings,
+  run: (inputs: Inputs, context: Context) => Promise<Outcome>,
+  commentOf: (inputs: Inputs) => CommentInputs | undefined = () => undefined,
+): Promise<void> {
+  let findings = noFindings(command, undefined, readVersion(command))
+  let wanted: CommentInputs | undefined
   const found = (more: Partial<Findings>): void => {
-    findings = { ...findings, ...more }
+    findings = { ...findings, ...more, steps: [...findings.steps, ...(more.steps ?? [])] }
   }
-  const outcome = await run({ ...world, found }).catch((cause: unknown): Outcome => ({ kind: 'failed', cause }))
+  const context = { ...world, found, step: makeStep((timed) => found({ steps: [timed] })) }
+  const work = async (): Promise<Outcome> => {
+    const inputs = await readOrLook(read, context)
+    findings = begin(inputs)
+    wanted = commentOf(inputs)
+    return await run(inputs, context)
+  }
+  const outcome = await work().catch((cause: unknown): Outcome => ({ kind: 'failed', cause }))
+  const pages = { troubleshooting: page, readme: readPage('README.md') }
+  if (wanted?.comment === true) {
+    await comment(findings, outcome, wanted, pages, world).catch((cause: unknown) => warning(explain(cause, { page })))
+  }
+  found({ warnings: closeWarnings() })
   for (const [name, value] of Object.entries(outputsOf(findings, outcome))) setOutput(name, value)
-  await writeSummary(renderSummary(findings, outcome, page))
-  if (outcome.kind === 'failed') fail(outcome.cause, describeServing(findings))
+  await writeSummary(renderSummary(findings, outcome, pages))
+  if (outcome.kind === 'failed') fail(outcome.cause, { serving: describeServing(findings), manage: findings.manage })
   else info(headline(findings, outcome))
+}
+
+/**
+ * Reads the inputs. If one is invalid, inspects the host when it is reachable, so that the failure says what serves.
+ */
+async function readOrLook<Inputs extends Parameters<typeof secretsOf>[0]>(
+  read: () => Inputs,
+  context: Context,
+): Promise<Inputs> {
+  try {
+    return masked(read())
+  } catch (cause) {
+    const place = isPullRequest() ? undefined : readPlace()
+    if (place) {
+      context.found({ host: place.host.address })
+      await findServing(() => connect(run, masked(place), context.folder, context.signal), place, context)
+    }
+    throw cause
+  }
 }
 
 async function post(): Promise<void> {
@@ -102,17 +164,11 @@ async function post(): Promise<void> {
   }
 }
 
-/** The only place that makes the step red; one annotation for one failure. */
-function fail(failure: unknown, serving?: string): void {
+/** The only place that makes the step red. One failure makes one annotation. */
+function fail(failure: unknown, more: Omit<Surroundings, 'page'> = {}): void {
   process.exitCode = 1
   setOutput('outcome', 'failed')
-  const place = placeOf(failure)
-  annotate(explain(failure, { serving, page }), {
-    title: `Deploy Django: ${codeOf(failure)}`,
-    ...(place && { file: place.file }),
-    ...(place?.line !== undefined && { startLine: place.line }),
-    ...(place?.column !== undefined && { startColumn: place.column }),
-  })
+  annotateFailure(explain(failure, { ...more, page }), `Deploy Django: ${codeOf(failure)}`, placeOf(failure))
 }
 
 if (entry === 'post') await post().catch((failure: unknown) => warning(explain(failure, { page })))

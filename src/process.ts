@@ -3,7 +3,7 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { constants } from 'node:os'
 import { DeployError } from './errors.ts'
 
-/** What a program left behind. A death by signal counts as 128 + the signal's number, as in a shell. */
+/** The result of a program. A death by signal counts as 128 + the signal's number, as in a shell. */
 export type Finished = { code: number; stdout: string; stderr: string }
 
 /** Which of the two outputs a line came from. */
@@ -12,9 +12,9 @@ type Stream = 'stdout' | 'stderr'
 /** How a program is started. */
 export type RunOptions = {
   cwd?: string | undefined
-  /** The whole environment; without it the program inherits that of the action. */
+  /** The whole environment. Default: the environment of the action. */
   env?: NodeJS.ProcessEnv | undefined
-  /** Written and closed; without it the program reads end of file. */
+  /** Written to standard input, which is then closed. Default: the program reads end of file. */
   stdin?: string | Buffer | undefined
   /** Ends the program and everything it started. */
   signal?: AbortSignal | undefined
@@ -27,12 +27,12 @@ export type RunOptions = {
 export type Run = typeof run
 
 const TERM_GRACE_MS = 3_000
-/** A background child may hold the pipes open for ever; a program that ended is not waited for longer than this. */
+/** A background child may hold the pipes open. After the program exits, a silence of this length closes them. */
 const PIPE_GRACE_MS = 1_000
 
 /**
- * Runs a program with its arguments, never through a shell. Resolves whatever the exit code is; rejects when the program
- * cannot be started, when `signal` aborts it (`aborted`) or when it runs longer than `timeoutMs` (`program-timeout`).
+ * Runs a program with its arguments, never through a shell. Resolves with any exit code. Rejects when the program
+ * cannot start, when `signal` aborts it (`aborted`), or after `timeoutMs` (`program-timeout`).
  */
 export function run(program: string, args: readonly string[], options: RunOptions = {}): Promise<Finished> {
   const { signal, stdin, onLine, timeoutMs } = options
@@ -40,7 +40,7 @@ export function run(program: string, args: readonly string[], options: RunOption
   const noteEnd = noteStart(program, args)
 
   return new Promise((resolve, reject) => {
-    // Its own process group, so that an abort reaches what the program started as well.
+    // Its own process group, so that an abort also ends the program's children.
     const child = spawn(program, args, {
       cwd: options.cwd,
       env: options.env,
@@ -103,7 +103,7 @@ export function run(program: string, args: readonly string[], options: RunOption
       if (exit === undefined) return
       cleanUp()
       noteEnd(failure === undefined ? `exit ${exitCode(exit)}` : 'was stopped')
-      // What ignored SIGTERM and lost its parent must not outlive the abort.
+      // A child that ignored SIGTERM and lost its parent must not outlive the abort.
       if (failure !== undefined) killGroup(child, 'SIGKILL')
       try {
         stdout.end()
@@ -115,7 +115,7 @@ export function run(program: string, args: readonly string[], options: RunOption
       else reject(failure)
     })
 
-    // A program that ends without reading its input is judged by its exit code, not by EPIPE.
+    // A program may end without reading its input. Its exit code counts, not EPIPE.
     child.stdin?.on('error', () => {})
     child.stdin?.end(stdin)
   })
@@ -123,7 +123,7 @@ export function run(program: string, args: readonly string[], options: RunOption
 
 let started = 0
 
-/** Under debug logging: a program with its arguments, none of which holds a secret, and a line for how it ended. */
+/** Under debug logging, prints the program with its arguments, and a line when it ends. No argument holds a secret. */
 function noteStart(program: string, args: readonly string[]): (end: string) => void {
   if (!isDebug()) return () => {}
   const number = (started += 1)
@@ -165,7 +165,7 @@ function killGroup(child: ChildProcess, signal: NodeJS.Signals): void {
   try {
     process.kill(-child.pid, signal)
   } catch {
-    // The group is gone already, which is what was wanted.
+    // The group has ended already.
   }
 }
 

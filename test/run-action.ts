@@ -36,7 +36,7 @@ export type ActionOptions = {
   cwd: string
   /** Whether post runs; it does, except when the runner is lost (SIGKILL). */
   post?: boolean
-  /** Each line of main as people see it. */
+  /** Each line of main as people see it, those of debug logging among them. */
   onLine?: (line: string) => void
   /** At the first line that matches: SIGINT cancels as GitHub does, SIGKILL is the loss of the runner. */
   kill?: { at: RegExp; signal: 'SIGINT' | 'SIGKILL' }
@@ -72,6 +72,8 @@ export async function runAction(options: ActionOptions): Promise<ActionRun> {
         : undefined
     await killTracked(tracking)
     const leftovers = await readdir(temp)
+    // For test/stories/environment.ts.
+    Object.assign(globalThis, { lastLog: main.log })
     return { ...main, masks, post, leftovers, milliseconds: Date.now() - started }
   } finally {
     await rm(temp, { recursive: true, force: true })
@@ -165,6 +167,7 @@ async function startNode(
     }
     if (command === 'debug') {
       debug.push(unescape(message))
+      see(`##[debug]${unescape(message)}`)
       return
     }
     if (command === 'error' || command === 'warning' || command === 'notice') {
@@ -177,6 +180,9 @@ async function startNode(
     const shown = command === undefined ? line : `##[${command}]${unescape(message)}`
     raw.push(shown)
     log.push(mask(shown, masks))
+    see(shown)
+  }
+  const see = (shown: string): void => {
     if (!isMain) return
     options.onLine?.(mask(shown, masks))
     if (options.kill && !killing && options.kill.at.test(shown)) {

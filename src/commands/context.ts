@@ -1,9 +1,10 @@
-import type { Assets } from '../assets.ts'
-import type { Runner } from '../inputs.ts'
+import type { Assets } from '../host/assets.ts'
+import type { Runner } from '../inputs/inputs.ts'
 import type { Run } from '../process.ts'
+import type { DoStep } from '../report/log.ts'
 import type { Findings } from '../report/report.ts'
 
-/** The world outside, passed in. */
+/** The outside world as parameters, so that tests can replace it. */
 export type World = {
   run: Run
   runner: Runner
@@ -16,8 +17,10 @@ export type World = {
   signal: AbortSignal
 }
 
-/** What a command works with besides its inputs. */
+/** Everything that a command works with besides its inputs. */
 export type Context = World & {
-  /** Adds to what the outputs and the summary say, whether the command succeeds or fails. */
+  /** Merges facts into the outputs and the summary, whether the command succeeds or fails. Steps are appended. */
   found: (more: Partial<Findings>) => void
+  /** Runs a step, which the log and the timeline show. */
+  step: DoStep
 }

@@ -1,17 +1,18 @@
-import { info, setOutput } from '@actions/core'
+import { setOutput } from '@actions/core'
 import { randomUUID } from 'node:crypto'
-import type { ExecInputs } from '../contract.ts'
+import type { ExecInputs } from '../inputs/contract.ts'
 import { DeployError } from '../errors.ts'
-import { show } from '../report/log.ts'
-import { connect, type Connection } from '../server/connection.ts'
-import { explainStage } from '../server/failure.ts'
-import { nothingDeployed, requireProject } from '../server/find.ts'
-import { checkServer } from '../server/look.ts'
-import { currentRelease } from '../server/release.ts'
-import { incoming, send } from '../server/stage.ts'
+import { info, show } from '../report/log.ts'
+import { connect, type Connection } from '../host/connection.ts'
+import { explainStage, missingProgram } from '../host/failure.ts'
+import { nothingDeployed, requireProject } from '../host/find.ts'
+import { fact } from '../host/fact.ts'
+import { checkServer } from '../host/look.ts'
+import { currentRelease } from '../host/release.ts'
+import { incoming, send } from '../host/stage.ts'
 import type { World } from './context.ts'
 
-/** Runs lines in a container of the release that serves; a deployment that goes on meanwhile is not held up. */
+/** Runs lines in a container of the current release. It does not delay a running deployment. */
 export async function exec(inputs: ExecInputs, context: World): Promise<void> {
   const { run, folder, signal, assets } = context
   const connection = await connect(run, inputs, folder, signal)
@@ -28,10 +29,10 @@ export async function exec(inputs: ExecInputs, context: World): Promise<void> {
     { path: 'env/given', content: inputs.env.map((line) => `${line}\n`).join(''), mode: 0o600 },
   ]
   await send(run, connection, place, files, folder)
-  info(`In ${inputs.service ?? 'the service that runs Django'} of ${release.version}:`)
+  info(`In ${inputs.service ?? `${fact(release.facts, 'django') ?? ''}, which runs Django,`} of ${release.version}:`)
   const words = [directory, id, ...(inputs.service === undefined ? [] : [inputs.service])]
   const done = await connection
-    .reach(['sh', `${place}/transaction.sh`, 'run', ...words], {
+    .callOrThrow(['sh', `${place}/transaction.sh`, 'run', ...words], {
       onLine: (line, stream) => {
         if (stream === 'stdout') show(line)
       },
@@ -47,20 +48,23 @@ export async function exec(inputs: ExecInputs, context: World): Promise<void> {
 }
 
 /**
- * The lines for the container's shell, which reads them from its standard input: as one group, so that it has read them all
- * before a program of theirs can, and that program finds nothing to read.
+ * The container's shell reads these lines from standard input. In one group, it reads them all before it runs any. A
+ * program in them reads /dev/null, not the rest of the lines.
  */
 export function withoutInput(lines: string): string {
   return `{\n${lines}\n} </dev/null\n`
 }
 
-/** The exit code that the server tells on its last line. */
+/** The exit code that the host reports on the last line of stderr. */
 export function exitCodeIn(stderr: string): number | undefined {
   const [, code] = /^exit (\d{1,3})$/.exec(stderr.trimEnd().split('\n').at(-1) ?? '') ?? []
   return code === undefined ? undefined : Number(code)
 }
 
-/** After the job was cancelled, so the signal of the connection must not stop it. False when it could not be done. */
+/**
+ * Asks the host to end the command's processes. The job is cancelled already, so this call ignores the connection's
+ * signal. False when the request failed.
+ */
 async function askToQuit(connection: Connection, script: string, words: readonly string[]): Promise<boolean> {
   const options = { stdin: script, signal: undefined, timeoutMs: 5_000 }
   return await connection.call(['sh', '-s', 'quit', ...words], options).then(
@@ -74,22 +78,31 @@ function cancelled(asked: boolean, cause: unknown): DeployError {
     what: 'The job was cancelled while the command ran',
     why: asked
       ? 'its processes in the container were asked to end (SIGTERM)'
-      : 'they could not be asked to end: it goes on in its container, and nobody sees what it prints',
+      : 'its processes could not be stopped: the command continues in its container, and its output is lost',
     cause,
   })
 }
 
-function commandFailed(code: number, output: string): DeployError {
+/** The error of a command that ended with this exit code. */
+export function commandFailed(code: number, output: string): DeployError {
+  if (missingProgram(output) === 'sh') {
+    return new DeployError('command-failed', {
+      what: 'The command was not run: the image of the service has no `sh`',
+      seen: output.trimEnd().split('\n').at(-1),
+      why: '`sh` reads the lines of `run` in the container, and a distroless image has none',
+      fix: 'name a service whose image has `sh` with `service`, or build the image on a base with a shell',
+    })
+  }
   return new DeployError('command-failed', {
     what: `The command ended with exit code ${code}`,
     seen: output.trimEnd().split('\n').slice(-8).join('\n') || undefined,
     why: EXIT_CODES[code],
-    fix: 'see what it printed above',
+    fix: 'see its output above',
   })
 }
 
 const EXIT_CODES: Readonly<Record<number, string>> = {
   126: 'a program in the container may not be started',
-  127: 'a program is not in the container; there has to be at least `sh`',
+  127: 'the container lacks a program; it needs at least `sh`',
   137: 'it was killed: the memory ran out, or the container was replaced by a deployment meanwhile',
 }

@@ -1,35 +1,70 @@
-import { warning } from '@actions/core'
-import { readMigrateReport } from '../django/document.ts'
+import type { Repository } from '../compose/repository.ts'
+import {
+  readBackup,
+  readHttpReport,
+  readMigrateReport,
+  readUnapplied,
+  type Applied,
+  type MadeBackup,
+} from '../django/document.ts'
+import { labelOf } from '../django/label.ts'
+import type { listObstacles, Return } from '../deployment/order.ts'
 import type { Plan } from '../deployment/plan.ts'
-import { DeployError } from '../errors.ts'
+import type { Judged } from '../django/verdict/judge.ts'
+import { DeployError, withAdvice } from '../errors.ts'
+import { warning } from '../github/annotation.ts'
 import { explainDenial, type DenialFacts } from '../guard/denied.ts'
-import { group, harmless, showProgress } from '../report/log.ts'
+import { locate } from '../guard/locate.ts'
+import { concludeAftermath } from '../report/aftermath.ts'
+import { harmless, info } from '../report/log.ts'
+import { showProgress } from '../report/progress.ts'
 import { servingOf, type Serving } from '../report/report.ts'
-import type { Connection } from '../server/connection.ts'
-import { explainEnding, explainReverted } from '../server/failure.ts'
-import type { Ending, JournalLine } from '../server/follow.ts'
-import type { Server } from '../server/look.ts'
-import { versionOf } from '../server/release.ts'
-import { send, writeFacts, type SentFile } from '../server/stage.ts'
-import { askToTurnBack, followToEnd, transact, type Transaction } from '../server/transaction.ts'
-import { forgetFollowed, saveFollowed } from '../state.ts'
+import { timeSteps } from '../report/time.ts'
+import type { Connection } from '../host/connection.ts'
+import { explainEnding, explainForward, explainOvercome, explainReverted } from '../host/failure.ts'
+import { measureStop, type Ending } from '../host/follow.ts'
+import type { Server } from '../host/look.ts'
+import { versionOf } from '../host/release.ts'
+import { send, writeFacts, type SentFile } from '../host/stage.ts'
+import { requestRevert, followToEnd, transact, type Transaction } from '../host/transaction.ts'
+import { forgetFollowed, saveFollowed } from '../github/state.ts'
 import type { Context } from './context.ts'
 
-/** A plan as the host needs it, and what its success means. */
+/** A plan in the form that the host executes, and the outcome that its success means. */
 export type Decided = {
   kind: 'deployed' | 'unchanged' | 'rolled-back'
   steps: Plan['steps']
-  /** Pending migrations with the hash of their source; the host applies no other. */
+  /**
+   * True when the probe in the running image found nothing pending: `verify` then skips its question to the database.
+   */
+  isMigrated?: boolean
+  /** The command that starts manage.py; undefined when the release does not record it. */
+  manage: readonly string[] | undefined
+  /** Pending migrations with the hash of their source. The host applies no others. */
   approved: readonly string[]
-  /** The health question for the probe; undefined when nothing is asked over HTTP. */
+  /** How the host reverts after a failure. */
+  return: Return
+  /** Decides which revert remains possible when only part of the migrations was applied. */
+  obstacles: ReturnType<typeof listObstacles>
+  /** How the database is dumped before its schema changes. */
+  backup?: readonly string[] | undefined
+  /** How a later rollback without GitHub can dump it. */
+  dump?: readonly string[] | undefined
+  /** The HTTP health check for the probe, as JSON; undefined when there is none. */
   http: string | undefined
-  /** How many containers: what was decided, and what the Compose file says, as `service=number`. */
+  /** The same health check for a trial container. */
+  trialHttp: string | undefined
+  /** Numbers of containers as `service=number`: the decided ones, and those of the Compose file. */
   counts: { scale: readonly string[]; counts: readonly string[] }
-  /** What may explain a failure. */
+  /** Facts that can explain a denied access to a mount. */
   denial: DenialFacts
+  /** The checkout, in which the cause of a failure is located; undefined without a checkout. */
+  repository?: Pick<Repository, 'files'>
+  /** The pending migrations, which know the lines of their operations. */
+  judged?: readonly Judged[]
 }
 
-/** Executes the plan on the host and follows it to its end; throws when the goal was not reached. */
+/** Executes the plan on the host and follows it to its end. Throws when the deployment missed its goal. */
 export async function execute(
   { connection, server }: { connection: Connection; server: Server },
   transaction: Transaction,
@@ -39,80 +74,143 @@ export async function execute(
 ): Promise<Decided> {
   const files: SentFile[] = [
     { path: 'steps', content: plan.steps.map((step) => `${step}\n`).join(''), mode: 0o600 },
-    ...writeFacts('.', { approved: plan.approved, ...plan.counts }),
-    ...(plan.http === undefined ? [] : [{ path: 'http.json', content: `${plan.http}\n`, mode: 0o600 }]),
+    ...writeFacts('.', {
+      approved: plan.approved,
+      return: [plan.return],
+      ...plan.obstacles,
+      ...plan.counts,
+      ...(plan.backup && { backup: plan.backup }),
+      ...(plan.dump && { dump: plan.dump }),
+      ...(plan.isMigrated && { migrated: ['yes'] }),
+    }),
+    ...question('http.json', plan.http),
+    ...question('try.json', plan.trialHttp),
   ]
-  await send(context.run, connection, `${transaction.directory}/.deploy/plans/${transaction.id}`, files, context.folder)
-  saveFollowed({ tid: transaction.id, directory: transaction.directory })
-  const ending = await group(`Deployment ${transaction.id} on the host`, () =>
-    watch((show) => transact(connection, transaction, show, context.signal)),
-  ).catch(async (cause: unknown) => {
-    // It goes on without us, and which release will answer is not known.
-    context.found({ serving: { kind: 'unknown' } })
-    // From here `post` follows; this process has seconds to live.
-    if (context.signal.aborted) throw cancelled(await askToTurnBack(connection, transaction), cause)
-    throw cause
-  })
+  const folder = `${transaction.directory}/.deploy/plans/${transaction.id}`
+  await context.step(
+    'Send',
+    () => send(context.run, connection, folder, files, context.folder),
+    () => `the plan is on ${connection.host.address}`,
+  )
+  saveFollowed({ tid: transaction.id, directory: transaction.directory, manage: plan.manage })
+  const start = Date.now()
+  info(`Deployment ${transaction.id} on the host:`)
+  const ending = await watch((show) => transact(connection, transaction, show, context.signal)).catch(
+    async (cause: unknown) => {
+      // The deployment continues on the host, so nobody knows yet which release will serve.
+      context.found({ serving: { kind: 'unknown' } })
+      // `post` follows from here, because this process has only seconds left.
+      if (context.signal.aborted) throw cancelled(await requestRevert(connection, transaction), cause)
+      throw cause
+    },
+  )
   forgetFollowed()
-  takeEnding(ending, server, version, plan.denial, context)
+  takeEnding(ending, start, server, version, plan, context)
   return plan
+}
+
+function question(path: string, text: string | undefined): SentFile[] {
+  return text === undefined ? [] : [{ path, content: `${text}\n`, mode: 0o600 }]
 }
 
 function cancelled(asked: boolean, cause: unknown): DeployError {
   return new DeployError('aborted', {
-    what: 'The job was cancelled while the deployment ran on the server',
+    what: 'The job was cancelled while the deployment ran on the host',
     why: asked
-      ? 'it turns back at its next safe point, never in a running migration'
-      : 'the server could not be asked to turn back, so the deployment goes on to its end',
-    fix: 'see at the end of the post step what serves; run the job again to deploy',
+      ? 'it reverts at its next safe point, never during a migration'
+      : 'the host could not be told to revert, so the deployment continues to its end',
+    fix: 'the end of the post step says which release serves; run the job again to deploy',
     cause,
   })
 }
 
-/** What `post` does for a main step that was cancelled: follow to the end, for `limit` milliseconds at most. */
+/** For `post` after a cancelled main step: follows the deployment to its end, for at most `limit` milliseconds. */
 export async function watchToEnd(connection: Connection, transaction: Transaction, limit: number): Promise<Ending> {
   return await watch((show) => followToEnd(connection, transaction, show, AbortSignal.timeout(limit)))
 }
 
 async function watch(work: (show: Parameters<typeof transact>[2]) => Promise<Ending>): Promise<Ending> {
   const progress = showProgress()
+  let ending: Ending | undefined
   try {
-    return await work(progress.show)
+    ending = await work(progress.show)
+    return ending
   } finally {
-    progress.stop()
+    progress.stop(ending?.journal)
   }
 }
 
-function takeEnding(ending: Ending, server: Server, version: string, denial: DenialFacts, { found }: Context): void {
-  const migrate = ending.documents.get('migrate')
-  found({
-    applied: migrate ? readMigrateReport(migrate).applied : [],
-    steps: durations(ending.journal),
-    serving: servingAfter(ending, server, version),
-  })
+function takeEnding(
+  ending: Ending,
+  start: number,
+  server: Server,
+  version: string,
+  { denial, repository, judged = [] }: Decided,
+  { found }: Context,
+): void {
+  const backup = readBackup(ending.documents.get('backup'))
+  const http = ending.documents.get('http')
   const failure = explainEnding(ending)
-  if (failure) throw explainDenial(failure, denial)
+  const committed = ending.journal.find(({ step, state }) => step === 'commit' && state === 'end')
+  const stoppedSeconds =
+    ending.word === 'committed' || ending.word === 'forward' ? measureStop(ending.journal) : undefined
+  if (stoppedSeconds !== undefined) info(`The site was stopped for ${stoppedSeconds.toFixed(1)} s`)
+  found({
+    stoppedSeconds,
+    backup,
+    applied: findApplied(ending),
+    steps: timeSteps(ending.journal, start),
+    health: http && readHttpReport(http),
+    aftermath: concludeAftermath(ending, versionOf(server, server.current)),
+    serving: servingAfter(ending, failure, server, version),
+    ...(committed && { since: committed.time }),
+  })
   ending.warnings.forEach((text) => warning(harmless(text)))
+  const overcome = explainOvercome(ending)
+  if (overcome !== undefined) warning(harmless(overcome))
+  if (!failure) return
+  const explained = explainDenial(backup ? withBackup(failure, backup, ending.journal) : failure, denial)
+  throw repository && explained instanceof DeployError
+    ? locate(explained, repository, findFailed(ending, judged))
+    : explained
 }
 
-/** After a revert, no release is none; while nobody has finished the deployment, it is only not known. */
-function servingAfter(ending: Ending, server: Server, version: string): Serving {
-  if (ending.word === 'committed') return servingOf(version)
+/** Adds the location of the backup to the failure, once a step may have changed the data. */
+function withBackup(failure: DeployError, { file, restore }: MadeBackup, journal: Ending['journal']): DeployError {
+  const steps: readonly string[] = ['unapply', 'migrate', 'jobs', 'swap']
+  if (!journal.some(({ step, state }) => steps.includes(step) && state === 'begin')) return failure
+  const hint = `the database as it was before is in ${file}; to restore it, on the host: ${restore}`
+  return withAdvice(failure, hint)
+}
+
+/** The migration that failed, and the line of the operation that did. */
+function findFailed({ documents }: Ending, judged: readonly Judged[]): Parameters<typeof locate>[2] {
+  const migrate = documents.get('migrate')
+  const failed = migrate && readMigrateReport(migrate).failed
+  const { operations = [] } = judged.find(({ app, name }) => app === failed?.app && name === failed.name) ?? {}
+  return failed && { ...failed, line: operations[failed.operation ?? -1]?.line }
+}
+
+/** The migrations that this deployment applied and its revert did not unapply. */
+function findApplied({ documents, revert }: Ending): readonly Applied[] {
+  const migrate = documents.get('migrate')
+  const unapply = revert?.documents.get('unapply')
+  const gone = unapply ? readUnapplied(unapply) : []
+  const applied = migrate ? readMigrateReport(migrate).applied : []
+  return applied.filter((each) => !gone.includes(labelOf(each)))
+}
+
+/**
+ * After a revert without an earlier release, nothing serves. While the deployment is unfinished, it is unknown what
+ * serves.
+ */
+function servingAfter(ending: Ending, failure: DeployError | undefined, server: Server, version: string): Serving {
+  if (ending.word === 'committed' && failure === undefined) return servingOf(version)
+  if (ending.word === 'committed' || ending.word === 'forward')
+    return { kind: 'forward', version, trouble: explainForward(ending) }
   if (ending.serves === undefined && ending.word !== 'back') return { kind: 'unknown' }
   const before = versionOf(server, ending.serves)
   const trouble = ending.revert && explainReverted(ending.revert)
   if (before !== undefined && trouble !== undefined) return { kind: 'broken', version: before, trouble }
   return servingOf(before, ending.revert?.seconds)
-}
-
-/** Seconds between the begin and the end of each step. */
-function durations(journal: readonly JournalLine[]): { name: string; seconds: number }[] {
-  const begun = new Map<string, number>()
-  return journal.flatMap((line) => {
-    const time = Date.parse(line.time)
-    if (line.state === 'begin' && !begun.has(line.step)) begun.set(line.step, time)
-    const start = begun.get(line.step)
-    if (start === undefined || (line.state !== 'end' && line.state !== 'fail')) return []
-    return [{ name: line.step, seconds: (time - start) / 1000 }]
-  })
 }

@@ -1,21 +1,22 @@
-import { warning } from '@actions/core'
 import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import type { BuildGroup } from '../compose/group.ts'
-import type { BuildInputs, DeployInputs } from '../contract.ts'
+import { warning } from '../github/annotation.ts'
+import type { BuildInputs, DeployInputs } from '../inputs/contract.ts'
 import { overriddenBy } from '../image/bake.ts'
-import { readCommit } from '../image/commit.ts'
+import type { DjangoImage } from '../image/inspect.ts'
 import { chooseLogins, makeImages, type Made } from '../image/make.ts'
 import { sayAndWait, type Login } from '../image/registry.ts'
 import { takeImages } from '../image/take.ts'
 import type { BuildCheck } from '../image/variable.ts'
-import { group, show } from '../report/log.ts'
+import { show, showDetail } from '../report/log.ts'
 import type { Checkout } from './checkout.ts'
 import type { Context } from './context.ts'
 
 /** Images by digest, and the logins for their registry. */
 export type Images = { logins: readonly Login[]; made: Made }
-/** What decides whether the builds of these groups have all that they need; `onHost` are the names that its `.env` sets. */
+
+/** Facts that decide whether these groups can be built. `onHost` lists the names that the host's `.env` sets. */
 export function buildCheckOf(
   { project, groups: all, variables }: Pick<Checkout, 'project' | 'groups' | 'variables'>,
   groups: readonly BuildGroup[],
@@ -39,11 +40,22 @@ export function buildCheckOf(
   }
 }
 
-/** Makes the images of a checkout, or takes those that a `build` has made; with the logins for their registry. */
+/**
+ * Builds the images of a checkout, or uses those of an earlier `build`. Returns them with the logins for their
+ * registry. `check` throws for an image that must not be deployed, before it is pushed.
+ */
 export async function obtainImages(
-  { project, groups, naming, variables }: Pick<Checkout, 'project' | 'groups' | 'naming' | 'variables'>,
+  {
+    project,
+    groups,
+    commit,
+    naming,
+    variables,
+    active = [...project.services.keys()],
+  }: Pick<Checkout, 'project' | 'groups' | 'commit' | 'naming' | 'variables'> & { active?: readonly string[] },
   inputs: BuildInputs & Partial<Pick<DeployInputs, 'images'>>,
-  { run, runner, folder, environment: env, signal, found }: Context,
+  { run, runner, folder, environment: env, signal, found, step }: Context,
+  check: (django: DjangoImage) => void,
 ): Promise<Images> {
   const logins = chooseLogins(groups, naming, {
     username: inputs.registryUsername,
@@ -53,6 +65,7 @@ export async function obtainImages(
   })
   const facts = {
     project,
+    active,
     groups,
     workspace: runner.workspace,
     naming,
@@ -62,14 +75,26 @@ export async function obtainImages(
     set: inputs.set,
     services: inputs.services,
     manage: inputs.manage,
-    commit: await readCommit(run, runner),
+    commit,
+    check,
   }
-  const tools = { run, env, temp: folder, signal, show, group, pause: sayAndWait(show) }
+  const tools = { run, env, temp: folder, signal, lines: { show, showDetail }, step, pause: sayAndWait(show) }
   const made = inputs.images ? await takeImages(facts, inputs.images, tools) : await makeImages(facts, tools)
-  // Images of another run may be meant so; the Compose file and the files that are shipped are not theirs.
+  // Images of another commit may be intended. The Compose file and the shipped files still come from this commit.
   const { revision = runner.sha } = made.django.facts
   if (revision !== runner.sha)
-    warning(`The images were built from commit ${revision}, the Compose file and what is shipped are of ${runner.sha}`)
-  found({ images: Object.fromEntries(made.images) })
+    warning(
+      `The images were built from commit ${revision}, but the Compose file and the shipped files are from commit ${runner.sha}`,
+    )
+  if (made.django.strangers.length > 0) warning(describeStrangers(made.django))
+  found({
+    images: Object.fromEntries(made.images),
+    sizes: new Map(made.sizes.map(({ image, bytes }) => [image, bytes])),
+  })
   return { logins, made }
+}
+
+function describeStrangers({ target, managePath = 'manage.py', strangers }: DjangoImage): string {
+  const names = strangers.join(', ')
+  return `${names} has a ${basename(managePath)} of its own beside that of ${target.group.services.join(', ')}, so it seems to be another Django project: its migrations are neither applied nor verified here. Let it wait for a service that runs \`migrate\` in its image (\`depends_on\` with \`condition: service_completed_successfully\`)`
 }

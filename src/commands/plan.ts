@@ -1,290 +1,395 @@
-import { info, warning } from '@actions/core'
-import { textsOf } from '../compose/document.ts'
-import { broughtUp } from '../compose/role.ts'
+import { info } from '../report/log.ts'
+import { behindApp, broughtUp, withRole } from '../compose/role.ts'
+import type { CountPlan, Counts } from '../compose/scale.ts'
 import {
-  checkDjangoRuns,
-  chooseCounts,
-  explicitCounts,
-  plainCounts,
-  type CountPlan,
-  type Counts,
-} from '../compose/scale.ts'
-import type { DeployInputs } from '../contract.ts'
-import { describeOperation, planOperations } from '../deployment/operation.ts'
-import { adopting, approve, planDeploy, type Plan } from '../deployment/plan.ts'
+  backingUp,
+  backupLines,
+  dumpLines,
+  lossOf,
+  planBackup,
+  type Backup,
+  type WayFacts,
+} from '../deployment/backup.ts'
+import { planCounts } from '../deployment/count.ts'
+import { describeOperation, planOperations, type Operation } from '../deployment/operation.ts'
 import {
-  findDocument,
-  readPlan,
-  type LivePlan,
-  type Migration,
-  type OfflinePlan,
-  type Serving,
-} from '../django/document.ts'
-import { askHealth, type HealthQuestion } from '../django/health.ts'
+  breaksOldCode,
+  chooseCourse,
+  describeCourse,
+  isApproved,
+  listObstacles,
+  type Choice,
+} from '../deployment/order.ts'
+import { adopting, approve, digestPlan, hasMigrations, otherPlan, planDeploy, type Plan } from '../deployment/plan.ts'
+import { mayMigrateItself, planTrial, type Trial } from '../deployment/trial.ts'
+import type { Migration } from '../django/document.ts'
+import { DEFAULT, labelOf } from '../django/label.ts'
+import { askHealth, askTrial, healthQuestion } from '../django/health.ts'
 import { needsCollecting } from '../django/static.ts'
-import { readPending } from '../django/verdict/facts.ts'
-import { judge, type Judged } from '../django/verdict/judge.ts'
-import { describeVerdict, showMigration, warnOf } from '../django/verdict/show.ts'
-import { DeployError } from '../errors.ts'
-import { explainDenial } from '../guard/denied.ts'
-import { bindSources, type BindSource } from '../guard/bind.ts'
-import { checkDatabase, describe } from '../guard/database.ts'
-import { explainUnmigrated } from '../guard/migrations.ts'
-import { explainServing, judgeServing } from '../guard/serving.ts'
-import { checkMounts, readCounts, readMounts, type Mounts } from '../guard/mount.ts'
-import { group, show } from '../report/log.ts'
-import type { Connection } from '../server/connection.ts'
-import { explainProbe, explainStage, explainUnfit } from '../server/failure.ts'
-import { command } from '../server/follow.ts'
-import { fact } from '../server/fact.ts'
-import { runningCounts } from '../server/look.ts'
-import type { Transaction } from '../server/transaction.ts'
+import type { Judged } from '../django/verdict/judge.ts'
+import { showMigration, warningsOf } from '../django/verdict/show.ts'
+import { warning } from '../github/annotation.ts'
+import { explainUnapproved, findSurplus, placeOfMigration } from '../guard/approval.ts'
+import { describeHidden, findHidden } from '../guard/hidden.ts'
+import { mountsOf } from '../guard/mount.ts'
+import type { Connection } from '../host/connection.ts'
+import { explainStage } from '../host/failure.ts'
+import { command } from '../host/follow.ts'
+import type { Transaction } from '../host/transaction.ts'
+import type { DeployInputs } from '../inputs/contract.ts'
+import { servicesOf } from '../host/release.ts'
 import type { Context } from './context.ts'
+import { askDatabase, type Found } from './database.ts'
 import type { Decided } from './execute.ts'
-import type { StagedRelease } from './release.ts'
+import { isSameRelease, type Candidate, type StagedRelease } from './release.ts'
+import { resolveModel, type Resolved } from './resolve.ts'
 import type { Site } from './site.ts'
 
-/** Asks the live database with the new image, stops for what must not be lost, and decides what will be done. */
+/** Inspects the live database with the new image, stops before a loss, and decides the plan. */
 export async function planDeployment(
   site: Site,
   staged: StagedRelease,
   inputs: DeployInputs,
   context: Context,
 ): Promise<Decided> {
-  const { connection, server, current, name } = site
-  const { transaction, release, made, adoption } = staged
-  const { mounts, counts } = await askResolved(connection, transaction)
-  const { roles } = release
-  await prepareMounts(
-    connection,
-    transaction,
-    bindSources(mounts, [...broughtUp(roles), ...roles.data, ...roles.jobs], release.model),
-  )
-  const numbers = countContainers(site, staged, counts, inputs)
-  checkMounts({
-    containers: server.containers.filter(
-      ({ project: of, service }) => of === name && !inputs.updateServices.includes(service),
-    ),
-    mounts,
-    managePath: made.django.managePath,
-    django: made.django.target.group.services,
-  })
-  const denial = { mounts, model: release.model }
-  const { plan: asked, judged } = await group('Plan', () => askPlan(connection, transaction, numbers.unstarted)).catch(
-    (cause: unknown) => {
-      throw explainDenial(cause, denial)
-    },
-  )
-  checkServing(asked.serving, commandOf(site, staged))
-  checkFound(asked, site, inputs)
-  const same =
-    !inputs.force &&
-    server.whole &&
-    fact(current?.facts, 'fingerprint') === release.fingerprint &&
-    inputs.scale.every(({ service, count }) => (runningCounts(server, name).get(service) ?? 0) === count) &&
-    [...server.counts].every(([service, count]) => (counts.get(service) ?? count) === count)
-  const { jobs, django } = roles
-  const collecting = needsCollecting(inputs.collectstatic, asked.settings.static, mounts.get(django))
-  const plan = planDeploy(asked, inputs.migrate, same, { jobs, static: collecting })
-  const steps = adoption ? adopting(plan.steps) : plan.steps
-  showPlan(steps, plan, asked, judged, numbers, site, staged, inputs, context)
-  if (inputs.migrate === 'none' && plan.pending.length > 0) warning(unapplied(plan.pending))
-  else if (current && inputs.migrate !== 'external') {
-    judged.forEach((each) => {
-      const text = warnOf(each, inputs.version, current.version)
-      if (text !== undefined) warning(text)
-    })
-  }
-  if (inputs.planDigest !== undefined && inputs.planDigest !== plan.digest)
-    throw otherPlan(inputs.planDigest, plan.digest)
-  const fronts = release.roles.fronts
-    .filter(({ service }) => !numbers.unstarted.includes(service))
-    .map(({ service, port }): [string, number] => [service, port])
-  return {
-    kind: plan.kind === 'unchanged' ? 'unchanged' : 'deployed',
-    steps,
-    approved: approve(plan.pending),
-    http: askHealth(healthQuestion(inputs), fronts, asked.settings),
-    denial,
-    counts: countFacts(numbers, counts, [...broughtUp(release.roles), ...release.roles.data]),
-  }
+  return await conclude(await propose({ site, staged, inputs }, context), context)
 }
 
-/** How the health question of the inputs is put. */
-export function healthQuestion(inputs: {
-  healthUrl: HealthQuestion['url']
-  healthHeaders: Readonly<Record<string, string>>
-  healthStatus: readonly string[]
-}): HealthQuestion {
-  return { url: inputs.healthUrl, headers: inputs.healthHeaders, status: inputs.healthStatus }
-}
-
-/** Decides how many containers of each service the deployment brings up. */
-function countContainers(
-  { server, name, project }: Site,
-  { release: { roles }, before }: StagedRelease,
-  now: Counts,
+/** The same for an equal release that serves already; undefined when there is more to do than to check it. */
+export async function planCheck(
+  site: Site,
+  staged: StagedRelease,
   inputs: DeployInputs,
-): CountPlan {
-  const numbers = chooseCounts({
-    asked: inputs.scale,
-    before: new Map([...plainCounts(before), ...server.counts]),
-    now,
-    unstarted: server.unstarted,
-    running: runningCounts(server, name),
-    services: [...new Set([...broughtUp(roles), ...inputs.updateServices])],
-    data: roles.data,
-    explicit: explicitCounts(project.model),
-  })
-  checkDjangoRuns(roles.django, numbers, project)
+  context: Context,
+): Promise<Decided | undefined> {
+  const proposal = await propose({ site, staged, inputs }, context)
+  return proposal.draft.plan.kind === 'unchanged' ? await conclude(proposal, context) : undefined
+}
+
+/** A possible plan and the facts that lead to it; nothing is shown or refused yet. */
+type Proposal = { candidate: Candidate; resolved: Resolved; numbers: CountPlan; found: Found; draft: Draft }
+
+async function propose(candidate: Candidate, context: Context): Promise<Proposal> {
+  const { site, staged } = candidate
+  const resolved = await context.step(
+    'Resolve',
+    () => resolveModel(candidate, context.run),
+    () => `the Compose model on ${site.connection.host.address}`,
+  )
+  const numbers = countContainers(candidate, resolved)
+  const found = await askDatabase(candidate, resolved, numbers, context)
+  findHidden(staged.below, staged.made.django.services, found.plan.settings.static).forEach((below) =>
+    warning(describeHidden(below, site.directory)),
+  )
+  return { candidate, resolved, numbers, found, draft: draftPlan(candidate, resolved, numbers, found) }
+}
+
+async function conclude({ candidate, resolved, numbers, found, draft }: Proposal, context: Context): Promise<Decided> {
+  showPlan(candidate, found, draft, context)
+  await checkDraft(candidate, found, draft)
+  return decide(candidate, resolved, numbers, found, draft)
+}
+
+/** Decides how many containers of each service the deployment starts. */
+function countContainers({ site, staged }: Candidate, { counts }: Resolved): CountPlan {
+  const numbers = planCounts(site.choice, staged.release.roles, counts)
   numbers.warnings.forEach((text) => warning(text))
   return numbers
 }
 
-/** The numbers of these services as the host keeps them. */
+/** A plan that nobody has approved yet. */
+type Draft = {
+  /** Its digest covers everything that is shown. */
+  plan: Plan
+  choice: Choice
+  backup: Backup
+  /** Backups of the further databases, which cannot be made yet. */
+  otherBackups: readonly Backup[]
+  /** How a later rollback without GitHub can dump the database. */
+  dump: readonly string[] | undefined
+  operations: readonly Operation[]
+  counts: Decided['counts']
+}
+
+/** Decides each step and its object. */
+function draftPlan(candidate: Candidate, resolved: Resolved, numbers: CountPlan, found: Found): Draft {
+  const { site, staged, inputs } = candidate
+  const { release, adoption } = staged
+  const { roles } = release
+  const choice = chooseCourse({
+    isMigrating: hasMigrations(found.plan),
+    judged: found.judged,
+    migrate: inputs.migrate,
+    isServing: servingVersion(candidate) !== undefined,
+    accepted: inputs.acceptMigrations,
+  })
+  const trial = chooseTrial(candidate, numbers, found)
+  const planned = planDeploy(found.plan, inputs.migrate, choice, isServed(candidate, resolved), {
+    jobs: withRole(roles.services, 'job'),
+    static: isCollecting(candidate, resolved, found),
+    try: trial.obstacle === undefined,
+  })
+  const facts = wayFacts(candidate, found)
+  const backup = facts ? chooseBackup(facts, candidate, found, planned) : { kind: 'none' as const }
+  const otherBackups = otherFacts(candidate, found).map((other) => chooseBackup(other, candidate, found, planned))
+  const changing = adoption ? adopting(planned.steps) : planned.steps
+  const steps = backup.kind === 'dump' ? backingUp(changing) : changing
+  const plan = { ...planned, steps }
+  const operations = planOperations({
+    steps,
+    before: site.before,
+    app: release.app,
+    services: roles.services,
+    servicesBefore: servicesOf(site.current?.facts),
+    proxies: roles.proxies,
+    update: inputs.updateServices,
+    running: runningServices(site),
+    unstarted: numbers.unstarted,
+    pending: plan.pending.map(labelOf),
+    unapply: [],
+    stopReason: plan.order === 'stopped' ? reasonToStop(found.judged) : undefined,
+    backup: backup.kind === 'dump' ? { database: backup.way.database.name, reason: backup.reason } : undefined,
+    adopted: adoption?.id,
+    trial,
+  })
+  const counts = countFacts(numbers, resolved.counts, [...broughtUp(roles.services), ...behindApp(roles.services)])
+  const digest = digestPlan(plan, { fingerprint: release.fingerprint, operations, counts })
+  return {
+    plan: { ...plan, digest },
+    choice,
+    backup,
+    otherBackups,
+    dump: facts && dumpLines(facts),
+    operations,
+    counts,
+  }
+}
+
+/** Whether the current release equals this one and runs the wanted numbers of containers. */
+function isServed({ site, staged, inputs }: Candidate, { counts }: Resolved): boolean {
+  const isWanted = ([service, count]: [string, number]): boolean => (counts.get(service) ?? count) === count
+  return isSameRelease(site, staged, inputs) && [...site.server.counts].every(isWanted)
+}
+
+/** Whether the step `static` is needed. */
+function isCollecting({ staged, inputs }: Candidate, { mounts }: Resolved, { plan }: Found): boolean {
+  const { release, made } = staged
+  const app = withRole(release.roles.services, 'app').filter((service) => made.django.services.includes(service))
+  return needsCollecting(inputs.collectstatic, plan.settings.static, mountsOf(app, mounts))
+}
+
+/** Decides whether a trial container runs before anything is replaced. */
+function chooseTrial({ site, staged, inputs }: Candidate, { unstarted }: CountPlan, { plan }: Found): Trial {
+  const { app, settings, roles } = staged.release
+  return planTrial({
+    choice: inputs.try,
+    service: roles.django,
+    before: site.before,
+    app,
+    env: settings,
+    changing: [...withRole(roles.services, 'cache'), ...inputs.updateServices],
+    running: runningServices(site),
+    unstarted,
+    replaced: withRole(roles.services, 'app'),
+    migratesItself: mayMigrateItself(plan, inputs.migrate, withRole(roles.services, 'job')),
+  })
+}
+
+/** Stops for a plan without approval, or with a backup that is impossible. */
+async function checkDraft(
+  candidate: Candidate,
+  found: Found,
+  { plan, choice, backup, otherBackups }: Draft,
+): Promise<void> {
+  const { site, staged, inputs } = candidate
+  if (inputs.migrate === 'none' && plan.pending.length > 0) warning(unapplied(plan.pending))
+  checkAccepted(found, inputs.acceptMigrations)
+  const serving = servingVersion(candidate)
+  if (serving !== undefined) {
+    const versions = { version: inputs.version, serving }
+    checkApproval(choice, found, versions, site)
+    if (plan.order !== 'none') warnOfOperations(found, plan, versions, candidate)
+  }
+  if (inputs.planDigest !== undefined && inputs.planDigest !== plan.digest)
+    throw otherPlan(inputs.planDigest, plan.digest)
+  for (const each of [...otherBackups, backup]) await checkBackup(each, site.connection, staged.transaction)
+}
+
+/** The plan in the form that the host executes. */
+function decide(
+  { site: { repository }, staged: { release }, inputs }: Candidate,
+  { mounts }: Resolved,
+  { unstarted }: CountPlan,
+  { plan: { settings }, judged }: Found,
+  { plan, backup, dump, counts }: Draft,
+): Decided {
+  const { roles, app } = release
+  const question = healthQuestion(inputs)
+  const fronts = roles.fronts
+    .filter(({ service }) => !unstarted.includes(service))
+    .map(({ service, port }): [string, number] => [service, port])
+  return {
+    kind: plan.kind === 'unchanged' ? 'unchanged' : 'deployed',
+    isMigrated: plan.kind === 'unchanged' && plan.pending.length === 0,
+    steps: plan.steps,
+    manage: inputs.manage,
+    approved: approve(plan.pending),
+    return: plan.return,
+    obstacles: listObstacles(judged),
+    backup: backup.kind === 'dump' ? backupLines(backup.way) : undefined,
+    dump,
+    http: askHealth(question, fronts, settings),
+    trialHttp: askTrial(question, fronts, settings, app.services.get(roles.django)?.hostNames ?? []),
+    denial: { mounts, app },
+    repository,
+    judged,
+    counts,
+  }
+}
+
+/** The version that serves now: the current release, or the stack that was started by hand. */
+function servingVersion({ site, staged }: Candidate): string | undefined {
+  return site.current?.version ?? staged.adoption?.id
+}
+
+/** The services of the project that have a running container. */
+export function runningServices({ server, name }: Pick<Site, 'server' | 'name'>): readonly string[] {
+  return server.containers.flatMap((each) => (each.project === name && each.running ? [each.service] : []))
+}
+
+/** The numbers of containers of these services, as the host keeps them. */
 export function countFacts({ scale }: CountPlan, counts: Counts, services: readonly string[]): Decided['counts'] {
   const known = [...new Set(services)].filter((service) => counts.has(service))
   return { scale, counts: known.map((service) => `${service}=${counts.get(service)}`) }
 }
 
-/** How the service of Django starts, as far as its Compose file and its image say. */
-function commandOf({ project }: Site, { release: { roles }, made }: StagedRelease): string {
-  const values = project.services.get(roles.django)?.values
-  const { command, entrypoint } = made.django.facts
-  return [values?.['entrypoint'] ?? entrypoint, values?.['command'] ?? command].flatMap(textsOf).join(' ')
+/** The facts of the database that decide how it can be dumped; undefined when it could not be asked. */
+function wayFacts({ site, staged }: Candidate, { plan }: Found): WayFacts | undefined {
+  if (plan.kind === 'offline') return undefined
+  const { database, dump } = plan
+  return { database, facts: dump, app: staged.release.app, running: runningServices(site) }
 }
 
-/** The settings that serve are those that were asked. */
-function checkServing(found: Serving | undefined, started: string): void {
-  const verdict = found ? judgeServing(found, started) : 'nothing'
-  if (!found || verdict === 'nothing') return
-  const problem = explainServing(found)
-  if (verdict === 'stop') throw problem
-  warning(`${problem.what}. ${problem.fix}`)
+/** The same for each further database that lacks migrations. */
+function otherFacts(candidate: Candidate, { plan }: Found): readonly WayFacts[] {
+  if (plan.kind === 'offline') return []
+  const app = candidate.staged.release.app
+  const lacking = plan.others.filter(({ database }) => plan.pending.some((each) => each.database === database.alias))
+  return lacking.map(({ database, dump }) => ({ database, facts: dump, app, running: runningServices(candidate.site) }))
 }
 
-/** Stops for another database, for apps without migrations, and for code that is older than the database. */
-function checkFound(asked: LivePlan | OfflinePlan, { server, repository }: Site, inputs: DeployInputs): void {
-  if (!inputs.force && asked.kind === 'live') {
-    checkDatabase(server.database, asked.database, 'deploy once with `force: true`')
-    if (asked.problems.length > 0) throw explainUnfit({ ahead: asked.unknown, problems: asked.problems })
-  }
-  if (asked.unmigrated.length > 0) {
-    const problem = explainUnmigrated(asked.unmigrated, repository)
-    if (inputs.migrate === 'auto' || inputs.migrate === 'before') throw problem
-    warning(`${problem.what}\n${problem.seen}`)
-  }
-  const drift = asked.drift.filter((text) => !asked.unmigrated.some(({ app }) => text.startsWith(`${app}: `)))
-  if (drift.length > 0)
-    warning(`The models changed without a migration (run \`python manage.py makemigrations\`): ${drift.join('; ')}`)
-  if (inputs.migrate !== 'external') {
-    asked.elsewhere.forEach((names, alias) => names.length > 0 && warning(describeElsewhere(alias, names)))
-  }
+/** Decides whether and how a database is backed up before its migrations. */
+function chooseBackup(facts: WayFacts, { inputs }: Candidate, { judged }: Found, plan: Plan): Backup {
+  const isExternal = inputs.migrate === 'external' && plan.kind === 'deploy' && plan.pending.length > 0
+  const isMigrating = isExternal || plan.order !== 'none'
+  const { alias = DEFAULT } = facts.database
+  const loss = lossOf(judged.filter(({ database = DEFAULT }) => database === alias))
+  return planBackup({ ...facts, policy: inputs.backup, isMigrating, loss })
 }
 
-/** Prints what will be done to what, and why, before anything happens; the same in the output and the summary. */
+/** Stops when the host cannot make the backup: no program, no access, another database server, or no disk space. */
+export async function checkBackup(
+  backup: Backup,
+  connection: Connection,
+  { directory, id }: Transaction,
+): Promise<void> {
+  if (backup.kind === 'impossible') throw backup.problem
+  if (backup.kind === 'unwanted') warning(`No backup is made (\`backup: never\`), although ${backup.reason}`)
+  if (backup.kind !== 'dump') return
+  const stdin = backupLines(backup.way)
+    .map((line) => `${line}\n`)
+    .join('')
+  const asked = await connection.callOrThrow(command(directory, id, 'dumpable'), { stdin })
+  if (asked.code !== 0) throw explainStage(asked)
+}
+
+/** Prints the plan before it runs. The outputs and the summary show the same plan. */
 function showPlan(
-  steps: Plan['steps'],
-  { digest, pending }: Plan,
-  asked: LivePlan | OfflinePlan,
-  judged: readonly Judged[],
-  { unstarted }: CountPlan,
-  { server, name }: Site,
-  { release, before, adoption }: StagedRelease,
-  inputs: DeployInputs,
+  candidate: Candidate,
+  { plan: asked, judged }: Found,
+  { plan, operations }: Draft,
   { found }: Context,
 ): void {
-  const { roles } = release
-  const operations = planOperations({
-    steps,
-    before,
-    model: release.model,
-    roles: { ...roles, replaced: roles.replaced.map(({ service }) => service) },
-    update: inputs.updateServices,
-    running: server.containers.flatMap((each) => (each.project === name && each.running ? [each.service] : [])),
-    unstarted,
-    pending: pending.map((migration) => `${migration.app}.${migration.name}`),
-    adopted: adoption?.id,
-  })
+  const { inputs } = candidate
+  const { kind, digest, order } = plan
   info(`Plan of ${inputs.version}:`)
   operations.forEach((operation) => info(`  ${describeOperation(operation)}`))
+  const expectedStopSeconds = order === 'stopped' ? candidate.site.server.lastStopSeconds : undefined
+  const course =
+    kind === 'unchanged'
+      ? []
+      : [...describeCourse(plan, inputs.version, servingVersion(candidate), expectedStopSeconds), ...describeKept(plan)]
+  course.forEach((text) => info(text))
   const shown =
-    asked.kind === 'live' ? judged.map(showMigration) : asked.migrations.map((each) => ({ ...each, operations: [] }))
+    asked.kind === 'live'
+      ? judged.map((each) => showMigration(each, isApproved(each, inputs.acceptMigrations)))
+      : asked.migrations.map((each) => ({ ...each, operations: [] }))
   const unknown = asked.kind === 'live' ? asked.unknown : []
-  found({ plan: { digest, operations, pending: shown, unknown, drift: asked.drift } })
-}
-
-/** What only the host can fill in of a release's model. */
-export type Resolved = { mounts: Mounts; counts: Counts }
-
-/** Stops when a setting is missing; gives what the release would mount, and how many containers its Compose file wants. */
-export async function askResolved(connection: Connection, { directory, id }: Transaction): Promise<Resolved> {
-  const asked = await connection.reach(command(directory, id, 'check'))
-  if (asked.code !== 0) throw explainStage(asked)
-  const document = findDocument(asked.stdout)
-  return { mounts: readMounts(document), counts: readCounts(document) }
-}
-
-/** Makes folders of the directory that containers mount and that are missing; stops when a file is. */
-export async function prepareMounts(
-  connection: Connection,
-  { directory, id }: Transaction,
-  sources: readonly BindSource[],
-): Promise<void> {
-  if (sources.length === 0) return
-  const prepared = await connection.reach(command(directory, id, 'prepare'), {
-    stdin: sources.map(({ kind, path }) => `${kind} ${path}\n`).join(''),
-    onLine: (line, stream) => {
-      if (stream === 'stdout') show(line)
+  found({
+    course,
+    plan: {
+      digest,
+      order,
+      return: plan.return,
+      expectedStopSeconds,
+      operations,
+      pending: shown,
+      unknown,
+      drift: asked.drift,
     },
   })
-  if (prepared.code !== 0) throw explainStage(prepared)
 }
 
-/** The plan of the image on the database as it is now; that `unstarted` services do not run does not mean that there is none. */
-async function askPlan(
-  connection: Connection,
-  { directory, id }: Transaction,
-  unstarted: readonly string[],
-): Promise<{ plan: LivePlan | OfflinePlan; judged: readonly Judged[] }> {
-  const asked = await connection.reach([...command(directory, id, 'plan'), 'plan', ...unstarted])
-  const document = findDocument(asked.stdout)
-  if (!document || asked.code !== 0) throw explainProbe(asked.code, document, asked.stderr)
-  const plan = readPlan(document)
-  const pending = plan.kind === 'live' ? plan.pending : plan.migrations
-  info(
-    plan.kind === 'live'
-      ? `database: ${describe(plan.database)}`
-      : 'the database does not exist yet: every migration of the image will be applied',
+/** Only `default` is reversed. */
+function describeKept({ return: way, pending }: Plan): readonly string[] {
+  const isKept = way === 'reverse' && pending.some(({ database }) => database !== undefined)
+  return isKept ? [`The migrations of other databases than \`${DEFAULT}\` stay applied then.`] : []
+}
+
+function reasonToStop(judged: readonly Judged[]): string {
+  const names = judged.filter(breaksOldCode).map(labelOf)
+  return names.length === 0 ? 'the input `migrate: stopped`' : `its code cannot work with ${names.join(', ')}`
+}
+
+/** Reports names in the input `accept-migrations` that approve nothing. */
+function checkAccepted({ plan, judged, applied }: Found, accepted: readonly string[]): void {
+  if (plan.kind === 'offline') return
+  const pending = [...new Set(judged.map(({ app, name }) => `${app}.${name}`))] // in any database
+  const { done, unknown } = findSurplus(accepted, pending, applied)
+  done.forEach((name) => info(`accept-migrations: ${name} is applied already; remove the line`))
+  unknown.forEach((name) =>
+    warning(
+      `accept-migrations names ${name}, which this image does not have. Pending: ${pending.join(', ') || 'none'}`,
+    ),
   )
-  info(pending.length === 0 ? 'no migrations are pending' : `${pending.length} migrations are pending`)
-  if (plan.kind === 'offline') return { plan, judged: [] }
-  const judged = judge(readPending(document['pending']), plan.database.vendor)
-  if (plan.unrecorded.length > 0) info(`applied by their parts, and recorded: ${plan.unrecorded.join(', ')}`)
-  for (const { app, name, operations } of judged.map(showMigration)) {
-    info(`  ${app}.${name}`)
-    operations.forEach((operation) =>
-      info(`    ${[operation.text, describeVerdict(operation)].filter((text) => text).join(': ')}`),
-    )
+}
+
+/** Stops before any change if the old release could not come back and nobody approved that. */
+function checkApproval(
+  { unapproved }: Choice,
+  { judged }: Found,
+  versions: { version: string; serving: string },
+  { repository }: Site,
+): void {
+  if (unapproved.length > 0) throw explainUnapproved({ unapproved, judged, repository, ...versions })
+}
+
+function warnOfOperations(
+  { judged }: Found,
+  { order }: Plan,
+  versions: { version: string; serving: string },
+  { site, inputs }: Candidate,
+): void {
+  for (const each of judged) {
+    const facts = { ...versions, order, isApproved: isApproved(each, inputs.acceptMigrations) }
+    for (const { text, line } of warningsOf(each, facts)) {
+      const place = placeOfMigration(site.repository, each, line)
+      warning(text, place)
+    }
   }
-  return { plan, judged }
 }
 
 function unapplied(pending: readonly Migration[]): string {
-  const names = pending.map(({ app, name }) => `${app}.${name}`)
-  return `Nobody applies the pending migrations (\`migrate: none\`): ${names.join(', ')}`
-}
-
-function describeElsewhere(alias: string, names: readonly string[]): string {
-  const way = `a service with \`command: python manage.py migrate --database ${alias}\`, for which the app waits (\`depends_on\` with \`condition: service_completed_successfully\`), does it before the app is replaced`
-  return `Only the database \`default\` is migrated here; ${alias} lacks ${names.join(', ')}, unless the project does it by itself: ${way}`
-}
-
-function otherPlan(approved: string, digest: string): DeployError {
-  return new DeployError('plan-digest', {
-    what: 'The plan is not the one that was approved',
-    seen: `digest ${digest}, approved ${approved}`,
-    why: 'the database or the image changed since the plan was shown',
-    fix: 'look at the plan in the job summary and approve its digest, or leave plan-digest out',
-  })
+  const names = pending.map(labelOf)
+  return `The pending migrations are not applied (\`migrate: none\`): ${names.join(', ')}`
 }

@@ -1,13 +1,13 @@
-import { info, setOutput } from '@actions/core'
-import type { StatusInputs } from '../contract.ts'
-import { show, writeSummary } from '../report/log.ts'
+import { setOutput } from '@actions/core'
+import type { StatusInputs } from '../inputs/contract.ts'
+import { info, show, writeSummary } from '../report/log.ts'
 import { renderStatus, reportStatus, statusHeadline, statusOutputs } from '../report/status.ts'
-import { connect } from '../server/connection.ts'
-import { findProject } from '../server/find.ts'
-import { askStatus } from '../server/status.ts'
+import { connect } from '../host/connection.ts'
+import { findProject } from '../host/find.ts'
+import { askStatus } from '../host/status.ts'
 import type { World } from './context.ts'
 
-/** Reports what a server serves. It only looks: also while a deployment runs, and where nothing was ever deployed. */
+/** Reports what a host serves. Read-only: it works during a deployment, and where nothing was ever deployed. */
 export async function status(inputs: StatusInputs, { run, folder, signal, assets }: World): Promise<void> {
   const connection = await connect(run, inputs, folder, signal)
   const script = assets.transaction.toString()

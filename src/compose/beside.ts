@@ -1,24 +1,24 @@
 import { posix } from 'node:path'
 import { DeployError } from '../errors.ts'
-import { listOf, valuesOf, type Values } from './document.ts'
-import { readMount } from './mount.ts'
+import type { Placement } from './placement.ts'
+import type { Project } from './project.ts'
 import { knownPath } from './variable.ts'
 
 /** A path above the folder of the first Compose file, and the service that mounts it. */
 export type Beside = { service: string; path: string }
 
-/** What a pinned model mounts from there: nothing of it is shipped. */
-export function mountsBeside({ services }: Values): readonly Beside[] {
-  return Object.entries(valuesOf(services)).flatMap(([service, values]) =>
-    listOf(valuesOf(values)['volumes']).flatMap((entry) => {
-      const mount = readMount(entry)
-      const path = mount?.kind === 'bind' ? posix.normalize(knownPath(mount.source ?? '')?.path ?? '') : ''
-      return path.startsWith('..') ? [{ service, path }] : []
+/** Finds bind mounts of such paths that are not shipped. */
+export function mountsBeside({ services }: Project, { move }: Pick<Placement, 'move'>): readonly Beside[] {
+  return [...services.values()].flatMap(({ name, mounts }) =>
+    mounts.flatMap((mount) => {
+      const { kind, source = '' } = mount
+      const path = posix.normalize(knownPath(source)?.path ?? '')
+      return kind === 'bind' && path.startsWith('..') && move(source, mount) === source ? [{ service: name, path }] : []
     }),
   )
 }
 
-/** Stops when data would lie in the folder of all projects, where another one may have the same. */
+/** Stops when an active service mounts such a path: on the host it would lie among other projects. */
 export function checkBeside(
   all: readonly Beside[],
   active: readonly string[],
@@ -32,9 +32,9 @@ export function checkBeside(
   const missing = Array.from({ length: Math.max(0, steps - named.length) }, () => 'compose')
   const below = posix.join(directory, ...named, ...missing)
   throw new DeployError('input-invalid', {
-    what: 'The Compose file mounts folders that would lie beside the directory of this project on the host',
+    what: 'The Compose file mounts folders that would be outside the directory of this project on the host',
     seen: mounts.map(({ service, path }) => `${service}: ${path} would be ${posix.join(directory, path)}`).join('\n'),
-    why: 'the directory stands for the folder of the Compose file, and above it are other projects',
-    fix: `put the directory deeper, in this step and in those of the other actions: directory: ${below}`,
+    why: 'on the host, the directory replaces the folder of the Compose file, and above it are other projects',
+    fix: `choose a deeper directory, in this step and in those of the other actions: directory: ${below}`,
   })
 }

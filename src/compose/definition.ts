@@ -1,13 +1,14 @@
 import { checkAll, DeployError } from '../errors.ts'
 import { isValues, listOf, pairsOf, textOf, textsOf, valuesOf, type Values } from './document.ts'
+import { placeOfService } from './place.ts'
 import type { Project } from './project.ts'
 import type { Service } from './service.ts'
 import { hasVariable } from './variable.ts'
 
-/** A name of something that is defined beside the services. */
+/** A reference to a top-level definition. */
 export type Use = { kind: 'volumes' | 'networks' | 'configs' | 'secrets'; name: string }
 
-/** All that the service uses of these, as written. */
+/** All top-level definitions that the service uses, with their names as written. */
 export function usesOf({ values, mounts }: Service): readonly Use[] {
   const named: readonly [Use['kind'], readonly string[]][] = [
     ['volumes', mounts.flatMap(({ kind, source }) => (kind === 'volume' && source !== undefined ? [source] : []))],
@@ -29,11 +30,12 @@ export function sourcesOf(entries: unknown): readonly string[] {
   return listOf(entries).flatMap((entry) => textOf(isValues(entry) ? entry['source'] : entry) ?? [])
 }
 
-/** Stops for a name without a definition: Compose misses it only when it fills in the variables, which is on the server. */
-export function checkDefinitions({ files, model, services }: Project): void {
+/** Stops for a name without a definition. Compose would report it only on the host, when it fills in the variables. */
+export function checkDefinitions(project: Project): void {
+  const { model, services } = project
   const isDefined = ({ kind, name }: Use): boolean =>
     hasVariable(name) || name in valuesOf(model[kind]) || (kind === 'networks' && name === 'default')
-  // One that no profile starts is not looked at by Compose either.
+  // Skips services with profiles: Compose does not check inactive ones either.
   const always = [...services.values()].filter(({ profiles }) => profiles.length === 0)
   const missing = always.flatMap((service) =>
     usesOf(service)
@@ -45,13 +47,15 @@ export function checkDefinitions({ files, model, services }: Project): void {
       throw new DeployError('compose-invalid', {
         what: `Service ${service} uses ${name}, which is not defined below ${kind}:`,
         fix: `define ${name} below ${kind}:, or add the file that has it to compose-files`,
-        annotation: { file: files[0] ?? '' },
+        annotation: placeOfService(project, service, kind),
       })
     }),
   )
 }
 
-/** Stops for services without an image, and for builds that take something of a service that is not built. */
+/**
+ * Stops for services with neither an image nor a build, and for builds that use the image of a service without a build.
+ */
 export function checkComplete(project: Project, base?: string): void {
   const services = [...project.services.values()]
   const names = services.filter(({ build }) => build).map(({ name }) => name)
@@ -62,28 +66,27 @@ export function checkComplete(project: Project, base?: string): void {
     }),
   )
   const over = `compose-files: ${base ?? '<the file that has it>'} ${project.files.join(' ')}`
-  const annotation = { file: project.files[0] ?? '' }
   checkAll(
     ...services.filter(isBare).map(({ name }) => () => {
       throw new DeployError('compose-invalid', {
         what: `Service ${name} has neither an image nor a build section`,
-        why: `${project.files.join(' and ')} may be meant to lie over another file`,
-        fix: `name that file in front, for example: ${over}`,
-        annotation,
+        why: `${project.files.join(' and ')} may override another file`,
+        fix: `name that file first, for example: ${over}`,
+        annotation: placeOfService(project, name),
       })
     }),
     ...strangers.map(({ name, of }) => () => {
       throw new DeployError('compose-invalid', {
-        what: `The build of service ${name} takes something of service ${of}, which is not built`,
+        what: `The build of service ${name} uses the image of service ${of}, which is not built here`,
         seen: `additional_contexts: service:${of}`,
-        fix: `name a service with a build: section, or the file that has it in front: ${over}`,
-        annotation,
+        fix: `name a service with a build: section, or put the file that has it first: ${over}`,
+        annotation: placeOfService(project, name, 'build'),
       })
     }),
   )
 }
 
-/** One behind a profile may be a template for others. */
+/** A service behind a profile may lack both: it may be a template for others. */
 function isBare({ image, build, values, profiles }: Service): boolean {
   return !image && !build && !values['provider'] && profiles.length === 0
 }

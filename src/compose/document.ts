@@ -1,13 +1,13 @@
 import { isNode, LineCounter, parseDocument, type Document } from 'yaml'
 import { DeployError, type Place } from '../errors.ts'
 
-/** A map as it was read; what is inside is not known yet. */
+/** A map as parsed; its values are not checked yet. */
 export type Values = Readonly<Record<string, unknown>>
 
-/** A YAML file of the repository that can say where something stands in it. */
+/** A parsed YAML file of the repository. `place` turns an offset into line and column. */
 export type Source = { path: string; document: Document; place: (offset: number) => Place }
 
-/** Reads a YAML file; a mistake in it becomes an error with line and column. */
+/** Parses a YAML file. A syntax error becomes an error with line and column. */
 export function parseSource(path: string, text: string): Source {
   const lines = new LineCounter()
   const document = parseDocument(text, { lineCounter: lines, merge: true, logLevel: 'silent' })
@@ -29,7 +29,7 @@ export function parseSource(path: string, text: string): Source {
   return { path, document, place }
 }
 
-/** Where the value at this path stands, or the nearest thing around it. */
+/** The place of the value at this path, or of its nearest parent that exists. */
 export function placeOf(source: Source, path: readonly string[]): Place {
   for (let depth = path.length; depth > 0; depth--) {
     const node: unknown = source.document.getIn(path.slice(0, depth), true)
@@ -53,18 +53,25 @@ export function listOf(value: unknown): readonly unknown[] {
   return value === undefined || value === null ? [] : [value]
 }
 
-/** Text as Compose sees it: numbers and booleans are texts as well. */
+/** A scalar as text. As in Compose, numbers and booleans count as text. */
 export function textOf(value: unknown): string | undefined {
   return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean'
     ? String(value)
     : undefined
 }
 
-/** The texts of a list, without what is no text. */
+/** The texts of a list; other entries are dropped. */
 export function textsOf(value: unknown): readonly string[] {
   return listOf(value)
     .map(textOf)
     .filter((text) => text !== undefined)
+}
+
+/** Every text in a value, however deep. */
+export function textsIn(value: unknown): readonly string[] {
+  if (typeof value === 'string') return [value]
+  if (Array.isArray(value)) return value.flatMap(textsIn)
+  return isValues(value) ? Object.values(value).flatMap(textsIn) : []
 }
 
 /** Settings as a map or as a list of `NAME=value`; a name without a value has undefined. */
@@ -75,12 +82,5 @@ export function pairsOf(value: unknown): ReadonlyMap<string, string | undefined>
       const equals = text.indexOf('=')
       return equals < 0 ? [text, undefined] : [text.slice(0, equals), text.slice(equals + 1)]
     }),
-  )
-}
-
-/** The same bytes for the same value, whatever the order of its keys. */
-export function canonical(value: unknown): string {
-  return JSON.stringify(value, (_, inner: unknown) =>
-    isValues(inner) ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1))) : inner,
   )
 }

@@ -1,83 +1,218 @@
+import { createHash } from 'node:crypto'
+import { canonical } from '../canonical.ts'
 import { DeployError } from '../errors.ts'
 import { sourcesOf } from './definition.ts'
-import { canonical, valuesOf, type Values } from './document.ts'
-import type { Roles } from './role.ts'
+import type { App } from './app.ts'
+import { isValues, pairsOf, textsIn, valuesOf, type Values } from './document.ts'
+import { withoutMark } from './mark.ts'
+import { NOT_BUILT } from './pin.ts'
+import { behindApp, readRoles, withRole, type Roles } from './role.ts'
+import { interpolate, namesIn, withValues } from './variable.ts'
 
-/** A service that runs as an older release defined it, and where the repository differs. */
-export type Drift = { service: string; keys: readonly string[] }
+/** A service that keeps an older definition, and the keys in which the repository differs. */
+export type Drift = {
+  service: string
+  keys: readonly string[]
+  /** Variables in these keys that are new there or have another value now. */
+  variables: readonly string[]
+  /** Whether the Compose file is unchanged, so that only values of variables differ. */
+  isOnlyValues: boolean
+}
 
-/** Not the container itself: settings are the new release's, and so is the order. */
+/** The values of `.env` in the current release and in the new one. */
+export type Settings = { before: ReadonlyMap<string, string>; now: ReadonlyMap<string, string> }
+
+/** No drift: env files and start order always come from the new release. */
 const TAKEN_OVER = ['env_file', 'depends_on']
+const CONTENTS = ['configs', 'secrets'] as const
 const DEFINITIONS = ['volumes', 'networks', 'configs', 'secrets'] as const
 
-/** Services whose definition differs between the model that serves and a newer one. */
-export function findDrifts(before: Values, model: Values, services: readonly string[]): readonly Drift[] {
+/**
+ * Services whose definition differs between the current model and the new one, with variables filled in from
+ * `settings`. Without `settings` the host's own `.env` applies. Its older values are unknown, so the models are
+ * compared as written.
+ */
+export function findDrifts(
+  { model: before }: App,
+  { model }: App,
+  services: readonly string[],
+  settings?: Settings,
+): readonly Drift[] {
+  const [was, will] = settings ? [filled(before, settings.before), filled(model, settings.now)] : [before, model]
   return services.flatMap((service) => {
-    const [old, now] = [definitionOf(before, service), definitionOf(model, service)]
-    if (!old || !now) return []
-    const keys = [...new Set([...Object.keys(old), ...Object.keys(now)])].filter(
-      (key) => !TAKEN_OVER.includes(key) && canonical(old[key]) !== canonical(now[key]),
-    )
-    const contents = (['configs', 'secrets'] as const).filter((kind) =>
-      sourcesOf(now[kind]).some((name) => isOther(before, model, kind, name)),
-    )
-    const all = [...new Set([...keys, ...contents])].sort()
-    return all.length === 0 ? [] : [{ service, keys: all }]
+    const keys = differences(was, will, service)
+    if (keys.length === 0) return []
+    const texts = (side: Values): readonly string[] => textsIn(keys.map((key) => partOf(side, service, key)))
+    const old = new Set(texts(before).flatMap(namesIn))
+    const isOther = (name: string): boolean => !old.has(name) || settings?.before.get(name) !== settings?.now.get(name)
+    const variables = settings ? [...new Set(texts(model).flatMap(namesIn))].filter(isOther).sort() : []
+    return [{ service, keys, variables, isOnlyValues: differences(before, model, service).length === 0 }]
   })
 }
 
-/** Whether a config or secret that both models have leads to another file. */
+/** The keys in which a service's definitions differ. Empty unless both releases run the service. */
+function differences(before: Values, model: Values, service: string): readonly string[] {
+  const [old, now] = [ownOf(before, service), ownOf(model, service)]
+  if (!old || !now || old['image'] === NOT_BUILT) return []
+  const keys = [...new Set([...Object.keys(old), ...Object.keys(now)])].filter(
+    (key) => !TAKEN_OVER.includes(key) && canonical(old[key]) !== canonical(now[key]),
+  )
+  const contents = CONTENTS.filter((kind) => sourcesOf(now[kind]).some((name) => isOther(before, model, kind, name)))
+  return [...new Set([...keys, ...contents])].sort()
+}
+
+/** The value of a service's key, with the definitions of the configs or secrets that it names. */
+function partOf(model: Values, service: string, key: string): unknown {
+  const part = definitionOf(model, service)?.[key]
+  const kind = CONTENTS.find((one) => one === key)
+  return kind ? [part, ...sourcesOf(part).map((name) => valuesOf(model[kind])[name])] : part
+}
+
+/** The model with the variables of `.env` filled in. A text that needs another variable stays as written. */
+function filled(model: Values, settings: ReadonlyMap<string, string>): Values {
+  const env = Object.fromEntries(settings)
+  return mapTexts(withPassed(model, [...settings.keys()]), (text) => interpolate(text, env) ?? text)
+}
+
+/** The model in which changed variables have their old values; other variables stay. */
+function settled(model: Values, { before, now }: Settings): Values {
+  const names = new Set([...before.keys(), ...now.keys()].filter((name) => before.get(name) !== now.get(name)))
+  const env = Object.fromEntries(before)
+  return mapTexts(withPassed(model, [...names]), (text) => withValues(text, env, names))
+}
+
+/** `environment: [NAME]` passes a variable on, as `NAME: ${NAME}` does. */
+function withPassed(model: Values, names: readonly string[]): Values {
+  const services = Object.entries(valuesOf(model['services'])).map(([name, found]): [string, unknown] => {
+    const values = valuesOf(found)
+    const isPassed = ([key, value]: [string, unknown]): boolean => (value ?? null) === null && names.includes(key)
+    const pairs = [...pairsOf(values['environment'])]
+    if (!pairs.some(isPassed)) return [name, found]
+    const environment = pairs.map((pair) => [pair[0], isPassed(pair) ? `\${${pair[0]}}` : (pair[1] ?? null)])
+    return [name, { ...values, environment: Object.fromEntries(environment) }]
+  })
+  return services.length === 0 ? model : { ...model, services: Object.fromEntries(services) }
+}
+
+function mapTexts(values: Values, change: (text: string) => string): Values {
+  const map = (value: unknown): unknown => {
+    if (typeof value === 'string') return change(value)
+    if (Array.isArray(value)) return value.map(map)
+    return isValues(value) ? mapTexts(value, change) : value
+  }
+  return Object.fromEntries(Object.entries(values).map(([key, value]) => [key, map(value)]))
+}
+
+/** A hash of what `findDrifts` compares. The host compares releases by it, because it reads no model. */
+export function hashDefinition({ model }: App, service: string): string {
+  const kept = Object.entries(ownOf(model, service) ?? {}).filter(([key]) => !TAKEN_OVER.includes(key))
+  const contents = CONTENTS.map((kind) =>
+    sourcesOf(Object.fromEntries(kept)[kind]).map((name) => valuesOf(model[kind])[name]),
+  )
+  return createHash('sha256')
+    .update(canonical([kept, contents]))
+    .digest('hex')
+}
+
+/** Whether a config or secret of the old model has another definition now. */
 function isOther(before: Values, model: Values, kind: 'configs' | 'secrets', name: string): boolean {
   const [old, now] = [valuesOf(before[kind])[name], valuesOf(model[kind])[name]]
   return old !== undefined && canonical(old) !== canonical(now)
 }
 
-/** Stops when `update-services` names what is no service with data; all others take a changed definition anyway. */
-export function checkUpdates(update: readonly string[], { data }: Roles): void {
+/** Stops when `update-services` names a service that is not behind the app: a changed definition of others is applied anyway. */
+export function checkUpdates(update: readonly string[], { services }: Roles): void {
+  const data = behindApp(services)
   const stranger = update.find((service) => !data.includes(service))
   if (stranger === undefined) return
   throw new DeployError('input-invalid', {
-    what: `Input update-services names ${stranger}, which is no service with data of its own`,
+    what: `Input update-services names ${stranger}, which is not a stateful service`,
     fix:
       data.length > 0
-        ? `use ${data.join(', ')}; what the release replaces is always up to date`
-        : 'remove update-services: there is no such service, and what the release replaces is always up to date',
+        ? `use ${data.join(', ')}; services that a release replaces are always up to date`
+        : 'remove update-services: there is no such service, and services that a release replaces are always up to date',
   })
 }
 
-/** What to say about a service that stays as it is. */
-export function describeDrift({ service, keys }: Drift): string {
+/**
+ * The warning for a service that keeps its definition. It names variables but not their values, which may be secret.
+ */
+export function describeDrift({ service, keys, variables, isOnlyValues }: Drift, image = ''): string {
+  const parts = keys.join(', ')
+  const names = variables.join(', ')
+  const change = isOnlyValues
+    ? `the value of ${names} in its ${parts} changed`
+    : `${parts} changed in the Compose file${names === '' ? '' : `, or the value of ${names} did`}`
   return (
-    `${service} stays as it was defined before, because it may hold data: ${keys.join(', ')} changed in the Compose file. ` +
-    `To take the change over: update-services: ${service}`
+    `${service} stays as it was defined before, because it may hold data: ${change}. ` +
+    `To apply the change: update-services: ${service}` +
+    (keepsPassword(image) && (keys.includes('secrets') || variables.some((name) => /passw/i.test(name)))
+      ? '. That does not change a password: the database keeps the password of its first start. Change it there with ALTER USER'
+      : '')
   )
 }
 
-/** Services with data that the release which serves has and the Compose file has not; what ran to its end is no matter. */
+/** PostgreSQL and MySQL read a password from the environment once, for an empty volume. */
+function keepsPassword(image: string): boolean {
+  return /postgres|postgis|timescale|pgvector|mysql|maria|percona/.test(image.split('/').at(-1) ?? '')
+}
+
+/** Services that the last release kept running and whose profile is no longer active: no release stops or updates them. */
+export function findDormant(
+  facts: ReadonlyMap<string, readonly string[]> | undefined,
+  named: readonly string[],
+  active: readonly string[],
+  running: readonly string[],
+): readonly string[] {
+  return behindApp(readRoles(facts?.get('services'))).filter(
+    (name) => named.includes(name) && !active.includes(name) && running.includes(name),
+  )
+}
+
+/** The warning for a dormant service. */
+export function describeDormant(service: string, profiles: readonly string[], project: string): string {
+  return (
+    `${service} keeps running as the last release left it, although none of its profiles (${profiles.join(', ')}) is active. ` +
+    `To stop it, on the host: ${stopCommand(service, project)}`
+  )
+}
+
+function stopCommand(service: string, project: string): string {
+  const labels = [`project=${project}`, `service=${service}`].map(
+    (label) => `--filter label=com.docker.compose.${label}`,
+  )
+  return `docker stop $(docker ps -q ${labels.join(' ')})`
+}
+
+/** Caches and databases of the current release that the Compose file no longer has. */
 export function findAbandoned(
   facts: ReadonlyMap<string, readonly string[]> | undefined,
   named: readonly string[],
 ): readonly string[] {
-  const ended = facts?.get('once') ?? []
-  return (facts?.get('data') ?? []).filter((service) => !ended.includes(service) && !named.includes(service))
+  const before = readRoles(facts?.get('services'))
+  return withRole(before, 'cache', 'database').filter((service) => !named.includes(service))
 }
 
-/** What to say about a service with data that the Compose file has no more. */
+/** The warning for a service that the Compose file no longer has. */
 export function describeAbandoned(service: string, project: string): string {
-  const labels = [`project=${project}`, `service=${service}`].map(
-    (label) => `--filter label=com.docker.compose.${label}`,
-  )
   return (
     `${service} is no longer in the Compose file; it stays as it is, because it may hold data. ` +
-    `When nothing needs it, on the server: docker stop $(docker ps -q ${labels.join(' ')})`
+    `When nothing needs it, stop it on the host: ${stopCommand(service, project)}`
   )
 }
 
 /**
- * The model with the definitions of `before` for what drifted: nobody who starts the project by hand shall recreate a database
- * with another image, or with a volume that is empty.
+ * The model in which drifted services keep their definitions from `served`. Otherwise a manual `docker compose up -d`
+ * would recreate a database with another image or an empty volume. Changed variables are replaced by their old values,
+ * which only the old release has.
  */
-export function keepDefinitions(before: Values, model: Values, drifts: readonly Drift[]): Values {
+export function keepDefinitions(
+  served: Values,
+  model: Values,
+  drifts: readonly Drift[],
+  settings: Settings | undefined,
+): Values {
+  const before = settings ? settled(served, settings) : served
   const kept = drifts.map(({ service }): [string, Values] => {
     const now = definitionOf(model, service) ?? {}
     const taken = TAKEN_OVER.flatMap((key) => (now[key] === undefined ? [] : [[key, now[key]]]))
@@ -85,12 +220,12 @@ export function keepDefinitions(before: Values, model: Values, drifts: readonly 
     return [service, Object.fromEntries([...old, ...taken])]
   })
   if (kept.length === 0) return model
-  // What only the old definition names, such as its volume, is still needed.
+  // Kept services still need definitions that only the old model has, such as a volume.
   const definitions = DEFINITIONS.flatMap((kind) => {
     const all = {
       ...valuesOf(before[kind]),
       ...valuesOf(model[kind]),
-      ...ownOf(before, model, kind, Object.fromEntries(kept)),
+      ...keptContents(before, model, kind, Object.fromEntries(kept)),
     }
     return Object.keys(all).length === 0 ? [] : [[kind, all]]
   })
@@ -98,8 +233,8 @@ export function keepDefinitions(before: Values, model: Values, drifts: readonly 
   return { ...model, ...Object.fromEntries(definitions), services }
 }
 
-/** Configs and secrets that only services which stay use: those of before, as the containers have them. */
-function ownOf(before: Values, model: Values, kind: string, kept: Readonly<Record<string, Values>>): Values {
+/** The old definitions of configs and secrets that only kept services use: their containers run with these. */
+function keptContents(before: Values, model: Values, kind: string, kept: Readonly<Record<string, Values>>): Values {
   if (kind !== 'configs' && kind !== 'secrets') return {}
   const others = Object.entries(valuesOf(model['services'])).filter(([name]) => !(name in kept))
   const taken = others.flatMap(([, values]) => sourcesOf(valuesOf(values)[kind]))
@@ -112,4 +247,10 @@ function ownOf(before: Values, model: Values, kind: string, kept: Readonly<Recor
 function definitionOf(model: Values, service: string): Values | undefined {
   const found = valuesOf(model['services'])[service]
   return found === undefined ? undefined : valuesOf(found)
+}
+
+/** What the repository says of the service. */
+function ownOf(model: Values, service: string): Values | undefined {
+  const found = definitionOf(model, service)
+  return found && withoutMark(found)
 }

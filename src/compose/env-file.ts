@@ -1,34 +1,34 @@
 import { posix } from 'node:path'
 import { checkAll, DeployError } from '../errors.ts'
-import type { EnvFile } from '../values.ts'
+import type { EnvFile } from '../inputs/values.ts'
 import { isValues, listOf, textOf } from './document.ts'
 import type { Project } from './project.ts'
 import { canBecome, interpolate, isWhole, knownPath, withDefaults } from './variable.ts'
 
-/** A line that Compose would read differently from a person. Its text stays out of it: it may be secret. */
+/** A line that Compose would read differently from what its author meant. Its text is left out: it may be secret. */
 export type Misread = { line: number; why: string; fix: string }
 
-/** The settings of an env file, and the lines that would not arrive as they are written. */
+/** The settings of an env file, and the lines that Compose would misread. */
 export type EnvFileText = { values: ReadonlyMap<string, string>; misread: readonly Misread[] }
 
 const NAME = /[^\S\n]*(?:export[^\S\n]+)?(?!export\b)([A-Za-z_][\w.-]*)[^\S\n]*[=:]([^\S\n]*)/y
 const NOTHING = /[^\S\n]*(?:#[^\n]*)?(?:\n|$)/y
-const SINGLE = /'([^']*)'/y
-const DOUBLE = /"((?:\\[^]|[^"\\])*)"/y
+const SINGLE = /(')([^']*)'/y
+const DOUBLE = /(")((?:\\[^]|[^"\\])*)"/y
 const LINE = /[^\n]*/y
-/** What every version of Compose makes of a backslash in double quotes. */
+/** The escapes in double quotes that all versions of Compose read alike. */
 const ESCAPES: Readonly<Record<string, string>> = { n: '\n', r: '\r', '"': '"', '\\': '\\', $: '$$' }
 const IN_SINGLE_QUOTES =
   "put the value in single quotes, as in SECRET_KEY='ab$cd'; one with a single quote in it in double quotes, with \\$ for a dollar sign"
 
-/** Reads an env file as Compose does; `known` are settings that its values may refer to besides those above them. */
+/** Reads an env file as Compose does. Values may refer to earlier lines and to `known`. */
 export function readEnvFile(text: string, known: ReadonlyMap<string, string> = new Map()): EnvFileText {
   return readLines(text, (value, values, refuse) => fill(value, new Map([...known, ...values]), refuse))
 }
 
 /**
- * The same with values that are not final: `$$` stands for a dollar sign, and a variable that is not known here stays. Those of
- * `outer` count before those of the file, and these before the ones of `earlier` files.
+ * Reads an env file but leaves unknown variables in its values, where `$$` is a dollar sign. Precedence: `outer`, then
+ * the file, then `earlier` files.
  */
 export function readEnvTemplates(
   text: string,
@@ -38,51 +38,86 @@ export function readEnvTemplates(
   return readLines(text, (value, values) => withDefaults(value, new Map([...earlier, ...values, ...outer])))
 }
 
-/** Gives a value its variables; `values` are those above it. */
+/** Fills in the variables of a value; `values` are the settings of earlier lines. */
 type Fill = (value: string, values: ReadonlyMap<string, string>, refuse: Refuse) => string
 
 function readLines(text: string, fillIn: Fill): EnvFileText {
   const values = new Map<string, string>()
   const misread: Misread[] = []
-  let at = 0
-  const take = (pattern: RegExp): RegExpExecArray | undefined => {
-    pattern.lastIndex = at
-    const found = pattern.exec(text)
-    if (found) at = pattern.lastIndex
-    return found ?? undefined
-  }
-  while (at < text.length) {
-    if (take(NOTHING)) continue
-    const line = text.slice(0, at).split('\n').length
+  for (const assignment of assignmentsIn(text)) {
+    const { line, name } = assignment
     const refuse = (why: string, fix: string): void => void misread.push({ line, why, fix })
-    const [, name, space = ''] = take(NAME) ?? []
-    const value = name === undefined ? undefined : readValue(take, text[at], space, refuse)
+    const value = name === undefined ? undefined : readValue(assignment, refuse)
     if (name === undefined) refuse('it does not have the form NAME=value', 'write NAME=value, or # before a comment')
     else if (value !== undefined) values.set(name, fillIn(value, values, refuse))
-    if (misread.at(-1)?.line === line) take(LINE)
+    // After an unclosed quote, the next lines may belong to the value.
+    if (isOpen(assignment)) break
   }
   return { values, misread }
 }
 
-type Refuse = (why: string, fix: string) => void
-type Take = (pattern: RegExp) => RegExpExecArray | undefined
+/** One setting of an env file as written, valid for Compose or not. */
+export type Assignment = {
+  line: number
+  /** Undefined when the line is not `NAME=value`. */
+  name: string | undefined
+  space: string
+  /** The rest of the line after `=` or `:` and the space. */
+  written: string
+  /** A value in quotes, which may end on a later line. `behind` is the text after the closing quote. */
+  quoted: { quote: string; inside: string; behind: string } | undefined
+}
 
-/** The value with its quotes and escapes undone, in which `$$` stands for a dollar sign and `$` for a variable. */
-function readValue(take: Take, quote: string | undefined, space: string, refuse: Refuse): string | undefined {
-  if (quote !== "'" && quote !== '"') return readPlain(take(LINE)?.[0] ?? '', space, refuse)
-  const [, inside] = take(quote === "'" ? SINGLE : DOUBLE) ?? []
-  if (inside === undefined) {
+/** The settings of an env file in order, without comments and empty lines. */
+export function assignmentsIn(text: string): readonly Assignment[] {
+  const found: Assignment[] = []
+  let at = 0
+  const take = (pattern: RegExp): RegExpExecArray | undefined => {
+    pattern.lastIndex = at
+    const match = pattern.exec(text)
+    if (match) at = pattern.lastIndex
+    return match ?? undefined
+  }
+  const rest = (): string => take(LINE)?.[0] ?? ''
+  while (at < text.length) {
+    if (take(NOTHING)) continue
+    const line = text.slice(0, at).split('\n').length
+    const [, name, space = ''] = take(NAME) ?? []
+    const start = at
+    const written = rest()
+    at = start
+    const [, quote = '', inside] = name === undefined ? [] : (take(SINGLE) ?? take(DOUBLE) ?? [])
+    const behind = rest()
+    found.push({ line, name, space, written, quoted: inside === undefined ? undefined : { quote, inside, behind } })
+  }
+  return found
+}
+
+/** Whether a quote is opened and never closed. */
+function isOpen({ written, quoted }: Assignment): boolean {
+  return quoted === undefined && /^['"]/.test(written)
+}
+
+type Refuse = (why: string, fix: string) => void
+
+/** The value without quotes and escapes. In it `$$` is a dollar sign, and `$` starts a variable. */
+function readValue(assignment: Assignment, refuse: Refuse): string | undefined {
+  const { written, space, quoted } = assignment
+  if (isOpen(assignment)) {
     refuse('a quote is opened and never closed', 'close it, or put the other kind of quotes around the value')
-    take(/[^]*/y)
-  } else if (quote === "'" && inside.endsWith('\\')) {
+    return undefined
+  }
+  if (!quoted) return readPlain(written, space, refuse)
+  const { quote, inside, behind } = quoted
+  if (quote === "'" && inside.endsWith('\\')) {
     refuse(
-      'Compose takes a quote behind a backslash as a part of the value',
+      'Compose reads a quote after a backslash as part of the value',
       'use double quotes, and \\\\ for a backslash',
     )
   } else if (quote === '"' && /\\[^nr"\\$]/.test(inside.replaceAll('\\\\', ''))) {
     refuse('versions of Compose read this backslash in double quotes differently', IN_SINGLE_QUOTES)
-  } else if (!take(NOTHING)) {
-    refuse('text stands behind the closing quote', 'put other quotes around the whole value, or # before a comment')
+  } else if (!/^\s*(#.*)?$/.test(behind)) {
+    refuse('there is text after the closing quote', 'put other quotes around the whole value, or # before a comment')
   } else if (quote === "'") {
     return inside.replaceAll('$', '$$$$')
   } else {
@@ -96,21 +131,21 @@ function readValue(take: Take, quote: string | undefined, space: string, refuse:
 
 function readPlain(line: string, space: string, refuse: Refuse): string {
   if (space !== '' && line.startsWith('#')) {
-    refuse('Compose takes this # and what follows as the value', "put quotes around the value; an empty one is NAME=''")
+    refuse('Compose reads this # and what follows as the value', "put quotes around the value; an empty one is NAME=''")
   } else if (/\t#/.test(line)) {
-    refuse('Compose takes this # as a part of the value', 'put quotes around the value, or a space before the #')
+    refuse('Compose reads this # as part of the value', 'put quotes around the value, or a space before the #')
   }
   const value = line.replace(/ +#.*$/, '').trimEnd()
   refuseDoubled(value, refuse)
   return value.replace(/\$(?![A-Za-z_{])/g, '$$$$')
 }
 
-/** Nobody can tell whether the file was written for Compose or holds what a generator of passwords gave. */
+/** `$$` is ambiguous: an escape written for Compose, or two characters of a generated password. */
 function refuseDoubled(text: string, refuse: Refuse): void {
-  if (text.includes('$$')) refuse('Compose makes one dollar sign of two', IN_SINGLE_QUOTES)
+  if (text.includes('$$')) refuse('Compose turns two dollar signs into one', IN_SINGLE_QUOTES)
 }
 
-/** The value with its variables filled in. One in braces that is not known here may be known on the server. */
+/** Fills in the variables. An unknown `$NAME` is refused; an unknown `${NAME}` is not, because the host may know it. */
 function fill(value: string, known: ReadonlyMap<string, string>, refuse: Refuse): string {
   const text = value.replaceAll('$$', '\0')
   const isLost = [...text.matchAll(/\$([A-Za-z_]\w*)/g)].some(([, name = '']) => !known.has(name))
@@ -121,13 +156,18 @@ function fill(value: string, known: ReadonlyMap<string, string>, refuse: Refuse)
   return interpolate(value, Object.fromEntries(known)) ?? ''
 }
 
-/** Stops for shipped env files that Compose would read differently from who wrote them; `format: raw` is read as it is. */
+/** The path in an entry of `env_file:`, short or long. */
+export function envFilePath(entry: unknown): string | undefined {
+  return textOf(isValues(entry) ? entry['path'] : entry)
+}
+
+/** Stops for shipped env files that Compose would misread. `format: raw` is read literally, so it is not checked. */
 export function checkEnvFiles({ folder, services }: Project, files: readonly EnvFile[]): void {
   const entries = [...services.values()].flatMap(({ values }) => listOf(values['env_file']))
   const read = entries
     .filter((entry) => !isValues(entry) || entry['format'] !== 'raw')
-    .map((entry) => textOf(isValues(entry) ? entry['path'] : entry) ?? '')
-  // What is only mounted, or the file of a secret, may have any form.
+    .map((entry) => envFilePath(entry) ?? '')
+  // Files that are only mounted, or that hold a secret, may have any format.
   const isRead = (path: string): boolean =>
     read
       .map((text) => knownPath(text)?.path ?? text)
@@ -143,7 +183,7 @@ function checkEnvFile({ path, content }: EnvFile, known: ReadonlyMap<string, str
   if (misread.length === 0) return
   const lines = misread.map(({ line }) => line)
   throw new DeployError('input-invalid', {
-    what: `The env file ${path} would not arrive as it is written: line ${[...new Set(lines)].join(', ')}`,
+    what: `The env file ${path} would be read differently than it is written: line ${[...new Set(lines)].join(', ')}`,
     why: misread.map(({ line, why }) => `line ${line}: ${why}`).join('\n'),
     fix: [...new Set(misread.map(({ fix }) => fix))].join('\n'),
   })

@@ -10,14 +10,16 @@ const PRODUCTION = [
   'docker-compose-deploy',
 ]
 const BASE = ['compose', 'docker-compose']
-/** Names of one rank: a folder with two of them leaves open which one is meant. */
+/** Names of one rank. Two files of one rank in a folder are ambiguous. */
 const RANKS: readonly (readonly string[])[] = [PRODUCTION, BASE]
 const FOLDERS = ['', 'docker']
 
 const withEnds = (folder: string, stems: readonly string[]): readonly string[] =>
   stems.flatMap((stem) => ['yaml', 'yml'].map((end) => posix.join(folder, `${stem}.${end}`)))
 
-/** Files beside this one that it may be meant to lie over, those that are called like it first. */
+/**
+ * Base files in the same folder that this file may override; those with the same `docker-` prefix or none come first.
+ */
 export function basesOf(file: string, exists: (path: string) => boolean): readonly string[] {
   const isOld = (path: string): boolean => posix.basename(path).startsWith('docker-')
   return withEnds(posix.dirname(file), BASE)
@@ -25,33 +27,33 @@ export function basesOf(file: string, exists: (path: string) => boolean): readon
     .sort((a, b) => Number(isOld(a) !== isOld(file)) - Number(isOld(b) !== isOld(file)))
 }
 
-/** The names that are looked for, in order: each list is one rank. */
+/** The paths to look for, in order; each list is one rank. */
 const ranks: readonly (readonly string[])[] = FOLDERS.flatMap((folder) => RANKS.map((stems) => withEnds(folder, stems)))
 
 /** The Compose files of a deployment, in the order in which Compose merges them. Paths inside the repository. */
 export type Choice = {
   files: readonly string[]
-  /** Why these. */
+  /** Why these files were chosen. */
   reason: string
-  /** Beside a production file that was chosen by its name: what it may be meant to lie over. */
+  /** Base files that a production file may override, when it was chosen by its name. */
   bases: readonly string[]
-  /** What may have been meant as well. */
+  /** Warnings about files that may have been meant instead. */
   warnings: readonly string[]
-  /** What Docker would take as well, and what is not taken. */
+  /** Override files that Docker would read too, but that are not deployed. */
   left: readonly string[]
 }
 
-/** What decides the choice. */
+/** The facts that decide the choice. */
 export type ChoiceFacts = {
   /** The input `compose-files`. */
   given: readonly string[]
-  /** What the shipped `.env` sets. */
+  /** The values of the shipped `.env`. */
   settings: ReadonlyMap<string, string> | undefined
   exists: (path: string) => boolean
   repository: Repository
 }
 
-/** Chooses the files: those of the input, else COMPOSE_FILE of the shipped `.env`, else the first that has a known name. */
+/** Chooses the files of the input, else of COMPOSE_FILE in the shipped `.env`, else the first with a known name. */
 export function chooseFiles(facts: ChoiceFacts): Choice {
   const { given, settings, exists, repository } = facts
   const chosen = (files: readonly string[], reason: string): Choice => ({
@@ -79,7 +81,7 @@ export function chooseFiles(facts: ChoiceFacts): Choice {
   }
   const others = findOthers(exists, repository)
   throw new DeployError('compose-file-missing', {
-    what: 'No Compose file has one of the names that are looked for',
+    what: 'No Compose file with a known name was found',
     seen: others.length > 0 ? `in the repository: ${others.join(', ')}` : `none of ${ranks.flat().join(', ')}`,
     why: 'it has another name or folder, or the job has no actions/checkout step',
     fix:
@@ -97,7 +99,7 @@ function ambiguous(files: readonly string[]): DeployError {
   })
 }
 
-/** A production file that would be found by its name in another place than the one that was taken. */
+/** The warning about a file that also looks like the production Compose file. */
 function describeOthers(taken: string, exists: (path: string) => boolean, repository: Repository): readonly string[] {
   return findOthers(exists, repository)
     .filter((path) => /\b(prod|production|deploy)\b/.test(posix.basename(path)))
@@ -115,7 +117,7 @@ function composeFileOf(settings: ReadonlyMap<string, string> | undefined): reado
   return (settings?.get('COMPOSE_FILE') ?? '').split(separator).filter((path) => path !== '')
 }
 
-/** A line may hold several paths; a path with a space in it stands alone. */
+/** A line may hold several paths; a path with a space needs its own line. */
 function checkGiven(lines: readonly string[], { exists, repository }: ChoiceFacts): readonly string[] {
   const given = lines.flatMap((line) => (exists(line) ? [line] : line.split(' ')))
   const missing = given.filter((path) => !exists(path))
@@ -127,12 +129,12 @@ function checkGiven(lines: readonly string[], { exists, repository }: ChoiceFact
     why: 'the path starts from the root of the repository; or the job has no actions/checkout step',
     fix:
       others.length > 0
-        ? `correct compose-files; these are there: ${others.join(', ')}`
+        ? `correct compose-files; these exist: ${others.join(', ')}`
         : 'correct compose-files, or add a step `uses: actions/checkout@v7` before this one',
   })
 }
 
-/** Those of COMPOSE_FILE start from the folder of `.env`, which is the root of the repository or the folder `docker`. */
+/** Paths in COMPOSE_FILE start from the folder of `.env`: the root of the repository or the folder `docker`. */
 function checkNamed(named: readonly string[], { exists, repository }: ChoiceFacts): readonly string[] {
   const places = FOLDERS.map((folder) => named.map((path) => posix.join(folder, path)))
   const found = places.find((paths) => paths.every((path) => !/^(\/|\.\.\/)/.test(path) && exists(path)))
@@ -144,17 +146,23 @@ function checkNamed(named: readonly string[], { exists, repository }: ChoiceFact
     why: 'its paths start from the folder of .env, which here is the root of the repository',
     fix:
       others.length > 0
-        ? `name the right ones: compose-files: ${others[0]}${others.length > 1 ? `\nthese are there: ${others.join(', ')}` : ''}`
+        ? `name the right ones: compose-files: ${others[0]}${others.length > 1 ? `\nthese exist: ${others.join(', ')}` : ''}`
         : 'correct COMPOSE_FILE in env-file, or add a step `uses: actions/checkout@v7` before this one',
   })
 }
 
 const SHOWN = 10
 
-/** Files of the repository that are written like a Compose file, those for production first, then those near its root. */
+/**
+ * Files of the repository that look like Compose files: those for production first, then those with a usual name, then
+ * those near the root. Others may only be parts for `extends`.
+ */
 function findOthers(exists: (path: string) => boolean, { files, read }: Repository): readonly string[] {
   const rank = (path: string): number =>
-    (/prod|deploy/.test(path) ? 0 : 100) + (/test|example|local|dev/.test(path) ? 50 : 0) + path.split('/').length
+    (/prod|deploy/.test(path) ? 0 : 100) +
+    (/test|example|local|dev/.test(path) ? 50 : 0) +
+    (/(^|\/)(docker-)?compose\b/.test(path) ? 0 : 20) +
+    path.split('/').length
   return [...files.keys()]
     .filter((path) => /^(?!\.|.*\/\.).*\.ya?ml$/.test(path) && exists(path) && /^services:/m.test(String(read(path))))
     .sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1))

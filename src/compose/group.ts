@@ -1,5 +1,7 @@
 import { checkAll, DeployError } from '../errors.ts'
-import { canonical, pairsOf, type Values } from './document.ts'
+import { textOf } from './document.ts'
+import { identify, neededServices, type Build } from './build.ts'
+import { placeOfService } from './place.ts'
 import type { Project } from './project.ts'
 import { isLocal, parseReference } from './reference.ts'
 import type { Service } from './service.ts'
@@ -10,12 +12,14 @@ export type BuildGroup = {
   /** The service that gives the image its name: one with published ports, else the first by name. */
   name: string
   services: readonly string[]
-  build: Values
+  build: Build
   /** `image:` of the group as written: the primary service's, else the first that has one. */
   image: string | undefined
 }
 
-/** The images that the project builds: an identical build section, or the name of a built image, joins services. */
+/**
+ * Groups the services by the image that they build. An identical build section or the name of a built image joins them.
+ */
 export function groupBuilds(project: Project): readonly BuildGroup[] {
   const groups: { services: Service[]; keys: Set<string> }[] = []
   for (const service of project.services.values()) {
@@ -33,22 +37,22 @@ export function groupBuilds(project: Project): readonly BuildGroup[] {
     first.services.push(service)
     for (const key of keys) first.keys.add(key)
   }
-  return groups.map(({ services }) => toGroup(services)).sort((a, b) => (a.name < b.name ? -1 : 1))
+  return groups.map(({ services }) => toGroup(services, project)).sort((a, b) => (a.name < b.name ? -1 : 1))
 }
 
-/** What a service has in common with the others of its group; nothing when its image is not built here. */
+/** The keys by which a service joins a group; empty when its image is not built here. */
 function keysOf(service: Service, project: Project): readonly string[] {
   const written = builtNames(project)
   if (service.build) {
     return [
-      `build ${definition(service.build)}`,
+      `build ${identify(service.build)}`,
       ...(service.image === undefined ? [] : [`image ${fullName(service.image)}`]),
     ]
   }
   const [named] = service.image === undefined ? [] : sameImage(service.image, written)
   if (named !== undefined) return [`image ${fullName(named)}`]
   const build = project.services.get(borrowed(service, project)?.of ?? '')?.build
-  return build ? [`build ${definition(build)}`] : []
+  return build ? [`build ${identify(build)}`] : []
 }
 
 /** `image:` of the services that are built here, as written. */
@@ -57,7 +61,9 @@ function builtNames(project: Project): readonly string[] {
   return [...new Set(built.flatMap(({ image }) => image ?? []))]
 }
 
-/** The one built image that a name means: the same, or the only one of a local name, which no registry has under another tag. */
+/**
+ * The one built image that a name refers to. A local name may have another tag than the built one: no registry has it.
+ */
 function sameImage(image: string, built: readonly string[]): readonly string[] {
   const exact = built.filter((name) => fullName(name) === fullName(image))
   if (exact.length > 0) return exact
@@ -72,10 +78,10 @@ function fullName(image: string): string {
   return tag === undefined && digest === undefined ? `${image}:latest` : image
 }
 
-/** A service that uses the image of another one by the name that Compose gives it: `<project>-<service>`. */
+/** A service that uses the image of another service by Compose's default name, `<project>-<service>`. */
 type Borrowed = { service: string; image: string; of: string; prefix: string }
 
-/** What stands for the name of this project, whatever that is. */
+/** A placeholder for the name of this project. */
 const THIS_PROJECT = '\0'
 
 function borrowed({ name, image, build }: Service, { services }: Project): Borrowed | undefined {
@@ -91,7 +97,7 @@ function borrowed({ name, image, build }: Service, { services }: Project): Borro
   return of === undefined || prefix === '' ? undefined : { service: name, image, of, prefix }
 }
 
-/** Stops when an active service uses the name that the image of another one has only in a project that is called differently. */
+/** Stops when an active service uses the default image name of another project. That image is old or missing. */
 export function checkBorrowed(project: Project, active: readonly string[], names: readonly string[]): void {
   const written = builtNames(project)
   const known = [THIS_PROJECT, ...names]
@@ -99,7 +105,7 @@ export function checkBorrowed(project: Project, active: readonly string[], names
     ...[...project.services.values()].map((service) => () => {
       const found = borrowed(service, project)
       if (!found || !active.includes(service.name) || sameImage(found.image, written).length > 0) return
-      // Compose 1 left these characters out.
+      // Compose 1 removed these characters from names.
       const plain = (name: string): string => name.replace(/[-_]/g, '')
       if (known.some((name) => name === found.prefix || plain(name) === plain(found.prefix))) return
       throw strangeName(found, names[0] ?? '', project)
@@ -107,50 +113,43 @@ export function checkBorrowed(project: Project, active: readonly string[], names
   )
 }
 
-function strangeName({ service, image, of, prefix }: Borrowed, name: string, { files }: Project): DeployError {
+function strangeName({ service, image, of, prefix }: Borrowed, name: string, project: Project): DeployError {
   return new DeployError('compose-invalid', {
-    what: `Service ${service} uses the image ${image}, which Compose makes for ${of} only in a project called ${prefix}; this one is ${name}`,
+    what: `Service ${service} uses the image ${image}, which Compose creates for ${of} only in a project named ${prefix}; this project is ${name}`,
     seen: `${service}: image: ${image}`,
-    why: 'here the name is that of an old image, or of none',
+    why: 'in this project the name belongs to an old image, or to none',
     fix: `if ${service} runs the image of ${of}: copy the build: section of ${of} to ${service} and remove its image: (one image is built for both)\nif it is an image of Docker Hub: image: docker.io/library/${image}`,
-    annotation: { file: files[0] ?? '' },
+    annotation: placeOfService(project, service, 'image'),
   })
 }
 
-/** The groups of the services, and those from which their builds take something; no other has to be built. */
+/** The groups of these services, and the groups whose images their builds use. No other group must be built. */
 export function neededGroups(groups: readonly BuildGroup[], services: readonly string[]): readonly BuildGroup[] {
   const needed = new Set<BuildGroup>()
   const add = (name: string): void => {
     const group = groups.find((each) => each.services.includes(name))
     if (!group || needed.has(group)) return
     needed.add(group)
-    const contexts = [...pairsOf(group.build['additional_contexts']).values()]
-    contexts.flatMap((context) => /^service:(.+)$/.exec(context ?? '')?.[1] ?? []).forEach(add)
+    neededServices(group.build).forEach(add)
   }
   services.forEach(add)
   return groups.filter((group) => needed.has(group))
 }
 
-function definition(build: Values): string {
-  const context = build['context']
-  const plain = typeof context === 'string' ? context.replace(/^\.\/(?=.)/, '').replace(/(.)\/+$/, '$1') : context
-  const dockerfile = build['dockerfile'] ?? 'Dockerfile'
-  return canonical({ ...build, context: plain, dockerfile })
-}
-
-function toGroup(services: readonly Service[]): BuildGroup {
+function toGroup(services: readonly Service[], project: Project): BuildGroup {
   const sorted = services.toSorted((a, b) => (a.name < b.name ? -1 : 1))
   const built = sorted.filter((service) => service.build)
   const primary = built.find((service) => service.ports.length > 0) ?? built[0]
-  const [build, other] = new Map(built.map(({ build = {} }) => [definition(build), build])).values()
+  const [build, other] = new Map(built.map(({ build = {} }) => [identify(build), build])).values()
   if (!primary || !build) throw new DeployError('internal', { what: 'A build group without a build' })
   if (other) {
     const names = built.map(({ name }) => name).join(', ')
     throw new DeployError('compose-invalid', {
-      what: `The services ${names} build different images of one name`,
+      what: `The services ${names} build different images with the same name`,
       seen: built.find(({ image }) => image !== undefined)?.image,
       why: 'the image that is built last would replace the other',
       fix: `give each its own image:, or make their build: sections the same`,
+      annotation: placeOfService(project, primary.name, 'image'),
     })
   }
   return {
@@ -161,10 +160,12 @@ function toGroup(services: readonly Service[]): BuildGroup {
   }
 }
 
-/** A service that keeps an image with another tag although the same repository is built here. */
+/** A service whose image is another tag of an image that is built here. The release does not change it. */
 export type Stale = { service: string; image: string; of: string; written: string }
 
-/** The active services that a release leaves on another tag of what it builds; stops when no registry can have that tag. */
+/**
+ * Active services whose image is another tag of an image built here. Stops for a local name: no registry has that tag.
+ */
 export function findStale(project: Project, active: readonly string[]): readonly Stale[] {
   const services = [...project.services.values()]
   const groups = groupBuilds(project).flatMap((group) => group.services)
@@ -180,21 +181,24 @@ export function findStale(project: Project, active: readonly string[]): readonly
   })
 }
 
-function nobodyHas(service: string, image: string, same: readonly Service[], { files }: Project): DeployError {
+function nobodyHas(service: string, image: string, same: readonly Service[], project: Project): DeployError {
   const names = same.map((other) => other.image ?? '').sort()
   return new DeployError('compose-invalid', {
     what: `Service ${service} uses the image ${image}, which is not built here and is in no registry`,
     seen: `built here: ${names.join(', ')}`,
     why: 'a container would keep an old image that is still on the host, or find none',
     fix: `change image: of ${service} to the one that it runs: ${names.join(', ')}`,
-    annotation: { file: files[0] ?? '' },
+    annotation: placeOfService(project, service, 'image'),
   })
 }
 
-/** What to say about it. */
+/** The warning for a stale service. */
 export function describeStale({ service, image, of, written }: Stale): string {
   return (
-    `${service} keeps the image ${image}; this release does not change it, although it builds ${written} for ${of}. ` +
-    `To deploy the new image to ${service} as well, write image: ${written} there`
+    `${service} keeps the image ${image}, although this release builds ${written} for ${of}. ` +
+    `To deploy the new image to ${service} too, give it image: ${written}`
   )
 }
+
+/** The build context as written; undefined when it has a variable. */
+export const contextOf = ({ build }: BuildGroup): string | undefined => interpolate(textOf(build['context']) ?? '.')

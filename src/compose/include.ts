@@ -15,25 +15,25 @@ import {
 import { readEnvTemplates, type Misread } from './env-file.ts'
 import { hasVariable, namesIn, isOperand, withDefaults } from './variable.ts'
 
-/** A Compose file as Compose gets to read it; its paths start from `folder`, which is relative to that of the project. */
+/** A Compose file as Compose will read it. Its paths start from `folder`, which is relative to the project's folder. */
 export type SourceFile = { source: Source; text: string; folder: string }
 
-/** All files of a project, and what Compose wants to be there as well: env files that `include` names, and its folders. */
+/** All files of a project. Compose also needs the env files and folders that `include` names. */
 export type Sources = {
   files: ReadonlyMap<string, SourceFile>
   envFiles: readonly string[]
   folders: readonly string[]
 }
 
-/** What an included file is read with: the folder where its paths start, and values that count unless the project sets others. */
+/** How a file is read. Its paths start from `folder`; `defaults` are for variables that the project does not set. */
 type Scope = { folder: string; defaults: ReadonlyMap<string, string> }
 
 type Read = (path: string) => Promise<string | undefined>
 
 /**
- * The given Compose files and those they name by `include` and `extends`, as far as they are in the repository. In an
- * included file `${NAME}` has the value of the env file that goes with it, as a default: after the merge nobody knows any
- * more which file a variable was in.
+ * Reads the given Compose files, and the files of the repository that they name by `include` and `extends`. In an
+ * included file, `${NAME}` gets a default from its env file. After the merge, nobody knows which file a variable came
+ * from.
  */
 export async function readSources(files: readonly string[], read: Read): Promise<Sources> {
   const found = new Map<string, SourceFile>()
@@ -53,7 +53,7 @@ export async function readSources(files: readonly string[], read: Read): Promise
     }
     found.set(path, file)
     const model = valuesOf(file.source.document.toJS())
-    // Compose starts from the folder of the project, or of the file that extends.
+    // Compose resolves names from the project's folder or from that of the extending file, so both are tried.
     const bases = [...new Set([posix.dirname(path), scope.folder])]
     const place = (names: readonly string[], scopeOf: (found: string) => Scope): void => {
       const all = names.flatMap((name) => bases.map((base) => posix.join(base, name)))
@@ -70,7 +70,7 @@ export async function readSources(files: readonly string[], read: Read): Promise
   return { files: found, envFiles: [...envFiles], folders: [...folders].filter((folder) => !folder.startsWith('..')) }
 }
 
-/** One entry of `include:`; an env file that is not named is the `.env` of the included folder, if there is one. */
+/** One entry of `include:`. Without `env_file:`, the `.env` of the included folder is read if it exists. */
 type Include = {
   paths: readonly string[]
   folder: string
@@ -85,7 +85,7 @@ function includesIn(model: Values, { folder: from }: Scope, root: Scope): readon
     if (first === undefined) return []
     const folder = posix.join(from, textOf(project_directory) ?? posix.dirname(first))
     const named = textsOf(env_file).filter((name) => name !== '/dev/null')
-    // The `.env` beside the Compose file is that of the project: it is for development.
+    // The `.env` in the project's own folder is skipped: it is for development.
     const own =
       env_file === undefined && folder !== root.folder ? [{ path: posix.join(folder, '.env'), isNamed: false }] : []
     return [
@@ -94,7 +94,9 @@ function includesIn(model: Values, { folder: from }: Scope, root: Scope): readon
   })
 }
 
-/** The values of the env files, the last one first, after those that the including file has itself. */
+/**
+ * The defaults from the env files. A later file overrides an earlier one; the including file's defaults override both.
+ */
 async function readDefaults(
   { paths, envFiles }: Include,
   outer: Scope,
@@ -121,7 +123,7 @@ function extendedIn(model: Values): readonly string[] {
   return names.filter((name) => name !== undefined).filter(isInside)
 }
 
-/** The file with those values in each text that has a variable. */
+/** Writes the defaults into each text of the file that has a variable. */
 function fillFile(path: string, text: string, defaults: ReadonlyMap<string, string>): Omit<SourceFile, 'folder'> {
   const source = parseSource(path, text)
   if (defaults.size === 0) return { source, text }
@@ -143,7 +145,7 @@ function fillFile(path: string, text: string, defaults: ReadonlyMap<string, stri
 
 function misreadIn(path: string, { line, why, fix }: Misread): DeployError {
   return new DeployError('compose-invalid', {
-    what: `${path}, an env file of include, would not be read as it is written: line ${line}`,
+    what: `${path}, an env file of include, would be read differently than it is written: line ${line}`,
     why,
     fix,
     annotation: { file: path, line },

@@ -1,16 +1,16 @@
 import { DeployError } from '../errors.ts'
 import { interpolate, missingIn } from './variable.ts'
 
-/** What may decide the project's name, the strongest first. */
+/** The sources of the project's name, highest precedence first. */
 export type NameSources = {
   input: string | undefined
-  /** What a release on the host says, or the stack that runs there. */
+  /** The name in a release on the host, or of the stack that runs there. */
   host: string | undefined
-  /** What `.env` sets COMPOSE_PROJECT_NAME to. */
+  /** COMPOSE_PROJECT_NAME of `.env`. */
   env: string | undefined
   /** `name:` of the Compose files, as written. */
   file: string | undefined
-  /** What the shipped `.env` sets: `name:` may use it. */
+  /** The values of the shipped `.env`, which `name:` may use. */
   settings: ReadonlyMap<string, string> | undefined
   /** `owner/name`. */
   repository: string
@@ -28,14 +28,14 @@ export function chooseProjectName(sources: NameSources): ProjectName {
     throw new DeployError('variable-missing', {
       what: `The name of the project needs ${missing}, which is not set`,
       seen: `name: ${file}`,
-      why: 'the name must be known before the host, which may know it, is asked',
+      why: 'the name must be known before the runner can ask the host for it',
       fix: `give the name to this step: project: <name>; or a default to the Compose file: \${${missing}:-<name>}`,
     })
   }
   return { name: asProjectName(first.text), source: first.source }
 }
 
-/** All names that somebody may have written the Compose file for. */
+/** All project names that the Compose file may have been written for. */
 export function possibleNames(sources: NameSources): readonly string[] {
   return [...new Set(namesOf(sources).map(({ text }) => asProjectName(text)))]
 }
@@ -52,7 +52,7 @@ function namesOf({
 }: NameSources): readonly { text: string; source: string }[] {
   const all = [
     { text: input, source: 'the input project' },
-    { text: host, source: 'what the host has' },
+    { text: host, source: 'the name on the host' },
     { text: env, source: 'COMPOSE_PROJECT_NAME' },
     { text: file && interpolate(file, Object.fromEntries(settings ?? [])), source: 'name: in the Compose file' },
     { text: repository.split('/').at(-1), source: REPOSITORY },
@@ -60,7 +60,7 @@ function namesOf({
   return all.flatMap(({ text, source }) => (text === undefined || text === '' ? [] : [{ text, source }]))
 }
 
-/** As Compose makes a name of a folder's. */
+/** Normalizes a name as Compose normalizes the name of a folder. */
 function asProjectName(text: string): string {
   if (/^[a-z0-9][a-z0-9_-]*$/.test(text)) return text
   return (

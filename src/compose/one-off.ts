@@ -3,33 +3,39 @@ import { readMount } from './mount.ts'
 import { interpolate } from './variable.ts'
 
 /**
- * The model of the containers that plan, migrate and collect. They are no part of the site: whatever looks for containers of the
- * service, such as a proxy, a watcher or a scheduler, must not find them.
+ * The model of containers beside the site: for plan, backup, migrations, static files and trial. Programs that look for
+ * the service's containers, such as a proxy, a watcher or a scheduler, must not find them.
  */
 export type OneOff = {
-  /** `run.yaml`, and in `run/` what the host adds to it for a network or a volume that is there, or is not. */
+  /**
+   * `run.yaml`, and overlays in `run/`. The host adds those for a trial, and for networks and volumes that exist or are
+   * missing.
+   */
   files: readonly { path: string; model: Values }[]
-  /** Networks and volumes that Compose would create: their key, and their name or `-` when the host has to know it. */
+  /** `key name` of the networks and volumes that Compose would create. The name is `-` when a variable is in it. */
   networks: readonly string[]
   volumes: readonly string[]
 }
 
-/** What a service has because it serves, or because it has to keep running. */
+/** Keys that a service has because it serves visitors or must keep running. */
 const SERVING = [
   ...['labels', 'label_file', 'ports', 'expose', 'container_name', 'hostname', 'domainname', 'mac_address'],
   ...['restart', 'scale', 'depends_on', 'profiles', 'post_start', 'pre_stop', 'develop'],
 ]
-/** Of an entry of `networks:`. */
+/** Keys in an entry of `networks:` that belong to one container only. */
 const ADDRESSES = ['ipv4_address', 'ipv6_address', 'link_local_ips', 'mac_address', 'aliases']
-/** With one of these set, nginx-proxy and its companion take a container for a site. */
+/** nginx-proxy and its companion treat a container with one of these variables as a site. */
 const PROXY_VARIABLES = ['VIRTUAL_HOST', 'VIRTUAL_HOST_MULTIPORTS', 'LETSENCRYPT_HOST']
 
-/** `docker logs` has to read what a one-off says, and its service or the daemon may have a driver that it cannot read. */
+/** `docker logs` must read the output of a one-off. The log driver of the service or the daemon may not allow that. */
 const INSTEAD: Values = { logging: { driver: 'json-file' }, healthcheck: { disable: true } }
 
-/** The one-off model of a service, out of the pinned model of the project that has this name. */
-export function oneOffModel(model: Values, service: string, project: string): OneOff {
-  const values = valuesOf(valuesOf(model['services'])[service])
+/**
+ * Derives the one-off model of a service from the pinned model of the project with this name. It also mounts what the
+ * other Django services (`siblings`) mount. The volume of the static files may belong to one of them.
+ */
+export function oneOffModel(model: Values, service: string, project: string, siblings: readonly string[] = []): OneOff {
+  const values = withMountsOf(siblings, valuesOf(model['services']), service)
   const owned = (kind: 'networks' | 'volumes', key: string): boolean =>
     valuesOf(valuesOf(model[kind])[key])['external'] !== true
   const joined = networksOf(values)
@@ -54,7 +60,7 @@ export function oneOffModel(model: Values, service: string, project: string): On
       ...referred(values, valuesOf(model['services'])),
       [service]: { ...strip(values), ...(given.length > 0 && { networks: Object.fromEntries(given) }) },
     },
-    // What a variable chooses may be any of them.
+    // All volumes stay: a variable may choose any of them.
     ...pick(model, ['volumes']),
     networks: pick(
       valuesOf(model['networks']),
@@ -71,9 +77,12 @@ export function oneOffModel(model: Values, service: string, project: string): On
       ...(ownNetworks.length > 0 && given.length === 0
         ? [{ path: 'run/no-network.yaml', model: add({ network_mode: 'bridge' }) }]
         : []),
+      ...(findSharedNetwork(values) === undefined
+        ? [{ path: 'run/try.yaml', model: add(trial(service, values)) }]
+        : []),
       ...ownVolumes.map((key) => ({
         path: `run/no-volume-${key}.yaml`,
-        // An anonymous volume: it starts as the real one would, and goes with its container.
+        // An anonymous volume starts with the same content as the real one, and is removed with its container.
         model: add({ volumes: (volumes.get(key) ?? []).map((target) => ({ type: 'volume', target })) }),
       })),
     ],
@@ -83,8 +92,34 @@ export function oneOffModel(model: Values, service: string, project: string): On
 }
 
 /**
- * The same for a stack whose model only the host knows: laid over its Compose files, it removes what serves. `networks` are
- * those that a container of the service is in; none when it has no network of its own.
+ * What a trial container adds to the one-off model: the health check, and its own names as 127.0.0.1. On the network
+ * these names lead to the current release.
+ */
+function trial(service: string, values: Values): Values {
+  const own = hostNames(service, values)
+  const added = isValues(values['extra_hosts'])
+    ? Object.fromEntries(own.map((name) => [name, '127.0.0.1']))
+    : own.map((name) => `${name}:127.0.0.1`)
+  return { healthcheck: { disable: false, ...valuesOf(values['healthcheck']) }, extra_hosts: added }
+}
+
+/** The names of a service's containers on its networks, except names with a variable. */
+export function hostNames(service: string, values: Values): readonly string[] {
+  const aliases = Object.values(valuesOf(values['networks'])).flatMap((entry) => textsOf(valuesOf(entry)['aliases']))
+  const named = ['container_name', 'hostname'].flatMap((key) => textOf(values[key]) ?? [])
+  return [...new Set([service, ...named, ...aliases])].filter((name) => plain(name) !== '-')
+}
+
+/** Whose network a service shares, if any. Two containers in one network cannot listen on the same port. */
+export function findSharedNetwork(values: Values): 'the host' | 'another container' | 'somebody' | undefined {
+  const mode = interpolate(textOf(values['network_mode']) ?? '')
+  if (mode === undefined) return 'somebody'
+  return mode === 'host' ? 'the host' : /^(service|container):/.test(mode) ? 'another container' : undefined
+}
+
+/**
+ * The one-off model of a stack whose model only the host knows. It is an overlay that resets the keys for serving.
+ * `networks` are those of the service's container; empty when the service shares another network.
  */
 export function oneOffOverlay(service: string, networks: readonly string[]): string {
   const reset = [...SERVING, 'logging', ...(networks.length > 0 ? ['networks', 'network_mode'] : [])]
@@ -99,7 +134,7 @@ export function oneOffOverlay(service: string, networks: readonly string[]): str
   ].join('\n')
 }
 
-/** What comes back after `oneOffOverlay`: a driver that can be read, and the networks by the names that they have. */
+/** What follows `oneOffOverlay`: a log driver that `docker logs` can read, and the networks by their real names. */
 export function oneOffRest(service: string, networks: readonly string[]): Values {
   const joined = networks.map((name, index): [string, Values] => [`joined${index}`, { name, external: true }])
   return {
@@ -126,7 +161,10 @@ function strip(values: Values): Values {
   }
 }
 
-/** The settings as they are, the variables of proxies empty: an env file that only the host has may set them as well. */
+/**
+ * The environment with empty proxy variables. With an env file they are always emptied: the file may set them on the
+ * host.
+ */
 function withoutProxies(values: Values): unknown {
   const named = pairsOf(values['environment'])
   const found = PROXY_VARIABLES.filter((name) => named.has(name) || values['env_file'] !== undefined)
@@ -138,7 +176,7 @@ function withoutProxies(values: Values): unknown {
   return { ...valuesOf(values['environment']), ...Object.fromEntries(found.map((name) => [name, ''])) }
 }
 
-/** Networks by key, without what belongs to one container only; none when the service shares another network. */
+/** Networks by key, without keys that belong to one container only. Empty when the service shares another network. */
 function networksOf(values: Values): ReadonlyMap<string, unknown> {
   if (values['network_mode'] !== undefined) return new Map()
   const networks = values['networks'] ?? 'default'
@@ -151,7 +189,23 @@ function networksOf(values: Values): ReadonlyMap<string, unknown> {
   )
 }
 
-/** Where named volumes are mounted, by key. */
+/** The service with its siblings' writable mounts added, except at targets that it mounts itself. */
+function withMountsOf(siblings: readonly string[], services: Values, service: string): Values {
+  const values = valuesOf(services[service])
+  const own = listOf(values['volumes'])
+  const taken = new Set(own.map((entry) => readMount(entry)?.target))
+  const added = siblings
+    .flatMap((name) => listOf(valuesOf(services[name])['volumes']))
+    .filter((entry) => {
+      const mount = readMount(entry)
+      if (mount?.source === undefined || mount.readOnly || taken.has(mount.target)) return false
+      taken.add(mount.target)
+      return mount.kind === 'volume' || mount.kind === 'bind'
+    })
+  return added.length === 0 ? values : { ...values, volumes: [...own, ...added] }
+}
+
+/** The targets of named volumes, by volume key. */
 function volumesOf(values: Values): ReadonlyMap<string, readonly string[]> {
   const targets = new Map<string, readonly string[]>()
   for (const mount of listOf(values['volumes']).map(readMount)) {
@@ -162,7 +216,7 @@ function volumesOf(values: Values): ReadonlyMap<string, readonly string[]> {
   return targets
 }
 
-/** The services in whose network, processes or volumes the container has a part: their containers are there, and stay. */
+/** Services whose network, processes or volumes the container shares. They are stubs: their containers already run. */
 function referred(values: Values, services: Values): Values {
   const shared = ['network_mode', 'ipc', 'pid'].flatMap((key) => {
     const [kind, name] = (textOf(values[key]) ?? '').split(':')
@@ -181,5 +235,5 @@ function pick(values: Values, keys: readonly string[]): Values {
   return Object.fromEntries(keys.flatMap((key) => (values[key] === undefined ? [] : [[key, values[key]]])))
 }
 
-/** A name that the host can compare, which it cannot while a variable is in it. */
+/** The name, or `-` when a variable in it keeps the host from comparing it. */
 const plain = (name: string): string => (/^[\w.-]+$/.test(name) ? name : '-')

@@ -3,17 +3,19 @@ import { isNode, visit } from 'yaml'
 import { DeployError, Problems } from '../errors.ts'
 import { hidesCode } from './code.ts'
 import { checkComplete, checkDefinitions } from './definition.ts'
-import { isValues, listOf, textOf, textsOf, valuesOf, type Source } from './document.ts'
+import { textsOf, valuesOf, type Source } from './document.ts'
 import type { Choice } from './files.ts'
 import type { Mount } from './mount.ts'
 import type { Project } from './project.ts'
 import type { Repository } from './repository.ts'
 import type { Service } from './service.ts'
 
-/** The project that is deployed, and why its files are those. */
+/** The project to deploy, and why these files were chosen. */
 export type Chosen = { project: Project; reason: string }
 
-/** Reads the project; a production file that was chosen by its name is compared with the base beside it. */
+/**
+ * Reads the project. A production file that was chosen by its name is also read together with its base, and compared.
+ */
 export async function readChosen(
   { files, reason, bases }: Choice,
   read: (files: readonly string[]) => Promise<Project>,
@@ -26,10 +28,10 @@ export async function readChosen(
   return settleOverlay({ production, base, alone, both, repository })
 }
 
-/** What came of reading Compose files: a project that is complete, or why it is none. */
+/** The result of reading Compose files: a complete project, or the error that makes it incomplete. */
 type Attempt = { kind: 'complete'; project: Project } | { kind: 'incomplete'; error: DeployError | Problems }
 
-/** Reads, and says whether each service has an image and all that it uses is defined. */
+/** Reads the project. It is complete when each service has an image or a build, and all its references are defined. */
 async function attempt(read: () => Promise<Project>): Promise<Attempt> {
   try {
     const project = await read()
@@ -42,7 +44,7 @@ async function attempt(read: () => Promise<Project>): Promise<Attempt> {
   }
 }
 
-/** A production file beside the base that it may be meant to lie over, read both ways. */
+/** A production file, read alone and together with the base that it may override. */
 type OverlayFacts = {
   production: string
   base: string
@@ -51,21 +53,21 @@ type OverlayFacts = {
   repository: Repository
 }
 
-/** The project that is meant, and why; stops when it could be either. */
+/** Decides whether the production file is complete or overrides the base. Stops when both are possible. */
 function settleOverlay(facts: OverlayFacts): Chosen {
   const { production, base, alone, both, repository } = facts
   const isTaken = (source: Source): boolean => source.path === base
   if (alone.kind === 'complete' && alone.project.sources.some(isTaken)) {
     return { project: alone.project, reason: `${production} names ${base} itself` }
   }
-  // What is wrong with both is not the choice.
+  // When both attempts are incomplete, the choice is not the problem.
   if (both.kind === 'incomplete') {
     if (alone.kind === 'incomplete') throw alone.error
-    return { project: alone.project, reason: `${production} is complete, and cannot lie over ${base}` }
+    return { project: alone.project, reason: `${production} is complete, and cannot override ${base}` }
   }
   const over = (reason: string): Chosen => ({
     project: both.project,
-    reason: `${production} lies over ${base}: ${reason}`,
+    reason: `${production} overrides ${base}: ${reason}`,
   })
   if (alone.kind === 'incomplete') {
     const { what } = alone.error instanceof Problems ? (alone.error.problems[0] ?? { what: '' }) : alone.error
@@ -87,7 +89,7 @@ function settleOverlay(facts: OverlayFacts): Chosen {
     return why(`${base} is for development: ${trait}`)
   }
   throw new DeployError('compose-file-ambiguous', {
-    what: `${production} could be meant alone, or to lie over ${base}`,
+    what: `${production} may be complete, or override ${base}`,
     seen: `only ${base} has:\n${lacking.map(({ text }) => text).join('\n')}`,
     why: `without ${base} these would be missing in production${trait === undefined ? '' : `; with it, ${trait}`}`,
     fix: `for ${production} alone: compose-files: ${production}\nfor both: compose-files: ${base} ${production}`,
@@ -95,7 +97,7 @@ function settleOverlay(facts: OverlayFacts): Chosen {
   })
 }
 
-/** `!override` and `!reset` change something of another file. */
+/** `!override` and `!reset` only make sense in a file that overrides another. */
 function tagIn({ files, sources }: Project): string | undefined {
   const found: string[] = []
   for (const { path, document } of sources.filter((source) => files.includes(source.path))) {
@@ -107,7 +109,7 @@ function tagIn({ files, sources }: Project): string | undefined {
   return found[0]
 }
 
-/** A service that only the base has and the production file speaks to: `redis://cache:6379`, `DB_HOST: db`. */
+/** A service that only the base has and the production file refers to: `redis://cache:6379`, `DB_HOST: db`. */
 function strangerIn(alone: Project, both: Project): string | undefined {
   const strangers = [...both.services.keys()].filter((name) => !alone.services.has(name))
   for (const { name, environment, values } of alone.services.values()) {
@@ -118,19 +120,19 @@ function strangerIn(alone: Project, both: Project): string | undefined {
   return undefined
 }
 
-/** Whether the text is this host, or an address with it. */
+/** Whether the text is this host name, or an address with it. */
 function isHost(name: string, text: string): boolean {
   const escaped = name.replace(/[^\w]/g, '\\$&')
   return new RegExp(`^${escaped}(:\\d+)?$|(//|@)${escaped}(:\\d+)?(/|$)`).test(text)
 }
 
-/** Something that only the base brings. */
+/** Something that only the base has. */
 type Lack = { kind: 'built' | 'ready' | 'data' | 'setting'; text: string }
 
-/** What a deployment of the production file alone would not have. */
+/** What would be missing if the production file were deployed alone. */
 function compare(alone: Project, both: Project, repository: Repository): readonly Lack[] {
   const isPublished = [...alone.services.values()].some(({ ports, values }) => ports.length > 0 || values['labels'])
-  // One behind a profile is not started unless somebody asks for it.
+  // Services behind a profile are skipped: they start only on request.
   const always = [...both.services.values()].filter(({ profiles }) => profiles.length === 0)
   return always.flatMap((service): Lack[] => {
     const { name } = service
@@ -157,19 +159,18 @@ function compare(alone: Project, both: Project, repository: Repository): readonl
 
 const KEYS = ['command', 'entrypoint', 'networks', 'labels', 'secrets', 'configs', 'volumes_from']
 
-/** Whether a mount is more than the code, or what a development tool keeps. */
+/** Whether a mount may hold data: neither code nor the cache of a development tool. */
 function isData(mount: Mount, folder: string, repository: Repository): boolean {
   if (mount.source === undefined || mount.kind === 'tmpfs' || mount.kind === 'other') return false
   return !/node_modules|venv|cache/.test(mount.target) && !hidesCode(mount, folder, undefined, repository)
 }
 
-/** An env file of its own may set all that the base sets one by one. */
-function settingsOf({ name, values, environment }: Service, own: Service): readonly Lack[] {
-  const files = listOf(values['env_file']).map((entry) => textOf(isValues(entry) ? entry['path'] : entry) ?? '')
-  if (listOf(own.values['env_file']).length > 0) return []
+/** Settings that only the base has. None when the production file has an env file, which may set them all. */
+function settingsOf({ name, envFiles, environment }: Service, own: Service): readonly Lack[] {
+  if (own.envFiles.length > 0) return []
   const names = [...environment.keys()].filter((one) => !own.environment.has(one) && !isDebug(one))
   return [
-    ...(files.length > 0 ? [{ kind: 'setting', text: `${name}: env_file: ${files.join(', ')}` } as const] : []),
+    ...(envFiles.length > 0 ? [{ kind: 'setting', text: `${name}: env_file: ${envFiles.join(', ')}` } as const] : []),
     ...(names.length > 0 ? [{ kind: 'setting', text: `${name}: environment: ${names.join(', ')}` } as const] : []),
   ]
 }
@@ -177,7 +178,7 @@ function settingsOf({ name, values, environment }: Service, own: Service): reado
 const DEVELOPMENT_COMMAND = /runserver|--reload\b/
 const isDebug = (name: string): boolean => /(^|_)DEBUG$/.test(name)
 
-/** What nobody runs in production. */
+/** Signs of development: mounted code, a development server, DEBUG. */
 function developmentIn({ services, folder }: Project, repository: Repository): readonly string[] {
   return [...services.values()].flatMap(({ name, build, mounts, values, environment, profiles }) => {
     if (profiles.length > 0) return []
@@ -193,7 +194,7 @@ function developmentIn({ services, folder }: Project, repository: Repository): r
   })
 }
 
-/** Whether the production file defines a ready service again that the base defines as well: an overlay has no need to. */
+/** Whether the production file repeats an image that the base already sets: an overlay would not need to. */
 function restates(alone: Project, both: Project, base: string): boolean {
   const document = both.sources.find(({ path }) => path === base)?.document
   const services = valuesOf(valuesOf(document?.toJS())['services'])

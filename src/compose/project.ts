@@ -1,24 +1,24 @@
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { dirname, join, posix } from 'node:path'
 import { parse } from 'yaml'
-import { DeployError, type Place } from '../errors.ts'
+import { DeployError } from '../errors.ts'
 import type { Run } from '../process.ts'
-import { isValues, placeOf, textOf, valuesOf, type Source, type Values } from './document.ts'
-import { readService, type Service } from './service.ts'
+import { readApp, type App } from './app.ts'
+import { textOf, textsIn, valuesOf, type Source } from './document.ts'
+import { nearest } from './place.ts'
+import type { Service } from './service.ts'
 import { readSources } from './include.ts'
 import { unshadow, writeShadows } from './shadow.ts'
 import { isWhole } from './variable.ts'
 
 /** The merged Compose project of the repository, with every `${VARIABLE}` as written. */
-export type Project = {
-  /** Inside the repository; relative paths of the model start from the folder of the first. */
+export type Project = App & {
+  /** Paths inside the repository. Relative paths of the model start from the folder of the first file. */
   files: readonly string[]
   folder: string
   /** `name:` of the files, as written. */
   name: string | undefined
-  model: Values
-  services: ReadonlyMap<string, Service>
-  /** All files that were read: these and those they name. */
+  /** All files that were read: `files`, and those that they include or extend. */
   sources: readonly Source[]
 }
 
@@ -38,7 +38,7 @@ export async function readProject({ workspace, files, temp, run, env }: ReadProj
   try {
     const entries = await writeShadows(copies, sources)
     for (const path of folders) await mkdir(join(copies, path), { recursive: true })
-    // Their values are in the copies already.
+    // Compose needs these files to exist; their values are in the copies already.
     for (const path of envFiles) await writeEmpty(join(copies, path))
     const finished = await run(
       'docker',
@@ -58,7 +58,7 @@ export async function readProject({ workspace, files, temp, run, env }: ReadProj
   }
 }
 
-/** The typed project of a merged model; checks what Compose leaves unchecked when it does not normalize. */
+/** Types a merged model. Also checks what Compose skips with `--no-normalize`. */
 export function toProject(
   files: readonly string[],
   name: string | undefined,
@@ -66,11 +66,9 @@ export function toProject(
   sources: readonly Source[] = [],
 ): Project {
   const { name: _, ...model } = valuesOf(merged)
-  const services = new Map(
-    Object.entries(valuesOf(model['services'])).map(([key, values]) => [key, readService(key, valuesOf(values))]),
-  )
-  checkServices(services, files, sources)
-  return { files, folder: posix.dirname(files[0] ?? ''), name, model, services, sources }
+  const app = readApp(model)
+  checkServices(app.services, files, sources)
+  return { files, folder: posix.dirname(files[0] ?? ''), name, ...app, sources }
 }
 
 function checkServices(
@@ -92,11 +90,11 @@ function checkServices(
     if (stranger) {
       throw new DeployError('compose-invalid', {
         what: `Service ${service.name} depends on ${stranger.service}, which does not exist`,
-        fix: `name a service that is there, or add the file that has ${stranger.service}: compose-files: <that file> ${files.join(' ')}`,
+        fix: `name a service that exists, or add the file that has ${stranger.service}: compose-files: <that file> ${files.join(' ')}`,
         annotation,
       })
     }
-    const cut = strings(service.values).find((text) => !isWhole(text))
+    const cut = textsIn(service.values).find((text) => !isWhole(text))
     if (cut !== undefined) {
       throw new DeployError('compose-invalid', {
         what: `Service ${service.name} has a \${…} that cannot be read`,
@@ -109,13 +107,7 @@ function checkServices(
   }
 }
 
-function strings(value: unknown): readonly string[] {
-  if (typeof value === 'string') return [value]
-  if (Array.isArray(value)) return value.flatMap(strings)
-  return isValues(value) ? Object.values(value).flatMap(strings) : []
-}
-
-/** Nothing of the runner's own settings may decide what the project is. */
+/** The runner's environment must not change the project. */
 function bareEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(env).filter(([name]) => /^(PATH|HOME|DOCKER_\w+)$/.test(name)))
 }
@@ -125,7 +117,7 @@ async function readText(workspace: string, path: string): Promise<string | undef
   try {
     return await readFile(join(workspace, path), 'utf8')
   } catch {
-    // Compose says better than we could what it misses.
+    // Compose itself reports the missing file, with a better message.
     return undefined
   }
 }
@@ -147,10 +139,4 @@ function refused(stderr: string, copies: string, files: readonly string[], sourc
     fix: `correct it until this succeeds in a fresh clone: docker compose ${files.map((file) => `-f ${file}`).join(' ')} config --no-interpolate`,
     annotation: nearest(named.length > 0 ? named : sources, path?.split('.') ?? [], first?.path),
   })
-}
-
-/** The deepest place that any of the sources has for this path. */
-function nearest(sources: readonly Source[], path: readonly string[], file: string | undefined): Place | undefined {
-  const has = sources.find((source) => source.document.hasIn(path.slice(0, 2)))
-  return has ? placeOf(has, path) : file === undefined ? undefined : { file }
 }

@@ -3,7 +3,7 @@ import { splitOutside } from './variable.ts'
 /** The name of an image as it is written, variables included. */
 export type Reference = { repository: string; tag: string | undefined; digest: string | undefined }
 
-/** Takes a name apart; a colon or slash inside `${…}` belongs to the variable. */
+/** Splits a name into its parts; a colon or slash inside `${…}` belongs to the variable. */
 export function parseReference(image: string): Reference {
   const [name = '', digest] = splitOutside(image, '@')
   const parts = splitOutside(name, ':')
@@ -11,7 +11,9 @@ export function parseReference(image: string): Reference {
   return { repository: hasTag ? parts.slice(0, -1).join(':') : name, tag: hasTag ? parts.at(-1) : undefined, digest }
 }
 
-/** Whether the name has no registry and no owner: except for Docker's own images, only the machine that built it has it. */
+/**
+ * Whether the name has no registry and no owner. Except for Docker's own images, only the machine that built it has it.
+ */
 export function isLocal({ repository }: Reference): boolean {
   return splitOutside(repository, '/').length === 1
 }

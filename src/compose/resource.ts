@@ -1,18 +1,20 @@
-import { canonical, textOf, valuesOf, type Values } from './document.ts'
+import { canonical } from '../canonical.ts'
+import { textOf, valuesOf, type Values } from './document.ts'
 
-/** A network or volume that the repository defines in another way than the release that created it. */
+/** A network or volume whose definition in the repository differs from the one that created it. */
 export type ResourceDrift = {
   kind: 'network' | 'volume'
   key: string
   /** The options that differ. */
   options: readonly string[]
-  /** The definition wants the network to be cut off from other networks, and the one that exists is not. */
+  /** The new definition is internal, but the existing network reaches other networks. */
   isOpen: boolean
 }
 
 /**
- * What differs of networks and volumes that are on the host; `there` are `network NAME` and `volume NAME` of all that it has. Docker
- * cannot change one that exists: Compose 2 ignores another definition, Compose 5 stops the site to create the network anew.
+ * Finds networks and volumes on the host whose definition changed. `there` lists those of the host as `network NAME`
+ * and `volume NAME`. Docker cannot change an existing one: Compose 2 ignores the change, Compose 5 stops the site to
+ * recreate the network.
  */
 export function findResourceDrifts(
   before: Values,
@@ -24,14 +26,14 @@ export function findResourceDrifts(
   return kinds.flatMap((kind) => {
     const [old, now] = [before, model].map((side) => valuesOf(side[`${kind}s`]))
     return Object.keys(now ?? {}).flatMap((key) => {
-      // The default network is there without a definition.
+      // The default network exists without a definition.
       const isDefined = Object.hasOwn(old ?? {}, key) || (key === 'default' && Object.keys(before).length > 0)
       if (!isDefined) return []
       const usual = `${project}_${key}`
       const was = stated(valuesOf(old?.[key]), usual)
       const wanted = stated(valuesOf(now?.[key]), usual)
       const name = textOf(was['name']) ?? usual
-      // Another volume is another place for data, which a guard looks at.
+      // A volume with another name is another place for data: `checkMounts` handles that.
       const isOther = kind === 'volume' && was['name'] !== wanted['name']
       if (isOther || was['external'] === true || wanted['external'] === true) return []
       if (!name.includes('$') && !there.includes(`${kind} ${name}`)) return []
@@ -44,7 +46,7 @@ export function findResourceDrifts(
   })
 }
 
-/** What a definition says: Compose writes the usual name and empty options into a model that it resolves. */
+/** A definition without the usual name and empty options, which Compose adds when it resolves a model. */
 function stated(definition: Values, usual: string): Values {
   return Object.fromEntries(
     Object.entries(definition).filter(
@@ -54,7 +56,7 @@ function stated(definition: Values, usual: string): Values {
   )
 }
 
-/** The model with the definitions that the host has, so that no version of Compose touches what exists. */
+/** The model with the old definitions of what drifted, so that no version of Compose changes existing resources. */
 export function keepResources(before: Values, model: Values, drifts: readonly ResourceDrift[]): Values {
   return drifts.reduce<Values>((kept, { kind, key }) => {
     const kinds = `${kind}s`
@@ -62,12 +64,12 @@ export function keepResources(before: Values, model: Values, drifts: readonly Re
   }, model)
 }
 
-/** What to say about one that stays as it is. */
+/** The warning for a network or volume that keeps its definition. */
 export function describeResourceDrift({ kind, key, options, isOpen }: ResourceDrift, directory: string): string {
   const hole = isOpen ? ' It is NOT internal: its containers still reach other networks.' : ''
   const change =
     kind === 'network'
-      ? `To take the change over, on the server: cd ${directory} && docker compose down (the site is away, volumes stay), then deploy again`
-      : `Its data stays where it is. To take the change over, move the data: see "Changed networks and volumes" in docs/troubleshooting.md`
+      ? `To apply the change, on the host: cd ${directory} && docker compose down (the site is down meanwhile, volumes stay), then deploy again`
+      : `Its data stays where it is. To apply the change, move the data: see "Changed networks and volumes" in docs/troubleshooting.md`
   return `The ${kind} ${key} stays as it was created, because Docker cannot change one that exists: ${options.join(', ')} changed in the Compose file.${hole} ${change}`
 }

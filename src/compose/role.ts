@@ -1,33 +1,88 @@
 import { checkAll, DeployError } from '../errors.ts'
-import { textsOf } from './document.ts'
+import { textOf, textsOf } from './document.ts'
 import type { BuildGroup } from './group.ts'
+import { placeOfService } from './place.ts'
 import type { Project } from './project.ts'
 import { plainCounts, type Scale } from './scale.ts'
 import type { Service } from './service.ts'
 
-/** What happens to each service in a deployment. */
+/** How a release treats a service. docs/host.md has the table. */
+export type Role =
+  /** Replaced by the release. */
+  | 'app'
+  /** In front of the app. It is not replaced, but a changed definition is applied. */
+  | 'front'
+  /** Behind the app or independent of it, and stateless. A changed definition is applied. */
+  | 'cache'
+  /**
+   * Like `cache`, but it may hold data. It is started when absent, and never changed unless `update-services` names it.
+   */
+  | 'database'
+  /** Runs to completion before the app in each release. Other services wait for it, and its image is built here. */
+  | 'job'
+  /** Runs to completion, only once in the life of the project. */
+  | 'one-time'
+
+/** A service with its one role. */
+export type Assigned = {
+  service: string
+  role: Role
+  /** For app services: the length of the longest chain of app services that it depends on. */
+  level: number
+}
+
+/** The active services, each with its role. */
 export type Roles = {
-  /** Replaced by the release; one that depends on a replaced one has a higher level. */
-  replaced: readonly { level: number; service: string }[]
-  /** Not replaced and needed by the app or independent of it; those that others depend on come first. */
-  data: readonly string[]
-  /** Those of `data` that keep nothing, such as a cache: they take a changed definition, a database never does. */
-  backing: readonly string[]
-  /** Not replaced, not published and needed by no service, such as a tool for backups or certificates: it may end as it likes. */
-  alone: readonly string[]
-  /** Not replaced and in front of the app. */
-  others: readonly string[]
-  /** Those of `data` that run to their end, and only once in the life of the project. */
-  once: readonly string[]
-  /** Run to their end for each release, before the app: what others wait for, out of the release's own images. */
-  jobs: readonly string[]
-  /** The service whose container is asked about Django. */
+  /** In order: the app by level, fronts, services behind the app, jobs. After the app, dependencies come first. */
+  services: readonly Assigned[]
+  /** App services that are a proxy in front of the app: they keep running while the app is stopped. */
+  proxies: readonly string[]
+  /**
+   * Kept services that no service depends on, such as a tool for backups or certificates; never published fronts. They
+   * may exit without failing the deployment.
+   */
+  optional: readonly string[]
+  /** Services behind the app that run an app image, because the input `services` does not name them. */
+  unnamed: readonly string[]
+  /** The service whose container runs Django's commands. */
   django: string
-  /** Where visitors come in: published ports of the app and of what stands in front of it. */
+  /** Where visitors enter: published ports of the app and of its fronts. */
   fronts: readonly { service: string; port: number }[]
 }
 
-/** What decides the roles. `services` is the input; `profiles` are the active ones. */
+/** The services with one of these roles. */
+export function withRole(services: readonly Assigned[], ...roles: readonly Role[]): readonly string[] {
+  return services.filter(({ role }) => roles.includes(role)).map(({ service }) => service)
+}
+
+/** The services behind the app: a release starts them before the app when they are absent. */
+export function behindApp(services: readonly Assigned[]): readonly string[] {
+  return withRole(services, 'cache', 'database', 'one-time')
+}
+
+/** Services that a release starts: in new containers, or when their definition changed. */
+export function broughtUp(services: readonly Assigned[]): readonly string[] {
+  return withRole(services, 'app', 'front', 'cache')
+}
+
+/** The lines of the fact `services`: `role level service`. */
+export function writeRoles(services: readonly Assigned[]): string[] {
+  return services.map(({ role, level, service }) => `${role} ${level} ${service}`)
+}
+
+/** Reads these lines. Unknown roles, which a later version of the action may have, are skipped. */
+export function readRoles(lines: readonly string[] = []): readonly Assigned[] {
+  return lines.flatMap((line) => {
+    const [role = '', level = '', service = ''] = line.split(' ')
+    return isRole(role) ? [{ role, level: Number(level), service }] : []
+  })
+}
+
+const ROLES: readonly string[] = ['app', 'front', 'cache', 'database', 'job', 'one-time'] satisfies Role[]
+
+const isRole = (word: string): word is Role => ROLES.includes(word)
+
+/** The facts that decide the roles. `services` is the input; `profiles` are the active ones. */
 export type RoleFacts = {
   project: Project
   groups: readonly BuildGroup[]
@@ -36,7 +91,7 @@ export type RoleFacts = {
   profiles: readonly string[]
 }
 
-/** Decides for every active service whether the release replaces it, and in which order. */
+/** Assigns a role to every active service, and puts them in order. */
 export function assignRoles({ project, groups, django, services, profiles }: RoleFacts): Roles {
   const active = activeServices(project, services, profiles)
   const built = new Set(groups.flatMap((group) => group.services))
@@ -57,20 +112,28 @@ export function assignRoles({ project, groups, django, services, profiles }: Rol
     running.filter(({ name }) => !names.includes(name)).map(({ name }) => name),
   )
   const isFront = (name: string): boolean => dependsOnAny(project, name, names) || isProxy(project, name, names)
+  const levels = new Map(names.map((name) => [name, levelOf(project, name, names)]))
+  const app = names.toSorted((a, b) => (levels.get(a) ?? 0) - (levels.get(b) ?? 0) || (a < b ? -1 : 1))
+  const behind = kept.filter((name) => !isFront(name))
+  const roleBehind = (name: string): Role =>
+    oneShots.includes(name) ? 'one-time' : keepsData(project, name) ? 'database' : 'cache'
+  const assign =
+    (roleOf: (name: string) => Role) =>
+    (service: string): Assigned => ({ service, role: roleOf(service), level: levels.get(service) ?? 0 })
   return {
-    replaced: names
-      .map((service) => ({ level: levelOf(project, service, names), service }))
-      .sort((a, b) => a.level - b.level || (a.service < b.service ? -1 : 1)),
-    data: kept.filter((name) => !isFront(name)),
-    backing: kept.filter((name) => !isFront(name) && !oneShots.includes(name) && !keepsData(project, name)),
-    alone: kept.filter(
+    services: [
+      ...app.map(assign(() => 'app')),
+      ...kept.filter(isFront).map(assign(() => 'front')),
+      ...behind.map(assign(roleBehind)),
+      ...jobs.map(assign(() => 'job')),
+    ],
+    proxies: app.filter((name) => !django.services.includes(name) && isBuiltProxy(project.services.get(name))),
+    optional: kept.filter(
       (name) =>
         (!isFront(name) || project.services.get(name)?.ports.length === 0) &&
         !active.some(({ dependsOn }) => dependsOn.some(({ service }) => service === name)),
     ),
-    others: kept.filter(isFront),
-    once: oneShots.filter((name) => !built.has(name)),
-    jobs,
+    unnamed: behind.filter((name) => groups.some(joins(name, names))),
     django: djangoService(project, django, names, services),
     fronts: running
       .filter((service) => (names.includes(service.name) || isFront(service.name)) && !isWorker(service))
@@ -78,12 +141,20 @@ export function assignRoles({ project, groups, django, services, profiles }: Rol
   }
 }
 
-/** What a release brings up: new containers, and those with a changed definition. */
-export function broughtUp({ replaced, others, backing }: Pick<Roles, 'replaced' | 'others' | 'backing'>): string[] {
-  return [...replaced.map(({ service }) => service), ...others, ...backing]
+const joins =
+  (name: string, replaced: readonly string[]) =>
+  ({ services }: BuildGroup): boolean =>
+    services.includes(name) && services.some((service) => replaced.includes(service))
+
+/** The warning for a service that runs the image of the app but is not replaced with it. */
+export function describeUnnamed(name: string, services: readonly string[]): string {
+  return (
+    `${name} runs the image of the app, but the input services does not name it, so no release replaces it, ` +
+    `and a new container of it starts before the migrations. Add it: services: ${[...services, name].join(' ')}`
+  )
 }
 
-/** The services that the input names, and those that Compose would start by itself. */
+/** The services that the input names, and those that Compose starts by default. */
 export function activeServices(
   project: Project,
   services: readonly string[],
@@ -94,7 +165,7 @@ export function activeServices(
   )
 }
 
-/** The active profiles: those of the input, else those that the env file names. */
+/** The active profiles: those of the input, else COMPOSE_PROFILES of the env file or of the host. */
 export function chooseProfiles(given: readonly string[], settings: string | undefined): readonly string[] {
   return given.length > 0 ? given : (settings ?? '').split(',').filter((profile) => profile !== '')
 }
@@ -108,22 +179,25 @@ export function checkProfiles(
 ): void {
   const built = groups.flatMap((group) => group.services)
   if (activeServices(project, services, profiles).some(({ name }) => built.includes(name))) return
-  const known = [...new Set(built.flatMap((name) => project.services.get(name)?.profiles ?? []))]
+  const profilesOf = (all: readonly Service[]): string =>
+    [...new Set(all.flatMap((one) => one.profiles))].sort().join(' ')
+  const all = [...project.services.values()]
+  const known = profilesOf(all.filter(({ name }) => built.includes(name)))
   throw new DeployError('compose-invalid', {
     what: 'No service would be replaced by this release',
-    seen: `active profiles: ${profiles.join(', ') || 'none'}; profiles of the services that are built here: ${known.join(', ') || 'none'}`,
+    seen: `active profiles: ${profiles.join(', ') || 'none'}; profiles of the services that are built here: ${known || 'none'}`,
     why: 'all services that are built here belong to profiles that are not active',
-    fix: `set profiles: ${known.join(' ') || '<name>'}, or those of them that run on this server; or COMPOSE_PROFILES in .env`,
-    annotation: { file: project.files[0] ?? '' },
+    fix: `set profiles: ${profilesOf(all)}, without those that are for development or for another host; or COMPOSE_PROFILES in .env`,
+    annotation: placeOfService(project, built[0] ?? '', 'profiles'),
   })
 }
 
-/** Whether Compose would start the service by itself. */
+/** Whether Compose starts the service by default with these profiles. */
 function isActive({ profiles }: Service, active: readonly string[]): boolean {
   return profiles.length === 0 || active.includes('*') || profiles.some((profile) => active.includes(profile))
 }
 
-/** Whether the service keeps something: a volume or a writable bind mount. */
+/** Whether the service has storage of its own: a volume or a writable bind mount. */
 function hasOwnData({ mounts }: Service): boolean {
   return mounts.some(({ kind, readOnly }) => !readOnly && (kind === 'volume' || kind === 'bind'))
 }
@@ -131,7 +205,10 @@ function hasOwnData({ mounts }: Service): boolean {
 const DATABASE =
   /postgres|postgis|timescale|pgvector|mysql|maria|percona|mongo|couch|elastic|opensearch|minio|rabbit|sql|db/
 
-/** Whether a new container could lose something: a database without a volume has an anonymous one, or keeps all in itself. */
+/**
+ * Whether a new container could lose data. A database without a volume keeps its data in an anonymous volume or in the
+ * container.
+ */
 function keepsData(project: Project, name: string): boolean {
   const service = project.services.get(name)
   return !service || hasOwnData(service) || looksLikeDatabase(name, service.image)
@@ -141,14 +218,22 @@ function looksLikeDatabase(name: string, image: string | undefined): boolean {
   return DATABASE.test(image?.split('/').at(-1) ?? '') || DATABASE.test(name)
 }
 
-/** A database that is built here: it keeps data, and stands behind the app, not in front of it. */
+/** Ways to a database. A release needs them before it migrates. */
+const WAYS = /bouncer|pooler|pgpool|pgcat|odyssey|supavisor|proxysql|maxscale|cloud[-_]?sql|tunnel|tailscale|wireguard/
+
+/** Whether a service that is built here is behind the app: stateful, such as a database, or the way to one. */
 function isBackend(service: Service, project: Project, django: BuildGroup, above: boolean): boolean {
-  if (django.services.includes(service.name) || above || !hasOwnData(service)) return false
+  if (django.services.includes(service.name) || above) return false
+  if (WAYS.test(service.name) && service.ports.length === 0) return true
+  if (!hasOwnData(service)) return false
   if (makesFilesForOthers(service, project)) return false
   return service.ports.length === 0 || django.services.some((app) => dependsOnAny(project, app, [service.name]))
 }
 
-/** A frontend that copies its files into what another service serves: the files are the release's, not data. */
+/**
+ * Whether the service only writes files that another service serves, such as a frontend. The files belong to the
+ * release and are not data.
+ */
 function makesFilesForOthers({ name, image, mounts }: Service, project: Project): boolean {
   if (looksLikeDatabase(name, image) || mounts.some(({ target }) => DATABASE.test(target))) return false
   const others = [...project.services.values()].filter((other) => other.name !== name)
@@ -159,13 +244,31 @@ function makesFilesForOthers({ name, image, mounts }: Service, project: Project)
 
 const PROXY = /nginx|traefik|caddy|haproxy|httpd|apache|envoy|proxy/
 
-/** A proxy that finds the app by itself: it is published, looks like one, and no replaced service waits for it. */
+/**
+ * Whether the service is a proxy without a dependency on the app. It is published, is named like a proxy, and no
+ * replaced service depends on it.
+ */
 function isProxy(project: Project, name: string, replaced: readonly string[]): boolean {
   const service = project.services.get(name)
   if (!service || service.ports.length === 0) return false
   const looks = PROXY.test(service.image?.split('/').at(-1) ?? '') || PROXY.test(name)
   return looks && !replaced.some((app) => dependsOnAny(project, app, [name]))
 }
+
+/** Whether the service is a proxy, by the name of the service, its image, folder, Dockerfile or build target. */
+function isBuiltProxy(service: Service | undefined): boolean {
+  const { context, dockerfile, target } = service?.build ?? {}
+  const words = [
+    service?.name,
+    service?.image?.split('/').at(-1),
+    lastFolder(textOf(context)),
+    textOf(dockerfile),
+    textOf(target),
+  ]
+  return !isWorker(service) && words.some((word) => word !== undefined && PROXY.test(word))
+}
+
+const lastFolder = (path: string | undefined): string | undefined => path?.replace(/\/+$/, '').split('/').at(-1)
 
 function findOneShots(services: readonly Service[]): readonly string[] {
   const waited = services
@@ -182,7 +285,7 @@ function dependsOnAny(project: Project, from: string, names: readonly string[], 
   return next.some(({ service }) => names.includes(service) || dependsOnAny(project, service, names, seen))
 }
 
-/** How many replaced services stand in line before this one. */
+/** The length of the longest chain of replaced services that this one depends on. */
 function levelOf(project: Project, name: string, replaced: readonly string[], path: readonly string[] = []): number {
   if (path.includes(name)) return 0
   const next = project.services.get(name)?.dependsOn ?? []
@@ -192,7 +295,7 @@ function levelOf(project: Project, name: string, replaced: readonly string[], pa
   return Math.max(0, ...levels)
 }
 
-/** The names with what they depend on first. */
+/** The names, dependencies first. */
 function inOrder(project: Project, names: readonly string[]): readonly string[] {
   const result: string[] = []
   const seen = new Set<string>()
@@ -210,13 +313,42 @@ const SERVER = /gunicorn|uwsgi|uvicorn|daphne|hypercorn|granian|runserver/
 const TASKS = /celery|flower|\bbeat\b|rqworker|rqscheduler|qcluster|huey|dramatiq/
 const WORKER = /celery|flower|worker|beat|queue|cron|sched|tasks/
 
-/** Whether the service is not what visitors reach, by its command or its name; Flower is often published as well. */
+/**
+ * Whether the service is a worker that visitors do not reach, by its command or name. Flower counts although it is
+ * often published.
+ */
 function isWorker(service: Service | undefined): boolean {
   const command = textsOf(service?.values['command']).join(' ')
   return !SERVER.test(command) && (TASKS.test(command) || WORKER.test(service?.name ?? ''))
 }
 
-/** In order: named in `services`, published, asked for by another service, the group's own name; workers only if there is no other. */
+/**
+ * The services, closest to visitors first: published, behind another service, writing files that others serve, the
+ * rest, workers.
+ */
+export function visitedFirst(project: Project, names: readonly string[]): readonly string[] {
+  const all = [...project.services.values()]
+  const isServed = (name: string): boolean =>
+    (project.services.get(name)?.mounts ?? []).some(
+      ({ source, readOnly }) =>
+        !readOnly && all.some((other) => other.mounts.some((mount) => mount.readOnly && mount.source === source)),
+    )
+  const rank = (name: string): number => {
+    const service = project.services.get(name)
+    if (isWorker(service)) return 4
+    if ((service?.ports.length ?? 0) > 0) return 0
+    // A service outside `names`, such as a proxy, depends on it.
+    const waiting = all.filter(({ dependsOn }) => dependsOn.some((each) => each.service === name))
+    if (waiting.some((other) => !names.includes(other.name))) return 1
+    return isServed(name) ? 2 : 3
+  }
+  return names.toSorted((a, b) => rank(a) - rank(b))
+}
+
+/**
+ * In order: named in `services`, published, a dependency of another service, the group's own name. Workers, and
+ * services without containers, only if there is no other.
+ */
 function djangoService(
   project: Project,
   django: BuildGroup,
@@ -224,7 +356,7 @@ function djangoService(
   services: readonly string[],
 ): string {
   const all = django.services.filter((name) => replaced.includes(name))
-  const none = [...plainCounts(project.model)].filter(([, count]) => count === 0).map(([name]) => name)
+  const none = [...plainCounts(project)].filter(([, count]) => count === 0).map(([name]) => name)
   const running = all.filter((name) => !none.includes(name))
   const servers = (running.length > 0 ? running : all).filter((name) => !isWorker(project.services.get(name)))
   const candidates = servers.length > 0 ? servers : all
@@ -245,7 +377,7 @@ function djangoService(
   })
 }
 
-/** The inputs that name what is in the Compose file. */
+/** Inputs whose values are names in the Compose file. */
 export type NamingInputs = {
   services: readonly string[]
   updateServices?: readonly string[]
@@ -253,7 +385,7 @@ export type NamingInputs = {
   profiles?: readonly string[]
 }
 
-/** Stops for names that the Compose file does not have, and for those that the server could not keep. */
+/** Stops for names that the Compose file does not have, and for service names that the host cannot store. */
 export function checkServices(project: Project, inputs: NamingInputs): void {
   const { services, updateServices = [], scale = [], profiles = [] } = inputs
   const names = [...project.services.keys()]
@@ -282,7 +414,10 @@ function checkKnown(input: string, given: readonly string[], known: readonly str
   if (stranger === undefined) return
   throw new DeployError('input-invalid', {
     what: `Input ${input} names ${stranger}, which the Compose file does not have`,
-    fix: known.length === 0 ? 'leave it out: there are none' : `use one of: ${[...new Set(known)].join(', ')}`,
+    fix:
+      known.length === 0
+        ? 'leave the input out: the Compose file has none'
+        : `use one of: ${[...new Set(known)].join(', ')}`,
   })
 }
 
@@ -290,7 +425,7 @@ function checkKept(project: Project): void {
   const odd = [...project.services.keys()].find((name) => !/^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(name))
   if (odd === undefined) return
   throw new DeployError('compose-invalid', {
-    what: `Service name ${JSON.stringify(odd)} cannot be deployed`,
-    fix: 'start it with a letter or digit',
+    what: `Service name ${JSON.stringify(odd)} is not supported`,
+    fix: 'begin it with a letter or digit',
   })
 }

@@ -1,12 +1,15 @@
 import { DeployError } from '../errors.ts'
-import { Unusable } from '../values.ts'
-import { isValues, listOf, textOf, valuesOf, type Values } from './document.ts'
-import { splitOutside } from './variable.ts'
+import { Unusable } from '../inputs/values.ts'
+import type { App } from './app.ts'
+import { textOf, valuesOf, type Values } from './document.ts'
+import { fixedPort } from './port.ts'
+import { placeOfService } from './place.ts'
+import type { Project } from './project.ts'
 
-/** How many containers of a service somebody asked for. */
+/** The number of containers that somebody asked for. */
 export type Scale = { service: string; count: number }
 
-/** How many containers of a service: `web=3`; none is a number as well. */
+/** Parses `web=3`; 0 is allowed. */
 export function parseScale(text: string): Scale {
   const [, service, digits] = /^([A-Za-z0-9][A-Za-z0-9._-]*)=(\d{1,2})$/.exec(text) ?? []
   if (service === undefined) {
@@ -15,48 +18,50 @@ export function parseScale(text: string): Scale {
   return { service, count: Number(digits) }
 }
 
-/** How many containers of each service a Compose file wants, its variables filled in. */
+/** Container counts by service. */
 export type Counts = ReadonlyMap<string, number>
 
-/** What decides how many containers there will be. */
+/** The facts that decide the counts. */
 export type CountFacts = {
   /** The input `scale`. */
   asked: readonly Scale[]
-  /** Of the release that serves, as far as it is known, and of the new one. */
+  /** Counts of the current release (as far as known) and of the new one. */
   before: Counts
   now: Counts
-  /** Services for which the last deployment wanted no container, and how many containers of each run. */
+  /** `unstarted`: services that the last deployment left without containers. `running`: the containers that run now. */
   unstarted: readonly string[]
   running: Counts
-  /** What a release brings up, and services with data, which it leaves alone. */
+  /** `services`: brought up by the release. `data`: stateful services, which it does not change. */
   services: readonly string[]
   data: readonly string[]
-  /** Services whose number stands in the Compose file. */
+  /** Services whose count is written in the Compose file. */
   explicit: readonly string[]
 }
 
-/** The numbers for the swap. */
+/** The container counts for the swap. */
 export type CountPlan = {
-  /** `service=number`, or without a number where the one in the Compose file counts; the others keep as many as they have. */
+  /**
+   * `service=number`; `service=` takes the number of the Compose file. Other services keep their number of containers.
+   */
   scale: readonly string[]
   /** Services that will have no container. */
   unstarted: readonly string[]
-  /** Where the number in the Compose file is not what will run. */
+  /** Warnings about services that run another number of containers than the Compose file says. */
   warnings: readonly string[]
 }
 
-/** Decides how many containers of each service the swap brings up. */
+/** Decides how many containers of each service the swap starts. */
 export function chooseCounts(facts: CountFacts): CountPlan {
   const { asked, before, now, unstarted, running, services, data, explicit } = facts
   const stranger = asked.find(({ service }) => !services.includes(service))
   if (stranger !== undefined) {
     throw new DeployError('input-invalid', {
-      what: `Input scale names ${stranger.service}, which a release does not bring up`,
+      what: `Input scale names ${stranger.service}, which a release does not start`,
       fix: `use one of: ${services.join(', ')}`,
     })
   }
   const wanted = (service: string): number => now.get(service) ?? 1
-  // Of a release of an older version of the action the numbers are not known.
+  // The counts of a release from an older version of the action are not known.
   const isChanged = (service: string): boolean =>
     before.has(service) && now.has(service) && before.get(service) !== now.get(service)
   const runs = (service: string): number => running.get(service) ?? 0
@@ -85,47 +90,45 @@ export function chooseCounts(facts: CountFacts): CountPlan {
       ),
       ...unknown.map(
         (service) =>
-          `${service} keeps as many containers as were started by hand, ${runs(service)}; the Compose file says ${wanted(service)}. To take that, deploy with scale: ${service}=${wanted(service)}`,
+          `${service} keeps as many containers as were started by hand, ${runs(service)}; the Compose file says ${wanted(service)}. To apply that, deploy with scale: ${service}=${wanted(service)}`,
       ),
       ...data
         .filter((service) => !services.includes(service) && isChanged(service))
         .map(
           (service) =>
-            `${service} stays as it is, because it may hold data: its number of containers changed from ${before.get(service)} to ${wanted(service)}. To take the change over: update-services: ${service}`,
+            `${service} stays as it is, because it may hold data: its number of containers changed from ${before.get(service)} to ${wanted(service)}. To apply the change: update-services: ${service}`,
         ),
     ],
   }
 }
 
-/** The numbers of a model whose variables are not filled in, where they do not depend on one. */
-export function plainCounts(model: Values): Counts {
+/** The counts of a model with unfilled variables, except those that depend on a variable. */
+export function plainCounts({ services }: Pick<App, 'services'>): Counts {
   return new Map(
-    Object.entries(valuesOf(model['services'])).flatMap(([service, values]): [string, number][] => {
-      const text = countOf(valuesOf(values)) ?? '1'
+    [...services].flatMap(([service, { values }]): [string, number][] => {
+      const text = countOf(values) ?? '1'
       return /^\d+$/.test(text) ? [[service, Number(text)]] : []
     }),
   )
 }
 
-/** Services whose number stands in the model. */
-export function explicitCounts(model: Values): readonly string[] {
-  return Object.entries(valuesOf(model['services'])).flatMap(([service, values]) =>
-    countOf(valuesOf(values)) === undefined ? [] : [service],
-  )
+/** Services whose count is written in the model. */
+export function explicitCounts({ services }: Pick<App, 'services'>): readonly string[] {
+  return [...services].flatMap(([service, { values }]) => (countOf(values) === undefined ? [] : [service]))
 }
 
 /** Stops when the service that runs Django would have no container: there would be no site. */
 export function checkDjangoRuns(
   django: string,
   { unstarted }: CountPlan,
-  { files }: { files: readonly string[] },
+  project: Pick<Project, 'files' | 'sources'>,
 ): void {
   if (!unstarted.includes(django)) return
   throw new DeployError('compose-invalid', {
     what: `Service ${django}, which runs Django, would have no container`,
     why: 'its `deploy.replicas` or `scale` is 0, in the Compose file, in the env file or in the input scale',
     fix: `give it one: scale: ${django}=1; or name the service that runs the site first in services`,
-    annotation: { file: files[0] ?? '' },
+    annotation: placeOfService(project, django),
   })
 }
 
@@ -134,26 +137,18 @@ function countOf({ scale, deploy }: Values): string | undefined {
 }
 
 /** Stops when a service cannot have that many containers. */
-export function checkScale({ service, count }: Scale, model: Values): void {
-  const values = valuesOf(valuesOf(model['services'])[service])
+export function checkScale({ service, count }: Scale, { services }: Pick<App, 'services'>): void {
+  const { values = {}, portEntries = [] } = services.get(service) ?? {}
   const name = textOf(values['container_name'])
-  const port = listOf(values['ports'])
-    .map(fixedPort)
-    .find((text) => text !== undefined)
+  const port = fixedPort(portEntries)
   if (count < 2 || (name === undefined && port === undefined)) return
   throw new DeployError('input-invalid', {
     what: `Service ${service} cannot have ${count} containers`,
     seen: name === undefined ? `ports: ${port}` : `container_name: ${name}`,
-    why: 'only one container can have this name or port of the server',
+    why: 'only one container can have this name or port of the host',
     fix:
       name === undefined
         ? `let a proxy publish the port and reach ${service} by its name`
-        : `remove container_name from ${service}: Compose names the containers by itself`,
+        : `remove container_name from ${service}: Compose then names the containers itself`,
   })
-}
-
-/** The port of the server that an entry of `ports:` takes, when it is no range. */
-function fixedPort(entry: unknown): string | undefined {
-  const published = isValues(entry) ? textOf(entry['published']) : splitOutside(textOf(entry) ?? '', ':').at(-2)
-  return published === undefined || published.includes('-') ? undefined : published
 }

@@ -1,11 +1,14 @@
 import { isValues, listOf, pairsOf, textOf, textsOf, valuesOf, type Values } from './document.ts'
-import { readMount, type Mount } from './mount.ts'
-import { interpolate, splitOutside } from './variable.ts'
+import { envFilePath } from './env-file.ts'
+import { readMount, strictTargets, type Mount } from './mount.ts'
+import { findSharedNetwork, hostNames } from './one-off.ts'
+import { readPorts, targetPorts, type Port } from './port.ts'
+import { interpolate } from './variable.ts'
 
-/** One service that must be there before another. */
+/** A service that must be there before another one. */
 type Dependency = { service: string; condition: string }
 
-/** A service of the merged Compose model: what decisions need, typed; `values` is all of it. */
+/** A service of the merged Compose model. `values` is all of it; the other fields are typed for decisions. */
 export type Service = {
   name: string
   values: Values
@@ -13,28 +16,62 @@ export type Service = {
   image: string | undefined
   build: Values | undefined
   dependsOn: readonly Dependency[]
-  /** Container ports that are published on the server. */
+  /** All of `ports:`. */
+  portEntries: readonly Port[]
+  /** Container ports that are published on the host. */
   ports: readonly number[]
   mounts: readonly Mount[]
+  /** Targets of mounts whose source must already be on the host. */
+  strictTargets: readonly string[]
+  /** Whether it has mounts by `volumes_from:` or `tmpfs:`. */
+  hasOtherMounts: boolean
   environment: ReadonlyMap<string, string | undefined>
   profiles: readonly string[]
+  /** `user`, `entrypoint` and `command` are undefined when the image decides. */
+  user: string | undefined
+  entrypoint: readonly string[] | undefined
+  command: readonly string[] | undefined
+  /** Paths of `env_file:`, as written. */
+  envFiles: readonly string[]
+  /** The names by which other containers reach it on its networks. */
+  hostNames: readonly string[]
+  /** Whose network it shares, if it has none of its own. */
+  sharedNetwork: ReturnType<typeof findSharedNetwork>
+  /** The service whose network it shares, by `network_mode: service:…`. */
+  networkOf: string | undefined
 }
 
 /** Reads a service of the model that `docker compose config --no-interpolate` printed. */
 export function readService(name: string, values: Values): Service {
+  const portEntries = readPorts(values['ports'])
   return {
     name,
     values,
     image: textOf(values['image']),
     build: typeof values['build'] === 'string' ? { context: values['build'] } : buildOf(values['build']),
     dependsOn: readDependencies(values),
-    ports: [...new Set(listOf(values['ports']).flatMap(readPort))],
+    portEntries,
+    ports: targetPorts(portEntries),
     mounts: listOf(values['volumes'])
       .map(readMount)
       .filter((mount) => mount !== undefined),
+    strictTargets: strictTargets(values),
+    hasOtherMounts: values['volumes_from'] !== undefined || values['tmpfs'] !== undefined,
     environment: pairsOf(values['environment']),
     profiles: textsOf(values['profiles']),
+    user: textOf(values['user']),
+    entrypoint: wordsOf(values['entrypoint']),
+    command: wordsOf(values['command']),
+    envFiles: listOf(values['env_file']).flatMap((entry) => envFilePath(entry) ?? []),
+    hostNames: hostNames(name, values),
+    sharedNetwork: findSharedNetwork(values),
+    networkOf: lenderOf(values, 'network_mode'),
   }
+}
+
+/** An empty list is kept: it clears the image's words. Undefined or `null` keeps them. */
+function wordsOf(value: unknown): readonly string[] | undefined {
+  return value === undefined || value === null ? undefined : textsOf(value)
 }
 
 function buildOf(build: unknown): Values | undefined {
@@ -48,10 +85,7 @@ function readDependencies(values: Values): readonly Dependency[] {
         condition: textOf(valuesOf(entry)['condition']) ?? 'service_started',
       }))
     : textsOf(values['depends_on']).map((service) => ({ service, condition: 'service_started' }))
-  const shared = ['network_mode', 'ipc', 'pid'].flatMap((key) => {
-    const [kind, service] = (interpolate(textOf(values[key]) ?? '') ?? '').split(':')
-    return kind === 'service' && service ? [service] : []
-  })
+  const shared = ['network_mode', 'ipc', 'pid'].flatMap((key) => lenderOf(values, key) ?? [])
   const linked = textsOf(values['links']).map((link) => link.split(':')[0] ?? link)
   const lent = textsOf(values['volumes_from'])
     .filter((entry) => !entry.startsWith('container:'))
@@ -61,17 +95,8 @@ function readDependencies(values: Values): readonly Dependency[] {
   return [...named, ...implied.map((service) => ({ service, condition: 'service_started' }))]
 }
 
-/** The container's side of a published port; the first of a range. */
-function readPort(entry: unknown): readonly number[] {
-  if (isValues(entry)) return entry['published'] === undefined ? [] : toPort(textOf(entry['target']) ?? '')
-  const text = textOf(entry)
-  if (text === undefined) return []
-  const parts = splitOutside(text.replace(/\[[^\]]*\]:/, ''), ':')
-  // A port without a colon gets some free port of the server: nobody is meant to find it.
-  return parts.length < 2 ? [] : toPort(parts.at(-1) ?? '')
-}
-
-function toPort(text: string): readonly number[] {
-  const [, digits] = /^(\d{1,5})(?:-\d+)?(?:\/tcp)?$/.exec(interpolate(text) ?? '') ?? []
-  return digits === undefined ? [] : [Number(digits)]
+/** The service whose namespace this one uses, by `service:NAME` below a key such as `network_mode`. */
+function lenderOf(values: Values, key: string): string | undefined {
+  const [kind, service] = (interpolate(textOf(values[key]) ?? '') ?? '').split(':')
+  return kind === 'service' && service ? service : undefined
 }

@@ -8,15 +8,15 @@ import { shortForm } from './mount.ts'
 import { hasVariable, splitOutside } from './variable.ts'
 
 /**
- * Compose cuts `${DATA:-./data}:/data` at its first colon when it does not interpolate, or refuses the file, and takes
- * `${DATA}:/data` for a named volume. So it reads copies in which such an entry is a plain path, and the entry is put
- * back afterwards.
+ * Without interpolation, Compose before 5 cuts `${DATA:-./data}:/data` at its first colon or refuses the file. Compose
+ * up to 5.5 reads `${DATA}:/data` as a named volume. So Compose reads copies with a plain path for each such entry, and
+ * the entry is put back afterwards. Remove this file when no runner has such a version.
  */
 type Shadow = { text: string; entries: ReadonlyMap<string, string> }
 
 const MARK = '/deploy-django-volume/'
 
-/** The text of a Compose file with each short volume that has variables replaced by a plain one. */
+/** Replaces each short volume that has variables with a plain one. */
 function shadow({ source, text, folder }: SourceFile): Shadow {
   const entries = new Map<string, string>()
   const cuts: { from: number; to: number; word: string }[] = []
@@ -38,7 +38,7 @@ function wordFor(text: string): { source: string; target: string } | undefined {
   const [source = '', target = ''] = splitOutside(shortForm(text).entry, ':')
   if (!hasVariable(text) || !/^[\w./~-]*\$|^[\w./~-]+$/.test(source)) return undefined
   if (!target.startsWith('/') && !/^\$\{\w+:?-\//.test(target)) return undefined
-  // Two files that mount something at the same place override each other by the target.
+  // Compose merges mounts of two files by target, so equal targets must have equal words.
   return { source: MARK + hash(text), target: hasVariable(target) ? MARK + hash(target) : target }
 }
 
@@ -47,8 +47,9 @@ function hash(text: string): string {
 }
 
 /**
- * The entry as it would be written in the folder of the project, which Compose does for paths that it sees: `./data` of an
- * included file is in that file's folder. A relative path that a variable has on the host stays relative to the project.
+ * Moves the paths of an entry to the project's folder: `./data` of an included file is in that file's folder. Compose
+ * does this only for paths that it sees. A relative path in a variable's value on the host stays relative to the
+ * project.
  */
 function rebase(entry: string, folder: string): string {
   return folder === '.'
@@ -59,7 +60,7 @@ function rebase(entry: string, folder: string): string {
       )
 }
 
-/** Puts the entries back into what Compose made of the copies. */
+/** Puts the entries back into the model that Compose merged from the copies. */
 export function unshadow(value: unknown, entries: ReadonlyMap<string, string>): unknown {
   if (typeof value === 'string')
     return value.startsWith(MARK) ? (entries.get(value.split(':')[0] ?? '') ?? value) : value

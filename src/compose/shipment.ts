@@ -3,17 +3,17 @@ import { posix } from 'node:path'
 import { DeployError } from '../errors.ts'
 import type { Repository } from './repository.ts'
 
-/** A file to place on the server; `path` starts below `.deploy/`. */
+/** A file to place on the host; `path` starts below `.deploy/`. */
 export type ShippedFile = { path: string; content: Buffer; mode: number }
 
-/** Something of the repository under its content's address, e.g. `files/<sha256>/nginx.conf`. */
+/** A file or folder of the repository at its content address, e.g. `files/<sha256>/nginx.conf`. */
 export type Shipped = { path: string; files: readonly ShippedFile[] }
 
-/** The file or folder at this path of the repository; undefined when it is not there or only kept in Git for what comes into it. */
+/** Ships the file or folder at this path. Undefined when it does not exist, or is a folder with only placeholders. */
 export function ship(repository: Repository, path: string): Shipped | undefined {
   const members = membersOf(repository, path)
   if (!members.some((member) => member === path || !isPlaceholder(member))) return undefined
-  // What is below a folder is never named again: any character will do.
+  // Only this path is checked: nothing names the files below it, so they may have any characters.
   checkPath(path)
   const files = members.map((member) => ({
     path: member,
@@ -21,7 +21,7 @@ export function ship(repository: Repository, path: string): Shipped | undefined 
     mode: repository.files.get(member) ? 0o755 : 0o644,
   }))
   const name = path === '.' ? 'repository' : posix.basename(path)
-  // The server keeps one thing under an address: without the name it would take a renamed file for one that it has.
+  // The hash includes the name: otherwise the host would confuse a renamed file with one that it already has.
   const hash = createHash('sha256').update(`${name}\0`)
   for (const file of files) {
     hash.update(`${posix.relative(path, file.path)}\0${file.mode}\0${file.content.length}\0`).update(file.content)
@@ -33,7 +33,7 @@ export function ship(repository: Repository, path: string): Shipped | undefined 
   }
 }
 
-/** Whether a file only keeps its folder in Git: `.gitkeep`, `.gitignore`, a readme for who puts something there. */
+/** Whether a file only keeps its folder in Git: `.gitkeep`, `.gitignore` or a readme. */
 export function isPlaceholder(path: string): boolean {
   return /^(\.|readme(\.|$))/i.test(posix.basename(path))
 }
@@ -45,11 +45,15 @@ export function membersOf(repository: Repository, path: string): readonly string
   return [...repository.files.keys()].filter((member) => member.startsWith(start)).sort()
 }
 
-/** The server reads such paths line by line and word by word, so only plain characters are taken. */
+/** The host reads paths line by line and word by word, so only plain characters are allowed. */
+export function isPlainPath(path: string): boolean {
+  return /^[\p{L}\p{N}_.][\p{L}\p{N}_.@+=,/ -]*$/u.test(path) && path === path.trim() && !path.includes('//')
+}
+
 export function checkPath(path: string): void {
-  if (/^[\p{L}\p{N}_.][\p{L}\p{N}_.@+=,/ -]*$/u.test(path) && path === path.trim() && !path.includes('//')) return
+  if (isPlainPath(path)) return
   throw new DeployError('compose-invalid', {
-    what: 'A path that the Compose file names has characters that cannot be deployed',
+    what: 'A path in the Compose file has unsupported characters',
     seen: JSON.stringify(path),
     fix: 'rename it: letters, digits, spaces and . _ - @ + = , are fine',
   })

@@ -1,18 +1,18 @@
 import { posix } from 'node:path'
-import type { EnvFile } from '../values.ts'
+import type { EnvFile } from '../inputs/values.ts'
 import type { Repository } from './repository.ts'
 
-/** The repository as a release takes it: with the env files that are shipped, and without any `.env` of its own. */
+/** The repository as a release ships it: with the shipped env files, and without its own `.env` files. */
 export type Shippable = Repository & {
   /** The path of the shipped env file whose copy lies at this path of the repository. */
   envFileAt: (path: string) => string | undefined
-  /** The `.env` files that the repository has at or below this path and that are not sent. */
+  /** The `.env` files of the repository at or below this path, which are not sent. */
   leftOut: (path: string) => readonly string[]
 }
 
 /**
- * Lays the shipped env files over the tracked files. A committed `.env` holds settings for development, so it is never sent.
- * A path of `env-files` starts from the folder of the Compose file, or from the root of the repository.
+ * Lays the shipped env files over the tracked files. A committed `.env` holds settings for development, so it is never
+ * sent. A path of `env-files` starts from the folder of the Compose file, or from the root of the repository.
  */
 export function withEnvFiles(repository: Repository, folder: string, envFiles: readonly EnvFile[]): Shippable {
   const places = envFiles.flatMap((file) =>

@@ -1,6 +1,8 @@
 import { posix } from 'node:path'
 
-/** What a `${…}` expression says: `${NAME}`, `${NAME:-default}`, `${NAME-default}`, `${NAME:?message}`, `${NAME:+text}`. */
+/**
+ * A parsed `${…}` expression: `${NAME}`, `${NAME:-default}`, `${NAME-default}`, `${NAME:?message}`, `${NAME:+text}`.
+ */
 type Expression = { name: string; operator: string; operand: string }
 
 /** The index just behind the `}` that closes the `${` at `start`; undefined when nothing closes it. */
@@ -13,7 +15,7 @@ function endOf(text: string, start: number): number | undefined {
   return undefined
 }
 
-/** Cuts at a separator that does not stand inside `${…}`. */
+/** Splits at each separator outside `${…}`. */
 export function splitOutside(text: string, separator: string): readonly string[] {
   const parts: string[] = []
   let from = 0
@@ -28,7 +30,7 @@ export function splitOutside(text: string, separator: string): readonly string[]
   return [...parts, text.slice(from)]
 }
 
-/** Whether a variable decides this text. */
+/** Whether the text has a variable. */
 export function hasVariable(text: string): boolean {
   return /\$[A-Za-z_{]/.test(text.replaceAll('$$', ''))
 }
@@ -42,7 +44,7 @@ export function isWhole(text: string): boolean {
   return true
 }
 
-/** The text with its variables filled in as Compose would; undefined when one without a default is not set. */
+/** Fills in the variables as Compose would. Undefined when a variable without a default is not set. */
 export function interpolate(text: string, env: Readonly<Record<string, string | undefined>> = {}): string | undefined {
   let result = ''
   for (let at = 0; at < text.length; at++) {
@@ -61,10 +63,10 @@ export function interpolate(text: string, env: Readonly<Record<string, string | 
   return result
 }
 
-/** Whether a variable is set; `needsText` asks for a value that is not empty, as `${NAME:?}` does. */
+/** Whether a variable is set. With `needsText`, an empty value does not count, as in `${NAME:?}`. */
 type IsSet = (name: string, needsText: boolean) => boolean
 
-/** The variables without which the text cannot be filled in; one with a default is not among them. */
+/** The unset variables that the text needs; a variable with a default is not needed. */
 export function missingIn(text: string, isSet: IsSet): readonly string[] {
   return expressionsIn(text).flatMap((expression) => missingOf(expression, isSet))
 }
@@ -81,7 +83,7 @@ function missingOf({ name, operator, operand }: Expression, isSet: IsSet): reado
   }
 }
 
-/** The variables that the text uses, those in defaults as well. */
+/** The variables in the text, including those in defaults. */
 export function namesIn(text: string): readonly string[] {
   return expressionsIn(text).flatMap(({ name, operand }) => [name, ...namesIn(operand)])
 }
@@ -101,8 +103,8 @@ function expressionsIn(text: string): readonly Expression[] {
 }
 
 /**
- * The text in which a variable that is not set has a value of its own, as those of an included file have from its env file:
- * `${A}` becomes `${A-value}`. In the values `$$` stands for a dollar sign, and `isOperand` is true of them.
+ * Gives unset variables a default, such as those from the env file of an included file: `${A}` becomes `${A-value}`. In
+ * the values `$$` is a dollar sign, and each must pass `isOperand`.
  */
 export function withDefaults(text: string, defaults: ReadonlyMap<string, string>): string {
   let result = ''
@@ -112,6 +114,24 @@ export function withDefaults(text: string, defaults: ReadonlyMap<string, string>
     const whole = text.startsWith('$$', at) ? '$$' : end === undefined ? bare : text.slice(at, end)
     const expression = whole === '$$' ? undefined : end === undefined ? parse(bare.slice(1)) : parse(whole.slice(2, -1))
     result += expression ? defaulted(expression, defaults, whole) : whole || text[at]
+    at += Math.max(whole.length - 1, 0)
+  }
+  return result
+}
+
+/** Fills in every expression that uses one of `names` from `env`; the other expressions stay. */
+export function withValues(
+  text: string,
+  env: Readonly<Record<string, string | undefined>>,
+  names: ReadonlySet<string>,
+): string {
+  let result = ''
+  for (let at = 0; at < text.length; at++) {
+    const end = text.startsWith('${', at) ? endOf(text, at) : undefined
+    const [bare = ''] = /^\$[A-Za-z_][A-Za-z0-9_]*/.exec(text.slice(at)) ?? []
+    const whole = text.startsWith('$$', at) ? '$$' : end === undefined ? bare : text.slice(at, end)
+    const value = namesIn(whole).some((name) => names.has(name)) ? interpolate(whole, env) : undefined
+    result += value?.replaceAll('$', '$$$$') ?? (whole || text[at])
     at += Math.max(whole.length - 1, 0)
   }
   return result
@@ -128,11 +148,12 @@ function defaulted(
     return operator === '' ? whole : `\${${name}${operator}${inner}}`
   }
   if (operator.endsWith('+')) return inner
-  // Set, but empty, it takes the value of the file too: what is written would make the text one that nobody can read.
+  // With `:`, an empty variable takes the file's value too. Keeping the written default as well would make the text
+  // unreadable.
   return `\${${name}${operator.startsWith(':') ? ':-' : '-'}${value}}`
 }
 
-/** Whether Compose can read the text behind `${NAME-`: braces must belong to variables, and all must be on one line. */
+/** Whether Compose can read the text after `${NAME-`: braces only in variables, and all on one line. */
 export function isOperand(text: string): boolean {
   let plain = ''
   for (let at = 0; at < text.length; at++) {
@@ -167,8 +188,8 @@ function parse(body: string): Expression | undefined {
 }
 
 /**
- * A path that the repository can know: plain, below `${PWD}`, or the default of one variable; `rebuild` puts another one in
- * its place. PWD is the folder of the Compose file, where people start it.
+ * A path that is known without the host: plain, below `${PWD}`, or the default of one variable. `rebuild` puts another
+ * path in its place. PWD is the folder of the Compose file, where people start it.
  */
 export function knownPath(written: string): { path: string; rebuild: (path: string) => string } | undefined {
   const text = fromHere(written)
@@ -182,7 +203,7 @@ export function knownPath(written: string): { path: string; rebuild: (path: stri
 
 const fromHere = (written: string): string => written.replace(/^\$(PWD|\{PWD\})(?=\/|$)/, '.')
 
-/** Of a relative path with a variable in it, such as `./nginx/${SITE:-shop}.conf`: the folder before that, and the rest. */
+/** Splits a relative path before its first variable: `./nginx/${SITE:-shop}.conf` gives `./nginx` and the rest. */
 export function cutAtVariable(written: string): { folder: string; rest: string } | undefined {
   const text = fromHere(written)
   if (!hasVariable(text) || /^[/~$]|\$\$/.test(text)) return undefined
@@ -190,7 +211,7 @@ export function cutAtVariable(written: string): { folder: string; rest: string }
   return { folder: text.slice(0, Math.max(slash, 0)) || '.', rest: text.slice(slash + 1) }
 }
 
-/** Whether the text can become this path, or a folder above it, whatever its variables are. */
+/** Whether some values of its variables turn the text into this path or a folder above it. */
 export function canBecome(text: string, path: string): boolean {
   const any: Record<string, string> = new Proxy({}, { get: () => '\0' })
   const parts = posix.normalize(interpolate(text, any) ?? '').split('\0')

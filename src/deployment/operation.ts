@@ -1,24 +1,42 @@
 import { findDrifts, type Drift } from '../compose/drift.ts'
-import { textOf, valuesOf, type Values } from '../compose/document.ts'
-import type { Roles } from '../compose/role.ts'
+import type { App } from '../compose/app.ts'
+import { behindApp, withRole, type Assigned } from '../compose/role.ts'
 import type { Step } from './plan.ts'
+import type { Trial } from './trial.ts'
 
-/** One thing that a deployment does: `replace web: new image`. A plan is a list of these, printed before anything happens. */
+/** One thing that a deployment does: `replace web: new image`. A plan is a list of these, printed before it runs. */
 export type Operation = {
-  step: 'adopt' | 'start' | 'migrate' | 'run' | 'collect' | 'replace' | 'keep' | 'stop' | 'check'
+  step:
+    | 'adopt'
+    | 'start'
+    | 'back up'
+    | 'migrate'
+    | 'unapply'
+    | 'run'
+    | 'collect'
+    | 'try'
+    | 'skip'
+    | 'replace'
+    | 'keep'
+    | 'stop'
+    | 'check'
   object: string
   reason: string
 }
 
-/** What decides the operations of a deploy or a rollback. */
+/** Facts that decide the operations of a deploy or a rollback. */
 export type OperationFacts = {
   steps: readonly Step[]
-  /** Pinned model of the release that serves; empty on a first deploy. */
-  before: Values
-  /** Pinned model of the release that comes. */
-  model: Values
-  roles: Pick<Roles, 'data' | 'backing' | 'jobs' | 'others'> & { replaced: readonly string[] }
-  /** Stateful services that take a changed definition, because the input `update-services` names them. */
+  /** Pinned model of the current release; empty on a first deploy. */
+  before: App
+  /** Pinned model of the new release. */
+  app: App
+  /** The new release's services with their roles, and those of the current release. */
+  services: readonly Assigned[]
+  servicesBefore: readonly Assigned[]
+  /** App services that are a proxy in front of the app. */
+  proxies: readonly string[]
+  /** Stateful services that may be recreated when their definition changes: the input `update-services` names them. */
   update: readonly string[]
   /** Services that have a running container now. */
   running: readonly string[]
@@ -26,39 +44,50 @@ export type OperationFacts = {
   unstarted: readonly string[]
   /** Migrations to apply, as `app.name`. */
   pending: readonly string[]
-  /** The release that a hand-made stack is kept as. */
+  /** Migrations to unapply, in this order. */
+  unapply: readonly string[]
+  /** Why the app stops before it is replaced: `its code cannot work with app.0002`; undefined without a stop. */
+  stopReason: string | undefined
+  /** The database to back up and the reason. */
+  backup: { database: string; reason: string } | undefined
+  /** The id of the release that a stack started by hand becomes. */
   adopted: string | undefined
+  /** The service that gets a trial container, or the obstacle. */
+  trial: Trial
 }
 
-/** Pure: what will be done to what, and why, in the order in which it happens. */
+/** Pure: the operations with their objects and reasons, in the order in which they run. */
 export function planOperations(facts: OperationFacts): readonly Operation[] {
-  const { steps, roles, running } = facts
+  const { steps, services, running } = facts
   const check = operation('check', 'the site', 'its containers, its answers and its migrations')
   if (!steps.includes('swap')) {
-    return [...running.toSorted().map((name) => operation('keep', name, 'it is of this release already')), check]
+    return [...running.toSorted().map((name) => operation('keep', name, 'it already runs this release')), check]
   }
-  const changing = [...roles.backing, ...facts.update]
-  const absent = roles.data.filter((name) => !running.includes(name) && !facts.unstarted.includes(name))
+  const behind = behindApp(services)
+  const changing = [...withRole(services, 'cache'), ...facts.update]
+  const absent = behind.filter((name) => !running.includes(name) && !facts.unstarted.includes(name))
   return [
     ...(facts.adopted === undefined
       ? []
       : [operation('adopt', 'what runs', `it was started by hand; a rollback can go back to ${facts.adopted}`)]),
     ...absent.map((name) => operation('start', name, 'it does not run')),
+    ...stopForMigration(facts),
+    ...(facts.backup ? [operation('back up', facts.backup.database, facts.backup.reason)] : []),
     ...(steps.includes('migrate') ? byApp(facts.pending) : []),
-    ...(steps.includes('jobs') ? roles.jobs : []).map((name) =>
-      operation('run', name, 'it runs to its end for each release'),
+    ...facts.unapply.map((name) => operation('unapply', name, 'the older release does not know it')),
+    ...(steps.includes('jobs') ? withRole(services, 'job') : []).map((name) =>
+      operation('run', name, 'it runs once for each release'),
     ),
-    ...(steps.includes('static')
-      ? [operation('collect', 'static files', 'a volume lies over those of the image')]
-      : []),
-    ...findGone(facts).map((name) => operation('stop', name, 'it is no longer in the Compose file')),
-    ...roles.replaced.flatMap((name) =>
+    ...(steps.includes('static') ? [operation('collect', 'static files', 'a volume hides those of the image')] : []),
+    describeTrial(facts.trial),
+    ...stopGone(facts),
+    ...withRole(services, 'app').flatMap((name) =>
       facts.unstarted.includes(name) ? stopApp(facts, name) : [replaceApp(facts, name)],
     ),
-    ...[...changing, ...roles.others]
+    ...[...changing, ...withRole(services, 'front')]
       .filter((name) => !absent.includes(name))
       .flatMap((name) => (facts.unstarted.includes(name) ? stopApp(facts, name) : [updateWhenChanged(facts, name)])),
-    ...roles.data
+    ...behind
       .filter((name) => running.includes(name) && !changing.includes(name))
       .map((name) => operation('keep', name, 'stateful')),
     check,
@@ -74,7 +103,7 @@ function operation(step: Operation['step'], object: string, reason: string): Ope
   return { step, object, reason }
 }
 
-/** One operation for each app: a first deploy has dozens of migrations. */
+/** One operation per app, because a first deploy has dozens of migrations. */
 function byApp(pending: readonly string[]): readonly Operation[] {
   const apps = Map.groupBy(pending, (name) => name.split('.')[0] ?? '')
   return [...apps].map(([app, names]) =>
@@ -85,40 +114,61 @@ function byApp(pending: readonly string[]): readonly Operation[] {
 const describeCount = (names: readonly string[]): string =>
   names.length === 1 ? 'pending' : `${names.length} migrations are pending`
 
-function stopApp({ running }: OperationFacts, name: string): readonly Operation[] {
-  return running.includes(name) ? [operation('stop', name, 'no container of it is wanted')] : []
+/** The operations of the step `stop`: it stops the current release's app services except proxies. */
+function stopForMigration({ stopReason, before, services, proxies, running }: OperationFacts): readonly Operation[] {
+  if (stopReason === undefined) return []
+  const names = withRole(services, 'app').filter(
+    (name) => running.includes(name) && imageOf(before, name) !== undefined && !proxies.includes(name),
+  )
+  return names.map((name) => operation('stop', name, stopReason))
 }
 
-function replaceApp({ before, model }: OperationFacts, name: string): Operation {
-  const [old, now] = [imageOf(before, name), imageOf(model, name)]
+function describeTrial({ service, obstacle }: Trial): Operation {
+  return obstacle === undefined
+    ? operation('try', service, 'one container of it, without visitors, before anything is replaced')
+    : operation('skip', `the trial of ${service}`, obstacle)
+}
+
+function stopApp({ running }: OperationFacts, name: string): readonly Operation[] {
+  return running.includes(name) ? [operation('stop', name, 'it is scaled to 0 containers')] : []
+}
+
+function replaceApp({ before, app, servicesBefore, running }: OperationFacts, name: string): Operation {
+  const [old, now] = [imageOf(before, name), imageOf(app, name)]
   if (old === undefined) return operation('start', name, 'it is new')
-  const others = changesOf(before, model, name).filter((key) => key !== 'image')
+  const wasActive = servicesBefore.some(({ service }) => service === name)
+  if (!wasActive && !running.includes(name)) return operation('start', name, 'it does not run')
+  const others = changesOf(before, app, name).filter((key) => key !== 'image')
   const parts = [...(old === now ? [] : ['new image']), ...(others.length > 0 ? [changed(others)] : [])]
   return operation('replace', name, parts.join(', ') || 'same image, new settings')
 }
 
-/** A service that is not built here is replaced only when its definition changed. */
-function updateWhenChanged({ before, model, running }: OperationFacts, name: string): Operation {
+/** A service that is not built here is replaced only if its definition changed. */
+function updateWhenChanged({ before, app, services, running }: OperationFacts, name: string): Operation {
   if (imageOf(before, name) === undefined) return operation('start', name, 'it is new')
-  const changes = changesOf(before, model, name)
+  const changes = changesOf(before, app, name)
   if (changes.length > 0) return operation('replace', name, changed(changes))
+  const host = app.services.get(name)?.networkOf
+  if (host !== undefined && withRole(services, 'app').includes(host))
+    return operation('replace', name, `it uses the network of ${host}`)
   return running.includes(name) ? operation('keep', name, 'unchanged') : operation('start', name, 'it does not run')
 }
 
-/** App services and what stands in front of them that only the release before had. */
-function findGone({ before, model, roles, running }: OperationFacts): readonly string[] {
-  const named = Object.keys(valuesOf(model['services']))
-  const stateful = [...roles.data, ...roles.jobs]
-  return Object.keys(valuesOf(before['services'])).filter(
-    (name) => !named.includes(name) && !stateful.includes(name) && running.includes(name),
+/** App and front services that only the current release has. */
+function stopGone({ app, services, servicesBefore, running }: OperationFacts): readonly Operation[] {
+  const kept = services.map(({ service }) => service)
+  const gone = withRole(servicesBefore, 'app', 'front').filter((name) => !kept.includes(name) && running.includes(name))
+  return gone.map((name) =>
+    operation(
+      'stop',
+      name,
+      app.services.has(name) ? 'none of its profiles is active' : 'it is no longer in the Compose file',
+    ),
   )
 }
 
-const changesOf = (before: Values, model: Values, name: string): Drift['keys'] =>
-  findDrifts(before, model, [name])[0]?.keys ?? []
+const changesOf = (before: App, app: App, name: string): Drift['keys'] => findDrifts(before, app, [name])[0]?.keys ?? []
 
 const changed = (keys: Drift['keys']): string => `${keys.join(', ')} changed`
 
-function imageOf(model: Values, name: string): string | undefined {
-  return textOf(valuesOf(valuesOf(model['services'])[name])['image'])
-}
+const imageOf = ({ services }: App, name: string): string | undefined => services.get(name)?.image

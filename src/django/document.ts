@@ -1,15 +1,103 @@
+import * as v from 'valibot'
 import { DeployError } from '../errors.ts'
+import { readJson } from '../schema.ts'
+import { inDatabase, join, joinTexts, labelOf, type Named } from './label.ts'
 
-/** A migration as the probe names it; `source` is the SHA-256 of its file. */
-export type Migration = { app: string; name: string; source: string }
+/** An optional text; an empty one counts as missing. */
+const optionalText = v.pipe(
+  v.nullish(v.string()),
+  v.transform((text) => text || undefined),
+)
+const texts = v.array(v.string())
+/** Python's None is undefined. */
+const maybe = <Schema extends v.GenericSchema>(schema: Schema) =>
+  v.pipe(
+    v.nullish(schema),
+    v.transform((found) => found ?? undefined),
+  )
 
-/** One operation of a pending migration, in Django's own words. */
-type Operation = { kind: string; text: string; reversible: boolean }
+/** `source` is the SHA-256 of the migration's file. */
+const migration = v.object({ app: v.string(), name: v.string(), source: v.string() })
 
-/** A migration that the database does not have yet. */
-export type Pending = Migration & { atomic: boolean; operations: readonly Operation[] }
+/** A migration as the probe reports it. */
+export type Migration = v.InferOutput<typeof migration> & Named
 
-/** What the settings say about how the site wants to be asked. */
+const pending = v.object({
+  ...migration.entries,
+  atomic: v.boolean(),
+  /** Django's own descriptions. */
+  operations: v.array(v.object({ kind: v.string(), text: v.string(), reversible: v.boolean() })),
+})
+
+/** A migration that the database lacks. */
+export type Pending = v.InferOutput<typeof pending>
+
+const database = v.object({
+  /** Its name in DATABASES. */
+  alias: v.optional(v.string()),
+  vendor: v.string(),
+  /** The database server's own identity, if an ordinary user may read it. */
+  system: optionalText,
+  host: v.string(),
+  name: v.string(),
+  empty: v.boolean(),
+})
+
+/** The identity of a database. */
+export type Database = v.InferOutput<typeof database>
+
+const dump = v.pipe(
+  v.object({
+    bytes: maybe(v.number()),
+    user: optionalText,
+    server: maybe(v.number()),
+    client: maybe(v.number()),
+    pooled: maybe(v.boolean()),
+  }),
+  v.transform(({ bytes: sizeBytes, user, server: serverMajor, client, pooled: isPooled }) => {
+    return { sizeBytes, user, serverMajor, client, isPooled }
+  }),
+)
+
+/**
+ * Facts for a dump of the database: its size, the app's user, the major versions of the server and of the app's client,
+ * and whether a connection pooler answers.
+ */
+export type DumpFacts = v.InferOutput<typeof dump>
+
+const unmigrated = v.object({
+  app: v.string(),
+  /** Its Python module, such as `shop.orders`. */
+  module: v.string(),
+  /** Whether the app came with a package. */
+  installed: v.boolean(),
+})
+
+/** An app with its own models, but no migration in the image and no table in the database. */
+export type Unmigrated = v.InferOutput<typeof unmigrated>
+
+const serving = v.object({
+  manage: v.string(),
+  module: v.string(),
+  /** The file that sets it, such as `site/wsgi.py`. */
+  file: v.string(),
+  /** Whether both settings lead to the same database and the same apps. */
+  same: v.boolean(),
+})
+
+/** The settings of the site, if manage.py uses others. */
+export type Serving = v.InferOutput<typeof serving>
+
+const staticFiles = v.variant('kind', [
+  v.object({ kind: v.literal('folder'), root: v.string() }),
+  v.object({ kind: v.literal('elsewhere') }),
+  v.object({ kind: v.literal('none'), why: v.string() }),
+])
+
+/** The target of `collectstatic`: a folder in the container, elsewhere such as S3, or none. */
+export type StaticFiles = v.InferOutput<typeof staticFiles>
+
+/** The settings that decide how the health check must address the site. */
 export type Settings = {
   allowedHosts: readonly string[]
   debug: boolean
@@ -19,275 +107,341 @@ export type Settings = {
   static: StaticFiles
 }
 
-/** Where `collectstatic` writes: into a folder of the container, elsewhere such as S3, or nowhere. */
-export type StaticFiles = { kind: 'folder'; root: string } | { kind: 'elsewhere' } | { kind: 'none'; why: string }
+const settings = v.pipe(
+  v.object({
+    allowed_hosts: texts,
+    debug: v.boolean(),
+    ssl_redirect: v.boolean(),
+    proxy_ssl_header: v.nullable(texts),
+    static: staticFiles,
+  }),
+  v.transform(({ allowed_hosts, debug, ssl_redirect, proxy_ssl_header, static: files }): Settings => {
+    const [name, value] = proxy_ssl_header ?? []
+    return {
+      allowedHosts: allowed_hosts,
+      debug,
+      sslRedirect: ssl_redirect,
+      proxySslHeader: name !== undefined && value !== undefined ? [name, value] : undefined,
+      static: files,
+    }
+  }),
+)
 
-/** Which database it is; `system` is its server's own identity, where an ordinary user may ask for it. */
-export type Database = { vendor: string; system: string | undefined; host: string; name: string; empty: boolean }
+/** The common part of both plans. */
+const common = {
+  settings,
+  unmigrated: v.array(unmigrated),
+  serving: maybe(serving),
+  /** Migrations that routers send to other databases and that are not applied there, by alias. */
+  elsewhere: v.pipe(
+    v.record(v.string(), texts),
+    v.transform((found): ReadonlyMap<string, readonly string[]> => new Map(Object.entries(found))),
+  ),
+  digest: v.string(),
+}
+
+const problems = v.array(
+  v.pipe(
+    v.object({ text: v.string() }),
+    v.transform(({ text }) => text),
+  ),
+)
+
+const tenants = v.object({
+  package: v.string(),
+  /** The number of schemas besides the public one; undefined when the probe cannot list this package's schemas. */
+  schemas: maybe(v.number()),
+  /** The missing migrations, by schema. */
+  behind: v.record(v.string(), texts),
+})
+
+/** The package that gives each tenant its own schema, and the migrations that these schemas lack. */
+export type Tenants = v.InferOutput<typeof tenants>
+
+const invalidIndex = v.object({
+  name: v.string(),
+  table: v.string(),
+  /** The statement that removes the index. */
+  fix: v.string(),
+})
+
+/** An invalid index that a failed CREATE INDEX CONCURRENTLY left behind. `database` is undefined for `default`. */
+export type InvalidIndex = v.InferOutput<typeof invalidIndex> & { database?: string | undefined }
+
+/** What the probe reports of the further databases of the input `databases`, each with its alias. */
+const othersOf = <Entries extends v.ObjectEntries>(entries: Entries) =>
+  v.optional(v.array(v.object({ ...entries, alias: v.string() })), [])
+
+/** The findings in one database. */
+const survey = {
+  database,
+  dump,
+  pending: v.array(pending),
+  unknown: texts,
+  /** Squashed migrations without a row whose replaced migrations are all applied. */
+  unrecorded: texts,
+  invalid: v.array(invalidIndex),
+  /** Reasons why code that is older than the database is not compatible with it. */
+  problems,
+}
+
+const livePlan = v.pipe(
+  v.object({ ...common, ...survey, tenants: maybe(tenants), drift: texts, others: othersOf(survey) }),
+  v.transform((plan) => {
+    const { others } = plan
+    const each = <Key extends keyof typeof survey>(key: Key) =>
+      others.map((other) => ({ alias: other.alias, items: other[key] }))
+    return {
+      ...plan,
+      pending: join(plan.pending, each('pending')),
+      unknown: joinTexts(plan.unknown, each('unknown')),
+      unrecorded: joinTexts(plan.unrecorded, each('unrecorded')),
+      invalid: join(plan.invalid, each('invalid')),
+      problems: [...plan.problems, ...others.flatMap((other) => other.problems)],
+      /** The further databases of the input `databases`, and the facts for their dumps. */
+      others: others.map(({ database: found, dump: facts }) => ({ database: found, dump: facts })),
+    }
+  }),
+)
 
 /** The probe's view of the live database with the new image. */
-export type LivePlan = {
-  kind: 'live'
-  settings: Settings
-  database: Database
-  pending: readonly Pending[]
-  unknown: readonly string[]
-  /** Squashed migrations without a row, all of whose parts are applied. */
-  unrecorded: readonly string[]
-  drift: readonly string[]
-  /** What keeps code that is older than the database from living with it. */
-  problems: readonly string[]
-  unmigrated: readonly Unmigrated[]
-  serving: Serving | undefined
-  elsewhere: Elsewhere
-  digest: string
+export type LivePlan = { kind: 'live' } & v.InferOutput<typeof livePlan>
+
+const offlinePlan = v.pipe(
+  v.object({
+    ...common,
+    migrations: v.array(migration),
+    models_drift: texts,
+    others: othersOf({ migrations: v.array(migration) }),
+  }),
+  v.transform(({ models_drift: drift, migrations, others, ...plan }) => {
+    const found = others.map((other) => ({ alias: other.alias, items: other.migrations }))
+    return { ...plan, drift, migrations: join(migrations, found) }
+  }),
+)
+
+/** The plan while the database's service does not run: every migration of the image will be applied. */
+export type OfflinePlan = { kind: 'offline' } & v.InferOutput<typeof offlinePlan>
+
+const judgement = v.object({ vendor: v.string(), unmigrated: v.array(unmigrated), drift: texts, digest: v.string() })
+
+/** The probe's findings in an image without a database, from which the new migrations are judged. */
+export type Judgement = v.InferOutput<typeof judgement>
+
+const named = { app: v.string(), name: v.string() }
+
+/** A container that ended before it read the database has applied nothing. */
+const migrated = {
+  applied: v.optional(v.array(v.object({ ...named, milliseconds: v.number() })), []),
+  failed: maybe(
+    v.object({ ...named, operation: maybe(v.number()), kept: v.optional(v.number(), 0), error: v.string() }),
+  ),
+  invalid: v.optional(v.array(invalidIndex), []),
+  /** The schemas of tenants that lack migrations after a failure. */
+  behind: optionalText,
 }
 
-/** An app with tables of its own, no migration in the image, and no table in the database. */
-export type Unmigrated = {
-  app: string
-  /** Its Python module, such as `shop.orders`. */
-  module: string
-  /** Whether it came with a package. */
-  installed: boolean
-}
+const migrateReport = v.pipe(
+  v.object({ ...migrated, others: othersOf(migrated) }),
+  v.transform(({ applied, failed, invalid, behind, others }) => {
+    const [failedThere] = others.flatMap((other) => (other.failed ? [{ ...other.failed, database: other.alias }] : []))
+    const failure: (Named & { operation?: number | undefined; error: string }) | undefined = failed ?? failedThere
+    return {
+      applied: join(
+        applied,
+        others.map((other) => ({ alias: other.alias, items: other.applied })),
+      ),
+      failed: failure,
+      behind,
+      invalid: join(
+        invalid,
+        others.map((other) => ({ alias: other.alias, items: other.invalid })),
+      ),
+    }
+  }),
+)
 
-/** Settings that the site itself uses, and manage.py does not. */
-export type Serving = {
-  manage: string
-  module: string
-  /** Where it is set, such as `site/wsgi.py`. */
-  file: string
-  /** Whether both lead to the same database with the same apps. */
-  same: boolean
-}
+/** The report of the migration container. */
+export type MigrateReport = v.InferOutput<typeof migrateReport>
 
-/** What the routers send to other databases and is not applied there, by alias. */
-type Elsewhere = ReadonlyMap<string, readonly string[]>
+/** A migration that this deployment applied. */
+export type Applied = MigrateReport['applied'][number]
 
-/** The database's service does not run yet: everything in the image will be applied. */
-export type OfflinePlan = {
-  kind: 'offline'
-  settings: Settings
-  migrations: readonly Migration[]
-  drift: readonly string[]
-  unmigrated: readonly Unmigrated[]
-  serving: Serving | undefined
-  elsewhere: Elsewhere
-  digest: string
-}
+const madeBackup = v.object({ file: v.string(), bytes: v.number(), restore: v.string() })
 
-/** A migration that this transaction applied. */
-export type Applied = { app: string; name: string; milliseconds: number }
+/** A backup that was made. */
+export type MadeBackup = v.InferOutput<typeof madeBackup>
 
-/** What the migration container reported. */
-export type MigrateReport = {
-  applied: readonly Applied[]
-  failed: { app: string; name: string; error: string } | undefined
-}
+const unapplyReport = v.object({ unapplied: v.optional(v.array(v.object(named)), []) })
 
-/** How HTTP answered. */
-export type HttpReport = {
-  url: string | undefined
-  status: number | undefined
-  reason: string | undefined
-  text: string
-  /** What to change; undefined when nothing has to be. */
-  fix: string | undefined
-}
+const httpReport = v.object({
+  url: optionalText,
+  status: maybe(v.number()),
+  reason: optionalText,
+  text: v.optional(v.string(), ''),
+  /** The fix; undefined when nothing must change. */
+  fix: optionalText,
+  /** A problem that a healthy answer does not rule out. */
+  warning: optionalText,
+})
 
-/** What does not fit between some code's models and the database. */
-export type FitReport = { problems: readonly string[]; ahead: readonly string[]; database: Database | undefined }
+/** The result of an HTTP health check. */
+export type HttpReport = v.InferOutput<typeof httpReport>
 
-/** The probe's own words about why it failed, and the exit code that it meant. */
-export type ProbeError = { kind: string; message: string; detail: string | undefined; exit: number | undefined }
+const compared = { problems: v.optional(problems, []), ahead: v.optional(texts, []) }
 
-type Json = { readonly [key: string]: unknown }
+const compatibility = v.pipe(
+  v.object({ ...compared, database: v.optional(database), dump: v.optional(dump, {}), others: othersOf(compared) }),
+  v.transform(({ problems: own, ahead, others, ...report }) => ({
+    ...report,
+    problems: [...own, ...others.flatMap((other) => other.problems)],
+    ahead: joinTexts(
+      ahead,
+      others.map((other) => ({ alias: other.alias, items: other.ahead })),
+    ),
+  })),
+)
 
-/** The last probe document in a program's output; undefined when the probe did not get that far, or was cut off in it. */
-export function findDocument(output: string): Json | undefined {
+/** The result of a compatibility check between code and the database. */
+export type Compatibility = v.InferOutput<typeof compatibility>
+
+const reverseReport = v.object({
+  unapply: v.optional(v.array(migration), []),
+  /** Why they cannot be unapplied, one line per operation. */
+  rewritten: v.optional(texts, []),
+  irreversible: v.optional(texts, []),
+  blocked: v.optional(texts, []),
+  losses: v.optional(texts, []),
+  /** Applied migrations that neither release knows. */
+  stays: v.optional(texts, []),
+  database,
+  dump: v.optional(dump, {}),
+})
+
+/** The migrations that the current release would unapply for an older one, and the loss. */
+export type ReverseReport = v.InferOutput<typeof reverseReport>
+
+const probeError = v.object({
+  kind: v.string(),
+  message: v.string(),
+  detail: optionalText,
+  exit: v.optional(v.number()),
+})
+
+/** The probe's own message about its failure, and its exit code. */
+export type ProbeError = v.InferOutput<typeof probeError>
+
+/** A line of JSON from the probe. Each reader validates the part that it needs. */
+export type Document = Readonly<Record<string, unknown>>
+
+/** The last probe document in a program's output; undefined when the probe printed none or was cut off. */
+export function findDocument(output: string): Document | undefined {
   const line = output.split('\n').findLast((candidate) => candidate.startsWith('{"deploy-django":'))
-  if (line === undefined) return undefined
-  const parsed = parse(line)
-  if (!isRecord(parsed)) return undefined
-  if (parsed['deploy-django'] !== 1) {
+  const parsed = v.safeParse(v.pipe(v.string(), v.parseJson(), v.record(v.string(), v.unknown())), line)
+  if (!parsed.success) return undefined
+  if (parsed.output['deploy-django'] !== 1) {
     throw new DeployError('internal', {
       what: 'The probe answered in a format of another version',
-      seen: line.slice(0, 80),
+      seen: line?.slice(0, 80),
     })
   }
-  return parsed
+  return parsed.output
 }
 
-export function readPlan(document: Json): LivePlan | OfflinePlan {
-  const settings = readSettings(document['settings'])
-  const elsewhere = new Map(
-    Object.entries(record(document['elsewhere'])).map(([alias, names]) => [alias, texts(names)]),
-  )
-  const digest = text(document['digest'])
-  const unmigrated = records(document['unmigrated']).map(readUnmigrated)
-  const serving = readServing(document)
-  if (document['verb'] === 'list') {
-    const migrations = records(document['migrations']).map(readMigration)
-    const drift = texts(document['models_drift'])
-    return { kind: 'offline', settings, migrations, drift, unmigrated, serving, elsewhere, digest }
-  }
-  return {
-    kind: 'live',
-    settings,
-    database: databaseOf(record(document['database'])),
-    pending: records(document['pending']).map((pending) => ({
-      ...readMigration(pending),
-      atomic: pending['atomic'] !== false,
-      operations: records(pending['operations']).map((operation) => ({
-        kind: text(operation['kind']),
-        text: text(operation['text']),
-        reversible: operation['reversible'] === true,
-      })),
-    })),
-    unknown: texts(document['unknown']),
-    unrecorded: texts(document['unrecorded']),
-    drift: texts(document['drift']),
-    problems: problemsOf(document),
-    unmigrated,
-    serving,
-    elsewhere,
-    digest,
-  }
+const read = <Schema extends v.GenericSchema>(schema: Schema, document: Document): v.InferOutput<Schema> =>
+  readJson(schema, document, { what: 'The report of the probe about the app' })
+
+export function readPlan(document: Document): LivePlan | OfflinePlan {
+  return document['verb'] === 'list'
+    ? { kind: 'offline', ...read(offlinePlan, document) }
+    : { kind: 'live', ...read(livePlan, document) }
 }
 
-/** Also of a probe whose settings do not import. */
-export function readServing(document: Json): Serving | undefined {
-  const found = document['serving']
-  if (!isRecord(found)) return undefined
-  return {
-    manage: text(found['manage']),
-    module: text(found['module']),
-    file: text(found['file']),
-    same: found['same'] === true,
-  }
+export function readJudgement(document: Document): Judgement {
+  return read(judgement, document)
 }
 
-function readUnmigrated(found: Json): Unmigrated {
-  return { app: text(found['app']), module: text(found['module']), installed: found['installed'] === true }
+/** Also works for a probe whose settings cannot be imported. */
+export function readServing(document: Document): Serving | undefined {
+  return read(v.object({ serving: maybe(serving) }), document).serving
 }
 
 /** A migration as a running release sees it. */
 export type Row = { name: string; state: 'applied' | 'pending' | 'unknown' }
 
-/** Of a plan: what the database has, what it lacks, and what only it knows. */
-export function readRows(document: Json): readonly Row[] {
-  const unknown = texts(document['unknown'])
-  return [
-    ...texts(document['applied']).map((name): Row => ({ name, state: unknown.includes(name) ? 'unknown' : 'applied' })),
-    ...records(document['pending'])
-      .map(readMigration)
-      .map(({ app, name }): Row => ({ name: `${app}.${name}`, state: 'pending' })),
-  ]
+/** A plan that failed has none of these fields. */
+const rows = {
+  applied: v.optional(texts, []),
+  unknown: v.optional(texts, []),
+  pending: v.optional(v.array(v.object(named)), []),
 }
 
-/** The database that a document of the probe names. */
-export function readDatabase(document: Json | undefined): Database | undefined {
-  const database = document?.['database']
-  return isRecord(database) ? databaseOf(database) : undefined
-}
-
-function databaseOf(database: Json): Database {
-  return {
-    vendor: text(database['vendor']),
-    system: optionalText(database['system']),
-    host: text(database['host']),
-    name: text(database['name']),
-    empty: database['empty'] === true,
-  }
-}
-
-export function readMigrateReport(document: Json): MigrateReport {
-  const failed = document['failed']
-  return {
-    applied: records(document['applied']).map((applied) => ({
-      app: text(applied['app']),
-      name: text(applied['name']),
-      milliseconds: typeof applied['milliseconds'] === 'number' ? applied['milliseconds'] : 0,
+/** The migrations of a plan: applied, pending, and known only to the database. */
+export function readRows(document: Document): readonly Row[] {
+  const { others, ...own } = read(v.object({ ...rows, others: othersOf(rows) }), document)
+  const databases = [{ ...own, alias: undefined }, ...others]
+  return databases.flatMap(({ alias, applied, unknown, pending }) => [
+    ...applied.map((name): Row => ({
+      name: inDatabase(alias, name),
+      state: unknown.includes(name) ? 'unknown' : 'applied',
     })),
-    failed: isRecord(failed)
-      ? { app: text(failed['app']), name: text(failed['name']), error: text(failed['error']) }
-      : undefined,
+    ...pending.map((each): Row => ({ name: labelOf({ ...each, database: alias }), state: 'pending' })),
+  ])
+}
+
+/** The databases that a probe document names, `default` first. */
+export function readDatabases(document: Document | undefined): readonly Database[] {
+  if (!document) return []
+  const named = { database: v.optional(database) }
+  const { others, ...own } = read(v.object({ ...named, others: othersOf(named) }), document)
+  return [own, ...others].flatMap((each) => each.database ?? [])
+}
+
+/** A further database of the input `databases`, with its pending migrations, which `readPending` reads. */
+export type OtherPending = { alias: string; vendor: string; pending: unknown }
+
+/** The further databases of a plan, or of a judgement without a database. */
+export function readOtherPending(document: Document): readonly OtherPending[] {
+  const entries = {
+    vendor: v.optional(v.string()),
+    database: v.optional(v.object({ vendor: v.string() })),
+    pending: v.unknown(),
   }
+  return read(v.object({ others: othersOf(entries) }), document).others.map(
+    ({ alias, vendor, database: found, pending }) => ({ alias, vendor: vendor ?? found?.vendor ?? '', pending }),
+  )
 }
 
-export function readHttpReport(document: Json): HttpReport {
-  return {
-    url: optionalText(document['url']),
-    status: typeof document['status'] === 'number' ? document['status'] : undefined,
-    reason: optionalText(document['reason']),
-    text: text(document['text']),
-    fix: optionalText(document['fix']),
-  }
+export function readMigrateReport(document: Document): MigrateReport {
+  return read(migrateReport, document)
 }
 
-export function readFitReport(document: Json): FitReport {
-  return {
-    problems: problemsOf(document),
-    ahead: texts(document['ahead']),
-    database: readDatabase(document),
-  }
+export function readBackup(document: Document | undefined): MadeBackup | undefined {
+  return document && read(madeBackup, document)
 }
 
-const problemsOf = (document: Json): readonly string[] =>
-  records(document['problems']).map((problem) => text(problem['text']))
-
-export function readProbeError(document: Json | undefined): ProbeError | undefined {
-  const error = document?.['error']
-  if (!isRecord(error)) return undefined
-  const exit = typeof error['exit'] === 'number' ? error['exit'] : undefined
-  return { kind: text(error['kind']), message: text(error['message']), detail: optionalText(error['detail']), exit }
+/** The migrations that a run has unapplied, as `app.name`. */
+export function readUnapplied(document: Document): readonly string[] {
+  return read(unapplyReport, document).unapplied.map(({ app, name }) => `${app}.${name}`)
 }
 
-function parse(line: string): unknown {
-  try {
-    return JSON.parse(line)
-  } catch {
-    return undefined
-  }
+export function readHttpReport(document: Document): HttpReport {
+  return read(httpReport, document)
 }
 
-function readMigration(migration: Json): Migration {
-  return { app: text(migration['app']), name: text(migration['name']), source: text(migration['source']) }
+export function readCompatibility(document: Document): Compatibility {
+  return read(compatibility, document)
 }
 
-/** The settings in a document of the probe. */
-export function readSettings(found: unknown): Settings {
-  const settings = record(found)
-  const header = settings['proxy_ssl_header']
-  const [name, value] = Array.isArray(header) ? texts(header) : []
-  return {
-    allowedHosts: texts(settings['allowed_hosts']),
-    debug: settings['debug'] === true,
-    sslRedirect: settings['ssl_redirect'] === true,
-    proxySslHeader: name !== undefined && value !== undefined ? [name, value] : undefined,
-    static: readStatic(record(settings['static'])),
-  }
+export function readReverseReport(document: Document): ReverseReport {
+  return read(reverseReport, document)
 }
 
-function readStatic(found: Json): StaticFiles {
-  switch (found['kind']) {
-    case 'folder':
-      return { kind: 'folder', root: text(found['root']) }
-    case 'elsewhere':
-      return { kind: 'elsewhere' }
-    default:
-      return { kind: 'none', why: text(found['why']) }
-  }
+export function readProbeError(document: Document | undefined): ProbeError | undefined {
+  return document && read(v.object({ error: v.optional(probeError) }), document).error
 }
 
-function isRecord(value: unknown): value is Json {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
+/** The settings in a probe document. */
+export function readSettings(document: Document): Settings {
+  return read(v.object({ settings }), document).settings
 }
-
-const record = (value: unknown): Json => (isRecord(value) ? value : {})
-const records = (value: unknown): Json[] => (Array.isArray(value) ? value.filter(isRecord) : [])
-const text = (value: unknown): string => (typeof value === 'string' ? value : '')
-const optionalText = (value: unknown): string | undefined => text(value) || undefined
-const texts = (value: unknown): string[] =>
-  Array.isArray(value) ? value.filter((item): item is string => typeof item === 'string') : []

@@ -1,41 +1,97 @@
-import type { HealthUrl } from '../values.ts'
+import type { HealthUrl } from '../inputs/values.ts'
 import type { Settings } from './document.ts'
 
-/** How the app is asked for its health. */
+/** How the health check requests the app. */
 export type HealthQuestion = {
   url: HealthUrl
   headers: Readonly<Record<string, string>>
   status: readonly string[]
 }
 
-/** The text of http.json for the probe; undefined when nobody asks. Given headers win over those from the settings. */
+/** The health check that the inputs ask for. */
+export function healthQuestion(inputs: {
+  healthUrl: HealthUrl
+  healthHeaders: Readonly<Record<string, string>>
+  healthStatus: readonly string[]
+}): HealthQuestion {
+  return { url: inputs.healthUrl, headers: inputs.healthHeaders, status: inputs.healthStatus }
+}
+
+/**
+ * The text of http.json for the probe; undefined without a health check over HTTP. Given headers override those from
+ * the settings.
+ */
 export function askHealth(
   question: HealthQuestion,
   fronts: readonly (readonly [service: string, port: number])[],
   settings: Settings,
 ): string | undefined {
   if (question.url.kind === 'none') return undefined
+  return JSON.stringify(write(question, question.url.kind === 'urls' ? question.url.urls : [], fronts, settings))
+}
+
+/**
+ * The health check of a trial container, which covers only that container. The proxies in front of the app are checked
+ * after the swap. `accept` names the answers that count as healthy until then: `redirects` to https, or `anything` but
+ * silence.
+ */
+export function askTrial(
+  question: HealthQuestion,
+  fronts: readonly (readonly [service: string, port: number])[],
+  settings: Settings,
+  names: readonly string[],
+): string | undefined {
+  const { url } = question
+  if (url.kind === 'none') return undefined
+  const published = fronts.filter(([service]) => names.includes(service))
+  const own = url.kind === 'urls' ? url.urls.filter((address) => isOwn(address, names)) : []
+  const asked = write(question, own, published, settings)
+  if (url.kind === 'urls') return JSON.stringify(own.length > 0 ? asked : { ...asked, accept: 'anything' })
+  return JSON.stringify(published.length < fronts.length ? { ...asked, accept: 'redirects' } : asked)
+}
+
+function write(
+  question: HealthQuestion,
+  urls: readonly string[],
+  fronts: readonly (readonly [service: string, port: number])[],
+  settings: Settings,
+): object {
   const namesHost = Object.keys(question.headers).some((name) => name.toLowerCase() === 'host')
-  return JSON.stringify({
+  return {
     format: 1,
-    urls: question.url.kind === 'urls' ? question.url.urls : [],
+    urls,
     fronts,
     headers: { ...without(question.headers, headersFor(settings)), ...question.headers },
     hosts: namesHost ? [] : hostsFor(settings),
     allowed: settings.allowedHosts,
     status: question.status,
-  })
+  }
 }
 
-/** A name or an address that Django accepts as Host: without a port, an underscore or a star; a dot in front is a wildcard. */
+/** Whether an address leads to the container that runs the health check. */
+function isOwn(address: string, names: readonly string[]): boolean {
+  const { hostname } = new URL(address)
+  return [...names.map((name) => name.toLowerCase()), 'localhost', '127.0.0.1', '[::1]'].includes(hostname)
+}
+
+/** A name or address that Django accepts as Host: no port, no underscore, no star; a leading dot is a wildcard. */
 const USABLE = /^\.?(?:[a-z0-9-]+(?:\.[a-z0-9-]+)*\.?|\[[a-f0-9:.]+\])$/i
 const IS_ADDRESS = /^(?:[\d.]+|\[.*\])$/
+/** An entry that can match a Host. A Host never has a scheme, a port, a path, a space or a star. */
+const MATCHES = /^(?:\*|\.?[a-z0-9._-]+|\[[a-f0-9:.]+\])$/i
+
+/** Entries of ALLOWED_HOSTS that match no visitor. An empty entry is only the rest of a split list. */
+export function deadHosts({ allowedHosts }: Settings): readonly string[] {
+  return allowedHosts.filter((entry) => entry !== '' && !MATCHES.test(entry))
+}
+
 /** Enough for the names that a container gives itself. */
 const MOST_HOSTS = 5
 
 /**
- * The Hosts to send, in turn until one is not refused; none where the name in the address will do. A domain is what visitors
- * send, so it decides alone. Names of a container may be those of another one: the settings were read in a container that is gone.
+ * The Hosts to send, one after another until one is accepted; none when the name in the address will do. A domain is
+ * tried alone, because visitors send it. Container names can be wrong: they come from the settings of a container that
+ * no longer exists.
  */
 export function hostsFor({ allowedHosts, debug }: Settings): string[] {
   if (allowedHosts.length === 0) return debug ? ['localhost'] : []
@@ -45,20 +101,22 @@ export function hostsFor({ allowedHosts, debug }: Settings): string[] {
   return allowedHosts.includes('*') ? [] : usable.slice(0, MOST_HOSTS)
 }
 
-/** The header that marks a request as https, where the site insists on that and a proxy in front of it sends it. */
+/**
+ * The header that marks a request as https. Needed when the site redirects to https and its proxy sends that header.
+ */
 export function headersFor(settings: Settings): Record<string, string> {
   if (!settings.sslRedirect || !settings.proxySslHeader) return {}
   const [name, value] = settings.proxySslHeader
   return { [headerName(name)]: value }
 }
 
-/** The headers that are not given already, in whatever case. */
+/** The headers that are not given already, ignoring case. */
 function without(given: Readonly<Record<string, string>>, headers: Record<string, string>): Record<string, string> {
   const names = Object.keys(given).map((name) => name.toLowerCase())
   return Object.fromEntries(Object.entries(headers).filter(([name]) => !names.includes(name.toLowerCase())))
 }
 
-/** `HTTP_X_FORWARDED_PROTO`, as WSGI names a header, as it is sent: `X-Forwarded-Proto`. */
+/** Converts WSGI's `HTTP_X_FORWARDED_PROTO` into the header `X-Forwarded-Proto`. */
 function headerName(wsgi: string): string {
   const words = wsgi
     .replace(/^HTTP_/, '')

@@ -1,18 +1,18 @@
 import { DeployError } from '../errors.ts'
-import type { Mounted } from '../server/container.ts'
+import type { Mounted } from '../host/container.ts'
 import type { StaticFiles } from './document.ts'
 
 /** The input `collectstatic`. */
 export type Collect = 'auto' | 'always' | 'never'
 
-/** What a release keeps of it; one that was adopted, or deployed by an older version, keeps nothing. */
+/** The value that a release recorded. An adopted release, or one of an older version, recorded none: `auto`. */
 export function readCollect(kept: string | undefined): Collect {
   return kept === 'always' || kept === 'never' ? kept : 'auto'
 }
 
 /**
- * Whether a transaction has to collect the static files of its release. Without `mounts` it is not known what the release
- * mounts; then the step itself finds out.
+ * Whether a deployment must collect the static files of its release. Without `mounts` the release's mounts are unknown,
+ * so the step itself decides.
  */
 export function needsCollecting(asked: Collect, found: StaticFiles, mounts: readonly Mounted[] | undefined): boolean {
   if (asked === 'never') return false
@@ -20,18 +20,18 @@ export function needsCollecting(asked: Collect, found: StaticFiles, mounts: read
   if (asked === 'auto') return lasts && found.kind === 'folder'
   if (lasts) return true
   throw new DeployError('static-failed', {
-    what: 'The static files cannot be collected as `collectstatic: always` asks',
+    what: 'The static files cannot be collected, although `collectstatic: always` is set',
     ...(found.kind === 'none'
       ? { seen: found.why, fix: 'set STATIC_ROOT and add django.contrib.staticfiles to INSTALLED_APPS' }
       : {
-          seen: `STATIC_ROOT is ${found.root}, where the app has no volume that it may write`,
-          why: 'what is collected would go with the container that collects it',
-          fix: 'mount a volume there, which the proxy mounts too; or collect while the image is built (`RUN python manage.py collectstatic --noinput`) and leave `collectstatic` out',
+          seen: `STATIC_ROOT is ${found.root}, where the app has no volume that it can write to`,
+          why: 'the collected files would be lost with the container that collects them',
+          fix: 'mount a volume there, and mount it in the proxy too; or collect while the image is built (`RUN python manage.py collectstatic --noinput`) and leave `collectstatic` out',
         }),
   })
 }
 
-/** Whether what is written there outlives the container. */
+/** Whether files written there outlive the container. */
 function isKept(root: string, mounts: readonly Mounted[]): boolean {
   return mounts.some(({ target, readOnly }) => !readOnly && `${root}/`.startsWith(`${target.replace(/\/+$/, '')}/`))
 }

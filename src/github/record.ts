@@ -1,26 +1,27 @@
-import { warning } from '@actions/core'
-import { getOctokit } from '@actions/github'
-import { setTimeout as pause } from 'node:timers/promises'
+import { randomUUID } from 'node:crypto'
+import { warning } from './annotation.ts'
+import { connectToApi, explainTrouble, nameOf, once, type Octokit } from './api.ts'
+import { isUnfinished, saveRecord, type OpenRecord } from './state.ts'
 
-/** A deployment record: what GitHub shows below "Environments" and beside a commit. */
+/** A deployment record, which GitHub shows below "Environments" and beside a commit. */
 export type RecordFacts = {
   token: string
-  /** Of GitHub's API, such as `https://api.github.com`. */
+  /** The address of GitHub's API, such as `https://api.github.com`. */
   apiUrl: string
   /** `owner/name`. */
   repository: string
-  /** The commit that will serve; of a rollback that of the older release. */
+  /** The commit of the new release; in a rollback, that of the older release. */
   commit: string
   environment: string
   description: string
   /** The page of this run. */
   runUrl: string
   runId: number
-  /** Public address of the site. */
-  siteUrl: string | undefined
+  /** The site's public address. */
+  siteUrl?: string | undefined
 }
 
-/** Pure: the facts of a record; undefined when none is wanted, or there is no token or commit to write it with. */
+/** Pure: the facts of a record; undefined when none is wanted, or when the token or the commit is missing. */
 export function recordFacts(
   inputs: { environment: string | undefined; githubToken: string | undefined; url?: string | undefined },
   runner: Pick<RecordFacts, 'apiUrl' | 'repository' | 'runUrl' | 'runId'>,
@@ -32,71 +33,113 @@ export function recordFacts(
   return { token, apiUrl, repository, runUrl, runId, environment, siteUrl, ...release }
 }
 
-type State = 'in_progress' | 'success' | 'failure'
-type Octokit = ReturnType<typeof getOctokit>
+/** How a deployment ended. */
+export type Conclusion = 'success' | 'failure'
 
-/** A record is best effort: nobody waits longer than this for one request. */
-const REQUEST_LIMIT_MS = 10_000
-/** Longer pauses that GitHub asks for are not worth it. */
-const LONGEST_PAUSE_MS = 10_000
-
-/** Does the work under a deployment record; trouble with the record is one warning and never a failure. */
+/** Does the work under a deployment record. Problems with the record are one warning, never a failure. */
 export async function record<T>(facts: RecordFacts | undefined, work: () => Promise<T>): Promise<T> {
   if (facts === undefined) return await work()
-  const octokit = getOctokit(facts.token, { baseUrl: facts.apiUrl, request: { fetch: limitedFetch } })
-  // Beside the work, which it must not delay.
-  const opened = open(octokit, facts).catch((cause: unknown) => warning(explainTrouble(cause)))
-  const close = async (state: State): Promise<void> => {
+  const octokit = connectToApi(facts)
+  const attempt = warnOnce()
+  // Runs in parallel, so that it does not delay the work.
+  const opened = open(octokit, facts, attempt)
+  const end = async (state: Conclusion): Promise<void> => {
     const id = await opened
-    if (id !== undefined) {
-      await setState(octokit, facts, id, state).catch((cause: unknown) => warning(explainTrouble(cause)))
-    }
+    if (id !== undefined) await close(octokit, facts, id, state, attempt)
   }
   try {
     const result = await work()
-    await close('success')
+    await end('success')
     return result
   } catch (cause) {
-    await close('failure')
+    // The deployment may still commit. Only the post step learns how it ends.
+    if (!isUnfinished()) await end('failure')
     throw cause
   }
 }
 
-/** The new record's id; undefined when GitHub keeps one for this job already, because it has `environment:`. */
-async function open(octokit: Octokit, facts: RecordFacts): Promise<number | undefined> {
-  if (await isRecorded(octokit, facts)) return undefined
-  const { commit: ref, environment, description } = facts
-  const created = await once(() =>
-    octokit.rest.repos.createDeployment({
-      ...nameOf(facts),
-      ref,
-      environment,
-      description,
-      auto_merge: false,
-      required_contexts: [],
-    }),
-  )
-  if (created.status !== 201) return undefined
-  await setState(octokit, facts, created.data.id, 'in_progress')
-  return created.data.id
+/** For `post`: closes the record that main left open. */
+export async function closeRecord({ id, ...facts }: OpenRecord & { token: string }, state: Conclusion): Promise<void> {
+  await close(connectToApi(facts), facts, id, state, warnOnce())
 }
 
-async function isRecorded(octokit: Octokit, facts: RecordFacts): Promise<boolean> {
-  const { environment, runId } = facts
-  const { data } = await once(() => octokit.rest.repos.listDeployments({ ...nameOf(facts), environment, per_page: 3 }))
-  for (const { id } of data) {
-    const statuses = await once(() =>
-      octokit.rest.repos.listDeploymentStatuses({ ...nameOf(facts), deployment_id: id, per_page: 5 }),
-    )
-    if (statuses.data.some(({ log_url }) => log_url?.includes(`/runs/${runId}/job/`))) return true
+/** Makes a request; undefined after a problem. `what` is then missing. */
+type Attempt = <T>(what: string, request: () => Promise<T>) => Promise<T | undefined>
+
+/** Only the first problem is a warning: the others have the same cause. */
+function warnOnce(): Attempt {
+  let isWarned = false
+  return async (what, request) => {
+    try {
+      return await request()
+    } catch (cause) {
+      const permission = 'deployments: write'
+      if (!isWarned) warning(explainTrouble(cause, { what, permission, check: 'Check the input environment' }))
+      isWarned = true
+      return undefined
+    }
   }
-  return false
 }
 
-/** GitHub makes older records of the environment inactive when one is a success. */
-async function setState(octokit: Octokit, facts: RecordFacts, id: number, state: State): Promise<void> {
+/** The new record's id; undefined when the job has `environment:`, for which GitHub already keeps a record. */
+async function open(octokit: Octokit, facts: RecordFacts, attempt: Attempt): Promise<number | undefined> {
+  const key = randomUUID()
+  // Repeats the search as well, so that a lost answer does not lead to a second record.
+  const id = await attempt('GitHub keeps no deployment record of this run', () =>
+    once(() => findOrCreate(octokit, facts, key)),
+  )
+  if (id === undefined) return undefined
+  const { token: _, ...rest } = facts
+  saveRecord({ ...rest, id })
+  await attempt(OUTDATED, () => setState(octokit, facts, id, 'in_progress'))
+  return id
+}
+
+const OUTDATED = "GitHub's deployment record of this run does not show its state"
+
+async function findOrCreate(octokit: Octokit, facts: RecordFacts, key: string): Promise<number | undefined> {
+  const { commit: ref, environment, description, runId } = facts
+  const names = nameOf(facts)
+  const { data } = await octokit.rest.repos.listDeployments({ ...names, environment, per_page: 3 })
+  for (const { id, payload } of data) {
+    if (JSON.stringify({ payload }).includes(key)) return id
+    const statuses = await octokit.rest.repos.listDeploymentStatuses({ ...names, deployment_id: id, per_page: 5 })
+    if (statuses.data.some(({ log_url }) => log_url?.includes(`/runs/${runId}/job/`))) return undefined
+  }
+  const created = await octokit.rest.repos.createDeployment({
+    ...names,
+    ref,
+    environment,
+    description,
+    payload: { key },
+    auto_merge: false,
+    required_contexts: [],
+  })
+  return created.status === 201 ? created.data.id : undefined
+}
+
+async function close(
+  octokit: Octokit,
+  facts: Omit<RecordFacts, 'token'>,
+  id: number,
+  state: Conclusion,
+  attempt: Attempt,
+): Promise<void> {
+  const closed = await attempt(OUTDATED, () => setState(octokit, facts, id, state))
+  if (closed === undefined || state === 'failure') return
+  await attempt(`On GitHub, older deployment records of ${facts.environment} stay active`, () =>
+    deactivateOlder(octokit, facts, id),
+  )
+}
+
+async function setState(
+  octokit: Octokit,
+  facts: Omit<RecordFacts, 'token'>,
+  id: number,
+  state: 'in_progress' | Conclusion,
+): Promise<unknown> {
   const { runUrl: log_url, siteUrl, description } = facts
-  await once(() =>
+  return await once(() =>
     octokit.rest.repos.createDeploymentStatus({
       ...nameOf(facts),
       deployment_id: id,
@@ -108,66 +151,15 @@ async function setState(octokit: Octokit, facts: RecordFacts, id: number, state:
   )
 }
 
-function nameOf({ repository }: RecordFacts): { owner: string; repo: string } {
-  const [owner = '', repo = ''] = repository.split('/')
-  return { owner, repo }
-}
-
-const limitedFetch: typeof fetch = (address, options) =>
-  fetch(address, { ...options, signal: AbortSignal.timeout(REQUEST_LIMIT_MS) })
-
-/** Sends a request, and once more when GitHub was busy or asked for a short pause. */
-async function once<T>(request: () => Promise<T>): Promise<T> {
-  try {
-    return await request()
-  } catch (cause) {
-    const milliseconds = pauseAfter(cause)
-    if (milliseconds === undefined) throw cause
-    await pause(milliseconds)
-    return await request()
+/** GitHub deactivates the older records of an environment itself, but not those of a production environment. */
+async function deactivateOlder(octokit: Octokit, facts: Omit<RecordFacts, 'token'>, id: number): Promise<void> {
+  const { environment } = facts
+  const { data } = await once(() => octokit.rest.repos.listDeployments({ ...nameOf(facts), environment }))
+  const deactivate = async (older: number): Promise<void> => {
+    const names = { ...nameOf(facts), deployment_id: older }
+    const { data: statuses } = await once(() => octokit.rest.repos.listDeploymentStatuses({ ...names, per_page: 1 }))
+    if (statuses[0]?.state !== 'success') return
+    await once(() => octokit.rest.repos.createDeploymentStatus({ ...names, state: 'inactive' }))
   }
-}
-
-/** Milliseconds after which it is worth trying again; undefined when it is not. */
-function pauseAfter(cause: unknown): number | undefined {
-  const { status, retryAfterSeconds } = readTrouble(cause)
-  if (retryAfterSeconds !== undefined) {
-    return retryAfterSeconds * 1_000 <= LONGEST_PAUSE_MS ? retryAfterSeconds * 1_000 : undefined
-  }
-  return status === 429 || (status !== undefined && status >= 500) ? 1_000 : undefined
-}
-
-/** Pure: what the warning says. */
-function explainTrouble(cause: unknown): string {
-  const { status, message } = readTrouble(cause)
-  const what = 'GitHub keeps no deployment record of this run'
-  switch (status) {
-    case 401:
-      return `${what}: it refused the token (401). Leave github-token out, or give a token that is valid`
-    case 403:
-    case 404:
-      return `${what}: it answered ${status}. Add to the job: permissions: { deployments: write }`
-    case 422:
-      return `${what}: it answered 422: ${message}. Check the input environment`
-    default:
-      return `${what}: ${status === undefined ? message : `it answered ${status}`}. The deployment is not affected`
-  }
-}
-
-function readTrouble(cause: unknown): { status?: number; message: string; retryAfterSeconds?: number } {
-  if (!(cause instanceof Error)) return { message: String(cause) }
-  const { message } = cause
-  const status = 'status' in cause && typeof cause.status === 'number' ? cause.status : undefined
-  const headers = 'response' in cause && isRecord(cause.response) ? cause.response['headers'] : undefined
-  const seconds = isRecord(headers) ? Number(headers['retry-after'] ?? NaN) : NaN
-  // Octokit reports a request that never got an answer as a 500 without a response.
-  return {
-    message,
-    ...(status === undefined || headers === undefined ? {} : { status }),
-    ...(Number.isNaN(seconds) ? {} : { retryAfterSeconds: seconds }),
-  }
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null
+  await Promise.all(data.filter((each) => each.id < id).map((older) => deactivate(older.id)))
 }

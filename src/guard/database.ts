@@ -1,34 +1,60 @@
 import type { Database } from '../django/document.ts'
+import { DEFAULT } from '../django/label.ts'
 import { DeployError } from '../errors.ts'
 
-/** Stops on another database than the one that the serving release was verified with; `accept` is how a person says yes. */
-export function checkDatabase(before: Database | undefined, now: Database | undefined, accept: string): void {
-  if (!before || !now) return
-  if (!isSame(before, now)) {
-    throw new DeployError('database-changed', {
-      what: 'The settings lead to another database than the one that serves now',
-      seen: `before: ${describe(before)}\nnow: ${describe(now)}`,
-      why: 'a setting of the database has changed, or its service has got another volume',
-      fix: `correct the settings; if the data was moved there, ${accept}`,
-    })
-  }
-  if (now.empty && !before.empty) {
-    throw new DeployError('database-changed', {
-      what: 'The database is empty, and it was not when the release that serves now was deployed',
-      seen: describe(now),
-      why: 'its volume or its file is another one, or somebody emptied it',
-      fix: `bring the data back; if it shall begin empty, ${accept}`,
-    })
-  }
+/** Compares every database of the input `databases` with what the current release was verified with. */
+export function checkDatabases(before: readonly Database[], now: readonly Database[], accept: string): void {
+  const [first] = findChanges(before, now)
+  if (!first) return
+  throw new DeployError('database-changed', { ...first, fix: `${first.fix}, ${accept}` })
 }
 
-/** The name of a database server may change: its own identity says that it is the same one, where it can be asked. */
+const aliasOf = ({ alias = DEFAULT }: Database): string => alias
+
+/** A database that changed without a deploy; `fix` ends where the approval follows. */
+type Change = { what: string; seen: string; why: string; fix: string }
+
+/** What has changed, in one line per database, since the current release was verified. */
+export function describeChanges(before: readonly Database[], now: readonly Database[]): readonly string[] {
+  return findChanges(before, now).map(({ what, seen }) => `${what}: ${seen.replaceAll('\n', ', ')}`)
+}
+
+/** Compares each database with the one of the same alias. */
+function findChanges(before: readonly Database[], now: readonly Database[]): readonly Change[] {
+  return now.flatMap((each) => {
+    const known = before.find((other) => aliasOf(other) === aliasOf(each))
+    return (known && findChange(known, each)) ?? []
+  })
+}
+
+/** Whether the database is another one than the current release was verified with, or is empty now. */
+function findChange(before: Database, now: Database): Change | undefined {
+  if (!isSame(before, now)) {
+    return {
+      what: 'The settings point to another database than the current one',
+      seen: `before: ${describe(before)}\nnow: ${describe(now)}`,
+      why: 'a setting of the database has changed, or its service has got another volume',
+      fix: 'correct the settings; if the data was moved there',
+    }
+  }
+  if (now.empty && !before.empty) {
+    return {
+      what: 'The database is empty, and it was not when the release that serves now was deployed',
+      seen: describe(now),
+      why: 'its volume or its file was replaced, or somebody emptied it',
+      fix: 'restore the data; if it must start empty',
+    }
+  }
+  return undefined
+}
+
+/** The host name of a database may change. Its system identifier, if known, decides whether it is the same one. */
 function isSame(a: Database, b: Database): boolean {
   if (a.vendor !== b.vendor || a.name !== b.name) return false
   return a.system !== undefined && b.system !== undefined ? a.system === b.system : a.host === b.host
 }
 
-/** As people name it. */
+/** The database as messages name it. */
 export function describe({ vendor, system, host, name }: Database): string {
   return [vendor, host, name, system === undefined ? '' : `(system ${system})`].filter((part) => part !== '').join(' ')
 }

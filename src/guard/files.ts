@@ -1,20 +1,20 @@
 import { posix } from 'node:path'
 import { DeployError } from '../errors.ts'
 
-/** The Compose files that are deployed, and what the host says about them. */
+/** The Compose files of this deployment, and those that the host names. */
 export type HostFiles = {
-  /** COMPOSE_FILE of the host's own `.env`, which starts from its folder. */
+  /** COMPOSE_FILE of the host's own `.env`; its paths start from that `.env`'s folder. */
   onHost: readonly string[]
-  /** Those of this deployment, in the repository. */
+  /** The files of this deployment, as paths in the repository. */
   chosen: readonly string[]
   isGiven: boolean
-  /** Whether a release of ours serves there: then its whole model is in the host's compose.yaml. */
+  /** Whether the current stack is a release: its whole model is then in the host's compose.yaml. */
   isDeployed: boolean
   directory: string
   exists: (path: string) => boolean
 }
 
-/** Stops when the host's own `.env` says that other files are meant than those that were chosen by their names. */
+/** Stops when the host's own `.env` names other files than those that were chosen by their names. */
 export function checkHostFiles(facts: HostFiles): void {
   const { onHost, chosen, isGiven, exists } = facts
   if (isGiven || isSettled(facts)) return
@@ -23,14 +23,14 @@ export function checkHostFiles(facts: HostFiles): void {
   if (meant.join() === chosen.join()) return
   const others = meant.every(exists) ? meant : onHost.every(exists) ? onHost : ['<their paths in the repository>']
   throw new DeployError('compose-file-ambiguous', {
-    what: 'The .env on the host names other Compose files than those that this deployment takes',
+    what: 'The .env on the host names other Compose files than this deployment uses',
     seen: `COMPOSE_FILE on the host: ${onHost.join(' ')}\nthis deployment: ${chosen.join(' ')}`,
     why: 'the stack on the host was started with the files of COMPOSE_FILE',
     fix: `for those of the host: compose-files: ${others.join(' ')}\nfor those of this deployment: compose-files: ${chosen.join(' ')}`,
   })
 }
 
-/** What to say about a COMPOSE_FILE that would make a `docker compose` by hand read other files than the release. */
+/** The warning when COMPOSE_FILE would make a manual `docker compose` read other files than the release. */
 export function describeHostFiles(facts: HostFiles): string | undefined {
   if (facts.onHost.join() === 'compose.yaml' || facts.onHost.length === 0) return undefined
   return (

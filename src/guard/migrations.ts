@@ -2,11 +2,13 @@ import type { Repository } from '../compose/repository.ts'
 import type { Unmigrated } from '../django/document.ts'
 import { DeployError } from '../errors.ts'
 
-/** The error for apps whose tables no migration of the image makes: every page that needs one would fail. */
+/**
+ * The error for apps without migrations in the image: nobody creates their tables, so pages that use one would fail.
+ */
 export function explainUnmigrated(unmigrated: readonly Unmigrated[], repository: Repository): DeployError {
   const causes = unmigrated.map((each) => explain(each, repository))
   return new DeployError('migrations-missing', {
-    what: `The image has no migrations for ${unmigrated.map(({ app }) => app).join(', ')}, so nobody creates their tables`,
+    what: `The image has no migrations for ${unmigrated.map(({ app }) => app).join(', ')}, so nothing creates their tables`,
     seen: causes.map(({ seen }) => seen).join('\n'),
     why: [...new Set(causes.map(({ why }) => why))].join('; '),
     fix: [...new Set(causes.map(({ fix }) => fix))].join('\n'),
@@ -19,7 +21,7 @@ function explain({ app, module, installed }: Unmigrated, repository: Repository)
   const accept = `if the app has no tables here on purpose: MIGRATION_MODULES = {"${app}": None} in the settings`
   if (installed) {
     return {
-      seen: `${app}: the package brings models (${module}), no migrations`,
+      seen: `${app}: the package has models (${module}), but no migrations`,
       why: 'the package leaves its migrations to the project',
       fix: `set MIGRATION_MODULES = {"${app}": "migrations_of_${app}"} in the settings, make that folder with an empty __init__.py, run \`python manage.py makemigrations ${app}\`, and commit it; ${accept}`,
     }
@@ -35,7 +37,7 @@ function explain({ app, module, installed }: Unmigrated, repository: Repository)
   }
   const ignored = ignoringLines(repository)
   return {
-    seen: [`${app}: the checkout has ${file}, the image has not`, ...ignored].join('\n'),
+    seen: [`${app}: the checkout has ${file}, the image does not`, ...ignored].join('\n'),
     why:
       ignored.length > 0
         ? 'a .dockerignore keeps the folder out of the image'
@@ -43,17 +45,17 @@ function explain({ app, module, installed }: Unmigrated, repository: Repository)
     fix:
       ignored.length > 0
         ? 'remove the line that hides the folder from the .dockerignore'
-        : `let the Dockerfile copy ${folder}, and commit its __init__.py; look into .dockerignore`,
+        : `let the Dockerfile copy ${folder}, and commit its __init__.py; check .dockerignore`,
   }
 }
 
-/** Whether it is a migration of that folder, wherever the root of the Python modules is in the checkout. */
+/** Whether the path is a migration in that folder, wherever the Python root is in the checkout. */
 function isMigration(path: string, folder: string): boolean {
   if (!`/${path}`.includes(`/${folder}`)) return false
   return /^[^/_][^/]*\.py$/.test(path.slice(`/${path}`.indexOf(`/${folder}`) + folder.length))
 }
 
-/** The lines of .dockerignore files that speak of migrations, as `file:line: text`. */
+/** The lines of .dockerignore files that mention migrations, as `file:line: text`. */
 function ignoringLines({ files, read }: Repository): string[] {
   return [...files.keys()]
     .filter((path) => /(^|\/)[^/]*\.dockerignore$/.test(path))

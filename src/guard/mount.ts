@@ -1,59 +1,95 @@
-import { isValues, listOf, textOf, textsOf, valuesOf, type Values } from '../compose/document.ts'
+import * as v from 'valibot'
+import type { Document } from '../django/document.ts'
 import { DeployError } from '../errors.ts'
-import type { Container, Mounted } from '../server/container.ts'
+import { isOurs, type Container, type Mounted } from '../host/container.ts'
+import type { Server } from '../host/look.ts'
+import { readJson } from '../schema.ts'
 
-/** What the new release mounts, by service, as Compose on the server resolves it. */
+/** The mounts of the new release by service, as Compose on the host resolves them. */
 export type Mounts = ReadonlyMap<string, readonly Mounted[]>
 
-/** What decides whether a changed mount is one that loses data. */
+/** The facts that decide whether a changed mount loses data. */
 export type MountFacts = {
   containers: readonly Container[]
   mounts: Mounts
-  /** manage.py in the image, and the services of that image. */
+  /** `managePath`: manage.py in the image. `django`: the services of that image. */
   managePath: string | undefined
   django: readonly string[]
 }
 
-/** Reads the document of the verb `check` of transaction.sh: a model of Compose with mounts only, its variables filled in. */
-export function readMounts(document: Values | undefined): Mounts {
-  const model = valuesOf(document?.['model'])
-  const volumes = valuesOf(model['volumes'])
-  const services = valuesOf(model['services'])
+const number = v.union([v.number(), v.string()])
+const entry = v.object({
+  type: v.string(),
+  source: v.optional(v.string(), ''),
+  target: v.string(),
+  read_only: v.optional(v.boolean(), false),
+})
+const volume = v.nullable(
+  v.object({ name: v.optional(v.string()), driver_opts: v.nullish(v.object({ device: v.optional(v.string()) })) }),
+)
+const service = v.object({
+  volumes: v.nullish(v.array(entry)),
+  volumes_from: v.nullish(v.array(v.string())),
+  scale: v.nullish(number),
+  deploy: v.nullish(v.object({ replicas: v.nullish(number) })),
+})
+const resolved = v.object({
+  model: v.object({
+    services: v.record(v.string(), service),
+    volumes: v.nullish(v.record(v.string(), volume)),
+  }),
+})
+
+type Model = v.InferOutput<typeof resolved>['model']
+
+/**
+ * The document of the command `check` of transaction.sh: a Compose model with mounts and container counts only, variables
+ * filled in.
+ */
+function readModel(document: Document | undefined): Model {
+  // A stack that was started by hand and adopted has no such model.
+  if (!document) return { services: {} }
+  return readJson(resolved, document, { what: 'The Compose model that the host filled in' }).model
+}
+
+/** Reads the mounts of each service, including those by `volumes_from`. */
+export function readMounts(document: Document | undefined): Mounts {
+  const { services, volumes } = readModel(document)
   const own = (name: string): readonly Mounted[] =>
-    listOf(valuesOf(services[name])['volumes']).flatMap((entry) => resolve(entry, volumes))
+    (services[name]?.volumes ?? []).flatMap((mount) => toMounted(mount, volumes ?? {}))
   return new Map(
-    Object.entries(services).map(([name, values]) => {
-      const lent = textsOf(valuesOf(values)['volumes_from']).map((entry) => entry.split(':')[0] ?? entry)
+    Object.entries(services).map(([name, { volumes_from }]) => {
+      const lent = (volumes_from ?? []).map((text) => text.split(':')[0] ?? text)
       return [name, [name, ...lent].flatMap(own)]
     }),
   )
 }
 
-/** Reads the numbers of containers that the Compose file wants, in the same document. */
-export function readCounts(document: Values | undefined): ReadonlyMap<string, number> {
-  const services = Object.entries(valuesOf(valuesOf(document?.['model'])['services']))
-  return new Map(
-    services.map(([name, values]) => {
-      const { scale, deploy } = valuesOf(values)
-      return [name, Number(textOf(scale ?? valuesOf(deploy)['replicas']) ?? 1)]
-    }),
-  )
+/** All mounts of these services; undefined when none of them is known. */
+export function mountsOf(services: readonly string[], mounts: Mounts): readonly Mounted[] | undefined {
+  const known = services.flatMap((service) => mounts.get(service) ?? [])
+  return services.some((service) => mounts.has(service)) ? known : undefined
 }
 
-function resolve(entry: unknown, volumes: Values): readonly Mounted[] {
-  if (!isValues(entry)) return []
-  const { type: kind, source: from } = entry
-  const [source, target, readOnly] = [textOf(from) ?? '', textOf(entry['target']) ?? '', entry['read_only'] === true]
+/** Reads the container counts of the Compose file. */
+export function readCounts(document: Document | undefined): ReadonlyMap<string, number> {
+  const services = Object.entries(readModel(document).services)
+  return new Map(services.map(([name, { scale, deploy }]) => [name, Number(scale ?? deploy?.replicas ?? 1)]))
+}
+
+function toMounted(
+  { type: kind, source, target, read_only: readOnly }: v.InferOutput<typeof entry>,
+  volumes: NonNullable<Model['volumes']>,
+): readonly Mounted[] {
   if (kind === 'bind') return [{ kind, source, target, readOnly }]
-  // Without a source it is an anonymous volume, which travels along with its container.
+  // A volume without a source is anonymous: it belongs to its container.
   if (kind !== 'volume' || source === '') return []
-  const volume = valuesOf(volumes[source])
-  const device = textOf(valuesOf(volume['driver_opts'])['device'])
-  const folder = device === undefined ? {} : { device }
-  return [{ kind, source: textOf(volume['name']) ?? source, target, readOnly, ...folder }]
+  const { name = source, driver_opts } = volumes[source] ?? {}
+  const device = driver_opts?.device
+  return [{ kind, source: name, target, readOnly, ...(device !== undefined && { device }) }]
 }
 
-/** Stops when a path that a container has mounted now would come from elsewhere or from nowhere. */
+/** Stops when a path that a container has mounted now would get another source or none. */
 export function checkMounts(facts: MountFacts): void {
   const moved = facts.containers.flatMap((container) =>
     container.mounts.flatMap((now) => moveOf(container, now, facts)),
@@ -61,11 +97,18 @@ export function checkMounts(facts: MountFacts): void {
   const [first] = moved
   if (!first) return
   throw new DeployError('mount-changed', {
-    what: `What service ${first.service} has mounted at ${first.now.target} would come from ${first.next ? 'elsewhere' : 'nowhere'}`,
+    what: `The mount of service ${first.service} at ${first.now.target} would ${first.next ? 'get another source' : 'disappear'}`,
     seen: [...new Set(moved.map(lineOf))].join('\n'),
-    why: 'the data of the container would stay behind: it would start with what lies in the other place, often nothing',
-    fix: 'mount the same volume or folder as now',
+    why: 'the data would stay in the old source: the container would start with what the new source holds, often nothing',
+    fix: 'mount the same volume or folder as now; if the data was moved on purpose, deploy once with `force: true`',
   })
+}
+
+/** Whether only failed deployments created this container. Nothing was committed, so it may get any definition. */
+export function isRenewable(container: Container, server: Pick<Server, 'current' | 'served' | 'plans'>): boolean {
+  // Without any plan, somebody has removed our records, so the earlier release is unknown.
+  const isFirst = server.current === undefined && server.served.length === 0 && server.plans.length > 0
+  return isFirst && isOurs(container)
 }
 
 type Move = { service: string; now: Mounted; next: Mounted | undefined }
@@ -77,10 +120,10 @@ function moveOf({ service, folder }: Container, now: Mounted, { mounts, managePa
   const move = [{ service, now, next }]
   if (next) {
     if (next.kind === now.kind && plain(next.source) === plain(now.source)) return []
-    // A file of the repository lies under the address of its content.
+    // A shipped file has a new path whenever its content changes.
     return now.kind === 'bind' && (isShipped(now) || isShipped(next)) ? [] : move
   }
-  // What the container cannot write is no data of it; secrets and configs are mounted so.
+  // A mount that the container cannot write to holds no data of it, such as secrets and configs.
   if (now.readOnly || isShipped(now) || isAnonymous(now)) return []
   const isCode =
     now.kind === 'bind' &&

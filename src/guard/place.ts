@@ -1,24 +1,26 @@
 import { DeployError } from '../errors.ts'
-import type { Container } from '../server/container.ts'
-import { fact } from '../server/fact.ts'
-import type { Server } from '../server/look.ts'
-import { currentRelease } from '../server/release.ts'
+import type { Container } from '../host/container.ts'
+import { fact } from '../host/fact.ts'
+import type { Server } from '../host/look.ts'
+import { currentRelease } from '../host/release.ts'
 
-/** What is about to be deployed, and where. */
+/** The project to deploy, and its place on the host. */
 export type Wanted = {
   name: string
-  /** Whether the input `project` says so: then a stack of the same images under another name is meant to be another one. */
+  /**
+   * Whether the input `project` sets the name: a stack of the same images under another name is then another project.
+   */
   isNamed: boolean
   directory: string
-  /** The active services that are built here; a stack that was started by hand has no others. */
+  /** The active services that are built here: a stack that was started by hand has no inactive ones. */
   services: readonly string[]
   /** The repositories that their images may be pushed to. */
   images: readonly string[]
-  /** Published on the server, as far as that is known before the server has filled in its variables. */
+  /** Ports that it publishes, except those that depend on variables of the host. */
   ports: readonly number[]
 }
 
-/** The project that runs in our directory: the only one, whoever started it. */
+/** The only project that runs in our directory, no matter who started it. */
 export function projectIn(server: Server): string | undefined {
   const names = new Set(server.containers.filter((each) => isHere(server, each)).map(({ project }) => project))
   const [only, ...others] = names
@@ -46,7 +48,7 @@ function isHere(server: Server, { folder }: Container): boolean {
   return server.folders.includes(folder)
 }
 
-/** The same services alone prove nothing: every second project has `web` and `db`. */
+/** The same services alone prove nothing: most projects have `web` and `db`. */
 function resemblance(stack: readonly Container[], { isNamed, services, images, ports }: Wanted): string | undefined {
   if (services.length === 0 || !services.every((name) => stack.some(({ service }) => service === name)))
     return undefined
@@ -76,9 +78,9 @@ function elsewhere(
     ...(directory === undefined ? [] : [`directory: ${directory}`]),
   ]
   return new DeployError('project-elsewhere', {
-    what: `This project seems to run on the server already: as ${project} in ${directory ?? wanted.directory}`,
+    what: `This project seems to run on the host already: as ${project} in ${directory ?? wanted.directory}`,
     seen: `${evidence}; this deployment would be ${wanted.name} in ${wanted.directory}`,
-    why: 'under another name or in another folder it would begin with empty volumes, beside or instead of what runs',
+    why: 'under another name or in another folder it would start with empty volumes, beside the running stack or instead of it',
     fix: `add to the step:\n${lines.join('\n')}\nor, if it is another project, give this one a name, folder and ports of its own`,
   })
 }

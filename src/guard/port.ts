@@ -1,8 +1,11 @@
 import { DeployError, type Problem } from '../errors.ts'
-import { leftOverPort } from '../server/docker-error.ts'
-import type { PortHolder } from '../server/look.ts'
+import { leftOverPort } from '../host/docker-error.ts'
+import type { PortHolder } from '../host/look.ts'
 
-/** Stops when somebody else holds a port that the release publishes: it would show only after much was created. */
+/**
+ * Stops when something else holds a port that the release publishes. Docker would report it only after much was
+ * created.
+ */
 export function checkPorts(holders: readonly PortHolder[], wanted: readonly number[], project: string): void {
   const taken = holders.filter(
     (holder) => wanted.includes(holder.port) && (holder.kind !== 'container' || holder.project !== project),
@@ -12,7 +15,7 @@ export function checkPorts(holders: readonly PortHolder[], wanted: readonly numb
   const [first] = taken
   if (!first) return
   throw new DeployError('port-taken', {
-    what: `Port ${first.port} of the server is in use`,
+    what: `Port ${first.port} of the host is in use`,
     seen: taken.map(describe).join('\n'),
     ...advise(first),
   })
@@ -27,7 +30,7 @@ function describe(holder: PortHolder): string {
 function advise(holder: PortHolder): Pick<Problem, 'fix'> {
   const stop =
     holder.kind === 'container'
-      ? `stop that container on the server: docker stop ${holder.name}`
-      : `end that program; as root on the server: ss -ltnp 'sport = :${holder.port}' names it`
+      ? `stop that container on the host: docker stop ${holder.name}`
+      : `stop that program; on the host, as root: ss -ltnp 'sport = :${holder.port}' names it`
   return { fix: `publish another port in the Compose file, or ${stop}` }
 }

@@ -5,8 +5,23 @@ import { DeployError } from '../errors.ts'
 const SERVERS = /\b(gunicorn|uvicorn|daphne|uwsgi|hypercorn|granian|waitress-serve|mod_wsgi-express)\b/
 
 /**
- * What it means that the site uses other settings than manage.py, which is asked for the migrations. `command` is how the
- * service starts, as far as that is known: `manage.py runserver` serves with the settings of manage.py.
+ * The lines of the fact `start`: the settings and the module that a start command names, such as
+ * `gunicorn --env DJANGO_SETTINGS_MODULE=shop.live shop.wsgi`. Empty for a command that names none.
+ */
+export function startLines(command: string): readonly string[] {
+  const settings = /\bDJANGO_SETTINGS_MODULE=["']?([A-Za-z_][\w.]*)/.exec(command)?.[1]
+  const module = SERVERS.test(command)
+    ? /(?<![\w./-])([A-Za-z_]\w*(?:\.\w+)*\.[aw]sgi\w*)\b(?!\/)/.exec(command)?.[1]
+    : undefined
+  return [
+    ...(settings === undefined ? [] : [`settings=${settings}`]),
+    ...(module === undefined ? [] : [`module=${module}`]),
+  ]
+}
+
+/**
+ * What to do when the site uses other settings than manage.py, which runs the migrations. `command` starts the service,
+ * as far as it is known. `manage.py runserver` serves with the settings of manage.py.
  */
 export function judgeServing(found: Serving, command: string): 'stop' | 'warn' | 'nothing' {
   const isServer = SERVERS.test(command)
@@ -14,12 +29,25 @@ export function judgeServing(found: Serving, command: string): 'stop' | 'warn' |
   return isServer && !found.same ? 'stop' : 'warn'
 }
 
-/** The error for it: another database would be migrated than the site uses. `said`: what failed with those of manage.py. */
+/** The warning about a site that Django's development server serves; undefined for any other command. */
+export function describeRunserver(service: string, command: string): string | undefined {
+  if (!/\bmanage\.py\b.*\brunserver\b/.test(command) || SERVERS.test(command)) return undefined
+  return (
+    `${service} serves with \`manage.py runserver\`, which is for development: Django says not to use it in production, and with ` +
+    'DEBUG=True it shows settings and code to visitors. Use a server such as gunicorn: ' +
+    'command: gunicorn <project>.wsgi --bind 0.0.0.0:8000'
+  )
+}
+
+/**
+ * The error for different settings: the migrations would change another database than the site uses. `said` is the
+ * failure with the settings of manage.py.
+ */
 export function explainServing({ manage, module, file }: Serving, said = ''): DeployError {
   return new DeployError('settings-differ', {
     what: `manage.py uses the settings ${manage}, the site uses ${module}`,
     seen: `${file} sets DJANGO_SETTINGS_MODULE to ${module}; for manage.py it is ${manage}\n${said}`.trim(),
-    why: 'DJANGO_SETTINGS_MODULE is not set in the environment, so each file takes its own default: another database would be migrated than the site uses',
-    fix: `add this line to the env file, or to \`environment:\` of the service: DJANGO_SETTINGS_MODULE=${module}`,
+    why: 'DJANGO_SETTINGS_MODULE is not set in the environment of the container, so the site and manage.py each take their own: another database would be migrated than the site uses',
+    fix: `add it to \`environment:\` of this service, or to the env file if all services use these settings: DJANGO_SETTINGS_MODULE=${module}\nIf another service runs the site, put it first: services: <its name>`,
   })
 }

@@ -1,20 +1,19 @@
 import { createHash } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import { stringify } from 'yaml'
-import { canonical, isValues, pairsOf, textsOf, listOf, textOf, valuesOf, type Values } from '../compose/document.ts'
+import { canonical } from '../canonical.ts'
+import { fillBuild, localPath, secretVariables, tagsOf, writeBakeFile, type Build } from '../compose/build.ts'
 import type { BuildGroup } from '../compose/group.ts'
 import type { Project } from '../compose/project.ts'
-import { interpolate } from '../compose/variable.ts'
 import { checkAll, DeployError } from '../errors.ts'
 import type { Run, RunOptions } from '../process.ts'
 import { explainBuild } from './failure.ts'
-import { fillBuild, secretVariables, valuesFor, withoutGitHub, type BuildVariables } from './variable.ts'
+import { valuesFor, withoutGitHub, type BuildVariables } from './variable.ts'
 
-/** The commit that an image is made of. */
+/** The commit that an image is built from. */
 export type Commit = { sha: string; time: Date; source: string }
 
-/** One image to build: its bake target, the local tag it gets, and the labels by which it is known again. */
+/** One image to build: its bake target, its local tag, and the labels that identify it later. */
 export type Target = { name: string; group: BuildGroup; reference: string; labels: Readonly<Record<string, string>> }
 
 /** A reduced Compose file and the overrides that go with it. */
@@ -23,11 +22,11 @@ export type BakePlan = {
   overrides: readonly string[]
   targets: readonly Target[]
   commit: Commit
-  /** Variables that secrets of the build are made of. */
+  /** Variables that the build's secrets read. */
   secrets: Readonly<Record<string, string>>
 }
 
-/** What the plan of a bake is made of. */
+/** The facts that decide the plan of a bake. */
 export type BakeFacts = {
   project: Project
   groups: readonly BuildGroup[]
@@ -42,8 +41,9 @@ export const BAKE_LABEL = 'deploy-django.bake'
 export const REVISION_LABEL = 'org.opencontainers.image.revision'
 
 /**
- * Only the build sections, under working tags, with every variable filled in: an unset variable elsewhere must not stop a
- * build, and buildx must not look for values where Compose would not, such as a `.env` of the repository.
+ * Plans a bake with only the build sections, under working tags, with every variable filled in. An unset variable
+ * elsewhere must not stop a build. buildx must not read values where Compose would not, such as a `.env` of the
+ * repository.
  */
 export function planBake({ project, groups, workspace, set, variables, commit }: BakeFacts): BakePlan {
   const values = valuesFor(variables)
@@ -54,24 +54,19 @@ export function planBake({ project, groups, workspace, set, variables, commit }:
     build: fillBuild(group.build, values, (key) => isOverridden(overrides, group, key)),
   }))
   const targets = groups.map((group, index) => toTarget(group, filled[index]?.build ?? {}, overrides, commit))
-  const services = targets.map((target, index) => [
-    target.name,
-    toService(target, filled[index]?.build ?? {}, groups, folder),
-  ])
-  const secrets = Object.entries(valuesOf(project.model['secrets'])).map(([name, secret]) => {
-    const file = textOf(valuesOf(secret)['file'])
-    const path = file === undefined ? undefined : local(interpolate(file, values) ?? file, folder)
-    return [name, path === undefined ? secret : { ...valuesOf(secret), file: path }]
+  const file = writeBakeFile({
+    app: project,
+    services: targets.map(({ name, reference: image, labels }, index) => ({
+      name,
+      image,
+      labels,
+      build: filled[index]?.build ?? {},
+    })),
+    builds: groups.map(({ build }) => build),
+    values,
+    folder,
+    targetOf: (service) => targetOf(service, groups),
   })
-  const used = new Set(groups.flatMap(({ build }) => secretNames(build)))
-  const file = stringify(
-    literal({
-      name: 'deploy-django',
-      services: Object.fromEntries(services),
-      secrets: Object.fromEntries(secrets.filter(([name]) => used.has(String(name)))),
-    }),
-    { lineWidth: 0, aliasDuplicateObjects: false, version: '1.1' },
-  )
   return {
     file,
     overrides: overrides.map((line) => withLocalPaths(line, folder)),
@@ -83,14 +78,6 @@ export function planBake({ project, groups, workspace, set, variables, commit }:
         .flatMap((name) => (values[name] === undefined ? [] : [[name, values[name]]])),
     ),
   }
-}
-
-/** The same value for a program that reads `$` as a variable. */
-function literal(value: unknown): unknown {
-  if (typeof value === 'string') return value.replaceAll('$', '$$$$')
-  if (Array.isArray(value)) return value.map(literal)
-  if (!isValues(value)) return value
-  return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, literal(inner)]))
 }
 
 /** Builds the wanted targets into the local Docker; what buildx prints goes to `onLine`. */
@@ -113,13 +100,14 @@ export async function bake(
         ...wanted.map(({ name }) => name),
       ],
       {
-        // Beside the Compose file buildx would read a `.env` of the repository.
+        // In the folder of the Compose file, buildx would read the repository's `.env`.
         cwd: folder,
         env: {
           ...withoutGitHub(options.env, plan.overrides),
           ...plan.secrets,
           SOURCE_DATE_EPOCH: String(Math.floor(plan.commit.time.getTime() / 1000)),
-          // The contexts are those of the repository's own Compose file; newer versions of buildx would ask about `..`.
+          // The repository's own Compose file chooses the contexts. Newer versions of buildx would ask for access to
+          // `..`.
           BUILDX_BAKE_ENTITLEMENTS_FS: '0',
         },
         onLine,
@@ -136,7 +124,7 @@ function targetName(group: BuildGroup): string {
   return group.name.replace(/[^A-Za-z0-9_-]/g, '_')
 }
 
-function toTarget(group: BuildGroup, build: Values, overrides: readonly string[], commit: Commit): Target {
+function toTarget(group: BuildGroup, build: Build, overrides: readonly string[], commit: Commit): Target {
   const name = targetName(group)
   const mine = overrides.filter((line) => line.startsWith(`${name}.`))
   const definition = sha256(canonical([name, build, mine]))
@@ -154,44 +142,29 @@ function toTarget(group: BuildGroup, build: Values, overrides: readonly string[]
   }
 }
 
-function toService(target: Target, filled: Values, groups: readonly BuildGroup[], folder: string): Values {
-  // Tags of the file would be pushed by nobody.
-  const { tags: _, ...build } = filled
-  const contexts = [...pairsOf(build['additional_contexts'])].map(([name, context = '']) => [
-    name,
-    toContext(context, groups, folder),
-  ])
-  return {
-    image: target.reference,
-    build: {
-      ...build,
-      context: local(textOf(build['context']) ?? '.', folder),
-      ...(contexts.length > 0 ? { additional_contexts: Object.fromEntries(contexts) } : {}),
-      labels: { ...Object.fromEntries(pairsOf(build['labels'])), ...target.labels },
-    },
-  }
+/** Warnings for services with `build.tags`, which nobody pushes. */
+export function describeTags({ services }: Project): readonly string[] {
+  const tagged = [...services.values()].filter((service) => tagsOf(service).length > 0)
+  return tagged.map(
+    ({ name }) =>
+      `The tags in \`build.tags\` of ${name} are not pushed: an image is pushed only under the version. If something else needs them, tag the image in a step after this one: docker buildx imagetools create --tag TAG IMAGE, with the image of the output \`images\``,
+  )
 }
 
-function toContext(context: string, groups: readonly BuildGroup[], folder: string): string {
-  const [, service] = /^service:(.+)$/.exec(context) ?? []
-  if (service === undefined) return local(context, folder)
+/** The target that builds the image of a service. */
+function targetOf(service: string, groups: readonly BuildGroup[]): string {
   const group = groups.find(({ services }) => services.includes(service))
-  if (group) return `target:${targetName(group)}`
+  if (group) return targetName(group)
   throw new DeployError('compose-invalid', {
     what: `additional_contexts names service:${service}, which is not built`,
     fix: 'name a service with a build: section',
   })
 }
 
-/** An absolute path for a local one; addresses (https:, docker-image:, git@…) stay. */
-function local(path: string, folder: string): string {
-  return /^[a-z][a-z0-9+.-]*:|^git@|^github\.com\//i.test(path) ? path : resolve(folder, path)
-}
-
-/** The override with absolute paths: in `set` they start from the folder of the Compose file. */
+/** The override with absolute paths: paths in `set` start from the folder of the Compose file. */
 function withLocalPaths(line: string, folder: string): string {
   const [, start = '', key = '', value = ''] = /^([^.]*\.([^=]*)=)([^]*)$/.exec(line) ?? []
-  if (key === 'context' || key.startsWith('contexts.')) return start + local(value, folder)
+  if (key === 'context' || key.startsWith('contexts.')) return start + localPath(value, folder)
   if (!/^(cache-(from|to)|secrets?|ssh|output)$/.test(key)) return line
   const parts = value.split(',').map((part) => {
     const [, name = '', path] = /^((?:src|source|dest)=|[\w-]+=(?=\.{1,2}\/)|(?=\.{1,2}\/))(.+)$/.exec(part) ?? []
@@ -200,12 +173,12 @@ function withLocalPaths(line: string, folder: string): string {
   return start + parts.join(',')
 }
 
-/** Whether `set` gives this field of the group; `overrides` name targets. */
+/** Whether `set` overrides this field of the group; `overrides` name targets. */
 function isOverridden(overrides: readonly string[], group: BuildGroup, key: string): boolean {
   return overrides.some((line) => line.startsWith(`${targetName(group)}.${key}=`))
 }
 
-/** Which fields the lines of `set` give. */
+/** Returns a test for the fields that the lines of `set` override. */
 export function overriddenBy(
   set: readonly string[],
   groups: readonly BuildGroup[],
@@ -214,16 +187,12 @@ export function overriddenBy(
   return (group, key) => isOverridden(overrides, group, key)
 }
 
-function secretNames(build: Values): readonly string[] {
-  return listOf(build['secrets']).flatMap((entry) => (isValues(entry) ? textsOf(entry['source']) : textsOf(entry)))
-}
-
-/** Stops for overrides of what is not built. */
+/** Stops for overrides of services that are not built. */
 export function checkOverrides(set: readonly string[], groups: readonly BuildGroup[]): void {
   checkAll(...set.map((line) => () => void assignOverride(line, groups)))
 }
 
-/** Overrides name services; they go to the target of the service's group. */
+/** The input `set` names services. Each override goes to the target of the service's group. */
 function assignOverride(line: string, groups: readonly BuildGroup[]): readonly string[] {
   const dot = line.indexOf('.')
   const glob = line.slice(0, dot)

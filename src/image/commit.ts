@@ -1,7 +1,7 @@
 import type { Run } from '../process.ts'
 import type { Commit } from './bake.ts'
 
-/** The commit of the checkout, with the time that becomes the image's. A workspace without git history has no time. */
+/** The commit of the checkout. Its time becomes that of the image; without git history it is 1970. */
 export async function readCommit(
   run: Run,
   { sha, workspace, serverUrl, repository }: { sha: string; workspace: string; serverUrl: string; repository: string },

@@ -1,10 +1,13 @@
 import { createHash } from 'node:crypto'
 import type { Run } from '../process.ts'
 
-/** Everything of an image that does something; labels name the commit, so each release has other ones. */
+/**
+ * The parts of an image that decide what it does. Labels are left out: they name the commit, so each release has
+ * others.
+ */
 const CONTENT = '{{json .RootFS.Layers}} {{json .Config.Env}} {{json .Config.Entrypoint}} {{json .Config.Cmd}}'
 
-/** A hash of what each service's image holds; an image that is not on the runner is left out. */
+/** A content hash of each service's image; images that are not on the runner are left out. */
 export async function readContents(
   images: ReadonlyMap<string, string>,
   run: Run,

@@ -1,5 +1,5 @@
 import { posix } from 'node:path'
-import { textOf } from '../compose/document.ts'
+import { dockerfileOf } from '../compose/build.ts'
 import type { Project } from '../compose/project.ts'
 import { interpolate } from '../compose/variable.ts'
 import { DeployError, type Place } from '../errors.ts'
@@ -7,7 +7,7 @@ import type { Target } from './bake.ts'
 
 const SHOWN = 25
 
-/** What buildx printed, as a failure with the target, the last lines and the place in the Dockerfile. */
+/** Turns the output of buildx into an error with the target, the last lines and the place in the Dockerfile. */
 export function explainBuild(output: string, targets: readonly Target[], project: Project): DeployError {
   const lines = output.split('\n').map((line) => line.trimEnd())
   const target = failing(lines, targets)
@@ -15,13 +15,19 @@ export function explainBuild(output: string, targets: readonly Target[], project
   const at = annotation ? ` (${annotation.file} line ${annotation.line})` : ''
   return new DeployError('build-failed', {
     what: target ? `The image of service ${target.group.name} could not be built${at}` : 'The build failed',
-    seen: lines
-      .filter((line) => line !== '')
-      .slice(-SHOWN)
-      .join('\n'),
+    seen: shownOf(lines).join('\n'),
     ...advice(output, project, target),
     annotation,
   })
+}
+
+/** The output of the failing command, which may stand far above the end; else the last lines. */
+function shownOf(lines: readonly string[]): readonly string[] {
+  const filled = lines.filter((line) => line !== '')
+  const step = filled.map((line) => /^#(\d+) ERROR: /.exec(line)?.[1]).findLast((found) => found !== undefined)
+  if (step === undefined) return filled.slice(-SHOWN)
+  const own = filled.filter((line) => line.startsWith(`#${step} `))
+  return own.map((line) => line.replace(/^#\d+ (\d+\.\d+ )?/, '')).slice(-SHOWN)
 }
 
 function failing(lines: readonly string[], targets: readonly Target[]): Target | undefined {
@@ -35,17 +41,17 @@ function failing(lines: readonly string[], targets: readonly Target[]): Target |
 function placeIn(lines: readonly string[], target: Target, project: Project): Place | undefined {
   const found = lines.map((line) => /^(\S*[^\s/:]+):(\d+)$/.exec(line)).findLast((match) => match !== null)
   const line = Number(found?.[2])
-  const { build } = target.group
-  if (!found || build['dockerfile_inline'] !== undefined) return undefined
-  const context = interpolate(textOf(build['context']) ?? '.')
-  const dockerfile = interpolate(textOf(build['dockerfile']) ?? 'Dockerfile')
+  const where = dockerfileOf(target.group.build)
+  if (!found || where.inline !== undefined) return undefined
+  const context = interpolate(where.context)
+  const dockerfile = interpolate(where.dockerfile)
   if (context === undefined || dockerfile === undefined || /^\/|:/.test(context + dockerfile)) return undefined
   return { file: posix.join(project.folder, context, dockerfile), line }
 }
 
 type Advice = { why: string; fix: string }
 
-/** What is known about a cause by what was printed; `$1` is the part of it in parentheses. */
+/** Known causes by the output. `$1` is the part that the pattern captures. */
 const ADVICE: readonly [RegExp, Advice][] = [
   [
     /no space left on device/,

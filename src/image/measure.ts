@@ -1,6 +1,6 @@
 import type { Run } from '../process.ts'
 
-/** The unpacked sizes of images that are on the runner; others have no known size and are left out. */
+/** The unpacked sizes of images on the runner; other images are left out. */
 export async function measureImages(images: Iterable<string>, run: Run): Promise<{ image: string; bytes: number }[]> {
   const measured = await Promise.all(
     [...new Set(images)].map(async (image) => {

@@ -2,20 +2,23 @@ import type { BuildGroup } from '../compose/group.ts'
 import { parseReference } from '../compose/reference.ts'
 import { interpolate, missingIn } from '../compose/variable.ts'
 import { checkAll, DeployError } from '../errors.ts'
-import { parseImage, Unusable } from '../values.ts'
+import { parseImage, Unusable } from '../inputs/values.ts'
 import { isGitHubs } from './variable.ts'
 
-/** What decides the names of images. */
+/** The facts that decide the names of images. */
 export type NamingFacts = {
   /** The input `image`. */
   image: string | undefined
   /** `owner/name` on GitHub. */
   repository: string
-  /** What the step and the shipped env file set: a name may use it. */
+  /** The values of the step and of the shipped env file, which a name may use. */
   settings: Readonly<Record<string, string | undefined>>
 }
 
-/** Stops when the Compose file names an image that cannot be known or pushed: it must not silently go somewhere else. */
+/**
+ * Stops when an image name of the Compose file is unknown or cannot be pushed. The image must not silently go
+ * elsewhere.
+ */
 export function checkImageNames(groups: readonly BuildGroup[], facts: NamingFacts): void {
   if (facts.image !== undefined) return
   const repository = `ghcr.io/${facts.repository.toLowerCase()}`
@@ -30,14 +33,14 @@ function checkImageName({ name, image }: BuildGroup, settings: NamingFacts['sett
     throw new DeployError('variable-missing', {
       what: `The name of the image of service ${name} needs ${missing}, which is not set`,
       seen: `image: ${image}`,
-      why: 'the image is pushed before the host, which may know it, is asked',
+      why: 'the image is pushed before the runner connects to the host, so a variable in the .env of the host comes too late',
       fix: isGitHubs(missing)
-        ? `${missing} is GitHub's own and does not reach the Compose file; set the input image: ${repository}`
+        ? `${missing} is a variable of GitHub's own and does not reach the Compose file; set the input image: ${repository}`
         : `one of these: a line of env-file: ${missing}=… · or this step's environment: env: { ${missing}: … } · or the input image: ${repository}`,
     })
   }
   const text = interpolate(written, settings) ?? written
-  // A local name: nobody can push it, and it is not used.
+  // A local name cannot be pushed, so it is not used.
   if (!text.includes('/')) return
   try {
     parseImage(parseReference(text).repository)
@@ -51,7 +54,10 @@ function checkImageName({ name, image }: BuildGroup, settings: NamingFacts['sett
   }
 }
 
-/** Repository names of the groups once it is known which of them is Django; by group name. Others add `-<service>` to its. */
+/**
+ * Repository names by group name, once the Django group is known. Groups without their own name add `-<service>` to
+ * Django's.
+ */
 export function nameImages(
   groups: readonly BuildGroup[],
   django: BuildGroup,
@@ -68,8 +74,8 @@ export function nameImages(
 }
 
 /**
- * Names under which an earlier run may have pushed the group. Which group is Django is not known yet, so its own bare
- * name comes first, then the bare name of every group with its suffix.
+ * Names under which an earlier run may have pushed the group. The Django group is not known yet. So the group's own
+ * bare name comes first, then the bare name of every group with this group's suffix.
  */
 export function candidateNames(
   group: BuildGroup,
@@ -92,7 +98,7 @@ function bareName(group: BuildGroup, { image, repository, settings }: NamingFact
 
 /** The group's own `image:` without tag and digest. A name without a slash is a local one: nobody can push it. */
 function ownName(group: BuildGroup, settings: NamingFacts['settings']): string | undefined {
-  // The tag goes first: it may be a variable that only the server knows, and the version takes its place.
+  // The tag is removed first: only the host may know its variables, and the version replaces it.
   const text = group.image === undefined ? undefined : interpolate(parseReference(group.image).repository, settings)
   const name = text === undefined ? undefined : parseReference(text).repository
   return name?.includes('/') ? name : undefined

@@ -1,23 +1,24 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
-import { isValues } from '../compose/document.ts'
+import * as v from 'valibot'
 import { DeployError } from '../errors.ts'
 import type { Run } from '../process.ts'
+import { parseJson } from '../schema.ts'
 
 /** A login for one registry. */
 export type Login = { registry: string; username: string; password: string }
 
-/** An environment in which Docker has this run's logins; `close` forgets them. */
+/** An environment in which Docker has this run's logins; `close` deletes them. */
 export type Registry = { env: NodeJS.ProcessEnv; close: () => Promise<void> }
 
-/** Says why, and waits; passed in so that tests need not. */
+/** Logs the reason, and waits. Tests pass one that does not wait. */
 export type Pause = (milliseconds: number, reason: string) => Promise<void>
 
 const PAUSES = [1_000, 4_000, 10_000]
 const HUB = 'docker.io'
 
-/** Logs in, in a configuration folder of its own: the runner's own logins are copied, and never changed. */
+/** Logs in with a temporary configuration folder. The runner's own logins are copied, and never changed. */
 export async function openRegistry(
   logins: readonly Login[],
   { run, env, temp, pause }: { run: Run; env: NodeJS.ProcessEnv; temp: string; pause: Pause },
@@ -36,7 +37,7 @@ export async function openRegistry(
   }
 }
 
-/** Says that something is tried again, and waits. */
+/** Logs that something is tried again, and waits. */
 export function sayAndWait(show: (line: string) => void): Pause {
   return (milliseconds, reason) => {
     show(`${reason}: trying again in ${milliseconds / 1000} s`)
@@ -44,7 +45,7 @@ export function sayAndWait(show: (line: string) => void): Pause {
   }
 }
 
-/** Tries again, with growing pauses, what failed through no fault of the request. */
+/** Retries transient failures with growing pauses. */
 export async function retry<T extends { code: number; stdout: string; stderr: string }>(
   attempt: () => Promise<T>,
   pause: Pause,
@@ -52,20 +53,20 @@ export async function retry<T extends { code: number; stdout: string; stderr: st
   for (const wait of PAUSES) {
     const finished = await attempt()
     const said = `${finished.stdout}\n${finished.stderr}`.trim()
-    if (finished.code === 0 || !isPassing(said)) return finished
+    if (finished.code === 0 || !isTransient(said)) return finished
     await pause(wait, said.split('\n').at(-1) ?? '')
   }
   return attempt()
 }
 
-/** A failure of the network or of the registry itself, which another attempt may not meet. */
-export function isPassing(output: string): boolean {
+/** Whether the failure is transient (network or registry): another attempt may succeed. */
+export function isTransient(output: string): boolean {
   return /\b(HTTP status|status code|status):? 5\d\d\b|\b50[0-4] [A-Z]|connection (was )?reset|broken pipe|unexpected EOF|: EOF|TLS handshake timeout|i\/o timeout|timeout exceeded|context deadline exceeded|connection refused|toomanyrequests|too many requests/i.test(
     output,
   )
 }
 
-/** The configuration folder is also where contexts live: the daemon in use is kept by its address. */
+/** Docker contexts live in the configuration folder too, so the current daemon is kept by its address. */
 async function daemonOf(run: Run, env: NodeJS.ProcessEnv): Promise<NodeJS.ProcessEnv> {
   if (env['DOCKER_HOST']) return {}
   const finished = await run('docker', ['context', 'inspect', '--format', '{{.Endpoints.docker.Host}}'], { env })
@@ -81,14 +82,26 @@ async function readOwn(path: string): Promise<string> {
   }
 }
 
+const DOCKER_CONFIG = v.looseObject({
+  credsStore: v.optional(v.string()),
+  credHelpers: v.optional(v.record(v.string(), v.string())),
+})
+
 function copyOf(text: string, logins: readonly Login[]): string {
-  const config: unknown = JSON.parse(text || '{}')
-  if (!isValues(config)) return '{}'
-  const { currentContext: _, credsStore, credHelpers, ...rest } = config
+  const {
+    currentContext: _,
+    credsStore,
+    credHelpers,
+    ...rest
+  } = parseJson(DOCKER_CONFIG, text || '{}', {
+    what: "The runner's Docker configuration (config.json)",
+    fix: 'correct it, or remove it if nothing needs it',
+  })
   if (logins.length === 0) return JSON.stringify({ ...rest, credsStore, credHelpers })
-  // A login must end in this folder, not in the store of the runner's user.
-  const helpers = isValues(credHelpers) ? Object.entries(credHelpers) : []
-  const others = helpers.filter(([registry]) => !logins.some((login) => login.registry === registry))
+  // A login must be stored in this folder, not in the credential store of the runner's user.
+  const others = Object.entries(credHelpers ?? {}).filter(
+    ([registry]) => !logins.some((login) => login.registry === registry),
+  )
   return JSON.stringify({ ...rest, credHelpers: Object.fromEntries(others) })
 }
 
@@ -118,9 +131,9 @@ async function logIn({ registry, username, password }: Login, run: Run, env: Nod
   })
 }
 
-/** Why a registry failed four times, when that was no fault of the request. */
+/** Why a registry failed in every attempt, when the failure is transient. */
 export function troubleOf(output: string): string | undefined {
-  return isPassing(output)
+  return isTransient(output)
     ? `the registry fails or cannot be reached: ${PAUSES.length + 1} attempts with growing pauses`
     : undefined
 }

@@ -2,35 +2,46 @@ import type { BuildGroup } from '../compose/group.ts'
 import { DeployError } from '../errors.ts'
 import { planBake, type Target } from './bake.ts'
 import { findDjango } from './inspect.ts'
-import type { Made, MakeFacts, Tools } from './make.ts'
+import { describeLogins, type Made, type MakeFacts, type Tools } from './make.ts'
+import { measureImages } from './measure.ts'
 import { candidateNames, type NamingFacts } from './name.ts'
+import { count } from './progress.ts'
 import { openRegistry, retry } from './registry.ts'
 
-/** Images that a `build` has pushed: pulled by digest, and looked into like those that are built here. */
+/** Pulls the images that a `build` job pushed, by digest, and inspects them like images that are built here. */
 export async function takeImages(
   facts: MakeFacts,
   images: ReadonlyMap<string, string>,
-  { run, env, temp, signal, group, pause }: Tools,
+  { run, env, temp, signal, step, pause }: Tools,
 ): Promise<Made> {
   const { targets } = planBake(facts)
-  const registry = await openRegistry(facts.logins, { run, env, temp, pause })
+  const registry = await step(
+    'Log in',
+    () => openRegistry(facts.logins, { run, env, temp, pause }),
+    () => describeLogins(facts.logins),
+  )
   const pull = async ({ group: { name }, reference }: Target): Promise<void> => {
     const image = images.get(name) ?? ''
     const pulled = await retry(() => run('docker', ['pull', '--quiet', image], { env: registry.env, signal }), pause)
     if (pulled.code !== 0) throw notPulled(image, pulled.stderr)
     await run('docker', ['tag', image, reference], { env: registry.env, signal })
   }
+  const pullAll = async (): Promise<Made> => {
+    await Promise.all(targets.map(pull))
+    const django = await findDjango({ ...facts, targets }, { run, env })
+    facts.check(django)
+    return { images, django, sizes: await measureImages(images.values(), run) }
+  }
   try {
-    await group('Pull the images', () => Promise.all(targets.map(pull)))
-    return { images, django: await findDjango({ ...facts, targets }, { run, env }) }
+    return await step('Pull', pullAll, () => count(targets.length, 'image'))
   } finally {
     await registry.close()
   }
 }
 
 /**
- * Stops when the images are not those that this checkout would build. The threat is a text that somebody else made: the
- * login of the registry is sent to where it points, and what it names becomes the site.
+ * Stops when the images are not those of this checkout. The threat is a forged text: it chooses the registry that gets
+ * the login, and the image that becomes the site.
  */
 export function matchImages(
   groups: readonly BuildGroup[],

@@ -1,26 +1,24 @@
 import { posix } from 'node:path'
-import { isValues, listOf, pairsOf, textOf, valuesOf, type Values } from '../compose/document.ts'
+import { buildFields, dockerfileOf, secretVariables, type Field } from '../compose/build.ts'
+import { placeOfService } from '../compose/place.ts'
 import type { BuildGroup } from '../compose/group.ts'
 import type { Project } from '../compose/project.ts'
 import { interpolate, missingIn, namesIn } from '../compose/variable.ts'
 import { checkAll, DeployError } from '../errors.ts'
 
-/** What build sections may use, as `docker compose build` would: the environment of the step, then the shipped `.env`. */
+/** What build sections may use, as in `docker compose build`: the environment of the step, then the shipped `.env`. */
 export type BuildVariables = {
   step: Readonly<Record<string, string | undefined>>
   /** Undefined when the host's own `.env` stays: the runner never reads its values. */
   file: ReadonlyMap<string, string> | undefined
 }
 
-/** One text of a build section. An argument without a value has that of the variable with its name, if there is one. */
-type Field = { name: string; text: string; isPassedOn: boolean }
-
-/** The values, those of the step first. */
+/** All values; those of the step win. */
 export function valuesFor({ step, file }: BuildVariables): Readonly<Record<string, string | undefined>> {
   return { ...Object.fromEntries(file ?? []), ...step }
 }
 
-/** GitHub's own variables must not leak into tags and arguments; only its build cache needs its address and token. */
+/** Removes GitHub's own variables: they must not leak into tags and arguments. Only its build cache needs ACTIONS_*. */
 export function withoutGitHub(env: NodeJS.ProcessEnv, set: readonly string[]): NodeJS.ProcessEnv {
   const cache = set.some((line) => line.includes('type=gha'))
   return Object.fromEntries(
@@ -30,57 +28,15 @@ export function withoutGitHub(env: NodeJS.ProcessEnv, set: readonly string[]): N
 
 const HIDDEN = /^(GITHUB|RUNNER|INPUT|STATE)_/i
 
-/** Whether it is one of the variables that GitHub sets itself. */
+/** Whether GitHub sets this variable itself. */
 export function isGitHubs(name: string): boolean {
   return HIDDEN.test(name)
 }
 
-/**
- * The build section with its variables filled in. An argument without a value whose variable is not set is left out, as
- * Compose does: the Dockerfile's own default counts. What `set` overrides is left out too.
- */
-export function fillBuild(
-  build: Values,
-  values: Readonly<Record<string, string | undefined>>,
-  isOverridden: (key: string) => boolean,
-): Values {
-  const fill = (value: unknown): unknown => {
-    if (typeof value === 'string') return interpolate(value, values) ?? value
-    if (Array.isArray(value)) return value.map(fill)
-    return isValues(value) ? mapValues(value, fill) : value
-  }
-  const pairs = (key: string): Values => {
-    const given = [...pairsOf(build[key])].filter(([name]) => !isOverridden(`${BAKE_NAMES[key] ?? key}.${name}`))
-    return Object.fromEntries(
-      given.flatMap(([name, text]) => {
-        const value = text === undefined ? (key === 'args' ? values[name] : '') : fill(text)
-        return value === undefined ? [] : [[name, value]]
-      }),
-    )
-  }
-  const kept = Object.entries(build).filter(([key]) => !isOverridden(BAKE_NAMES[key] ?? key))
-  return Object.fromEntries(kept.map(([key, value]) => [key, PAIRS.includes(key) ? pairs(key) : fill(value)]))
-}
-
-const PAIRS = ['args', 'labels', 'additional_contexts']
-/** The names of fields in `set`, where they differ. */
-const BAKE_NAMES: Readonly<Record<string, string>> = {
-  additional_contexts: 'contexts',
-  cache_from: 'cache-from',
-  cache_to: 'cache-to',
-  no_cache: 'no-cache',
-  platforms: 'platform',
-  shm_size: 'shm-size',
-}
-
-function mapValues(values: Values, change: (value: unknown) => unknown): Values {
-  return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, change(value)]))
-}
-
-/** What decides whether a build has all that it needs. */
+/** The facts that decide whether a build has all that it needs. */
 export type BuildCheck = {
   project: Project
-  /** Those that will be built. */
+  /** The groups that will be built. */
   groups: readonly BuildGroup[]
   variables: BuildVariables
   /** Whether `set` overrides this field of the group. */
@@ -91,7 +47,7 @@ export type BuildCheck = {
   read: (path: string) => string | undefined
 }
 
-/** Stops for variables of build sections that are set nowhere, and for secrets that would end in an image unasked. */
+/** Stops for unset variables of build sections, and for secrets that would be written into an image by mistake. */
 export function checkBuildVariables(check: BuildCheck): void {
   checkAll(...check.groups.flatMap((group) => [() => checkMissing(group, check), () => checkSecrets(group, check)]))
 }
@@ -127,20 +83,22 @@ function checkMissing(group: BuildGroup, check: BuildCheck): void {
         ),
       )
       .join('\n'),
-    annotation: { file: project.files[0] ?? '' },
+    annotation: placeOfService(project, group.name, 'build', ...(missing[0]?.name.split('.') ?? [])),
   })
 }
 
-/** Each of these works alone. */
-function waysToGive(variable: string, field: Field | undefined): string {
+/** How to give the value of one of GitHub's own variables to a build; undefined for other variables. */
+function howToPassGitHubVariable(variable: string): string | undefined {
   const [, context = '', name = ''] = /^(GITHUB|RUNNER)_(\w+)$/.exec(variable) ?? []
-  if (context !== '') {
-    const value = `\${{ ${context.toLowerCase()}.${name.toLowerCase()} }}`
-    return (
-      `${variable} is GitHub's own and never reaches a build: write \${BUILD_${name}} in the Compose file, ` +
-      `and give it to this step: env: { BUILD_${name}: '${value}' }`
-    )
-  }
+  if (context === '') return undefined
+  const value = `\${{ ${context.toLowerCase()}.${name.toLowerCase()} }}`
+  return `write \${BUILD_${name}} in the Compose file, and give it to this step: env: { BUILD_${name}: '${value}' }`
+}
+
+/** The ways to set the variable; each works alone. */
+function waysToGive(variable: string, field: Field | undefined): string {
+  const way = howToPassGitHubVariable(variable)
+  if (way !== undefined) return `${variable} is a variable of GitHub's own and never reaches a build: ${way}`
   const ways = [
     ...(field?.name === 'dockerfile_inline' ? [`$$${variable} there, if it is a variable of the Dockerfile`] : []),
     ...(field?.isPassedOn ? [`a default in the Dockerfile: ARG ${variable}=…`, `a value there: ${variable}: …`] : []),
@@ -151,40 +109,23 @@ function waysToGive(variable: string, field: Field | undefined): string {
   return `${variable}: ${ways.join(' · or ')}`
 }
 
-/** The texts of the build section that `set` does not override. Tags are not used: nobody pushes them. */
+/** The texts of the build section that `set` does not override. */
 function fieldsOf(group: BuildGroup, { isOverridden }: BuildCheck): readonly Field[] {
-  const fields = Object.entries(group.build).flatMap(([key, value]): Field[] => {
-    if (key === 'tags') return []
-    if (!PAIRS.includes(key)) return textsIn(value).map((text) => ({ name: key, text, isPassedOn: false }))
-    return [...pairsOf(value)].map(([name, text]) => {
-      const isPassedOn = text === undefined && key === 'args'
-      return { name: `${key}.${name}`, text: isPassedOn ? `\${${name}}` : (text ?? ''), isPassedOn }
-    })
-  })
-  return fields.filter(({ name }) => {
-    const [key = '', ...rest] = name.split('.')
-    return !isOverridden(group, [BAKE_NAMES[key] ?? key, ...rest].join('.'))
-  })
+  return buildFields(group.build, (key) => isOverridden(group, key))
 }
 
-function textsIn(value: unknown): readonly string[] {
-  if (typeof value === 'string') return [value]
-  return Array.isArray(value) ? value.flatMap(textsIn) : isValues(value) ? Object.values(value).flatMap(textsIn) : []
-}
-
-/** Whether the Dockerfile asks for the argument and has no default for it. What BuildKit knows by itself is not asked for. */
+/** Whether the Dockerfile declares the argument without a default. Arguments that BuildKit predefines need no value. */
 function needsArgument(name: string, { build }: BuildGroup, { project, read, variables }: BuildCheck): boolean {
   if (
     /^((HTTPS?|FTP|NO|ALL)_PROXY|(TARGET|BUILD)(PLATFORM|OS|ARCH|VARIANT)|BUILDKIT_\w+|SOURCE_DATE_EPOCH)$/i.test(name)
   )
     return false
-  const place = (key: string, otherwise: string): string =>
-    interpolate(textOf(build[key]) ?? otherwise, valuesFor(variables)) ?? otherwise
-  const context = place('context', '.')
+  const { context: folder, dockerfile: file, inline } = dockerfileOf(build)
+  const context = interpolate(folder, valuesFor(variables)) ?? '.'
   const isHere = !/^\/|:/.test(context)
-  const dockerfile = posix.join(project.folder, context, place('dockerfile', 'Dockerfile'))
-  const text = textOf(build['dockerfile_inline']) ?? (isHere ? read(dockerfile) : undefined)
-  // One that cannot be read, such as that of another repository, may ask for it.
+  const dockerfile = posix.join(project.folder, context, interpolate(file, valuesFor(variables)) ?? 'Dockerfile')
+  const text = inline ?? (isHere ? read(dockerfile) : undefined)
+  // A Dockerfile that cannot be read, such as that of another repository, may need it.
   if (text === undefined) return true
   const words = [...text.replace(/\\\r?\n/g, ' ').matchAll(/^[ \t]*ARG[ \t]+(.+)$/gim)].flatMap(([, list = '']) =>
     list.split(/\s+/),
@@ -192,16 +133,10 @@ function needsArgument(name: string, { build }: BuildGroup, { project, read, var
   return words.includes(name) && !words.some((word) => word.startsWith(`${name}=`))
 }
 
-/** The variables that secrets of the build are made of. */
-export function secretVariables(build: Values, { model }: Project): readonly string[] {
-  const used = listOf(build['secrets']).flatMap((entry) => textOf(isValues(entry) ? entry['source'] : entry) ?? [])
-  return used.flatMap((name) => textOf(valuesOf(valuesOf(model['secrets'])[name])['environment']) ?? [])
-}
-
-// As Docker's own check SecretsUsedInArgOrEnv.
+// The pattern of Docker's own check SecretsUsedInArgOrEnv.
 const SECRET = /(^|_)(apikey|auth|credentials?|key|password|pword|passwd|secret|token)(_|$)/i
 const PUBLIC = /(^|_)public(_|$)/i
-/** The name of a variable, or a field such as `args.NPM_TOKEN`. */
+/** `name` is a variable, or a field such as `args.NPM_TOKEN`. */
 const isSecret = (name: string): boolean => {
   const last = name.slice(name.indexOf('.') + 1)
   return SECRET.test(last) && !PUBLIC.test(last)
@@ -228,28 +163,32 @@ function checkSecrets(group: BuildGroup, check: BuildCheck): void {
       `if the build needs no real value, write one into the Compose file: ${first.field.split('.')[1]}: unused\n` +
       'if it needs the real one, pass it as a build secret (secrets: below build:) and read it with RUN --mount=type=secret\n' +
       `if everybody may know it, give it to this step as well: env: { ${first.name}: … }`,
-    annotation: { file: project.files[0] ?? '' },
+    annotation: placeOfService(project, group.name, 'build', ...first.field.split('.')),
   })
 }
 
-/** The variables whose values end in the image, with the argument or label that they are in. */
+/** The variables whose values are written into the image, with the argument or label that they are in. */
 function written(group: BuildGroup, check: BuildCheck): readonly { field: string; name: string }[] {
   return fieldsOf(group, check)
     .filter(({ name }) => /^(args|labels)\./.test(name))
     .flatMap(({ name: field, text }) => namesIn(text).map((name) => ({ field, name })))
 }
 
-/** Where each variable of the builds came from. */
+/** The log lines that say where each variable of the builds came from. */
 export function describeBuildVariables(check: BuildCheck): readonly string[] {
   const { step, file } = check.variables
   const names = check.groups.flatMap((group) => fieldsOf(group, check).flatMap(({ text }) => namesIn(text)))
   return [...new Set(names)].sort().map((name) => {
     if (step[name] !== undefined) return `${name} from the environment of the step`
-    return file?.has(name) ? `${name} from env-file` : `${name} not set: the default counts`
+    if (file?.has(name)) return `${name} from env-file`
+    const way = howToPassGitHubVariable(name)
+    return way === undefined
+      ? `${name} not set: the default is used`
+      : `${name}: the default is used, because GitHub's own variables never reach a build. For its value, ${way}`
   })
 }
 
-/** What to say about secrets that the step itself gives to an image. */
+/** The warnings about secrets that the step itself passes into an image. */
 export function describeBakedSecrets(check: BuildCheck): readonly string[] {
   return check.groups.flatMap((group) => {
     const given = written(group, check).filter(
@@ -263,7 +202,7 @@ export function describeBakedSecrets(check: BuildCheck): readonly string[] {
   })
 }
 
-/** Whether the step gives it: then it is meant for the build. */
+/** Whether the step sets the variable: it is then meant for the build. */
 function isGiven(name: string, { variables }: BuildCheck): boolean {
   return variables.step[name] !== undefined
 }

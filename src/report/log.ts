@@ -1,21 +1,93 @@
-import { endGroup, info, startGroup, summary, warning } from '@actions/core'
-import type { Progress } from '../server/follow.ts'
+import { debug, endGroup, info as write, isDebug, startGroup, summary } from '@actions/core'
+import { warning } from '../github/annotation.ts'
+import type { TimedStep } from './report.ts'
 
-const HEARTBEAT_MS = 15_000
+const HEARTBEAT_MS = 10_000
 
-/** A foldable part of the log. A failure is told after the group, where it is seen. */
-export async function group<T>(title: string, work: () => Promise<T>): Promise<T> {
-  startGroup(title)
+/** A running step. Its lines wait for its end, because only then its title is known. */
+export type OpenStep = {
+  /** Ends the step and prints its title, with its lines below. */
+  close(fact: string, seconds: number, hasFailed?: boolean): void
+}
+
+type Buffer = { lines: string[] }
+
+let open: Buffer | undefined
+
+/**
+ * Starts a step. GitHub cannot rename a group that it has shown, so the lines wait for the end of the step. Every ten
+ * seconds a line shows what the step waits for. Under debug logging each line appears at once, before the title.
+ */
+export function beginStep(name: string, awaited = ''): OpenStep {
+  const buffer: Buffer = { lines: [] }
+  const outer = open
+  open = buffer
+  if (isDebug()) debug(`${name} begins`)
   const begun = Date.now()
-  try {
-    return await work()
-  } finally {
-    info(`(${((Date.now() - begun) / 1000).toFixed(1)} s)`)
-    endGroup()
+  const heartbeat = setInterval(() => {
+    const last = buffer.lines.at(-1)?.trim() ?? awaited
+    write(`… ${name}, ${Math.round((Date.now() - begun) / 1000)} s${last === '' ? '' : `: ${last}`}`)
+  }, HEARTBEAT_MS)
+  return {
+    close(fact, seconds, hasFailed = false) {
+      clearInterval(heartbeat)
+      open = outer
+      const parts = [hasFailed ? `failed${fact === '' ? '' : `: ${fact}`}` : fact, `${seconds.toFixed(1)} s`]
+      print(`${name}: ${parts.filter((part) => part !== '').join(', ')}`, isDebug() ? [] : buffer.lines)
+    },
   }
 }
 
-/** The job summary; a runner without one only misses it. */
+/** Without lines the title needs no group. */
+function print(title: string, lines: readonly string[]): void {
+  if (lines.length === 0) return info(harmless(title))
+  startGroup(harmless(title))
+  lines.forEach((line) => write(line))
+  endGroup()
+}
+
+/** Runs a step on the runner; `describe` gives the result that becomes part of its title. */
+export type DoStep = <T>(name: string, work: () => Promise<T>, describe: (result: T) => string) => Promise<T>
+
+/** A failure is printed after its step's group, where it is visible. `keep` gets the duration of each step. */
+export function makeStep(keep: (timed: TimedStep) => void): DoStep {
+  return async (name, work, describe) => {
+    const begun = Date.now()
+    const opened = beginStep(name)
+    const end = (fact: string, hasFailed: boolean): void => {
+      const seconds = (Date.now() - begun) / 1000
+      opened.close(fact, seconds, hasFailed)
+      keep({ name, place: 'runner', begun, seconds, hasFailed })
+    }
+    const result = await work().catch((failure: unknown) => {
+      end('', true)
+      throw failure
+    })
+    end(describe(result), false)
+    return result
+  }
+}
+
+/**
+ * Prints one of our own lines below the title of the running step. Without a step, or under debug logging, it appears
+ * at once.
+ */
+export function info(line: string): void {
+  open?.lines.push(...line.split('\n'))
+  if (open === undefined || isDebug()) write(line)
+}
+
+/** Prints a line of a program. */
+export function show(line: string): void {
+  info(harmless(line))
+}
+
+/** Prints a line only under debug logging, such as Docker's progress of each layer. */
+export function showDetail(line: string): void {
+  if (isDebug()) debug(harmless(line))
+}
+
+/** Writes the job summary. On a runner without one, only a warning follows. */
 export async function writeSummary(text: string): Promise<void> {
   await summary
     .addRaw(text)
@@ -23,38 +95,10 @@ export async function writeSummary(text: string): Promise<void> {
     .catch((cause: unknown) => warning(`The job summary could not be written: ${String(cause)}`))
 }
 
-/** A line that a program printed. */
-export function show(line: string): void {
-  info(harmless(line))
-}
-
-/** Shows a transaction's progress, and that it lives while nothing is to be shown. Call `stop` at its end. */
-export function showProgress(): { show: (progress: Progress) => void; stop: () => void } {
-  let step = 'starting'
-  let since = Date.now()
-  const heartbeat = setInterval(() => {
-    info(`  … ${step}, ${Math.round((Date.now() - since) / 1000)} s`)
-  }, HEARTBEAT_MS)
-  return {
-    show(progress) {
-      heartbeat.refresh()
-      if (progress.kind === 'log') {
-        info(`  ${harmless(progress.text)}`)
-        return
-      }
-      const { line } = progress
-      info(harmless(`${line.time} ${[line.step, line.state, line.detail].join(' ').trim()}`))
-      step = line.step
-      since = Date.now()
-    },
-    stop: () => clearInterval(heartbeat),
-  }
-}
-
 /**
- * A line that others wrote, so that the runner shows it and does not obey it. The threat is a container that prints
- * `::add-mask::x`, or a visitor whose address has `##[error]` in it and gets into the last lines of a log. The runner
- * looks for the first behind any white space, for the second anywhere, and begins a line at each control character.
+ * Makes a line from outside harmless, so that the runner shows it and does not obey it. The threat: a container prints
+ * `::add-mask::x`, or a visitor's address contains `##[error]` and reaches the last lines of a log. The runner looks
+ * for `::` after white space and for `##[` anywhere. It starts a new line at each control character.
  */
 export function harmless(line: string): string {
   return line

@@ -1,13 +1,14 @@
 import type { Operation } from '../deployment/operation.ts'
-import type { Applied } from '../django/document.ts'
+import type { Order, Return } from '../deployment/order.ts'
+import type { Applied, MadeBackup } from '../django/document.ts'
 import type { ShownMigration } from '../django/verdict/show.ts'
-import { outputs } from '../outputs.ts'
+import { outputs } from './outputs.ts'
 
 /** How a command ended. */
 export type Outcome =
   { kind: 'deployed' | 'unchanged' | 'planned' | 'rolled-back' | 'built' } | { kind: 'failed'; cause: unknown }
 
-/** What a run has found out so far: each step adds to it, so that a failure has outputs and a summary as well. */
+/** Results of a run so far. Each step adds to them, so that a failed run has outputs and a summary as well. */
 export type Findings = {
   command: 'deploy' | 'rollback' | 'build'
   version: string
@@ -15,26 +16,79 @@ export type Findings = {
   previous: string | undefined
   serving: Serving
   project: string | undefined
-  /** Undefined for a `build`, which asks no server. */
+  /** Undefined for a `build`, which connects to no host. */
   host: string | undefined
-  /** Public address, as it was given. */
+  /** The public address, as given. */
   url: string | undefined
   /** Service to `name@digest`. */
   images: Readonly<Record<string, string>>
   plan: ShownPlan | undefined
+  /** Effects of the plan on the site, in sentences. */
+  course: readonly string[]
   applied: readonly Applied[]
-  /** Seconds of each step on the server, in order. */
-  steps: readonly { name: string; seconds: number }[]
+  /** How long the site was stopped for its migrations; undefined without a stop. */
+  stoppedSeconds: number | undefined
+  /** The backup of the database from before its migrations. */
+  backup: MadeBackup | undefined
+  /** The steps on the runner and on the host, in order. */
+  steps: readonly TimedStep[]
+  /** The project's directory on the host. */
+  directory: string | undefined
+  /** Since when the version in `serving` serves, as ISO 8601. */
+  since: string | undefined
+  /** Unpacked sizes of the images on the runner in bytes, by `name@digest`. */
+  sizes: ReadonlyMap<string, number>
+  /** The app's answer to the last HTTP health check. */
+  health: HealthAnswer | undefined
+  /** Undefined unless a deployment started on the host and failed. */
+  aftermath: Aftermath | undefined
+  /** The page of the workflow that rolls back; undefined when the repository has none. */
+  rollbackPage: string | undefined
+  /** The command that starts manage.py; undefined while it is unknown. */
+  manage: readonly string[] | undefined
+  /** All warnings of the step, also those beyond GitHub's limit of annotations. */
+  warnings: readonly string[]
 }
 
-/** What answers now. A release that was brought back says after how many seconds; `broken` runs again and does not serve. */
+/** One line of the timeline: `Build` on the runner, `swap` on the host. */
+export type TimedStep = {
+  name: string
+  place: 'runner' | 'host'
+  /** Milliseconds since 1970, by the runner's clock. */
+  begun: number
+  seconds: number
+  hasFailed: boolean
+}
+
+/** An HTTP answer and its assessment. */
+type HealthAnswer = { url?: string | undefined; status?: number | undefined; text: string }
+
+/** What a failed deployment left: the failed container's lines, and how the host reacted. */
+export type Aftermath = {
+  /** The failed container and its relevant lines. */
+  container: string | undefined
+  lines: readonly string[]
+  done: readonly string[]
+}
+
+/**
+ * What serves now. `again`: the seconds until a reverted release served again. `broken`: it runs again but cannot
+ * serve. `forward`: it failed and stays, because no revert was possible; it serves unless `trouble` is set.
+ */
 export type Serving =
   | { kind: 'release'; version: string; again: number | undefined }
   | { kind: 'broken'; version: string; trouble: string }
+  | { kind: 'forward'; version: string; trouble: string | undefined }
   | { kind: 'nothing' }
   | { kind: 'unknown' }
 
-/** The release of this version serves; without one, nothing does. */
+/** The version that serves now, if any. */
+export function versionThatServes(serving: Serving): string | undefined {
+  const isGood = serving.kind === 'release' || (serving.kind === 'forward' && serving.trouble === undefined)
+  return isGood ? serving.version : undefined
+}
+
+/** The state in which this version serves; without a version, nothing serves. */
 export function servingOf(version: string | undefined, again?: number): Serving {
   return version === undefined ? { kind: 'nothing' } : { kind: 'release', version, again }
 }
@@ -42,9 +96,14 @@ export function servingOf(version: string | undefined, again?: number): Serving 
 /** The plan as people and later steps see it. */
 export type ShownPlan = {
   digest: string
-  /** What will be done to what, and why. */
+  /** When the pending migrations run, and how a failure is reverted. */
+  order: Order
+  return: Return
+  /** The expected length of the stop, from the last deployment that stopped the app; undefined when unknown. */
+  expectedStopSeconds?: number | undefined
+  /** The operations of the plan, with their reasons. */
   operations: readonly Operation[]
-  /** With the verdict of each operation. */
+  /** Pending migrations with the verdict of each operation. */
   pending: readonly ShownMigration[]
   /** Rows of django_migrations that the image does not know. */
   unknown: readonly string[]
@@ -52,7 +111,7 @@ export type ShownPlan = {
   drift: readonly string[]
 }
 
-/** The findings before anything is known. */
+/** The initial findings, before anything is known. */
 export function noFindings(command: Findings['command'], host: Findings['host'], version: string): Findings {
   return {
     command,
@@ -64,8 +123,19 @@ export function noFindings(command: Findings['command'], host: Findings['host'],
     url: undefined,
     images: {},
     plan: undefined,
+    course: [],
+    stoppedSeconds: undefined,
     applied: [],
+    backup: undefined,
     steps: [],
+    directory: undefined,
+    since: undefined,
+    sizes: new Map(),
+    health: undefined,
+    aftermath: undefined,
+    rollbackPage: undefined,
+    manage: undefined,
+    warnings: [],
   }
 }
 
@@ -75,7 +145,7 @@ export function outputsOf(findings: Findings, outcome: Outcome): Readonly<Record
     outcome: outcome.kind,
     version: findings.version,
     'previous-version': findings.previous ?? '',
-    serving: findings.serving.kind === 'release' ? findings.serving.version : '',
+    serving: versionThatServes(findings.serving) ?? '',
     images: JSON.stringify(findings.images),
     migrations: JSON.stringify(findings.applied.map((applied) => ({ ...applied, state: 'applied' }))),
     plan: findings.plan === undefined ? '' : JSON.stringify(findings.plan),

@@ -1,14 +1,14 @@
-/** What a deployment takes and where it comes from, as the log says it. */
+/** The settings of a deployment and their sources, for the log. */
 export type Settings = {
   files: readonly string[]
-  /** Why these files. */
+  /** Why these files were chosen. */
   reason: string
   project: { name: string; source: string }
   directory: { path: string; isGiven: boolean }
   profiles: { names: readonly string[]; isGiven: boolean }
-  /** Whether `.env` is shipped with the release; `others` are further env files that are. */
+  /** Whether `.env` is shipped with the release. `others` are further env files that are shipped. */
   env: { isShipped: boolean; isOnHost: boolean; others: readonly string[] }
-  /** Of variables in build sections. */
+  /** Lines about the variables in build sections. */
   build: readonly string[]
 }
 

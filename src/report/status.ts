@@ -1,11 +1,13 @@
 import type { Row } from '../django/document.ts'
-import type { Server } from '../server/look.ts'
-import { leftOverPort } from '../server/docker-error.ts'
-import { currentRelease, imagesOf, versionOf } from '../server/release.ts'
-import type { Deployment, RunningContainer, Status } from '../server/status.ts'
-import { escape } from './markdown.ts'
+import { describeChanges } from '../guard/database.ts'
+import { explainServing, judgeServing } from '../guard/serving.ts'
+import type { Server } from '../host/look.ts'
+import { leftOverPort } from '../host/docker-error.ts'
+import { currentRelease, imagesOf, versionOf } from '../host/release.ts'
+import type { Deployment, MigrationReport, RunningContainer, Status } from '../host/status.ts'
+import { code, escape, table } from './markdown.ts'
 
-/** Everything that `status` reports, as its output has it. */
+/** Everything that `status` reports, in the form of its output. */
 export type StatusReport = {
   host: string
   directory: string | undefined
@@ -14,19 +16,22 @@ export type StatusReport = {
   healthy: boolean
   images: Readonly<Record<string, string>>
   containers: readonly RunningContainer[]
-  /** Undefined when the running release could not be asked: nothing runs, or its entrypoint makes the settings. */
+  /** Undefined when the current release could not be asked: nothing runs, or Django did not answer. */
   migrations: readonly Row[] | undefined
-  /** What speaks against `healthy`. */
+  /** Reasons why the site is not `healthy`. */
   troubles: readonly string[]
   lock: string | undefined
-  /** Who finishes an interrupted deployment when the server boots; undefined when only the next deployment does. */
+  /**
+   * The mechanism that finishes an interrupted deployment when the host boots; undefined when only the next deployment
+   * does.
+   */
   boot: string | undefined
   deployments: readonly Deployment[]
-  /** Bytes; the images' are what they would take if they shared nothing. */
+  /** Sizes in bytes. That of the images assumes that they share no layers. */
   disk: { files: number; images: number; free: number | undefined }
 }
 
-/** Pure: what is to be reported. Without a status nothing was ever deployed. */
+/** Pure: builds the report. Without a status, nothing was ever deployed. */
 export function reportStatus(
   host: string,
   { directory, server }: { directory: string | undefined; server: Server },
@@ -65,11 +70,20 @@ function findTroubles(server: Server, status: Status | undefined): string[] {
     ...containers.filter(({ health }) => health === 'unhealthy').map(({ service }) => `${service} is unhealthy`),
     ...(http?.reason !== undefined && http.reason !== 'nothing-speaks-http' ? [http.text] : []),
     ...(migrations?.trouble === undefined ? [] : [migrations.trouble]),
+    ...describeChanges(server.databases, migrations?.databases ?? []),
+    ...describeServing(migrations?.serving),
+    ...(server.whole && migrations === undefined ? ['its migrations are not known: Django did not answer'] : []),
     ...(pending.length === 0 ? [] : [`not migrated: ${pending.join(', ')}`]),
     ...(interrupted.length === 0
       ? []
       : [`interrupted: ${interrupted.join(', ')}; the next deploy or rollback finishes it first`]),
   ]
+}
+
+/** Other settings of the site than those of manage.py, which lead to another database. */
+function describeServing(serving: MigrationReport['serving']): string[] {
+  if (!serving || serving.same || judgeServing(serving, serving.command) === 'nothing') return []
+  return [explainServing(serving).what]
 }
 
 /** The outputs of the step. */
@@ -83,7 +97,7 @@ export function statusOutputs(report: StatusReport): Readonly<Record<string, str
   }
 }
 
-/** One sentence that says what is true now. */
+/** One sentence about the current state. */
 export function statusHeadline({ project, directory, host, serving, healthy, troubles }: StatusReport): string {
   if (serving === undefined) return `📋 Nothing was deployed to ${directory ?? 'deploy/'} on ${host}`
   return `${healthy ? '✅' : '❌'} ${project} serves ${serving}${healthy ? '' : `: ${troubles.join('; ')}`}`
@@ -95,7 +109,7 @@ export function renderStatus(report: StatusReport): string {
   const count = (state: Row['state']): number => migrations?.filter((row) => row.state === state).length ?? 0
   const unapplied = migrations?.filter(({ state }) => state !== 'applied') ?? []
   const facts: [string, string][] = [
-    ['server', escape(`${report.host}, ${report.directory ?? 'nothing in deploy/'}`)],
+    ['host', escape(`${report.host}, ${report.directory ?? 'nothing in deploy/'}`)],
     ['lock', escape(report.lock === undefined ? 'free' : `held by ${report.lock}`)],
     ['after a power loss', `${report.boot ?? 'only the next deploy or rollback'} finishes what was interrupted`],
     [
@@ -114,28 +128,19 @@ export function renderStatus(report: StatusReport): string {
   return [
     `## ${escape(statusHeadline(report))}`,
     '',
-    ...table(['', ''], facts),
-    ...(report.containers.length === 0
-      ? []
-      : table(['service', 'state', 'health', 'restarts', 'image'], report.containers.map(containerRow))),
-    ...(report.deployments.length === 0
-      ? []
-      : table(['deployment', 'release', 'begun', 'ended', 'outcome'], report.deployments.map(deploymentRow))),
+    ...table(['what', 'now'], facts),
+    ...table(['service', 'state', 'health', 'restarts', 'image'], report.containers.map(containerRow)),
+    ...table(['deployment', 'release', 'begun', 'ended', 'outcome'], report.deployments.map(deploymentRow)),
   ].join('\n')
 }
 
 function containerRow({ service, state, health, restarts, image }: RunningContainer): string[] {
-  return [escape(service), escape(state), escape(health ?? '-'), String(restarts), `\`${image}\``]
+  return [escape(service), escape(state), escape(health ?? '-'), String(restarts), code(image)]
 }
 
 function deploymentRow({ id, release, begun, ended, outcome, step }: Deployment): string[] {
   const at = step === undefined ? '' : ` (${step})`
   return [escape(id), escape(release), escape(begun), escape(ended ?? '-'), escape(outcome + at)]
-}
-
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
-  const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`
-  return [line(head), line(head.map(() => '---')), ...rows.map(line), '']
 }
 
 function size(bytes: number | undefined): string {

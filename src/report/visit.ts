@@ -1,10 +1,10 @@
-/** Asks a public address as a visitor would; why it does not answer, or undefined when it does. */
+/** Requests a public address like a visitor. Returns why it does not answer; undefined when it does. */
 export async function visit(
   url: string,
   get: (url: string) => Promise<{ status: number }>,
   pause: (milliseconds: number) => Promise<unknown>,
 ): Promise<string | undefined> {
-  // What is in front of the server may need a moment to see that the app is back.
+  // A proxy may need a moment to notice that the app is back.
   for (let tries = 1; ; tries += 1) {
     const trouble = await get(url).then(judge, explainFailure)
     if (trouble === undefined || tries === TRIES) return trouble
@@ -15,7 +15,7 @@ export async function visit(
 const TRIES = 5
 const PAUSE_MS = 2_000
 
-/** 400 is how Django answers a Host that it does not allow; a page that wants a login, or is not there, is an answer. */
+/** Django answers 400 to a Host that it does not allow. A login page or a 404 counts as an answer. */
 function judge({ status }: { status: number }): string | undefined {
   return status === 400 || status >= 500 ? `it answers ${status}` : undefined
 }

@@ -3,18 +3,24 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { tmpdir } from 'node:os'
 import { basename } from 'node:path'
-import { readAssets, readProbe } from '../../src/assets.ts'
+import { readAssets, readProbe } from '../../src/host/assets.ts'
 import { runAction } from '../run-action.ts'
 
 const bytes = (path: string): Buffer => readFileSync(fileURLToPath(new URL(`../../${path}`, import.meta.url)))
 
 /** `npm run build` mends these when they fail. */
 describe('dist', () => {
-  const parts = ['server/transaction', 'django/probe'].flatMap((folder) =>
+  const parts = ['host/transaction', 'django/probe'].flatMap((folder) =>
     readdirSync(fileURLToPath(new URL(`../../src/${folder}`, import.meta.url))).map((part) => `${folder}/${part}`),
   )
   test.each(parts)('has src/%s, byte for byte', (path) => {
     expect(bytes(`dist/${basename(path)}`).equals(bytes(`src/${path}`))).toBe(true)
+  })
+
+  test('is at most 2 MB, which each job of each user downloads', () => {
+    const names = readdirSync(fileURLToPath(new URL('../../dist', import.meta.url)))
+    const size = names.reduce((sum, name) => sum + bytes(`dist/${name}`).length, 0)
+    expect(size).toBeLessThanOrEqual(2_000_000)
   })
 
   test('every part of the script and of the probe is sent', async () => {

@@ -60,7 +60,7 @@ test('a stack that was built and started by hand survives a first deploy that fa
   const inputs = { 'env-file': 'SECRET_KEY=deployed\nGREETING=deployed\n' }
 
   await shape.write({ Dockerfile: `${DOCKERFILE}CMD ["python", "-c", "import signal; signal.pause()"]\n` })
-  const failed = await shape.deploy('v1', { ...inputs, 'health-timeout': '3s' })
+  const failed = await shape.deploy('v1', { ...inputs, 'health-timeout': '3s', try: 'never' })
   expect(codes(failed)).toEqual(['Deploy Django: health-server-error'])
   const adopted = failed.outputs['serving'] ?? ''
   expect(adopted).toMatch(/^adopted-\d{8}T\d{6}$/)
@@ -76,7 +76,7 @@ test('a stack that was built and started by hand survives a first deploy that fa
   expect(inside.raw).toMatch(/^hello, \*\*\*$/m)
   const status = await shape.sub('status', {})
   expect(status.outputs).toMatchObject({ serving: adopted, healthy: 'true' })
-  // The new one was applied before the swap; the old code, which can live with it, does not know it.
+  // The new one was applied before the swap; the old code, which can work with it, does not know it.
   const rows = [
     { name: 'notes.0001_initial', state: 'applied' },
     { name: 'notes.0002_extra', state: 'unknown' },

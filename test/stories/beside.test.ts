@@ -98,7 +98,7 @@ test('files and definitions beside the app arrive, go back by themselves and in 
   // For a look: everything stays as it failed, and a rollback goes on from there.
   const kept = await shape.deploy('v3', { ...inputs, 'update-services': 'vault', 'on-failure': 'keep' })
   expect(codes(kept)).toEqual(['Deploy Django: container-exited'])
-  expect(kept.annotations[0]?.message).toContain('were kept for a look')
+  expect(kept.annotations[0]?.message).toContain('were kept for inspection')
   expect([(await containers('tasks')).length, await inside('vault', 'echo $IS')]).toEqual([1, 'three'])
   const back = await shape.rollback()
   expect(back.outputs).toMatchObject({ outcome: 'rolled-back', serving: 'v1' })

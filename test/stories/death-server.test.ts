@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { codes, giveWord, meanwhile, patientMigration, tell, type Story } from './story.ts'
 import type { Server } from '../world/server.ts'
 import { openWorld } from '../world/world.ts'
+import { linesOf, ofProject } from '../world/listing.ts'
 import { until } from '../until.ts'
 
 /**
@@ -90,7 +91,7 @@ describe('the transaction is killed on the server', () => {
   test('between the old container and the new one, and the runner with it: the next deploy goes back first', async () => {
     await story.change('b')
     const [lost] = await Promise.all([
-      story.deploy('b', { kill: { at: / swap begin/, signal: 'SIGKILL' } }),
+      story.deploy('b', { kill: { at: /\bswap begins/, signal: 'SIGKILL' }, env: { RUNNER_DEBUG: '1' } }),
       stopAt(story, OLD_APP_DIES),
     ])
     expect(lost.post).toBeUndefined()
@@ -110,7 +111,7 @@ describe('the transaction is killed on the server', () => {
     expect(await story.server.exec(['mkfifo', `${folder}/current.new`])).toMatchObject({ code: 0 })
     const run = await meanwhile(
       (options) => story.deploy('c', options),
-      / commit begin/,
+      /\bcommit begins/,
       async () => {
         const before = ['test', '-s', `${folder}/transaction.new`]
         await until('the commit is at its last file', async () => (await story.server.exec(before)).code === 0)
@@ -128,7 +129,7 @@ describe('the transaction is killed on the server', () => {
   test('just after the commit, and the runner with it: the next deploy finds it done', async () => {
     await story.change('d')
     const [lost] = await Promise.all([
-      story.deploy('d', { kill: { at: / verify end/, signal: 'SIGKILL' } }),
+      story.deploy('d', { kill: { at: /^verify: /, signal: 'SIGKILL' } }),
       stopAt(story, COMMITTED),
     ])
     expect(lost.post).toBeUndefined()
@@ -141,6 +142,72 @@ describe('the transaction is killed on the server', () => {
     await expectServes(story, 'd')
   })
 })
+
+/** How far the trial container is when the transaction dies; Docker tells. */
+const trialAt = (event: string): string =>
+  `mkfifo "/run/$name"
+docker events --since "$since" --filter event=${event} --filter "container=$name-try" </dev/null >"/run/$name" &
+trap "kill $! 2>/dev/null; rm '/run/$name'" EXIT
+read -r _ <"/run/$name"`
+
+describe('the transaction is killed in the trial of a release, and the runner with it', () => {
+  let story: Story
+  beforeAll(async () => {
+    story = await tell('todo')
+    expect((await story.deploy('v1')).outputs['outcome']).toBe('deployed')
+  })
+  afterAll(async () => {
+    await story[Symbol.asyncDispose]()
+  })
+
+  test.each([
+    ['while the container starts', 'create', 'f'],
+    ['while it is asked', 'exec_start', 'g'],
+    ['while it is removed', 'die', 'h'],
+  ])('%s: the next deploy leaves none of it', async (_, event, version) => {
+    await story.change(version)
+    const served = await siteOf(story)
+    const before = await story.serves()
+    const [lost] = await Promise.all([
+      story.deploy(version, { kill: { at: /\btry begins/, signal: 'SIGKILL' }, env: { RUNNER_DEBUG: '1' } }),
+      stopAt(story, trialAt(event)),
+    ])
+    expect(lost.post).toBeUndefined()
+    expect((await story.journal()).at(-1)).toBe('try begin')
+    await signal(story, 'KILL')
+    expect(await siteOf(story)).toEqual(served)
+    expect(await story.serves()).toBe(before)
+
+    const next = await story.deploy(version)
+    expect(next.log).toContain('which was interrupted')
+    expect(next.outputs).toMatchObject({ outcome: 'deployed', serving: version })
+    expect(await trials(story)).toEqual([])
+    await expectServes(story, version)
+  })
+
+  test('and a rollback recovers as well', async () => {
+    await story.change('i')
+    await Promise.all([
+      story.deploy('i', { kill: { at: /\btry begins/, signal: 'SIGKILL' }, env: { RUNNER_DEBUG: '1' } }),
+      stopAt(story, trialAt('exec_start')),
+    ])
+    await signal(story, 'KILL')
+    expect(await trials(story)).toHaveLength(1)
+    expect((await story.rollback('g')).outputs).toMatchObject({ outcome: 'rolled-back', serving: 'g' })
+    expect(await trials(story)).toEqual([])
+    await expectServes(story, 'g')
+  })
+})
+
+/** The containers that serve: their service and id. */
+const siteOf = async ({ server, name }: Story): Promise<string[]> => {
+  const own = [...ofProject(name), '--filter', 'label=com.docker.compose.oneoff=False']
+  const format = '{{.Label "com.docker.compose.service"}} {{.ID}}'
+  return linesOf(await server.docker('ps', '-a', ...own, '--format', format)).sort()
+}
+
+const trials = async ({ server, name }: Story): Promise<string[]> =>
+  linesOf(await server.docker('ps', '-aq', '--filter', `label=deploy-django.tries=${name}`))
 
 describe('the server itself fails between the old container and the new one', () => {
   let server: Server & AsyncDisposable
@@ -165,7 +232,8 @@ describe('the server itself fails between the old container and the new one', ()
       /docker does not answer: waiting for it/,
       () => server.startDocker(),
     )
-    expect(run.annotations).toEqual([])
+    // A Docker that comes back may kill the containers that it finds running.
+    expect(run.annotations.filter(({ message }) => !message.endsWith('so Docker killed it'))).toEqual([])
     expect(run.outputs).toMatchObject({ outcome: 'deployed', serving: 'v2' })
     expect(await story.migrations()).toEqual(['0001_initial', '0002_todo_due'])
     await expectServes(story, 'v2')
@@ -174,7 +242,7 @@ describe('the server itself fails between the old container and the new one', ()
   test('the power is cut: when the server boots, cron brings back the release before', async () => {
     await story.change('e')
     const [lost] = await Promise.all([
-      story.deploy('e', { kill: { at: / swap begin/, signal: 'SIGKILL' } }),
+      story.deploy('e', { kill: { at: /\bswap begins/, signal: 'SIGKILL' }, env: { RUNNER_DEBUG: '1' } }),
       stopAt(story, OLD_APP_DIES).then(() => server.cutPower()),
     ])
     expect(lost.post).toBeUndefined()

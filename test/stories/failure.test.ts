@@ -21,12 +21,18 @@ describe('a failure is red, named, and leaves the old release', () => {
     const run = await story.deploy('v4')
     // What a RunPython with an empty reverse did to the rows cannot be taken back, which the plan warns of.
     expect(codes(run)).toEqual([undefined, 'Deploy Django: migration-failed'])
-    expect(run.annotations[0]?.message).toMatch(/^core\.0004\S+ cannot be taken back whole/)
+    expect(run.annotations[0]?.message).toMatch(/^core\.0004\S+: .* cannot be undone without loss/)
     expect(run.annotations[1]?.message).toMatch(
       /^Migration core\.0004\S+ failed; todo-\w+ serves v2 \(it was not touched\) \[migration-failed\]\n/,
     )
+    expect(run.annotations[1]?.properties).toMatchObject({
+      file: expect.stringContaining('src/core/migrations/0004_'),
+      line: '13',
+    })
     expect(JSON.parse(run.outputs['migrations'] ?? '')).toMatchObject([{ name: expect.stringMatching(/^0003/) }])
     expect(run.outputs['serving']).toBe('v2')
+    // Its undo awaits the same container.
+    expect(run.log.match(/^ *Applying core\.0004/gm)).toHaveLength(1)
     // The app was not touched: the failure came before the swap.
     expect(await story.containers(true)).toEqual(before)
     expect(await story.migrations()).toEqual(['0001_initial', '0002_todo_due', expect.stringMatching(/^0003/)])
@@ -37,7 +43,7 @@ describe('a failure is red, named, and leaves the old release', () => {
 
   test('a first deploy that fails removes what it made of the app, and leaves the data services', async () => {
     await using story = await tell('todo')
-    const run = await story.deploy('v3')
+    const run = await story.deploy('v3', { inputs: { try: 'never' } })
     expect(codes(run)).toEqual(['Deploy Django: health-server-error'])
     expect(run.outputs).toMatchObject({ outcome: 'failed', serving: '' })
     expect(run.annotations[0]?.message).toMatch(/^The new release did not become healthy.*; nothing serves \[/)

@@ -47,3 +47,54 @@ test('a frontend that copies its files into a volume comes with each release, an
   expect((await shape.rollback()).outputs['outcome']).toBe('rolled-back')
   expect((await shape.ask()).text).toBe('frontend v1\n')
 })
+
+const NGINX = 'server { listen 80; location / { root /srv/front; } location /api/ { proxy_pass http://web:8000/; } }\n'
+
+/** A frontend whose page a volume hides. */
+const covered = (version: 'v1' | 'v2'): Files => ({
+  ...project('v1'),
+  Dockerfile: DOCKERFILE,
+  '.dockerignore': 'frontend\n',
+  'compose.yaml': `services:
+  web:
+    build: .
+    environment: { SECRET_KEY: only-for-this-test-1 }
+    volumes: ["data:/data"]
+  frontend:
+    build: ./frontend
+    ports: ["@PORT@:80"]
+    volumes: ["dist:/srv/front"]
+    depends_on: [web]
+volumes: { data: {}, dist: {} }
+`,
+  'frontend/site.conf': NGINX,
+  'frontend/Dockerfile':
+    'FROM nginx:1-alpine\nCOPY site.conf /etc/nginx/conf.d/default.conf\nCOPY index.html /srv/front/\n',
+  'frontend/index.html': `frontend ${version}\n`,
+})
+
+test('a volume that hides the page of a new image is named, with a way out that works', async () => {
+  const inputs = { 'health-url': 'http://frontend/api/' }
+  await using shape = await makeShape(covered('v1'))
+  const first = await shape.deploy('v1', inputs)
+  expect([first.outputs['outcome'], first.annotations]).toEqual(['deployed', []])
+  await shape.write(covered('v2'))
+  const second = await shape.deploy('v2', inputs)
+  expect(second.outputs['outcome']).toBe('deployed')
+  expect((await shape.ask()).text).toBe('frontend v1\n')
+  expect(second.annotations.map(({ message }) => message)).toEqual([
+    expect.stringMatching(/^The volume dist hides what the image of frontend has in \/srv\/front/),
+  ])
+  // As it is written.
+  const command = /on the host: (.*), then deploy again/.exec(second.annotations[0]?.message ?? '')?.[1] ?? ''
+  expect(await shape.server.exec(['sh', '-c', command])).toMatchObject({ code: 0 })
+  const third = await shape.deploy('v2', inputs)
+  expect([third.outputs['outcome'], third.annotations]).toEqual(['deployed', []])
+  expect((await shape.ask()).text).toBe('frontend v2\n')
+  const back = await shape.rollback({ ...inputs, version: 'v1' })
+  expect(back.outputs['outcome']).toBe('rolled-back')
+  expect((await shape.ask()).text).toBe('frontend v2\n')
+  expect(back.annotations.map(({ message }) => message)).toEqual([
+    expect.stringMatching(/^frontend of v1 has other files in \/srv\/front than the volume there/),
+  ])
+})

@@ -98,6 +98,28 @@ describe('a deploy that would lose what there is', () => {
     )
   })
 
+  // As after a power loss in the middle of a container's start.
+  test('a port that Docker holds for no container', async () => {
+    const [id = ''] = before.split('\n')
+    await shape.server.docker('stop', id)
+    const port = String(new URL(shape.url).port)
+    const words = `-proto tcp -host-ip 0.0.0.0 -host-port ${port} -container-ip 172.17.0.250 -container-port 80`
+    const start = `docker-proxy ${words} 3>/dev/null >/dev/null 2>&1 & echo $!`
+    const holder = (await shape.server.exec(['sh', '-c', start], { as: 'root' })).stdout.trim()
+    try {
+      await stops(
+        shape.deploy('v2', { 'env-file': env }),
+        'port-left-over',
+        `Docker holds port ${port} of the host, although no container publishes it`,
+        'systemctl restart docker',
+      )
+      expect((await shape.sub('status')).summary).toContain(`Docker holds port ${port} of the host`)
+    } finally {
+      await shape.server.exec(['kill', holder], { as: 'root' })
+      await shape.server.docker('start', id)
+    }
+  })
+
   test('and the site that was left alone is deployed again', async () => {
     await shape.write({ 'compose.yaml': COMPOSE, ...project('v2'), 'site_/settings.py': settings })
     expect((await shape.deploy('v4', { 'env-file': env })).outputs).toMatchObject({

@@ -6,7 +6,7 @@ import { createConnection, createServer, type AddressInfo, type Socket } from 'n
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { run, type Finished } from '../../src/process.ts'
-import { noIPv6 } from '../stand-in/server/sshd.ts'
+import { noIPv6 } from '../stand-in/host/sshd.ts'
 import { codes, tell, type Story } from './story.ts'
 import { output } from '../world/docker.ts'
 import { logInAs, noCompose5, type Kind } from '../world/kind.ts'
@@ -52,7 +52,7 @@ async function live(kind: Kind, way: (server: Server) => Inputs = () => ({})): P
   await using story = await tellOn(kind)
   const inputs = way(story.server)
   await upgrade(story, inputs)
-  const broken = await story.deploy('v3', { inputs })
+  const broken = await story.deploy('v3', { inputs: { ...inputs, try: 'never' } })
   expect(codes(broken)).toEqual(['Deploy Django: health-server-error'])
   expect(broken.outputs).toMatchObject({ outcome: 'failed', serving: 'v2' })
   expect(await story.serves()).toBe('v2')

@@ -94,12 +94,42 @@ test('an env file as a mount and as a secret, for a user who is not root', async
     'command: sh -c "touch /app/public/a && exec gunicorn -b 0.0.0.0:8000 site_.wsgi"\n    volumes: ["./.env:/app/.env:ro", "data:/data", "./public:/app/public"]'
   await shape.write({ ...app('v6'), ...compose(writing), 'public/.gitkeep': '' })
   const foreign = await shape.deploy('v6')
-  expect(codes(foreign)).toEqual(['Deploy Django: mount-denied'])
+  expect(codes(foreign)).toEqual([undefined, 'Deploy Django: mount-denied'])
   expect(foreign.outputs['serving']).toBe('v5')
   const owner = await shape.server.exec(['stat', '-c', '%U %a', `${folder}/public`])
   expect(owner.stdout).toBe('deploy 755\n')
-  const [, give = ''] = /on the host, as root: (.*)/.exec(foreign.annotations[0]?.message ?? '') ?? []
+  const [, give = ''] = /on the host, as root: (.*)/.exec(foreign.annotations.at(-1)?.message ?? '') ?? []
   await asRoot(give)
   expect((await shape.deploy('v6')).outputs).toMatchObject({ outcome: 'deployed' })
   assert.equal((await shape.ask()).text, 'v6 is white')
+})
+
+test('a proxy that is not built here gets the changed file of a config, there and back', async () => {
+  const conf = (header: string): string =>
+    `server { listen 80; location / { add_header X-Proxy ${header}; proxy_pass http://web:8000; proxy_set_header Host $http_host; } }\n`
+  await using shape = await makeShape({
+    ...project('v1'),
+    Dockerfile: DOCKERFILE,
+    'site.conf': conf('one'),
+    'compose.yaml': `services:
+  web: { build: ., env_file: .env, volumes: ["data:/data"] }
+  nginx:
+    image: nginx:1-alpine
+    ports: ["@PORT@:80"]
+    configs: [{ source: site, target: /etc/nginx/conf.d/default.conf }]
+    depends_on: [web]
+configs: { site: { file: ./site.conf } }
+volumes: { data: {} }
+`,
+  })
+  const inputs = { 'env-file': 'SECRET_KEY=only-for-this-test-1\n' }
+  expect((await shape.deploy('v1', inputs)).outputs).toMatchObject({ outcome: 'deployed' })
+  expect((await shape.ask()).proxy).toBe('one')
+  await shape.write({ 'site.conf': conf('two') })
+  const v2 = await shape.deploy('v2', inputs)
+  expect(v2.log).toContain('replace nginx: configs changed')
+  expect((await shape.ask()).proxy).toBe('two')
+  expect((await shape.deploy('v2', inputs)).outputs).toMatchObject({ outcome: 'unchanged' })
+  expect((await shape.rollback({ version: 'v1' })).outputs).toMatchObject({ outcome: 'rolled-back' })
+  expect((await shape.ask()).proxy).toBe('one')
 })

@@ -2,7 +2,7 @@
 import { test } from '@jest/globals'
 
 /** A story for script/nightly. */
-export function nightly(name: string, tell: () => Promise<void>): void {
-  if (process.env['STORIES'] === 'all') test(name, tell)
+export function nightly(name: string, tell: () => Promise<void>, timeoutMs?: number): void {
+  if (process.env['STORIES'] === 'all') test(name, tell, timeoutMs)
   else test.skip(`${name} (skipped: a long story, which script/nightly tells)`, tell)
 }

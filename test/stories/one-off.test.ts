@@ -102,7 +102,7 @@ describe.each<['beta' | 'five', string]>([
       expect((await shape.ask()).text).toBe('v1 with 0 notes')
 
       await shape.write({ Dockerfile: `${DOCKERFILE}CMD ["sh", "-c", "echo the reason is X; exit 3"]\n` })
-      const failed = await shape.deploy('v3', env)
+      const failed = await shape.deploy('v3', { ...env, try: 'never' })
       expect(codes(failed)).toEqual(['Deploy Django: container-exited'])
       expect(failed.annotations[0]?.message).toContain('because its log driver is none')
       expect((await shape.ask()).text).toBe('v1 with 0 notes')

@@ -2,11 +2,11 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { once } from 'node:events'
 import { createServer, type Server as HttpServer } from 'node:http'
 import { createServer as createListener, type AddressInfo, type Server as Listener } from 'node:net'
-import { readHostKeys } from '../../src/server/host-key.ts'
+import { readHostKeys } from '../../src/host/host-key.ts'
 import type { ActionRun } from '../run-action.ts'
 import { DOCKERFILE, makeShape, project, type Shape } from './shape.ts'
 import { codes } from './story.ts'
-import { freePort } from '../stand-in/server/sshd.ts'
+import { freePort } from '../stand-in/host/sshd.ts'
 import { listContainers } from '../world/listing.ts'
 
 const COMPOSE = `services:
@@ -32,6 +32,7 @@ const BAD = {
   'bad/needs.yml': 'services: {web: {build: .., env_file: [prod.env, db.env], environment: ["A=${NOWHERE}"]}}\n',
   'bad/file.yml': 'services: {web: {build: .., volumes: ["./a;b.conf:/etc/a.conf:ro"]}}\n',
   'bad/a;b.conf': '',
+  'bad/volume.yml': 'services: {web: {build: .., volumes: ["code:/app"]}}\nvolumes: {code: {}}\n',
   'bad/build.yml': 'services: {web: {build: {context: .., dockerfile: bad/build.Dockerfile}}}\n',
   'bad/build.Dockerfile': 'FROM python:3.13-slim\n\nRUN echo fine\nRUN echo "no such licence" && exit 7\n',
   'bad/none.yml': 'services: {web: {build: {context: .., dockerfile: bad/none.Dockerfile}}}\n',
@@ -39,7 +40,7 @@ const BAD = {
   'bad/two.yml':
     'services: {a: {build: {context: .., dockerfile: bad/a.Dockerfile}}, b: {build: {context: .., dockerfile: bad/b.Dockerfile}}}\n',
   'bad/a.Dockerfile': 'FROM python:3.13-slim\nWORKDIR /app\nCOPY manage.py ./\n',
-  'bad/b.Dockerfile': 'FROM python:3.13-slim\nWORKDIR /app\nCOPY manage.py site_ ./\n',
+  'bad/b.Dockerfile': 'FROM python:3.13-slim\nWORKDIR /app\nCOPY manage.py ./\nRUN echo >>manage.py\n',
 }
 
 const ENV_FILE = `# settings of production
@@ -139,22 +140,32 @@ describe('inputs', () => {
     for (const name of Object.keys(wrong)) expect(message(run)).toContain(`Input ${name} cannot be used`)
   })
 
+  test('that cannot be used are told with what serves, if the host can be asked', async () => {
+    const run = await refused({ 'dry-run': 'ture' }, 'input-invalid')
+    expect(message(run)).toMatch(/^Input dry-run cannot be used: .*; shape-\w+ serves v1 \(it was not touched\) \[/)
+    expect(run.outputs).toMatchObject({ version: 'bad', serving: 'v1', 'previous-version': 'v1' })
+  })
+
   test('that name what the Compose file has not, or a folder of somebody else, are told before anything is built', async () => {
     const wrong = { services: 'wep', scale: 'wep=2', 'update-services': 'dp', profiles: 'prdo', set: 'wep.target=x' }
     const run = await refused(wrong, 'input-invalid')
-    expect(message(run)).toMatch(/^5 things need a change:/)
+    expect(message(run)).toMatch(/^5 things need a change; shape-\w+ serves v1 \(it was not touched\):/)
     for (const name of Object.keys(wrong)) expect(message(run)).toContain(`Input ${name} names`)
     const typo = await refused({ 'env-files': '.env.pord: A=1' }, 'input-invalid')
     expect(message(typo)).toContain('Input env-files has .env.pord')
     const root = await refused({ directory: '/root/site' }, 'server-directory')
     expect(message(root)).toContain('chown deploy /root/site')
-    expect(run.log + typo.log + root.log).not.toContain('Bake')
+    const stateless = await refused({ 'update-services': 'web' }, 'input-invalid')
+    expect(message(stateless)).toContain('Input update-services names web, which is not a stateful service')
+    const none = await refused({ scale: 'web=0' }, 'compose-invalid')
+    expect(message(none)).toContain('Service web, which runs Django, would have no container')
+    expect([run, typo, root, stateless, none].map(({ log }) => log).join()).not.toContain('Bake')
   })
 
   test('of an env file that Compose would read differently are told with their lines, not their text', async () => {
     const lines = ['SECRET_KEY=hunter$two', 'A=fine', 'B="hunter3" x', 'C']
     const run = await refused({ 'env-file': lines.join('\n') }, 'input-invalid')
-    expect(message(run)).toContain('The env file .env would not arrive as it is written: line 1, 3, 4')
+    expect(message(run)).toContain('The env file .env would be read differently than it is written: line 1, 3, 4')
     expect(run.raw).not.toMatch(/hunter/)
   })
 })
@@ -199,11 +210,14 @@ describe('a repository', () => {
     ['bad/ready.yml', 'compose-invalid', 'only images that are built here', { file: 'bad/ready.yml' }],
     ['bad/file.yml', 'compose-invalid', 'a;b.conf', undefined],
     ['bad/build.yml', 'build-failed', 'no such licence', { file: 'bad/build.Dockerfile', line: '4' }],
+    ['bad/volume.yml', 'compose-invalid', 'code:/app', { file: 'bad/volume.yml' }],
     ['bad/none.yml', 'no-manage-py', '/app/manage.py is not there', undefined],
     ['bad/two.yml', 'several-manage-py', 'services: a b', undefined],
   ])('%s: %s', async (file, code, text, place) => {
     const run = await refused({ 'compose-files': file }, code)
     expect(message(run)).toContain(text)
+    expect(message(run)).toMatch(/^.*; shape-\w+ serves v1 \(it was not touched\) \[/)
+    expect(run.log).not.toContain('Push')
     if (place) expect(run.annotations[0]?.properties).toMatchObject(place)
   })
 

@@ -70,9 +70,12 @@ describe('secrets, over a first deploy, an upgrade, an app that tells what it kn
   }
 
   beforeAll(async () => {
-    const { registry } = await openWorld()
-    story = await tell('todo')
-    const { server, env } = story
+    const world = await openWorld()
+    const { registry } = world
+    const server = await world.server('alpha')
+    const host = `${user}@127.0.0.1:${server.sshPort}`
+    story = await tell('todo', { ...server, host, exec: (argv, more) => server.exec(argv, { as: user, ...more }) })
+    const { env } = story
     const rotated = `secret-${randomBytes(9).toString('hex')}`
     const wrong = `wrong-${randomBytes(9).toString('hex')}`
     const encoded = (text: string): string => Buffer.from(text).toString('base64').replace(/=+$/, '')
@@ -106,7 +109,7 @@ describe('secrets, over a first deploy, an upgrade, an app that tells what it kn
       runs.set(
         name,
         await start({
-          inputs: { host: `${user}@127.0.0.1:${server.sshPort}`, ...inputs },
+          inputs,
           env: { PATH: path, HOME: join(runner, 'home'), TMPDIR: join(runner, 'tmp'), RUNNER_TEMP: temp, ...facts },
         }),
       )
@@ -141,6 +144,7 @@ describe('secrets, over a first deploy, an upgrade, an app that tells what it kn
       ['refused', 'failed', 'v2'],
       ['rollback', 'rolled-back', 'v1'],
     ])
+    expect((await story.journal()).at(-1)).toMatch(/^end committed /)
     expect(codes(get('telling'))).toEqual(['Deploy Django: container-exited'])
     expect(codes(get('refused'))).toEqual(['Deploy Django: registry-login-failed'])
     expect(await story.serves()).toBe('v1')

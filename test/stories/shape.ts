@@ -9,6 +9,7 @@ import { output } from '../world/docker.ts'
 import type { Server } from '../world/server.ts'
 import { openWorld } from '../world/world.ts'
 import { listContainers } from '../world/listing.ts'
+import { untilEnded } from './story.ts'
 
 /** The files of a repository by path. */
 export type Files = Readonly<Record<string, string>>
@@ -19,6 +20,8 @@ export type Shape = AsyncDisposable & {
   name: string
   /** The checkout. */
   workspace: string
+  /** The address of the site. */
+  url: string
   /**
    * Makes the next commit with these files, and without those of `removed`; what starts with `#!` is executable. `@PORT@`,
    * `@NAME@` and `@REGISTRY@` in them are filled in.
@@ -42,6 +45,16 @@ RUN --mount=type=cache,target=/root/.cache/pip pip install --root-user-action=ig
 WORKDIR /app
 COPY . /app
 CMD ["gunicorn", "-b", "0.0.0.0:8000", "site_.wsgi"]
+`
+
+/** The project below as one service, with its database in a volume and its settings in the env file. */
+export const COMPOSE = `services:
+  web:
+    build: .
+    env_file: .env
+    ports: ["@PORT@:8000"]
+    volumes: ["data:/data"]
+volumes: { data: {} }
 `
 
 /** A project with one model on SQLite; the second version adds a migration. Its page says the version. */
@@ -129,7 +142,11 @@ export async function makeShape(files: Files, on?: Server): Promise<Shape> {
   })
   const sub: Shape['sub'] = (action, inputs = {}) => {
     const all = { ...connection, directory: `deploy/${name}`, ...inputs }
-    return runAction({ action: `${action}/action.yml`, cwd: '/', inputs: all, env: facts('v1') })
+    return untilEnded(
+      server,
+      all.directory,
+      runAction({ action: `${action}/action.yml`, cwd: '/', inputs: all, env: facts('v1') }),
+    )
   }
   await git('init', '--quiet', '--initial-branch', 'main')
   await write(files)
@@ -137,6 +154,7 @@ export async function makeShape(files: Files, on?: Server): Promise<Shape> {
     server,
     name,
     workspace,
+    url: server.url(port),
     write,
     async place(folder, placed) {
       const script = 'mkdir -p "$(dirname "$1")" && cat >"$1"'
@@ -148,7 +166,11 @@ export async function makeShape(files: Files, on?: Server): Promise<Shape> {
       const { username, password } = world.registry
       const login = { 'registry-username': username, 'registry-password': password }
       const all = { ...connection, ...login, image: `${world.registry.host}/${name}`, ...inputs }
-      return await runAction({ action: 'action.yml', cwd: workspace, inputs: all, env: facts(version) })
+      return await untilEnded(
+        server,
+        inputs['directory'] ?? `deploy/${name}`,
+        runAction({ action: 'action.yml', cwd: workspace, inputs: all, env: facts(version) }),
+      )
     },
     rollback: (inputs = {}) => sub('rollback', inputs),
     sub,

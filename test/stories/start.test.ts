@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals'
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { appendFile, chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { appendFile, chmod, cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -29,6 +29,75 @@ onFive(`docs/start.md with Compose 5${noCompose5}`, async () => {
   expect(await follow(server, plugin)).toMatch(/Docker Compose version v?5/)
 })
 
+test('README.md, word for word but for names, takes an example to a live site', async () => {
+  const world = await openWorld()
+  const server = await world.server('beta')
+  const port = await server.port()
+  const name = `readme-${randomBytes(4).toString('hex')}`
+  const home = await mkdtemp(join(tmpdir(), 'deploy-django-readme-'))
+  const repository = join(home, 'todo')
+  const type = async (program: string, ...words: string[]): Promise<string> =>
+    output(program, await run(program, words, { cwd: repository, env: environmentIn(home) }))
+  const page = await readFile(fileURLToPath(new URL('../../README.md', import.meta.url)), 'utf8')
+  const [makeKey = '', pushTag = ''] = [...page.matchAll(/^```sh\n([^]*?)^```$/gm)].map(([, text]) => text)
+  const [, workflow = ''] = /^`\.github\/workflows\/deploy\.yml`:\n\n```yaml\n([^]*?)^```$/m.exec(page) ?? []
+  const made = `useradd --create-home --groups docker "$0" && install -d -m 700 -o "$0" "/home/$0/.ssh" &&
+    install -m 600 -o "$0" ~deploy/.ssh/authorized_keys "/home/$0/.ssh"`
+  try {
+    await meetServer(server, home)
+    output('useradd', await server.exec(['sh', '-c', made, name], { as: 'root' }))
+    await cp(fileURLToPath(new URL('../../examples/todo', import.meta.url)), repository, { recursive: true })
+    await write(join(repository, '.github/workflows/deploy.yml'), workflow)
+    const said = await type('sh', '-ec', makeKey.replaceAll('deploy@', `${name}@`))
+    await write(join(home, 'secret/SSH_KEY'), await readFile(join(repository, 'deploy-key'), 'utf8'))
+    await write(join(home, 'variable/KNOWN_HOSTS'), said.replace(/^(?!\[127).*\n/gm, ''))
+    const values = {
+      SECRET_KEY: 'x'.repeat(50),
+      ALLOWED_HOSTS: '127.0.0.1',
+      DB_NAME: 'todo',
+      DB_USER: 'todo',
+      DB_PASS: 'y',
+    }
+    const env = Object.entries({ ...values, PORT: String(port) }).map(([key, value]) => `${key}=${value}\n`)
+    await write(join(home, 'secret/ENV_FILE'), env.join(''))
+    const ada = ['-c', 'user.name=Ada', '-c', 'user.email=ada@example.com']
+    await type('git', 'init', '--quiet', '--initial-branch', 'main')
+    await type('git', 'init', '--quiet', '--bare', join(home, 'origin'))
+    await type('git', 'remote', 'add', 'origin', join(home, 'origin'))
+    await type('git', 'add', '--all', '--', ':!deploy-key', ':!deploy-key.pub')
+    await type('git', ...ada, 'commit', '--quiet', '--message', 'The example')
+    await type('sh', '-ec', pushTag)
+    const sha = await type('git', 'rev-parse', 'v1')
+    expect(await type('git', 'ls-remote', 'origin', 'refs/tags/v1')).toContain(sha)
+
+    const { username, password, host } = world.registry
+    const deployed = await runAction({
+      action: 'action.yml',
+      cwd: repository,
+      inputs: {
+        ...(await inputsOf(join(repository, '.github/workflows/deploy.yml'), home)),
+        host: `${name}@127.0.0.1:${server.sshPort}`,
+        image: `${host}/${name}`,
+        'registry-username': username,
+        'registry-password': password,
+      },
+      env: {
+        GITHUB_SHA: sha,
+        GITHUB_REPOSITORY: `owner/${name}`,
+        GITHUB_REF: 'refs/tags/v1',
+        GITHUB_REF_NAME: 'v1',
+        GITHUB_REF_TYPE: 'tag',
+      },
+    })
+    expect(deployed.outputs).toMatchObject({ outcome: 'deployed', serving: 'v1' })
+    expect((await fetch(server.url(port))).status).toBe(200)
+  } finally {
+    await server.remove(name, `deploy/${name}`, port)
+    await server.exec(['userdel', '--force', '--remove', name], { as: 'root' })
+    await rm(home, { recursive: true, force: true })
+  }
+})
+
 /** Follows the page to its end, with more commands where its user is made; gives what all commands have said. */
 async function follow(server: Server, more = ''): Promise<string> {
   const world = await openWorld()
@@ -36,36 +105,11 @@ async function follow(server: Server, more = ''): Promise<string> {
   const name = `start-${randomBytes(4).toString('hex')}`
   const home = await mkdtemp(join(tmpdir(), 'deploy-django-start-'))
   const repository = join(home, 'mysite')
-  const env = { ...environment, HOME: home, PATH: `${home}/bin:${environment['PATH']}`, SHELL: '/bin/sh' }
+  const env = environmentIn(home)
   const type = async (program: string, ...words: string[]): Promise<string> =>
     output(program, await run(program, words, { cwd: repository, env }))
-  const write = async (path: string, text: string): Promise<void> => {
-    await mkdir(dirname(path), { recursive: true })
-    await writeFile(path, text)
-  }
 
-  // The names: example.com is a server of the world, its users are everybody's, and GitHub is a folder.
-  await write(
-    join(home, '.ssh/config'),
-    `Host example.com
-  HostName 127.0.0.1
-  Port ${server.sshPort}
-  IdentitiesOnly yes
-  UserKnownHostsFile ${home}/.ssh/known
-  StrictHostKeyChecking accept-new
-Match user root
-  IdentityFile ${server.keyPath}
-`,
-  )
-  const stands = {
-    ssh: `exec /usr/bin/ssh -F ${home}/.ssh/config "$@"`,
-    'ssh-keyscan': `[ "$3" = example.com ] && exec /usr/bin/ssh-keyscan -p ${server.sshPort} "$1" "$2" 127.0.0.1`,
-    gh: `[ "$2" = set ] && mkdir -p ${home}/$1 && cat >${home}/$1/$3`,
-  }
-  for (const [program, script] of Object.entries(stands)) {
-    await write(join(home, 'bin', program), `#!/bin/sh\n${script}\n`)
-    await chmod(join(home, 'bin', program), 0o755)
-  }
+  await meetServer(server, home)
   const asNamed = (text: string): string =>
     text
       .replace(/(?<=useradd .* deploy)/, more)
@@ -129,6 +173,46 @@ Match user root
     await server.remove(name, `deploy/${name}`, port)
     await server.exec(['userdel', '--force', '--remove', name], { as: 'root' })
     await rm(home, { recursive: true, force: true })
+  }
+}
+
+async function write(path: string, text: string): Promise<void> {
+  await mkdir(dirname(path), { recursive: true })
+  await writeFile(path, text)
+}
+
+const environmentIn = (home: string): NodeJS.ProcessEnv => ({
+  ...environment,
+  HOME: home,
+  PATH: `${home}/bin:${environment['PATH']}`,
+  SHELL: '/bin/sh',
+})
+
+/** The names in the pages: example.com is a server of the world, its users are everybody's, and GitHub is a folder. */
+async function meetServer(server: Server, home: string): Promise<void> {
+  await write(
+    join(home, '.ssh/config'),
+    `Host example.com
+  HostName 127.0.0.1
+  Port ${server.sshPort}
+  IdentitiesOnly yes
+  UserKnownHostsFile ${home}/.ssh/known
+  StrictHostKeyChecking accept-new
+Match user root
+  IdentityFile ${server.keyPath}
+`,
+  )
+  const ssh = `/usr/bin/ssh -F ${home}/.ssh/config`
+  const stands = {
+    ssh: `exec ${ssh} "$@"`,
+    // The one who copies the key can log in already.
+    'ssh-copy-id': `exec ${ssh} -i ${server.keyPath} "$3" 'cat >>.ssh/authorized_keys' <"$2"`,
+    'ssh-keyscan': `for host; do :; done; [ "$host" = example.com ] && exec /usr/bin/ssh-keyscan -p ${server.sshPort} 127.0.0.1`,
+    gh: `[ "$2" = set ] && mkdir -p ${home}/$1 && cat >${home}/$1/$3`,
+  }
+  for (const [program, script] of Object.entries(stands)) {
+    await write(join(home, 'bin', program), `#!/bin/sh\n${script}\n`)
+    await chmod(join(home, 'bin', program), 0o755)
   }
 }
 

@@ -78,6 +78,16 @@ export function codes(run: { annotations: readonly Annotation[] }): (string | un
   return run.annotations.map(({ properties }) => properties['title'])
 }
 
+/** The programs that a log shows outside of every group, where they hide what people look for. */
+export function strayPrograms(log: string): readonly string[] {
+  let isInGroup = false
+  return log.split('\n').filter((line) => {
+    if (line.startsWith('##[group]')) isInGroup = true
+    if (line.startsWith('##[endgroup]')) isInGroup = false
+    return !isInGroup && line.startsWith('[command]')
+  })
+}
+
 /** Does something as soon as a line of main matches, while the action runs on. */
 export async function meanwhile(
   start: (options: Partial<ActionOptions>) => Promise<ActionRun>,
@@ -85,13 +95,40 @@ export async function meanwhile(
   deed: () => Promise<void>,
 ): Promise<ActionRun> {
   const { promise: line, resolve: reached } = Promise.withResolvers<void>()
-  const running = start({ onLine: (text) => at.test(text) && reached() })
+  // Under debug logging a line is shown at once, and not at the end of its step.
+  const running = start({ onLine: (text) => at.test(text) && reached(), env: { RUNNER_DEBUG: '1' } })
   const missed = running.then((run) => assert.fail(`no line matched ${at}:\n${run.log}`))
   // It is only of interest until the line was reached.
   missed.catch(() => {})
   await Promise.race([line, missed])
   const [run] = await Promise.all([running, deed()])
   return run
+}
+
+/** Waits for what goes on after a deployment is reported: old releases are removed. */
+async function untilFree(server: Pick<Server, 'exec'>, directory: string): Promise<void> {
+  // BusyBox's timeout leaves a watcher behind, for a second; its flock cannot wait.
+  const lock = ['sh', '-c', 'cd "$1/.deploy" && flock -n lock true', 'lock', directory]
+  await until('the lock is free', async () => (await server.exec(lock)).code === 0, 30)
+}
+
+/** Gives the run when its deployment has ended on the host as well. */
+export async function untilEnded(
+  server: Pick<Server, 'exec'>,
+  directory: string,
+  running: Promise<ActionRun>,
+): Promise<ActionRun> {
+  const run = await running
+  if (['deployed', 'rolled-back'].includes(run.outputs['outcome'] ?? '')) await untilFree(server, directory)
+  return run
+}
+
+/** Runs the command that a text names, as the person who deploys would, from anywhere. */
+export async function restoreAs(server: Pick<Server, 'exec'>, text: string): Promise<string> {
+  const command = /to restore it, on the host: (sh '[^']+\.restore')/.exec(text)?.[1] ?? `no command in ${text}`
+  const ran = await server.exec(['sh', '-c', `cd / && ${command} 2>&1`])
+  if (ran.code !== 0) throw new Error(`${command} ended with ${ran.code}: ${ran.stdout}`)
+  return ran.stdout
 }
 
 /** Starts a story with an example at its first version; `below` puts it into a folder of its own folder, beside others. */
@@ -124,7 +161,11 @@ export async function tell(example: string, on: 'alpha' | 'beta' | Server = 'alp
     more: Partial<ActionOptions>,
   ): Promise<ActionRun> => {
     const inputs = { ...connection, directory, ...given, ...more.inputs }
-    return runAction({ action, cwd: '/', ...more, inputs, env: { ...facts('main'), ...more.env } })
+    return untilEnded(
+      server,
+      inputs.directory,
+      runAction({ action, cwd: '/', ...more, inputs, env: { ...facts('main'), ...more.env } }),
+    )
   }
   const facts = (version: string): Record<string, string> => ({
     GITHUB_SHA: project.sha,
@@ -163,13 +204,12 @@ export async function tell(example: string, on: 'alpha' | 'beta' | Server = 'alp
         ...(below !== '' && { directory }),
         ...more.inputs,
       }
-      return await runAction({
-        action: 'action.yml',
-        cwd: project.workspace,
-        ...more,
-        inputs,
-        env: { ...facts(version), ...more.env },
-      })
+      const env = { ...facts(version), ...more.env }
+      return await untilEnded(
+        server,
+        directory,
+        runAction({ action: 'action.yml', cwd: project.workspace, ...more, inputs, env }),
+      )
     },
     rollback: (version, more = {}) =>
       onServer('rollback/action.yml', { 'health-timeout': '60s', ...(version && { version }) }, more),
@@ -208,10 +248,7 @@ export async function tell(example: string, on: 'alpha' | 'beta' | Server = 'alp
         names.filter((line) => /^[0-9a-f]{12}_|-migrate$/.test(line)),
         [],
       )
-      // BusyBox's timeout leaves a watcher behind, for a second; its flock cannot wait.
-      const isFree = async (): Promise<boolean> =>
-        (await server.exec(['flock', '-n', `${folder}/lock`, 'true'])).code === 0
-      await until('the lock is free', isFree, 10)
+      await untilFree(server, directory)
       const rows = await story.migrations()
       assert.deepEqual(rows, [...new Set(rows)])
     },

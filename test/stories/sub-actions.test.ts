@@ -55,7 +55,10 @@ describe('build, exec and status around two deploys', () => {
     const warned = await story.deploy('v1', other)
     expect(warned.outputs['outcome']).toBe('planned')
     expect(warned.annotations).toEqual([
-      expect.objectContaining({ kind: 'warning', message: expect.stringMatching(/commit [0-9a-f]{40}, .* of f{40}$/) }),
+      expect.objectContaining({
+        kind: 'warning',
+        message: expect.stringMatching(/commit [0-9a-f]{40}, .* from commit f{40}$/),
+      }),
     ])
   })
 

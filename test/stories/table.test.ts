@@ -390,7 +390,9 @@ nightly('code that a bind mount hides is refused; the network of the server, and
   expect(hidden.annotations[0]?.message).toContain('web: .:/app')
   for (const version of ['v1', 'v2'] as const) {
     await shape.write({ ...project(version), 'compose.yml': HOST.replace(', ".:/app"', '') })
-    expect((await shape.deploy(version, inputs)).annotations).toEqual([])
+    const run = await shape.deploy(version, inputs)
+    expect(run.annotations).toEqual([])
+    expect(run.log).toContain('skip the trial of web: it uses the network of the host')
     expect((await shape.ask()).text).toBe(`${version} with 0 notes`)
   }
 })

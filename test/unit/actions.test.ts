@@ -1,16 +1,11 @@
-import { validate } from '@actions/languageservice'
-import { describe, expect, test } from '@jest/globals'
+import { expect, test } from '@jest/globals'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { TextDocument } from 'vscode-languageserver-textdocument'
 import { parse } from 'yaml'
+import { inputs } from '../../src/inputs/contract.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
-const folder = '.github/workflows'
-const workflows = readdirSync(join(root, folder))
-  .filter((name) => /\.ya?ml$/.test(name))
-  .map((name) => join(folder, name))
 const actions = ['action.yml', ...readdirSync(root).map((name) => join(name, 'action.yml'))].filter((path) =>
   existsSync(join(root, path)),
 )
@@ -18,19 +13,6 @@ const read = (path: string): string => readFileSync(join(root, path), 'utf8')
 
 test('there is something to look at', () => {
   expect(actions).toEqual(expect.arrayContaining(['action.yml', 'rollback/action.yml']))
-  expect(workflows).toContain('.github/workflows/ci.yml')
-})
-
-test.each([...actions, ...workflows])("%s is valid for GitHub's own language service", async (path) => {
-  const problems = await validate(TextDocument.create(`file:///${path}`, 'yaml', 0, read(path)), {})
-  expect(problems.map((problem) => `${path}:${problem.range.start.line + 1}: ${problem.message}`)).toEqual([])
-})
-
-test('the language service does see mistakes', async () => {
-  // Its own address: the service remembers a file by it.
-  const text = read('action.yml').replace('using: node24', 'using: node99')
-  const problems = await validate(TextDocument.create('file:///wrong/action.yml', 'yaml', 0, text), {})
-  expect(problems).toMatchObject([{ message: "Unexpected value 'node99'" }])
 })
 
 test.each(actions)('%s starts an entry file of its own, and no input says what to do', (path) => {
@@ -46,30 +28,43 @@ test.each(actions)('%s starts an entry file of its own, and no input says what t
   for (const script of [runs.main, runs.post]) expect(read(join(path, '..', script))).toBe("import './index.js'\n")
 })
 
-describe.each(workflows)('%s', (path) => {
-  type Job = { 'timeout-minutes'?: number; uses?: string; steps?: { run?: string }[] }
-  const workflow = parse(read(path)) as { permissions?: unknown; jobs: Record<string, Job> }
+type Called = {
+  on: { workflow_call: { inputs: Record<string, { default?: unknown }>; secrets: object } }
+  jobs: Record<string, { environment?: unknown; concurrency?: object; steps: { id?: string; with?: object }[] }>
+}
 
-  test('grants no permission by default', () => {
-    expect(workflow.permissions).toEqual({})
-  })
+test.each(['deploy', 'rollback'])('the reusable workflow %s.yml passes every input and secret', (name) => {
+  const text = read(`.github/workflows/${name}.yml`)
+  const { inputs: given, secrets } = (parse(text) as Called).on.workflow_call
+  const unused = Object.keys(given).filter((input) => !text.includes(`inputs.${input} `))
+  expect([...unused, ...Object.keys(secrets).filter((secret) => !text.includes(`secrets.${secret} `))]).toEqual([])
+})
 
-  test('limits the time of every job', () => {
-    const endless = Object.entries(workflow.jobs).filter(([, job]) => job['timeout-minutes'] === undefined && !job.uses)
-    expect(endless.map(([name]) => name)).toEqual([])
+test('the reusable workflows wait for each other in their environment, and for nothing before the plan is shown', () => {
+  const [deploy, rollback] = ['deploy', 'rollback'].map(
+    (name) => parse(read(`.github/workflows/${name}.yml`)) as Called,
+  )
+  const [deploying, rollingBack] = [deploy?.jobs['deploy'], rollback?.jobs['rollback']]
+  expect(deploying?.concurrency).toEqual({
+    group: 'deploy-django-${{ inputs.environment }}',
+    'cancel-in-progress': false,
   })
+  expect(rollingBack?.concurrency).toEqual(deploying?.concurrency)
+  expect(deploying?.environment).toMatchObject({ name: '${{ inputs.environment }}' })
+  expect(rollingBack?.environment).toBe('${{ inputs.environment }}')
+  // An environment with reviewers would ask for approval before there is a plan to look at.
+  expect(deploy?.jobs['plan']?.environment).toBe('${{ inputs.plan-environment }}')
+  expect(deploy?.on.workflow_call.inputs['plan-environment']?.default).toBe('')
+  expect(deploy?.jobs['build']).not.toHaveProperty('environment')
+})
 
-  test('pins the actions of others to a commit and says which version that is', () => {
-    const uses = read(path).match(/^.*\buses:.*$/gm) ?? []
-    // Our own actions move with our own tag.
-    const loose = uses.filter(
-      (line) => !/uses: (\$?\.?\/|owner\/deploy-django(\/\w+)?@v1$|\S+@[0-9a-f]{40} # v\d+\.\d+\.\d+$)/.test(line),
-    )
-    expect(loose).toEqual([])
-  })
-
-  test('puts no expression into a shell line', () => {
-    const lines = Object.values(workflow.jobs).flatMap((job) => (job.steps ?? []).map((step) => step.run ?? ''))
-    expect(lines.filter((line) => line.includes('${{'))).toEqual([])
-  })
+test('the reusable workflow plans what it deploys', () => {
+  const { jobs } = parse(read('.github/workflows/deploy.yml')) as Called
+  const passed = (job: 'plan' | 'deploy'): object => {
+    const alone = ['dry-run', 'plan-digest', 'images', 'url']
+    const values = jobs[job]?.steps.find(({ id }) => id === job)?.with ?? {}
+    return Object.fromEntries(Object.entries(values).filter(([name]) => !alone.includes(name)))
+  }
+  expect(passed('plan')).toEqual(passed('deploy'))
+  for (const name of Object.keys(passed('deploy'))) expect(Object.keys(inputs.deploy)).toContain(name)
 })

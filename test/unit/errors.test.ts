@@ -21,6 +21,17 @@ describe('explain', () => {
     )
   })
 
+  test.each([
+    ['run `python manage.py makemigrations --merge`', 'run `uv run src/manage.py makemigrations --merge`'],
+    ['`RUN python manage.py collectstatic --noinput`', '`RUN uv run src/manage.py collectstatic --noinput`'],
+    ['say it: manage: python manage.py', 'say it: manage: python manage.py'],
+  ])('%s in the words of the project', (fix, said) => {
+    const error = new DeployError('migration-conflict', { what: 'It failed', seen: 'python manage.py x', fix })
+    const text = explain(error, { manage: ['uv', 'run', 'src/manage.py'] })
+    expect(text).toContain(`  seen:  python manage.py x\n  fix:   ${said}\n`)
+    expect(explain(error)).toContain(`  fix:   ${fix}\n`)
+  })
+
   test('leaves out what is not known', () => {
     expect(explain(new DeployError('aborted', { what: 'The job was cancelled' }))).toBe(
       'The job was cancelled [aborted]\n  see:   docs/troubleshooting.md#aborted',

@@ -25,9 +25,9 @@ type Rule = { rule: string; not: RegExp; except?: string[]; sees: string[] }
 
 const onTheRunner: Rule[] = [
   {
-    rule: 'only inputs.ts reads inputs and the environment',
+    rule: 'only inputs/inputs.ts reads inputs and the environment',
     not: /process\.env|get(Boolean|Multiline)?Input\b/,
-    except: ['inputs.ts'],
+    except: ['inputs/inputs.ts'],
     sees: ['const home = process.env.HOME', "getInput('host')", "core.getBooleanInput('x')"],
   },
   {
@@ -42,9 +42,9 @@ const onTheRunner: Rule[] = [
     sees: ['spawn(x, { shell: true })', 'execSync(`rm ${x}`)', "run('sh', ['-c', text])", "['sh', '-ec', text]"],
   },
   {
-    rule: 'only server/connection.ts starts ssh',
+    rule: 'only host/connection.ts starts ssh',
     not: /\(['"`](ssh|scp|sftp)['"`]/,
-    except: ['server/connection.ts'],
+    except: ['host/connection.ts'],
     sees: ["run('ssh', [host])"],
   },
   {
@@ -54,9 +54,9 @@ const onTheRunner: Rule[] = [
     sees: ['setFailed(text)', 'process.exit(1)', 'process.exitCode = 1'],
   },
   {
-    rule: 'only state.ts keeps state',
+    rule: 'only github/state.ts keeps state',
     not: /saveState|getState/,
-    except: ['state.ts'],
+    except: ['github/state.ts'],
     sees: ["saveState('a', 'b')", "getState('a')"],
   },
   {
@@ -103,7 +103,7 @@ function breaches({ not, except = [] }: Rule, among: string[]): string[] {
 
 describe.each([
   { place: 'on the runner', among: typescript, rules: onTheRunner, known: 'index.ts' },
-  { place: 'on the server', among: shell, rules: onTheServer, known: 'server/transaction/engine.sh' },
+  { place: 'on the server', among: shell, rules: onTheServer, known: 'host/transaction/engine.sh' },
 ])('$place', ({ among, rules, known }) => {
   test('there is something to look at', () => expect(among).toContain(known))
 
@@ -113,13 +113,51 @@ describe.each([
   })
 })
 
+test('only src/compose reads what a Compose model holds', () => {
+  const reads = /compose\/document\.ts|\bservice\.values\b|\.model\[|valuesOf\(/
+  const sees = ["import { textOf } from '../compose/document.ts'", "app.model['services']", 'valuesOf(model)']
+  expect(sees.filter((line) => !reads.test(line))).toEqual([])
+  const outside = typescript.filter((file) => !file.startsWith('compose/'))
+  expect(breaches({ rule: '', not: reads, sees }, outside)).toEqual([])
+})
+
 test('docker compose has one door on the server, with the environment it may see', () => {
   expect(breaches({ rule: '', not: /docker[ -]compose /, sees: [] }, shell)).toHaveLength(1)
 })
 
+test('only compose.sh knows the calls, labels and names of Docker Compose', () => {
+  // `compose.yaml` is the name of a release's model.
+  const knows = /compose(?!\.yaml\b)|COMPOSE_|--(no-deps|force-recreate|no-recreate|scale)\b/
+  const sees = [
+    'compose "$1" config -q',
+    'ask ps --filter label=com.docker.compose.project',
+    'for name in COMPOSE_FILE; do',
+    '"$command" "$1" --no-recreate',
+    '  echo "--scale $service=$count"',
+  ]
+  expect(sees.filter((line) => !knows.test(line))).toEqual([])
+  const others = shell.filter((file) => file !== 'host/transaction/compose.sh')
+  expect(others).toHaveLength(shell.length - 1)
+  expect(breaches({ rule: '', not: knows, sees }, others)).toEqual([])
+})
+
+test('each function that compose.sh names at its top is there, and another part uses it', () => {
+  const text = (file: string): string => lines(file).join('\n')
+  const compose = text('host/transaction/compose.sh')
+  const names = [...compose.matchAll(/^##   (?:[a-z ]+?  +)?([a-z_ ]+)$/gm)].flatMap(([, line = '']) => line.split(' '))
+  expect(names).toEqual(expect.arrayContaining(['list_containers', 'settle_leftovers', 'write_adopted_model']))
+  const others = shell
+    .filter((file) => file !== 'host/transaction/compose.sh')
+    .map(text)
+    .join('\n')
+  expect(
+    names.filter((name) => !compose.includes(`\n${name}() {`) || !new RegExp(`\\b${name}\\b`).test(others)),
+  ).toEqual([])
+})
+
 test('no line of a shell script is longer than 120 columns', () => {
   const scripts = repository.filter(isShell)
-  expect(scripts).toEqual(expect.arrayContaining(['script/bootstrap', 'src/server/transaction/engine.sh']))
+  expect(scripts).toEqual(expect.arrayContaining(['script/bootstrap', 'src/host/transaction/engine.sh']))
   const long = scripts.flatMap((file) =>
     readFileSync(join(root, file), 'utf8')
       .split('\n')

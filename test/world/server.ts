@@ -108,9 +108,14 @@ function handle(settings: ServerSettings, name: string, address: string, key: Ke
     exec,
     docker: (...argv) => asRoot('docker', ...argv),
     async port() {
-      // A folder is made by one taker only; what a test that died took is free again after two hours.
+      // A folder is made by one taker only; what a test that died took is free again after two hours, unless its
+      // container still listens.
       const script = `find /var/lib/ports -mindepth 1 -mmin +120 -delete
-        for port; do mkdir "/var/lib/ports/$port" 2>/dev/null && echo "$port" && exit 0; done; exit 1`
+        held=$(docker ps --format '{{.Ports}}')
+        for port; do
+          case $held in *":$port->"*) continue ;; esac
+          mkdir "/var/lib/ports/$port" 2>/dev/null && echo "$port" && exit 0
+        done; exit 1`
       const taken = await exec(['sh', '-c', script, 'port', ...server.ports.map(String)], { as: 'root' })
       if (taken.code === 0) return Number(taken.stdout)
       throw new Error(`every port of ${settings.name} is taken. Fix: script/world down`)

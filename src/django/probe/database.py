@@ -5,33 +5,33 @@ REFUSALS = (
     "unable to open database file", "not a database", "malformed",
     "unsupported startup parameter", "must be owner", "disk full", "is too old", "or later is required",
 )
-READ_ONLY = ("read-only transaction", "read only transaction", "readonly database")
+READ_ONLY = ("read-only transaction", "read only transaction", "readonly database", "read-only option")
 REFUSAL_STATES = ("28", "3D", "42", "0A")  # authorization, unknown database, privilege, not supported
 
 
-def explain_database(error):
-    """Not up (asking again makes sense) or refused (a human has to change something)."""
-    from django.db import DEFAULT_DB_ALIAS, connections
+def explain_database(error, alias):
+    """The Stop for this error: the database is not up (transient), or it refuses the connection (needs a change)."""
+    from django.db import connections
     from django.db.utils import InterfaceError, OperationalError
 
-    settings = connections[DEFAULT_DB_ALIAS].settings_dict
-    where = "%s at %s" % (settings.get("NAME") or "?", settings.get("HOST") or "this machine")
-    text = " ".join(str(error).split())  # a line for each address of the host
+    settings = connections[alias].settings_dict
+    where = "%s%s at %s" % (in_other(alias, "%s: "), settings.get("NAME") or "?", settings.get("HOST") or "this machine")
+    text = " ".join(str(error).split())  # one line per address of the host
     lower = text.lower()
     missing = "does not exist" in lower and ('database "' in lower or 'role "' in lower)
     refused = missing or any(word in lower for word in REFUSALS) or sql_state(error).startswith(REFUSAL_STATES)
     if any(word in lower for word in READ_ONLY):
-        return Stop(DATABASE_REFUSED, "database-read-only", "Something writes to the database %s, which takes no writes now. "
-                    "The probe only reads unless it migrates: then a module of this image writes while it is imported. "
-                    "When it migrates, DATABASES points at a replica or at a file that is read-only." % where, text)
+        return Stop(DATABASE_REFUSED, "database-read-only", "The database %s refused a write. "
+                    "If nothing was being migrated: a module of this image writes while it is imported. "
+                    "During a migration: DATABASES points at a replica or at a read-only file." % where, text)
     if not refused and not isinstance(error, (OperationalError, InterfaceError)):
         say_traceback(error)
-        return Stop(DATABASE_REFUSED, "database-error", "The database %s did not do what it was asked to." % where,
+        return Stop(DATABASE_REFUSED, "database-error", "The database %s refused a statement." % where,
                     last_line(error))
     if "unable to open database file" in lower:
-        return Stop(DATABASE_REFUSED, "database-refused", "The file %s cannot be opened: its folder is not there, or user %d of this "
-                    "container may not write in it. A volume that is empty takes the owner of that folder in the image, so make "
-                    "it there; one with files needs one `chown` on the server." % (settings.get("NAME"), os.geteuid()), text)
+        return Stop(DATABASE_REFUSED, "database-refused", "The file %s cannot be opened: its folder is missing, or user %d of this "
+                    "container may not write there. For a new volume, create the folder in the image with that owner. For a "
+                    "volume with files, `chown` it once on the host." % (settings.get("NAME"), os.geteuid()), text)
     if refused:
         return Stop(DATABASE_REFUSED, "database-refused", "The database %s refused: check name, user, password, "
                     "rights and SSL of DATABASES in the environment of this service." % where, text)
@@ -65,13 +65,13 @@ def protect_databases(allow):
 
 
 def forget_startup_options():
-    """What keeps an entrypoint from writing: a pooler refuses it, and the probe has its own way."""
+    """Removes the option against writes of an entrypoint: a pooler refuses it, and the probe has its own protection."""
     if os.environ.get("PGOPTIONS") == "-c default_transaction_read_only=on":
         del os.environ["PGOPTIONS"]
 
 
 def refuse_to_connect():
-    raise Stop(NOT_IMPORTABLE, "database-at-import", "A module of this image asks the database while it is imported; "
+    raise Stop(NOT_IMPORTABLE, "database-at-import", "A module of this image queries the database while it is imported; "
                "move the query into a function.")
 
 
@@ -86,13 +86,13 @@ class ReadOnly:
     def __init__(self, connection):
         self.connection, self.begun = connection, None
         set_autocommit = connection._set_autocommit
-        # The driver begins no transaction of its own, which could write.
+        # The driver must not begin a transaction of its own, which could write.
         connection._set_autocommit = lambda _autocommit: set_autocommit(True)
         connection._commit, connection._rollback = lambda: self.end("COMMIT"), lambda: self.end("ROLLBACK")
         connection.execute_wrappers.insert(0, self.run)
 
     def run(self, execute, sql, params, many, context):
-        if self.begun is not self.connection.connection:  # nothing is begun, or it was on a connection that is closed
+        if self.begun is not self.connection.connection:  # no transaction is open, or its connection is closed
             self.send(self.BEGIN[self.connection.vendor])
             self.begun = self.connection.connection
         try:
@@ -111,7 +111,7 @@ class ReadOnly:
             try:
                 self.send(statement)
             except Exception as error:
-                say("A connection is gone: %s" % last_line(error))
+                say("A database connection was lost: %s" % last_line(error))
 
     def send(self, statement):
         with self.connection.wrap_database_errors:
@@ -121,7 +121,7 @@ class ReadOnly:
 
 
 def query_only(connection, init_connection_state):
-    # Instead of the signal connection_created: receivers of the app would come before ours.
+    # Not with the signal connection_created: the app's receivers would run before ours.
     def init(*arguments, **options):
         init_connection_state(*arguments, **options)
         with connection.cursor() as cursor:
@@ -130,14 +130,14 @@ def query_only(connection, init_connection_state):
     return init
 
 
-def open_database():
-    """The connection, open; None when there is nothing to connect to: no file (SQLite), no DATABASES."""
+def open_database(alias=ALIAS):
+    """The open connection; None if there is nothing to connect to: no file (SQLite) or no DATABASES."""
     from django.db import connections
 
-    connection = connections[ALIAS]
+    connection = connections[alias]
     check_kept(connection)
     if connection.vendor == "unknown" or (connection.vendor == "sqlite" and not sqlite_file_exists(connection)):
-        return None  # SQLite would make the file
+        return None  # SQLite would create the file
     connection.ensure_connection()
     return connection
 
@@ -155,8 +155,25 @@ def sqlite_path(connection):
     return os.path.abspath(name.split("?")[0].replace("file:", "", 1))
 
 
+def make_sqlite_file(connection):
+    """Makes a new file for the owner of its folder.
+
+    The server may run as that user, after an entrypoint that gives up root, and could not write to a file of root.
+    """
+    path = connection.vendor == "sqlite" and sqlite_path(connection)
+    folder = path and os.path.dirname(path)
+    if not path or os.geteuid() != 0 or os.path.exists(path) or not os.path.isdir(folder):
+        return
+    try:
+        owner = os.stat(folder)
+        os.close(os.open(path, os.O_CREAT, 0o644))
+        os.chown(path, owner.st_uid, owner.st_gid)
+    except OSError as error:  # root without its capabilities; SQLite reports what it cannot open
+        say("The file %s does not belong to the owner of its folder: %s" % (path, error.strerror))
+
+
 def check_kept(connection):
-    """Settings without their environment often fall back to a SQLite file, which would go with its container."""
+    """Settings without their environment often fall back to a SQLite file, which would vanish with its container."""
     if os.environ.get("DEPLOY_DJANGO_KEEP") != "yes" or connection.vendor != "sqlite":
         return
     path = sqlite_path(connection)
@@ -166,7 +183,7 @@ def check_kept(connection):
 
 
 def is_mounted(folder):
-    """Whether it lies in something that was mounted into this container and outlives it."""
+    """Whether a mount that outlives this container contains it."""
     mounts = {}
     with open("/proc/self/mountinfo") as file:
         for line in file:
@@ -179,11 +196,11 @@ def is_mounted(folder):
     return folder != "/" and mounts[folder] != "tmpfs"
 
 
-def describe_database(connection, rows):
+def describe_database(alias, connection, rows):
     from django.db import connections
 
-    settings = connections[ALIAS].settings_dict
-    vendor = connections[ALIAS].vendor
+    settings = connections[alias].settings_dict
+    vendor = connections[alias].vendor
     host = "%s:%s" % (settings.get("HOST") or "", settings.get("PORT") or "")
     name = str(settings.get("NAME") or "")
     system, empty = None, True
@@ -196,7 +213,7 @@ def describe_database(connection, rows):
         if vendor == "postgresql":
             name = ask(connection, "SELECT current_database()")
     return {
-        "alias": ALIAS, "vendor": vendor, "system": system, "host": host.rstrip(":"), "name": name, "empty": empty,
+        "alias": alias, "vendor": vendor, "system": system, "host": host.rstrip(":"), "name": name, "empty": empty,
     }
 
 
@@ -210,10 +227,14 @@ def ask_identity(connection):
     try:
         return question and ask(connection, question)
     except Error:
-        return None  # managed databases keep it from ordinary users
+        return None  # managed databases hide it from ordinary users
 
 
 def ask(connection, question):
+    return ask_rows(connection, question)[0][0]
+
+
+def ask_rows(connection, question):
     with connection.cursor() as cursor:
         cursor.execute(question)
-        return cursor.fetchone()[0]
+        return cursor.fetchall()

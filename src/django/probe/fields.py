@@ -32,7 +32,7 @@ def relation_of(state, key, name, field, connection):
         links = link_table(table_of(state, key, connection), name, field, connection)
     return {
         "to": "%s.%s" % target, "table": table_of(state, target, connection), "links": links,
-        "constraint": bool(getattr(field, "db_constraint", True)),
+        "constraint": bool(getattr(field.remote_field if field.many_to_many else field, "db_constraint", True)),
         "on_delete": getattr(getattr(field.remote_field, "on_delete", None), "__name__", None),
     }
 
@@ -48,7 +48,7 @@ def related_key(field, key):
 
 
 def type_of(state, key, field, connection, depth=0):
-    """The type of the column; None when it has none, or when it cannot be known without the models."""
+    """The type of the column; None if there is no column, or if the type cannot be known without the models."""
     try:
         if not field.remote_field:
             return field.db_type(connection)
@@ -87,7 +87,7 @@ def check_of(field, name, connection):
 
 
 def code_of(thing):
-    """As a migration writes it; None when it cannot be written."""
+    """As a migration writes it; None if a migration cannot write it."""
     from django.db.migrations.serializer import serializer_factory
 
     try:

@@ -1,12 +1,12 @@
 def describe_pending(survey, connection):
-    """Each pending migration with what a verdict needs to know of its operations."""
+    """Each pending migration with the facts that a verdict needs about its operations."""
     try:
         found = Walk(survey, connection).all()
     except Exception as error:
         if not survey.trouble():
             raise
-        say("The operations were not looked at: %s" % last_line(error))
-        found = {}  # an unsound history has no state of the models to walk along
+        say("The operations could not be inspected: %s" % last_line(error))
+        found = {}  # an unsound history has no state of the models to follow
     return [
         dict(
             describe_migration(survey.loader, each), atomic=bool(each.atomic), operations=found.get(each, []),
@@ -17,17 +17,24 @@ def describe_pending(survey, connection):
 
 
 def needs_of(survey, migration):
-    """The pending migrations that have to be applied before this one, and unapplied after it."""
+    """The pending migrations that must be applied before this one, and unapplied after it."""
     pending = {(each.app_label, each.name) for each in survey.pending}
     node = survey.loader.graph.node_map.get((migration.app_label, migration.name))
     return labels(sorted(parent.key for parent in node.parents if parent.key in pending)) if node else []
 
 
-class Walk:
-    """Along the pending migrations, with the state of the models before and after each operation.
+def unknown_to_serving(alias):
+    """The applied migrations that the code that serves does not have."""
+    answer = given("SERVES") if "DEPLOY_DJANGO_SERVES" in os.environ else {}
+    answers = {each.get("alias", ALIAS): each for each in [answer] + answer.get("others", [])}
+    return set(answers.get(alias, {}).get("unknown", ()))
 
-    `old` is the state that the code that serves knows. It may be less than what is applied: after a rollback of the code alone
-    the database is ahead of it. DEPLOY_DJANGO_SERVES names the migrations of that code; without it, all that is applied.
+
+class Walk:
+    """Follows the pending migrations, with the state of the models before and after each operation.
+
+    `old` is the state that the current release's code knows. After a rollback of the code alone, the database is ahead of
+    it. DEPLOY_DJANGO_SERVES is what that code answered to `verify`; by default, it knows all applied migrations.
     """
 
     def __init__(self, survey, connection):
@@ -35,18 +42,18 @@ class Walk:
 
         self.survey, self.loader = survey, survey.loader
         self.open = connection
-        self.connection = connections[ALIAS]
+        self.connection = connections[survey.alias]
         self.tables = Tables(connection)
-        self.tables_before, self.columns_before = {}, {}  # what this plan renames, by the name that it has then
-        serves = set(os.environ.get("DEPLOY_DJANGO_SERVES", "").split())
+        self.tables_before, self.columns_before = {}, {}  # {new name: old name} of what this plan renames
+        ahead = unknown_to_serving(survey.alias)
         applied = [key for key in self.keys() if key in self.loader.applied_migrations]
-        known = [key for key in applied if not serves or set(labels(survey.expand(key))) & serves]
+        known = [key for key in applied if set(labels(survey.expand(key))) - ahead]
         self.state = self.state_of(applied)
         self.applied = self.state.clone()
         self.old = Known(self.applied if known == applied else self.state_of(known), self.connection)
 
     def keys(self):
-        """Every migration, each after those that it depends on."""
+        """Every migration, each after its dependencies."""
         found = {}  # a dictionary keeps the order
         for leaf in self.loader.graph.leaf_nodes():
             found.update(dict.fromkeys(self.loader.graph.forwards_plan(leaf)))
@@ -71,7 +78,7 @@ class Walk:
         return found
 
     def one(self, app, operation, state):
-        """One operation; `state` is that after it then."""
+        """One operation; moves `state` past it."""
         facts = {
             "kind": kind_of(operation), "text": operation_text(operation), "own": own_code(operation), "skipped": False,
             "reversible": False, "links": [], "referrers": [], "relations": [], "order": [None, None],
@@ -89,17 +96,17 @@ class Walk:
         return facts
 
     def look(self, app, operation, state, facts):
-        """Fills the facts: the first half with the state before the operation, the second with that after it."""
+        """Fills the facts: first with the state before the operation, then with the state after it."""
         from django.db.migrations.operations.fields import FieldOperation
 
         if hasattr(operation, "database_operations"):
             inner = state.clone()
             facts["nested"] = [self.one(app, part, inner) for part in operation.database_operations]
-            facts["abandoned"] = self.abandoned(app, operation, state)
+            facts.update(self.given_up(app, operation, state))
         key, key_after = keys_of(app, operation)
         name = operation.name if isinstance(operation, FieldOperation) else None
         before, table = self.field(state, key, name), table_of(state, key, self.connection)
-        options = dict(options_of(state, key))  # before Django 4.0 an operation changes them in place
+        options = dict(options_of(state, key))  # a copy: before Django 4.0 an operation changes them in place
         if facts["kind"] == "RenameModel":
             facts["links"] = [self.about(each) for each in self.links(state, key)]
         if facts["kind"] == "AlterField" and before["unique"]:
@@ -111,6 +118,7 @@ class Walk:
         if facts["kind"] == "CreateModel":
             facts["relations"] = self.relations(state, key)
         if key:
+            facts["model"] = model_name(operation)
             facts["table"] = dict(self.about(table or table_after), after=table_after)
         if name:
             after = self.field(state, key, getattr(operation, "new_name", name), getattr(operation, "field", None))
@@ -133,7 +141,7 @@ class Walk:
         facts["reversible"] = is_reversible(operation, (before, self.field(self.applied, key, name)), facts.get("nested"))
 
     def about(self, table):
-        """`known`: the code that serves uses the table. `exists`: it is there before this plan."""
+        """`known`: the current release's code uses the table. `exists`: the table exists before this plan."""
         before = self.tables_before.get(table, table)
         exists = self.tables.exists(before) if self.open else self.old.has_table(before)
         return dict(self.tables.size(before), name=table, known=self.old.has_table(before), exists=exists)
@@ -150,7 +158,7 @@ class Walk:
         return {"known": self.old.has_column(table_before, before), "exists": exists(table_before, before)}
 
     def links(self, state, key):
-        """The tables of the many-to-many fields from and to a model, whose columns have its name."""
+        """The tables of the many-to-many fields from and to a model: their columns contain its name."""
         found = []
         for other, model in state.models.items():
             for name, field in dict(model.fields).items():
@@ -159,7 +167,7 @@ class Walk:
         return sorted(set(found))
 
     def referrers(self, state, key, field):
-        """The tables whose foreign keys point to a field, and get its type."""
+        """The tables whose foreign keys point to a field and get its type."""
         found = set(self.links(state, key) if field["primary_key"] else ())
         for other, model in state.models.items():
             for name, each in dict(model.fields).items():
@@ -170,13 +178,13 @@ class Walk:
         return [self.about(table) for table in sorted(found)]
 
     def relations(self, state, key):
-        """The fields of a model that point to others, by whose constraints its rows keep those from being deleted."""
+        """The foreign keys of a model: its rows prevent the deletion of the rows that they point to."""
         if key not in state.models:
             return []
         return [self.field(state, key, name) for name, field in dict(state.models[key].fields).items() if field.remote_field]
 
     def field(self, state, key, name, given=None):
-        """`given` is what the operation itself names: it has the default for the rows that exist."""
+        """`given` is the field in the operation itself: it has the default for existing rows."""
         found = state.models.get(key) if key and name else None
         field = dict(found.fields).get(name) if found else None
         if field is None:
@@ -187,7 +195,7 @@ class Walk:
         return found
 
     def columns(self, state, key, names):
-        """Of a model's fields, as a constraint names them."""
+        """The columns of a model's fields, by the names in a constraint."""
         found = []
         for name in names:
             field = self.field(state, key, name.lstrip("-"))
@@ -203,29 +211,34 @@ class Walk:
         return {
             "type": kind_of(found), "name": found.name, "code": code_of(found),
             "columns": self.columns(state, key, names) if names else None,
-            # A unique index then, instead of a constraint.
+            # Then Django creates a unique index instead of a constraint.
             "indexed": any(getattr(found, each, None) for each in ("condition", "include", "opclasses", "expressions")),
             "nulls_distinct": getattr(found, "nulls_distinct", None) is not False,
         }
 
-    def abandoned(self, app, operation, state):
-        """Columns that stay in the database although the code lets go of them, and that an INSERT then has to fill."""
-        found, inner = [], state.clone()
-        if operation.database_operations:
-            return found
-        for part in operation.state_operations:
-            if kind_of(part) == "RemoveField":
-                key = (app, part.model_name.lower())
-                field = self.field(inner, key, part.name)
-                required = field and field["column"] and not (field["null"] or field["db_default"] or field["generated"])
-                if required and not is_skipped(app, part, key, options_of(inner, key), self.connection):
-                    found.append({"table": table_of(inner, key, self.connection), "column": field["column"], "code": field["code"]})
+    def given_up(self, app, operation, state):
+        """What the code drops but the database keeps: columns that an INSERT then has to fill, and foreign keys.
+
+        The database refuses to delete the rows that these point to.
+        """
+        columns, links, inner = [], [], state.clone()
+        for part in [] if operation.database_operations else operation.state_operations:
+            key = keys_of(app, part)[0]
+            table = table_of(inner, key, self.connection)
+            kind, skipped = kind_of(part), is_skipped(app, part, key, options_of(inner, key), self.connection)
+            field = self.field(inner, key, part.name) if kind == "RemoveField" and not skipped else None
+            if field and field["column"] and not (field["null"] or field["db_default"] or field["generated"]):
+                columns.append({"table": table, "column": field["column"], "code": field["code"]})
+            gone = [field] if field else self.relations(inner, key) if kind == "DeleteModel" and not skipped else []
+            links += [link for each in gone for link in enforced_links(each, key, table)]
             part.state_forwards(app, inner)
-        return found
+        return {"abandoned": columns, "enforced": [link for key, link in links if key in inner.models]}
 
     def free(self, operation):
-        """RunPython and RunSQL: how they go back, and what RunSQL says."""
+        """For RunPython and RunSQL: how they are reversed, and the SQL. For an extension: whether the database has it."""
         facts = {}
+        if kind_of(operation).endswith("Extension"):
+            facts["extension"] = {"name": operation.name, "exists": self.has_extension(operation.name)}
         for way, reverse in (("code", "reverse_code"), ("sql", "reverse_sql")):
             if hasattr(operation, reverse) and hasattr(operation, way):
                 noop, given = getattr(type(operation), "noop", None), getattr(operation, reverse)
@@ -241,15 +254,23 @@ class Walk:
         return facts
 
 
+    def has_extension(self, name):
+        if not self.open or self.open.vendor != "postgresql":
+            return False
+        with self.open.cursor() as cursor:
+            cursor.execute("SELECT 1 FROM pg_extension WHERE extname = %s", [name])
+            return cursor.fetchone() is not None
+
+
 def unreadable(facts, error):
-    """The facts of an operation that the probe does not get through."""
+    """The facts of an operation that the probe could not read."""
     say_traceback(error)
     facts["unreadable"] = last_line(error)
     yield
 
 
 def kind_of(thing):
-    """The class of Django that it is or derives from; the full name of one that is entirely its own."""
+    """Its class in Django, or the nearest Django class above it; the full name if there is neither."""
     for base in type(thing).__mro__:
         if base.__module__.startswith("django.") and base.__name__ not in ABSTRACT:
             return base.__name__
@@ -261,7 +282,7 @@ ABSTRACT = ("Operation", "Field", "FieldOperation", "ModelOperation", "ModelOpti
 
 
 def own_code(operation):
-    """The class, when it does something else in the database than the class of Django that it derives from."""
+    """The class, if it overrides what its Django class does to the database."""
     for base in type(operation).__mro__:
         if "database_forwards" in vars(base) or "database_backwards" in vars(base):
             if base.__module__.startswith("django."):
@@ -278,7 +299,7 @@ def operation_text(operation):
 
 
 def operation_lines(loader, migration):
-    """The line of each operation in the file; None when they are not a plain list there."""
+    """The line of each operation in the file; None if the file has no plain list of them."""
     try:
         for item in ast.parse(read_source(loader, migration)).body:
             for line in item.body if isinstance(item, ast.ClassDef) and item.name == "Migration" else ():
@@ -290,29 +311,47 @@ def operation_lines(loader, migration):
     return None
 
 
+def enforced_links(field, key, table):
+    """(key of a model, its table and the table that points to it) as long as the database enforces the field."""
+    relation = field["relation"]
+    if not relation or not relation["constraint"] or relation["on_delete"] == "DO_NOTHING":
+        return
+    to = tuple(relation["to"].split("."))
+    if relation["links"]:
+        yield key, {"table": relation["links"], "to": table}
+    if relation["links"] or field["column"]:
+        yield to, {"table": relation["links"] or table, "to": relation["table"]}
+
+
 def keys_of(app, operation):
-    """Of the model that it is about, before and after it; None twice when it is about none."""
+    """The keys of the operation's model, before and after it; None twice if it has no model."""
     from django.db.migrations.operations.models import ModelOperation
 
-    name = operation.name if isinstance(operation, ModelOperation) else getattr(operation, "model_name", None)
+    name = model_name(operation)
     if not name:
         return None, None
     now = getattr(operation, "new_name", name) if isinstance(operation, ModelOperation) else name
     return (app, name.lower()), (app, now.lower())
 
 
+def model_name(operation):
+    from django.db.migrations.operations.models import ModelOperation
+
+    return operation.name if isinstance(operation, ModelOperation) else getattr(operation, "model_name", None)
+
+
 def is_skipped(app, operation, key, options, connection):
-    """Whether it does nothing to this database: a router keeps it away, or the model has no table of its own here."""
+    """Whether it does not touch this database: a router excludes it, or the model has no table of its own here."""
     from django.db import router
 
     if not key:
         return not hasattr(operation, "database_operations") and not router.allow_migrate(
-            ALIAS, app, **(getattr(operation, "hints", None) or {})
+            connection.alias, app, **(getattr(operation, "hints", None) or {})
         )
     vendor = options.get("required_db_vendor") or connection.vendor
     if options.get("managed") is False or options.get("proxy") or is_swapped(options, key) or vendor != connection.vendor:
         return True
-    return not router.allow_migrate(ALIAS, app, model_name=key[1])
+    return not router.allow_migrate(connection.alias, app, model_name=key[1])
 
 
 def is_noop(given, noop):
@@ -320,7 +359,7 @@ def is_noop(given, noop):
 
 
 def statements_of(sql):
-    """The texts of RunSQL, without their parameters; None when they are too long to be sent."""
+    """The texts of RunSQL, without parameters; None if they are too long to be sent."""
     if isinstance(sql, (list, tuple)):
         texts = [each if isinstance(each, str) else each[0] for each in sql]
     else:
@@ -329,11 +368,11 @@ def statements_of(sql):
 
 
 def is_reversible(operation, fields, nested):
-    """`operation.reversible` is not enough: it ignores nested operations and a column that cannot be filled again."""
+    """`operation.reversible` is not enough: it ignores nested operations and columns that cannot be filled again."""
     if nested is not None:
         return all(part["reversible"] for part in nested)
     if kind_of(operation) == "RemoveField":
         fillable = ("null", "default", "blank_text", "auto_now", "db_default", "generated", "many_to_many", "primary_key")
         if not all(any(field[way] for way in fillable) for field in fields if field):
-            return False  # NOT NULL without any default: the rows that exist have no value for it
+            return False  # NOT NULL without any default: existing rows would have no value for it
     return bool(operation.reversible)

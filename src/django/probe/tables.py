@@ -12,7 +12,7 @@ class Known:
                 if not field.many_to_many:
                     columns.add(column_of(field, name))
                 elif not getattr(field.remote_field, "through", None):
-                    self.tables.setdefault(link_table(table, name, field, connection), None)  # with all that it has
+                    self.tables.setdefault(link_table(table, name, field, connection), None)  # None: all of its columns
 
     def has_table(self, table):
         return table in self.tables
@@ -21,13 +21,13 @@ class Known:
         return table in self.tables and (self.tables[table] is None or column in self.tables[table])
 
     def columns(self, table):
-        """None: all that it has."""
+        """None: all of its columns."""
         columns = self.tables.get(table, ())
         return columns if columns is None else sorted(columns)
 
 
 class Tables:
-    """What the database has, asked for one table at a time."""
+    """The tables of the database, each read when it is first needed."""
 
     def __init__(self, connection):
         self.connection, self.all, self.read, self.measured = connection, None, {}, {}
@@ -35,26 +35,30 @@ class Tables:
     def names(self):
         if self.all is None:
             found = self.connection.introspection.table_names(include_views=True) if self.connection else ()
-            self.all = {fold(name): name for name in found}
+            self.all = {fold(name, self.connection): name for name in found}
         return self.all
 
     def exists(self, table):
-        return bool(table) and fold(table) in self.names()
+        if table and is_quoted(table):
+            return bool(self.columns(table))
+        return bool(table) and fold(table, self.connection) in self.names()
 
     def columns(self, table):
         if table not in self.read:
             self.read[table] = []
-            if self.exists(table):
+            if is_quoted(table):
+                self.read[table] = sorted(columns_of_quoted(table, self.connection))
+            elif self.exists(table):
                 with self.connection.cursor() as cursor:
-                    described = self.connection.introspection.get_table_description(cursor, self.names()[fold(table)])
+                    described = self.connection.introspection.get_table_description(cursor, self.names()[fold(table, self.connection)])
                 self.read[table] = sorted(each.name for each in described)
         return self.read[table]
 
     def has_column(self, table, column):
-        return bool(column) and fold(column) in {fold(name) for name in self.columns(table)}
+        return bool(column) and fold(column, self.connection) in {fold(name, self.connection) for name in self.columns(table)}
 
     def size(self, table):
-        """{rows, bytes}; None for what is not known. A large table is never counted."""
+        """{rows, bytes}; None if unknown. A large table is never counted."""
         from django.db import Error
 
         if table not in self.measured:
@@ -69,16 +73,40 @@ class Tables:
         with self.connection.cursor() as cursor:
             if self.connection.vendor == "postgresql":
                 cursor.execute("SELECT reltuples::bigint, pg_total_relation_size(oid) FROM pg_class WHERE oid = %s::regclass", [name])
-            elif self.connection.vendor == "mysql":
+            elif self.connection.vendor == "mysql" and not is_quoted(table):
                 cursor.execute("SELECT table_rows, data_length + index_length FROM information_schema.tables "
                                "WHERE table_schema = DATABASE() AND table_name = %s", [table])
             else:
                 return None, None
             rows, size = (int(each or 0) for each in cursor.fetchone())
-            if size < 32 * 1024 * 1024:  # the estimate for a small table may be missing, or very old
+            if size < 32 * 1024 * 1024:  # the estimate for a small table may be missing or very old
                 cursor.execute("SELECT count(*) FROM %s" % name)
                 rows = cursor.fetchone()[0]
         return (rows if rows >= 0 else None), size
+
+
+def is_quoted(table):
+    """Whether the name has quotes in it: the usual way to name a table of another schema, such as `audit"."log`."""
+    return '"' in table or "`" in table
+
+
+def columns_of_quoted(table, connection):
+    """The columns of such a table; none if it does not exist."""
+    from django.db import Error
+
+    if not connection:
+        return []
+    name = connection.ops.quote_name(table)
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":  # where an error would end the transaction
+            cursor.execute("SELECT to_regclass(%s)", [name])
+            if cursor.fetchone()[0] is None:
+                return []
+        try:
+            cursor.execute("SELECT * FROM %s WHERE 1 = 0" % name)
+        except Error:
+            return []
+        return [each[0] for each in cursor.description]
 
 
 def options_of(state, key):

@@ -8,18 +8,18 @@ import { breaks, lives, worst, type Lock, type Part, type Verdict } from './verd
 type Alteration = {
   before: Field
   after: Field
-  /** The code that serves names the column; another one is new to it. */
+  /** Whether the current release's code names the column; if not, the column is new to it. */
   known: boolean
   vendor: string
   lock: TakeLock
 }
 
-/** One change of a column: whether it is there, and what it means. An alteration has the worst verdict of its changes. */
+/** One change of a column: when it applies, and its verdict. An alteration has the worst verdict of its changes. */
 type Change = { is: (alteration: Alteration) => boolean; verdict: (alteration: Alteration) => Verdict }
 
 const changes: readonly Change[] = [
   {
-    // Another name.
+    // The column gets another name.
     is: ({ before, after }) => before.column !== after.column,
     verdict: ({ before, known, lock }) => {
       const locks = lock('ACCESS EXCLUSIVE')
@@ -30,7 +30,7 @@ const changes: readonly Change[] = [
   },
   { is: ({ before, after }) => !isSameType(before, after), verdict: judgeType },
   {
-    // NULL to NOT NULL. Without a default it only succeeds when no row is NULL.
+    // NULL to NOT NULL. Without a default it succeeds only when no row has NULL.
     is: ({ before, after }) => before.null && !after.null,
     verdict: ({ before, after, known, lock }) => {
       const locks = lock('ACCESS EXCLUSIVE', 'scan')
@@ -53,11 +53,11 @@ const changes: readonly Change[] = [
     verdict: ({ lock }) => lives({ locks: lock('ACCESS EXCLUSIVE') }),
   },
   {
-    // No default in the database any more. SQLite knows no DEFAULT in an INSERT: there Django writes the value.
+    // The database loses its default. On SQLite, Django before 6.1 writes the value itself.
     is: ({ before, after }) => before.dbDefault && !after.dbDefault,
-    verdict: ({ before, after, known, vendor, lock }) => {
+    verdict: ({ before, after, known, lock }) => {
       const locks = lock('ACCESS EXCLUSIVE')
-      const relies = known ? !before.default && vendor !== 'sqlite' : true
+      const relies = known ? !before.default : true
       if (after.null || !relies) return lives({ locks })
       return breaks(['insert'], `the code that serves leaves ${before.column} to its default in the database`, {
         locks,
@@ -90,7 +90,7 @@ const changes: readonly Change[] = [
     verdict: ({ lock }) => lives({ locks: lock('ACCESS EXCLUSIVE') }),
   },
   {
-    // A check such as that of a positive number.
+    // A new check, such as that of a positive number.
     is: ({ before, after }) => before.check !== after.check && after.check !== null,
     verdict: ({ after, known, lock }) => {
       const locks = lock('ACCESS EXCLUSIVE', 'scan')
@@ -116,16 +116,20 @@ const changes: readonly Change[] = [
     verdict: ({ lock }) => lives({ locks: lock('ACCESS EXCLUSIVE') }),
   },
   {
-    // A foreign key that is new, enforced from now on, or to another table.
+    // A foreign key that is new, newly enforced, or points to another table.
     is: ({ before, after }) => isEnforced(after) && (!isEnforced(before) || targetOf(before) !== targetOf(after)),
     verdict: ({ before, after, known, lock }) => {
       const locks = [...lock('SHARE ROW EXCLUSIVE', 'scan'), ...lockOfTarget(after, 'adds')]
       if (!known) return lives({ locks })
-      // Code that has the relation deletes the rows that point to a deleted one.
+      // Code that already has the relation deletes the rows that point to a deleted row.
       const parts: Part[] = targetOf(before) === targetOf(after) ? ['insert', 'update'] : ['insert', 'update', 'delete']
-      return breaks(parts, `the code that serves may keep values in ${after.column} that ${targetOf(after)} has not`, {
-        locks,
-      })
+      return breaks(
+        parts,
+        `the code that serves may keep values in ${after.column} that do not exist in ${targetOf(after)}`,
+        {
+          locks,
+        },
+      )
     },
   },
   {
@@ -133,12 +137,12 @@ const changes: readonly Change[] = [
     verdict: ({ before, lock }) => lives({ locks: [...lock('ACCESS EXCLUSIVE'), ...lockOfTarget(before, 'drops')] }),
   },
   {
-    // The database no longer deletes or clears rows itself.
+    // The database no longer deletes or clears rows itself, or starts to.
     is: ({ before, after }) => deletes(before) !== deletes(after),
     verdict: ({ before, known, lock }) => {
       const locks = lock('ACCESS EXCLUSIVE')
       if (!known || deletes(before) === undefined) return lives({ locks })
-      const why = `the code that serves leaves it to the database what a deleted row of ${targetOf(before)} takes along`
+      const why = `the code that serves relies on the database to delete or clear the rows that point to a deleted row of ${targetOf(before)}`
       return breaks(['delete'], why, { locks })
     },
   },
@@ -163,12 +167,12 @@ export function judgeAlteration({ table, field, referrers }: OnTable, { vendor, 
   return {
     ...verdict,
     ...(!table.known && { breaks: [], why: [] }),
-    // What this plan has added has no old values.
+    // A column that this plan added has no old values.
     ...(!field.exists && { reverses: 'fully', loses: [] }),
   }
 }
 
-/** Django drops and makes again the foreign key of a column that changes, and those that point to it. */
+/** Django recreates the foreign key of a changed column, and the foreign keys that point to it. */
 function otherLocks({ before, after, lock }: Alteration, referrers: readonly Table[]): Lock[] {
   const own = isEnforced(before) && isEnforced(after)
   const others = isSameType(before, after) ? [] : referrers
@@ -178,10 +182,10 @@ function otherLocks({ before, after, lock }: Alteration, referrers: readonly Tab
   ]
 }
 
-/** What fails in code that has the field when its column, or the table of its links, is gone. */
+/** The uses of a field that fail when its column, or the table of its links, is gone. */
 export function usesOf(field: Field): Part[] {
   if (field.manyToMany) return ['read', 'insert', 'delete']
-  // Of a row that is deleted Django looks for those that point to it.
+  // Before Django deletes a row, it reads the rows that point to it.
   return field.relation ? ['read', 'insert', 'update', 'delete'] : ['read', 'insert', 'update']
 }
 
@@ -197,7 +201,7 @@ function judgeType({ before, after, known, vendor, lock }: Alteration): Verdict 
     case 'narrower':
       return breaks(['insert', 'update'], `${types}, and the code that serves may write what no longer fits`, {
         locks: rewrite(change.rewrites),
-        ...(change.cuts && { reverses: 'loses', loses: [`what is cut off or rounded in ${before.column}`] }),
+        ...(change.cuts && { reverses: 'loses', loses: [`values cut off or rounded in ${before.column}`] }),
       })
     case 'other':
       return breaks(
@@ -207,7 +211,7 @@ function judgeType({ before, after, known, vendor, lock }: Alteration): Verdict 
           locks: rewrite(true),
           ...(!change.lossless && {
             reverses: 'loses',
-            loses: [`what does not survive the change of type of ${before.column}`],
+            loses: [`values that do not survive the change of type of ${before.column}`],
           }),
         },
       )
@@ -218,14 +222,14 @@ function judgeType({ before, after, known, vendor, lock }: Alteration): Verdict 
         {
           locks: rewrite(true),
           reverses: 'loses',
-          loses: [`what does not survive the change of type of ${before.column}`],
-          unknown: [`what becomes of values when ${types}`],
+          loses: [`values that do not survive the change of type of ${before.column}`],
+          unknown: [`what happens to values when ${types}`],
         },
       )
   }
 }
 
-/** Of a many-to-many field: the table of its links has its name. */
+/** The verdict on a many-to-many field, whose name is part of its table of links. */
 function judgeLinks({ known, exists, before, after }: NonNullable<OnTable['field']>): Verdict {
   const links = before?.relation?.links ?? null
   if (links === null || links === after?.relation?.links) return lives()
@@ -237,7 +241,7 @@ function judgeLinks({ known, exists, before, after }: NonNullable<OnTable['field
 const isEnforced = (field: Field): boolean => field.relation?.constraint ?? false
 const targetOf = (field: Field): string => field.relation?.table ?? 'no table'
 
-/** What the database does itself when a row is deleted (Django 6.1). */
+/** The database's own action when a row is deleted (Django 6.1). */
 function deletes({ relation }: Field): string | undefined {
   const rule = relation?.onDelete ?? ''
   return rule.startsWith('DB_') ? rule : undefined

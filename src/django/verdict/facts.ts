@@ -1,8 +1,9 @@
 import * as v from 'valibot'
+import { readJson } from '../../schema.ts'
 
 const column = v.object({
   name: v.string(),
-  /** Django's class of the field, and the one by which Django chooses the type of the column. */
+  /** The field's class, and the class by which Django chooses the column's type. */
   type: v.string(),
   internal: v.string(),
   column: v.nullable(v.string()),
@@ -12,7 +13,7 @@ const column = v.object({
   default: v.boolean(),
   blankText: v.boolean(),
   autoNow: v.boolean(),
-  /** The default as Python, when it is a constant. */
+  /** The default as Python code, if it is a constant. */
   defaultCode: v.nullable(v.string()),
   dbDefault: v.boolean(),
   dbDefaultCode: v.nullable(v.string()),
@@ -29,52 +30,54 @@ const column = v.object({
       to: v.string(),
       table: v.nullable(v.string()),
       exists: v.boolean(),
-      /** The table of a many-to-many field that Django makes itself. */
+      /** The table that Django itself creates for a many-to-many field. */
       links: v.nullable(v.string()),
       constraint: v.boolean(),
       onDelete: v.nullable(v.string()),
     }),
   ),
   manyToMany: v.boolean(),
-  /** As a migration writes it. */
+  /** The field as a migration writes it. */
   code: v.nullable(v.string()),
 })
 
-/** A field as a state of the models has it. */
+/** A field in one state of the models. */
 export type Field = v.InferOutput<typeof column>
 
 const table = v.object({
   name: v.string(),
-  /** The code that serves uses it. */
+  /** Whether the current release's code uses the table. */
   known: v.boolean(),
-  /** It is there before this plan. */
+  /** Whether the table exists before this plan. */
   exists: v.boolean(),
   rows: v.nullable(v.number()),
   bytes: v.nullable(v.number()),
 })
 
-/** A table, as the code that serves and the database know it. */
+/** A table as the current release's code and the database know it. */
 export type Table = v.InferOutput<typeof table>
 
-/** The columns of an index or a constraint; null when not all are known. */
+/** The columns of an index or a constraint; null when some are unknown. */
 const columns = v.nullable(v.array(v.object({ name: v.string(), known: v.boolean(), null: v.boolean() })))
 const together = v.optional(v.object({ added: v.array(columns), removed: v.number() }), { added: [], removed: 0 })
 
-/** The columns that a constraint is about. */
+/** The columns of a constraint. */
 export type Columns = v.InferOutput<typeof columns>
 
 const facts = {
-  /** The class of Django that it is or derives from; a full name when it is entirely the project's own. */
+  /** The Django class of the operation or of its base; a full name when the class is entirely the project's own. */
   kind: v.string(),
   text: v.string(),
-  /** The project's class that does something else in the database than the class of Django that it derives from. */
+  /** The project's class, if it changes the database in another way than its Django base class. */
   own: v.nullable(v.string()),
   line: v.nullish(v.number()),
-  /** The error with which the probe gave up on it. */
+  /** The error that made the probe give up on the operation. */
   unreadable: v.optional(v.string()),
   reversible: v.boolean(),
-  /** It does nothing to this database: a router keeps it away, or the model has no table of its own. */
+  /** The operation does nothing to this database: a router excludes it, or the model has no table of its own. */
   skipped: v.boolean(),
+  /** The name of the operation's model, as the migration writes it. */
+  model: v.nullish(v.string()),
   table: v.optional(v.object({ ...table.entries, after: v.nullable(v.string()) })),
   field: v.optional(
     v.object({
@@ -85,14 +88,16 @@ const facts = {
       after: v.nullable(column),
     }),
   ),
-  /** Tables of links that have the name of a model in their columns, of RenameModel. */
+  /** RenameModel only: tables of links with the model's name in their columns. */
   links: v.array(table),
-  /** Tables whose columns get the type of the one that is altered. */
+  /** Tables whose columns follow the type of the altered column. */
   referrers: v.array(table),
-  /** The fields that point to other models, of CreateModel and DeleteModel. */
+  /** CreateModel and DeleteModel only: the fields that point to other models. */
   relations: v.array(column),
-  /** Columns that stay in the database although the code lets go of them, and that an INSERT has to fill. */
+  /** Columns that the code no longer has, that stay in the database, and that every INSERT must fill. */
   abandoned: v.optional(v.array(v.object({ table: v.string(), column: v.string(), code: v.nullable(v.string()) })), []),
+  /** Foreign keys that the code no longer has and the database still enforces, as `table` that points `to` another. */
+  enforced: v.optional(v.array(v.object({ table: v.string(), to: v.string() })), []),
   uniqueTogether: together,
   indexTogether: together,
   /** `order_with_respect_to` before and after. */
@@ -109,18 +114,20 @@ const facts = {
     }),
   ),
   index: v.nullish(v.string()),
-  /** Of RunPython and RunSQL: whether they do nothing, and how they go back. */
+  /** CreateExtension only: whether the extension exists before this plan. */
+  extension: v.optional(v.object({ name: v.string(), exists: v.boolean() })),
+  /** RunPython and RunSQL only: whether they do nothing, and how they are reversed. */
   noop: v.optional(v.boolean(), false),
   reverse: v.optional(v.picklist(['none', 'noop', 'given'])),
   sql: v.optional(
     v.object({
-      /** Null when they are too long to be sent. */
+      /** Null when the statements are too long to send. */
       statements: v.nullable(v.array(v.string())),
       tables: v.array(
         v.object({
           ...table.entries,
           columns: v.array(v.string()),
-          /** The columns that the code that serves uses; null for all. */
+          /** The columns that the current release's code uses; null means all. */
           uses: v.nullable(v.array(v.string())),
         }),
       ),
@@ -128,7 +135,7 @@ const facts = {
   ),
 }
 
-/** An operation of a pending migration, as the probe sees it. */
+/** An operation of a pending migration, as the probe reports it. */
 export type Operation = v.InferOutput<v.ObjectSchema<typeof facts, undefined>> & { nested?: Operation[] | undefined }
 
 const operation: v.GenericSchema<unknown, Operation> = v.lazy(() =>
@@ -138,25 +145,25 @@ const operation: v.GenericSchema<unknown, Operation> = v.lazy(() =>
 const migration = v.object({
   app: v.string(),
   name: v.string(),
-  /** The SHA-256 of its file. */
+  /** The SHA-256 of the migration's file. */
   source: v.string(),
-  /** Its file has the line that approves it. */
+  /** Whether its file has the line that approves it. */
   accept: v.boolean(),
   atomic: v.boolean(),
-  /** Pending migrations that come before it, as `app.name`. */
+  /** Pending migrations that must come first, as `app.name`. */
   needs: v.array(v.string()),
   operations: v.array(operation),
 })
 
-/** A pending migration, with all that a verdict needs. */
+/** A pending migration with everything that a verdict needs. */
 export type PendingMigration = v.InferOutput<typeof migration>
 
-/** The pending migrations of a probe's document. */
+/** Reads the pending migrations in a probe document. */
 export function readPending(found: unknown): PendingMigration[] {
-  return v.parse(v.array(migration), camelKeys(found))
+  return readJson(v.array(migration), camelKeys(found), { what: 'The report of the probe about pending migrations' })
 }
 
-/** Keys as TypeScript writes them; the probe's are Python's. None of them is a name from the project. */
+/** Converts Python's keys to camel case. No key is a name from the project. */
 function camelKeys(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(camelKeys)
   if (typeof value !== 'object' || value === null) return value

@@ -4,24 +4,24 @@ import { lockOf, lockOfTarget } from './locks.ts'
 import { judgeSql, setsDefault } from './statements.ts'
 import { breaks, lives, PARTS, worst, type Lock, type LockMode, type Verdict, type Work } from './verdict.ts'
 
-/** An operation about a table. */
+/** An operation on a table. */
 export type OnTable = Operation & { table: NonNullable<Operation['table']> }
 
-/** What stands around an operation. */
+/** The surroundings of an operation. */
 export type Around = {
   vendor: string
-  /** The operations of its migration that come after it. */
+  /** The later operations of the same migration. */
   later: readonly Operation[]
-  /** Takes a lock on its table. */
+  /** Takes a lock on the operation's table. */
   lock: TakeLock
 }
 
-/** Takes a lock, while which this work is done. */
+/** Takes a lock that is held while this work is done. */
 export type TakeLock = (mode: LockMode, work?: Work) => Lock[]
 
 type Rule<Of> = (operation: Of, around: Around) => Verdict
 
-/** The verdict of one operation. */
+/** Judges one operation. */
 export function judgeOperation(operation: Operation, vendor: string, later: readonly Operation[]): Verdict {
   if (operation.skipped) return lives()
   if (operation.nested && operation.unreadable === undefined)
@@ -31,7 +31,7 @@ export function judgeOperation(operation: Operation, vendor: string, later: read
   const verdict = applyRule(operation, around)
   const shown = vendor === 'postgresql' ? verdict : { ...verdict, locks: [] }
   if (operation.own === null || verdict.unknown.length > 0) return shown
-  return { ...shown, unknown: [`what ${operation.own} does otherwise than ${operation.kind}`] }
+  return { ...shown, unknown: [`what ${operation.own} does differently from ${operation.kind}`] }
 }
 
 function applyRule(operation: Operation, around: Around): Verdict {
@@ -46,28 +46,34 @@ function applyRule(operation: Operation, around: Around): Verdict {
 
 function unknownOperation({ kind, reversible, unreadable }: Operation): Verdict {
   const why = unreadable === undefined ? '' : ` (${unreadable})`
-  return breaks(PARTS, `nobody knows what ${kind} does`, {
+  return breaks(PARTS, `it is not known what ${kind} does`, {
     reverses: reversible ? 'loses' : 'no',
     unknown: [`what ${kind} does${why}`],
   })
 }
 
-/** One operation, with the worst of its parts. */
+/** Judges an operation with parts by the worst of them. */
 function judgeNested(
-  { abandoned }: Operation,
+  { abandoned, enforced }: Operation,
   nested: readonly Operation[],
   vendor: string,
   later: readonly Operation[],
 ): Verdict {
   const parts = nested.map((part, place) => judgeOperation(part, vendor, [...nested.slice(place + 1), ...later]))
-  const newCode = abandoned.map(
-    ({ table, column }) =>
-      `every INSERT into ${table} fails: ${column} stays, must have a value, and the new code does not name it`,
-  )
+  const newCode = [
+    ...abandoned.map(
+      ({ table, column }) =>
+        `every INSERT into ${table} fails: ${column} stays, must have a value, and the new code does not name it`,
+    ),
+    ...enforced.map(
+      ({ table, to }) =>
+        `DELETE from ${to} fails for rows that ${table} references: the foreign key stays in the database, and the new code does not delete the rows of ${table} first`,
+    ),
+  ]
   return worst([...parts, lives({ newCode })])
 }
 
-/** Operations that are about no table. */
+/** Operations without a table. */
 const rules: Readonly<Record<string, Rule<Operation>>> = {
   RunPython: judgePython,
   RunSQL: ({ sql, reverse }, { vendor }) =>
@@ -83,17 +89,17 @@ const rules: Readonly<Record<string, Rule<Operation>>> = {
       'HStoreExtension',
       'TrigramExtension',
       'UnaccentExtension',
-      'CreateCollation',
     ],
-    () => lives(),
+    judgeExtension,
   ),
+  CreateCollation: () => lives(),
   RemoveCollation: () =>
     breaks(['read'], 'queries of the code that serves may name the collation', {
       unknown: ['whether queries of the code that serves name the collation'],
     }),
 }
 
-/** Operations that are about the table of a model. */
+/** Operations on a model's table. */
 const tableRules: Readonly<Record<string, Rule<OnTable>>> = {
   ...same(['AlterModelOptions', 'AlterModelManagers', 'AlterConstraint'], () => lives()),
 
@@ -109,7 +115,7 @@ const tableRules: Readonly<Record<string, Rule<OnTable>>> = {
 
   RenameModel: ({ table, links }, { lock }) => {
     if (table.after !== table.name) return renamed(table, lock)
-    // The columns of many-to-many tables have the name of the model.
+    // Columns of many-to-many tables contain the model's name.
     const locks =
       links.length === 0
         ? []
@@ -197,7 +203,7 @@ function judgeAddField({ table, field }: OnTable, { later, lock }: Around): Verd
   return lives({ locks })
 }
 
-/** `ALTER COLUMN … SET DEFAULT` in the same migration, as before Django 5.0. */
+/** `ALTER COLUMN … SET DEFAULT` in the same migration, as was usual before Django 5.0. */
 function isFilledLater(table: string, column: string, later: readonly Operation[]): boolean {
   return later.some(({ sql, nested, skipped }) => {
     if (skipped) return false
@@ -222,7 +228,7 @@ function judgeRemoveField({ table, field, reversible }: OnTable, { lock }: Aroun
   return breaks(usesOf(removed), `the code that serves uses ${removed.column ?? links}`, { locks, ...lost })
 }
 
-/** What cannot be known of Python counts as a change of data that the code that serves can live with. */
+/** Unknown effects of Python code count as a change of data that the old code survives. */
 function judgePython({ noop, reverse }: Operation): Verdict {
   if (noop && reverse !== 'none') return lives()
   const unknown = ['what the Python code changes']
@@ -231,18 +237,24 @@ function judgePython({ noop, reverse }: Operation): Verdict {
   return lives({ unknown, reverses: 'no' })
 }
 
+/** The reverse drops the extension, also one that was there: it is refused if a column uses it or another user owns it. */
+function judgeExtension({ extension }: Operation): Verdict {
+  if (!extension?.exists) return lives()
+  return lives({ reverses: 'fails', loses: [`the extension ${extension.name}, which was there before`] })
+}
+
 function renamed(table: Table, lock: TakeLock): Verdict {
   const locks = lock('ACCESS EXCLUSIVE')
   return table.known ? breaks(PARTS, `the code that serves uses the name ${table.name}`, { locks }) : lives({ locks })
 }
 
-/** NULL is never the same as NULL: rows without a value for a column that is new to the old code do not collide. */
+/** NULL never equals NULL. Rows of old code have NULL in a column that is new to it, so they do not collide. */
 function onlyOnce(table: Table, columns: Columns, locks: Lock[]): Verdict {
   if (columns?.some(({ known, null: isNull }) => !known && isNull)) return lives({ locks })
   return refuses(table, locks)
 }
 
-/** A check of NULL does not fail. */
+/** A check passes for NULL. */
 function checked(table: Table, columns: Columns, locks: Lock[]): Verdict {
   if (columns?.length && columns.every(({ known, null: isNull }) => !known && isNull)) return lives({ locks })
   return refuses(table, locks)

@@ -1,8 +1,8 @@
-/** What one action of a statement does, as far as it can be read. */
+/** The effect of one action of a statement, as far as it can be parsed. */
 export type Action =
-  /** What neither the code nor the data see: SET, COMMENT, ANALYZE, a plain SELECT. */
+  /** Neither the code nor the data notice it: SET, COMMENT, ANALYZE, a plain SELECT. */
   | { does: 'nothing' }
-  /** Something new, that no code knows yet. */
+  /** Creates something that no code knows yet. */
   | { does: 'create'; what: string; name: string }
   | { does: 'drop table'; name: string }
   | { does: 'rename table'; table: string }
@@ -12,7 +12,7 @@ export type Action =
   | { does: ColumnChange; table: string; column: string }
   | { does: 'add constraint'; table: string; kind: string; validated: boolean }
   | { does: 'drop constraint' | 'validate constraint'; table: string }
-  /** Rows are written. */
+  /** Writes rows. */
   | { does: 'insert' | 'update' | 'delete'; table: string }
   | { does: 'unknown'; text: string }
 
@@ -28,7 +28,7 @@ export function readSql(script: string): Action[] {
     .flatMap(readStatement)
 }
 
-/** Comments are left out. */
+/** Splits a script into tokens and drops comments. */
 function tokenize(script: string): Token[] {
   const tokens: Token[] = []
   let rest = script
@@ -53,7 +53,7 @@ const forms: readonly (readonly [form: RegExp, kind: Token['kind'] | 'space'])[]
   [/^\d+(\.\d+)?/, 'text'],
 ]
 
-/** At the sign, outside of parentheses. */
+/** Splits at the sign, except inside parentheses. */
 function split(tokens: readonly Token[], sign: string): Token[][] {
   const parts: Token[][] = [[]]
   let depth = 0
@@ -65,14 +65,14 @@ function split(tokens: readonly Token[], sign: string): Token[][] {
   return parts
 }
 
-/** Reads from the front of a list of tokens. */
+/** Reads a list of tokens from the front. */
 class Reader {
   readonly #tokens: Token[]
   constructor(tokens: readonly Token[]) {
     this.#tokens = [...tokens]
   }
 
-  /** Takes these words when they are next, in any case. */
+  /** Takes these words if they come next, in any case. */
   take(...words: string[]): boolean {
     const next = this.#tokens.slice(0, words.length)
     const are = words.every((word, place) => next[place]?.kind === 'word' && next[place].text.toUpperCase() === word)
@@ -80,12 +80,12 @@ class Reader {
     return are
   }
 
-  /** Takes one of these when it is next. */
+  /** Takes one of these if it comes next. */
   takeAny(...words: string[]): string | undefined {
     return words.find((word) => this.take(...word.split(' ')))
   }
 
-  /** Takes a name; of `schema.table` the table. Unquoted names are in lower case, as PostgreSQL has them. */
+  /** Takes a name; from `schema.table`, the table. Unquoted names become lower case, as in PostgreSQL. */
   name(): string {
     const token = this.#tokens.shift()
     if (token === undefined || (token.kind !== 'word' && token.kind !== 'name')) return ''
@@ -94,7 +94,7 @@ class Reader {
     return this.name()
   }
 
-  /** Whether these words are anywhere in what is left. */
+  /** Whether these words appear anywhere in the rest. */
   has(...words: string[]): boolean {
     return this.#tokens.some((_, at) =>
       words.every((word, place) => {
@@ -115,7 +115,7 @@ class Reader {
   }
 }
 
-/** New ones of these are known to nobody, so they change nothing for the code that serves. */
+/** No code knows a new object of these kinds, so creating one is safe for the old code. */
 const THINGS = [
   'TABLE',
   'VIEW',
@@ -140,7 +140,7 @@ function readStatement(tokens: readonly Token[]): Action[] {
   if (reader.takeAny('SET', 'RESET', 'ANALYZE', 'VACUUM', 'GRANT', 'BEGIN', 'COMMIT', 'LOCK'))
     return [{ does: 'nothing' }]
   if (reader.take('COMMENT', 'ON')) return [{ does: 'nothing' }]
-  // A function may do anything.
+  // A function in a SELECT may do anything.
   if (reader.take('SELECT')) return tokens.some(({ text }) => text === '(') ? unknown : [{ does: 'nothing' }]
   if (reader.take('CREATE')) return readCreate(reader) ?? unknown
   if (reader.take('DROP')) return readDrop(reader) ?? unknown
@@ -170,7 +170,7 @@ function readCreate(reader: Reader): Action[] | undefined {
     return [{ does: 'add index', table: reader.name(), unique, concurrently }]
   }
   reader.takeAny('TEMPORARY', 'TEMP', 'UNLOGGED')
-  // `OR REPLACE` may change what the code that serves calls.
+  // `OR REPLACE` is not accepted: it may change a function or view that the old code uses.
   const what = reader.takeAny(...THINGS)
   if (what === undefined) return undefined
   reader.take('IF', 'NOT', 'EXISTS')

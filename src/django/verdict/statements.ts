@@ -5,7 +5,7 @@ import { breaks, lives, PARTS, worst, type Lock, type LockMode, type Verdict, ty
 type SqlTable = NonNullable<Operation['sql']>['tables'][number]
 type Reverse = NonNullable<Operation['reverse']>
 
-/** The verdict of RunSQL: read as far as it can be read, and cautious otherwise. */
+/** Judges RunSQL by the statements that can be parsed, and cautiously otherwise. */
 export function judgeSql(
   statements: readonly string[] | null,
   tables: readonly SqlTable[],
@@ -21,7 +21,7 @@ export function judgeSql(
 
 const unread: Action = { does: 'unknown', text: 'a script that is too long' }
 
-/** With SQL of its own for the way back. */
+/** The verdict when the migration has its own SQL to reverse it. */
 function judgeAction(action: Action, tables: readonly SqlTable[]): Verdict {
   switch (action.does) {
     case 'nothing':
@@ -30,7 +30,7 @@ function judgeAction(action: Action, tables: readonly SqlTable[]): Verdict {
     case 'drop index':
       return lives()
     case 'unknown':
-      return breaks(PARTS, `nobody knows what this does: ${action.text}`, {
+      return breaks(PARTS, `it is not known what this does: ${action.text}`, {
         unknown: [`what this does: ${action.text}`],
       })
     case 'drop table': {
@@ -52,7 +52,7 @@ function judgeAction(action: Action, tables: readonly SqlTable[]): Verdict {
 
 type OnTable = Extract<Action, { table: string }>
 
-/** On a table that is there before. */
+/** Judges an action on a table that exists before the plan. */
 function judgeOnTable(action: OnTable, table: SqlTable): Verdict {
   const isUsed = (column: string): boolean => table.known && (table.uses === null || includes(table.uses, column))
   const lock = (mode: LockMode, work: Work = 'none'): { locks: Lock[] } => ({ locks: locked(table, mode, work) })
@@ -110,8 +110,8 @@ function judgeOnTable(action: OnTable, table: SqlTable): Verdict {
             {
               ...lock('ACCESS EXCLUSIVE', 'rewrite'),
               reverses: 'loses',
-              loses: [`what does not survive the change of type of ${action.column}`],
-              unknown: [`what becomes of the values of ${action.column}`],
+              loses: [`values that do not survive the change of type of ${action.column}`],
+              unknown: [`what happens to the values of ${action.column}`],
             },
           )
         : lives(lock('ACCESS EXCLUSIVE', 'rewrite'))
@@ -131,13 +131,13 @@ function judgeOnTable(action: OnTable, table: SqlTable): Verdict {
       return lives(lock('ACCESS EXCLUSIVE'))
     case 'insert':
     case 'update':
-      return lives({ unknown: [`what the code that serves makes of the rows that are written to ${table.name}`] })
+      return lives({ unknown: [`how the code that serves handles the rows that are written to ${table.name}`] })
     case 'delete':
       return lives({ reverses: 'loses', loses: [`rows of ${table.name}`] })
   }
 }
 
-/** What there is for the way back: nothing, a text that does nothing, or SQL that is taken at its word. */
+/** Adjusts the verdict to the reverse of RunSQL: none, one that does nothing, or SQL that is trusted. */
 function goingBack(action: Action, verdict: Verdict, reverse: Reverse): Verdict {
   if (reverse === 'given') return verdict
   if (reverse === 'none') return { ...verdict, reverses: 'no' }

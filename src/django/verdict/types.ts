@@ -1,37 +1,39 @@
 import type { Field } from './facts.ts'
 
-/** How the values of a column fare when it gets another type. */
+/** The effect of another column type on the values. */
 export type TypeChange =
-  /** Every old value and every value that the old code writes fits. `rewrites`: PostgreSQL writes the table again. */
+  /** All old values, and all values that the old code writes, fit. `rewrites`: PostgreSQL rewrites the table. */
   | { kind: 'wider'; rewrites: boolean }
-  /** The old code may write what no longer fits; `cuts`: values that are there are cut or rounded, instead of refused. */
+  /** The old code may write values that no longer fit. `cuts`: existing values are cut or rounded, not refused. */
   | { kind: 'narrower'; cuts: boolean; rewrites: boolean }
-  /** The old code reads values of another type than it expects; `inserts`: and can still write its own. */
+  /** The old code reads values of an unexpected type. `inserts`: it can still write its own. */
   | { kind: 'other'; lossless: boolean; inserts: boolean }
   | { kind: 'unknown' }
 
 const INTEGERS: Readonly<Record<string, number>> = { smallint: 2, integer: 4, bigint: 8 }
-/** How many characters the largest number needs. */
+/** The number of characters of the largest number. */
 const DIGITS: Readonly<Record<string, number>> = { smallint: 6, integer: 11, bigint: 20 }
 
 /** Whether the column keeps its type. */
 export function isSameType(before: Field, after: Field): boolean {
   const [one, other] = [parse(before.dbType ?? ''), parse(after.dbType ?? '')]
-  return (
-    one.name === other.name &&
-    one.unsigned === other.unsigned &&
-    one.array === other.array &&
-    one.numbers.join() === other.numbers.join()
-  )
+  return one.array === other.array && isSameElement(one, other)
 }
 
-/** What becomes of the column's values; on SQLite, which keeps values as they are, most of it is nothing. */
+function isSameElement(one: Parsed, other: Parsed): boolean {
+  return one.name === other.name && one.unsigned === other.unsigned && one.numbers.join() === other.numbers.join()
+}
+
+/** The effect on the column's values. On SQLite mostly none, because it keeps them as they are. */
 export function compareTypes(before: Field, after: Field, vendor: string): TypeChange {
   const [one, other] = [parse(before.dbType ?? ''), parse(after.dbType ?? '')]
-  if (one.array !== other.array || one.name === '' || other.name === '') return { kind: 'unknown' }
+  const isArray = one.array !== ''
+  if (depth(one) !== depth(other) || one.name === '' || other.name === '') return { kind: 'unknown' }
+  // PostgreSQL ignores the size of an array.
+  if (isArray && isSameElement(one, other)) return { kind: 'wider', rewrites: false }
   const [oldText, newText] = [textLimit(one), textLimit(other)]
   if (oldText !== undefined && newText !== undefined) {
-    if (newText >= oldText || vendor === 'sqlite') return { kind: 'wider', rewrites: false }
+    if (newText >= oldText || vendor === 'sqlite') return { kind: 'wider', rewrites: isArray }
     return { kind: 'narrower', cuts: vendor === 'postgresql' && casts(before, after), rewrites: true }
   }
   const [oldSize, newSize] = [INTEGERS[one.name], INTEGERS[other.name]]
@@ -40,21 +42,27 @@ export function compareTypes(before: Field, after: Field, vendor: string): TypeC
     if (fits || vendor === 'sqlite') return { kind: 'wider', rewrites: true }
     return { kind: 'narrower', cuts: false, rewrites: true }
   }
-  if (one.name === 'numeric' && other.name === 'numeric') return compareNumbers(one, other)
+  if (one.name === 'numeric' && other.name === 'numeric') {
+    const change = compareNumbers(one, other)
+    return change.kind === 'wider' && isArray ? { ...change, rewrites: true } : change
+  }
   // SQLite keeps values as they are, unless a text looks like a number.
   if (vendor === 'sqlite')
     return { kind: 'other', lossless: oldText === undefined || newText !== undefined, inserts: true }
-  if (vendor !== 'postgresql' || one.array) return { kind: 'unknown' }
+  if (vendor !== 'postgresql' || isArray) return { kind: 'unknown' }
   return otherTypes(one, other)
 }
 
-/** Django adds `USING column::type` then, by which PostgreSQL cuts what does not fit. */
+/**
+ * When Django's internal type changes, Django adds `USING column::type`, which makes PostgreSQL cut values that do not
+ * fit.
+ */
 function casts(before: Field, after: Field): boolean {
   return before.internal !== after.internal
 }
 
 function compareNumbers(one: Parsed, other: Parsed): TypeChange {
-  // Without numbers any number fits.
+  // A numeric type without limits holds any number.
   const [digits, places] = [one.numbers[0] ?? Infinity, one.numbers[1] ?? Infinity]
   const [newDigits, newPlaces] = [other.numbers[0] ?? Infinity, other.numbers[1] ?? Infinity]
   const integers = digits === Infinity ? Infinity : digits - places
@@ -65,7 +73,7 @@ function compareNumbers(one: Parsed, other: Parsed): TypeChange {
   return { kind: 'narrower', cuts: newPlaces < places, rewrites: true }
 }
 
-/** Measured on PostgreSQL; what is not here is not known. */
+/** Measured on PostgreSQL. Other changes are unknown. */
 function otherTypes(one: Parsed, other: Parsed): TypeChange {
   const limit = textLimit(other)
   const digits = DIGITS[one.name]
@@ -89,7 +97,8 @@ function otherTypes(one: Parsed, other: Parsed): TypeChange {
   return { kind: 'unknown' }
 }
 
-type Parsed = { name: string; unsigned: boolean; numbers: readonly number[]; array: boolean }
+/** `array` is empty, or the size of each dimension: `[3][]`. */
+type Parsed = { name: string; unsigned: boolean; numbers: readonly number[]; array: string }
 
 /** `numeric(10, 2)`, `varchar(20)[]`, `integer unsigned` */
 function parse(text: string): Parsed {
@@ -99,12 +108,16 @@ function parse(text: string): Parsed {
     .toLowerCase()
     .split(/ (?=unsigned)/)
   return {
-    // Until Django 4.1 a number that PostgreSQL makes had types of its own.
-    name: name.replace('bigserial', 'bigint').replace('serial', 'integer'),
+    // Until Django 4.1, automatic numbers on PostgreSQL had their own types. MariaDB appends `auto_increment`.
+    name: name.replace('bigserial', 'bigint').replace('serial', 'integer').replace(' auto_increment', ''),
     unsigned: unsigned !== undefined,
     numbers: numbers === '' ? [] : numbers.split(',').map(Number),
-    array: array !== '',
+    array,
   }
+}
+
+function depth({ array }: Parsed): number {
+  return array.split('[').length
 }
 
 function textLimit({ name, numbers }: Parsed): number | undefined {

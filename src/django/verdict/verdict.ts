@@ -1,49 +1,49 @@
-/** What the code that serves does with its tables. */
+/** The uses of a table by the old code, which serves now. */
 export type Part = 'read' | 'insert' | 'update' | 'delete'
 
-/** All of them, in the order in which people read them. */
+/** All uses, in the order for display. */
 export const PARTS: readonly Part[] = ['read', 'insert', 'update', 'delete']
 
 /**
- * Whether it can be unapplied without losing data that is older than this deployment: `fully`; it `loses` data; it `fails`
- * unless rows are changed first; `no`.
+ * Whether it can be unapplied without losing data that is older than this deployment: `fully`; it `loses` data; it
+ * `fails` until rows are changed; or `no`.
  */
 export type Reverses = 'fully' | 'loses' | 'fails' | 'no'
 
 /** From best to worst. */
 const REVERSES: readonly Reverses[] = ['fully', 'loses', 'fails', 'no']
 
-/** PostgreSQL's locks of a table, from weakest to strongest. The first three let others read, the first also write. */
+/** PostgreSQL's table locks, from weakest to strongest. The first three allow reads, the first also allows writes. */
 const MODES = ['SHARE UPDATE EXCLUSIVE', 'SHARE', 'SHARE ROW EXCLUSIVE', 'ACCESS EXCLUSIVE'] as const
 export type LockMode = (typeof MODES)[number]
 
-/** What takes longer the larger the table is. */
+/** Work that takes longer on a larger table. */
 const WORKS = ['none', 'scan', 'index', 'rewrite'] as const
 export type Work = (typeof WORKS)[number]
 
-/** A lock on a table that is there before this plan, and what is done while it is held. */
+/** A lock on a table that exists before this plan, and the work while it is held. */
 export type Lock = { mode: LockMode; work: Work; table: string; rows: number | null; bytes: number | null }
 
-/** What a pending operation does to the code that serves now and to the data. */
+/** The effect of a pending operation on the old code and on the data. */
 export type Verdict = {
-  /** What that code can no longer do, be it for some values only; empty when it lives. */
+  /** The uses that fail in the old code, even if only for some values; empty when it survives. */
   breaks: readonly Part[]
   reverses: Reverses
-  /** Data that is older than this deployment and does not come back. */
+  /** Data older than this deployment that is lost for good. */
   loses: readonly string[]
-  /** On PostgreSQL. */
+  /** Only on PostgreSQL. */
   locks: readonly Lock[]
   /** Why the old code breaks. */
   why: readonly string[]
-  /** What could not be known; the verdict is the cautious one then. */
+  /** Effects that could not be determined. The verdict is then the cautious one. */
   unknown: readonly string[]
-  /** What the new code cannot do with the database that it gets. */
+  /** Operations of the new code that the resulting database refuses. */
   newCode: readonly string[]
 }
 
 const HARMLESS: Verdict = { breaks: [], reverses: 'fully', loses: [], locks: [], why: [], unknown: [], newCode: [] }
 
-/** The verdict that the old code lives, and that all comes back. */
+/** The old code keeps working; fully reversible unless `more` says otherwise. */
 export function lives(more: Partial<Verdict> = {}): Verdict {
   return { ...HARMLESS, ...more }
 }
@@ -53,7 +53,7 @@ export function breaks(parts: readonly Part[], why: string, more: Partial<Verdic
   return { ...HARMLESS, breaks: parts, why: [why], ...more }
 }
 
-/** The worst of several: of the changes of one operation, or the operations of a migration. */
+/** The worst of several verdicts: of one operation's changes, or of a migration's operations. */
 export function worst(verdicts: readonly Verdict[]): Verdict {
   const broken = verdicts.flatMap((verdict) => verdict.breaks)
   const texts = (key: 'loses' | 'why' | 'unknown' | 'newCode'): string[] => [
@@ -70,7 +70,7 @@ export function worst(verdicts: readonly Verdict[]): Verdict {
   }
 }
 
-/** One lock for each table: the strongest mode, the most work. */
+/** One lock per table, with the strongest mode and the most work. */
 function strongest(locks: readonly Lock[]): Lock[] {
   const found = new Map<string, Lock>()
   for (const lock of locks) {

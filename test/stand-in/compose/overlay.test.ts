@@ -112,12 +112,12 @@ describe('an overlay for certain is completed with its base', () => {
     [
       'a build that needs another service',
       'services: {web: {build: {context: ., additional_contexts: {w: "service:worker"}}}}',
-      'takes something of service worker',
+      'uses the image of service worker',
     ],
   ])('%s', async (_, production, reason) => {
     const chosen = await both(BASE, production)
     expect(chosen.files).toEqual(OVER)
-    expect(chosen.reason).toContain('compose.production.yaml lies over compose.yaml: ')
+    expect(chosen.reason).toContain('compose.production.yaml overrides compose.yaml: ')
     expect(chosen.reason).toContain(reason)
   })
 
@@ -162,7 +162,7 @@ describe('a complete production file is deployed alone', () => {
       'beside a base that is broken',
       'services: {web: [}',
       'services: {web: {build: .}}',
-      'complete, and cannot lie over',
+      'complete, and cannot override',
     ],
     [
       'whose base has more only behind a profile',

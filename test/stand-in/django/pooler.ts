@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { freePort, type Postgres } from './postgres.ts'
 
 /** PgBouncer in transaction mode. */
-type Pooler = { port: string; stop: () => Promise<void> }
+export type Pooler = { port: string; stop: () => Promise<void> }
 
 /** Starts one in front of a server, with so many connections to it for each database. */
 export async function startPooler(postgres: Postgres, size: number): Promise<Pooler> {
@@ -51,6 +51,30 @@ export async function startPooler(postgres: Postgres, size: number): Promise<Poo
     },
   }
 }
+
+/** What somebody has set in the sessions that a pooler with so many connections hands to the app. */
+export async function leftIn(postgres: Postgres, port: string, database: string, size: number): Promise<string[]> {
+  const { PGPORT } = postgres.env
+  postgres.env.PGPORT = port
+  const holders: Awaited<ReturnType<Postgres['hold']>>[] = []
+  const found: string[] = []
+  try {
+    for (let asked = 1; asked <= size; asked += 1) {
+      found.push(...(await postgres.query(database, LEFT)))
+      // Held in a transaction, so that another one answers next.
+      if (asked < size) holders.push(await postgres.hold(database, 'SELECT 1'))
+    }
+    return found
+  } finally {
+    for (const holder of holders) await holder.release()
+    postgres.env.PGPORT = PGPORT
+  }
+}
+
+/** Apart from what a pooler keeps apart for each client, and Django sets for the app as well. */
+const LEFT = `SELECT name || '=' || setting FROM pg_settings WHERE source = 'session'
+  AND name NOT IN ('TimeZone', 'application_name', 'client_encoding', 'DateStyle', 'standard_conforming_strings')
+  UNION ALL SELECT 'lock ' || pid FROM pg_locks WHERE locktype = 'advisory'`
 
 function answers(port: number): Promise<boolean> {
   return new Promise((resolve) => {

@@ -15,6 +15,8 @@ export type Postgres = {
   query: (database: string, statement: string) => Promise<string[]>
   /** Runs the statement in a transaction and keeps it open. */
   hold: (database: string, statement: string) => Promise<{ release: () => Promise<void> }>
+  /** Starts a replica of the server, which only reads, and returns its port. */
+  startReplica: () => Promise<string>
   stop: () => Promise<void>
 }
 
@@ -52,6 +54,7 @@ export async function startPostgres(): Promise<Postgres> {
       .split('\n')
       .filter((row) => row !== '')
   const holders: ChildProcess[] = []
+  const running = [data]
   return {
     env,
     query,
@@ -73,9 +76,30 @@ export async function startPostgres(): Promise<Postgres> {
       await held
       return { release: () => (child.stdin.end('COMMIT;\n'), ended) }
     },
+    startReplica: async () => {
+      const [copy, at] = [join(folder, 'replica'), String(await freePort())]
+      await serve(
+        join(programs, 'pg_basebackup'),
+        '-h',
+        env.PGHOST,
+        '-p',
+        port,
+        '-U',
+        env.PGUSER,
+        '-D',
+        copy,
+        '-R',
+        '-c',
+        'fast',
+      )
+      const started = `-p ${at} -c listen_addresses=127.0.0.1 -c unix_socket_directories=${folder}`
+      await serve(join(programs, 'pg_ctl'), '-w', '-D', copy, '-l', join(folder, 'log'), '-o', started, 'start')
+      running.unshift(copy)
+      return at
+    },
     stop: async () => {
       for (const child of holders) child.kill()
-      await serve(join(programs, 'pg_ctl'), '-w', '-m', 'immediate', '-D', data, 'stop')
+      for (const each of running) await serve(join(programs, 'pg_ctl'), '-w', '-m', 'immediate', '-D', each, 'stop')
       await rm(folder, { recursive: true })
     },
   }

@@ -1,7 +1,9 @@
 import { afterAll, describe, expect, test } from '@jest/globals'
 import { chown, mkdir, readdir, readFile, stat, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { makeProject, probe, removeProjects, several, type Options, type Outcome } from './probe.ts'
+import { findDocument } from '../../../src/django/document.ts'
+import { approve, makeProject, probe, removeProjects, several, start, type Options, type Outcome } from './probe.ts'
+import { go } from './world.ts'
 
 afterAll(removeProjects)
 
@@ -98,6 +100,61 @@ describe('collect', () => {
     expect([failed.code, failed.result.error?.kind]).toEqual([23, 'not-collected'])
     expect(failed.result.error?.detail).toContain('img/gone.svg')
     expect(await namesIn(join(project, 'static'))).toEqual(before)
+  })
+
+  describe('after a migration, in its process', () => {
+    const migrate = async (project: string, limit = '900'): Promise<Outcome> => {
+      const env = { DATABASE: join(project, 'db.sqlite3'), DEPLOY_DJANGO_KEEP: 'no' }
+      const planned = await probe('plan', project, { env })
+      const more = {
+        DEPLOY_DJANGO_APPROVED: approve(planned),
+        DEPLOY_DJANGO_COLLECT: 'always',
+        DEPLOY_DJANGO_COLLECT_LIMIT: limit,
+      }
+      return go(start('migrate', project, { env: { ...env, ...more } }))
+    }
+    /** The results before and after the line that separates them. */
+    const resultsOf = ({ stdout }: Outcome): unknown[] =>
+      stdout.split('\ndeploy-django: collecting\n').map((part) => findDocument(part))
+
+    test('it has a result of its own', async () => {
+      const project = await makeSite()
+      const done = await migrate(project)
+      expect(done.code).toBe(0)
+      expect(resultsOf(done)).toMatchObject([{ verb: 'migrate', failed: null }, { verb: 'collect' }])
+      expect(await namesIn(join(project, 'static'))).toContain('site.css')
+      // With nothing to apply, it ends at once: nobody told it to go.
+      const env = { DATABASE: join(project, 'db.sqlite3'), DEPLOY_DJANGO_KEEP: 'no', DEPLOY_DJANGO_COLLECT: 'always' }
+      const again = await probe('migrate', project, { env })
+      expect([again.code, again.stdout]).toEqual([0, expect.not.stringContaining('collecting')])
+    })
+
+    test('what cannot be collected does not fail the migration', async () => {
+      const project = await makeSite()
+      await writeFile(join(project, 'blog/static/site.css'), 'body { background: url(img/gone.svg) }\n')
+      const failed = await migrate(project)
+      expect(failed.code).toBe(23)
+      const error = { kind: 'not-collected', detail: expect.stringContaining('img/gone.svg') }
+      expect(resultsOf(failed)).toMatchObject([
+        { verb: 'migrate', failed: null },
+        { verb: 'collect', error },
+      ])
+    })
+
+    test('it ends after a time', async () => {
+      const project = await makeSite('STATICFILES_FINDERS = ["blog.hanging.Hanging"]')
+      const finder = `import time
+from django.contrib.staticfiles.finders import BaseFinder
+
+
+class Hanging(BaseFinder):
+    def list(self, ignore_patterns):
+        time.sleep(60)
+`
+      await writeFile(join(project, 'blog/hanging.py'), finder)
+      const late = await migrate(project, '1')
+      expect([late.code, late.result.error?.message]).toEqual([23, 'collectstatic did not end within 1 s.'])
+    })
   })
 
   test.each([

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { existsSync } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { chown, mkdir, mkdtemp, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { approve, makeProject, migration, probe, several, start } from './probe.ts'
@@ -52,6 +52,19 @@ describe('SQLite and no database', () => {
     },
   )
 
+  test('a new file belongs to the owner of its folder, also when root migrates', async () => {
+    // Only root can give a file away. For anybody else, both are their own.
+    const owner = process.getuid?.() === 0 ? 1700 : process.getuid?.()
+    const place = join(folder, 'of another user')
+    await mkdir(place)
+    if (owner === 1700) await chown(place, owner, owner)
+    const env = { DATABASE: join(place, 'db.sqlite3') }
+    const planned = await probe('plan', world.plain, { env })
+    const migrating = start('migrate', world.plain, { env: { ...env, DEPLOY_DJANGO_APPROVED: approve(planned) } })
+    expect(await go(migrating)).toMatchObject({ code: 0, result: { failed: null } })
+    expect((await stat(env.DATABASE)).uid).toBe(owner)
+  })
+
   test('a project without a database has nothing to plan', async () => {
     const outcome = await probe('plan', world.plain, { env: { DATABASE: 'none' } })
     expect(outcome).toMatchObject({ code: 0, result: { pending: [], database: { empty: true } } })
@@ -94,6 +107,53 @@ describe('verify and fit', () => {
         text: expect.stringContaining('every INSERT fails'),
       },
     ])
+  })
+
+  test.each(['audit"."log', '"audit"."log"'])('fit and plan know the table %s of another schema', async (name) => {
+    const table = JSON.stringify(name)
+    const log = (fields: string): string =>
+      `from django.db import models\nclass Log(models.Model):\n    kind = models.TextField()\n${fields}` +
+      `    class Meta:\n        db_table = ${table}\n`
+    const initial = `from django.db import migrations, models
+class Migration(migrations.Migration):
+    operations = [migrations.CreateModel("Log", [("id", models.BigAutoField(primary_key=True)), ("kind", models.TextField())], {"db_table": ${table}})]
+`
+    const files = {
+      'blog/migrations/0001_initial.py': initial,
+      'blog/models.py': log('    id = models.BigAutoField(primary_key=True)\n'),
+    }
+    const removes = migration('blog.0001_initial', 'migrations.RemoveField("log", "kind")')
+    const [old, newer] = [
+      await makeProject(files),
+      await makeProject({ ...files, 'blog/migrations/0002_a.py': removes }),
+    ]
+    const database = await world.postgres.createDatabase(`schemas_${name.length}`)
+    await world.postgres.query(database, 'CREATE SCHEMA audit')
+    const env = world.env(database)
+    const approved = approve(await probe('plan', old, { env }))
+    expect(await go(start('migrate', old, { env: { ...env, DEPLOY_DJANGO_APPROVED: approved } }))).toMatchObject({
+      code: 0,
+    })
+    await world.postgres.query(database, `INSERT INTO audit.log (kind) VALUES ('a'), ('b')`)
+    expect(await probe('fit', old, { env })).toMatchObject({ code: 0, result: { problems: [] } })
+
+    const { result } = await probe('plan', newer, { env })
+    expect(result['pending']).toMatchObject([
+      { operations: [{ table: { exists: true, rows: 2 }, field: { exists: true, known: true } }] },
+    ])
+    await world.postgres.query(
+      database,
+      'ALTER TABLE audit.log ADD who text NOT NULL DEFAULT 1; ALTER TABLE audit.log ALTER who DROP DEFAULT',
+    )
+    expect(await probe('fit', old, { env })).toMatchObject({
+      code: 20,
+      result: { problems: [{ table: name, column: 'who', kind: 'required' }] },
+    })
+    await world.postgres.query(database, 'DROP TABLE audit.log')
+    expect(await probe('fit', old, { env })).toMatchObject({
+      code: 20,
+      result: { problems: [{ table: name, kind: 'missing' }] },
+    })
   })
 
   test('fit leaves alone what is not managed, a proxy, or of another database', async () => {

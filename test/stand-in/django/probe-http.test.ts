@@ -12,11 +12,17 @@ type Question = {
   status?: readonly string[]
   hosts?: readonly string[]
   allowed?: readonly string[]
+  accept?: 'redirects' | 'anything'
 }
 
 /** Asks beside servers that answer as told, in a network of their own, as in a container. */
-function ask(servers: string, question: Question = {}, inside: readonly string[] = []): Promise<Outcome> {
-  const root = process.getuid?.() === 0 ? [] : ['sudo', '-n', '--preserve-env=DEPLOY_DJANGO']
+function ask(
+  servers: string,
+  question: Question = {},
+  inside: readonly string[] = [],
+  env: Readonly<Record<string, string>> = {},
+): Promise<Outcome> {
+  const root = process.getuid?.() === 0 ? [] : ['sudo', '-n', '--preserve-env=DEPLOY_DJANGO,DEPLOY_DJANGO_LISTEN_WAIT']
   // In it services have names of their own.
   const names = '127.0.0.1 localhost web web_app\n127.0.0.1 web_proxy\n'
   const script =
@@ -24,11 +30,35 @@ function ask(servers: string, question: Question = {}, inside: readonly string[]
   const up = ['unshare', '--net', '--mount', 'sh', '-c', script, 'sh', names]
   const words = [...root, ...up, python(), server, ...servers.split(' ').filter((word) => word !== ''), '--', ...inside]
   const order = { format: 1, urls: [], fronts: [], headers: {}, status: ['2xx', '3xx'], ...question }
-  return probe('http', tmpdir(), { inside: words, stdin: JSON.stringify(order) })
+  return probe('http', tmpdir(), { inside: words, stdin: JSON.stringify(order), env })
 }
 
 const seen = ({ code, result }: Outcome): unknown => [code, result['status'], result['reason'], result['url']]
 const local = 'http://127.0.0.1:8000'
+
+describe('a trial container, which answers for itself alone', () => {
+  test.each<[string, 'redirects' | 'anything', number, string | null]>([
+    ['https', 'redirects', 0, null],
+    ['500', 'redirects', 24, 'server-error'],
+    ['400', 'redirects', 24, 'bad-request'],
+    ['500', 'anything', 0, null],
+    ['400', 'anything', 0, null],
+    ['503', 'anything', 21, 'server-error'],
+    ['hang', 'anything', 21, 'timeout'],
+  ])('that answers %s, where %s will do: exit %i', async (manner, accept, code, reason) => {
+    expect((await ask(`8000=${manner}`, { accept })).code).toBe(code)
+    expect((await ask(`8000=${manner}`, { accept })).result['reason']).toBe(reason)
+  })
+
+  test('may begin to listen a moment later', async () => {
+    expect((await ask('8000=late')).code).toBe(25)
+    expect((await ask('8000=late', {}, [], { DEPLOY_DJANGO_LISTEN_WAIT: '60' })).code).toBe(0)
+  })
+
+  test('may listen for itself alone', async () => {
+    expect((await ask('127.0.0.1:8000=https', { accept: 'redirects' })).code).toBe(0)
+  })
+})
 
 describe('a given address', () => {
   test.each<[string, number, number | null, string | null, string]>([
@@ -149,6 +179,139 @@ describe('auto', () => {
   })
 })
 
+describe('what stands in front of the app', () => {
+  const other = ['unshare', '--pid', '--fork', '--mount-proc', '--']
+  const fronts = [['127.0.0.3', 9000]] as const
+  const front = 'http://127.0.0.3:9000/'
+  const apart = ['unshare', '--pid', '--fork', '--mount-proc', '--', python(), server]
+  /** The app's servers share the namespace of processes with the probe; the front's do not. */
+  const both = (frontServers: string, appServers: string): Promise<Outcome> =>
+    ask(frontServers, { fronts }, [...apart, ...appServers.split(' ').filter((word) => word !== ''), '--'])
+
+  test.each<[string, string, string, number, string | null, string | null, string | RegExp]>([
+    ['passes on', '127.0.0.3:9000=app', '8000=app', 0, null, `${local}/`, ''],
+    ['passes on an error page of Django', '127.0.0.3:9000=api', '8000=api', 0, null, `${local}/`, ''],
+    ['passes on a page without a sign of Django', '127.0.0.3:9000=page', '8000=page', 0, null, `${local}/`, ''],
+    ['only redirects to https', '127.0.0.3:9000=https', '8000=app', 0, null, `${local}/`, ''],
+    [
+      'says nothing to the names that are known here',
+      '127.0.0.3:9000=silent',
+      '8000=app',
+      0,
+      null,
+      `${local}/`,
+      /^It is not known whether requests reach Django .*127\.0\.0\.3:9000.*`health-headers/,
+    ],
+    ['does not listen', '', '8000=app', 0, null, `${local}/`, ''],
+    ['accepts no connection', '127.0.0.3:9000=full', '8000=app', 0, null, `${local}/`, ''],
+    [
+      'answers `/` by itself',
+      '127.0.0.3:9000=page',
+      '8000=api',
+      0,
+      null,
+      `${local}/`,
+      /^It is not known whether requests reach Django .*127\.0\.0\.3:9000.*`health-url`/,
+    ],
+    [
+      'answers 500 to `/`',
+      '127.0.0.3:9000=500',
+      '8000=app',
+      0,
+      null,
+      `${local}/`,
+      /^It is not known whether requests reach Django/,
+    ],
+    ['answers 500 by itself', '127.0.0.3:9000=nginx-broken', '8000=app', 0, null, `${local}/`, /^It is not known/],
+    ["passes on Django's 500", '127.0.0.3:9000=error', '8000=app', 27, 'server-error', front, ''],
+    ["passes on the project's page for a 500", '127.0.0.3:9000=broken', '8000=api', 27, 'server-error', front, ''],
+    ['stands before a socket in a volume', '127.0.0.3:9000=app', '', 0, null, front, ''],
+    [
+      'stands before a socket, with a page',
+      '127.0.0.3:9000=page',
+      '',
+      0,
+      null,
+      front,
+      /^It is not known whether requests reach Django/,
+    ],
+    ['asks a wrong port', '127.0.0.3:9000=502', '8000=app', 27, 'server-error', front, ''],
+    ['asks a wrong port of an app that is down', '127.0.0.3:9000=502', '', 21, 'server-error', front, ''],
+    ['cannot reach it', '127.0.0.3:9000=page', '127.0.0.1:8000=api', 24, 'loopback', `${local}/`, ''],
+    ['cannot reach it, and says so', '127.0.0.3:9000=502', '127.0.0.1:8000=api', 24, 'loopback', `${local}/`, ''],
+    ['reaches it nevertheless', '127.0.0.3:9000=api', '127.0.0.1:8000=api', 0, null, front, ''],
+    [
+      'has a tool beside it',
+      '127.0.0.3:9000=page',
+      '127.0.0.1:8000=404',
+      0,
+      null,
+      front,
+      /^It is not known whether requests reach Django/,
+    ],
+  ])('%s', async (_, frontServers, appServers, code, reason, url, warning) => {
+    const { code: exit, result } = await both(frontServers, appServers)
+    expect([exit, result['reason'], result['url']]).toEqual([code, reason, url])
+    expect(result['warning'] ?? '').toEqual(warning === '' ? '' : expect.stringMatching(warning))
+  })
+
+  test('redirects to https, where it says nothing to the names that are known here: nobody knows what visitors get', async () => {
+    const [http, https] = ['127.0.0.3:9000=https', '127.0.0.3:9443=silent']
+    const { code, result } = await ask(`${http} ${https}`, { fronts: [...fronts, ['127.0.0.3', 9443]] }, [
+      ...apart,
+      '8000=app',
+      '--',
+    ])
+    expect([code, result['reason']]).toEqual([0, null])
+    expect(result['warning']).toMatch(/^It is not known whether requests reach Django .*127\.0\.0\.3:9443/)
+  })
+
+  test('and says nothing to a domain is asked for its www, where ALLOWED_HOSTS has all names below the domain', async () => {
+    const names = (allowed: string): Question => ({ fronts, hosts: ['example.com'], allowed: [allowed] })
+    const through = (manner: string, allowed = '.example.com'): Promise<Outcome> =>
+      ask(`127.0.0.3:9000=${manner}`, names(allowed), [...apart, '8000=app', '--'])
+    expect((await through('wwwapp')).result).toMatchObject({ reason: null, warning: null })
+    const failed = await through('www502')
+    expect([...(seen(failed) as unknown[]), failed.result['host']]).toEqual([
+      ...[27, 502, 'server-error', front, 'www.example.com'],
+    ])
+    for (const unknown of [await through('www502', 'example.com'), await through('silent')])
+      expect([unknown.code, unknown.result['warning']]).toEqual([
+        0,
+        expect.stringContaining('does not answer to the Host example.com (it closed the connection'),
+      ])
+  })
+
+  test('has an advice that works: a page of the admin only where Django has one', async () => {
+    const advice = async (app: string): Promise<unknown> => (await both('127.0.0.3:9000=page', app)).result['warning']
+    expect(await advice('8000=admin')).toMatch(/such as http:\/\/127\.0\.0\.3:9000\/admin\/login\/$/)
+    expect(await advice('8000=api')).toMatch(/to an address of it that Django answers$/)
+    expect(await advice('')).toMatch(/to an address of it that Django answers$/)
+  })
+
+  test('answers 500 with a page of Django: the error does not speak of a wrong port', async () => {
+    const { result } = await both('127.0.0.3:9000=error', '8000=app')
+    expect(result['text']).toContain('the app answers when it is asked directly (http://127.0.0.1:8000/: 200)')
+    expect(result['text']).not.toContain('wrong port')
+    expect(result['fix']).toContain('log')
+  })
+
+  test('is told apart from the app when it asks a wrong port, also at a given address', async () => {
+    const { result } = await both('127.0.0.3:9000=502', '8000=app')
+    expect(result['text']).toContain('the app answers when it is asked directly (http://127.0.0.1:8000/: 200)')
+    expect(result['fix']).toContain('port 8000')
+    const given = { urls: [`${front}healthz`] }
+    const app = [...apart, '8000=app', '--']
+    expect(seen(await ask('127.0.0.3:9000=502', given, app))).toEqual([27, 502, 'server-error', given.urls[0]])
+    const alone = [...apart, '127.0.0.1:8000=app', '--']
+    expect((await ask('127.0.0.3:9000=502', given, alone)).result).toMatchObject({
+      reason: 'loopback',
+      fix: expect.stringContaining('0.0.0.0:8000'),
+    })
+    expect((await ask('127.0.0.3:9000=502', given, other)).code).toBe(21)
+  })
+})
+
 describe('the Host that is sent', () => {
   const fronts = [['web_proxy', 9000]] as const
   const other = ['unshare', '--pid', '--fork', '--mount-proc', '--']
@@ -188,7 +351,7 @@ describe('the Host that is sent', () => {
       /"shop.example.com", although ALLOWED_HOSTS, as manage.py reads it.* FIX let wsgi.py/,
     )
     expect(await why({ fronts, allowed: ['*'] }, '9000=400', other)).toMatch(
-      /the proxy passes another Host on\. FIX pass it on: in nginx, `proxy_set_header Host \$http_host;`/,
+      /the proxy passes on another Host\. FIX pass it on: in nginx, `proxy_set_header Host \$http_host;`/,
     )
     expect(await why({ headers: { Host: 'a.example' }, ...shop })).toMatch(/FIX add "a.example" to ALLOWED_HOSTS/)
     expect(await why({})).toMatch(/FIX add "127.0.0.1:8000" to ALLOWED_HOSTS/)

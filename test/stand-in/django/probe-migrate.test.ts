@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
-import { recordApplied } from '../../../src/server/failure.ts'
+import { insertApplied, recordApplied } from '../../../src/host/migration-failure.ts'
 import { run } from '../../../src/process.ts'
 import { approve, approveNew, makeProject, migration, probe, python, several, start, type Outcome } from './probe.ts'
 import { addField, appliedBy, go, makeWorld, runPython, type World } from './world.ts'
@@ -58,18 +58,47 @@ describe.each(several)('Django %s', (django) => {
     expect(fits).toMatchObject({ code: 0, result: { problems: [], ahead: [] } })
   })
 
-  test('what an error says marks a migration applied, in code that does not have it', async () => {
-    const database = await world.database(`marked_${django.replace('.', '_')}`)
-    const project = await makeProject({ 'shop/migrations/0003_a.py': migration('shop.0002_note', addField('a')) })
-    await world.postgres.query(database, 'ALTER TABLE shop_order ADD COLUMN a integer')
-    const failed = await world.migrate(project, database, {}, django)
-    expect(failed).toMatchObject({ code: 17, result: { failed: { error: expect.stringContaining('already exists') } } })
+  const byCode = async (database: string): Promise<void> => {
     const words = ['manage.py', 'shell', '-c', recordApplied('shop', '0003_a')]
     const env = { PATH: process.env['PATH'], ...world.env(database) }
     expect(await run(python(django), words, { cwd: world.plain, env })).toMatchObject({ code: 0 })
+  }
+  const bySql = async (database: string): Promise<void> => {
+    await world.postgres.query(database, insertApplied('shop', '0003_a'))
+  }
+  test.each([
+    ['code that does not have it', 'code', byCode],
+    ['SQL', 'sql', bySql],
+  ])('what an error says marks a migration applied, in %s', async (_, way, mark) => {
+    const database = await world.database(`marked_${way}_${django.replace('.', '_')}`)
+    const project = await makeProject({
+      'shop/migrations/0003_a.py': migration('shop.0002_note', `${addField('b')}, ${addField('a')}`),
+    })
+    await world.postgres.query(database, 'ALTER TABLE shop_order ADD COLUMN a integer')
+    const failed = await world.migrate(project, database, {}, django)
+    expect(failed).toMatchObject({
+      code: 17,
+      result: { failed: { operation: 1, error: expect.stringContaining('already exists') } },
+    })
+    await mark(database)
     const again = await start('migrate', project, { django, env: world.env(database) }).ended
     expect([again.code, again.result['applied']]).toEqual([0, []])
     expect(await rowsOf(database)).toEqual(['0001_initial', '0002_note', '0003_a'])
+  })
+
+  test('is not misled by a row that another runner writes while the database is read', async () => {
+    const database = await world.database(`meanwhile_${django.replace('.', '_')}`)
+    // Its file is read after the first look at the rows.
+    const meanwhile = `from django.db import connection
+with connection.cursor() as cursor:
+    cursor.execute("SELECT 1 FROM django_migrations WHERE name = '0003_late'")
+    if not cursor.fetchone():
+        cursor.execute("INSERT INTO django_migrations (app, name, applied) VALUES ('shop', '0003_late', now())")
+`
+    const late = `${meanwhile}${migration('shop.0002_note', 'migrations.RunSQL("SELECT 1", "")')}`
+    const project = await makeProject({ 'shop/migrations/0003_late.py': late })
+    const found = await start('migrate', project, { django, env: world.env(database) }).ended
+    expect([found.code, found.result['applied'], found.result.error]).toEqual([0, [], undefined])
   })
 
   test('takes a squash for what it replaces, on a new and on an old database', async () => {
@@ -131,7 +160,7 @@ describe('exactly once', () => {
     const one = await world.begin(project, database, strict)
     await one.printed('replanned')
     const other = await world.begin(project, database, strict)
-    await other.printed('Another runner is migrating')
+    await other.printed('Another process is migrating')
     const first = await go(one)
     const second = await other.ended
     expect([first.code, appliedBy(first)]).toEqual([0, ['0003_index', '0004_data']])
@@ -241,6 +270,7 @@ describe('approval', () => {
       start('migrate', project, { env: world.env(database, { DEPLOY_DJANGO_APPROVED: approved }) }),
     )
     expect([outcome.code, appliedBy(outcome), outcome.result['already']]).toEqual([0, ['0004_b'], ['shop.0003_a']])
+    expect(outcome.stdout).toContain('\ndeploy-django: going\n')
   })
 
   test('without a go, or asked to end while it waits for it, it does nothing', async () => {
@@ -251,7 +281,8 @@ describe('approval', () => {
     const running = await world.begin(project, database)
     await running.printed('replanned')
     running.signal('SIGTERM')
-    expect((await running.ended).code).toBe(16)
+    const stopped = await running.ended
+    expect([stopped.code, stopped.stdout.includes('going')]).toEqual([16, false])
     expect(await rowsOf(database)).toEqual(['0001_initial', '0002_note'])
   })
 })

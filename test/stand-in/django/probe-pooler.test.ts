@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { crc32 } from 'node:zlib'
-import { startPooler } from './pooler.ts'
+import { leftIn, type Pooler } from './pooler.ts'
 import {
   approveNew,
   makeProject,
@@ -15,35 +15,13 @@ import {
 import { addField, appliedBy, go, makeWorld, runPython, type World } from './world.ts'
 
 let world: World
-let poolers: { port: string; stop: () => Promise<void> }[] = []
+let poolers: Pooler[] = []
 
 beforeAll(async () => {
   world = await makeWorld()
-  poolers = [await startPooler(world.postgres, 1), await startPooler(world.postgres, 2)]
+  poolers = [await world.pooler(1), await world.pooler(2)]
 })
-afterAll(async () => {
-  for (const pooler of poolers) await pooler.stop()
-  await world.stop()
-})
-
-/** What somebody has set in the sessions that the pooler hands to the app, by the session's process. */
-async function leftIn(database: string, port: string, size: number): Promise<string[]> {
-  const { PGPORT } = world.postgres.env
-  world.postgres.env.PGPORT = port
-  try {
-    // Held in a transaction, so that the other one answers.
-    const holders = size === 2 ? [await world.postgres.hold(database, 'SELECT 1')] : []
-    const first = await world.postgres.query(database, LEFT)
-    for (const holder of holders) await holder.release()
-    return [...first, ...(await world.postgres.query(database, LEFT))]
-  } finally {
-    world.postgres.env.PGPORT = PGPORT
-  }
-}
-/** Apart from what a pooler keeps apart for each client, and Django sets for the app as well. */
-const LEFT = `SELECT name || '=' || setting FROM pg_settings WHERE source = 'session'
-  AND name NOT IN ('TimeZone', 'application_name', 'client_encoding', 'DateStyle', 'standard_conforming_strings')
-  UNION ALL SELECT 'lock ' || pid FROM pg_locks WHERE locktype = 'advisory'`
+afterAll(() => world.stop())
 
 const migrations = {
   'shop/migrations/0003_a.py': migration('shop.0002_note', addField('a')),
@@ -73,12 +51,13 @@ describe.each([1, 2])('behind a pooler that has %d connections', (size) => {
     const database = await world.database(`pooled_${size}_${django.replace('.', '_')}`)
     const project = await makeProject(migrations)
     for (const verb of ['plan', 'verify', 'fit']) {
-      const { code } = await probe(verb, verb === 'plan' ? project : world.plain, options(database, django))
-      expect([verb, code, await leftIn(database, portOf(), size)]).toEqual([verb, 0, []])
+      const { code, result } = await probe(verb, verb === 'plan' ? project : world.plain, options(database, django))
+      if (verb === 'plan') expect(result['dump']).toMatchObject({ pooled: true })
+      expect([verb, code, await leftIn(world.postgres, portOf(), database, size)]).toEqual([verb, 0, []])
     }
     const outcome = await migrate(project, database, django)
     expect([outcome.code, appliedBy(outcome)]).toEqual([0, ['0003_a', '0004_index', '0005_row']])
-    expect(await leftIn(database, portOf(), size)).toEqual([])
+    expect(await leftIn(world.postgres, portOf(), database, size)).toEqual([])
     expect(await world.postgres.query(database, 'SELECT number FROM shop_order')).toEqual(['once'])
     expect((await probe('verify', project, options(database, django))).code).toBe(0)
   })
@@ -115,7 +94,7 @@ test('with one connection another runner is waited for before each migration', a
   await patient.printed('replanned')
   const second = await hold()
   const ended = go(patient)
-  await patient.printed('Another runner is migrating')
+  await patient.printed('Another process is migrating')
   await second.release()
   const outcome = await ended
   expect([outcome.code, appliedBy(outcome)]).toEqual([0, ['0003_a', '0004_index', '0005_row']])

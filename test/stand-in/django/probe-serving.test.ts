@@ -75,6 +75,21 @@ test.each<[string, Record<string, string>]>([
   expect(await serving({ 'world/production.py': production('/data/x'), ...files })).toEqual([0, null])
 })
 
+const files = {
+  'world/production.py': production('/data/site.sqlite3'),
+  'world/wsgi.py': entry('wsgi', 'world.settings'),
+  'world/wsgi_live.py': entry('wsgi', 'world.production'),
+}
+test.each([
+  ['its settings', 'settings=world.production', { module: 'world.production', file: 'the start command', same: false }],
+  ['the settings of manage.py', 'settings=world.settings module=world.wsgi_live', null],
+  ['another module', 'module=world.wsgi_live', { module: 'world.production', file: 'world/wsgi_live.py' }],
+  ['a module that is not there', 'module=world.other', null],
+])('the start command names %s', async (_, start, found) => {
+  const expected = found && expect.objectContaining(found)
+  expect(await serving(files, { DEPLOY_DJANGO_START: start })).toEqual([0, expected])
+})
+
 test('settings of manage.py that do not import, while the site uses others', async () => {
   const project = await makeProject({
     'world/settings.py': 'import debug_toolbar\n',

@@ -2,7 +2,7 @@ import { afterAll, describe, expect, test } from '@jest/globals'
 import { readdirSync } from 'node:fs'
 import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { readAssets } from '../../../src/assets.ts'
+import { readAssets } from '../../../src/host/assets.ts'
 import { run } from '../../../src/process.ts'
 import { makeProject, probe, python, removeProjects, several } from './probe.ts'
 

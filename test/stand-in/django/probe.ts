@@ -5,14 +5,26 @@ import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/pr
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { readAssets } from '../../../src/assets.ts'
+import {
+  findDocument,
+  readDatabases,
+  readCompatibility,
+  readHttpReport,
+  readMigrateReport,
+  readPlan,
+  readProbeError,
+  readRows,
+  readServing,
+} from '../../../src/django/document.ts'
+import { readPending } from '../../../src/django/verdict/facts.ts'
+import { readAssets } from '../../../src/host/assets.ts'
 
 // Jest has no import.meta.dirname.
 const root = fileURLToPath(new URL('../../..', import.meta.url))
 const environments = join(root, '.tools/django')
 
 /** The versions of Django that test/stand-in/django/ready could make on this machine, oldest first. */
-const djangos: readonly string[] = existsSync(environments)
+export const djangos: readonly string[] = existsSync(environments)
   ? readdirSync(environments).filter((version) => existsSync(join(environments, version, 'ready')))
   : []
 if (djangos.length === 0) throw new Error('There is no Django in .tools/django: run test/stand-in/django/ready')
@@ -70,8 +82,14 @@ export function start(verb: string, project: string, options: Options = {}): Run
   child.stdout.on('data', (text) => (stdout += String(text)))
   child.stderr.on('data', (text) => (stderr += String(text)))
   child.stdin.end(options.stdin ?? '')
-  const ended = new Promise<Outcome>((resolve) =>
-    child.on('close', (code) => resolve({ code, result: readResult(stdout), stdout, stderr })),
+  const ended = new Promise<Outcome>((resolve, reject) =>
+    child.on('close', (code) => {
+      try {
+        resolve({ code, result: readResult(stdout, code), stdout, stderr })
+      } catch (unreadable) {
+        reject(unreadable)
+      }
+    }),
   )
   const printed = (text: string): Promise<void> =>
     new Promise((resolve, reject) => {
@@ -88,10 +106,20 @@ export function start(verb: string, project: string, options: Options = {}): Run
 export const probe = (verb: string, project: string, options: Options = {}): Promise<Outcome> =>
   start(verb, project, options).ended
 
-/** As the readers do: the last line that starts so. */
-function readResult(stdout: string): Result {
-  const line = stdout.split('\n').findLast((one) => one.startsWith('{"deploy-django": 1, "verb": "'))
-  return line === undefined ? {} : (JSON.parse(line) as Result)
+/** The last document, which the readers of the runner must be able to read as well. */
+function readResult(stdout: string, code: number | null): Result {
+  const document = findDocument(stdout)
+  if (!document) return {}
+  readProbeError(document)
+  readServing(document)
+  readDatabases(document)
+  if (code === 0 && (document['verb'] === 'list' || document['verb'] === 'plan')) readPlan(document)
+  if (code === 0 && document['verb'] === 'plan') readPending(document['pending'])
+  if (document['verb'] === 'plan') readRows(document)
+  if (document['verb'] === 'migrate') readMigrateReport(document)
+  if (document['verb'] === 'http') readHttpReport(document)
+  if (document['verb'] === 'fit') readCompatibility(document)
+  return document as Result
 }
 
 /** A copy of the test project with these files changed, or removed where null stands for the text. */
@@ -127,6 +155,18 @@ export function migration(dependency: string, operations: string, attributes = '
     '',
   ].join('\n')
 }
+
+/** The text of a migration that goes on until the file `finish` is in the working directory. It keeps its connection busy. */
+export const lastingMigration = (dependency: string, attributes = ''): string =>
+  [
+    'import os',
+    'def last(apps, editor):',
+    '    while not os.path.exists("finish"):',
+    '        with editor.connection.cursor() as cursor:',
+    '            cursor.execute("SELECT 1")',
+    '        time.sleep(0.1)',
+    migration(dependency, 'migrations.RunPython(last, migrations.RunPython.noop)', attributes),
+  ].join('\n')
 
 /** The value of DEPLOY_DJANGO_APPROVED for everything that a plan found. */
 export function approve(planned: Outcome): string {

@@ -1,8 +1,12 @@
-"""Servers that answer as told, for the time of a command: `server.py 8000=200 9000=silent -- command…`."""
+"""Servers that answer as told, for the time of a command: `server.py 8000=200 9000=silent -- command…`.
+
+`late` begins to listen after half a second.
+"""
 import socket
 import subprocess
 import sys
 import threading
+import time
 
 
 def respond(status, *lines, body=""):
@@ -26,6 +30,20 @@ def answer(manner, request, count):
             return respond(400)
         https = headers.get("x-forwarded-proto") == "https"
         return respond(200) if https else respond(301, "Location: https://%s%s" % (headers["host"], path))
+    if manner == "page":  # a static page
+        return respond(200, "ETag: x", body="<h1>Shop</h1>")
+    if manner in ("app", "api"):  # Django, each time with another token
+        return respond(200 if manner == "app" else 404, "Server: uvicorn", "X-Frame-Options: DENY",
+                       "X-Content-Type-Options: nosniff", body="token %d" % id(lines))
+    if manner == "admin":  # Django without a page at `/`
+        return answer("app" if path == "/admin/login/" else "api", request, count)
+    if manner == "error":  # Django's page, as it is without a template of the project
+        return respond(500, body="<h1>Server Error (500)</h1>")
+    if manner in ("broken", "nginx-broken"):  # with a template, and nginx that adds the same headers itself
+        return respond(500, "X-Frame-Options: DENY", "X-Content-Type-Options: nosniff",
+                       body="<h1>Sorry</h1>" if manner == "broken" else "<hr><center>nginx</center>")
+    if manner.startswith("www"):  # a proxy that knows one name only
+        return answer(manner[3:], request, count) if headers["host"] == "www.example.com" else b""
     if manner == "container":  # ALLOWED_HOSTS with names of this container alone
         return respond(200 if headers["host"] == "me" else 400)
     if manner == "any":  # ALLOWED_HOSTS = ["*"]
@@ -53,6 +71,10 @@ def answer_uwsgi(request):
 
 def serve(listener, manner):
     count = 0
+    if manner == "late":
+        time.sleep(0.5)
+        listener.listen()
+        manner = "200"
     while True:
         client, _ = listener.accept()
         count += 1
@@ -73,7 +95,16 @@ for item in sys.argv[1:cut]:
     listener = socket.socket(family)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind((host or "0.0.0.0", int(port)))
-    listener.listen()
+    if manner == "full":  # no further connection is answered, as by a container that is gone
+        listener.listen(0)
+        for _ in range(4):
+            held.append(socket.socket(family))
+            held[-1].setblocking(False)
+            held[-1].connect_ex((host, int(port)))
+        held.append(listener)
+        continue
+    if manner != "late":
+        listener.listen()
     if "uwsgi" in manner:
         with open("/proc/self/comm", "w") as file:
             file.write("uwsgi")

@@ -1,3 +1,4 @@
+import { startPooler, type Pooler } from './pooler.ts'
 import { startPostgres, type Postgres } from './postgres.ts'
 import {
   approve,
@@ -13,10 +14,11 @@ import {
 
 type Words = Readonly<Record<string, string>>
 
-/** A PostgreSQL server and the project as it is in the repository, already migrated in the database `base`. */
-export type World = {
-  postgres: Postgres
+/** A database server and the project as it is in the repository, already migrated in the database `base`. */
+export type Site = {
   plain: string
+  /** How `base` was planned while it was empty, and migrated. */
+  first: { planned: Outcome; migrated: Outcome }
   /** The environment of a probe of this database. */
   env: (database: string, more?: Words) => Record<string, string>
   /** Makes a database, as a copy of `base` or empty. */
@@ -29,35 +31,72 @@ export type World = {
   stop: () => Promise<void>
 }
 
+/** A site on PostgreSQL. */
+export type World = Site & {
+  postgres: Postgres
+  /** Starts a PgBouncer in front of the server, with so many connections to it for each database. */
+  pooler: (size: number) => Promise<Pooler>
+}
+
+/** A database server of a test file. */
+export type Server = {
+  /** The environment of a probe of this database. */
+  env: (database: string) => Record<string, string>
+  createDatabase: (name: string, template?: string) => Promise<string>
+  stop: () => Promise<void>
+}
+
 /** Makes a world; `stop` removes it. */
 export async function makeWorld(): Promise<World> {
   const postgres = await startPostgres()
+  const poolers: Pooler[] = []
+  const site = await makeSite({
+    env: (database) => ({ ...postgres.env, DATABASE: database }),
+    createDatabase: postgres.createDatabase,
+    stop: async () => {
+      for (const pooler of poolers) await pooler.stop()
+      await postgres.stop()
+    },
+  })
+  return {
+    ...site,
+    postgres,
+    pooler: async (size) => {
+      const pooler = await startPooler(postgres, size)
+      poolers.push(pooler)
+      return pooler
+    },
+  }
+}
+
+/** Makes a site on a server, migrated by this Django. Its `stop` stops the server, too. */
+export async function makeSite(server: Server, version: string = usual): Promise<Site> {
   const plain = await makeProject()
-  const env: World['env'] = (database, more = {}) => ({ ...postgres.env, DATABASE: database, ...more })
-  const begin: World['begin'] = async (project, database, more = {}, django = usual) =>
+  const env: Site['env'] = (database, more = {}) => ({ ...server.env(database), ...more })
+  const begin: Site['begin'] = async (project, database, more = {}, django = version) =>
     start('migrate', project, {
       django,
       env: env(database, { DEPLOY_DJANGO_APPROVED: await approveNew(project), ...more }),
     })
-  const migrate: World['migrate'] = async (...what) => go(await begin(...what))
+  const migrate: Site['migrate'] = async (...what) => go(await begin(...what))
 
-  await postgres.createDatabase('base')
-  const approved = approve(await probe('plan', plain, { env: env('base') }))
-  const { code, stderr } = await migrate(plain, 'base', { DEPLOY_DJANGO_APPROVED: approved })
-  if (code !== 0) {
-    await postgres.stop()
-    throw new Error(`The first migration ended with ${code}: ${stderr}`)
+  const base = await server.createDatabase('base')
+  const planned = await probe('plan', plain, { django: version, env: env(base) })
+  const migrated = await migrate(plain, base, { DEPLOY_DJANGO_APPROVED: approve(planned) })
+  if (migrated.code !== 0) {
+    await server.stop()
+    throw new Error(`The first migration ended with ${migrated.code}: ${migrated.stderr}`)
   }
   return {
-    postgres,
     plain,
+    first: { planned, migrated },
     env,
     begin,
     migrate,
-    database: (name, content = 'base') => postgres.createDatabase(name, content === 'base' ? 'base' : undefined),
-    ask: (verb, database, project = plain) => probe(verb, project, { env: env(database) }),
+    database: (name, content = 'base') => server.createDatabase(name, content === 'base' ? base : undefined),
+    ask: (verb, database, project = plain) => probe(verb, project, { django: version, env: env(database) }),
     stop: async () => {
-      await postgres.stop()
+      await server.stop()
       await removeProjects()
     },
   }

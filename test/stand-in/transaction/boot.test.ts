@@ -2,7 +2,7 @@ import { afterAll, describe, expect, jest, test } from '@jest/globals'
 import { readdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { run, type Finished } from '../../../src/process.ts'
-import { parseStatus } from '../../../src/server/status.ts'
+import { parseStatus } from '../../../src/host/status.ts'
 import { arm, disarm, placesOf } from './death.ts'
 import { endOf, findFaults } from './journal.ts'
 import { adopt, removeAll, serving, v1, v2 } from './serving.ts'
@@ -76,7 +76,7 @@ describe.each(SHELLS)('under %s', (shell) => {
     await write(world, 'bin/crontab', `#!/bin/sh\n${does}\n`)
     expect(await call(world, 'begin', [v1.id])).toMatchObject({ code: 0, stderr: '' })
     const log = await read(world, `site/todo/.deploy/journal/${v1.id}.log`)
-    expect(log).toMatch(/^note: no cron here .* is finished by the next deploy$/m)
+    expect(log).toMatch(/^note: cron on this host runs nothing .* the next deploy finishes what was interrupted$/m)
     expect(parseStatus((await call(world, 'status')).stdout)?.boot).toBeUndefined()
     expect(await read(world, 'crontab')).toBe('nothing')
   })

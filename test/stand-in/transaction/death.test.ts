@@ -6,6 +6,7 @@ import {
   ROWS,
   atEvery,
   demand,
+  failing,
   goOn,
   inCopy,
   isCall,
@@ -17,13 +18,14 @@ import {
   rollback,
   sick,
   sideOf,
+  stopping,
   v1,
   v2,
   v3,
   withStaged,
 } from './recovery.ts'
 import { engine } from './staged.ts'
-import { changeState, removeWorld, stopDocker, type World } from './world.ts'
+import { changeState, removeWorld, stateOf, stopDocker, type World } from './world.ts'
 
 let bare: World
 let served: World
@@ -73,6 +75,19 @@ describe('everything dies at once', () => {
     })
   })
 
+  test('in a deploy that stops the app while it migrates', async () => {
+    await withStaged(served, stopping, async (world) => {
+      const walk = await takePictures(world, () => engine(world, stopping.id))
+      await demand('undisturbed', world, stopping.id, ROWS)
+      // What comes before the stop is as in a deploy like any other.
+      const stopped: Picture[] = []
+      for (const picture of walk.pictures)
+        if ((await storyOf(picture, stopping.id)).some((line) => line.startsWith('stop begin'))) stopped.push(picture)
+      points += stopped.length
+      expect(await recoverFromAll(stopped, stopping, v1.id, [v3])).toEqual(new Set([v1.id, v2.id]))
+    })
+  })
+
   test('in a first deploy: no app, or all of it', async () => {
     await inCopy(bare, async (world) => {
       const walk = await takePictures(world, () => engine(world, v1.id))
@@ -87,9 +102,17 @@ describe('everything dies at once', () => {
       await engine(world, v2.id)
       const walk = await takePictures(world, () => engine(world, rollback.id))
       await demand('undisturbed', world, v1.id, ROWS)
-      // Its steps are those of a deploy, so that half of the pictures are enough.
-      const some = sample('rollback', walk.pictures, 2)
-      points += some.length
+      const tried: Picture[] = []
+      const others: Picture[] = []
+      for (const picture of walk.pictures) {
+        const last = (await storyOf(picture, rollback.id)).at(-1)
+        ;(last === 'try begin' ? tried : others).push(picture)
+      }
+      expect(tried.some(({ place }) => place.startsWith('amid, created the trial'))).toBe(true)
+      // All of its trial. Its other steps are those of a deploy, so that half of their pictures are enough.
+      const some = sample('rollback', others, 2)
+      points += tried.length + some.length
+      expect(await recoverFromAll(tried, rollback, v2.id)).toEqual(new Set([v2.id]))
       await recoverFromAll(some, rollback, v2.id)
     })
   })
@@ -108,6 +131,26 @@ describe('everything dies at once', () => {
       const seen = await Promise.all(turned.map(async (picture) => (await storyOf(picture, sick.id)).at(-1)))
       expect(seen).toEqual(expect.arrayContaining(['back begin health 46', `end back ${v1.id}`]))
       expect(await recoverFromAll(turned, sick, v1.id)).toEqual(new Set([v1.id]))
+    })
+  })
+
+  test('in a deploy that fails its trial: no container of the site was touched, and none of the trial is left', async () => {
+    await withStaged(served, failing, async (world) => {
+      const sites = async (from: World | Picture) =>
+        (await stateOf(from)).containers
+          .filter(({ oneoff }) => oneoff !== 'True')
+          .map(({ id, started }) => [id, started])
+      const before = await sites(world)
+      const walk = await takePictures(world, () => engine(world, failing.id))
+      expect(await storyOf(world, failing.id)).toEqual(expect.arrayContaining(['try fail 46', `end back ${v1.id}`]))
+      await demand('undisturbed', world, v1.id, ROWS)
+      expect(await sites(world)).toEqual(before)
+      const tried: Picture[] = []
+      for (const picture of walk.pictures)
+        if ((await storyOf(picture, failing.id)).includes('try begin')) tried.push(picture)
+      expect(tried.some(({ place }) => place.startsWith('amid, created the trial'))).toBe(true)
+      points += tried.length
+      expect(await recoverFromAll(tried, failing, v1.id, [v3])).toEqual(new Set([v1.id]))
     })
   })
 })

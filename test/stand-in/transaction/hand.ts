@@ -1,25 +1,19 @@
 /** A stack that somebody started by hand on the stand-in's server. */
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Roles } from '../../../src/compose/role.ts'
+import { readRoles, type Roles } from '../../../src/compose/role.ts'
 import { run } from '../../../src/process.ts'
-import { planAdoption, type Adoption } from '../../../src/server/adoption.ts'
-import { parseLook } from '../../../src/server/look.ts'
-import { services } from './staged.ts'
+import { planAdoption, type Adoption } from '../../../src/host/adoption.ts'
+import { parseLook } from '../../../src/host/look.ts'
+import { services, SERVICES } from './staged.ts'
 import { changeState, script, stateOf, type World } from './world.ts'
 
 /** What a deploy of `staged.ts` does to its services. */
 export const roles: Roles = {
-  replaced: [
-    { level: 0, service: 'web' },
-    { level: 1, service: 'worker' },
-  ],
-  data: ['db'],
-  others: ['proxy'],
-  backing: [],
-  alone: [],
-  once: [],
-  jobs: [],
+  services: readRoles(SERVICES),
+  proxies: [],
+  optional: [],
+  unnamed: [],
   django: 'web',
   fronts: [{ service: 'proxy', port: 80 }],
 }

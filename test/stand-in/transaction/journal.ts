@@ -58,6 +58,9 @@ export async function findFaults(world: World, release: string | undefined): Pro
     const end = await endOf(world, id)
     if (end.startsWith('open')) faults.push(`${id} is ${end}`)
   }
+  const backups = await readdir(join(world.directory, '.deploy/backups')).catch(() => [])
+  const torn = backups.filter((name) => !/\.(dump|restore)$/.test(name))
+  if (torn.length > 0) faults.push(`of a backup there is ${torn.join()}`)
   // BusyBox's timeout leaves a watcher behind, for a second.
   const lock = await run('flock', ['-w', '3', join(world.directory, '.deploy/lock'), 'true'])
   if (lock.code !== 0) faults.push('the lock is held')

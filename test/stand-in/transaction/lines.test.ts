@@ -9,7 +9,7 @@ import { SHELLS } from './world.ts'
 
 afterAll(removeAll)
 
-const part = await readFile(fileURLToPath(new URL('../../../src/server/transaction/lines.sh', import.meta.url)), 'utf8')
+const part = await readFile(fileURLToPath(new URL('../../../src/host/transaction/lines.sh', import.meta.url)), 'utf8')
 
 const OURS = [
   '127.0.0.1 - - [28/Nov/2026:21:28:57 +0000] "GET / HTTP/1.1" 500 145 "-" "deploy-django"',

@@ -2,7 +2,7 @@ import { afterAll, describe, expect, jest, test } from '@jest/globals'
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { run } from '../../../src/process.ts'
-import { parseLook, type Server } from '../../../src/server/look.ts'
+import { parseLook, type Server } from '../../../src/host/look.ts'
 import { arm } from './death.ts'
 import { deployOf, rollbackTo, stage } from './staged.ts'
 import { asNobody, makeClosed, makeWorld, removeWorld, script, SHELLS, stopDocker, type World } from './world.ts'
@@ -29,8 +29,8 @@ async function look(world: World, ...files: readonly string[]): Promise<Server |
   return parseLook(`a greeting of the login shell\n${said.stdout}`)
 }
 
-/** Writes what a transaction that committed leaves. */
-async function served(world: World, id: string, release: string, before: string): Promise<void> {
+/** Writes what a transaction that committed leaves; gives its time. */
+async function served(world: World, id: string, release: string, before: string): Promise<string> {
   const time = new Date().toISOString()
   const lines = [
     `begin ${id} ${release} from ${before}`,
@@ -41,6 +41,7 @@ async function served(world: World, id: string, release: string, before: string)
   // An app may print anything.
   await writeFile(join(world.directory, '.deploy/journal', `${id}.log`), `${time} commit begin v0-0-1 after v0-0-0\n`)
   await writeFile(join(world.directory, '.deploy/current'), `${release}\n`)
+  return time
 }
 
 describe.each(SHELLS)('look under %s', (shell) => {
@@ -71,6 +72,23 @@ describe.each(SHELLS)('look under %s', (shell) => {
       served: [],
       plans: [],
     })
+  })
+
+  test('a Docker that does not list its containers is no empty server: there is no end', async () => {
+    const world = await newWorld(shell)
+    const bin = join(world.root, 'silent')
+    await mkdir(bin)
+    const silent = '#!/bin/sh\nif [ "$1" = ps ]; then exit 1; fi\nPATH=${PATH#*:} exec docker "$@"\n'
+    await writeFile(join(bin, 'docker'), silent, { mode: 0o755 })
+    const env = { ...world.env, PATH: `${bin}:${world.env['PATH']}` }
+    const said = await run('sh', ['-s', 'look', 'todo'], {
+      env,
+      cwd: join(world.root, 'site'),
+      stdin: script.toString(),
+    })
+    expect(said.code).not.toBe(0)
+    expect(said.stdout).toMatch(/^docker 27\.0\.0/m)
+    expect(said.stdout).not.toMatch(/^end$/m)
   })
 
   test('which env files are there, which names .env sets, and none of its values but the profiles and the project', async () => {
@@ -105,6 +123,14 @@ describe.each(SHELLS)('look under %s', (shell) => {
     expect(JSON.stringify(seen)).not.toContain('hunter2')
   })
 
+  test('which of these names are set to nothing', async () => {
+    const world = await newWorld(shell)
+    const empty = ['A=', 'B= ', 'C=""', "D=''  # nothing", 'export E:', 'F= # nothing']
+    const filled = ['G=x', 'H="x"', 'I=#x', 'J=0', 'K=', 'K=x', 'L="" x']
+    await writeFile(join(world.directory, '.env'), [...empty, ...filled].map((line) => `${line}\n`).join(''))
+    expect((await look(world))?.emptySettings).toEqual(['A', 'B', 'C', 'D', 'E', 'F'])
+  })
+
   test('folders where files should be: asked for, or in the way of a release', async () => {
     const world = await newWorld(shell)
     for (const folder of ['.env', 'compose.yaml', 'site.conf', 'other']) await mkdir(join(world.directory, folder))
@@ -129,9 +155,9 @@ describe.each(SHELLS)('look under %s', (shell) => {
     expect(await stage(world, odd)).toMatchObject({ code: 0 })
     expect(await stage(world, v2)).toMatchObject({ code: 0 })
     await served(world, 'v1-1-1', 'v1-1-1', '-')
-    await served(world, 'v2-2-1', 'v2-2-1', 'v1-1-1')
+    const since = await served(world, 'v2-2-1', 'v2-2-1', 'v1-1-1')
     const before = await look(world)
-    expect(before).toMatchObject({ format: 1, current: 'v2-2-1', previous: 'v1-1-1' })
+    expect(before).toMatchObject({ format: 1, current: 'v2-2-1', previous: 'v1-1-1', since })
     expect(before?.releases.get('v1-1-1')?.get('env-files')).toEqual(['a\\nb', ' c  d '])
     expect(before?.releases.get('v2-2-1')?.get('images')).toEqual([
       'web registry/app@sha256:v2',

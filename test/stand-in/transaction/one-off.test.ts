@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, test } from '@jest/globals'
 import { storyOf } from './journal.ts'
-import { bare, logOf, removeAll, ROWS, serving, v2, v2With } from './serving.ts'
+import { bare, logOf, removeAll, ROWS, serving, untriedV2, v2 } from './serving.ts'
 import { deployOf, engine, stage } from './staged.ts'
 import { call, changeState, runsOf, SHELLS, stateOf } from './world.ts'
 
@@ -19,7 +19,7 @@ describe.each(SHELLS)('under %s', (shell) => {
     expect((await runsOf(world)).map(({ verb, files }) => [verb, ...files])).toEqual([
       ['list', 'run.yaml', 'run/no-volume-media.yaml', 'run/no-network.yaml'],
       ['migrate', 'run.yaml', 'run/network-default.yaml'],
-      ['collect', 'run.yaml', 'run/network-default.yaml'],
+      ['try', 'run.yaml', 'run/try.yaml', 'run/no-volume-media.yaml', 'run/network-default.yaml'],
     ])
   })
 
@@ -77,7 +77,7 @@ describe.each(SHELLS)('under %s', (shell) => {
 
   test('a service whose log cannot be read migrates all the same; when it fails, that says how to see why', async () => {
     const world = await serving(shell)
-    const log = await logOf(world, v2With({ logging: { driver: 'none' }, 'x-exits': 3 }))
+    const log = await logOf(world, untriedV2({ logging: { driver: 'none' }, 'x-exits': 3 }))
     expect(await storyOf(world, v2.id)).toEqual(expect.arrayContaining(['migrate end', 'health fail 47']))
     expect(log).toContain('because its log driver is none')
     expect(log).toContain('set\n  | `logging: {driver: json-file}` for this service')

@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, jest, test } from '@jest/globals'
 import { journalOf } from './journal.ts'
-import { deployOf, transact } from './staged.ts'
+import { SERVICES, deployOf, transact } from './staged.ts'
 import { makeWorld, removeWorld, SHELLS, stateOf, stopDocker, type World } from './world.ts'
 
 jest.setTimeout(60_000)
@@ -29,7 +29,7 @@ describe.each(SHELLS)('under %s', (shell) => {
     worlds.push(world)
     const v1 = deployOf('v1', 1, ['core.0001'])
     const certbot = { image: 'nginx:1', 'x-exits': 1 }
-    const releaseFacts = { ...v1.releaseFacts, others: ['proxy', 'certbot'], alone: ['certbot'] }
+    const releaseFacts = { ...v1.releaseFacts, services: [...SERVICES, 'front 0 certbot'], optional: ['certbot'] }
     const staged = { ...v1, services: { ...v1.services, certbot }, releaseFacts }
     expect(await transact(world, staged)).toBe('committed v1-1-1')
   })

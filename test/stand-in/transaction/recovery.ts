@@ -6,13 +6,20 @@
 import { expect } from '@jest/globals'
 import { characterOf, disarm, forEach, takePictures, type Picture } from './death.ts'
 import { endOf, findFaults, journals, storyOf } from './journal.ts'
-import { deployOf, engine, rollbackTo, stage, transact, type Staged } from './staged.ts'
+import { deployOf, engine, rollbackTo, stage, transact, untried, withBackup, type Staged } from './staged.ts'
 import { call, copyWorld, makeWorld, removeWorld, stateOf, type World } from './world.ts'
 
 export const ROWS = ['core.0001', 'core.0002', 'core.0003']
 export const v1 = deployOf('v1', 1, ROWS.slice(0, 1))
-export const v2 = deployOf('v2', 2, ROWS)
-export const sick = deployOf('v2', 2, ROWS, { 'x-health': 'bad' })
+export const v2 = withBackup(deployOf('v2', 2, ROWS))
+/** The same deploy with the app stopped while it migrates. */
+export const stopping: Staged = {
+  ...v2,
+  steps: v2.steps.flatMap((step) => (step === 'backup' ? ['stop', step] : [step])),
+}
+/** It does not become healthy: without a trial this shows after the swap, with one before. */
+export const sick = untried(withBackup(deployOf('v2', 2, ROWS, { 'x-health': 'bad' })))
+export const failing = withBackup(deployOf('v2', 2, ROWS, { 'x-health': 'bad' }))
 export const v3 = deployOf('v3', 3, ROWS)
 export const rollback = rollbackTo(v1.id, 4)
 

@@ -5,7 +5,7 @@ import { run } from '../../../src/process.ts'
 import { forEach, takePictures } from './death.ts'
 import { endOf, findFaults, storyOf } from './journal.ts'
 import { inCopy } from './recovery.ts'
-import { adopt, bare, logOf, removeAll, ROWS, serving, v2With } from './serving.ts'
+import { adopt, bare, logOf, removeAll, ROWS, serving, untriedV2 } from './serving.ts'
 import { deployOf, engine, stage, transact } from './staged.ts'
 import { call, copyWorld, stateOf, type World } from './world.ts'
 
@@ -13,9 +13,9 @@ import { call, copyWorld, stateOf, type World } from './world.ts'
 
 afterAll(removeAll)
 
-/** v1 cannot live with what the second migration of v2 does. */
+/** v1 cannot work with what the second migration of v2 does. */
 const strict = deployOf('v1', 1, ROWS.slice(0, 1), { 'x-unfit': ['core.0002'] })
-const sick = v2With({ 'x-health': 'bad' })
+const sick = untriedV2({ 'x-health': 'bad' })
 
 let broken: World
 beforeAll(async () => {
@@ -42,7 +42,7 @@ describe('after going back', () => {
     expect(told).toMatch(/^r \{"deploy-django": 1, "verb": "migrate"/m)
   })
 
-  test('old code that cannot live with the database is told; the server is at rest with it', async () => {
+  test('old code that cannot work with the database is told; the server is at rest with it', async () => {
     const world = adopt(await copyWorld(broken))
     expect(await transact(world, sick)).toBe('back v1-1-1')
     expect(await backIn(world, sick.id)).toEqual([
@@ -102,27 +102,63 @@ test('whatever dies while the old release is checked, it serves and the journal 
   )
 })
 
-test('workers that end over and over while their master lives are not waited for', async () => {
+test.each(['dying', 'silent'])('workers that end over and over while their master lives: %s', async (workers) => {
   const world = await serving()
-  const cycling = v2With({ 'x-health': 'bad', 'x-workers': true, 'x-check': undefined })
+  const cycling = untriedV2({ 'x-health': 'bad', 'x-workers': workers, 'x-check': undefined })
   const begun = Date.now()
   const log = await logOf(world, { ...cycling, planFacts: { ...cycling.planFacts, 'health-timeout': '600' } })
   expect(Date.now() - begun).toBeLessThan(60_000)
-  expect(log).toContain('Worker (pid:7) exited with code 1')
+  expect(log).toContain(workers === 'dying' ? 'Worker (pid:7) exited with code 1' : 'Booting worker with pid: 8')
   expect(await storyOf(world, cycling.id)).toContain('health fail 21')
 })
 
 test('what refuses with its health command is not waited for, and the error shows only what failed', async () => {
   const world = await serving()
   const said = 'curl: (22) The requested URL returned error: 500'
-  const refusing = v2With({ 'x-health': 'bad', 'x-says': said })
+  const refusing = untriedV2({ 'x-health': 'bad', 'x-says': said })
   const log = await logOf(world, { ...refusing, planFacts: { ...refusing.planFacts, 'health-timeout': '600' } })
   expect(log).toMatch(/worker is running, 0 restarts\nlast lines of \S*web\S*:\n/)
   expect(log).not.toMatch(/last lines of \S*worker/)
+  expect(log).toContain('the health command of web ended with 1: curl -f localhost || exit 1\n')
   expect(log).toContain(`the health command of web says: ${said}`)
 })
 
-test('without health-timeout: the start period, and 30 s or four times what the release before needed', async () => {
+test.each([
+  ['during the last check', 1],
+  ['and is up again', 3],
+])('what crashes again and again is named, not the healthy app: %s', async (_, limit) => {
+  const world = await serving()
+  const v2 = untriedV2({})
+  const worker = { ...v2.services?.['worker'], image: v2.services?.['worker']?.image ?? '', 'x-loops': 2 }
+  const planFacts = { ...v2.planFacts, 'health-timeout': `${limit}` }
+  const log = await logOf(world, { ...v2, planFacts, services: { ...v2.services, worker } })
+  expect(log).toMatch(/web is running, 0 restarts\nlast lines of \S*worker\S*:\n.*it crashes again\n/)
+  expect(log).not.toMatch(/last lines of \S*web/)
+  expect(log).toMatch(/worker exit=3 restarts=[12]\b/)
+  expect(await storyOf(world, v2.id)).toContain('health fail 47')
+})
+
+describe('what is only slow has all of health-timeout', () => {
+  const slow: [string, object, string][] = [
+    ['four workers that start many seconds apart', { 'x-workers': 'starting', 'x-check': undefined }, ''],
+    [
+      'a health command that its own limit ended, whatever it said until then',
+      { 'x-says': 'curl: (22) The requested URL returned error: 500', 'x-check-exit': 124 },
+      'the health command of web did not end within 10 s: curl -f localhost || exit 1\n',
+    ],
+  ]
+  test.each(slow)('%s', async (_, web, said) => {
+    const world = await serving()
+    const staged = untriedV2({ 'x-health': 'bad', ...web })
+    const begun = Date.now()
+    const log = await logOf(world, { ...staged, planFacts: { ...staged.planFacts, 'health-timeout': '17' } })
+    expect(Date.now() - begun).toBeGreaterThan(16_000)
+    expect(await endOf(world, staged.id)).toBe('back v1-1-1')
+    expect(log).toContain(said)
+  })
+})
+
+test('without health-timeout: the start period, and 30 s or four times what the previous release needed', async () => {
   const world = await serving()
   const limit = async (begun: string, ended: string): Promise<string> => {
     await writeFile(
@@ -130,7 +166,7 @@ test('without health-timeout: the start period, and 30 s or four times what the 
       `2026-01-01T${begun}Z health begin\n2026-01-02T${ended}Z health end\n`,
     )
     const lines =
-      'cd "$1" && sed "/^verb=/,\\$d" "$2" >lib.sh && . ./lib.sh && start_period() { echo 20; } && health_limit'
+      'cd "$1" && sed "/^command=/,\\$d" "$2" >lib.sh && . ./lib.sh && start_period() { echo 20; } && health_limit'
     const words = ['-c', lines, 'sh', world.directory, `${world.root}/transaction.sh`]
     return (await run('sh', words, { env: world.env })).stdout.trim()
   }

@@ -1,8 +1,8 @@
 import { afterAll, describe, expect, test } from '@jest/globals'
 import { run } from '../../../src/process.ts'
-import { parseLook, type Server } from '../../../src/server/look.ts'
+import { parseLook, type Server } from '../../../src/host/look.ts'
 import { removeAll, ROWS, serving } from './serving.ts'
-import { deployOf, rollbackTo, transact, type Staged } from './staged.ts'
+import { deployOf, rollbackTo, transact, untried, type Staged } from './staged.ts'
 import { call, SHELLS, stateOf, type World } from './world.ts'
 
 // How many containers of a service there are: none is a number as well.
@@ -57,7 +57,7 @@ describe.each(SHELLS)('under %s', (shell) => {
     const after = await look(world)
     expect(after).toMatchObject({ whole: true, unstarted: ['worker'] })
     // A failed release leaves it so.
-    const sick = withWorkers('v3', 3, 1, 'worker=2\n', { 'x-health': 'bad' })
+    const sick = untried(withWorkers('v3', 3, 1, 'worker=2\n', { 'x-health': 'bad' }))
     expect(await transact(world, sick)).toBe('back v2-2-1')
     expect(await workersOf(world)).toBe(0)
     expect(await look(world)).toMatchObject({ whole: true, unstarted: ['worker'] })
@@ -80,7 +80,9 @@ describe.each(SHELLS)('under %s', (shell) => {
   test('going back has as many as before, and so has the rollback by hand', async () => {
     const world = await serving(shell)
     expect(await transact(world, withWorkers('v2', 2, 2, 'worker=\n'))).toBe('committed v2-2-1')
-    expect(await transact(world, withWorkers('v3', 3, 0, 'worker=\n', { 'x-health': 'bad' }))).toBe('back v2-2-1')
+    expect(await transact(world, untried(withWorkers('v3', 3, 0, 'worker=\n', { 'x-health': 'bad' })))).toBe(
+      'back v2-2-1',
+    )
     expect(await workersOf(world)).toBe(2)
     expect(await transact(world, withWorkers('v4', 4, 0, 'worker=\n'))).toBe('committed v4-4-1')
     expect(await workersOf(world)).toBe(0)

@@ -1,5 +1,5 @@
 import { expect } from '@jest/globals'
-import { deployOf, engine, stage, transact, type Staged } from './staged.ts'
+import { deployOf, engine, stage, transact, untried, type Staged } from './staged.ts'
 import { copyWorld, makeWorld, removeWorld, stateOf, stopDocker, type Shell, type World } from './world.ts'
 
 /** The migrations of the story: v1 has the first, v2 both. */
@@ -7,6 +7,7 @@ export const ROWS = ['core.0001', 'core.0002']
 export const v1 = deployOf('v1', 1, ROWS.slice(0, 1))
 export const v2 = deployOf('v2', 2, ROWS)
 export const v2With = (web: object): Staged => deployOf('v2', 2, ROWS, web)
+export const untriedV2 = (web: object): Staged => untried(v2With(web))
 
 const worlds: World[] = []
 const templates = new Map<Shell, Promise<World>>()

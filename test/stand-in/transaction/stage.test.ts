@@ -69,8 +69,10 @@ describe.each(SHELLS)('under %s', (shell) => {
         'facts',
         'http.json',
         'probe.py',
+        'rollback',
         'steps',
         'transaction.sh',
+        'try.json',
       ])
       expect(await readFile(join(deploy, 'files/bb/start.sh'), 'utf8')).toBe('echo')
       expect(await readdir(kept)).toEqual(['nginx.conf'])
@@ -107,7 +109,7 @@ describe.each(SHELLS)('under %s', (shell) => {
       expect(await slept()).toEqual(pauses)
       for (const pause of pauses) expect(staged.stdout).toContain(`trying again in ${pause} s`)
       if (code === 0) return
-      expect(staged.stderr).toContain('deploy-django: this server could not pull registry/app@sha256:v1')
+      expect(staged.stderr).toContain('deploy-django: this host could not pull registry/app@sha256:v1')
       expect(staged.stderr).toContain(trouble.at(-1))
     })
 
@@ -166,12 +168,18 @@ describe.each(SHELLS)('under %s', (shell) => {
       expect(await stage(world, secret, `private\n_json_key\n${password}\n`)).toMatchObject({ code: 0 })
     })
 
+    test('no login is needed when every image is there', async () => {
+      const world = await newWorld()
+      await changeState(world, ({ images }) => (images['private/app@sha256:v1'] = 'sha256:v1'))
+      expect(await stage(world, secret, 'private\nme\nwrong\n')).toMatchObject({ code: 0 })
+    })
+
     test('a login that is refused ends with 32 and the reason', async () => {
       const world = await newWorld()
       expect(await stage(world, secret, 'private\nme\nwrong\n')).toMatchObject({
         code: 32,
         stderr:
-          'deploy-django: the registry private refused the login from this server: ' +
+          'deploy-django: the registry private refused the login from this host: ' +
           'Error response from daemon: unauthorized: incorrect username or password\n',
       })
       expect(await readdir(join(world.root, 'run'))).toEqual([])
@@ -292,7 +300,7 @@ describe.each(SHELLS)('under %s', (shell) => {
       expect(made).toEqual({
         code: 0,
         stderr: '',
-        stdout: `made the folder ${at('media/a b')} for containers\n`,
+        stdout: `created the folder ${at('media/a b')} for containers, owned by user ${process.getuid?.()}\n`,
       })
       for (const path of ['media', 'media/a b']) expect((await stat(at(path))).mode & 0o777).toBe(0o755)
       expect((await stat(at('data'))).mode & 0o777).toBe(0o700)

@@ -2,9 +2,10 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { run, type Finished } from '../../../src/process.ts'
 import { oneOffModel } from '../../../src/compose/one-off.ts'
-import type { Adoption } from '../../../src/server/adoption.ts'
-import { explanationLines } from '../../../src/server/exit.ts'
-import type { FactLines, PlanFact, ReleaseFact } from '../../../src/server/fact.ts'
+import { rollbackFacts } from '../../../src/deployment/plan.ts'
+import type { Adoption } from '../../../src/host/adoption.ts'
+import { explanationLines } from '../../../src/host/exit.ts'
+import { ROLLBACK_FACTS, type FactLines, type PlanFact, type ReleaseFact } from '../../../src/host/fact.ts'
 import { endOf } from './journal.ts'
 import { imageOf, script, type Service, type World } from './world.ts'
 
@@ -17,15 +18,17 @@ export type Staged = {
   releaseFacts?: FactLines<ReleaseFact>
   planFacts?: Readonly<Partial<Record<PlanFact, string>>>
   env?: string
+  /** Other env files, by their paths. */
+  shipped?: Readonly<Record<string, string>>
   files?: Readonly<Record<string, string>>
   http?: boolean
   adoption?: Adoption | undefined
 }
 
-export const DEPLOY = 'recover fence data replan migrate static swap proxy health verify commit prune'.split(' ')
+export const DEPLOY = 'recover fence data replan migrate static try swap proxy health verify commit prune'.split(' ')
 /** A deploy without a pending migration. */
 export const REPLACE = DEPLOY.filter((step) => step !== 'replan' && step !== 'migrate')
-const ROLLBACK = 'recover fence data fit static swap proxy health verify commit prune'.split(' ')
+const ROLLBACK = 'recover fence data fit static try swap proxy health verify commit prune'.split(' ')
 
 /** The services of a version: an app, a worker that depends on it, a database and a proxy that are not built here. */
 export function services(version: string, rows: readonly string[], web: object = {}): Record<string, Service> {
@@ -44,21 +47,25 @@ export function services(version: string, rows: readonly string[], web: object =
   }
 }
 
-/** The facts of a release with the services above. */
+/** What a release does to the services above. */
+export const SERVICES = ['app 0 web', 'app 1 worker', 'front 0 proxy', 'database 0 db']
+
+/** The facts of a release with them. */
 export function factsOf(version: string): FactLines<ReleaseFact> {
   return {
     version: [version],
     project: ['todo'],
-    services: ['0 web', '1 worker'],
+    services: SERVICES,
     images: [`web ${imageOf(version)}`, `worker ${imageOf(version)}`],
     django: ['web'],
     manage: ['python', 'manage.py'],
-    data: ['db'],
-    backing: [],
-    others: ['proxy'],
+    try: ['auto'],
+    behind: ['db 1'],
     fronts: ['proxy 80'],
     env: ['server'],
     'env-files': [],
+    'optional-env-files': [],
+    ...rollbackFacts({ jobs: [], static: true, try: true }),
   }
 }
 
@@ -72,6 +79,20 @@ export function deployOf(version: string, run: number, rows: readonly string[], 
     releaseFacts: factsOf(version),
     planFacts: { target: id, run: String(run), approved: rows.map((row) => `${row}=source\n`).join('') },
   }
+}
+
+/** How the database is dumped in the container of its service. */
+export const DUMP = 'postgresql\ndb\ntodo\n7123\ntodo\n-\n-\n'
+
+/** The same deployment with a backup of the database before its schema changes. */
+export function withBackup(staged: Staged, lines = DUMP): Staged {
+  const steps = staged.steps.flatMap((step) => (['migrate', 'unapply'].includes(step) ? ['backup', step] : [step]))
+  return { ...staged, steps, planFacts: { ...staged.planFacts, backup: lines } }
+}
+
+/** The same with `try: never`: what is wrong shows only after the swap. */
+export function untried(staged: Staged): Staged {
+  return { ...staged, steps: staged.steps.filter((step) => step !== 'try') }
 }
 
 /** The same deploy over a stack that was started by hand. */
@@ -89,6 +110,12 @@ export function rollbackTo(target: string, run: number): Staged {
     target,
     planFacts: { target, run: String(run) },
   }
+}
+
+/** The same with the reversal of what the target does not know. */
+export function reversingTo(target: string, run: number): Staged {
+  const steps = ROLLBACK.flatMap((step) => (step === 'fit' ? ['replan', 'stop', 'unapply', step] : [step]))
+  return { ...rollbackTo(target, run), steps }
 }
 
 /** Writes an upload as the runner sends it, for `stage` to put in place. */
@@ -110,11 +137,13 @@ async function upload(world: World, staged: Staged): Promise<void> {
     await write('release/facts/volumes', lines(volumes))
   }
   if (staged.env !== undefined) await write('release/env/.env', staged.env)
+  for (const [path, content] of Object.entries(staged.shipped ?? {})) await write(`release/env/${path}`, content)
   for (const [path, content] of Object.entries(staged.files ?? {})) await write(`files/${path}`, content)
   await write('plan/transaction.sh', script.toString())
   await write('plan/probe.py', 'the-word-of-the-probe')
   await write('plan/steps', lines(staged.steps))
-  if (staged.http !== false) await write('plan/http.json', '{"format":1,"urls":[]}')
+  for (const name of staged.http === false ? [] : ['http', 'try'])
+    await write(`plan/${name}.json`, '{"format":1,"urls":[]}')
   const facts = {
     run: '1',
     url: `https://ci/${staged.id}`,
@@ -123,14 +152,13 @@ async function upload(world: World, staged: Staged): Promise<void> {
     'migrate-timeout': '3600',
     'lock-timeout': '5000',
     'health-timeout': '1',
-    explanations: explanationLines()
-      .map((line) => `${line}\n`)
-      .join(''),
     keep: '5',
     ...staged.planFacts,
   }
   for (const [name, value] of Object.entries(facts))
     await write(`plan/facts/${name}`, value === '' || value.endsWith('\n') ? value : `${value}\n`)
+  const rollback = { ...ROLLBACK_FACTS, explanations: explanationLines(undefined), compare: ['yes'] }
+  for (const [name, items] of Object.entries(rollback)) await write(`plan/rollback/facts/${name}`, lines(items))
   for (const [name, items] of Object.entries(staged.adoption?.facts ?? {}))
     await write(`plan/facts/${name}`, lines(items))
   for (const { path, content } of staged.adoption?.files ?? []) await write(path, content.toString())

@@ -2,11 +2,11 @@ import { afterAll, describe, expect, jest, test } from '@jest/globals'
 import { appendFile, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { run } from '../../../src/process.ts'
-import { parseStatus, type Status } from '../../../src/server/status.ts'
+import { parseStatus, type Status } from '../../../src/host/status.ts'
 import { arm } from './death.ts'
 import { bare, removeAll, serving, v2 } from './serving.ts'
-import { stage, transact } from './staged.ts'
-import { script, SHELLS, type World } from './world.ts'
+import { deployOf, stage, transact } from './staged.ts'
+import { runsOf, script, SHELLS, type World } from './world.ts'
 import { until } from '../../until.ts'
 
 jest.setTimeout(60_000)
@@ -44,8 +44,13 @@ describe.each(SHELLS)('status under %s', (shell) => {
     const status = await statusOf(world)
     expect(status).toMatchObject({
       lock: undefined,
-      migrations: { rows: [{ name: 'core.0001', state: 'applied' }], trouble: undefined },
-      http: { status: 200, reason: undefined },
+      migrations: {
+        serving: { module: 'site.live', command: '"gunicorn" ["site.wsgi"]' },
+        databases: [{ name: 'todo' }],
+        rows: [{ name: 'core.0001', state: 'applied' }],
+        trouble: undefined,
+      },
+      http: { status: 200 },
       deployments: [{ id: 'v1-1-1', release: 'v1-1-1', outcome: 'committed', step: undefined }],
       disk: { images: 2_000_000 },
     })
@@ -55,6 +60,15 @@ describe.each(SHELLS)('status under %s', (shell) => {
       { service: 'web', state: 'running', health: 'healthy', restarts: 0, image: 'registry/app@sha256:v1' },
       { service: 'worker', state: 'running', health: undefined, restarts: 0, image: 'registry/app@sha256:v1' },
     ])
+    expect(await filesOf(world)).toEqual(before)
+  })
+
+  test('of a release whose settings its entrypoint makes: its migrations are asked through it', async () => {
+    const world = await bare(shell)
+    expect(await transact(world, deployOf('v1', 1, ['core.0001'], { 'x-entrypoint': true }))).toBe('committed v1-1-1')
+    const before = await filesOf(world)
+    expect((await statusOf(world))?.migrations).toMatchObject({ rows: [], trouble: undefined })
+    expect((await runsOf(world)).at(-1)).toMatchObject({ verb: 'plan' })
     expect(await filesOf(world)).toEqual(before)
   })
 

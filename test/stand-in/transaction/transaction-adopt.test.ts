@@ -2,18 +2,19 @@ import { afterAll, describe, expect, test } from '@jest/globals'
 import { readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parse } from 'yaml'
+import { run } from '../../../src/process.ts'
 import { endOf, findFaults, readCurrent, storyOf } from './journal.ts'
 import { characterOf, disarm, forEach, takePictures } from './death.ts'
 import { adoptionIn, appOf, FILES, startByHand } from './hand.ts'
 import { bare, logOf, removeAll, v1, v2 } from './serving.ts'
-import { deployOf, engine, over, rollbackTo, stage, transact } from './staged.ts'
+import { deployOf, engine, over, rollbackTo, stage, transact, untried } from './staged.ts'
 import { call, changeState, copyWorld, removeWorld, SHELLS, stateOf, type Shell, type World } from './world.ts'
 
 afterAll(removeAll)
 
 const ADOPTED = 'adopted-20260102T030405'
 const BY_HAND = ['beat', 'web', 'worker'].map((service) => `todo-${service}-1 running sha256:adopted`)
-const sick = deployOf('v1', 1, ['core.0001'], { 'x-health': 'bad' })
+const sick = untried(deployOf('v1', 1, ['core.0001'], { 'x-health': 'bad' }))
 
 async function fileOf(world: World, name: string): Promise<string> {
   return readFile(join(world.directory, name), 'utf8')
@@ -76,6 +77,18 @@ describe.each(SHELLS)('under %s', (shell) => {
     expect(await adoptionIn(world)).toBeUndefined()
     expect(await transact(world, v2)).toBe('committed v2-2-1')
   })
+})
+
+test('a rollback by hand brings it back, also when it is not healthy at once', async () => {
+  const world = await byHand()
+  expect(await transact(world, over(await adoptionIn(world), v1))).toBe('committed v1-1-1')
+  const path = join(world.directory, '.deploy/releases', ADOPTED, 'compose.yaml')
+  const model = parse(await readFile(path, 'utf8')) as { services: { web: object } }
+  const web = { ...model.services.web, 'x-crashed': [1, 8] }
+  await writeFile(path, JSON.stringify({ ...model, services: { ...model.services, web } }))
+  const gone = await run('sh', ['.deploy/rollback'], { env: world.env, cwd: world.directory, timeoutMs: 60_000 })
+  expect(gone).toMatchObject({ code: 0 })
+  expect(await appOf(world)).toEqual(BY_HAND)
 })
 
 test('an env file that a release has replaced comes back as it was', async () => {

@@ -2,9 +2,21 @@ import { afterAll, describe, expect, test } from '@jest/globals'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { endOf, findFaults, storyOf } from './journal.ts'
-import { adopt, bare, logOf, namesOf, removeAll, ROWS, serving, v1, v2, v2With } from './serving.ts'
-import { DEPLOY, deployOf, engine, factsOf, rollbackTo, services, stage, transact, type Staged } from './staged.ts'
-import { call, changeState, copyWorld, imageOf, stateOf } from './world.ts'
+import { adopt, bare, logOf, namesOf, removeAll, ROWS, serving, untriedV2, v1, v2, v2With } from './serving.ts'
+import {
+  SERVICES,
+  DEPLOY,
+  deployOf,
+  engine,
+  factsOf,
+  rollbackTo,
+  services,
+  stage,
+  transact,
+  untried,
+  type Staged,
+} from './staged.ts'
+import { call, changeState, copyWorld, imageOf, stateOf, type Service, type World } from './world.ts'
 import { until } from '../../until.ts'
 
 // Each way in which a transaction fails, on a stand-in for Docker: how it says so, and that the server comes back whole.
@@ -61,7 +73,7 @@ describe('what fails before anything is replaced', () => {
   test('static files that the release that serves cannot collect again do not keep it away', async () => {
     const world = await bare()
     await transact(world, { ...deployOf('v1', 1, ROWS, { 'x-uncollected': true }), steps: UNCOLLECTED })
-    const log = await logOf(world, v2With({ 'x-health': 'bad' }))
+    const log = await logOf(world, untriedV2({ 'x-health': 'bad' }))
     expect(log).toContain('warning: the static files of v1-1-1 were not collected again, those of v2-2-1 stay')
     expect(await endOf(world, v2.id)).toBe('back v1-1-1')
   })
@@ -74,7 +86,7 @@ describe('what fails before anything is replaced', () => {
       releaseFacts: { ...staged.releaseFacts, collectstatic: ['never'] },
     })
     await transact(world, never(v1))
-    expect(await transact(world, v2With({ 'x-health': 'bad' }))).toBe('back v1-1-1')
+    expect(await transact(world, untriedV2({ 'x-health': 'bad' }))).toBe('back v1-1-1')
     expect((await stateOf(world)).static).toBe('sha256:v2')
   })
 
@@ -106,7 +118,7 @@ describe('what fails before anything is replaced', () => {
       for (const container of containers)
         if (container.service === 'db') Object.assign(container, { state: 'exited', started: 0 })
     })
-    const facts = { ...factsOf('v2'), data: ['db', 'buckets'], once: ['buckets'] }
+    const facts = { ...factsOf('v2'), services: [...SERVICES, 'one-time 0 buckets'] }
     const withOnce = {
       ...v2,
       releaseFacts: facts,
@@ -121,15 +133,76 @@ describe('what fails before anything is replaced', () => {
       ...deployOf('v3', 3, ROWS),
       services: { ...withOnce.services, ...services('v3', ROWS) },
     }
-    expect(await transact(world, { ...again, releaseFacts: { ...facts, ...factsOf('v3'), data: facts.data } })).toBe(
+    expect(await transact(world, { ...again, releaseFacts: { ...factsOf('v3'), services: facts.services } })).toBe(
       'committed v3-3-1',
     )
     expect(await buckets()).toEqual(made)
   })
 
+  describe('while nothing was committed, a data service that a failed deploy brought', () => {
+    const failing = { image: 'postgres:17', 'x-exits': 1, restart: 'always' }
+    const well = { image: 'postgres:17', restart: 'always', environment: { POSTGRES_PASSWORD: 'x' } }
+    const withDatabase = (staged: Staged, db: Service): Staged => ({
+      ...staged,
+      services: { ...staged.services, db },
+    })
+    const databaseOf = async (world: World) =>
+      (await stateOf(world)).containers
+        .filter(({ service }) => service === 'db')
+        .map(({ id, state }) => ({ id, state }))
+
+    test.each([
+      ['keeps restarting', failing],
+      ['has ended', { image: 'postgres:17', 'x-exits': 1 }],
+    ])('and that %s takes a corrected definition', async (_, db) => {
+      const world = await bare()
+      expect(await transact(world, withDatabase(v1, db))).toBe('back ')
+      const [failed] = await databaseOf(world)
+      expect(await transact(world, withDatabase(v2, db))).toBe('back ')
+      expect(await transact(world, withDatabase(deployOf('v3', 3, ROWS), well))).toBe('committed v3-3-1')
+      expect(await databaseOf(world)).toEqual([{ id: expect.not.stringMatching(failed!.id), state: 'running' }])
+    })
+
+    test('stays as it is without a change, and once a release was committed', async () => {
+      const world = await bare()
+      expect(await transact(world, withDatabase(deployOf('v1', 1, ROWS, { 'x-health': 'bad' }), well))).toBe('back ')
+      const made = await databaseOf(world)
+      expect(await transact(world, withDatabase(v2, well))).toBe('committed v2-2-1')
+      const changed = { ...well, environment: { POSTGRES_PASSWORD: 'y' } }
+      expect(await transact(world, withDatabase(deployOf('v3', 3, ROWS), changed))).toBe('committed v3-3-1')
+      expect(await databaseOf(world)).toEqual(made)
+    })
+
+    test('and that runs to its end runs again when it failed', async () => {
+      const world = await bare()
+      const withBuckets = (staged: Staged, exit: number): Staged => ({
+        ...staged,
+        services: { ...staged.services, buckets: { image: 'postgres:17', 'x-exits': exit } },
+        releaseFacts: { ...staged.releaseFacts, services: [...SERVICES, 'one-time 0 buckets'] },
+      })
+      expect(await transact(world, withBuckets(v1, 1))).toBe('back ')
+      expect(await transact(world, withBuckets(v2, 0))).toBe('committed v2-2-1')
+      const found = (await stateOf(world)).containers.find(({ service }) => service === 'buckets')
+      expect(found).toMatchObject({ state: 'exited', exit: 0 })
+    })
+  })
+
+  test('a database that ends while the app looks for it (43): its last lines say why', async () => {
+    const world = await bare()
+    const dying = { ...v1, services: { ...v1.services, db: { image: 'postgres:17', 'x-dies': true } } }
+    expect(await logOf(world, dying)).toMatch(/last lines of \S*db[^]*FATAL: it is not initialized[^]*db exit=1/)
+    expect(await storyOf(world, v1.id)).toContain('replan fail 43')
+  })
+
+  test('a database elsewhere that does not answer (12), while the data services run', async () => {
+    const world = await bare()
+    expect(await transact(world, deployOf('v1', 1, ['core.0001'], { 'x-unanswered': true }))).toBe('back ')
+    expect(await storyOf(world, v1.id)).toContain('replan fail 12')
+  })
+
   test('a data service that ends at once with an error (43); one for which nobody waits may', async () => {
     const tool = { image: 'postgres:17', 'x-exits': 252 }
-    const facts = { ...v2.releaseFacts, data: ['db', 'tool', 'next'] }
+    const facts = { ...v2.releaseFacts, services: [...SERVICES, 'database 0 tool', 'database 0 next'] }
     const staged = { ...v2, releaseFacts: facts, services: { ...v2.services, tool, next: { image: 'postgres:17' } } }
     const world = await serving()
     expect(await logOf(world, staged)).toMatch(/last lines of \S*tool[^]*tool exit=252/)
@@ -137,7 +210,7 @@ describe('what fails before anything is replaced', () => {
     // What may need it was not started yet.
     expect((await stateOf(world)).containers.map(({ service }) => service)).not.toContain('next')
     const other = await serving()
-    expect(await logOf(other, { ...staged, releaseFacts: { ...facts, alone: ['tool'] } })).toContain(
+    expect(await logOf(other, { ...staged, releaseFacts: { ...facts, optional: ['tool'] } })).toContain(
       'note: tool exit=252',
     )
     expect(await endOf(other, v2.id)).toBe('committed v2-2-1')
@@ -148,21 +221,27 @@ describe('what fails after the swap goes back', () => {
   const failures: [string, Staged, string, RegExp][] = [
     [
       'HTTP does not answer well (21)',
-      v2With({ 'x-health': 'bad', 'x-check': undefined }),
+      untriedV2({ 'x-health': 'bad', 'x-check': undefined }),
       'health fail 21',
       /worker is running, 0 restarts\nlast lines of \S*web/,
     ],
     [
       'HTTP refuses (24), which nobody waits longer than ten seconds for',
-      { ...v2With({ 'x-health': 'refuses' }), planFacts: { ...v2.planFacts, 'health-timeout': '600' } },
+      { ...untriedV2({ 'x-health': 'refuses' }), planFacts: { ...v2.planFacts, 'health-timeout': '600' } },
       'health fail 24',
       /not healthy in time/,
     ],
-    ['the health command fails (46)', v2With({ 'x-health': 'bad' }), 'health fail 46', /not healthy in time/],
+    [
+      'a proxy does not reach the app (27), whose lines come last',
+      untriedV2({ 'x-health': 'unreached', 'x-check': undefined }),
+      'health fail 27',
+      /last lines of \S*web[^]*last lines of \S*proxy[^]*not healthy in time/,
+    ],
+    ['the health command fails (46)', untriedV2({ 'x-health': 'bad' }), 'health fail 46', /not healthy in time/],
     [
       'the health command cannot run (46), which nobody waits a minute for',
       {
-        ...v2With({ 'x-health': 'bad', 'x-says': '/bin/sh: 1: curl: not found' }),
+        ...untriedV2({ 'x-health': 'bad', 'x-says': '/bin/sh: 1: curl: not found' }),
         planFacts: { ...v2.planFacts, 'health-timeout': '600' },
       },
       'health fail 46',
@@ -170,7 +249,7 @@ describe('what fails after the swap goes back', () => {
     ],
     [
       'the program crashes again and again (47)',
-      v2With({ 'x-exits': 1 }),
+      untriedV2({ 'x-exits': 1 }),
       'health fail 47',
       /it does not stay up\n[^]*web exit=1 restarts=5/,
     ],
@@ -200,13 +279,13 @@ describe('what fails after the swap goes back', () => {
   test('nothing, on a first deploy of an app alone: there is no container yet', async () => {
     const world = await bare()
     const alone = { ...v1, services: { web: { ...v1.services?.['web'], image: imageOf('v1') } } }
-    const facts = { ...v1.releaseFacts, services: ['0 web'], images: [`web ${imageOf('v1')}`], data: [], others: [] }
+    const facts = { ...v1.releaseFacts, services: ['app 0 web'], images: [`web ${imageOf('v1')}`] }
     expect(await transact(world, { ...alone, releaseFacts: facts })).toBe('committed v1-1-1')
   })
 
   test('on a first deploy: the app and the proxy that it brought are removed, the database stays', async () => {
     const world = await bare()
-    expect(await transact(world, deployOf('v1', 1, ROWS, { 'x-health': 'bad' }))).toBe('back ')
+    expect(await transact(world, untried(deployOf('v1', 1, ROWS, { 'x-health': 'bad' })))).toBe('back ')
     expect(await namesOf(world)).toEqual(['todo-db-1 running'])
     expect(await transact(world, v2)).toBe('committed v2-2-1')
   })
@@ -220,7 +299,7 @@ describe('what fails after the swap goes back', () => {
         state.containers.push({ ...web!, id: String(number).repeat(64), name, number } as never)
       }
     })
-    expect(await transact(world, v2With({ 'x-health': 'bad' }))).toBe('back v1-1-1')
+    expect(await transact(world, untriedV2({ 'x-health': 'bad' }))).toBe('back v1-1-1')
     const webs = async () =>
       (await stateOf(world)).containers.filter(({ service }) => service === 'web').map(({ image }) => image)
     expect(await webs()).toEqual(['sha256:v1', 'sha256:v1', 'sha256:v1'])
@@ -238,10 +317,9 @@ describe('what fails after the swap goes back', () => {
     },
     releaseFacts: {
       ...staged.releaseFacts,
-      services: ['0 app', '1 worker'],
+      services: ['app 0 app', 'app 1 worker', 'front 0 edge', 'database 0 db'],
       images: [`app ${imageOf('v2')}`, `worker ${imageOf('v2')}`],
       django: ['app'],
-      others: ['edge'],
     },
   })
   test('a renamed service and a renamed proxy give ports and names to the new ones, and get them back', async () => {
@@ -253,7 +331,7 @@ describe('what fails after the swap goes back', () => {
     expect(before).toEqual(['site running', 'todo-db-1 running', 'todo-proxy-1 running', 'todo-worker-1 running'])
     const ids = (await stateOf(world)).containers.filter(({ service }) => ['web', 'proxy'].includes(service))
 
-    expect(await transact(world, renamed(v2, { 'x-health': 'bad' }))).toBe('back v1-1-1')
+    expect(await transact(world, untried(renamed(v2, { 'x-health': 'bad' })))).toBe('back v1-1-1')
     expect(await namesOf(world)).toEqual(before)
     const back = (await stateOf(world)).containers.filter(({ service }) => ['web', 'proxy'].includes(service))
     // The very same containers: what they hold in anonymous volumes is still there.
@@ -275,7 +353,7 @@ describe('what fails after the swap goes back', () => {
       cache: { image: 'nginx:1', ...cache },
       db: { image: 'postgres:17', 'x-check': ['CMD', 'pg_isready', '-U', 'a b'], restart: 'always', ...db },
     },
-    releaseFacts: { ...staged.releaseFacts, data: ['db', 'cache'], backing: ['cache'] },
+    releaseFacts: { ...staged.releaseFacts, services: [...SERVICES, 'cache 0 cache'] },
     planFacts: { ...staged.planFacts, update },
   })
   test('a changed cache is taken over and goes back, a database only when it is named', async () => {
@@ -285,7 +363,7 @@ describe('what fails after the swap goes back', () => {
       (await stateOf(world)).containers.filter((each) => each.service === service).map(({ id }) => id)
     const [cache, db] = [await idsOf('cache'), await idsOf('db')]
 
-    const sick = v2With({ 'x-health': 'bad' })
+    const sick = untriedV2({ 'x-health': 'bad' })
     expect(await transact(world, withCache(sick, { 'x-new': 1 }, { 'x-new': 1 }))).toBe('back v1-1-1')
     expect(await storyOf(world, v2.id)).toContain('swap begin cache=1 proxy=1 web=1 worker=1')
     expect(await idsOf('cache')).not.toEqual(cache)
@@ -294,7 +372,7 @@ describe('what fails after the swap goes back', () => {
       (await stateOf(world)).containers.find((each) => each.service === service)?.spec
     expect(await spec('cache')).toEqual({ image: 'nginx:1' })
 
-    const named = { ...deployOf('v3', 3, ROWS, { 'x-health': 'bad' }) }
+    const named = untried(deployOf('v3', 3, ROWS, { 'x-health': 'bad' }))
     expect(await transact(world, withCache(named, {}, { 'x-new': 1 }, 'db\n'))).toBe('back v1-1-1')
     expect(await idsOf('db')).not.toEqual(db)
     expect(await spec('db')).not.toHaveProperty('x-new')
@@ -305,7 +383,7 @@ describe('what fails after the swap goes back', () => {
 
   test('a proxy that an upgrade brought goes with it', async () => {
     const world = await serving()
-    const sick = v2With({ 'x-health': 'bad' })
+    const sick = untriedV2({ 'x-health': 'bad' })
     const brought = {
       ...sick,
       services: { ...sick.services, edge: { image: 'nginx:1' } },
@@ -324,7 +402,7 @@ describe('what fails after the swap goes back', () => {
     const world = await serving()
     const websOf = async () => (await stateOf(world)).containers.filter(({ service }) => service === 'web').length
     const scaled = (staged: Staged, scale: string): Staged => ({ ...staged, planFacts: { ...staged.planFacts, scale } })
-    expect(await transact(world, scaled(v2With({ 'x-health': 'bad' }), 'web=3\n'))).toBe('back v1-1-1')
+    expect(await transact(world, scaled(untriedV2({ 'x-health': 'bad' }), 'web=3\n'))).toBe('back v1-1-1')
     expect(await websOf()).toBe(1)
     expect(await transact(world, scaled(deployOf('v3', 3, ROWS), 'web=3\n'))).toBe('committed v3-3-1')
     expect(await websOf()).toBe(3)
@@ -339,7 +417,7 @@ describe('what fails after the swap goes back', () => {
 
   test('on-failure: keep leaves the new containers for a look; recovery leaves them, the next deploy goes back first', async () => {
     const world = await serving()
-    const sick = v2With({ 'x-health': 'bad' })
+    const sick = untriedV2({ 'x-health': 'bad' })
     const kept = { ...sick, planFacts: { ...sick.planFacts, 'on-failure': 'keep' } }
     await logOf(world, kept)
     expect((await storyOf(world, v2.id)).slice(-2)).toEqual(['health fail 46', 'keep begin health 46'])
@@ -363,7 +441,7 @@ describe('what fails after the swap goes back', () => {
     const failing = deployOf('v2', 2, [...ROWS, 'core.0003'], { 'x-fails': 'core.0003' })
     const keep = { 'on-failure': 'keep' }
     expect(await transact(world, { ...failing, planFacts: { ...failing.planFacts, ...keep } })).toBe('back v1-1-1')
-    const sick = deployOf('v3', 3, ROWS, { 'x-health': 'bad' })
+    const sick = untried(deployOf('v3', 3, ROWS, { 'x-health': 'bad' }))
     expect(
       await stage(world, { ...sick, planFacts: { ...sick.planFacts, ...keep, 'health-timeout': '30' } }),
     ).toMatchObject({ code: 0 })
@@ -376,7 +454,11 @@ describe('what fails after the swap goes back', () => {
 
   const withoutWorker = (staged: Staged): Staged => ({
     ...staged,
-    releaseFacts: { ...staged.releaseFacts, services: ['0 web'], images: [`web ${imageOf('v2')}`] },
+    releaseFacts: {
+      ...staged.releaseFacts,
+      services: SERVICES.filter((line) => line !== 'app 1 worker'),
+      images: [`web ${imageOf('v2')}`],
+    },
   })
   test('an image that Compose cannot pull, whose exit code is not one of the probe', async () => {
     const world = await serving()
@@ -388,7 +470,7 @@ describe('what fails after the swap goes back', () => {
 
   test('a service that the new release has no more runs again', async () => {
     const world = await serving()
-    expect(await transact(world, withoutWorker(v2With({ 'x-health': 'bad' })))).toBe('back v1-1-1')
+    expect(await transact(world, withoutWorker(untriedV2({ 'x-health': 'bad' })))).toBe('back v1-1-1')
     expect(await findFaults(world, 'v1-1-1')).toEqual([])
   })
 
@@ -403,7 +485,7 @@ describe('what fails after the swap goes back', () => {
     const compose = join(world.directory, '.deploy/releases/v1-1-1/compose.yaml')
     const good = await readFile(compose, 'utf8')
     await writeFile(compose, JSON.stringify({ services: services('v1', ROWS, { 'x-port-taken': true }) }))
-    await logOf(world, v2With({ 'x-health': 'bad' }))
+    await logOf(world, untriedV2({ 'x-health': 'bad' }))
     expect((await storyOf(world, v2.id)).slice(-2)).toEqual(['undo fail 1', 'back fail'])
     const stuck = adopt(await copyWorld(world))
 
@@ -413,7 +495,7 @@ describe('what fails after the swap goes back', () => {
     expect(await call(world, 'recover')).toMatchObject({ code: 0 })
     expect(await findFaults(world, 'v1-1-1')).toEqual([])
 
-    expect(await logOf(stuck, deployOf('v3', 3, ROWS))).toContain('warning: transaction v2-2-1 could not go back')
+    expect(await logOf(stuck, deployOf('v3', 3, ROWS))).toContain('warning: deployment v2-2-1 could not be reverted')
     expect(await endOf(stuck, v2.id)).toBe('failed v1-1-1')
     expect(await findFaults(stuck, 'v3-3-1')).toEqual([])
   })

@@ -1,10 +1,10 @@
 import { spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
-import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { readAssets } from '../../../src/assets.ts'
+import { readAssets } from '../../../src/host/assets.ts'
 import { run, type Finished, type RunOptions } from '../../../src/process.ts'
 
 /** A server of its own: a project directory, and the stand-in for Docker on PATH. */
@@ -39,8 +39,12 @@ export type State = {
   volumes: string[]
   /** What the labels and variables of each image are. */
   marks?: string[]
+  /** Whether somebody has ended the last dump; undefined when there was none. */
+  dumpEnded?: boolean
   /** The image whose static files are in the volume. */
   static?: string
+  /** The number of words in the entrypoint of each image; 1 without it. */
+  entrypoint?: number
 }
 
 export type OneOffRun = {
@@ -131,7 +135,15 @@ function startDocker(): Promise<string> {
   return docker.address
 }
 
-export const removeWorld = (world: World): Promise<void> => rm(world.root, { recursive: true, force: true })
+/** Removes a server once its transactions have ended: after its last word, one still works for a moment. */
+export async function removeWorld(world: World): Promise<void> {
+  const plans = join(world.directory, '.deploy/plans')
+  for (const id of await readdir(plans).catch(() => [])) {
+    const alive = join(plans, id, 'alive')
+    if (existsSync(alive)) await run('flock', ['-w', '30', alive, 'true'])
+  }
+  await rm(world.root, { recursive: true, force: true })
+}
 
 /** The shells at hand. */
 export const SHELLS: readonly Shell[] = existsSync('/bin/busybox') ? ['dash', 'busybox'] : ['dash']
@@ -165,6 +177,12 @@ function emptyState(): object {
 export async function runsOf(world: { root: string }): Promise<OneOffRun[]> {
   const lines = (await readFile(join(world.root, 'docker/runs'), 'utf8')).trim().split('\n')
   return lines.map((line) => JSON.parse(line) as OneOffRun)
+}
+
+/** The starts of the probe so far in a container that runs. */
+export async function execsOf(world: { root: string }): Promise<Pick<OneOffRun, 'verb' | 'environment'>[]> {
+  const lines = (await readFile(join(world.root, 'docker/execs'), 'utf8').catch(() => '')).split('\n')
+  return lines.flatMap((line) => (line === '' ? [] : [JSON.parse(line) as OneOffRun]))
 }
 
 /** What the stand-in knows now. */

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals'
-import { exitCodeIn, withoutInput } from '../../../src/commands/exec.ts'
+import { commandFailed, exitCodeIn, withoutInput } from '../../../src/commands/exec.ts'
 import { run } from '../../../src/process.ts'
 
 const spoken = async (lines: string): Promise<[number, string]> => {
@@ -22,4 +22,14 @@ test('the exit code is the last line of the server', () => {
   expect(exitCodeIn('a greeting\nexit 0\n')).toBe(0)
   expect(exitCodeIn('exit 3\nsomething else\n')).toBeUndefined()
   expect(exitCodeIn('')).toBeUndefined()
+})
+
+test('an image without a shell cannot run lines', () => {
+  const said = 'OCI runtime exec failed: exec: "sh": executable file not found in $PATH: unknown'
+  expect(commandFailed(127, `${said}\n`)).toMatchObject({
+    what: 'The command was not run: the image of the service has no `sh`',
+    seen: said,
+    fix: expect.stringContaining('`service`'),
+  })
+  expect(commandFailed(127, 'sh: 1: foo: not found\n').fix).toBe('see its output above')
 })

@@ -1,6 +1,7 @@
 import { expect, test } from '@jest/globals'
 import { checkBeside, mountsBeside } from '../../../src/compose/beside.ts'
-import { modelOf, release } from './model.ts'
+import { placeFiles } from '../../../src/compose/placement.ts'
+import { projectOf, repositoryOf } from './model.ts'
 
 test('data above the folder of the Compose file would lie among other projects', () => {
   const text = `
@@ -10,7 +11,8 @@ services:
     volumes: ["../data:/data", "./media:/media", "../nginx:/etc/nginx:ro", "../../up:/up", "\${D:-../d}:/d", "/srv:/srv", "v:/v"]
 volumes: {v: {}}`
   const files = { 'nginx/site.conf': 'x', 'data/.gitkeep': '' }
-  const mounts = mountsBeside(modelOf(release(text, { file: 'docker/compose.yml', files })))
+  const project = projectOf(text, 'docker/compose.yml')
+  const mounts = mountsBeside(project, placeFiles({ project, repository: repositoryOf(files), envFiles: [] }))
   expect(mounts.map(({ path }) => path)).toEqual(['../data', '../../up', '../d'])
   expect(() => checkBeside(mounts, ['web'], 'deploy/shop', 'docker')).toThrow(
     expect.objectContaining({

@@ -1,6 +1,13 @@
 import { describe, expect, test } from '@jest/globals'
 import { valuesOf } from '../../../src/compose/document.ts'
-import { checkUpdates, describeAbandoned, describeDrift, findAbandoned } from '../../../src/compose/drift.ts'
+import {
+  checkUpdates,
+  describeAbandoned,
+  describeDormant,
+  describeDrift,
+  findAbandoned,
+  findDormant,
+} from '../../../src/compose/drift.ts'
 import { modelOf, release, serviceOf } from './model.ts'
 
 const shop = (db: string, more = ''): string => `
@@ -18,7 +25,9 @@ const CHANGED = shop(
 describe('a database that the repository defines in another way', () => {
   test('stays as it was, with the volume that it needs, and is reported with what changed; a cache is taken over', () => {
     const v2 = release(CHANGED, { id: 'v2-2-1', before: v1 })
-    expect(v2.drifts).toEqual([{ service: 'db', keys: ['image', 'restart', 'volumes'] }])
+    expect(v2.drifts).toEqual([
+      { service: 'db', keys: ['image', 'restart', 'volumes'], variables: [], isOnlyValues: false },
+    ])
     expect(serviceOf(v2, 'db')).toEqual(serviceOf(v1, 'db'))
     expect(Object.keys(valuesOf(modelOf(v2)['volumes'])).sort()).toEqual(['new', 'pg'])
     expect(serviceOf(v2, 'cache')['image']).toBe('redis:8')
@@ -39,7 +48,7 @@ describe('a database that the repository defines in another way', () => {
     const text = (rest: string): string => shop(`image: "postgres:17", env_file: .env, ${rest}`)
     const before = release(text('restart: always'), { envFile: 'A=1\n' })
     const after = release(text('depends_on: [cache]'), { id: 'v2-2-1', envFile: 'A=2\n', before })
-    expect(after.drifts).toEqual([{ service: 'db', keys: ['restart'] }])
+    expect(after.drifts).toEqual([{ service: 'db', keys: ['restart'], variables: [], isOnlyValues: false }])
     expect(serviceOf(after, 'db')).toMatchObject({
       restart: 'always',
       depends_on: ['cache'],
@@ -55,7 +64,7 @@ describe('a database that the repository defines in another way', () => {
     const before = release(text, { files: { pg: 'old', a: 'a' } })
     expect(release(text, { id: 'v2-2-1', files: { pg: 'old', a: 'a' }, before }).drifts).toEqual([])
     const after = release(text, { id: 'v3-3-1', files: { pg: 'new', a: 'a' }, before })
-    expect(after.drifts).toEqual([{ service: 'db', keys: ['secrets'] }])
+    expect(after.drifts).toEqual([{ service: 'db', keys: ['secrets'], variables: [], isOnlyValues: false }])
     expect(modelOf(after)['secrets']).toEqual(modelOf(before)['secrets'])
     const next = release(text, { id: 'v4-4-1', files: { pg: 'new', a: 'a' }, before: after })
     expect(next.drifts).toEqual(after.drifts)
@@ -71,7 +80,7 @@ describe('a database that the repository defines in another way', () => {
     // Also with the next release: the old image still runs.
     expect(release(text(''), { id: 'v3-3-1', before: after, digest }).warnings).toHaveLength(1)
     const changed = release(text(', restart: always'), { id: 'v3-3-1', before: after, digest })
-    expect(changed.drifts).toEqual([{ service: 'db', keys: ['image', 'restart'] }])
+    expect(changed.drifts).toEqual([{ service: 'db', keys: ['image', 'restart'], variables: [], isOnlyValues: false }])
   })
 
   test('one whose image only has the labels of another commit keeps it without a word', () => {
@@ -86,23 +95,98 @@ describe('a database that the repository defines in another way', () => {
     const text = shop('image: "postgres:17", volumes: ["./init:/docker-entrypoint-initdb.d:ro"]')
     const before = release(text, { files: { 'init/a.sql': 'SELECT 1' } })
     const after = release(text, { id: 'v2-2-1', files: { 'init/a.sql': 'SELECT 2' }, before })
-    expect(after.drifts).toEqual([{ service: 'db', keys: ['volumes'] }])
+    expect(after.drifts).toEqual([{ service: 'db', keys: ['volumes'], variables: [], isOnlyValues: false }])
     expect(after.files).not.toEqual(before.files)
   })
 })
 
+describe('a store that the repository defines in the same way, with a variable that has another value', () => {
+  const text = (more = ''): string => `
+services:
+  web: {build: ., depends_on: [redis], environment: {REDIS: "$PASSWORD"}}
+  redis: {image: "redis:\${TAG:-8}", command: "redis-server --requirepass \${PASSWORD:?} \${MORE:-}", environment: [PASSWORD, "B=\${B}$$"], volumes: ["r:/data"]${more}}
+volumes: {r: {}}`
+  const envFile = (password: string, more = ''): string => `PASSWORD='${password}'\nB=b\n${more}`
+  const before = release(text(), { envFile: envFile('ol$d') })
+  const drift = { service: 'redis', keys: ['command', 'environment'], variables: ['PASSWORD'], isOnlyValues: true }
+  const kept = {
+    image: 'redis:${TAG:-8}',
+    command: 'redis-server --requirepass ol$$d ${MORE:-}',
+    environment: { PASSWORD: 'ol$$d', B: '${B}$$' },
+    volumes: ['r:/data'],
+  }
+
+  test('stays as it was for a bare `up -d` as well, and is reported until it is taken over', () => {
+    const v2 = release(text(), { id: 'v2-2-1', envFile: envFile('new'), before })
+    expect(v2.drifts).toEqual([drift])
+    expect(serviceOf(v2, 'redis')).toEqual(kept)
+    expect(serviceOf(v2, 'web')['environment']).toEqual({ REDIS: '$PASSWORD' })
+    const v3 = release(text(), { id: 'v3-3-1', envFile: envFile('new'), before: v2 })
+    expect(v3.drifts).toEqual([{ ...drift, isOnlyValues: false }])
+    expect(serviceOf(v3, 'redis')).toEqual(kept)
+    expect(release(text(), { id: 'v4-4-1', envFile: envFile('ol$d'), before: v3 }).drifts).toEqual([])
+    const taken = release(text(), { id: 'v4-4-1', envFile: envFile('new'), before: v3, update: ['redis'] })
+    expect(serviceOf(taken, 'redis')['command']).toContain('${PASSWORD:?}')
+    expect(release(text(), { id: 'v5-5-1', envFile: envFile('new'), before: taken }).drifts).toEqual([])
+  })
+
+  test('a variable that gets its first value is one, one that it does not use is none', () => {
+    const other = release(text(), { id: 'v2-2-1', envFile: envFile('ol$d', 'OTHER=1\n'), before })
+    expect(other.drifts).toEqual([])
+    const set = release(text(), { id: 'v2-2-1', envFile: envFile('ol$d', 'TAG=9\n'), before })
+    expect(set.drifts).toEqual([{ ...drift, keys: ['image'], variables: ['TAG'] }])
+    expect(serviceOf(set, 'redis')['image']).toBe('redis:8')
+  })
+
+  test('where the host has its own .env nobody knows what the value was', () => {
+    expect(release(text(), { id: 'v2-2-1', before: release(text()) }).drifts).toEqual([])
+    expect(release(text(), { id: 'v2-2-1', envFile: envFile('new'), before: release(text()) }).drifts).toEqual([])
+  })
+
+  test('with a change of the file both are named', () => {
+    const [found] = release(text(', restart: always'), { id: 'v2-2-1', envFile: envFile('new'), before }).drifts
+    expect(found && describeDrift(found)).toBe(
+      'redis stays as it was defined before, because it may hold data: command, environment, restart changed in the ' +
+        'Compose file, or the value of PASSWORD did. To apply the change: update-services: redis',
+    )
+    expect(describeDrift(drift)).toBe(
+      'redis stays as it was defined before, because it may hold data: the value of PASSWORD in its command, ' +
+        'environment changed. To apply the change: update-services: redis',
+    )
+  })
+})
+
+test.each([
+  ['postgres:17', { keys: ['secrets'], variables: [] }, true],
+  ['registry.example.com/mysql@sha256:0', { keys: ['environment'], variables: ['DB_PASSWORD'] }, true],
+  ['postgres:17', { keys: ['environment'], variables: ['TZ'] }, false],
+  ['redis:8', { keys: ['command'], variables: ['PASSWORD'] }, false],
+])('of a password of %s a new container knows nothing: %j', (image, found, isNamed) => {
+  const text = describeDrift({ service: 'db', isOnlyValues: false, ...found }, image)
+  expect(text.includes('ALTER USER')).toBe(isNamed)
+})
+
+test('a service whose profile is no longer active is named while it runs, with the way to stop it', () => {
+  const facts = new Map([['services', ['db', 'monitor', 'gone', 'stopped'].map((name) => `database 0 ${name}`)]])
+  const named = ['web', 'db', 'monitor', 'stopped']
+  expect(findDormant(facts, named, ['web', 'db'], ['web', 'db', 'monitor', 'gone'])).toEqual(['monitor'])
+  expect(findDormant(undefined, named, [], named)).toEqual([])
+  expect(describeDormant('monitor', ['monitoring'], 'shop')).toBe(
+    'monitor keeps running as the last release left it, although none of its profiles (monitoring) is active. To stop it, on ' +
+      'the host: docker stop $(docker ps -q --filter label=com.docker.compose.project=shop --filter ' +
+      'label=com.docker.compose.service=monitor)',
+  )
+})
+
 test('the warning names service, change and input', () => {
-  expect(describeDrift({ service: 'db', keys: ['image', 'volumes'] })).toBe(
+  expect(describeDrift({ service: 'db', keys: ['image', 'volumes'], variables: [], isOnlyValues: false })).toBe(
     'db stays as it was defined before, because it may hold data: image, volumes changed in the Compose file. ' +
-      'To take the change over: update-services: db',
+      'To apply the change: update-services: db',
   )
 })
 
 test('a service with data that the Compose file has no more is named, with the way to stop it', () => {
-  const facts = new Map([
-    ['data', ['db', 'redis', 'buckets']],
-    ['once', ['buckets']],
-  ])
+  const facts = new Map([['services', ['app 0 web', 'database 0 db', 'cache 0 redis', 'one-time 0 buckets']]])
   expect(findAbandoned(facts, ['web', 'db'])).toEqual(['redis'])
   expect(findAbandoned(undefined, ['web'])).toEqual([])
   expect(describeAbandoned('redis', 'shop')).toContain('--filter label=com.docker.compose.service=redis')

@@ -44,7 +44,7 @@ describe('external volumes and networks', () => {
       expect.objectContaining({
         code: 'external-missing',
         seen: 'volume pg, of db, worker\nnetwork proxy, of web',
-        fix: 'on the server: docker volume create pg && docker network create proxy',
+        fix: 'on the host: docker volume create pg && docker network create proxy',
       }),
     )
     expect(check(['db', 'web'], ['volume pg', 'network proxy'])).not.toThrow()

@@ -117,10 +117,15 @@ describe('no choice', () => {
     expect(codeOf(without)).toBe('compose-file-missing')
     expect(without.seen).toBe('in the repository: production.yml, infra/docker-compose.yml, local.yml')
     expect(without.fix).toBe('name it: compose-files: production.yml')
+    const parts = Object.fromEntries(['deploy/common.yml', 'deploy/compose.yaml'].map((name) => [name, services]))
+    const part = failure(() =>
+      chooseFiles({ ...facts, exists: (path) => path in parts, repository: repositoryOf(parts) }),
+    )
+    expect(part.fix).toBe('name it: compose-files: deploy/compose.yaml')
     const wrong = failure(() =>
       chooseFiles({ ...facts, given: ['production.yaml'], exists: (path) => names.includes(path), repository }),
     )
-    expect(wrong.fix).toContain('there: production.yml, infra/docker-compose.yml')
+    expect(wrong.fix).toContain('exist: production.yml, infra/docker-compose.yml')
   })
 
   test('a given one that is not there is named', () => {

@@ -58,7 +58,7 @@ services:
 
 test('two definitions of one image name are refused', () => {
   const text = 'services: {a: {build: ./a, image: x/y}, b: {build: ./b, image: x/y}}'
-  expect(() => groups(text)).toThrow('a, b build different images of one name')
+  expect(() => groups(text)).toThrow('a, b build different images with the same name')
 })
 
 describe('a service that uses the image of a built one by the name that Compose gives it', () => {

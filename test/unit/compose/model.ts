@@ -1,5 +1,7 @@
 import { parse } from 'yaml'
-import { valuesOf } from '../../../src/compose/document.ts'
+import { readApp } from '../../../src/compose/app.ts'
+import { parseSource, valuesOf } from '../../../src/compose/document.ts'
+import { readEnvFile } from '../../../src/compose/env-file.ts'
 import { groupBuilds, neededGroups } from '../../../src/compose/group.ts'
 import { toProject, type Project } from '../../../src/compose/project.ts'
 import { makeRelease, type Release } from '../../../src/compose/release.ts'
@@ -8,7 +10,7 @@ import { activeServices, assignRoles } from '../../../src/compose/role.ts'
 
 /** A project from the text that `docker compose config` would print for it. */
 export function projectOf(text: string, file = 'compose.yaml'): Project {
-  return toProject([file], undefined, parse(text))
+  return toProject([file], undefined, parse(text), [parseSource(file, text)])
 }
 
 /** Any digest. */
@@ -68,17 +70,25 @@ export function release(
     name: 'shop',
     id,
     roles,
+    djangoServices: django.services,
     images,
     repository: repositoryOf(files),
     envFile,
     envFiles,
     profiles,
-    before: before ? modelOf(before) : {},
+    before: readApp(before ? modelOf(before) : {}),
+    settingsBefore: before && settingsOf(before),
     update,
     there,
     contents: new Map([...images.keys()].map((service) => [service, content])),
     contentsBefore: before?.contents ?? new Map(),
   })
+}
+
+/** What the `.env` of a release sets. */
+function settingsOf({ envFiles }: Release): ReadonlyMap<string, string> | undefined {
+  const own = envFiles.find(({ path }) => path === 'env/.env')
+  return own && readEnvFile(own.content.toString()).values
 }
 
 export const modelOf = (made: Release) => valuesOf(parse(made.compose))

@@ -31,6 +31,7 @@ const has = {
   files: [],
   foldersAt: [],
   settings: [],
+  emptySettings: [],
   externals: [],
   isShipped: false,
   folder: '/home/deploy/deploy/shop',
@@ -46,9 +47,21 @@ describe('what the server must have', () => {
   })
 
   test('is less when the env file is shipped', () => {
-    const shipped = needs({ '.env': 'HOST=x\nPG=17\nSECRET_KEY=\nTOKEN=x', 'db.env': '' })
+    const shipped = needs({ '.env': 'HOST=\nPG=17\nSECRET_KEY=s\nTOKEN=x', 'db.env': '' })
     expect(shipped.variables).toEqual([])
     expect(askable(shipped)).toEqual(['../shared.env', 'secrets/key', '/etc/cert.pem', '/efs/b.env'])
+  })
+
+  test('is more when a variable that must not be empty is', () => {
+    expect(needs({ '.env': 'HOST=\nPG=17\nSECRET_KEY=\nTOKEN=x', 'db.env': '' }).variables).toEqual(['SECRET_KEY'])
+    const settings = ['HOST', 'PG', 'SECRET_KEY', 'TOKEN']
+    const files = ['.env', '../shared.env', 'db.env', '/efs/b.env']
+    const check = (emptySettings: string[]) => (): void =>
+      checkNeeds(needs(), all, { ...has, files, settings, emptySettings }, project)
+    expect(check(['HOST'])).not.toThrow()
+    expect(check(['HOST', 'SECRET_KEY'])).toThrow(
+      expect.objectContaining({ code: 'variable-missing', seen: 'SECRET_KEY' }),
+    )
   })
 
   test('is nothing that a variable chooses among the shipped files', () => {
@@ -75,7 +88,7 @@ describe('what the server must have', () => {
     expect(check(all, ['.env', '../shared.env', 'db.env', '/efs/b.env'], ['PG'])).toThrow(
       expect.objectContaining({ code: 'variable-missing', seen: 'HOST SECRET_KEY TOKEN' }),
     )
-    const typo = needs({ '.env': 'HOST=x\nPG=17\nSECRET_KEY=\nTOKEN=x', 'dbs.env': '' })
+    const typo = needs({ '.env': 'HOST=x\nPG=17\nSECRET_KEY=s\nTOKEN=x', 'dbs.env': '' })
     expect(() =>
       checkNeeds(typo, ['web'], { ...has, isShipped: true, files: ['.env', '../shared.env'] }, project),
     ).toThrow(

@@ -36,6 +36,48 @@ describe('what makes a container part of the site is not in the model', () => {
   })
 })
 
+test('what another service of Django mounts to write in is mounted as well', () => {
+  const text = `
+services:
+  beat: {image: a, volumes: ["own:/media"]}
+  web: {image: b, volumes: ["static:/static", "uploads:/media", "./certificates:/certificates:ro", /anonymous]}
+  db: {image: c, volumes: ["data:/data"]}
+volumes: {own: {}, static: {}, uploads: {}, data: {}}`
+  const made = oneOffModel(valuesOf(parse(text)), 'beat', 'shop', ['beat', 'web'])
+  const own = made.files.find(({ path }) => path === 'run.yaml')?.model
+  expect(valuesOf(valuesOf(own?.['services'])['beat'])['volumes']).toEqual(['own:/media', 'static:/static'])
+  expect(made.volumes).toEqual(['own shop_own', 'static shop_static'])
+  expect(made.files.map(({ path }) => path)).toContain('run/no-volume-static.yaml')
+})
+
+describe('a trial', () => {
+  const trial = (text: string): unknown =>
+    valuesOf(valuesOf(fileOf(`services: {web: {image: a, ${text}}}`, 'run/try.yaml')?.['services'])['web'])
+
+  test.each<[string, unknown]>([
+    ['ports: ["80:8000"]', { healthcheck: { disable: false }, extra_hosts: ['web:127.0.0.1'] }],
+    [
+      'healthcheck: {test: [CMD, curl, "http://web:8000"], interval: 60s}',
+      {
+        healthcheck: { disable: false, test: ['CMD', 'curl', 'http://web:8000'], interval: '60s' },
+        extra_hosts: ['web:127.0.0.1'],
+      },
+    ],
+    ['healthcheck: {disable: true}', { healthcheck: { disable: true }, extra_hosts: ['web:127.0.0.1'] }],
+    [
+      'container_name: shop, hostname: "${HOST}", networks: {default: {aliases: [app, web]}}, extra_hosts: {db: 1.2.3.4}',
+      { healthcheck: { disable: false }, extra_hosts: { web: '127.0.0.1', shop: '127.0.0.1', app: '127.0.0.1' } },
+    ],
+  ])('has the health check, and its own names lead to itself: %s', (text, expected) => {
+    expect(trial(text)).toEqual(expected)
+  })
+
+  test.each(['host', 'service:vpn', 'container:vpn', '${NET}'])('is not made in another network: %s', (mode) => {
+    const text = `services: {web: {image: a, network_mode: "${mode}"}, vpn: {image: v}}`
+    expect(fileOf(text, 'run/try.yaml')).toBeUndefined()
+  })
+})
+
 describe('settings that make a container a site of nginx-proxy are empty', () => {
   test.each<[string, unknown]>([
     ['environment: {VIRTUAL_HOST: a.org, LETSENCRYPT_HOST: a.org}', { VIRTUAL_HOST: '', LETSENCRYPT_HOST: '' }],

@@ -21,6 +21,13 @@ describe('env files', () => {
       ['env/config/prod.env', 0o600],
     ])
     expect([made.env, made.requiredEnvFiles, made.files]).toEqual(['shipped', [], []])
+    expect(made.variableFiles).toEqual(['.env', 'config/prod.env'])
+  })
+
+  test('a shipped secret sets no variables, whatever its lines look like', () => {
+    const secrets = 'services: {web: {build: {context: .}, secrets: [key]}}\nsecrets: {key: {file: secrets/key.txt}}'
+    const made = release(secrets, { envFiles: [{ path: 'secrets/key.txt', content: 'A=1\n' }] })
+    expect([made.envFiles.length, made.variableFiles]).toEqual([1, []])
   })
 
   test('COMPOSE_FILE becomes the one file that the host has', () => {
@@ -52,6 +59,7 @@ describe('env files', () => {
       files: { '.env': 'DEBUG=1' },
     })
     expect(made.requiredEnvFiles).toEqual(['.env', '/efs/.env', 'b.env', '~/d.env'])
+    expect(made.optionalEnvFiles).toEqual(['c.env'])
     expect(made.env).toBe('server')
     expect(made.files).toEqual([])
   })

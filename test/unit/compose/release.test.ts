@@ -3,11 +3,13 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parse } from 'yaml'
+import { readApp } from '../../../src/compose/app.ts'
 import { valuesOf } from '../../../src/compose/document.ts'
 import { ship } from '../../../src/compose/shipment.ts'
 import { toProject } from '../../../src/compose/project.ts'
 import { makeRelease, type Release } from '../../../src/compose/release.ts'
 import { run } from '../../../src/process.ts'
+import { withRole } from '../../../src/compose/role.ts'
 import { DIGEST, modelOf, release, repositoryOf, serviceOf } from './model.ts'
 
 const SHOP = `
@@ -38,7 +40,7 @@ describe('the pinned model', () => {
   test('keeps a service that no profile starts, without what would have to be built for it', () => {
     const text =
       'services: {app: {build: .}, dev: {build: {context: ., target: dev}, image: "${DEV}", profiles: [dev]}}'
-    expect(serviceOf(release(text), 'dev')).toEqual({ image: 'deploy-django/not-built', profiles: ['dev'] })
+    expect(serviceOf(release(text), 'dev')).toEqual({ image: 'deploy-django.invalid/not-built', profiles: ['dev'] })
   })
   test('has a second one for containers that are no part of the site', () => {
     const { oneOff } = release('services: {web: {build: ., ports: ["80:80"]}}')
@@ -53,6 +55,16 @@ describe('the pinned model', () => {
   test('asks for no secret that only a build needs', () => {
     expect(Object.keys(valuesOf(modelOf(made)['secrets']))).toEqual(['key'])
   })
+})
+
+test('only an active service is warned about', () => {
+  const text =
+    'services: {app: {build: .}, assets: {build: {context: ., target: assets}, profiles: [assets], volumes: [".:/app"]}}'
+  const files = { 'manage.py': '', 'app.css': '' }
+  expect(release(text, { files }).warnings).toEqual([])
+  expect(release(text, { files, profiles: ['assets'] }).warnings).toEqual([
+    expect.stringContaining('. is part of the release'),
+  ])
 })
 
 test('images beside the app are known by name, those that are built here and those with a variable are not', () => {
@@ -125,7 +137,9 @@ describe('the same again', () => {
         envFile: 'A=1\n',
         envFiles: [],
         profiles: [],
-        before: {},
+        settingsBefore: undefined,
+        djangoServices: [],
+        before: readApp({}),
         there: [],
         update: [],
         contents: new Map(),
@@ -273,7 +287,7 @@ describe('files of the repository', () => {
     const files = { 'hasura/metadata/tables.yaml': 'x' }
     const made = release(bind('hasura/metadata'), { files })
     expect(made.files).toHaveLength(1)
-    expect(made.warnings).toEqual([expect.stringContaining('mount it read-only')])
+    expect(made.warnings).toEqual([expect.stringContaining('Mount it read-only')])
     expect(release(bind('hasura/metadata', '/target', ', read_only: true'), { files }).warnings).toEqual([])
     expect(release(bind('hasura/metadata', '/etc/x'), { files }).warnings).toEqual([])
   })
@@ -315,7 +329,7 @@ secrets: {s: {file: ./absent.txt}}`
     const text = JSON.stringify({
       services: { web: { build: {}, volumes: [{ type: 'bind', source: path.replaceAll('$', '$$$$'), target: '/t' }] } },
     })
-    expect(() => release(text, { files: { [path]: 'x' } })).toThrow('characters that cannot be deployed')
+    expect(() => release(text, { files: { [path]: 'x' } })).toThrow('unsupported characters')
   })
 })
 
@@ -345,5 +359,5 @@ test('a service of a profile that the input makes active belongs to the release,
   const made = release(text, { profiles: ['prod'] })
   expect(serviceOf(made, 'web')['profiles']).toBeUndefined()
   expect(serviceOf(made, 'worker')['profiles']).toEqual(['jobs'])
-  expect(made.roles.replaced.map(({ service }) => service)).toEqual(['web'])
+  expect(withRole(made.roles.services, 'app')).toEqual(['web'])
 })

@@ -1,6 +1,19 @@
 import { describe, expect, test } from '@jest/globals'
 import { groupBuilds } from '../../../src/compose/group.ts'
-import { assignRoles, checkProfiles, checkServices, chooseProfiles, type Roles } from '../../../src/compose/role.ts'
+import {
+  assignRoles,
+  behindApp,
+  checkProfiles,
+  checkServices,
+  chooseProfiles,
+  describeUnnamed,
+  readRoles,
+  visitedFirst,
+  withRole,
+  writeRoles,
+  type Role,
+  type Roles,
+} from '../../../src/compose/role.ts'
 import { projectOf } from './model.ts'
 
 function roles(text: string, django: string, services: string[] = [], profiles: string[] = []): Roles {
@@ -11,7 +24,10 @@ function roles(text: string, django: string, services: string[] = [], profiles: 
   return assignRoles({ project, groups, django: group, services, profiles })
 }
 
-const replaced = ({ replaced: list }: Roles): string[] => list.map(({ level, service }) => `${level} ${service}`)
+const replaced = ({ services }: Roles): string[] =>
+  services.filter(({ role }) => role === 'app').map(({ level, service }) => `${level} ${service}`)
+const named = ({ services }: Roles, role: Role): readonly string[] => withRole(services, role)
+const behind = ({ services }: Roles): readonly string[] => behindApp(services)
 
 const shop = `
 services:
@@ -32,33 +48,53 @@ describe('a whole shop', () => {
   test('what is built here is replaced, what depends on it later; a database that is built here is not', () => {
     expect(replaced(all)).toEqual(['0 web', '1 proxy', '1 worker'])
   })
+  test('a pooler or a tunnel that is built here is the way to the database, so it starts first', () => {
+    const text =
+      'services: {web: {build: ., depends_on: [pgbouncer]}, pgbouncer: {build: ./pgbouncer}, tunnel: {build: ./tunnel, ports: ["80:80"]}}'
+    expect(replaced(roles(text, 'web'))).toEqual(['0 tunnel', '0 web'])
+    expect(named(roles(text, 'web'), 'cache')).toEqual(['pgbouncer'])
+  })
+  test('a proxy that is built here goes on while the app is stopped', () => {
+    expect(all.proxies).toEqual(['proxy'])
+    const built = (more: string): readonly string[] =>
+      roles(`services: {web: {build: ., ports: ["80:80"]}, front: {depends_on: [web], ${more}}}`, 'web').proxies
+    expect(built('build: ./docker/nginx/')).toEqual(['front'])
+    expect(built('build: {context: ., dockerfile: Dockerfile.caddy}')).toEqual(['front'])
+    expect(built('build: {context: ., target: nginx}')).toEqual(['front'])
+    expect(built('build: ./frontend')).toEqual([])
+    // Another app that may write to the same database.
+    expect(built('build: ./nginx, command: celery -A shop worker')).toEqual([])
+    expect(roles('services: {nginx: {build: ., ports: ["80:80"]}}', 'nginx').proxies).toEqual([])
+  })
   test('what the app needs starts before it, in order', () => {
-    expect(all.data).toEqual(['network', 'db', 'setup', 'redis'])
+    expect(behind(all)).toEqual(['network', 'db', 'setup', 'redis'])
   })
   test('what nobody depends on is not waited for', () => {
-    expect(all.alone).toEqual([])
+    expect(all.optional).toEqual([])
     const tool = '  awscli: {build: ./aws, volumes: ["backups:/backups"], depends_on: [db]}\n'
-    expect(roles(shop + tool, 'web')).toMatchObject({
-      data: ['network', 'db', 'awscli', 'setup', 'redis'],
-      alone: ['awscli'],
-    })
+    const more = roles(shop + tool, 'web')
+    expect(behind(more)).toEqual(['network', 'db', 'awscli', 'setup', 'redis'])
+    expect(more.optional).toEqual(['awscli'])
   })
   test('nor what stands in front without being published', () => {
     const tool = '  certbot: {image: certbot/certbot, depends_on: [edge]}\n'
-    expect(roles(shop + tool, 'web')).toMatchObject({ others: ['edge', 'certbot', 'traefik'], alone: ['certbot'] })
+    const more = roles(shop + tool, 'web')
+    expect(named(more, 'front')).toEqual(['edge', 'certbot', 'traefik'])
+    expect(more.optional).toEqual(['certbot'])
   })
   test('what keeps nothing takes a changed definition; a database does not, with a volume or without', () => {
-    expect(all.backing).toEqual(['network', 'redis'])
+    expect(named(all, 'cache')).toEqual(['network', 'redis'])
     const text = 'services: {web: {build: ., depends_on: [store]}, store: {image: "postgis/postgis:17"}}'
-    expect(roles(text, 'web').backing).toEqual([])
+    expect(named(roles(text, 'web'), 'cache')).toEqual([])
   })
   test('what stands in front of it comes after', () => {
-    expect(all.others).toEqual(['edge', 'traefik'])
+    expect(named(all, 'front')).toEqual(['edge', 'traefik'])
   })
   test('what others wait for to end runs once, or for each release when it is built here', () => {
-    expect(all).toMatchObject({ jobs: [], once: ['setup'] })
+    expect([named(all, 'job'), named(all, 'one-time')]).toEqual([[], ['setup']])
     const built = roles(shop.replace(/setup: \{image: [^,}]*/, 'setup: {build: .'), 'web')
-    expect(built).toMatchObject({ jobs: ['setup'], once: [], data: ['network', 'db', 'redis'] })
+    expect([named(built, 'job'), named(built, 'one-time')]).toEqual([['setup'], []])
+    expect(behind(built)).toEqual(['network', 'db', 'redis'])
     expect(replaced(built)).toEqual(replaced(all))
   })
   test('nobody reaches the app through what stands behind it, or through a worker', () => {
@@ -72,6 +108,23 @@ describe('a whole shop', () => {
     expect(all.fronts).toContainEqual({ service: 'proxy', port: 80 })
     expect(all.fronts).toContainEqual({ service: 'web', port: 8000 })
   })
+})
+
+test('each active service has one role, which the host is told in a line', () => {
+  const lines = writeRoles(roles(shop, 'web').services)
+  expect(lines).toEqual([
+    'app 0 web',
+    'app 1 proxy',
+    'app 1 worker',
+    'front 0 edge',
+    'front 0 traefik',
+    'cache 0 network',
+    'database 0 db',
+    'one-time 0 setup',
+    'cache 0 redis',
+  ])
+  expect(writeRoles(readRoles(lines))).toEqual(lines)
+  expect(readRoles(['nobody 0 web', ''])).toEqual([])
 })
 
 describe('a service that is built here, with a volume', () => {
@@ -105,6 +158,15 @@ describe('the input services', () => {
   test('names all that is replaced, in any order', () => {
     expect(replaced(roles(shop, 'web', ['worker', 'web']))).toEqual(['0 web', '1 worker'])
   })
+  test('a service on the image of one that is named is known, with what to add', () => {
+    const text =
+      'services: {web: {build: ., ports: ["80:80"]}, admin: {build: .}, job: {build: ./job}, db: {image: postgres}}'
+    expect(roles(text, 'web', ['web']).unnamed).toEqual(['admin'])
+    expect(roles(text, 'web', []).unnamed).toEqual([])
+    expect(describeUnnamed('admin', ['web', 'job'])).toMatch(
+      /^admin runs the image .* Add it: services: web job admin$/,
+    )
+  })
   test('can name what no profile starts', () => {
     expect(replaced(roles(shop, 'web', ['tool']))).toEqual(['0 tool'])
   })
@@ -135,7 +197,7 @@ describe('the input services', () => {
 
 describe('profiles', () => {
   const text =
-    'services: {web: {build: ., profiles: [prod]}, worker: {build: ., profiles: [jobs]}, beat: {build: ., profiles: [jobs]}}'
+    'services: {web: {build: ., profiles: [prod]}, worker: {build: ., profiles: [jobs]}, beat: {build: ., profiles: [jobs]}, db: {image: postgres, profiles: [data]}}'
   test('decide which services are there', () => {
     expect(replaced(roles(text, 'beat', [], ['prod']))).toEqual(['0 web'])
     expect(replaced(roles(text, 'beat', [], ['*']))).toEqual(['0 beat', '0 web', '0 worker'])
@@ -147,9 +209,9 @@ describe('profiles', () => {
     expect(check([], ['prud'])).toThrow(
       expect.objectContaining({
         code: 'compose-invalid',
-        seen: 'active profiles: prud; profiles of the services that are built here: jobs, prod',
-        fix: expect.stringContaining('set profiles: jobs prod,'),
-        annotation: { file: 'compose.yaml' },
+        seen: 'active profiles: prud; profiles of the services that are built here: jobs prod',
+        fix: expect.stringContaining('set profiles: data jobs prod, without those'),
+        annotation: expect.objectContaining({ file: 'compose.yaml' }),
       }),
     )
     for (const fine of [check([], ['prod']), check([], ['*']), check(['web'], [])]) expect(fine).not.toThrow()
@@ -159,6 +221,17 @@ describe('profiles', () => {
     expect(chooseProfiles([], 'b,c')).toEqual(['b', 'c'])
     expect(chooseProfiles([], undefined)).toEqual([])
   })
+})
+
+test('the services closest to visitors come first, workers last', () => {
+  const order = (text: string, names: readonly string[]): readonly string[] =>
+    visitedFirst(projectOf(`services: {${text}}`), names)
+  const app = 'beat: {build: ./a, command: celery beat}, job: {build: ./b}'
+  expect(order(`${app}, site: {build: ., ports: ["80:80"]}`, ['beat', 'job', 'site'])).toEqual(['site', 'job', 'beat'])
+  const proxied = 'site: {build: .}, proxy: {image: nginx, depends_on: [site]}'
+  expect(order(`${app}, ${proxied}`, ['beat', 'job', 'site'])).toEqual(['site', 'job', 'beat'])
+  const files = 'site: {build: ., volumes: ["s:/static"]}, proxy: {image: nginx, volumes: ["s:/static:ro"]}'
+  expect(order(`${app}, ${files}`, ['beat', 'job', 'site'])).toEqual(['site', 'job', 'beat'])
 })
 
 describe('the service that is probed', () => {
@@ -203,6 +276,6 @@ test('names that a shell would read differently are refused', () => {
   for (const name of ['-x', 'a b', 'a;b', '$(id)', "a'b", '../x', 'a\\nb']) {
     const check = (): void =>
       checkServices(projectOf(JSON.stringify({ services: { [name]: { build: '.' } } })), { services: [] })
-    expect(check).toThrow('cannot be deployed')
+    expect(check).toThrow('is not supported')
   }
 })

@@ -1,6 +1,5 @@
 import { describe, expect, test } from '@jest/globals'
-import { parse } from 'yaml'
-import { valuesOf } from '../../../src/compose/document.ts'
+import { parseApp } from '../../../src/compose/app.ts'
 import { broughtUp } from '../../../src/compose/role.ts'
 import {
   checkDjangoRuns,
@@ -27,21 +26,20 @@ type Given = Partial<Pick<CountFacts, 'unstarted' | 'running' | 'data'>> & { env
 
 /** The numbers of a text as the host fills them in. */
 function filled(text: string, env: Record<string, string> = {}): Counts {
-  const model = valuesOf(parse(text.replace(/"?\$\{WORKERS:-1\}"?/g, env['WORKERS'] ?? '1')))
-  return plainCounts(model)
+  return plainCounts(parseApp(text.replace(/"?\$\{WORKERS:-1\}"?/g, env['WORKERS'] ?? '1')))
 }
 
 function decide(asked: Scale[], before: string | undefined, now: string, { env, ...given }: Given = {}): CountPlan {
-  const model = valuesOf(parse(shop(now)))
-  for (const scale of asked) checkScale(scale, model)
+  const app = parseApp(shop(now))
+  for (const scale of asked) checkScale(scale, app)
   return chooseCounts({
     asked,
     before: before === undefined ? new Map() : filled(shop(before)),
     now: filled(shop(now), env),
     unstarted: [],
     running: new Map(),
-    explicit: explicitCounts(model),
-    services: broughtUp(release(shop(now)).roles),
+    explicit: explicitCounts(app),
+    services: broughtUp(release(shop(now)).roles.services),
     data: ['db'],
     ...given,
   })
@@ -101,15 +99,15 @@ describe('how many of each', () => {
 
   test('no container of Django is no site', () => {
     const decided = decide([{ service: 'web', count: 0 }], '', '')
-    expect(() => checkDjangoRuns('web', decided, { files: ['compose.yaml'] })).toThrow(
+    expect(() => checkDjangoRuns('web', decided, { files: ['compose.yaml'], sources: [] })).toThrow(
       expect.objectContaining({ code: 'compose-invalid', fix: expect.stringContaining('scale: web=1') }),
     )
-    expect(() => checkDjangoRuns('worker', decided, { files: [] })).not.toThrow()
+    expect(() => checkDjangoRuns('worker', decided, { files: [], sources: [] })).not.toThrow()
   })
 
   test.each([
-    ['db', 2, '', 'which a release does not bring up'],
-    ['wbe', 2, '', 'which a release does not bring up'],
+    ['db', 2, '', 'which a release does not start'],
+    ['wbe', 2, '', 'which a release does not start'],
     ['proxy', 2, '', 'proxy cannot have 2 containers'],
     ['web', 2, 'container_name: site', 'web cannot have 2 containers'],
   ])('%s=%d with {%s} is refused', (service, count, now, message) => {

@@ -1,6 +1,13 @@
 import { describe, expect, test } from '@jest/globals'
 import type { Settings } from '../../../src/django/document.ts'
-import { askHealth, headersFor, hostsFor } from '../../../src/django/health.ts'
+import {
+  askHealth,
+  askTrial,
+  deadHosts,
+  headersFor,
+  hostsFor,
+  type HealthQuestion,
+} from '../../../src/django/health.ts'
 
 const settings: Settings = {
   allowedHosts: [],
@@ -9,6 +16,50 @@ const settings: Settings = {
   proxySslHeader: undefined,
   static: { kind: 'none', why: '' },
 }
+
+test('entries of ALLOWED_HOSTS that no visitor can match', () => {
+  const good = ['*', 'shop.example.com', '.example.com', 'localhost', 'web_app', '127.0.0.1', '[::1]', '']
+  const dead = [
+    'https://shop.example.com',
+    'shop.example.com:8000',
+    'shop.example.com/',
+    ' shop.example.com',
+    '*.example.com',
+  ]
+  expect(deadHosts({ ...settings, allowedHosts: [...good, ...dead] })).toEqual(dead)
+})
+
+describe('askTrial', () => {
+  const ask = (url: HealthQuestion['url'], fronts: readonly (readonly [string, number])[] = []): unknown =>
+    JSON.parse(askTrial({ url, headers: {}, status: ['2xx'] }, fronts, settings, ['web', 'shop.internal']) ?? 'null')
+
+  test('asks its own ports; a redirect to https is left to a proxy, if there is one', () => {
+    expect(ask({ kind: 'auto' }, [['web', 8000]])).toEqual({
+      format: 1,
+      urls: [],
+      fronts: [['web', 8000]],
+      headers: {},
+      hosts: [],
+      allowed: [],
+      status: ['2xx'],
+    })
+    const both = [['web', 8000] as const, ['proxy', 80] as const]
+    expect(ask({ kind: 'auto' }, both)).toMatchObject({ fronts: [['web', 8000]], accept: 'redirects' })
+  })
+
+  test('asks those of the addresses that are its own', () => {
+    const own = ['http://web:8000/healthz', 'http://LOCALHOST:8000/', 'http://[::1]:8000/', 'http://shop.internal/']
+    const all = ask({ kind: 'urls', urls: [...own, 'http://proxy/healthz', 'https://example.com/'] })
+    expect(all).toMatchObject({ urls: own })
+    expect(all).not.toHaveProperty('accept')
+  })
+
+  test('only wants to hear something when all addresses lead elsewhere', () => {
+    expect(ask({ kind: 'urls', urls: ['http://proxy/healthz'] })).toMatchObject({ urls: [], accept: 'anything' })
+  })
+
+  test('asks nobody', () => expect(ask({ kind: 'none' })).toBeNull())
+})
 
 describe('askHealth', () => {
   const question = { url: { kind: 'auto' }, headers: {}, status: ['2xx', '3xx'] } as const

@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals'
 import type { StaticFiles } from '../../../src/django/document.ts'
 import { needsCollecting, readCollect } from '../../../src/django/static.ts'
 import { DeployError } from '../../../src/errors.ts'
-import type { Mounted } from '../../../src/server/container.ts'
+import type { Mounted } from '../../../src/host/container.ts'
 
 const folder: StaticFiles = { kind: 'folder', root: '/vol/web/static' }
 const elsewhere: StaticFiles = { kind: 'elsewhere' }

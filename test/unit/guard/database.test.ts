@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals'
-import { readDatabase, type Database } from '../../../src/django/document.ts'
-import { checkDatabase } from '../../../src/guard/database.ts'
+import { readDatabases, type Database } from '../../../src/django/document.ts'
+import { checkDatabases, describeChanges } from '../../../src/guard/database.ts'
 
 const before: Database = { vendor: 'postgresql', system: '77', host: 'db', name: 'shop', empty: false }
 
@@ -21,7 +21,10 @@ test.each<[string, Partial<Database>, Partial<Database>, string | undefined]>([
   ['the same, as empty as before', { empty: true }, { empty: true }, undefined],
   ['the same, no more empty', { empty: true }, {}, undefined],
 ])('%s', (_, change, next, what) => {
-  const check = (): void => checkDatabase({ ...before, ...change }, { ...before, ...next }, 'deploy with force')
+  const was = { ...before, ...change }
+  const now = { ...before, ...next }
+  const check = (): void => checkDatabases([was], [now], 'deploy with force')
+  expect(describeChanges([was], [now])).toEqual(what === undefined ? [] : [expect.stringContaining(what)])
   if (what === undefined) expect(check).not.toThrow()
   else {
     expect(check).toThrow(
@@ -35,12 +38,26 @@ test.each<[string, Partial<Database>, Partial<Database>, string | undefined]>([
 })
 
 test('a first deploy has nothing to compare with', () => {
-  expect(() => checkDatabase(undefined, before, '')).not.toThrow()
-  expect(() => checkDatabase(before, undefined, '')).not.toThrow()
+  expect(() => checkDatabases([], [before], '')).not.toThrow()
+  expect(() => checkDatabases([before], [], '')).not.toThrow()
 })
 
-test('readDatabase finds it in a document of the probe, if it is there', () => {
-  expect(readDatabase({ verb: 'verify', database: { ...before, alias: 'default' } })).toEqual(before)
-  expect(readDatabase({ verb: 'verify' })).toBeUndefined()
-  expect(readDatabase(undefined)).toBeUndefined()
+const archive: Database = { ...before, alias: 'archive', name: 'archive' }
+
+test('each database is compared with the one of the same alias', () => {
+  const own: Database = { ...before, alias: 'default' }
+  const check = (was: readonly Database[], now: readonly Database[]) => () => checkDatabases(was, now, 'force')
+  expect(check([before, archive], [own, archive])).not.toThrow()
+  expect(check([own], [own, archive])).not.toThrow()
+  expect(check([own, archive], [own])).not.toThrow()
+  expect(check([own, archive], [own, { ...archive, name: 'other' }])).toThrow('another database')
+  expect(check([archive, own], [{ ...own, empty: true }, archive])).toThrow('database is empty')
+})
+
+test('readDatabases finds them in a document of the probe, if they are there', () => {
+  const document = { verb: 'verify', database: before, others: [{ alias: 'archive', database: archive }] }
+  expect(readDatabases(document)).toEqual([before, archive])
+  expect(readDatabases({ verb: 'verify', database: before })).toEqual([before])
+  expect(readDatabases({ verb: 'verify' })).toEqual([])
+  expect(readDatabases(undefined)).toEqual([])
 })

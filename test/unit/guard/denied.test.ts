@@ -1,4 +1,5 @@
 import { expect, test } from '@jest/globals'
+import { readApp } from '../../../src/compose/app.ts'
 import { DeployError } from '../../../src/errors.ts'
 import { explainDenial } from '../../../src/guard/denied.ts'
 import type { Mounts } from '../../../src/guard/mount.ts'
@@ -8,9 +9,9 @@ const mounts: Mounts = new Map([
   ['web', [bind('/srv/shop/.env', '/app/.env'), bind('/srv/shop/public', '/app/public')]],
   ['proxy', [bind('/srv/shop/.deploy/files/ab/site.conf', '/etc/site.conf'), bind('/srv/logs', '/logs')]],
 ])
-const model = { services: { web: { image: 'o/shop@sha256:ab' }, proxy: { image: 'nginx:1', user: '101:101' } } }
+const app = readApp({ services: { web: { image: 'o/shop@sha256:ab' }, proxy: { image: 'nginx:1', user: '101:101' } } })
 const explain = (seen: string): unknown =>
-  explainDenial(new DeployError('container-exited', { what: 'it ended', seen }), { mounts, model })
+  explainDenial(new DeployError('container-exited', { what: 'it ended', seen }), { mounts, app })
 
 test.each([
   ["PermissionError: [Errno 13] Permission denied: '/app/.env'", 'chmod a+r /srv/shop/.env'],

@@ -1,8 +1,8 @@
 import { expect, test } from '@jest/globals'
 import { stringify } from 'yaml'
 import { onlyMounts } from '../../../src/compose/mount.ts'
-import { checkMounts, readCounts, readMounts } from '../../../src/guard/mount.ts'
-import type { Mounted } from '../../../src/server/container.ts'
+import { checkMounts, isRenewable, readCounts, readMounts } from '../../../src/guard/mount.ts'
+import type { Container, Mounted } from '../../../src/host/container.ts'
 
 const FOLDER = '/srv/shop'
 
@@ -11,26 +11,29 @@ function mounted(text: string): Mounted {
   return { kind: source.startsWith('/') ? 'bind' : 'volume', source, target, readOnly: mode === 'ro' }
 }
 
+function containerWith(given: Partial<Container>): Container {
+  return {
+    id: 'c',
+    project: 'shop',
+    service: 'web',
+    folder: FOLDER,
+    files: [],
+    envFiles: [],
+    running: true,
+    image: '',
+    imageName: '',
+    ports: [],
+    networks: [],
+    mounts: [],
+    ...given,
+  }
+}
+
 /** What the error shows when a container with this mount (`source:target`) is replaced by one with that; undefined for none. */
 function seen(now: string, then: string | undefined, service = 'web'): string | undefined {
   try {
     checkMounts({
-      containers: [
-        {
-          id: 'c',
-          project: 'shop',
-          service: 'web',
-          folder: FOLDER,
-          files: [],
-          envFiles: [],
-          running: true,
-          image: '',
-          imageName: '',
-          ports: [],
-          networks: [],
-          mounts: [mounted(now)],
-        },
-      ],
+      containers: [containerWith({ mounts: [mounted(now)] })],
       mounts: new Map([[service, then === undefined ? [] : [mounted(then)]]]),
       managePath: '/code/manage.py',
       django: ['web'],
@@ -100,6 +103,16 @@ test('a service that is not deployed any more loses nothing', () => {
   expect(seen('shop_media:/media', undefined, 'app')).toBeUndefined()
 })
 
+test('only what deploys that failed have brought takes any mounts', () => {
+  const ours = containerWith({ files: [`${FOLDER}/.deploy/releases/v1-1-1/compose.yaml`] })
+  const failed = { current: undefined, served: [], plans: ['v1-1-1'] }
+  expect(isRenewable(ours, failed)).toBe(true)
+  expect(isRenewable(containerWith({ files: [`${FOLDER}/compose.yaml`] }), failed)).toBe(false)
+  expect(isRenewable(ours, { ...failed, current: 'v1-1-1' })).toBe(false)
+  expect(isRenewable(ours, { ...failed, served: ['v1-1-1'] })).toBe(false)
+  expect(isRenewable(ours, { ...failed, plans: [] })).toBe(false)
+})
+
 test('what Compose on the server resolves is read', () => {
   const model = {
     name: 'shop',
@@ -135,6 +148,9 @@ test('what Compose on the server resolves is read', () => {
   )
   expect(readMounts(undefined)).toEqual(new Map())
   expect(readCounts(undefined)).toEqual(new Map())
+  expect(() => readCounts({ model: { services: { web: { scale: [] } } } })).toThrow(
+    expect.objectContaining({ seen: expect.stringMatching(/^model\.services\.web\.scale: /) }),
+  )
 })
 
 test('the model that Compose resolves has mounts, numbers and no secret', () => {

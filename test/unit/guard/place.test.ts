@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals'
 import { checkPlace, projectIn, type Wanted } from '../../../src/guard/place.ts'
-import type { Container } from '../../../src/server/container.ts'
-import { parseLook, type Server } from '../../../src/server/look.ts'
+import type { Container } from '../../../src/host/container.ts'
+import { parseLook, type Server } from '../../../src/host/look.ts'
 
 const wanted: Wanted = {
   name: 'shop',

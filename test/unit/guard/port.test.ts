@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals'
 import { takenPorts } from '../../../src/compose/port.ts'
 import { DeployError } from '../../../src/errors.ts'
 import { checkPorts } from '../../../src/guard/port.ts'
-import type { PortHolder } from '../../../src/server/look.ts'
+import type { PortHolder } from '../../../src/host/look.ts'
 import { projectOf } from '../compose/model.ts'
 
 describe('the ports that a service takes on every address', () => {

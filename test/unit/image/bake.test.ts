@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { parse } from 'yaml'
 import { valuesOf, type Values } from '../../../src/compose/document.ts'
 import { groupBuilds } from '../../../src/compose/group.ts'
-import { bake, BAKE_LABEL, checkOverrides, planBake, type BakePlan } from '../../../src/image/bake.ts'
+import { bake, BAKE_LABEL, checkOverrides, describeTags, planBake, type BakePlan } from '../../../src/image/bake.ts'
 import { withoutGitHub } from '../../../src/image/variable.ts'
 import { projectOf } from '../compose/model.ts'
 import { fakeDocker } from './fake.ts'
@@ -199,4 +199,9 @@ test('buildx runs where no .env of the repository is, with the values of build s
   } finally {
     await rm(workspace, { recursive: true })
   }
+})
+
+test('tags of the Compose file are not pushed, which is said', () => {
+  const text = 'services: {web: {build: {context: ., tags: [shop:stable]}}, worker: {build: .}, db: {image: x}}'
+  expect(describeTags(projectOf(text))).toEqual([expect.stringContaining('`build.tags` of web are not pushed')])
 })

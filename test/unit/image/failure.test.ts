@@ -51,6 +51,17 @@ describe('a failed build', () => {
     expect(explainBuild(failed('', 'Dockerfile').replaceAll('[ ', '['), only, project).what).toContain('proxy')
   })
 
+  test('shows what the failing command said, whatever buildx prints behind it', () => {
+    const command = Array.from({ length: 40 }, (_, number) => `  12 | >>>     package-${number} \\`).join('\n')
+    const other = '#17 [other 1/1] RUN slow\n#17 0.1 still fine\n'
+    const text = failed('web', 'Dockerfile').replace('   3 | >>> RUN nope --x', `${other}${command}`)
+    const { seen } = explainBuild(text, targets, project)
+    expect(seen).toMatch(/^\[web 3\/3\] RUN nope --x\n\/bin\/sh: 1: nope: not found\nERROR: process/)
+    expect(seen).not.toMatch(/still fine|package-/)
+    const long = text.replace('#16 0.434', `${'#16 0.1 compiling\n'.repeat(100)}#16 0.434`)
+    expect(explainBuild(long, targets, project).seen?.split('\n').length).toBeLessThan(30)
+  })
+
   test('shows the last lines only', () => {
     const error = explainBuild(`${'noise\n'.repeat(1000)}ERROR: the end`, targets, project)
     expect(error.seen?.split('\n').length).toBeLessThan(30)

@@ -90,7 +90,10 @@ describe('an image: that cannot be the name to push to', () => {
 
   test.each([
     ['${REGISTRY}/app:${TAG}', /line of env-file: REGISTRY=… .* env: { REGISTRY: … } .* image: ghcr\.io\/o\/r$/],
-    ['ghcr.io/${GITHUB_REPOSITORY}/web', /^GITHUB_REPOSITORY is GitHub's own .* set the input image: ghcr\.io\/o\/r$/],
+    [
+      'ghcr.io/${GITHUB_REPOSITORY}/web',
+      /^GITHUB_REPOSITORY is a variable of GitHub's own .* set the input image: ghcr\.io\/o\/r$/,
+    ],
     ['r.io/Team/app', /use r\.io\/team\/app, or set the input image: ghcr\.io\/o\/r$/],
     ['r.io/x$(id):1', /use a name such as ghcr\.io\/owner\/repository, or/],
   ])('%s has a fix that works', (web, fix) => {

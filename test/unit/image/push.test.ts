@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { groupBuilds } from '../../../src/compose/group.ts'
 import { planBake, type Target } from '../../../src/image/bake.ts'
 import { push, reuse } from '../../../src/image/push.ts'
-import { isPassing, openRegistry, sayAndWait, type Registry } from '../../../src/image/registry.ts'
+import { isTransient, openRegistry, sayAndWait, type Registry } from '../../../src/image/registry.ts'
 import { projectOf } from '../compose/model.ts'
 import { fakeDocker } from './fake.ts'
 
@@ -191,7 +191,7 @@ test.each([
   ['unauthorized: authentication required', false],
   ['no basic auth credentials', false],
 ])('%s passes: %s', (output, expected) => {
-  expect(isPassing(output)).toBe(expected)
+  expect(isTransient(output)).toBe(expected)
 })
 
 describe('an image of an earlier run', () => {
@@ -206,29 +206,54 @@ describe('an image of an earlier run', () => {
     commit,
   }).targets
 
-  const look = (labels: (target: Target) => unknown, present: string) => {
+  const digest = (name: string): string => `${name}@sha256:${'d'.repeat(64)}`
+  const look = (
+    labels: (target: Target) => unknown,
+    present: string,
+    digests = [digest('r.io/app'), digest('r.io/app-web')],
+  ) => {
     if (!target) throw new Error('no target')
     const docker = fakeDocker((line) => {
       if (line.startsWith('pull')) return { code: line.endsWith(present) ? 0 : 1 }
-      return line.startsWith('image') ? { stdout: JSON.stringify(labels(target)) } : {}
+      if (line.startsWith('image')) return { stdout: `${JSON.stringify(labels(target))}\n${JSON.stringify(digests)}\n` }
+      return {}
     })
     return reuse(target, ['r.io/app', 'r.io/app-web'], 'v1', { run: docker.run, registry, pause })
   }
 
   test('is used under either name when commit and definition are the same', async () => {
-    expect(await look(({ labels }) => labels, ' r.io/app:v1')).toBe(true)
-    expect(await look(({ labels }) => labels, ' r.io/app-web:v1')).toBe(true)
+    expect(await look(({ labels }) => labels, ' r.io/app:v1')).toEqual({ pushed: digest('r.io/app') })
+    expect(await look(({ labels }) => labels, ' r.io/app-web:v1')).toEqual({ pushed: digest('r.io/app-web') })
+  })
+
+  test('whose digest is not certain is pushed once more', async () => {
+    const digests = [digest('r.io/app'), 'r.io/app@sha256:other']
+    expect(await look(({ labels }) => labels, ' r.io/app:v1', digests)).toEqual({ pushed: undefined })
+    expect(await look(({ labels }) => labels, ' r.io/app:v1', [])).toEqual({ pushed: undefined })
+  })
+
+  test.each([
+    ['is not pushed under the name that it has', 'r.io/app', []],
+    ['is pushed under another name', 'r.io/app-web', ['tag work r.io/app:v1', 'push r.io/app:v1']],
+  ])('%s', async (_, name, calls) => {
+    const docker = fakeDocker((line) =>
+      line.startsWith('push') ? { stdout: `v1: digest: sha256:${'d'.repeat(64)} size: 1\n` } : {},
+    )
+    const image = { reference: 'work', name: 'r.io/app', found: { pushed: digest(name) } }
+    const pushed = await push([image], 'v1', { run: docker.run, registry, pause })
+    expect(pushed).toEqual(new Map([['r.io/app', digest('r.io/app')]]))
+    expect(docker.calls.map(({ args }) => args.join(' '))).toEqual(calls)
   })
 
   test.each([
     ['another commit', { 'org.opencontainers.image.revision': 'd' }],
     ['another definition', { 'deploy-django.bake': 'd' }],
   ])('is not used with %s', async (_, other) => {
-    expect(await look(({ labels }) => ({ ...labels, ...other }), ' r.io/app:v1')).toBe(false)
+    expect(await look(({ labels }) => ({ ...labels, ...other }), ' r.io/app:v1')).toBeUndefined()
   })
 
   test('is not used without labels, or when nothing is there', async () => {
-    expect(await look(() => null, ' r.io/app:v1')).toBe(false)
-    expect(await look(({ labels }) => labels, 'nothing')).toBe(false)
+    expect(await look(() => null, ' r.io/app:v1')).toBeUndefined()
+    expect(await look(({ labels }) => labels, 'nothing')).toBeUndefined()
   })
 })

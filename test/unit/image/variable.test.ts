@@ -158,7 +158,14 @@ test('where each value comes from', () => {
   expect(describeBuildVariables(check)).toEqual([
     'A from the environment of the step',
     'B from env-file',
-    'C not set: the default counts',
+    'C not set: the default is used',
     'D from the environment of the step',
+  ])
+})
+
+test("GitHub's own variables never reach a build, also with a default", () => {
+  expect(describeBuildVariables(checkOf(web('args: {REVISION: "${GITHUB_SHA:-unknown}"}'), {}))).toEqual([
+    "GITHUB_SHA: the default is used, because GitHub's own variables never reach a build. " +
+      "For its value, write ${BUILD_SHA} in the Compose file, and give it to this step: env: { BUILD_SHA: '${{ github.sha }}' }",
   ])
 })

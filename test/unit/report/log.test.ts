@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals'
-import { group, harmless, showProgress } from '../../../src/report/log.ts'
+import { beginStep, harmless, info, makeStep, show, showDetail } from '../../../src/report/log.ts'
 
 let written: string[]
 beforeEach(() => {
@@ -15,64 +15,84 @@ afterEach(() => {
   jest.useRealTimers()
 })
 
-const journal = (step: string, state: string, detail = '') =>
-  ({ kind: 'journal', line: { time: '2026-01-02T03:04:05Z', step, state, detail } }) as const
+describe('a step', () => {
+  const step = makeStep(() => {})
 
-describe('group', () => {
-  test('folds the lines of its work, and says how long it took', async () => {
-    const result = await group('Build', async () => {
-      jest.setSystemTime(1_240)
-      return 7
-    })
-    expect(result).toBe(7)
-    expect(written).toEqual(['::group::Build', '(1.2 s)', '::endgroup::'])
-  })
-
-  test('ends before its failure is told', async () => {
-    const failed = group('Build', () => Promise.reject(new Error('no')))
-    await expect(failed).rejects.toThrow('no')
-    expect(written.at(-1)).toBe('::endgroup::')
-  })
-})
-
-describe('showProgress', () => {
-  test('shows the journal and, below it, the log', () => {
-    const { show, stop } = showProgress()
-    show(journal('swap', 'begin', 'web=2'))
-    show({ kind: 'log', text: 'Container web  Recreated' })
-    show(journal('swap', 'end'))
-    stop()
+  test('is a group whose title is the fact that it found, with its time', async () => {
+    const timed: unknown[] = []
+    const result = await makeStep((each) => timed.push(each))(
+      'Push',
+      async () => {
+        info('[command]/usr/bin/docker push x')
+        show('::error::the digest')
+        jest.setSystemTime(2_140)
+        return 2
+      },
+      (images) => `${images} images`,
+    )
+    expect(result).toBe(2)
     expect(written).toEqual([
-      '2026-01-02T03:04:05Z swap begin web=2',
-      '  Container web  Recreated',
-      '2026-01-02T03:04:05Z swap end',
+      '::group::Push: 2 images, 2.1 s',
+      '[command]/usr/bin/docker push x',
+      ': :error::the digest',
+      '::endgroup::',
     ])
+    expect(timed).toEqual([{ name: 'Push', place: 'runner', begun: 0, seconds: 2.14, hasFailed: false }])
   })
 
-  test('says every fifteen quiet seconds that it lives, in which step and for how long', () => {
-    const { show, stop } = showProgress()
-    jest.advanceTimersByTime(15_000)
-    show(journal('migrate', 'begin'))
-    jest.advanceTimersByTime(14_000)
-    show({ kind: 'log', text: 'Applying todo.0002_due' })
-    jest.advanceTimersByTime(30_000)
-    stop()
+  test('without lines is a title alone', async () => {
+    await step(
+      'Stage',
+      async () => {},
+      () => 'v2-7-1 is on the host',
+    )
+    info('after it')
+    expect(written).toEqual(['Stage: v2-7-1 is on the host, 0.0 s', 'after it'])
+  })
+
+  test('that fails shows its lines before the failure is told', async () => {
+    const failing = async (): Promise<never> => {
+      info('said')
+      throw new Error('no')
+    }
+    await expect(step('Bake', failing, String)).rejects.toThrow('no')
+    expect(written).toEqual(['::group::Bake: failed, 0.0 s', 'said', '::endgroup::'])
+  })
+
+  test('says every ten seconds that it lives, and what it said last', () => {
+    const opened = beginStep('Bake', 'a builder')
+    jest.advanceTimersByTime(10_000)
+    show('#8 [web 4/7] RUN pip install')
+    jest.advanceTimersByTime(10_000)
+    opened.close('1 image', 20)
     jest.advanceTimersByTime(60_000)
     expect(written).toEqual([
-      '  … starting, 15 s',
-      '2026-01-02T03:04:05Z migrate begin',
-      '  Applying todo.0002_due',
-      '  … migrate, 29 s',
-      '  … migrate, 44 s',
+      '… Bake, 10 s: a builder',
+      '… Bake, 20 s: #8 [web 4/7] RUN pip install',
+      '::group::Bake: 1 image, 20.0 s',
+      '#8 [web 4/7] RUN pip install',
+      '::endgroup::',
     ])
   })
 
-  test('obeys nothing that a container prints', () => {
-    const { show, stop } = showProgress()
-    show({ kind: 'log', text: '::add-mask::a' })
-    show(journal('\t::save-state name=tid::', 'x'))
-    stop()
-    expect(written).toEqual(['  : :add-mask::a', expect.not.stringMatching(commandOfRunner)])
+  test('under debug logging shows each line once, when it is said, and its title at the end', () => {
+    process.env['RUNNER_DEBUG'] = '1'
+    try {
+      const opened = beginStep('Bake')
+      show('a')
+      jest.advanceTimersByTime(10_000)
+      showDetail('abc: Waiting')
+      opened.close('', 0)
+    } finally {
+      delete process.env['RUNNER_DEBUG']
+    }
+    showDetail('nobody asked')
+    expect(written).toEqual(['::debug::Bake begins', 'a', '… Bake, 10 s: a', '::debug::abc: Waiting', 'Bake: 0.0 s'])
+  })
+
+  test('a fact that others wrote is no command', () => {
+    beginStep('Inspect').close('a ##[error] b', 0)
+    expect(written).toEqual([expect.not.stringMatching(commandOfRunner)])
   })
 })
 

@@ -3,7 +3,7 @@ import { describeSettings, type Settings } from '../../../src/report/settings.ts
 
 const settings: Settings = {
   files: ['compose.yaml', 'compose.production.yaml'],
-  reason: 'compose.production.yaml lies over compose.yaml: service web has no image',
+  reason: 'compose.production.yaml overrides compose.yaml: service web has no image',
   project: { name: 'shop', source: 'name: in the Compose file' },
   directory: { path: 'deploy/shop', isGiven: false },
   profiles: { names: [], isGiven: false },
@@ -13,7 +13,7 @@ const settings: Settings = {
 
 test('each setting has a line that says where it comes from', () => {
   expect(describeSettings(settings)).toEqual([
-    'Compose files: compose.yaml, compose.production.yaml (compose.production.yaml lies over compose.yaml: service web has no image)',
+    'Compose files: compose.yaml, compose.production.yaml (compose.production.yaml overrides compose.yaml: service web has no image)',
     'Project:       shop (name: in the Compose file)',
     'Directory:     deploy/shop (deploy/ and the name of the project)',
     'Profiles:      none (neither the input profiles nor COMPOSE_PROFILES of the .env on the host)',

@@ -6,8 +6,8 @@ import {
   statusOutputs,
   type StatusReport,
 } from '../../../src/report/status.ts'
-import { parseLook, type Server } from '../../../src/server/look.ts'
-import { parseStatus, type Status } from '../../../src/server/status.ts'
+import { parseLook, type Server } from '../../../src/host/look.ts'
+import { parseStatus, type Status } from '../../../src/host/status.ts'
 
 const looked = (lines: string): Server => {
   const server = parseLook(`deploy-django look 1\n${lines}end\n`)
@@ -24,6 +24,11 @@ fact v2-8-1 version v2
 fact v2-8-1 project todo
 fact v2-8-1 images web r.io/app@sha256:2
 `
+const DATABASE = { vendor: 'postgresql', system: '77', host: 'db', name: 'shop', empty: false }
+const SITE = { manage: 'site_.settings', module: 'site_.live', file: 'site_/wsgi.py' }
+/** What the running code says, with more about its database. */
+const asked = (more: object): string => `migrations ${JSON.stringify({ 'deploy-django': 1, ...more })}\n`
+
 const told = (lines: string): Status | undefined => parseStatus(`deploy-django status 1\n${lines}end\n`)
 const MIGRATED = 'migrations {"deploy-django": 1, "applied": ["core.0001"], "pending": []}\n'
 
@@ -36,6 +41,12 @@ test('a port that Docker holds for no container is a trouble, with its fix', () 
   const held = report(SERVES, `port-left-over 8000\n${MIGRATED}`)
   expect(held.healthy).toBe(false)
   expect(held.troubles.join()).toMatch(/Docker holds port 8000 .*systemctl restart docker/)
+})
+
+test('a site whose migrations nobody could ask for is not called healthy', () => {
+  const unasked = report(SERVES, 'container web running healthy 0 r.io/app@sha256:2\n')
+  expect(unasked.healthy).toBe(false)
+  expect(statusHeadline(unasked)).toContain('its migrations are not known')
 })
 
 test('a healthy site', () => {
@@ -77,6 +88,24 @@ test.each([
     'It does not answer.',
   ],
   [
+    'another database than the one of the last deploy',
+    `${SERVES}database ${JSON.stringify({ 'deploy-django': 1, database: DATABASE })}\n`,
+    asked({ database: { ...DATABASE, system: '78' } }),
+    'The settings point to another database than the current one: before: postgresql db shop (system 77), now: postgresql db shop (system 78)',
+  ],
+  [
+    'a database that somebody emptied',
+    `${SERVES}database ${JSON.stringify({ 'deploy-django': 1, database: DATABASE })}\n`,
+    asked({ database: { ...DATABASE, empty: true } }),
+    'The database is empty',
+  ],
+  [
+    'a site with other settings, which lead to another database',
+    SERVES,
+    `command "gunicorn" ["site_.wsgi"]\n${asked({ serving: { ...SITE, same: false } })}`,
+    'manage.py uses the settings site_.settings, the site uses site_.live',
+  ],
+  [
     'a deployment that died',
     SERVES,
     `${MIGRATED}deployment T v3-9-1 v3-9-1 - - swap\nopen v3-9-1 interrupted\n`,
@@ -93,6 +122,13 @@ test.each([
   expect(troubled.troubles).toEqual([expect.stringContaining(trouble)])
   expect(troubled.healthy).toBe(false)
   expect(statusHeadline(troubled)).toMatch(/^❌ todo serves v2: /)
+})
+
+test.each([
+  ['the same database with other settings', 'gunicorn', { ...SITE, same: true }],
+  ['the settings of manage.py', 'python" ["manage.py runserver', { ...SITE, same: false }],
+])('a site that uses %s is no trouble', (_, command, serving) => {
+  expect(report(SERVES, `command "${command}"\n${asked({ serving })}`).troubles).toEqual([])
 })
 
 test('no HTTP at all is no trouble', () => {

@@ -1,6 +1,6 @@
-"""What really happens: each row's migration, the statements of the old models after it, and the way back.
+"""What really happens: each row's migrations, the statements of the old models after them, and the way back.
 
-One process for all rows; each row is an app with a migration 0001 (the old models) and 0002 (the one that is judged). Reads
+One process for all rows; each row is an app with the migrations `old` (they make the old models) and `new` (those that are judged). Reads
 the probe from the file PROBE, and writes one line of JSON: what the probe says of the pending migrations, and what was seen.
 """
 import datetime
@@ -9,12 +9,15 @@ import json
 import os
 import traceback
 import uuid
+from contextlib import nullcontext
 
 import django
 
 django.setup()
 
-from django.db import connection, transaction
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxLengthValidator, MinValueValidator
+from django.db import connection, models, transaction
 from django.db.migrations.exceptions import IrreversibleError
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
@@ -22,6 +25,7 @@ from django.db.migrations.state import ProjectState
 
 ROWS = json.loads(os.environ["ROWS"])
 PARTS = ["read", "insert", "update", "delete"]
+HEADER = {"MaxLengthValidator": MaxLengthValidator, "MinValueValidator": MinValueValidator, "uuid": uuid}
 
 
 def main():
@@ -32,7 +36,8 @@ def main():
     for row in ROWS:
         try:
             found[row["app"]] = Row(row, loader)
-            recorder.record_applied(row["app"], "0001_old")
+            for name in row["old"]:
+                recorder.record_applied(row["app"], name)
         except Exception as error:
             found[row["app"]] = {"error": "old: " + text_of(error)}
     pending = ask_probe()
@@ -50,7 +55,7 @@ def ask_probe():
     space = {"__name__": "probe"}
     with open(os.environ["PROBE"]) as file:
         exec(compile(file.read().rsplit("main()", 1)[0], "probe", "exec"), space)
-    survey = space["Survey"](connection)
+    survey = space["Survey"](connection.alias, connection)
     return space["describe_pending"](survey, connection)
 
 
@@ -62,20 +67,37 @@ class Undo(Exception):
     """Ends a transaction without keeping it."""
 
 
+class Models:
+    """Stands for `models` in a part of models.py: keeps the classes, and makes no models of them."""
+
+    def __init__(self, names):
+        class Model:
+            def __init_subclass__(cls):
+                names[cls.__name__] = dict(vars(cls))
+
+        self.Model = Model
+
+    def __getattr__(self, name):
+        return getattr(models, name)
+
+
 class Row:
     def __init__(self, row, loader):
         self.row, self.app = row, row["app"]
-        self.old, self.new = (loader.disk_migrations[self.app, name] for name in ("0001_old", "0002_new"))
+        self.old, self.new = ([loader.disk_migrations[self.app, name] for name in row[key]] for key in ("old", "new"))
         self.before = ProjectState()
-        with connection.schema_editor(atomic=self.old.atomic) as editor:
-            self.before = self.old.apply(self.before, editor)
+        for migration in self.old:
+            with connection.schema_editor(atomic=migration.atomic) as editor:
+                self.before = migration.apply(self.before, editor)
+        self.after = self.before.clone()
         self.models = [each for each in self.before.apps.get_models() if each._meta.app_label == self.app]
         self.models = [each for each in self.models if each._meta.managed and not each._meta.proxy]
         self.fill()
 
     def fill(self):
         """Two rows of each model: different everywhere, and NULL in the second where that may be."""
-        with transaction.atomic():
+        # MariaDB checks each statement; the rows that are pointed to may come later.
+        with connection.constraint_checks_disabled() if connection.vendor == "mysql" else nullcontext(), transaction.atomic():
             for model in self.models:
                 for number in (1, 2):
                     made = model(pk=number, **self.values(model, number, null=number == 2 and self.row["nulls"]))
@@ -126,6 +148,9 @@ class Row:
             failed = list(self.statements())
             seen["breaks"] = sorted({part for part, _ in failed}, key=PARTS.index)
             seen["errors"] = sorted({"%s: %s" % each for each in failed})
+            if self.row["models"] is not None:
+                seen["drift"] = list(self.drift())
+                seen["newCode"] = list(self.new_statements())
             seen.update(self.backwards())
         return seen
 
@@ -133,13 +158,14 @@ class Row:
         before, files = self.tables(), self.files()
         locks = {}
         try:
-            with connection.schema_editor(atomic=self.new.atomic) as editor:
-                self.new.apply(self.before.clone(), editor)
-                for statement in editor.deferred_sql:
-                    editor.execute(statement, None)
-                editor.deferred_sql = []
-                if self.new.atomic:
-                    locks = self.locks()
+            for migration in self.new:
+                with connection.schema_editor(atomic=migration.atomic) as editor:
+                    self.after = migration.apply(self.after, editor)
+                    for statement in editor.deferred_sql:
+                        editor.execute(statement, None)
+                    editor.deferred_sql = []
+                    if migration.atomic:
+                        locks.update(self.locks())
         except Exception as error:
             return {"error": "forwards: " + text_of(error), "trace": traceback.format_exc()}
         now = self.files()
@@ -178,7 +204,7 @@ class Row:
             rows = self.rows[model]
             yield from self.attempt("read", lambda: self.read(model))
             for number, variant in ((5, {}), (5, {"null": True}), (7, {"largest": True}), (5, {"like": rows[1]}), (5, {"loose": True}), (6, {})):
-                yield from self.attempt("insert", lambda: model(**self.values(model, number, **variant)).save(force_insert=True))
+                yield from self.attempt("insert", lambda: self.insert(model, self.values(model, number, **variant)))
                 yield from self.attempt("update", lambda: self.update(rows[2], self.values(model, number, **variant)))
             for field in self.links(model):
                 yield from self.attempt("insert", lambda: getattr(rows[1], field.name).add(2))
@@ -198,10 +224,59 @@ class Row:
             for field in self.links(model):
                 list(getattr(found, field.name).all())
 
+    def insert(self, model, values):
+        if self.is_written(model, values):
+            model(**values).save(force_insert=True)
+
+    def is_written(self, model, values, **row):
+        """Whether the code writes this. Code that is `careful` writes only what the new models accept."""
+        if not self.row["careful"]:
+            return True
+        new = self.after.apps.get_model(self.app, model._meta.object_name)
+        names = {field.attname for field in new._meta.concrete_fields}
+        made = new(**{name: value for name, value in dict(row, **values).items() if name in names})
+        made._state.adding = not row
+        try:
+            made.full_clean()
+        except ValidationError:
+            return False
+        return True
+
+    def new_statements(self):
+        """What fails for the new models: they read, insert what they know of, and delete."""
+        for model in self.after.apps.get_models():
+            if model._meta.app_label == self.app and not model._meta.auto_created:
+                yield from ("%s: %s" % each for each in self.attempt("read", lambda: list(model._default_manager.all())))
+
+                def made(model=model):
+                    return model(**self.values(model, 3)).save(force_insert=True)
+
+                yield from ("%s: %s" % each for each in self.attempt("insert", made))
+                for pk in (1, 2):
+                    yield from ("%s: %s" % each for each in self.attempt("delete", lambda: model(pk=pk).delete()))
+
+    def drift(self):
+        """What the documented models say and the migrations do not: parts of models, as Python."""
+        for text in self.row["models"]:
+            names = {}
+            exec(text, {**HEADER, "models": Models(names)})
+            for name, parts in names.items():
+                state = self.after.models[self.app, name.lower()]
+                for key, field in parts.items():
+                    if isinstance(field, models.Field):
+                        wanted, found = field.deconstruct()[1:], dict(state.fields)[key].deconstruct()[1:]
+                        if wanted != found:
+                            yield "%s.%s is %r in the migrations, not %r" % (name, key, found, wanted)
+                for key, value in vars(parts.get("Meta", object)).items():
+                    if not key.startswith("_") and state.options.get(key) != value:
+                        yield "%s.Meta.%s is %r in the migrations" % (name, key, state.options.get(key))
+
     def update(self, row, values):
         fields = [each for each in row._meta.local_concrete_fields if not getattr(each, "generated", False)]
         changed = type(row)(**dict({each.attname: getattr(row, each.attname) for each in fields}, **values))
         changed._state.adding = False
+        if not self.is_written(type(row), values, **{each.attname: getattr(row, each.attname) for each in fields}):
+            return
         changed.save(force_update=True)
 
     def attempt(self, part, work):
@@ -210,7 +285,7 @@ class Row:
                 work()
                 if connection.vendor == "postgresql":
                     self.check_now()
-                else:
+                elif connection.vendor == "sqlite":  # MariaDB checks each statement
                     connection.check_constraints()
                 raise Undo
         except Undo:
@@ -235,9 +310,13 @@ class Row:
         return found
 
     def backwards(self):
+        states = [self.before.clone()]
+        for migration in self.new:
+            states.append(migration.mutate_state(states[-1]))
         try:
-            with connection.schema_editor(atomic=self.new.atomic) as editor:
-                self.new.unapply(self.before.clone(), editor)
+            for migration, state in reversed(list(zip(self.new, states))):
+                with connection.schema_editor(atomic=migration.atomic) as editor:
+                    migration.unapply(state.clone(), editor)
         except (IrreversibleError, NotImplementedError) as error:
             return {"reverses": "no", "reversing": text_of(error)}
         except Exception as error:
@@ -296,6 +375,10 @@ def value_of(field, number, largest):
         return "10.0.0.%d" % number
     if kind == "OrderWrt":
         return number
+    if kind in ("IntegerRangeField", "BigIntegerRangeField"):
+        return [number, 2**31 - 1 if kind == "IntegerRangeField" or not largest else 2**63 - 1]
+    if kind == "SearchVectorField":
+        return "value%d" % number
     if kind == "ArrayField":
         return [value_of(field.base_field, number, largest)]
     raise NotImplementedError(kind)

@@ -26,10 +26,31 @@ export type Row = {
   nulls?: false
   /** What SQLite does otherwise, which keeps values as they are; null for what it does not have. */
   sqlite?: Partial<Pick<Row, 'breaks' | 'reverses' | 'atMost' | 'unknown'>> | null
+  /** What MariaDB does otherwise. */
+  mariadb?: Partial<Pick<Row, 'breaks' | 'reverses' | 'atMost' | 'unknown'>> | null
   /** The oldest Django that has it. */
   since?: string
   /** SQL after the rows were made. */
   setUp?: string
+  /** Instead of `old` and `new`: several migrations as Python, each without its dependencies. */
+  written?: {
+    old: readonly string[]
+    new: readonly string[]
+    /** models.py. */
+    serving: string
+    /** Parts of models.py as they are after the new migrations. */
+    models: readonly string[]
+    /** The old code writes only what the new models accept. */
+    isCareful: boolean
+  }
+}
+
+/** Changes of type are known on PostgreSQL alone: elsewhere the verdict is the cautious one. */
+const UNKNOWN_TYPE: NonNullable<Row['mariadb']> = {
+  breaks: ['read', 'insert', 'update'],
+  reverses: 'loses',
+  unknown: true,
+  atMost: true,
 }
 
 function model(name: string, fields: Readonly<Record<string, string>> = {}, options = '{}'): string {
@@ -340,6 +361,7 @@ export const rows: readonly Row[] = [
     new: ['migrations.RemoveField("item", "it")'],
     breaks: ['read', 'insert', 'update'],
     reverses: 'fails',
+    mariadb: { atMost: true },
   },
   {
     title: 'RemoveField with a default',
@@ -467,6 +489,7 @@ export const rows: readonly Row[] = [
     breaks: ['insert', 'update'],
     reverses: 'loses',
     values: { it: ['x'.repeat(50), 'short'] },
+    mariadb: null, // it refuses the rows that are there
     locks: { item: `${AEL} rewrite` },
   }),
   altered('SlugField to a shorter CharField', 'SlugField(max_length=50, db_index=False)', 'CharField(max_length=20)', {
@@ -475,6 +498,7 @@ export const rows: readonly Row[] = [
     since: '4.2',
     reverses: 'loses',
     values: { it: ['x'.repeat(40), 'short'] },
+    mariadb: null,
   }),
   altered('integer to bigint', 'IntegerField()', 'BigIntegerField()', lives({ locks: { item: `${AEL} rewrite` } })),
   altered(
@@ -507,38 +531,49 @@ export const rows: readonly Row[] = [
       atMost: true,
     },
   ),
-  altered('integer to text', 'IntegerField()', 'TextField()', breaks(['read'], { locks: { item: `${AEL} rewrite` } })),
+  altered(
+    'integer to text',
+    'IntegerField()',
+    'TextField()',
+    breaks(['read'], { mariadb: UNKNOWN_TYPE, locks: { item: `${AEL} rewrite` } }),
+  ),
   altered(
     'integer to a short text',
     'IntegerField()',
     'CharField(max_length=5)',
-    breaks(['read', 'insert', 'update'], { sqlite: { breaks: ['read'] } }),
+    breaks(['read', 'insert', 'update'], { sqlite: { breaks: ['read'] }, mariadb: UNKNOWN_TYPE }),
   ),
   altered(
     'integer to decimal',
     'IntegerField()',
     'DecimalField(max_digits=12, decimal_places=2)',
-    breaks(['read'], { sqlite: { breaks: ['read'], atMost: true } }),
+    breaks(['read'], { sqlite: { breaks: ['read'], atMost: true }, mariadb: UNKNOWN_TYPE }),
   ),
-  altered('integer to float', 'IntegerField()', 'FloatField()', breaks(['read'])),
+  altered('integer to float', 'IntegerField()', 'FloatField()', breaks(['read'], { mariadb: UNKNOWN_TYPE })),
   altered(
     'decimal to float',
     'DecimalField(max_digits=8, decimal_places=2)',
     'FloatField()',
-    breaks(['read'], { sqlite: { breaks: ['read'], atMost: true } }),
+    breaks(['read'], { sqlite: { breaks: ['read'], atMost: true }, mariadb: UNKNOWN_TYPE }),
   ),
-  altered('date to datetime', 'DateField()', 'DateTimeField()', breaks(['read'])),
+  altered('date to datetime', 'DateField()', 'DateTimeField()', breaks(['read'], { mariadb: UNKNOWN_TYPE })),
   altered('datetime to date', 'DateTimeField()', 'DateField()', {
     sqlite: { reverses: 'fully', atMost: true },
+    mariadb: UNKNOWN_TYPE,
     breaks: ['read'],
     reverses: 'loses',
   }),
-  altered('uuid to text', 'UUIDField()', 'CharField(max_length=36)', breaks(['read'], { sqlite: { breaks: [] } })),
+  altered(
+    'uuid to text',
+    'UUIDField()',
+    'CharField(max_length=36)',
+    breaks(['read'], { sqlite: { breaks: [] }, mariadb: UNKNOWN_TYPE }),
+  ),
   altered(
     'boolean to integer',
     'BooleanField()',
     'IntegerField()',
-    breaks(['read', 'insert', 'update'], { sqlite: { breaks: ['read'], atMost: true } }),
+    breaks(['read', 'insert', 'update'], { sqlite: { breaks: ['read'], atMost: true }, mariadb: UNKNOWN_TYPE }),
   ),
   altered('text to integer', 'CharField(max_length=20)', 'IntegerField()', {
     sqlite: { breaks: ['read'], unknown: false },
@@ -600,7 +635,7 @@ export const rows: readonly Row[] = [
     'no default in the database',
     'IntegerField(db_default=7)',
     'IntegerField()',
-    breaks(['insert'], { sqlite: { breaks: [] }, since: '5.0', leaves: ['it'] }),
+    breaks(['insert'], { sqlite: { atMost: true }, since: '5.0', leaves: ['it'] }),
   ),
   altered(
     'no default in the database, and one in Python before',
@@ -626,13 +661,19 @@ export const rows: readonly Row[] = [
     'PositiveIntegerField()',
     breaks(['insert', 'update'], { locks: { item: `${AEL} scan` } }),
   ),
-  altered('negative as well', 'PositiveIntegerField()', 'IntegerField()', lives({ locks: { item: `${AEL} none` } })),
+  altered(
+    'negative as well',
+    'PositiveIntegerField()',
+    'IntegerField()',
+    // Without a sign there are larger numbers.
+    lives({ mariadb: { breaks: ['insert', 'update'], atMost: true }, locks: { item: `${AEL} none` } }),
+  ),
   altered('a comment', 'IntegerField()', 'IntegerField(db_comment="x")', lives({ since: '4.2' })),
   altered(
     'a collation',
     'CharField(max_length=20)',
     'CharField(max_length=20, db_collation="C")',
-    lives({ sqlite: null, since: '3.2' }),
+    lives({ sqlite: null, mariadb: null, since: '3.2' }),
   ),
   altered('another column', 'IntegerField()', 'IntegerField(db_column="that")', breaks(['read', 'insert', 'update'])),
   {
@@ -710,7 +751,99 @@ export const rows: readonly Row[] = [
     ...breaks(['insert']),
   },
 
+  // Fields of django.contrib.postgres
+  {
+    title: 'AddField of an array with a default in Python',
+    old: item(),
+    new: addField('ArrayField(models.IntegerField(), default=list)'),
+    ...breaks(['insert'], { locks: { item: `${AEL} none` } }),
+  },
+  {
+    title: 'AlterField: an array of larger numbers',
+    old: item({ it: 'ArrayField(models.IntegerField())' }),
+    new: alter('ArrayField(models.BigIntegerField())'),
+    ...lives({ locks: { item: `${AEL} rewrite` } }),
+  },
+  {
+    title: 'AlterField: an array of smaller numbers',
+    old: item({ it: 'ArrayField(models.BigIntegerField())' }),
+    new: alter('ArrayField(models.IntegerField())'),
+    ...breaks(['insert', 'update'], { locks: { item: `${AEL} rewrite` } }),
+  },
+  {
+    title: 'AlterField: an array of longer texts',
+    old: item({ it: 'ArrayField(models.CharField(max_length=20))' }),
+    new: alter('ArrayField(models.CharField(max_length=40))'),
+    ...lives({ locks: { item: `${AEL} rewrite` } }),
+  },
+  {
+    title: 'AlterField: an array of shorter texts',
+    old: item({ it: 'ArrayField(models.CharField(max_length=40))' }),
+    new: alter('ArrayField(models.CharField(max_length=20))'),
+    ...breaks(['insert', 'update'], { locks: { item: `${AEL} rewrite` } }),
+  },
+  {
+    title: 'AlterField: an array of another size',
+    old: item({ it: 'ArrayField(models.IntegerField(), size=3)' }),
+    new: alter('ArrayField(models.IntegerField(), size=4)'),
+    ...lives({ locks: { item: `${AEL} none` } }),
+  },
+  {
+    title: 'AlterField: an array of more digits',
+    old: item({ it: 'ArrayField(models.DecimalField(max_digits=6, decimal_places=2))' }),
+    new: alter('ArrayField(models.DecimalField(max_digits=8, decimal_places=2))'),
+    ...lives({ locks: { item: `${AEL} rewrite` } }),
+  },
+  // PostgreSQL casts no number to an array, and no range to another kind of range.
+  ...['ArrayField(models.IntegerField())', 'IntegerRangeField()'].map((code): Row => ({
+    title: `AlterField: ${code} to text`,
+    old: item({ it: code }),
+    new: alter('models.TextField()'),
+    breaks: ['read', 'insert', 'update'],
+    reverses: 'loses',
+    unknown: true,
+    atMost: true,
+  })),
+  {
+    title: 'AddField of a SearchVectorField that may be NULL, and its index',
+    old: item(),
+    new: [
+      ...addField('SearchVectorField(null=True)'),
+      'migrations.AddIndex("item", GinIndex(fields=["new"], name="APP_new"))',
+    ],
+    ...lives({ locks: { item: `${AEL} index` } }),
+  },
+  {
+    title: 'RemoveField of a SearchVectorField',
+    old: item({ it: 'SearchVectorField(null=True)' }),
+    new: ['migrations.RemoveField("item", "it")'],
+    breaks: ['read', 'insert', 'update'],
+    reverses: 'loses',
+    locks: { item: `${AEL} none` },
+  },
+  {
+    title: 'AlterField: text to a SearchVectorField',
+    old: item({ it: 'models.TextField()' }),
+    new: alter('SearchVectorField()'),
+    breaks: ['read', 'insert', 'update'],
+    reverses: 'loses',
+    unknown: true,
+    atMost: true,
+  },
+
   // Indexes and constraints
+  {
+    title: 'AlterIndexTogether, more',
+    old: item({ it: text }),
+    new: ['migrations.AlterIndexTogether("item", {("name", "it")})'],
+    ...lives({ locks: { item: 'SHARE index' } }),
+  },
+  {
+    title: 'AlterIndexTogether, less',
+    old: [...item({ it: text }), 'migrations.AlterIndexTogether("item", {("name", "it")})'],
+    new: ['migrations.AlterIndexTogether("item", set())'],
+    ...lives({ locks: { item: `${AEL} none` } }),
+  },
   {
     title: 'AddIndex',
     old: item(),
@@ -758,7 +891,8 @@ export const rows: readonly Row[] = [
     new: [
       'migrations.AddConstraint("item", models.UniqueConstraint(fields=["name"], condition=models.Q(id__gt=0), name="APP_one"))',
     ],
-    ...breaks(['insert', 'update'], { locks: { item: 'SHARE index' } }),
+    // MariaDB has no such index, so Django makes none.
+    ...breaks(['insert', 'update'], { mariadb: { atMost: true }, locks: { item: 'SHARE index' } }),
   },
   {
     title: 'AddConstraint: unique with a new column that may be NULL',
@@ -777,7 +911,7 @@ export const rows: readonly Row[] = [
       'migrations.AddConstraint("item", models.UniqueConstraint(fields=["name", "new"], nulls_distinct=False, name="APP_one"))',
     ],
     since: '5.0',
-    ...breaks(['insert', 'update'], { sqlite: { atMost: true } }),
+    ...breaks(['insert', 'update'], { sqlite: { atMost: true }, mariadb: { atMost: true } }),
   },
   {
     title: 'AddConstraint: check',
@@ -843,7 +977,39 @@ export const rows: readonly Row[] = [
     ...lives({ locks: {} }),
   },
   { title: 'CreateExtension', old: item(), new: ['CreateExtension("pg_trgm")'], ...lives() },
-  { title: 'HStoreExtension', old: item(), new: ['HStoreExtension()'], ...lives() },
+  ...['BtreeGin', 'BtreeGist', 'CIText', 'Crypto', 'HStore', 'Trigram', 'Unaccent'].map((name): Row => ({
+    title: `${name}Extension`,
+    old: item(),
+    new: [`${name}Extension()`],
+    ...lives(),
+  })),
+  { title: 'BloomExtension', since: '3.1', old: item(), new: ['BloomExtension()'], ...lives() },
+  {
+    title: 'CITextExtension and a column that needs it',
+    old: item(),
+    new: [
+      'CITextExtension()',
+      'migrations.RunSQL("ALTER TABLE APP_item ADD COLUMN it citext", "ALTER TABLE APP_item DROP COLUMN it")',
+    ],
+    ...lives(),
+  },
+  {
+    title: 'CreateExtension of one that is there and in use',
+    old: item(),
+    new: ['CreateExtension("ltree")'],
+    setUp: 'CREATE EXTENSION ltree; ALTER TABLE APP_item ADD COLUMN path ltree',
+    breaks: [],
+    reverses: 'fails',
+  },
+  {
+    title: 'CreateExtension of one that is there',
+    old: item(),
+    new: ['CreateExtension("fuzzystrmatch")'],
+    setUp: 'CREATE EXTENSION fuzzystrmatch',
+    breaks: [],
+    reverses: 'fails',
+    atMost: true, // it is gone afterwards
+  },
   {
     title: 'CreateCollation',
     old: item(),

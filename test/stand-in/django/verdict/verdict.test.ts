@@ -5,12 +5,16 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { readPending } from '../../../../src/django/verdict/facts.ts'
 import { judge, type Judged } from '../../../../src/django/verdict/judge.ts'
 import type { Verdict } from '../../../../src/django/verdict/verdict.ts'
+import { startMariadb, type Mariadb } from '../mariadb.ts'
 import { startPostgres, type Postgres } from '../postgres.ts'
 import { several, usual } from '../probe.ts'
 import { appOf, experiment, type Experiment, type Seen } from './experiment.ts'
 import { rows, type Row } from './rows.ts'
 
 const REVERSES: readonly string[] = ['fully', 'loses', 'fails', 'no']
+
+/** The usual Django and the newest. */
+const two = [...new Set([usual, ...several.slice(-1)])]
 
 /** As PostgreSQL's own table of locks names them. */
 const MODES: Readonly<Record<string, string>> = {
@@ -20,7 +24,8 @@ const MODES: Readonly<Record<string, string>> = {
   AccessExclusiveLock: 'ACCESS EXCLUSIVE',
 }
 
-const ONLY_POSTGRESQL = /Concurrently|Extension|Collation|NotValid|ValidateConstraint|Exclusion|RunSQL|GeneratedField/
+const ONLY_POSTGRESQL =
+  /Concurrently|Extension|Collation|NotValid|ValidateConstraint|Exclusion|RunSQL|GeneratedField|ArrayField|RangeField|SearchVector/
 
 let postgres: Postgres
 let folder: string
@@ -36,9 +41,10 @@ afterAll(async () => {
 
 describe.each(several)('PostgreSQL, Django %s', (django) => {
   const known = rows.filter((row) => isSince(row, django))
-  const found = experimentWith(known, django, 'postgresql', () =>
-    postgres.createDatabase(`d${django.replace('.', '_')}`),
-  )
+  const found = experimentWith(known, django, 'postgresql', async () => ({
+    ...postgres.env,
+    DATABASE: await postgres.createDatabase(`d${django.replace('.', '_')}`),
+  }))
 
   test.each(known.map((row, place) => [row.title, row, appOf(place)] as const))('%s', (_, row, app) => {
     const { verdict, seen } = found(app)
@@ -51,13 +57,15 @@ describe.each(several)('PostgreSQL, Django %s', (django) => {
   })
 })
 
-describe(`SQLite, Django ${usual}`, () => {
+describe.each(two)('SQLite, Django %s', (django) => {
   const known = rows
     .filter(
-      (row) => isSince(row, usual) && row.sqlite !== null && !ONLY_POSTGRESQL.test([...row.old, ...row.new].join()),
+      (row) => isSince(row, django) && row.sqlite !== null && !ONLY_POSTGRESQL.test([...row.old, ...row.new].join()),
     )
     .map((row) => ({ ...row, ...row.sqlite }))
-  const found = experimentWith(known, usual, 'sqlite', async () => join(folder, 'db.sqlite3'))
+  const found = experimentWith(known, django, 'sqlite', async () => ({
+    DATABASE: join(folder, `${django}.sqlite3`),
+  }))
 
   test.each(known.map((row, place) => [row.title, row, appOf(place)] as const))('%s', (_, row, app) => {
     const { verdict, seen } = found(app)
@@ -66,13 +74,39 @@ describe(`SQLite, Django ${usual}`, () => {
   })
 })
 
+describe.each(two)('MariaDB, Django %s', (django) => {
+  let mariadb: Mariadb
+  beforeAll(async () => {
+    mariadb = await startMariadb()
+  })
+  afterAll(() => mariadb.stop())
+  const known = rows
+    .filter(
+      (row) => isSince(row, django) && row.mariadb !== null && !ONLY_POSTGRESQL.test([...row.old, ...row.new].join()),
+    )
+    .map((row) => ({ ...row, ...row.mariadb }))
+  const found = experimentWith(known, django, 'mysql', async () => ({
+    ...mariadb.env,
+    DATABASE: await mariadb.createDatabase('verdicts'),
+  }))
+
+  test.each(known.map((row, place) => [row.title, row, appOf(place)] as const))('%s', (_, row, app) => {
+    const { verdict, seen } = found(app)
+    checkVerdict(row, verdict, seen)
+  })
+})
+
 /** Makes the experiment before the tests; gives what it found for an app. */
-function experimentWith(some: readonly Row[], django: string, vendor: string, makeDatabase: () => Promise<string>) {
+function experimentWith(
+  some: readonly Row[],
+  django: string,
+  vendor: string,
+  makeDatabase: () => Promise<Record<string, string>>,
+) {
   let judged: Judged[]
   let experimented: Experiment
   beforeAll(async () => {
-    const env = { ...postgres.env, DATABASE: await makeDatabase() }
-    experimented = await experiment(some, django, join(folder, `${vendor}-${django}`), env)
+    experimented = await experiment(some, django, join(folder, `${vendor}-${django}`), await makeDatabase())
     judged = judge(readPending(experimented.pending), vendor)
   })
   return (app: string): { verdict: Verdict; seen: Seen } => {

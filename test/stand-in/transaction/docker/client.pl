@@ -4,7 +4,7 @@
 $| = 1;
 my ($server, $world) = ('@SERVER@', '@WORLD@');
 my $input = '';
-if (grep { $_ eq '-i' || $_ eq '--password-stdin' } @ARGV) { local $/; $input = <STDIN>; }
+if (grep { $_ eq '-i' || $_ eq '--password-stdin' || /deploy-django: variable/ } @ARGV) { local $/; $input = <STDIN>; }
 socket(S, 1, 1, 0) && connect(S, pack('S a108', 1, $server)) or die "stand-in: $!\n";
 syswrite S, $_ or die "stand-in: $!\n" for join("\0", $world, $$, map { "=$_" } @ARGV) . "\0\0$input";
 shutdown(S, 1);

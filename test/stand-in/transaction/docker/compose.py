@@ -2,17 +2,23 @@
 
 `up` recreates in the steps of Compose v2, each of them persisted: new container `<12 hex>_name`, old one stopped, removed,
 new one renamed; when all are there, they are started. A compose file is JSON here. What a service is like stands in its
-entry: x-migrations (rows that its code knows), x-fails (the one that does not apply), x-unfit (rows that its code cannot
-live with), x-refused (the database refuses what its settings say), x-health (bad), x-says (what its health command says then), x-uncollected (its static files cannot be collected),
+entry: x-migrations (rows that its code knows), x-fails (the one that does not apply), x-stuck (the one that cannot be unapplied), x-irreversible (rows that its code says it cannot), x-unfit (rows that its code cannot
+work with), x-refused (the database refuses what its settings say), x-health (bad), x-says (what its health command says then), x-check-exit (its exit code then), x-loops (after how many seconds it crashes, each time), x-workers (dying, silent or starting: what its log says of them), x-uncollected (its static files cannot be collected),
 x-check (its health command), x-exits (a code), x-port-taken, x-stubborn, x-nginx, x-variables and x-required (names that its
 text uses), x-port (the port of the server that it publishes), container_name.
 """
+import base64
+import hashlib
 import json
 import os
 import re
 import sys
+import time
 
-from state import create, demand_free, fail, find, pending, start, stop
+from state import create, demand_free, fail, find, newer, pending, start, stop
+
+SECRET = base64.b64encode(b"secret of todo").decode()
+CONNECTION = '\ndeploy-django: variable PGPASSWORD %s\n\n{"deploy-django": 1, "verb": "connection"}' % SECRET
 
 
 def obey(call, words):
@@ -160,7 +166,7 @@ def run(call, project, services, words):
             labels[label] = value
         else:
             options[word] = words.pop(0) if word in ("--name", "--entrypoint") else True
-    name, verb = words[0], environment["DEPLOY_DJANGO"]
+    name, verb = words[0], environment.get("DEPLOY_DJANGO", "try")
     spec = services[name]
     if labels.pop("traefik.enable", "") != "false" or "labels" in spec:
         fail("stand-in: a proxy would find the container of the probe", 99)
@@ -168,29 +174,62 @@ def run(call, project, services, words):
         parts = [re.sub(".*/releases/[^/]*/", "", file) for file in call.files]
         runs.write(json.dumps({"verb": verb, "files": parts, "labels": labels, "environment": environment}) + "\n")
     demand_networks(call, verb, spec)
+    if options.get("--entrypoint") == "sh":
+        return run_client(call, project, name, spec, labels, words[1:])
+    if verb == "try":
+        return attempt(call, project, name, spec, options, labels, words[1:])
     through = "--entrypoint" not in options
     started = words[1:-1] if through else [options["--entrypoint"]] + words[1:-1]
     if started != ["python", "manage.py", "shell", "-v", "0", "-c"] or words[-1] != "the-word-of-the-probe":
         fail("stand-in: the probe is started in another way: %s" % started, 99)
     # An entrypoint makes the settings; while only looking it must not write.
-    lost = bool(spec.get("x-entrypoint")) and not through and "DATABASE_URL" not in environment
-    if verb != "migrate":
+    made = (["DATABASE_URL"] if spec.get("x-entrypoint") else []) + spec.get("x-made", [])
+    lost = [] if through else [each for each in made if each not in environment]
+    if verb not in ("migrate", "unapply"):
         if through and "read_only=on" not in environment.get("PGOPTIONS", ""):
             fail("stand-in: an entrypoint may write", 99)
         if verb == "collect" and not lost:
             return collect(call, project, name, spec, labels)
+        if verb in ("backup", "connection") and spec["logging"]["driver"] != "none":
+            fail("stand-in: a secret would be in a log", 99)
+        if verb == "backup":
+            return backup(spec)
+        if verb == "connection":
+            return print(CONNECTION)
         with call.state as facts:
-            return probe(facts, spec, verb, lost)
+            return probe(facts, spec, verb, lost, environment)
     with call.state as facts:
-        approved = [each.split("=")[0] for each in environment["DEPLOY_DJANGO_APPROVED"].split()]
+        if "DEPLOY_DJANGO_REVERSE" in environment:
+            approved = json.loads(environment["DEPLOY_DJANGO_REVERSE"])["unapply"]
+        else:
+            approved = [each.split("=")[0] for each in environment["DEPLOY_DJANGO_APPROVED"].split()]
+        target = json.loads(environment.get("DEPLOY_DJANGO_TARGET", '{"known": null}'))["known"]
+        if verb == "unapply" and target is None:  # the revert of a deploy
+            already = json.loads(environment["DEPLOY_DJANGO_REPORT"] or "{}").get("already", [])
+            target, approved = [row for row in spec["x-migrations"] if row not in approved or row in already], None
         identity = create(
             facts, name=options["--name"], project=project, service=name, oneoff="True", number=1, spec=spec, hash="",
             image=facts["images"][spec["image"]], labels=labels,
-            probe={"phase": "lost" if lost else "start", "now": "DEPLOY_DJANGO_GO" in environment, "approved": approved, "applied": []})
+            probe={"phase": "lost" if lost else "start", "now": "DEPLOY_DJANGO_GO" in environment,
+                   "collects": "DEPLOY_DJANGO_COLLECT" in environment, "approved": approved, "applied": [], "target": target, "already": [row for row in approved or [] if row in facts["rows"]]})
     call.point("amid, created the migration")
     with call.state as facts:
         start(facts, find(facts, identity))
     return print(identity)
+
+
+def attempt(call, project, service, spec, options, labels, words):
+    """A trial container: the service's own program and health check, and nothing of its ports."""
+    if words or "--entrypoint" in options or not any(file.endswith("/run/try.yaml") for file in call.files):
+        fail("stand-in: a trial starts in another way than its service", 99)
+    with call.state as facts:
+        identity = create(
+            facts, name=options["--name"], project=project, service=service, oneoff="True", number=1, hash="", labels=labels, trial=True,
+            spec={key: spec[key] for key in spec if key not in ("x-port", "x-port-taken")}, image=facts["images"][spec["image"]])
+    call.point("amid, created the trial")
+    with call.state as facts:
+        start(facts, find(facts, identity))
+    print(identity)
 
 
 def demand_networks(call, verb, spec):
@@ -200,7 +239,7 @@ def demand_networks(call, verb, spec):
             definition = call.networks.get(key) or {}
             if definition.get("external") and definition["name"] not in facts["networks"]:
                 fail("network %s declared as external, but could not be found" % definition["name"])
-            if not definition.get("external") and verb not in ("migrate", "collect"):
+            if not definition.get("external") and verb not in ("migrate", "unapply", "collect"):
                 fail("stand-in: a network would be made", 99)
         if "network_mode" not in spec and "networks" not in spec:
             fail("stand-in: the default network would be made", 99)
@@ -220,10 +259,42 @@ def collect(call, project, service, spec, labels):
     raise SystemExit(23 if "x-uncollected" in spec else 0)
 
 
-def probe(facts, spec, verb, lost):
+def backup(spec):
+    """As the probe prints it; x-dump: torn lacks a part."""
+    text = b"SQLite of todo"
+    checksum = hashlib.sha256(text + b"!" if spec.get("x-dump") == "torn" else text).hexdigest()
+    print("a line that settings print\n\ndeploy-django: dump\n%s\n\ndeploy-django: dumped %s" % (base64.b64encode(text).decode(), checksum))
+    print(json.dumps({"deploy-django": 1, "verb": "backup"}))
+
+
+def run_client(call, project, service, spec, labels, words):
+    """A PostgreSQL client in the place of the app; its `x-dump` says what becomes of a dump: slow, lost, torn, denied."""
+    if call.stdin != CONNECTION + "\n" or any(SECRET in word for word in [*call.words, *words]) or spec["logging"]["driver"] != "none":
+        fail("stand-in: the client does not know how to connect, or everybody knows", 99)
+    with call.state as facts:
+        container = create(
+            facts, name="%s-run-%d" % (project, facts["created"]), project=project, service=service, oneoff="True", number=1, spec=spec,
+            hash="", image=facts["images"][spec["image"]], labels=labels)
+        start(facts, find(facts, container))
+    call.point("amid, dumping")
+    kind = spec.get("x-dump")
+    while kind == "slow" and "pg_dump" in words[-1]:
+        time.sleep(0.02)
+        if all(each["id"] != container for each in call.state.read()["containers"]):
+            fail("the container was removed", 137)
+    with call.state as facts:
+        facts["containers"] = [each for each in facts["containers"] if each["id"] != container]
+    if kind == "denied":
+        fail("psql: error: FATAL: password authentication failed for user \"todo\"", 2)
+    if "pg_dump" in words[-1] and kind == "lost":
+        fail("pg_dump: error: server closed the connection unexpectedly")
+    print("torn" if kind == "torn" else "dump of todo" if "pg_dump" in words[-1] else "1")
+
+
+def probe(facts, spec, verb, lost, environment):
     """The verbs of the probe that run in a container of their own and only look."""
     if lost:
-        fail("KeyError: 'DATABASE_URL'")
+        fail("KeyError: '%s'" % lost[0])
     result = {"deploy-django": 1, "verb": verb, "pending": pending(facts, spec)}
     if "x-refused" in spec and verb == "fit":
         print(json.dumps(dict(result, error={"kind": "database-refused", "message": "The database refused.", "detail": ""})))
@@ -232,5 +303,21 @@ def probe(facts, spec, verb, lost):
         known = spec.get("x-migrations", [])
         result["problems"] = [{"text": row} for row in spec.get("x-unfit", []) if row in facts["rows"]]
         result["ahead"] = [row for row in facts["rows"] if row not in known]
+        result["known"] = known
+    if verb == "return" and "x-away" in spec:
+        print(json.dumps(dict(result, error={"kind": "database-not-up", "message": "The database does not answer.", "detail": ""})))
+        raise SystemExit(12)
+    if verb == "return":
+        applied = [[row for row in environment["DEPLOY_DJANGO_" + name].split() if row in facts["rows"]] for name in ("BREAKING", "LASTING")]
+        print(json.dumps(result))
+        raise SystemExit((28 if applied[1] else 20) if applied[0] else 0)
+    if verb == "reverse":
+        result["unapply"] = newer(facts, spec, json.loads(environment["DEPLOY_DJANGO_TARGET"])["known"])
+        stuck = [row for row in result["unapply"] if row in spec.get("x-irreversible", [])]
+        if stuck:
+            print(json.dumps(dict(result, error={"kind": "irreversible", "message": "not reversible: %s" % stuck, "detail": ""})))
+            raise SystemExit(28)
     print("a line that settings print\n" + json.dumps(result))
+    if verb == "verify" and result["pending"]:
+        raise SystemExit(19)
     raise SystemExit(20 if result.get("problems") else 0)

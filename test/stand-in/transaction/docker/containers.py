@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 
 from state import advance, create, demand_free, end, fail, find, pending, start, stop
 
@@ -12,6 +13,7 @@ MARKS = '{{range $name, $_ := .Config.Labels}}{{println "label" $name}}{{end}}{{
 VOLUMES = "{{range $place, $_ := .Config.Volumes}}{{$place}} {{end}}"
 CHECK = '{{with .Config.Healthcheck}}{{.Timeout.Nanoseconds}}{{"\\x1f"}}{{range .Test}}{{.}}{{"\\x1f"}}{{end}}{{end}}'
 TIMES = "{{with .Config.Healthcheck}}{{.StartPeriod.Nanoseconds}}{{end}}"
+PLACES = '{{range .Mounts}}{{if ne .Type "tmpfs"}}{{println .Destination}}{{end}}{{end}}'
 SIMPLE = {
     "version {{.Server.Version}}": "27.0.0", "version {{.Server.Version}} {{.Server.Arch}}": "27.0.0 amd64",
     "info {{.DockerRootDir}}": "/", "context {{.Endpoints.docker.Host}}": "unix:///var/run/docker.sock",
@@ -23,6 +25,10 @@ def obey(call, verb, words, folder):
         return wait(call, words[0])
     if verb == "exec" and "--env-file" in words:
         return run_lines(call, words[words.index("--env-file") + 1:])
+    if verb == "run" and "pg_restore" in words:
+        raise SystemExit(0 if call.stdin == "dump of todo\n" and words[-2] in call.state.read()["images"] else 1)
+    if verb == "exec" and any("exec pg_dump" in word for word in words):
+        return dump(call, words)
     with call.state as facts:
         advance(facts)
         if "%s %s" % (verb, words[-1]) in SIMPLE:
@@ -62,9 +68,10 @@ def render(template, container):
         HEALTH: ("unhealthy" if spec.get("x-health") == "bad" else "healthy") if "x-check" in spec else "-",
         "{{json .Config.Healthcheck}}": json.dumps(spec.get("x-check", [])), '{{"\\x1f"}}': "\x1f",
         "{{json .Id}}": json.dumps(container["id"]), "{{json .State.Running}}": json.dumps(container["state"] == "running"),
+        "{{json .Path}} {{json .Args}}": json.dumps("gunicorn") + " " + json.dumps(["site.wsgi"]),
         "{{json .Image}}": json.dumps(container["image"]), "{{json .Config.Image}}": json.dumps(spec["image"]),
         "{{json .Mounts}}": json.dumps(spec.get("x-mounts", [])), "{{range .Mounts}}{{println .Source}}{{end}}": "".join(each["Source"] + "\n" for each in spec.get("x-mounts", [])),
-        "{{json .HostConfig.PortBindings}}": "{}",
+        "{{json .HostConfig.PortBindings}}": "{}", "{{println .Config.WorkingDir}}": "/app\n", PLACES: "".join(each["Destination"] + "\n" for each in spec.get("x-mounts", [])),
         CHECK: "".join(word + "\x1f" for word in ["0", *spec["x-check"]]) if "x-check" in spec else "", TIMES: "1000000000" if "x-check" in spec else "",
     }
     labels = dict(container["labels"], project=container["project"], service=container["service"])
@@ -81,7 +88,8 @@ def render(template, container):
 def ps(facts, words):
     filters = [word[6:] if word.startswith("label=") else word for index, word in enumerate(words) if words[index - 1] == "--filter"]
     for each in facts["containers"]:
-        true = ["com.docker.compose.project=" + each["project"], "com.docker.compose.oneoff=" + each["oneoff"], "name=^%s$" % each["name"]]
+        true = ["com.docker.compose.project=" + each["project"], "com.docker.compose.oneoff=" + each["oneoff"], "name=^%s$" % each["name"],
+                "status=" + each["state"]]
         if each["state"] == "running" and "x-port" in each["spec"]:
             true.append("publish=%s" % each["spec"]["x-port"])
         true += ["%s=%s" % label for label in each["labels"].items()] + ["com.docker.compose.project"] * bool(each["project"])
@@ -95,19 +103,26 @@ def inspect(facts, words):
 
 
 def execute(call, facts, words):
-    words, environment = [word for word in words if word != "-i"], None
+    words, given = [word for word in words if word != "-i"], []
     while words[0] == "-e":
-        environment, words = environment or words[1], words[2:]
+        given, words = given + [words[1]], words[2:]
+    environment = given[0] if given else None
+    if str(environment).startswith("DEPLOY_DJANGO="):
+        variables = dict(each.split("=", 1) for each in given)
+        with open(call.world + "/docker/execs", "a") as execs:
+            execs.write(json.dumps({"verb": variables["DEPLOY_DJANGO"], "environment": variables}) + "\n")
     container, words = find(facts, words[0]), words[1:]
     spec = container["spec"]
     if container["state"] != "running":
         fail("Error response from daemon: container %s is not running" % container["id"])
+    if environment in ("DEPLOY_DJANGO=plan", "DEPLOY_DJANGO=verify") and spec.get("x-entrypoint"):
+        fail("KeyError: 'DATABASE_URL'")  # what the entrypoint set is not there
     if environment == "DEPLOY_DJANGO=plan":
         rows = [dict(zip(("app", "name"), row.split("."))) for row in pending(facts, spec)]
-        return print(json.dumps({"deploy-django": 1, "verb": "plan", "applied": facts["rows"], "pending": rows}))
+        database = {"vendor": "postgresql", "host": "db", "name": "todo", "empty": False}
+        serving = {"manage": "site.settings", "module": "site.live", "file": "site/wsgi.py", "same": False}
+        return print(json.dumps({"deploy-django": 1, "verb": "plan", "applied": facts["rows"], "pending": rows, "database": database, "serving": serving}))
     if environment == "DEPLOY_DJANGO=verify":
-        if spec.get("x-entrypoint"):
-            fail("KeyError: 'DATABASE_URL'")  # what the entrypoint set is not there
         rows = pending(facts, spec)
         print(json.dumps({"deploy-django": 1, "verb": "verify", "pending": rows}))
         raise SystemExit(19 if rows else 0)
@@ -117,14 +132,25 @@ def execute(call, facts, words):
         raise SystemExit(20 if problems else 0)
     if environment == "DEPLOY_DJANGO=http":
         health = "refuses" if misfits(facts, spec) else spec.get("x-health")
-        code = {"bad": 21, "refuses": 24, "silent": 25}.get(health, 0) if json.loads(call.stdin)["format"] == 1 else 2
+        code = {"bad": 21, "refuses": 24, "silent": 25, "unreached": 27}.get(health, 0) if json.loads(call.stdin)["format"] == 1 else 2
         print(json.dumps({"deploy-django": 1, "verb": "http", "url": "http://127.0.0.1:8000/", "status": 200 if code == 0 else 500}))
         raise SystemExit(code)
+    if words[:2] == ["cat", "/proc/net/unix"]:
+        if spec.get("x-closed"):
+            fail('exec: "cat": executable file not found in $PATH', 127)
+        lines = ["0: 2 0 00010000 1 1 7 " + socket for socket in spec.get("x-sockets", [])]
+        ports = ["0: %s:1F90 00000000:0000 0A 00000000:00000000" % address for address in spec.get("x-listens", [])]
+        print("\n".join(["Num RefCount Protocol Flags Type St Inode Path", *lines, *ports, "anon %d" % spec.get("x-memory", 4096)]))
+        raise SystemExit(1)  # one of the two files is never there
     if words == ["cat", "/proc/1/cmdline"]:
         return print("nginx: master process nginx" if spec.get("x-nginx") else "python")
     if words == ["nginx", "-s", "reload"]:
         facts["reloads"] += 1
         return
+    if words == ["pg_restore", "-l"]:
+        raise SystemExit(0 if call.stdin == "dump of todo\n" else 1)
+    if words[:2] == ["sh", "-c"] and container["service"] == "db":
+        return ask_database(facts, spec, words)
     if words[:2] == ["sh", "-c"]:
         raise SystemExit(subprocess.run(words).returncode)
     check = spec["x-check"]
@@ -132,11 +158,38 @@ def execute(call, facts, words):
         fail("stand-in: unknown command in the container %s" % words, 99)
     if spec.get("x-health") == "bad":
         print(spec.get("x-says", ""))
-        raise SystemExit(1)
+        raise SystemExit(spec.get("x-check-exit", 1))
+
+
+def ask_database(facts, spec, words):
+    """How large the database is, who may dump it, and which server it is; or what dumps it is to end."""
+    if "pg_database_size" not in words[2]:
+        facts["dumpEnded"] = True
+        return
+    if spec.get("x-dump") == "denied":
+        fail("psql: error: FATAL: password authentication failed for user \"todo\"")
+    print("%d\n%s\n7123" % (spec.get("x-size", 8192), words[5]))
+
+
+def dump(call, words):
+    """`x-dump` says what becomes of it: slow, lost, torn."""
+    if words[:2] != ["-e", "DEPLOY_DJANGO_RUN=" + words[1].partition("=")[2]]:
+        fail("stand-in: a dump that nobody could end", 99)
+    with call.state as facts:
+        facts["dumpEnded"] = False
+        kind = find(facts, words[2])["spec"].get("x-dump")
+    while kind == "slow":
+        time.sleep(0.02)
+        with call.state as facts:
+            if facts["dumpEnded"]:
+                fail("pg_dump: terminated", 143)
+    if kind == "lost":
+        fail("pg_dump: error: server closed the connection unexpectedly")
+    print("torn" if kind == "torn" else "dump of todo")
 
 
 def misfits(facts, spec):
-    """Rows of which the code of a container says that it cannot live with them."""
+    """Rows of which the code of a container says that it cannot work with them."""
     return [row for row in spec.get("x-unfit", []) if row in facts["rows"]]
 
 
@@ -161,7 +214,7 @@ def wait(call, name):
             if container["state"] != "running":
                 return print(container["exit"])
             if container["probe"]["phase"] == "wait":
-                end(container, 16, error={"kind": "no-go"})  # its two minutes are over at once
+                fail("stand-in: twenty minutes are waited for a word to go that does not come", 99)
         call.point("amid, the migration went on")
 
 
@@ -169,14 +222,17 @@ def kill(facts, words):
     container = find(facts, words[-1])
     if container["state"] != "running":
         fail("Error response from daemon: container %s is not running" % words[-1])
+    if words[:2] == ["-s", "TERM"] and container["probe"]["phase"] == "wait":
+        return end(container, 16, error={"kind": "no-go"})
     if words[:2] != ["-s", "USR1"]:
         fail("stand-in: nothing is ever killed", 99)
     container["probe"]["phase"] = "go"
+    container["logs"].append("deploy-django: going")
 
 
 def remove(facts, words):
     gone = [each for each in facts["containers"] if each["name"] in words or each["id"] in words]
-    if any(each["probe"] and each["probe"]["phase"] == "go" and each["state"] == "running" for each in gone):
+    if any(each["probe"] and each["probe"]["phase"] in ("go", "collect") and each["state"] == "running" for each in gone):
         fail("stand-in: a migration is never killed", 99)
     facts["removed"] += [each["name"] for each in gone]
     facts["containers"] = [each for each in facts["containers"] if each not in gone]
@@ -186,7 +242,7 @@ def run(facts, words):
     """A container that only sleeps."""
     if words[-3:-2] != ["sleep"] or words[-2] not in facts["images"]:
         fail("Error response from daemon: No such image: " + words[-2])
-    labels = dict([option(words, "--label").split("=")])
+    labels = dict(words[at + 1].split("=", 1) for at, word in enumerate(words) if word == "--label")
     identity = create(facts, name=option(words, "--name"), project="", service="", oneoff="", number=1, spec={"image": words[-2]}, hash="",
                       image=facts["images"][words[-2]], labels=labels)
     start(facts, find(facts, identity))
@@ -230,7 +286,7 @@ def image(facts, words):
             fail("Error response from daemon: No such image: " + name)
         check = json.dumps(facts["checks"].get(name, []))
         tags = [each for each in facts["images"] if facts["images"][each] == facts["images"][name] and "@" not in each]
-        print({None: "[]", "{{.Id}}": facts["images"][name], "{{.Size}}": 1000000, "{{json .Config.Healthcheck}}": check, "{{.RepoTags}}": tags, VOLUMES: "", MARKS: "\n".join(facts.get("marks", ["label com.docker.compose.project"]))}[option(words, "-f")])
+        print({None: "[]", "{{.Id}}": facts["images"][name], "{{.Size}}": 1000000, "{{json .Config.Healthcheck}}": check, "{{.RepoTags}}": tags, "{{len .Config.Entrypoint}}": facts.get("entrypoint", 1), VOLUMES: "", MARKS: "\n".join(facts.get("marks", ["label com.docker.compose.project"]))}[option(words, "-f")])
 
 
 def tag(facts, words):
@@ -247,8 +303,17 @@ def untag(facts, words):
 
 def logs(facts, words):
     container = find(facts, words[-1])
-    if container["spec"].get("x-workers") and container["state"] == "running":
-        container["logs"] += ["[ERROR] Worker (pid:7) exited with code 1", "[INFO] Booting worker with pid: 8"]
+    workers, looks = container["spec"].get("x-workers"), len(container["logs"])
+    if container["state"] != "running":
+        workers = None
+    if workers == "dying":
+        container["logs"] += ["[ERROR] Worker (pid:7) exited with code 1"]
+    if workers in ("dying", "silent"):
+        container["logs"] += ["[INFO] Booting worker with pid: 8"]
+    if workers == "starting":  # on a slow host: the others come long after the first
+        looked = container.setdefault("looked", time.time())
+        container["logs"] += ["[INFO] Starting gunicorn", "[INFO] Booting worker with pid: 7"] if looks == 0 else []
+        container["logs"] += ["[INFO] Booting worker with pid: 8"] * 3 if looks == 2 and time.time() > looked + 6 else []
     if container["spec"].get("logging", {}).get("driver") == "none":
         fail("Error response from daemon: configured logging driver does not support reading")
     print("".join(line + "\n" for line in container["logs"]), end="")
@@ -259,16 +324,24 @@ def top(facts, words):
     if spec.get("x-nginx") == "hidden":
         fail("Error response from daemon: unable to get all container pids")
     print("PID COMMAND\n1 " + ("nginx: master process" if spec.get("x-nginx") else "python"))
+    if spec.get("x-workers") == "starting":
+        print("7 python\n" * 4, end="")
 
 
 def stop_all(facts, words):
-    for each in words:
+    for each in words[2:] if words[0] == "-t" else words:
         stop(facts, find(facts, each))
 
 
+def start_all(facts, words):
+    for each in words:
+        start(facts, find(facts, each))
+
+
 def events(facts, words):
-    for time, code, name in facts["events"]:
-        if time >= int(option(words, "--since")):
+    asked = [find(facts, word[len("container="):])["name"] for word in words if word.startswith("container=")]
+    for moment, code, name in facts["events"]:
+        if moment >= int(option(words, "--since")) and name in (asked or [name]):
             print(code, name)
 
 
@@ -297,5 +370,5 @@ VERBS = {
     "volume": volume, "network": network,
     "system": system,
     "ps": ps, "inspect": inspect, "kill": kill, "rm": remove, "image": image, "tag": tag, "rmi": untag, "logs": logs, "top": top,
-    "stop": stop_all, "events": events, "rename": rename, "run": run,
+    "start": start_all, "stop": stop_all, "events": events, "rename": rename, "run": run,
 }

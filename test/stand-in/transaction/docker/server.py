@@ -114,7 +114,7 @@ def ancestors(pid):
 
 def describe(words):
     """A call in a few words: without values, templates and paths."""
-    plain = [word for word in words if word[0] not in "-{/." and "=" not in word and len(word) < 30]
+    plain = [word for word in words if word and word[0] not in "-{/." and "=" not in word and len(word) < 30]
     return " ".join(plain[:8])
 
 

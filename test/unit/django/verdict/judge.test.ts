@@ -1,62 +1,8 @@
 import { describe, expect, test } from '@jest/globals'
 import { readPending } from '../../../../src/django/verdict/facts.ts'
-import { judge } from '../../../../src/django/verdict/judge.ts'
+import { judge, judgeAll, withoutReverse } from '../../../../src/django/verdict/judge.ts'
 import type { Verdict } from '../../../../src/django/verdict/verdict.ts'
-
-/** As the probe writes it. What real databases do is in test/stand-in/django/verdict; here is what they do not show. */
-const operation = (facts: object): object => ({
-  kind: 'AddField',
-  text: 'an operation',
-  own: null,
-  line: null,
-  reversible: true,
-  skipped: false,
-  links: [],
-  referrers: [],
-  relations: [],
-  order: [null, null],
-  table: { name: 'shop_order', after: 'shop_order', known: true, exists: true, rows: 3, bytes: 8192 },
-  ...facts,
-})
-
-const column = (facts: object): object => ({
-  name: 'it',
-  type: 'IntegerField',
-  internal: 'IntegerField',
-  column: 'it',
-  db_type: 'integer',
-  check: null,
-  null: false,
-  default: false,
-  blank_text: false,
-  auto_now: false,
-  default_code: null,
-  db_default: false,
-  db_default_code: null,
-  computed_default: false,
-  generated: false,
-  unique: false,
-  db_index: false,
-  primary_key: false,
-  auto: false,
-  collation: null,
-  comment: null,
-  relation: null,
-  many_to_many: false,
-  code: 'models.IntegerField()',
-  ...facts,
-})
-
-const field = (before: object | null, after: object | null, more: object = {}): object => ({
-  field: {
-    name: 'it',
-    known: before !== null,
-    exists: before !== null,
-    before: before && column(before),
-    after: after && column(after),
-    ...more,
-  },
-})
+import { field, operation } from './probed.ts'
 
 function verdictOf(operations: readonly object[], vendor = 'postgresql'): Verdict {
   const migration = { app: 'shop', name: '0002', source: 'x', accept: false, atomic: true, needs: [], operations }
@@ -104,7 +50,7 @@ describe('judge', () => {
     const own = operation({ kind: 'AddIndex', own: 'shop.SaferAddIndex' })
     expect(verdictOf([own])).toMatchObject({
       breaks: [],
-      unknown: ['what shop.SaferAddIndex does otherwise than AddIndex'],
+      unknown: ['what shop.SaferAddIndex does differently from AddIndex'],
     })
   })
 
@@ -112,6 +58,12 @@ describe('judge', () => {
     const abandoned = [{ table: 'shop_order', column: 'it', code: 'models.IntegerField()' }]
     const { breaks, newCode } = verdictOf([operation({ kind: 'SeparateDatabaseAndState', nested: [], abandoned })])
     expect([breaks, newCode]).toEqual([[], [expect.stringContaining('every INSERT into shop_order fails')]])
+  })
+
+  test('a foreign key that only the code drops breaks the new code', () => {
+    const enforced = [{ table: 'shop_order', to: 'shop_customer' }]
+    const { breaks, newCode } = verdictOf([operation({ kind: 'SeparateDatabaseAndState', nested: [], enforced })])
+    expect([breaks, newCode]).toEqual([[], [expect.stringContaining('DELETE from shop_customer fails')]])
   })
 
   test('a column that the serving code no longer knows can go, but its values are lost', () => {
@@ -129,6 +81,7 @@ describe('judge', () => {
     ['mysql', 'integer UNSIGNED', 'integer', ['insert', 'update']],
     ['mysql', 'longtext', 'varchar(20)', ['insert', 'update']],
     ['mysql', 'integer', 'bigint', []],
+    ['mysql', 'integer AUTO_INCREMENT', 'bigint AUTO_INCREMENT', []],
     ['mysql', 'date', 'datetime(6)', ['read', 'insert', 'update']],
     ['postgresql', 'varchar(20)[]', 'varchar(40)[]', []],
     ['postgresql', 'varchar(20)[]', 'varchar(40)', ['read', 'insert', 'update']],
@@ -151,5 +104,32 @@ describe('judge', () => {
       breaks: ['read', 'insert', 'update', 'delete'],
       unknown: [expect.stringContaining('too long')],
     })
+  })
+
+  test.each([
+    ['what breaks the old code cannot be unapplied', 'RemoveField', 'no'],
+    ['what it lives with stays as it is', 'AddIndex', 'fully'],
+  ])('in the schemas of tenants %s', (_, kind, reverses) => {
+    const operations = [operation({ kind, ...field({}, null) })]
+    const migration = { app: 'shop', name: '0002', source: 'x', accept: false, atomic: true, needs: [], operations }
+    const [judged] = judge(readPending([migration]), 'postgresql').map(withoutReverse)
+    expect(judged?.verdict.reverses).toBe(reverses)
+  })
+
+  test('each database is judged as its own engine takes it', () => {
+    const operations = [operation({ kind: 'RemoveField', ...field({}, null) })]
+    const migration = { app: 'shop', name: '0002', source: 'x', accept: false, atomic: true, needs: [], operations }
+    const skipped = { ...migration, operations: [{ ...operations[0], skipped: true }] }
+    const others = [
+      { alias: 'archive', database: { vendor: 'sqlite' }, pending: [migration] },
+      { alias: 'stats', vendor: 'mysql', pending: [skipped] },
+    ]
+    const found = judgeAll({ pending: [migration], others }, 'postgresql')
+    expect(found.map(({ database, vendor, verdict }) => [database, vendor, verdict.breaks.length > 0])).toEqual([
+      [undefined, 'postgresql', true],
+      ['archive', 'sqlite', true],
+      ['stats', 'mysql', false],
+    ])
+    expect(found.map(({ verdict }) => verdict.reverses)).toEqual(['loses', 'no', 'fully'])
   })
 })

@@ -19,6 +19,20 @@ if os.environ["DATABASE"] == "none":
     DATABASES = {}
 elif os.environ["DATABASE"].endswith(".sqlite3"):
     DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": os.environ["DATABASE"]}}
+elif "MYSQL_PORT" in os.environ:
+    import pymysql
+
+    pymysql.version_info = (2, 2, 8, "final", 0)  # Django looks for mysqlclient
+    pymysql.install_as_MySQLdb()
+    DATABASES = {
+        "default": {
+            "ENGINE": "django.db.backends.mysql",
+            "NAME": os.environ["DATABASE"],
+            "USER": os.environ.get("MYSQL_USER", "test"),
+            "HOST": os.environ["MYSQL_HOST"],
+            "PORT": os.environ["MYSQL_PORT"],
+        }
+    }
 else:
     DATABASES = {
         "default": {

@@ -1,0 +1,38 @@
+import { expect, test } from '@jest/globals'
+import { DeployError } from '../../../src/errors.ts'
+import { explainImport } from '../../../src/guard/import.ts'
+import { explainProbe } from '../../../src/host/failure.ts'
+import { projectOf } from '../compose/model.ts'
+
+const failure = explainProbe(1, undefined, "KeyError: 'BROKER_URL'")
+const explain = (text: string, hasEntrypoint = false, cause: unknown = failure): unknown =>
+  explainImport(cause, projectOf(`services: {web: {build: ., ${text}}}`), 'web', hasEntrypoint ? ['/entrypoint'] : [])
+
+test.each([
+  [
+    'env_file: [./.envs/.production/.django, {path: .envs/.production/.postgres}]',
+    'set the variable in `.envs/.production/.django` or `.envs/.production/.postgres` (input `env-files`, or the file on the host)',
+  ],
+  ['env_file: .env', 'set the variable in `env-file`, or in `.env` on the host'],
+  [
+    'env_file: [.env, web.env]',
+    'set the variable in `web.env` (input `env-files`, or the file on the host), or in `env-file`, or in `.env` on the host',
+  ],
+  [
+    'environment: {A: b}',
+    'name the variable below `environment:` of web, as in NAME: ${NAME}, and set it in `env-file`, or in `.env` on the host',
+  ],
+])('the fix names the env files that the service reads: %s', (text, way) => {
+  expect(explain(text)).toMatchObject({
+    code: 'settings-import',
+    seen: "KeyError: 'BROKER_URL'",
+    fix: `${way}; set \`manage\` if manage.py is started in another way`,
+  })
+})
+
+test('the entrypoint of the image is named, and other failures stay', () => {
+  expect(explain('env_file: .env', true)).toMatchObject({ why: expect.stringContaining('The entrypoint of the image') })
+  expect(explain('env_file: .env')).toMatchObject({ why: failure.why })
+  const other = new DeployError('settings-import', { what: 'Other settings', fix: 'another fix' })
+  expect(explain('env_file: .env', true, other)).toBe(other)
+})
