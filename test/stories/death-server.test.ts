@@ -129,7 +129,8 @@ describe('the transaction is killed on the server', () => {
   test('just after the commit, and the runner with it: the next deploy finds it done', async () => {
     await story.change('d')
     const [lost] = await Promise.all([
-      story.deploy('d', { kill: { at: /^verify: /, signal: 'SIGKILL' } }),
+      // Long before the commit: a runner that still lives might read that the deployment was committed.
+      story.deploy('d', { kill: { at: /\bswap begins/, signal: 'SIGKILL' }, env: { RUNNER_DEBUG: '1' } }),
       stopAt(story, COMMITTED),
     ])
     expect(lost.post).toBeUndefined()
