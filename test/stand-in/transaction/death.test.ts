@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
-import { draw, sample } from '../../seed.ts'
+import { draw, isTried, sample } from '../../seed.ts'
 import { arm, disarm, releaseOrphan, takePictures, type Picture } from './death.ts'
 import { endOf, storyOf } from './journal.ts'
 import {
@@ -157,16 +157,21 @@ describe('everything dies at once', () => {
 
 describe('the engine and its step are killed', () => {
   test('and the docker call, or the whole step, goes on alone: whoever comes next waits for it', async () => {
-    points += await atEvery(served, places, isCall, async (world, at, place) => {
-      await arm(world, { mode: 'kill', at, spare: draw(`spared ${at}`, 5) === 0 ? 'step' : 'call' })
-      expect((await engine(world, v2.id)).code).not.toBe(0)
-      await disarm(world)
-      if (!(await releaseOrphan(world))) throw new Error(`${place}: the lock is free while the call goes on`)
-      if (draw(`next ${at}`, 4) !== 0) return recover(place, world, v2, v1.id)
-      const side = await sideOf(world, v2, v1.id)
-      await goOn(place, world, v3)
-      expect(await endOf(world, v2.id)).toBe(side === v1.id ? `back ${v1.id}` : `committed ${v2.id}`)
-    })
+    points += await atEvery(
+      served,
+      places,
+      (place, at) => isCall(place) && isTried(`alone ${at}`, 3),
+      async (world, at, place) => {
+        await arm(world, { mode: 'kill', at, spare: draw(`spared ${at}`, 5) === 0 ? 'step' : 'call' })
+        expect((await engine(world, v2.id)).code).not.toBe(0)
+        await disarm(world)
+        if (!(await releaseOrphan(world))) throw new Error(`${place}: the lock is free while the call goes on`)
+        if (draw(`next ${at}`, 4) !== 0) return recover(place, world, v2, v1.id)
+        const side = await sideOf(world, v2, v1.id)
+        await goOn(place, world, v3)
+        expect(await endOf(world, v2.id)).toBe(side === v1.id ? `back ${v1.id}` : `committed ${v2.id}`)
+      },
+    )
   })
 
   test('together with the call', async () => {
@@ -174,7 +179,7 @@ describe('the engine and its step are killed', () => {
     points += await atEvery(
       served,
       places,
-      (_, at) => draw(`with the call ${at}`, 5) === 0,
+      (_, at) => isTried(`with the call ${at}`, 5),
       async (world, at, place) => {
         await arm(world, { mode: 'kill', at, spare: 'nothing' })
         expect((await engine(world, v2.id)).code).not.toBe(0)
