@@ -1,1 +1,2 @@
-import './index.js'
+import { existsSync } from 'node:fs'
+if (existsSync(process.env.STATE_folder ?? '')) await import('./index.js')

@@ -2,7 +2,7 @@ import { setOutput, setSecret } from '@actions/core'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { readAssets } from './host/assets.ts'
-import { connect } from './host/connection.ts'
+import { connect, disconnect } from './host/connection.ts'
 import type { BuildInputs, DeployInputs, JudgeInputs, RollbackInputs } from './inputs/contract.ts'
 import { build } from './commands/build.ts'
 import { comment, type CommentInputs } from './commands/comment.ts'
@@ -39,7 +39,7 @@ import { describeServing, headline, renderSummary } from './report/summary.ts'
 import { noFindings, outputsOf, type Findings, type Outcome } from './report/report.ts'
 import { annotateFailure, closeWarnings, warning } from './github/annotation.ts'
 import { showCommands } from './github/command.ts'
-import { entry, saveTemporaryFolder, temporaryFolder } from './github/state.ts'
+import { entry, isUnfinished, saveTemporaryFolder, temporaryFolder } from './github/state.ts'
 
 /** Fires when the job is cancelled: GitHub's runner sends SIGINT, then SIGTERM after 7.5 s. */
 const cancelled = new AbortController()
@@ -62,7 +62,16 @@ async function main(): Promise<void> {
     environment: readStepEnvironment(),
     signal: cancelled.signal,
   }
-  switch (readCommand(entry)) {
+  try {
+    await obey(readCommand(entry), world)
+  } finally {
+    // Otherwise post follows the deployment over this connection. If this fails, post tries again.
+    if (!isUnfinished()) await cleanUp(folder).catch(() => {})
+  }
+}
+
+async function obey(command: ReturnType<typeof readCommand>, world: World): Promise<void> {
+  switch (command) {
     case 'deploy': {
       if (isPullRequest()) {
         const begin = ({ version }: JudgeInputs): Findings => noFindings('deploy', undefined, version)
@@ -154,14 +163,20 @@ async function readOrLook<Inputs extends Parameters<typeof secretsOf>[0]>(
   }
 }
 
+/** Runs only if main left its folder: see script/build. */
 async function post(): Promise<void> {
   const folder = temporaryFolder()
-  if (folder === '') return
   try {
     await followAfterCancel(run, folder, readRoute, page)
   } finally {
-    await rm(folder, { recursive: true, force: true })
+    await cleanUp(folder)
   }
+}
+
+/** Closes the connection and removes the folder with the key. */
+async function cleanUp(folder: string): Promise<void> {
+  await disconnect(run, folder)
+  await rm(folder, { recursive: true, force: true })
 }
 
 /** The only place that makes the step red. One failure makes one annotation. */

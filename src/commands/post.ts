@@ -2,7 +2,7 @@ import { info } from '../report/log.ts'
 import { explain } from '../errors.ts'
 import type { Run } from '../process.ts'
 import { warning } from '../github/annotation.ts'
-import { disconnect, reconnect, type Connection } from '../host/connection.ts'
+import { reconnect, type Connection } from '../host/connection.ts'
 import { explainEnding, explainForward, explainReverted } from '../host/failure.ts'
 import type { Ending } from '../host/follow.ts'
 import type { Route } from '../host/ssh-config.ts'
@@ -13,7 +13,7 @@ import { watchToEnd } from './execute.ts'
 /** GitHub ends a cancelled job's post steps after five minutes. */
 const FOLLOW_LIMIT_MS = 4 * 60_000
 
-/** Follows a deployment that main did not follow to its end. Then closes the connection that main left. */
+/** Follows a deployment that main did not follow to its end, over the connection that main left. */
 export async function followAfterCancel(
   run: Run,
   folder: string,
@@ -21,14 +21,9 @@ export async function followAfterCancel(
   page: string,
 ): Promise<void> {
   const transaction = followed()
-  try {
-    if (transaction) {
-      const inputs = readInputs()
-      await concludeRecord(inputs.githubToken, () => report(reconnect(run, inputs, folder), transaction, page))
-    }
-  } finally {
-    await disconnect(run, folder)
-  }
+  if (!transaction) return
+  const inputs = readInputs()
+  await concludeRecord(inputs.githubToken, () => report(reconnect(run, inputs, folder), transaction, page))
 }
 
 /** Closes GitHub's deployment record with what really happened. */

@@ -17,12 +17,12 @@ export type Followed = {
  */
 export const entry = parse(process.argv[1] ?? '').name
 
-/** The folder of temporary files (keys, control socket) that post removes; empty when main created none. */
+/** The folder of main's temporary files (keys, control socket); empty when main created none. */
 export function temporaryFolder(): string {
   return getState('folder')
 }
 
-/** Hands the folder of temporary files over to post. */
+/** Hands the folder of temporary files over to post, which removes it if main could not. */
 export function saveTemporaryFolder(path: string): void {
   saveState('folder', path)
 }
