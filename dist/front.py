@@ -39,6 +39,21 @@ def check_fronts(visitor, last, reason, inside, fronts):
     return last, reason, None if reason else warn_of_front(spoken[0], find_page(visitor, last))
 
 
+def check_siblings(visitor, siblings, last, reason):
+    """(answer, reason) after the other published services with the image of the app were asked, such as one for staff."""
+    if last is None or reason:
+        return last, reason
+    for service in sorted({service for service, _ in siblings}):
+        answers = ask_fronts(visitor, ["http://%s:%d/" % (service, int(port)) for name, port in siblings if name == service])
+        failed = next((answer for answer in answers if answer.reason is None and answer.status >= 500), None)
+        if failed is None and all(answer.closed for answer in answers):
+            failed = answers[0]
+        if failed:
+            failed.app, failed.sibling = last, service
+            return failed, failed.reason or "server-error"
+    return last, None
+
+
 def look_behind(visitor, failed, reason):
     """Whether the app answers a direct request, for a given address where a proxy answered."""
     outside, inside, _ = candidates([])
@@ -121,9 +136,11 @@ def warn_of_silence(front):
 
 
 def explain_loopback(app, fronts):
-    port = urllib.parse.urlsplit(app.url).port
-    return ("The app listens only on %s in its container, so no other container reaches it%s."
-            % (urllib.parse.urlsplit(app.url).netloc, ", such as that of " + fronts if fronts else ""),
+    port = app.ports[0] if app.ports else urllib.parse.urlsplit(app.url).port
+    place = "127.0.0.1:%d" % port if app.ports else urllib.parse.urlsplit(app.url).netloc
+    lost = "no visitor reaches it" if app.ports else "no other container reaches it"
+    return ("The app listens only on %s in its container, so %s%s."
+            % (place, lost, ", such as that of " + fronts if fronts and not app.ports else ""),
             "let the server listen on 0.0.0.0:%d, in the command of the service or its Dockerfile" % port)
 
 
@@ -139,3 +156,22 @@ def explain_front(front):
                 "the console")
     return ("%s: %s connects to a wrong port or host name." % (seen, name),
             "correct the address to which %s passes requests: the app listens on port %d" % (name, app.port))
+
+
+def explain_unpublished(app):
+    port, published = urllib.parse.urlsplit(app.url).port, " and ".join(map(str, app.ports))
+    return ("The app answers at %s, but the Compose file publishes port %s of its container, on which nothing listens. So no "
+            "visitor reaches it." % (app.url, published),
+            "write the port on which the server listens after the last colon in `ports` (\"…:%d\"), or let the server listen on "
+            "0.0.0.0:%d" % (port or 80, app.ports[0]))
+
+
+def explain_sibling(answer):
+    service, port = answer.sibling, urllib.parse.urlsplit(answer.url).port
+    if answer.reason:
+        return ("Nothing listens on %s, a port of the service %s that the Compose file publishes." % (answer.url, service),
+                "publish the port on which %s listens, or let it listen on 0.0.0.0:%d; its log says why it does not" % (service, port))
+    return ("%s answered %s: the service %s fails, although it runs the image of the app, which answers (%s: %s)."
+            % (answer.url, answer.status, service, answer.app.url, answer.app.status),
+            "fix the error in the log of %s; with DEBUG = False Django logs errors only if LOGGING sends them to the console"
+            % service)

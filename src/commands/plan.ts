@@ -228,6 +228,7 @@ function decide(
   const fronts = roles.fronts
     .filter(({ service }) => !unstarted.includes(service))
     .map(({ service, port }): [string, number] => [service, port])
+  const web = app.services.get(roles.django)
   return {
     kind: plan.kind === 'unchanged' ? 'unchanged' : 'deployed',
     isMigrated: plan.kind === 'unchanged' && plan.pending.length === 0,
@@ -238,8 +239,8 @@ function decide(
     obstacles: listObstacles(judged),
     backup: backup.kind === 'dump' ? backupLines(backup.way) : undefined,
     dump,
-    http: askHealth(question, fronts, settings),
-    trialHttp: askTrial(question, fronts, settings, app.services.get(roles.django)?.hostNames ?? []),
+    http: askHealth(question, fronts, settings, app, web),
+    trialHttp: askTrial(question, fronts, settings, web),
     denial: { mounts, app },
     repository,
     judged,

@@ -332,6 +332,7 @@ function decide(
   if (inputs.planDigest !== undefined && inputs.planDigest !== digest) throw otherPlan(inputs.planDigest, digest)
   const { database } = report
   const fronts = frontsOf(target.facts).filter(([service]) => !unstarted.includes(service))
+  const web = app.services.get(django)
   return {
     kind: isServed ? 'unchanged' : 'rolled-back',
     steps,
@@ -341,8 +342,8 @@ function decide(
     obstacles: listObstacles([]),
     backup: backup.kind === 'dump' ? backupLines(backup.way) : undefined,
     dump: database && dumpLines({ database, facts: report.dump, app, running }),
-    http: askHealth(healthQuestion(inputs), fronts, settings),
-    trialHttp: askTrial(healthQuestion(inputs), fronts, settings, app.services.get(django)?.hostNames ?? []),
+    http: askHealth(healthQuestion(inputs), fronts, settings, app, web),
+    trialHttp: askTrial(healthQuestion(inputs), fronts, settings, web),
     denial: { mounts, app },
     counts: scaled,
   }

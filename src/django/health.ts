@@ -1,4 +1,6 @@
 import type { HealthUrl } from '../inputs/values.ts'
+import type { App } from '../compose/app.ts'
+import type { Service } from '../compose/service.ts'
 import type { Settings } from './document.ts'
 
 /** How the health check requests the app. */
@@ -17,17 +19,27 @@ export function healthQuestion(inputs: {
   return { url: inputs.healthUrl, headers: inputs.healthHeaders, status: inputs.healthStatus }
 }
 
+/** Where requests enter: the ports in a container of each service that the Compose file publishes. */
+type Fronts = readonly (readonly [service: string, port: number])[]
+
+/** The service in which Django answers HTTP. */
+type WebService = Pick<Service, 'hostNames' | 'sharedNetwork'>
+
 /**
  * The text of http.json for the probe; undefined without a health check over HTTP. Given headers override those from
  * the settings.
  */
 export function askHealth(
   question: HealthQuestion,
-  fronts: readonly (readonly [service: string, port: number])[],
+  fronts: Fronts,
   settings: Settings,
+  app: App,
+  web: Service | undefined,
 ): string | undefined {
-  if (question.url.kind === 'none') return undefined
-  return JSON.stringify(write(question, question.url.kind === 'urls' ? question.url.urls : [], fronts, settings))
+  const { url } = question
+  if (url.kind === 'none') return undefined
+  if (url.kind === 'urls') return JSON.stringify(write(question, url.urls, fronts, settings, web))
+  return JSON.stringify({ ...write(question, [], fronts, settings, web), siblings: siblingsOf(fronts, app, web) })
 }
 
 /**
@@ -37,15 +49,16 @@ export function askHealth(
  */
 export function askTrial(
   question: HealthQuestion,
-  fronts: readonly (readonly [service: string, port: number])[],
+  fronts: Fronts,
   settings: Settings,
-  names: readonly string[],
+  web: WebService | undefined,
 ): string | undefined {
   const { url } = question
   if (url.kind === 'none') return undefined
+  const names = web?.hostNames ?? []
   const published = fronts.filter(([service]) => names.includes(service))
   const own = url.kind === 'urls' ? url.urls.filter((address) => isOwn(address, names)) : []
-  const asked = write(question, own, published, settings)
+  const asked = write(question, own, published, settings, web)
   if (url.kind === 'urls') return JSON.stringify(own.length > 0 ? asked : { ...asked, accept: 'anything' })
   return JSON.stringify(published.length < fronts.length ? { ...asked, accept: 'redirects' } : asked)
 }
@@ -53,19 +66,32 @@ export function askTrial(
 function write(
   question: HealthQuestion,
   urls: readonly string[],
-  fronts: readonly (readonly [service: string, port: number])[],
+  fronts: Fronts,
   settings: Settings,
+  web: WebService | undefined,
 ): object {
   const namesHost = Object.keys(question.headers).some((name) => name.toLowerCase() === 'host')
   return {
     format: 1,
     urls,
     fronts,
+    published: publishedOf(fronts, web),
     headers: { ...without(question.headers, headersFor(settings)), ...question.headers },
     hosts: namesHost ? [] : hostsFor(settings),
     allowed: settings.allowedHosts,
     status: question.status,
   }
+}
+
+/** The ports of the web service of which one must be listened on. A service in another network publishes none. */
+function publishedOf(fronts: Fronts, web: WebService | undefined): readonly number[] {
+  if (web === undefined || web.sharedNetwork !== undefined) return []
+  return fronts.flatMap(([service, port]) => (web.hostNames.includes(service) ? [port] : []))
+}
+
+/** The published ports of the other services with the image of the web service: each has to answer, too. */
+function siblingsOf(fronts: Fronts, app: App, web: Service | undefined): Fronts {
+  return fronts.filter(([service]) => service !== web?.name && app.services.get(service)?.image === web?.image)
 }
 
 /** Whether an address leads to the container that runs the health check. */

@@ -372,6 +372,7 @@ function healthCode(reason: string | undefined): Code {
   switch (reason) {
     case 'refused':
     case 'loopback':
+    case 'unpublished':
       return 'health-refused'
     case 'bad-request':
       return 'health-bad-request'

@@ -173,7 +173,7 @@ describe('a job that is cancelled or lost', () => {
     const run = await meanwhile(
       ({ onLine, env }) =>
         story.deploy('f', {
-          inputs: { 'health-timeout': '3s' },
+          inputs: { 'health-timeout': '8s' },
           env: { ...env, RUNNER_TRACKING_ID: tracking },
           onLine(text) {
             onLine?.(text)
@@ -187,7 +187,7 @@ describe('a job that is cancelled or lost', () => {
         for (const { pid } of shared) process.kill(pid, 'SIGKILL')
         const waits = Date.now()
         await isCut.promise
-        await until('the limit is over', () => Promise.resolve(Date.now() - waits > 4_000))
+        await until('the limit is over', () => Promise.resolve(Date.now() - waits > 9_000))
         await giveWord(story, 'migrate')
       },
     )

@@ -12,6 +12,8 @@ class Answer:
         self.headers, self.body, self.server = frozenset(), "", ""
         self.app = None  # the app's own answer, if a proxy fails
         self.host = None  # the Host that was sent
+        self.ports = []  # published ports on which nothing listens for others
+        self.sibling = None  # the other service with the image of the app that answered
 
 
 class Visitor:
@@ -70,6 +72,8 @@ def check_http(_out):
         if last is None:
             last, reason = ask_around(visitor, inside, judge)
         last, reason, warning = check_fronts(visitor, last, reason, inside, fronts)
+        last, reason = check_siblings(visitor, order.get("siblings", []), last, reason)
+    last, reason = check_published(order.get("published", []), last, reason)
     if last is None:
         return NO_HTTP, {"url": None, "status": None, "answers": 0, "reason": "nothing-speaks-http", "text":
                          "No port of this service, and no service in front of it, speaks HTTP."}
@@ -84,7 +88,7 @@ def check_http(_out):
 
 def is_firm(answer, reason):
     """Whether the answer is final. 502 to 504 are a proxy's "not yet"; silence is an app that is still starting."""
-    return reason in ("bad-request", "https-redirect", "status", "server-error", "loopback") and answer.status not in (502, 503, 504)
+    return reason in ("bad-request", "https-redirect", "status", "server-error", "loopback", "unpublished") and answer.status not in (502, 503, 504)
 
 
 def wait_for_listener(seconds):
@@ -225,15 +229,32 @@ def candidates(fronts):
     for address, port, scheme in listening():
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)
         url = "%s://%s:%d/" % (scheme, "[%s]" % host if ":" in host else host, port)
-        (inside if address == "::1" or address.startswith("127.") else outside).append(url)
+        (inside if is_loopback(address) else outside).append(url)
     for service, port in fronts:
         scheme = "https" if int(port) in (443, 8443) else "http"
         before.append("%s://%s:%d/" % (scheme, service, int(port)))
     return outside, inside, before
 
 
-def listening():
-    """(address, port, scheme) of the sockets on which this container's processes listen; those for everyone first."""
+def check_published(ports, last, reason):
+    """(answer, reason) after the ports that the Compose file publishes were compared with those that are listened on.
+
+    Any program in this container's network may listen: the app, or a sidecar. One port is enough, because others may be
+    for tools that run only in development.
+    """
+    places = [place for place in open_sockets().values() if place[1] in ports]
+    if last is None or reason or not ports or any(not is_loopback(address) for address, _ in places):
+        return last, reason
+    last.ports = ports
+    return last, "loopback" if places else "unpublished"
+
+
+def is_loopback(address):
+    return address == "::1" or address.startswith("127.")
+
+
+def open_sockets():
+    """{inode: (address, port)} of all sockets that listen in this container's network."""
     sockets = {}
     for path in ("/proc/net/tcp", "/proc/net/tcp6"):
         try:
@@ -245,6 +266,12 @@ def listening():
             address, port = line[1].split(":")
             if line[3] == "0A" and read_address(address) != "127.0.0.11":  # Docker's name server
                 sockets[line[9]] = (read_address(address), int(port, 16))
+    return sockets
+
+
+def listening():
+    """(address, port, scheme) of the sockets on which this container's processes listen; those for everyone first."""
+    sockets = open_sockets()
     # With `network_mode: host` these are all sockets of the host. Most of them belong to other programs.
     own, complete = own_sockets()
     found = {sockets[inode]: "uwsgi" if is_uwsgi(own[inode]) else "http" for inode in sockets if inode in own}
@@ -293,6 +320,10 @@ def explain_answer(answer, reason, visitor, fronts):
     """What was seen with its likely cause, and the fix."""
     if reason == "loopback":
         return explain_loopback(answer, ", ".join(sorted({urllib.parse.urlsplit(url).hostname for url in fronts})))
+    if reason == "unpublished":
+        return explain_unpublished(answer)
+    if answer.sibling:
+        return explain_sibling(answer)
     if answer.app:
         return explain_front(answer)
     seen = "%s answered %s" % (answer.url, answer.status)

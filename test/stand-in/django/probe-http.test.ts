@@ -8,6 +8,8 @@ const server = fileURLToPath(new URL('./server.py', import.meta.url))
 type Question = {
   urls?: readonly string[]
   fronts?: readonly (readonly [string, number])[]
+  published?: readonly number[]
+  siblings?: readonly (readonly [string, number])[]
   headers?: Readonly<Record<string, string>>
   status?: readonly string[]
   hosts?: readonly string[]
@@ -176,6 +178,64 @@ describe('auto', () => {
   test('ports of other containers and of the server are not asked', async () => {
     const other = ['unshare', '--pid', '--fork', '--mount-proc', '--']
     expect(seen(await ask('8000=500', {}, other))).toEqual([25, null, 'nothing-speaks-http', null])
+  })
+})
+
+describe('a port that the Compose file publishes', () => {
+  test.each<[string, string, number, string | null]>([
+    ['is the one on which the app listens', '8000=200', 0, null],
+    ['leads to nothing, because the app listens on another', '8080=200', 24, 'unpublished'],
+    ['leads to nothing, because the app listens for this container alone', '127.0.0.1:8000=200', 24, 'loopback'],
+    ['leads to nothing of the app, which also listens elsewhere', '127.0.0.1:8000=200 8080=200', 24, 'loopback'],
+    ['is one of two that are listened on', '8000=200 8080=200', 0, null],
+    ['leads to an app that fails, which counts', '8080=500', 24, 'server-error'],
+  ])('%s', async (_, servers, code, reason) => {
+    for (const urls of [[], [`http://127.0.0.1:${/8080/.test(servers) ? 8080 : 8000}/`]]) {
+      const outcome = await ask(servers, { urls, published: [8000, 5678] })
+      expect([outcome.code, outcome.result['reason']]).toEqual([code, reason])
+    }
+  })
+
+  test('on which nothing listens is named with the port that is meant', async () => {
+    const { result } = await ask('8080=200', { published: [8000] })
+    expect(result['text']).toBe(
+      'The app answers at http://127.0.0.1:8080/, but the Compose file publishes port 8000 of its container, on which nothing listens. So no visitor reaches it.',
+    )
+    expect(result['fix']).toContain('("…:8080")')
+    const alone = await ask('127.0.0.1:8000=200', { published: [8000], accept: 'redirects' })
+    expect(alone.result).toMatchObject({
+      text: 'The app listens only on 127.0.0.1:8000 in its container, so no visitor reaches it.',
+      fix: expect.stringContaining('0.0.0.0:8000'),
+    })
+  })
+
+  test('may be served by a sidecar in the same network', async () => {
+    const apart = ['unshare', '--pid', '--fork', '--mount-proc', '--', python(), server, '8000=app', '--']
+    expect((await ask('9000=app', { published: [9000] }, apart)).code).toBe(0)
+  })
+})
+
+describe('another published service with the image of the app', () => {
+  const apart = ['unshare', '--pid', '--fork', '--mount-proc', '--', python(), server, '8000=app', '--']
+  const siblings = [['127.0.0.3', 9000] as const]
+
+  test.each<[string, string, number, string | null]>([
+    ['answers', '127.0.0.3:9000=app', 0, null],
+    ['answers that there is no such page', '127.0.0.3:9000=404', 0, null],
+    ['accepts other hosts', '127.0.0.3:9000=400', 0, null],
+    ['fails', '127.0.0.3:9000=500', 27, 'server-error'],
+    ['does not listen', '', 27, 'refused'],
+    ['speaks another protocol', '127.0.0.3:9000=garbage', 0, null],
+  ])('%s', async (_, servers, code, reason) => {
+    const outcome = await ask(servers, { siblings }, apart)
+    expect([outcome.code, outcome.result['reason']]).toEqual([code, reason])
+    if (code !== 0) expect(outcome.result['text']).toContain('the service 127.0.0.3')
+  })
+
+  test('in another network is not asked; one of its ports is enough', async () => {
+    const strange = [['no-such-service.invalid', 80] as const]
+    expect((await ask('', { siblings: strange }, apart)).code).toBe(0)
+    expect((await ask('127.0.0.3:9000=app', { siblings: [['127.0.0.3', 5678], ...siblings] }, apart)).code).toBe(0)
   })
 })
 

@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals'
+import { readApp } from '../../../src/compose/app.ts'
 import type { Settings } from '../../../src/django/document.ts'
 import {
   askHealth,
@@ -29,15 +30,27 @@ test('entries of ALLOWED_HOSTS that no visitor can match', () => {
   expect(deadHosts({ ...settings, allowedHosts: [...good, ...dead] })).toEqual(dead)
 })
 
+const image = { image: 'registry/app@sha256:1' }
+const app = readApp({
+  services: {
+    web: { ...image, networks: { default: { aliases: ['shop.internal'] } } },
+    staff: image,
+    proxy: { image: 'nginx:1' },
+    guest: { ...image, network_mode: 'host' },
+  },
+})
+const web = app.services.get('web')
+
 describe('askTrial', () => {
   const ask = (url: HealthQuestion['url'], fronts: readonly (readonly [string, number])[] = []): unknown =>
-    JSON.parse(askTrial({ url, headers: {}, status: ['2xx'] }, fronts, settings, ['web', 'shop.internal']) ?? 'null')
+    JSON.parse(askTrial({ url, headers: {}, status: ['2xx'] }, fronts, settings, web) ?? 'null')
 
   test('asks its own ports; a redirect to https is left to a proxy, if there is one', () => {
     expect(ask({ kind: 'auto' }, [['web', 8000]])).toEqual({
       format: 1,
       urls: [],
       fronts: [['web', 8000]],
+      published: [8000],
       headers: {},
       hosts: [],
       allowed: [],
@@ -72,10 +85,12 @@ describe('askHealth', () => {
   const ask = (...given: Parameters<typeof askHealth>): unknown => JSON.parse(askHealth(...given) ?? 'null')
 
   test('finds out where to ask, as the settings want it', () => {
-    expect(ask(question, [['proxy', 80]], site)).toEqual({
+    expect(ask(question, [['proxy', 80]], site, app, web)).toEqual({
       format: 1,
       urls: [],
       fronts: [['proxy', 80]],
+      published: [],
+      siblings: [],
       headers: { 'X-Forwarded-Proto': 'https' },
       hosts: ['todo.example.org'],
       allowed: ['todo.example.org'],
@@ -85,10 +100,11 @@ describe('askHealth', () => {
 
   test('asks what it is told to ask', () => {
     const urls = ['http://proxy/healthz', 'http://web:8000/']
-    expect(ask({ ...question, url: { kind: 'urls', urls }, status: ['204'] }, [], settings)).toEqual({
+    expect(ask({ ...question, url: { kind: 'urls', urls }, status: ['204'] }, [], settings, app, web)).toEqual({
       format: 1,
       urls,
       fronts: [],
+      published: [],
       headers: {},
       hosts: [],
       allowed: [],
@@ -96,20 +112,34 @@ describe('askHealth', () => {
     })
   })
 
+  test('asks the other published services with the image of the app, unless addresses are given', () => {
+    const fronts = [['web', 8000] as const, ['staff', 9000] as const, ['proxy', 80] as const]
+    expect(ask(question, fronts, site, app, web)).toMatchObject({ siblings: [['staff', 9000]] })
+    const given = { ...question, url: { kind: 'urls', urls: ['http://web:8000/'] } } as const
+    expect(ask(given, fronts, site, app, web)).not.toHaveProperty('siblings')
+  })
+
+  test('knows the ports that lead to the app, unless it shares the network of another service', () => {
+    const fronts = [['web', 8000] as const, ['proxy', 80] as const]
+    expect(ask(question, fronts, site, app, web)).toMatchObject({ published: [8000] })
+    for (const other of [app.services.get('guest'), undefined])
+      expect(ask(question, fronts, site, app, other)).toMatchObject({ published: [] })
+  })
+
   test('asks nobody', () => {
-    expect(askHealth({ ...question, url: { kind: 'none' } }, [['proxy', 80]], site)).toBeUndefined()
+    expect(askHealth({ ...question, url: { kind: 'none' } }, [['proxy', 80]], site, app, web)).toBeUndefined()
   })
 
   test.each(['Host', 'host', 'HOST', 'hOsT'])('a header that is given wins, however it is written: %s', (name) => {
     const headers = { [name]: 'other.example.org', Accept: 'text/html' }
-    expect(ask({ ...question, headers }, [], site)).toMatchObject({
+    expect(ask({ ...question, headers }, [], site, app, web)).toMatchObject({
       headers: { ...headers, 'X-Forwarded-Proto': 'https' },
       hosts: [],
     })
   })
 
   test('is one line, which nothing in a header can leave', () => {
-    const text = askHealth({ ...question, headers: { 'X-A': '"\n}' } }, [], site)
+    const text = askHealth({ ...question, headers: { 'X-A': '"\n}' } }, [], site, app, web)
     expect(text).not.toContain('\n')
     expect(JSON.parse(text ?? '')).toMatchObject({ headers: { 'X-A': '"\n}' } })
   })
