@@ -9,11 +9,11 @@ FRONT_UNKNOWN = "It is not known whether requests reach Django through the servi
 FRONT_TRIES = 6
 
 
-def check_fronts(visitor, last, reason, inside, fronts):
+def check_fronts(visitor, last, reason, inside, fronts, before):
     """(answer, reason, warning) after the services in front of the app were checked, too.
 
     The app may be healthy although visitors fail: a proxy asks a wrong port, or the app listens only on 127.0.0.1.
-    A page that the front serves itself proves nothing about that.
+    A page that the front serves itself proves nothing about that, unless it is an error that was not there `before`.
     """
     if last is None or not fronts or last.url in inside or (reason and not is_proxy_error(last)):
         return last, reason, None
@@ -26,6 +26,11 @@ def check_fronts(visitor, last, reason, inside, fronts):
         return last, reason, None if reason else warn_of_front(last)
     answers = ask_fronts(visitor, fronts)
     spoken = [answer for answer in answers if answer.reason is None and not redirects_to_https(answer)]
+    if reason is None:
+        failed = next((answer for answer in spoken if answer.status >= 500 > before.get(answer.url, 500)), None)
+        if failed:
+            failed.app, failed.before = last, before[failed.url]
+            return failed, "server-error", None
     if any(passes_on(answer, last) for answer in spoken):
         return last, reason, None
     if not spoken:
@@ -52,6 +57,18 @@ def look_behind(visitor, failed, reason):
     if alone and is_like_django(alone):
         return alone, "loopback"
     return failed, reason
+
+
+def share_answers(_out):
+    """The statuses of `/` under the release that serves, for `DEPLOY_DJANGO_BEFORE` in the check of the next one."""
+    order = json.load(sys.stdin)
+    if order.get("urls"):
+        return PLANNED, {"answers": {}}
+    visitor = Visitor(order)
+    outside, inside, fronts = candidates(order.get("fronts", []))
+    app = answer_of(visitor, outside + inside)
+    answers = {answer.url: answer.status for answer in map(visitor.ask, fronts) if answer.status}
+    return PLANNED, {"answers": dict(answers, app=app.status) if app and not redirects_to_https(app) else answers}
 
 
 def ask_fronts(visitor, urls):
@@ -132,6 +149,9 @@ def explain_front(front):
     name, app = urllib.parse.urlsplit(front.url).hostname, urllib.parse.urlsplit(front.app.url)
     seen = ("%s answered %s to the Host %s, but the app answers when it is asked directly (%s: %s)"
             % (front.url, front.status, front.host, front.app.url, front.app.status))
+    if front.before and not is_proxy_error(front) and not is_error_of_django(front, front.app):
+        return ("%s. Under the release before, %s answered %s: its own configuration or files changed, or what it asks "
+                "besides the app fails." % (seen, name, front.before), "fix the error in the log of %s" % name)
     if not is_proxy_error(front):
         return ("%s: Django fails on the headers that %s adds, or %s forwards to another Django service."
                 % (seen, name, name),

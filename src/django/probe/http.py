@@ -10,7 +10,7 @@ class Answer:
         self.closed = closed  # the host exists, but nothing listens on the port
         self.reached = True
         self.headers, self.body, self.server = frozenset(), "", ""
-        self.app = None  # the app's own answer, if a proxy fails
+        self.app = self.before = None  # the app's own answer, if a proxy fails; the proxy's status under the release before
         self.host = None  # the Host that was sent
 
 
@@ -55,6 +55,7 @@ class Visitor:
 def check_http(_out):
     order = json.load(sys.stdin)
     visitor, warning, fronts = Visitor(order), None, []
+    before = json.loads(os.environ.get("DEPLOY_DJANGO_BEFORE") or "{}").get("answers", {})
     wait_for_listener(seconds_of("LISTEN_WAIT", 0))
     judge = {"redirects": judge_without_front, "anything": judge_presence}.get(order.get("accept"), judge_any)
     if order.get("urls"):
@@ -69,7 +70,7 @@ def check_http(_out):
         last, reason = ask_around(visitor, outside + fronts, judge)
         if last is None:
             last, reason = ask_around(visitor, inside, judge)
-        last, reason, warning = check_fronts(visitor, last, reason, inside, fronts)
+        last, reason, warning = check_fronts(visitor, last, reason, inside, fronts, before)
     if last is None:
         return NO_HTTP, {"url": None, "status": None, "answers": 0, "reason": "nothing-speaks-http", "text":
                          "No port of this service, and no service in front of it, speaks HTTP."}

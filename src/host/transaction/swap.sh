@@ -90,9 +90,10 @@ retire() { set_aside "$(only_in "$(with_role "$current" app front)" "$(named "$t
 announce_swap() { project=$(release_fact "$target" project) && list_containers && count_running; }
 
 step_swap() {
-  began=$(date +%s)
   if is_forward; then end_trial; fi # of the trial that failed
   list_containers
+  note_answers
+  began=$(date +%s)
   settle_leftovers "$(named "$target" && named "$current")"
   retire
   sum_settings "$target" >".deploy/plans/$transaction/settings"

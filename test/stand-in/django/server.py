@@ -46,6 +46,8 @@ def answer(manner, request, count):
         return answer(manner[3:], request, count) if headers["host"] == "www.example.com" else b""
     if manner == "container":  # ALLOWED_HOSTS with names of this container alone
         return respond(200 if headers["host"] == "me" else 400)
+    if manner in ("nginx-404", "nginx-500", "nginx-502"):  # pages of its own
+        return respond(manner[-3:], body="<hr><center>nginx</center>")
     if manner == "any":  # ALLOWED_HOSTS = ["*"]
         return respond(400 if "_" in headers["host"] else 200)
     if manner == "tls":

@@ -130,6 +130,10 @@ def execute(call, facts, words):
         problems = [{"text": row + " is gone."} for row in misfits(facts, spec)]
         print(json.dumps({"deploy-django": 1, "verb": "fit", "problems": problems}))
         raise SystemExit(20 if problems else 0)
+    if environment == "DEPLOY_DJANGO=answers":
+        if spec.get("x-answers") == "none":
+            raise SystemExit(1)
+        return print(json.dumps({"deploy-django": 1, "verb": "answers", "answers": spec.get("x-answers", {"app": 200})}))
     if environment == "DEPLOY_DJANGO=http":
         health = "refuses" if misfits(facts, spec) else spec.get("x-health")
         code = {"bad": 21, "refuses": 24, "silent": 25, "unreached": 27}.get(health, 0) if json.loads(call.stdin)["format"] == 1 else 2
