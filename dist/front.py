@@ -63,12 +63,14 @@ def share_answers(_out):
     """The statuses of `/` under the release that serves, for `DEPLOY_DJANGO_BEFORE` in the check of the next one."""
     order = json.load(sys.stdin)
     if order.get("urls"):
-        return PLANNED, {"answers": {}}
+        return PLANNED, {}
     visitor = Visitor(order)
     outside, inside, fronts = candidates(order.get("fronts", []))
-    app = answer_of(visitor, outside + inside)
-    answers = {answer.url: answer.status for answer in map(visitor.ask, fronts) if answer.status}
-    return PLANNED, {"answers": dict(answers, app=app.status) if app and not redirects_to_https(app) else answers}
+    answers = {url: visitor.ask(url) for url in fronts}
+    answers["app"] = answer_of(visitor, outside + inside)
+    known = {name: answer for name, answer in answers.items() if answer and answer.status}
+    pages = {name: answer.status for name, answer in known.items() if answer.status < 400 and not redirects_to_https(answer)}
+    return PLANNED, {"answers": {name: answer.status for name, answer in known.items()}, "pages": pages}
 
 
 def ask_fronts(visitor, urls):
@@ -129,6 +131,16 @@ def find_page(visitor, app):
 def warn_of_front(front, page=None):
     return ("%s: %s answers %s, and nothing in that shows that Django answered. Set `health-url` to an address of it that Django "
             "answers%s" % (FRONT_UNKNOWN, front.url, front.status, ", such as " + front.url + page if page else ""))
+
+
+def warn_of_lost(visitor, last, pages):
+    """A warning if an address had a page under the release before and has none now, which may be intended."""
+    for url, answer in visitor.answers.items():
+        was = pages.get(url) or (pages.get("app") if url == last.url else None)
+        if was and 400 <= (answer.status or 0) < 500:
+            return ("%s answers %d, but under the release before it answered %d. If visitors should find a page there, check the "
+                    "URLs of the project and the files that this release serves" % (url, answer.status, was))
+    return None
 
 
 def warn_of_silence(front):

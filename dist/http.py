@@ -22,6 +22,7 @@ class Visitor:
         self.given = next((value for name, value in self.headers.items() if name.lower() == "host"), None)
         self.hosts, self.allowed = order.get("hosts") or [], order.get("allowed")
         self.speak_http = set()
+        self.answers = {}  # the last one of each address
 
     def ask(self, url):
         for host in self.hosts_for(url):
@@ -34,6 +35,7 @@ class Visitor:
             if known.reason is None:
                 answer, host = known, "www." + host
         answer.host = self.given or host or urllib.parse.urlsplit(url).netloc
+        self.answers[url] = answer
         return answer
 
     def ask_as(self, host, url):
@@ -55,7 +57,7 @@ class Visitor:
 def check_http(_out):
     order = json.load(sys.stdin)
     visitor, warning, fronts = Visitor(order), None, []
-    before = json.loads(os.environ.get("DEPLOY_DJANGO_BEFORE") or "{}").get("answers", {})
+    before = json.loads(os.environ.get("DEPLOY_DJANGO_BEFORE") or "{}")
     wait_for_listener(seconds_of("LISTEN_WAIT", 0))
     judge = {"redirects": judge_without_front, "anything": judge_presence}.get(order.get("accept"), judge_any)
     if order.get("urls"):
@@ -70,7 +72,7 @@ def check_http(_out):
         last, reason = ask_around(visitor, outside + fronts, judge)
         if last is None:
             last, reason = ask_around(visitor, inside, judge)
-        last, reason, warning = check_fronts(visitor, last, reason, inside, fronts, before)
+        last, reason, warning = check_fronts(visitor, last, reason, inside, fronts, before.get("answers", {}))
     if last is None:
         return NO_HTTP, {"url": None, "status": None, "answers": 0, "reason": "nothing-speaks-http", "text":
                          "No port of this service, and no service in front of it, speaks HTTP."}
@@ -79,7 +81,7 @@ def check_http(_out):
     return code, {
         "url": last.url, "status": last.status, "answers": 0 if reason else 3, "host": last.host,
         "reason": "not-http" if reason == "silent" else reason, "text": text, "fix": fix,
-        "warning": warning,
+        "warning": warning, "lost": None if reason else warn_of_lost(visitor, last, before.get("pages", {})),
     }
 
 

@@ -357,6 +357,35 @@ describe('what was answered under the release before', () => {
     expect(result['fix']).toBe('fix the error in the log of 127.0.0.3')
   })
 
+  test.each<[string, Servers, Servers | undefined, RegExp | undefined]>([
+    [
+      'of the app',
+      servers('nginx-404', '8000=api'),
+      servers('nginx-404'),
+      /^http:\/\/127\.0\.0\.1:8000\/ answers 404, but under the release before it answered 200/,
+    ],
+    [
+      'of a front',
+      servers('nginx-404', '8000=api'),
+      servers('page', '8000=api'),
+      /^http:\/\/127\.0\.0\.3:9000\/ answers 404, but under the release before it answered 200/,
+    ],
+    [
+      'of a front to a socket',
+      servers('api', '127.0.0.1:7000=api'),
+      servers('login', '127.0.0.1:7000=api'),
+      /^http:\/\/127\.0\.0\.3:9000\/ answers 404, but under the release before it answered 302/,
+    ],
+    ['that was only a redirect to https', servers('api', '8000=api'), servers('silent', '8000=https'), undefined],
+    ['that there never was', servers('api', '8000=api'), servers('api', '8000=404'), undefined],
+    ['that is still there', servers('app'), servers('app'), undefined],
+    ['of a release that did not answer', servers('api', '8000=api'), servers('silent', '8000=silent'), undefined],
+    ['of no release', servers('api', '8000=api'), undefined, undefined],
+  ])('a page %s: a warning if it is lost', async (_, now, before, warning) => {
+    const { code, result } = await after(now, before)
+    expect([code, result['lost'] ?? '']).toEqual([0, warning ? expect.stringMatching(warning) : ''])
+  })
+
   test('an app that fails is the reason, whatever stands in front of it', async () => {
     expect(seen(await after(servers('nginx-500', '8000=500'), servers('app')))).toEqual([
       ...[24, 500, 'server-error', `${local}/`],
