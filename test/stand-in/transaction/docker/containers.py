@@ -345,7 +345,11 @@ def start_all(facts, words):
 def events(facts, words):
     asked = [find(facts, word[len("container="):])["name"] for word in words if word.startswith("container=")]
     for moment, code, name in facts["events"]:
-        if moment >= int(option(words, "--since")) and name in (asked or [name]):
+        if moment < int(option(words, "--since")) or name not in (asked or [name]):
+            continue
+        if "event=kill" in words:
+            print(code if isinstance(code, str) else "exit %d" % code, name)
+        elif not isinstance(code, str):
             print(code, name)
 
 
