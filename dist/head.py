@@ -2,8 +2,8 @@
 """Reports what the image and its database say about migrations, and how the app answers over HTTP.
 
 Runs in the app's container, as one argument of `manage.py shell -v 0 -c` (verbs list, judge, plan, migrate, verify, fit,
-reverse, return, unapply, collect, backup, connection) or of plain `python -c` (verb http). DEPLOY_DJANGO names the verb. The result
-is an exit code and one line of JSON, the last one on stdout. Everything for people goes to stderr. Needs only Python 3.7 and Django 2.2, or later, and the standard library. Only `migrate` and `unapply` write to a database.
+reverse, return, unapply, collect, backup, connection) or of plain `python -c` (verbs http, answers). DEPLOY_DJANGO names the verb.
+The result is an exit code and one line of JSON, the last one on stdout. Everything for people goes to stderr. Needs only Python 3.7 and Django 2.2, or later, and the standard library. Only `migrate` and `unapply` write to a database.
 
 The parts in this folder are sent as one program, in the order of src/host/assets.ts. The program gets its own dictionary
 for its globals: before Django 3.0 `shell -c` runs its text inside a function, where functions do not see each other.
@@ -71,7 +71,7 @@ def main():
     try:
         if verb not in VERBS:
             raise Stop(2, "usage", "DEPLOY_DJANGO does not name a verb: %r" % verb, "one of " + " ".join(sorted(VERBS)))
-        if verb != "http":
+        if verb not in ("http", "answers"):
             check_django()
         code, result = VERBS[verb](out)
     except Stop as stop:

@@ -10,7 +10,7 @@ class Answer:
         self.closed = closed  # the host exists, but nothing listens on the port
         self.reached = True
         self.headers, self.body, self.server = frozenset(), "", ""
-        self.app = None  # the app's own answer, if a proxy fails
+        self.app = self.before = None  # the app's own answer, if a proxy fails; the proxy's status under the release before
         self.host = None  # the Host that was sent
         self.ports = []  # published ports on which nothing listens for others
         self.sibling = None  # the other service with the image of the app that answered
@@ -24,6 +24,7 @@ class Visitor:
         self.given = next((value for name, value in self.headers.items() if name.lower() == "host"), None)
         self.hosts, self.allowed = order.get("hosts") or [], order.get("allowed")
         self.speak_http = set()
+        self.answers = {}  # the last one of each address
 
     def ask(self, url):
         for host in self.hosts_for(url):
@@ -36,6 +37,7 @@ class Visitor:
             if known.reason is None:
                 answer, host = known, "www." + host
         answer.host = self.given or host or urllib.parse.urlsplit(url).netloc
+        self.answers[url] = answer
         return answer
 
     def ask_as(self, host, url):
@@ -57,6 +59,7 @@ class Visitor:
 def check_http(_out):
     order = json.load(sys.stdin)
     visitor, warning, fronts = Visitor(order), None, []
+    before = json.loads(os.environ.get("DEPLOY_DJANGO_BEFORE") or "{}")
     wait_for_listener(seconds_of("LISTEN_WAIT", 0))
     judge = {"redirects": judge_without_front, "anything": judge_presence}.get(order.get("accept"), judge_any)
     if order.get("urls"):
@@ -71,7 +74,7 @@ def check_http(_out):
         last, reason = ask_around(visitor, outside + fronts, judge)
         if last is None:
             last, reason = ask_around(visitor, inside, judge)
-        last, reason, warning = check_fronts(visitor, last, reason, inside, fronts)
+        last, reason, warning = check_fronts(visitor, last, reason, inside, fronts, before.get("answers", {}))
         last, reason = check_siblings(visitor, order.get("siblings", []), last, reason)
     last, reason = check_published(order.get("published", []), last, reason)
     if last is None:
@@ -83,6 +86,8 @@ def check_http(_out):
         "url": last.url, "status": last.status, "answers": 0 if reason else 3, "host": last.host,
         "reason": "not-http" if reason == "silent" else reason, "text": text, "fix": fix,
         "warning": warning,
+        "lost": None if reason else
+                warn_of_lost(visitor, last, before.get("pages", {})) or warn_of_assets(visitor, fronts, order.get("published", [])),
     }
 
 

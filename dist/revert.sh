@@ -91,5 +91,6 @@ step_back_health() { # with the health check of its own deployment
   if [ -z "$current" ]; then return; fi
   last=$(cat .deploy/transaction 2>/dev/null) || last=
   checked_release=$current question=.deploy/plans/${last:-$transaction}/http.json answer_name=back-http
+  before_file=.deploy/journal/$transaction.before.json
   until_healthy_release
 }

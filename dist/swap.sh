@@ -90,9 +90,10 @@ retire() { set_aside "$(only_in "$(with_role "$current" app front)" "$(named "$t
 announce_swap() { project=$(release_fact "$target" project) && list_containers && count_running; }
 
 step_swap() {
-  began=$(date +%s)
   if is_forward; then end_trial; fi # of the trial that failed
   list_containers
+  note_answers
+  began=$(date +%s)
   settle_leftovers "$(named "$target" && named "$current")"
   retire
   sum_settings "$target" >".deploy/plans/$transaction/settings"
@@ -102,12 +103,15 @@ step_swap() {
   warn_of_killed "$began"
 }
 
-warn_of_killed() { # SINCE: warns of programs that exceeded their grace period; the trial container has none
-  list_ended "$1" | sort -u | while read -r result name; do
-    if [ "$result" = 137 ] && [ "$name" != "$trial" ]; then
-      echo "warning: $name did not stop within its grace period, so Docker killed it"
-    fi
-  done
+# Warns of programs that exceeded their grace period. One whose stop signal is 9, or that memory killed, was not told to
+# stop. The trial container has no such period.
+warn_of_killed() { # SINCE
+  list_ended "$1" | awk -v "trial=$trial" '
+    $1 == "signal" && $2 != 9 { told[$3] = 1 }
+    $1 == "exit" && $2 == 137 && told[$3] && $3 != trial {
+      print "warning: " $3 " did not stop within its grace period, so Docker killed it"
+      told[$3] = 0
+    }'
 }
 
 undo_swap() { # starts again what ran before

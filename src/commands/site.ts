@@ -18,6 +18,7 @@ import { checkCounts, type CountChoice } from '../deployment/count.ts'
 import { checkAll } from '../errors.ts'
 import { findRollbackPage } from '../github/workflow.ts'
 import { checkHostFiles, describeHostFiles, type HostFiles } from '../guard/files.ts'
+import { checkFormats } from '../guard/format.ts'
 import { checkPlace, projectIn, type Wanted } from '../guard/place.ts'
 import { checkPorts } from '../guard/port.ts'
 import { checkImageVolumes } from '../guard/volume.ts'
@@ -215,6 +216,7 @@ function checkSite(site: Site, { build, files, settingsOnHost }: Checks, inputs:
   checkAll(
     () => checkHostFiles(files),
     () => checkPorts(server.ports, takenPorts(project, active, envOf(site)), name),
+    () => checkFormats(project, active, server.compose),
     () => checkCode(site),
     () => checkProfiles(project, groups, inputs.services, profiles),
     () => void findStale(project, active),

@@ -161,6 +161,13 @@ export function envFilePath(entry: unknown): string | undefined {
   return textOf(isValues(entry) ? entry['path'] : entry)
 }
 
+/** The env files of a service that are read in another format, as written. */
+export function formattedEnvFiles({ services }: Project, service: string): readonly string[] {
+  return listOf(services.get(service)?.values['env_file']).flatMap((entry) =>
+    isValues(entry) && entry['format'] !== undefined ? (envFilePath(entry) ?? []) : [],
+  )
+}
+
 /** Stops for shipped env files that Compose would misread. `format: raw` is read literally, so it is not checked. */
 export function checkEnvFiles({ folder, services }: Project, files: readonly EnvFile[]): void {
   const entries = [...services.values()].flatMap(({ values }) => listOf(values['env_file']))

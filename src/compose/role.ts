@@ -345,9 +345,13 @@ export function visitedFirst(project: Project, names: readonly string[]): readon
   return names.toSorted((a, b) => rank(a) - rank(b))
 }
 
+/** Whether the name is that of the app itself, such as `web-1` or `django_app`, and not of a part such as `admin`. */
+const isCalledApp = (name: string): boolean =>
+  name.split(/[-_.\d]+/).some((word) => ['web', 'django', 'app', 'backend', 'site'].includes(word))
+
 /**
- * In order: named in `services`, published, a dependency of another service, the group's own name. Workers, and
- * services without containers, only if there is no other.
+ * In order: named in `services`, published, a dependency of another service, a usual name of the app, without settings of
+ * its own, with a health check, the group's own name. Workers, and services without containers, only if there is no other.
  */
 function djangoService(
   project: Project,
@@ -364,11 +368,21 @@ function djangoService(
     [...project.services.values()].some(
       (other) => !django.services.includes(other.name) && other.dependsOn.some(({ service }) => service === name),
     )
-  const found =
-    services.find((name) => all.includes(name)) ??
-    candidates.find((name) => (project.services.get(name)?.ports.length ?? 0) > 0) ??
-    candidates.find(isAsked) ??
-    (candidates.includes(django.name) ? django.name : candidates[0])
+  const of = (has: (service: Service) => boolean) => (name: string) => {
+    const service = project.services.get(name)
+    return service !== undefined && has(service)
+  }
+  const signs = [
+    of(({ ports }) => ports.length > 0),
+    isAsked,
+    isCalledApp,
+    of(({ environment }) => !environment.has('DJANGO_SETTINGS_MODULE')),
+    of(({ values }) => values['healthcheck'] !== undefined),
+    (name: string) => name === django.name,
+  ]
+  // Smaller is better: an earlier sign outweighs all later ones together.
+  const rank = (name: string): number => signs.reduce((sum, has) => 2 * sum + (has(name) ? 0 : 1), 0)
+  const found = services.find((name) => all.includes(name)) ?? candidates.toSorted((a, b) => rank(a) - rank(b))[0]
   if (found !== undefined) return found
   throw new DeployError('compose-invalid', {
     what: 'No service of the Django image would be replaced',

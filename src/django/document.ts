@@ -283,6 +283,8 @@ const httpReport = v.object({
   fix: optionalText,
   /** A problem that a healthy answer does not rule out. */
   warning: optionalText,
+  /** A page that the release before had, or a style sheet that a page links to. */
+  lost: optionalText,
 })
 
 /** The result of an HTTP health check. */

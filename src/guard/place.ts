@@ -73,9 +73,10 @@ function elsewhere(
   evidence: string,
 ): DeployError {
   const directory = folder?.startsWith(`${home}/`) ? folder.slice(home.length + 1) : folder
+  // A wrong directory is the usual mistake; in the right one the name is mostly known.
   const lines = [
-    ...(project === wanted.name ? [] : [`project: ${project}`]),
     ...(directory === undefined ? [] : [`directory: ${directory}`]),
+    ...(project === wanted.name ? [] : [`project: ${project}`]),
   ]
   return new DeployError('project-elsewhere', {
     what: `This project seems to run on the host already: as ${project} in ${directory ?? wanted.directory}`,

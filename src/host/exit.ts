@@ -61,7 +61,8 @@ export function explainExit(code: number, said: string | undefined, tail: string
   if (fromDocker?.[0] === 'port-left-over') return fromDocker
   if (known) {
     const fix = known.fix?.replace('FOLDER', said ?? 'FOLDER')
-    return [known.code, { ...known, fix, seen: (NEEDS_TAIL.includes(code) ? all : said) || undefined }]
+    const cause = code === explanations.compose_invalid.exit ? explainSource(all) : {}
+    return [known.code, { ...known, fix, ...cause, seen: (NEEDS_TAIL.includes(code) ? all : said) || undefined }]
   }
   if (fromDocker) return fromDocker
   const during = step === undefined ? '' : ` (step ${step})`
@@ -74,4 +75,20 @@ export function explainExit(code: number, said: string | undefined, tail: string
       fix: 'fix the error in the last lines; if they do not help, re-run the job with debug logging',
     },
   ]
+}
+
+/** Why Compose refuses the source of a mount. What no variable decides was checked before. */
+function explainSource(said: string): Pick<Problem, 'why' | 'fix'> {
+  const [, service, source] = /service "([^"]+)" refers to undefined volume ([^\n:]+)/.exec(said) ?? []
+  if (service !== undefined) {
+    return {
+      why: `a variable in \`volumes:\` of ${service} has the value ${source}: without ./ or / at its start, that is the name of a volume, not a path`,
+      fix: `write the path as ./${source} or with a / in the env file that sets the variable; or define the volume ${source} below \`volumes:\``,
+    }
+  }
+  if (!said.includes('empty section between colons')) return {}
+  return {
+    why: 'a variable in `volumes:` is empty, so the mount has no source or no target',
+    fix: 'give the variable a value in `env-file`, or in `.env` on the host; or a default in the Compose file: ${NAME:-./data}',
+  }
 }

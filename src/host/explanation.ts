@@ -128,9 +128,9 @@ export const explanations = {
   front_fails: {
     exit: 27,
     code: 'health-server-error',
-    what: 'The service in front of the app does not reach it',
-    why: 'it connects to a wrong port or host name',
-    fix: 'correct the address to which the proxy passes requests',
+    what: 'Visitors get an error from the service in front of the app',
+    why: 'it connects to a wrong port or host name, or it fails by itself',
+    fix: 'fix the error in its log; correct the address to which the proxy passes requests',
   },
   irreversible: {
     exit: 28,

@@ -191,8 +191,8 @@ export function conclude(
 /** Problems that a healthy HTTP answer does not show. */
 function leftOpen(documents: Ending['documents']): readonly string[] {
   const http = documents.get('http')
-  const warning = http && readHttpReport(http).warning
-  return warning === undefined ? [] : [warning]
+  const { warning, lost } = http ? readHttpReport(http) : {}
+  return [warning, lost].filter((text) => text !== undefined)
 }
 
 function unpruned(log: readonly string[]): string {

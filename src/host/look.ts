@@ -276,7 +276,8 @@ function noDocker(error: string | undefined, user: string): DeployError {
   })
 }
 
-function isAtLeast(version: string, wanted: readonly number[]): boolean {
+/** Whether a version such as `v2.30.1` is this one or newer. */
+export function isAtLeast(version: string, wanted: readonly number[]): boolean {
   const numbers = version.replace(/^v/, '').split(/[.+-]/).map(Number)
   for (const [index, least] of wanted.entries()) {
     const number = numbers[index] ?? 0

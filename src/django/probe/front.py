@@ -5,15 +5,16 @@ COMMON_HEADERS = frozenset(
 DJANGO_HEADERS = frozenset("x-frame-options x-content-type-options referrer-policy cross-origin-opener-policy".split())
 APP_SERVERS = ("gunicorn", "uvicorn", "daphne", "hypercorn", "granian", "waitress")
 DJANGO_ERROR = "<h1>Server Error (500)</h1>"  # of django.views.defaults, when the project has no template
+ASSET = re.compile(r"""(?:href|src)=["']?(/[^/"'>\s?#][^"'>\s?#]*\.(?:css|js))\b""")
 FRONT_UNKNOWN = "It is not known whether requests reach Django through the service in front of it"
 FRONT_TRIES = 6
 
 
-def check_fronts(visitor, last, reason, inside, fronts):
+def check_fronts(visitor, last, reason, inside, fronts, before):
     """(answer, reason, warning) after the services in front of the app were checked, too.
 
     The app may be healthy although visitors fail: a proxy asks a wrong port, or the app listens only on 127.0.0.1.
-    A page that the front serves itself proves nothing about that.
+    A page that the front serves itself proves nothing about that, unless it is an error that was not there `before`.
     """
     if last is None or not fronts or last.url in inside or (reason and not is_proxy_error(last)):
         return last, reason, None
@@ -26,6 +27,11 @@ def check_fronts(visitor, last, reason, inside, fronts):
         return last, reason, None if reason else warn_of_front(last)
     answers = ask_fronts(visitor, fronts)
     spoken = [answer for answer in answers if answer.reason is None and not redirects_to_https(answer)]
+    if reason is None:
+        failed = next((answer for answer in spoken if answer.status >= 500 > before.get(answer.url, 500)), None)
+        if failed:
+            failed.app, failed.before = last, before[failed.url]
+            return failed, "server-error", None
     if any(passes_on(answer, last) for answer in spoken):
         return last, reason, None
     if not spoken:
@@ -36,7 +42,14 @@ def check_fronts(visitor, last, reason, inside, fronts):
     if failed:
         failed.app = last
         return failed, "server-error", None
-    return last, reason, None if reason else warn_of_front(spoken[0], find_page(visitor, last))
+    page = find_page(visitor, last)
+    through = page and reason is None and visitor.ask(spoken[0].url + page)
+    if through and through.reason is None and is_proxy_error(through):
+        through.app = last
+        return through, "server-error", None
+    if through and through.status == 200 and is_like_django(through):
+        return last, reason, None
+    return last, reason, None if reason else warn_of_front(spoken[0], page)
 
 
 def check_siblings(visitor, siblings, last, reason):
@@ -67,6 +80,20 @@ def look_behind(visitor, failed, reason):
     if alone and is_like_django(alone):
         return alone, "loopback"
     return failed, reason
+
+
+def share_answers(_out):
+    """The statuses of `/` under the release that serves, for `DEPLOY_DJANGO_BEFORE` in the check of the next one."""
+    order = json.load(sys.stdin)
+    if order.get("urls"):
+        return PLANNED, {}
+    visitor = Visitor(order)
+    outside, inside, fronts = candidates(order.get("fronts", []))
+    answers = {url: visitor.ask(url) for url in fronts}
+    answers["app"] = answer_of(visitor, outside + inside)
+    known = {name: answer for name, answer in answers.items() if answer and answer.status}
+    pages = {name: answer.status for name, answer in known.items() if answer.status < 400 and not redirects_to_https(answer)}
+    return PLANNED, {"answers": {name: answer.status for name, answer in known.items()}, "pages": pages}
 
 
 def ask_fronts(visitor, urls):
@@ -129,6 +156,30 @@ def warn_of_front(front, page=None):
             "answers%s" % (FRONT_UNKNOWN, front.url, front.status, ", such as " + front.url + page if page else ""))
 
 
+def warn_of_lost(visitor, last, pages):
+    """A warning if an address had a page under the release before and has none now, which may be intended."""
+    for url, answer in visitor.answers.items():
+        was = pages.get(url) or (pages.get("app") if url == last.url else None)
+        if was and 400 <= (answer.status or 0) < 500:
+            return ("%s answers %d, but under the release before it answered %d. If visitors should find a page there, check the "
+                    "URLs of the project and the files that this release serves" % (url, answer.status, was))
+    return None
+
+
+def warn_of_assets(visitor, fronts, published):
+    """A warning if a page links to a style sheet or script that is not there, such as after a wrong `alias` in nginx.
+
+    Only through a service in front: without one, a proxy that is no part of the project may serve these files.
+    """
+    for url in fronts:
+        page = visitor.answers.get(url)
+        link = page and page.status == 200 and ASSET.search(page.body)
+        if link and urllib.parse.urlsplit(url).port not in published and visitor.ask(url.rstrip("/") + link.group(1)).status == 404:
+            return ("%s links to %s, which answers 404: the site has no style or no scripts. Compare STATIC_URL and STATIC_ROOT with "
+                    "the address and the folder that %s serves" % (url, link.group(1), urllib.parse.urlsplit(url).hostname))
+    return None
+
+
 def warn_of_silence(front):
     said = front.said or "it accepts the connection, but sends nothing within 5 s"
     return ("%s: %s does not answer to the Host %s (%s). Set `health-headers: \"Host: …\"` to a name that visitors use, or "
@@ -149,6 +200,9 @@ def explain_front(front):
     name, app = urllib.parse.urlsplit(front.url).hostname, urllib.parse.urlsplit(front.app.url)
     seen = ("%s answered %s to the Host %s, but the app answers when it is asked directly (%s: %s)"
             % (front.url, front.status, front.host, front.app.url, front.app.status))
+    if front.before and not is_proxy_error(front) and not is_error_of_django(front, front.app):
+        return ("%s. Under the release before, %s answered %s: its own configuration or files changed, or what it asks "
+                "besides the app fails." % (seen, name, front.before), "fix the error in the log of %s" % name)
     if not is_proxy_error(front):
         return ("%s: Django fails on the headers that %s adds, or %s forwards to another Django service."
                 % (seen, name, name),

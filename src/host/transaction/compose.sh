@@ -80,9 +80,10 @@ list_publishers() { # PORT: "NAME PROJECT" of the containers that publish it
   ask ps --filter "publish=$1" --format '{{.Names}} {{.Label "com.docker.compose.project"}}'
 }
 
-list_ended() { # SINCE: "EXIT NAME" of the project's containers that ended since then
-  ask events --since "$1" --until 0s --filter event=die --filter "label=com.docker.compose.project=$project" \
-    --format '{{.Actor.Attributes.exitCode}} {{.Actor.Attributes.name}}'
+list_ended() { # SINCE: in order, "signal N NAME" and "exit N NAME" of the project's containers since then
+  what='{{with .Actor.Attributes.signal}}signal {{.}}{{else}}exit {{$.Actor.Attributes.exitCode}}{{end}}'
+  ask events --since "$1" --until 0s --filter event=kill --filter event=die \
+    --filter "label=com.docker.compose.project=$project" --format "$what {{.Actor.Attributes.name}}"
 }
 
 # Four ways to start services. Each takes service names. `SERVICE=N` also sets how many containers a service gets.

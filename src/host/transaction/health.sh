@@ -3,7 +3,8 @@
 
 # `only`: the one container to check instead of the whole release. `quiet_seconds`: how long a container must run if it
 # has no check and answers no HTTP. `must_listen`: it has to answer HTTP.
-only='' quiet_seconds=10 must_listen=
+# `before_file`: what the current release answered before this deployment replaced it, to compare with.
+only='' quiet_seconds=10 must_listen='' before_file=
 
 # Sets `app` to what inspect_containers prints about the release's containers.
 inspect_release() { # RELEASE
@@ -39,6 +40,7 @@ is_long_up() { # STARTED: `quiet_seconds` ago, or earlier
 
 step_health() {
   checked_release=$target question=.deploy/plans/$transaction/http.json answer_name=http
+  before_file=.deploy/journal/$transaction.before.json
   until_healthy_release
 }
 
@@ -254,13 +256,27 @@ ask_http() { # with the app's own Python, inside its network; sets `http`
   [ "$(date +%s)" -ge $((quiet_since + quiet_seconds)) ]
 }
 
-exec_http() {
-  set -- limited "$call_limit" exec -i -e DEPLOY_DJANGO=http -e "DEPLOY_DJANGO_LISTEN_WAIT=${only:+1}" "$asker"
+exec_http() { # [VERB]
+  set -- limited "$call_limit" exec -i -e "DEPLOY_DJANGO=${1:-http}" -e "DEPLOY_DJANGO_LISTEN_WAIT=${only:+1}"
+  if [ -n "$before_file" ] && [ -s "$before_file" ]; then
+    set -- "$@" -e "DEPLOY_DJANGO_BEFORE=$(cat "$before_file")"
+  fi
+  set -- "$@" "$asker"
   case ${python##*/} in
     python* | pypy*) set -- "$@" "$python" -c "$(probe_word)" ;;
     *) set -- in_django "$checked_release" "$@" ;; # `uv run manage.py` names no Python
   esac
   "$@" <"$question" 2>/dev/null
+}
+
+# Keeps what the current release answers, while it still serves. A step that runs again would find the new release.
+note_answers() { # needs `seen`
+  question=.deploy/plans/$transaction/http.json
+  manage=.deploy/releases/$current/facts/manage
+  if [ -e ".deploy/journal/$transaction.before.json" ] || [ ! -f "$question" ] || [ ! -f "$manage" ]; then return; fi
+  asker=$(first_running "$(release_list "$current" django)") checked_release=$current
+  if [ -z "$asker" ] || ! read -r python <"$manage"; then return; fi
+  report before exec_http answers || true # it may be broken, which the new release repairs
 }
 
 show_unhealthy() { # failed containers come last: the error shows the end of the log

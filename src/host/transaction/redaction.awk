@@ -30,7 +30,11 @@ function escaped(text, done, at, letter) {
 function unescaped(text, done, at, letter) {
   for (at = 1; at <= length(text); at++) {
     letter = substr(text, at, 1)
-    if (letter == "\\") { letter = substr(text, ++at, 1); if (letter == "n") letter = "\n" }
+    if (letter == "\\") {
+      letter = substr(text, ++at, 1)
+      if (letter == "n") letter = "\n"
+      if (letter == "r") letter = "\r"
+    }
     done = done letter
   }
   return done
@@ -51,6 +55,33 @@ function take(name, value) {
   keep_password(value)
   if (is_secret(name, value)) keep_lines(value)
 }
+# An app makes line ends of a written \n.
+function take_with_line_ends(name, value) {
+  take(name, value)
+  if (index(value, "\\n")) take_with_line_ends(name, unescaped(value))
+}
+# Members of JSON whose value is a text.
+function take_members(text, member, name) {
+  while (match(text, "\"[^\"\\\\]+\"[ \t\r\n]*:[ \t\r\n]*\"([^\"\\\\]|\\\\.)*\"")) {
+    member = substr(text, RSTART + 1, RLENGTH - 2)
+    text = substr(text, RSTART + RLENGTH)
+    name = substr(member, 1, index(member, "\"") - 1)
+    member = substr(member, length(name) + 2)
+    sub("^[ \t\r\n]*:[ \t\r\n]*\"", "", member)
+    take(name, unescaped(member))
+  }
+}
+# PEM blocks. The headers of an encrypted key look like settings.
+function take_blocks(lines, last, at, text, is_inside) {
+  for (at = 1; at <= last; at++) {
+    text = lines[at]
+    gsub("^[ \t]+|[ \t\r]+$", "", text)
+    if (text ~ "-----BEGIN ") is_inside = 1
+    if (is_inside && is_long(text)) keep_lines(text)
+    if (text ~ "-----END ") is_inside = 0
+  }
+}
+function is_long(text) { return length(text) >= 8 && text !~ "[ \t]|^#" }
 function is_setting(text) {
   sub("^export[ \t]+", "", text)
   return text ~ "^[A-Z_][A-Z0-9_]*[ \t]*=[ \t]*[^= \t]" || text ~ "^[A-Za-z_][A-Za-z0-9_.-]*[ \t]*:[ \t]+[^ \t]"
@@ -64,7 +95,7 @@ function take_whole(lines, last, at, text, number, whole) {
     if (text != "") whole[++number] = text
   }
   for (at = 1; at <= number; at++) {
-    if (number > 1 && (length(whole[at]) < 8 || whole[at] ~ "[ \t]|^#")) continue
+    if (number > 1 && !is_long(whole[at])) continue
     keep_lines(whole[at])
     keep_password(whole[at])
   }
@@ -85,7 +116,9 @@ function read_file(lines, last, at, end, text, name, quote, value) {
       if (closing(value, quote)) {
         value = substr(value, 1, closing(value, quote) - 1)
         take(name, value)
-        if (quote == "\"") take(name, unescaped(value))
+        if (quote == "\"") value = unescaped(value)
+        take_with_line_ends(name, value)
+        take_members(value)
         at = end
         continue
       }
@@ -93,8 +126,15 @@ function read_file(lines, last, at, end, text, name, quote, value) {
     sub("^[\"\047]", "", text)
     sub("[ \t]#.*", "", text)
     sub("[ \t\r]+$", "", text)
-    take(name, text)
+    take_with_line_ends(name, text)
   }
+}
+function read_whole(lines, last, at, text) {
+  read_file(lines, last)
+  take_whole(lines, last)
+  take_blocks(lines, last)
+  for (at = 1; at <= last; at++) text = text lines[at] "\n"
+  take_members(text)
 }
 function hide(text, each, at, done) {
   for (each = 1; each <= count; each++) {
@@ -115,12 +155,10 @@ function hide_in_document(text, done, string) {
 BEGIN {
   while ((getline text < "/dev/fd/7") > 0) {
     if (text != "\034") { lines[++last] = text; continue }
-    read_file(lines, last)
-    take_whole(lines, last)
+    read_whole(lines, last)
     last = 0
   }
-  read_file(lines, last)
-  take_whole(lines, last)
+  read_whole(lines, last)
 }
 ENVIRON["command"] == "follow" && /^j / { print; fflush(); next }
 ENVIRON["command"] != "run" && /^([a-z]+ )?[{]"deploy-django":/ { print hide_in_document($0); fflush(); next }

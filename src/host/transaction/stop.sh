@@ -7,8 +7,9 @@ announce_stop() {
 }
 
 step_stop() {
-  began=$(date +%s)
   list_containers
+  note_answers
+  began=$(date +%s)
   stop_app
   warn_of_killed "$began"
 }

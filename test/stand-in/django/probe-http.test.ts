@@ -23,8 +23,10 @@ function ask(
   question: Question = {},
   inside: readonly string[] = [],
   env: Readonly<Record<string, string>> = {},
+  verb = 'http',
 ): Promise<Outcome> {
-  const root = process.getuid?.() === 0 ? [] : ['sudo', '-n', '--preserve-env=DEPLOY_DJANGO,DEPLOY_DJANGO_LISTEN_WAIT']
+  const kept = 'DEPLOY_DJANGO,DEPLOY_DJANGO_LISTEN_WAIT,DEPLOY_DJANGO_BEFORE'
+  const root = process.getuid?.() === 0 ? [] : ['sudo', '-n', `--preserve-env=${kept}`]
   // In it services have names of their own.
   const names = '127.0.0.1 localhost web web_app\n127.0.0.1 web_proxy\n'
   const script =
@@ -32,7 +34,7 @@ function ask(
   const up = ['unshare', '--net', '--mount', 'sh', '-c', script, 'sh', names]
   const words = [...root, ...up, python(), server, ...servers.split(' ').filter((word) => word !== ''), '--', ...inside]
   const order = { format: 1, urls: [], fronts: [], headers: {}, status: ['2xx', '3xx'], ...question }
-  return probe('http', tmpdir(), { inside: words, stdin: JSON.stringify(order), env })
+  return probe(verb, tmpdir(), { inside: words, stdin: JSON.stringify(order), env })
 }
 
 const seen = ({ code, result }: Outcome): unknown => [code, result['status'], result['reason'], result['url']]
@@ -349,6 +351,25 @@ describe('what stands in front of the app', () => {
     expect(await advice('')).toMatch(/to an address of it that Django answers$/)
   })
 
+  test('has a page of its own: a page of the admin shows whether it passes on the rest', async () => {
+    expect((await both('127.0.0.3:9000=behind', '8000=admin')).result).toMatchObject({ reason: null, warning: null })
+    const misled = await both('127.0.0.3:9000=misled', '8000=admin')
+    expect(seen(misled)).toEqual([27, 502, 'server-error', `${front}admin/login/`])
+    expect(misled.result['fix']).toContain('port 8000')
+  })
+
+  test('has a page whose style sheet is not there', async () => {
+    const missing = await both('127.0.0.3:9000=unstyled', '8000=unstyled')
+    expect([missing.code, missing.result['lost']]).toEqual([
+      0,
+      expect.stringContaining('links to /static/shop.css, which answers 404'),
+    ])
+    expect((await both('127.0.0.3:9000=styled', '8000=unstyled')).result['lost']).toBeNull()
+    // A proxy that is no part of the project may serve the files.
+    const own = { fronts, published: [9000] }
+    expect((await ask('9000=unstyled', own)).result['lost']).toBeNull()
+  })
+
   test('answers 500 with a page of Django: the error does not speak of a wrong port', async () => {
     const { result } = await both('127.0.0.3:9000=error', '8000=app')
     expect(result['text']).toContain('the app answers when it is asked directly (http://127.0.0.1:8000/: 200)')
@@ -369,6 +390,85 @@ describe('what stands in front of the app', () => {
       fix: expect.stringContaining('0.0.0.0:8000'),
     })
     expect((await ask('127.0.0.3:9000=502', given, other)).code).toBe(21)
+  })
+})
+
+describe('what was answered under the release before', () => {
+  const fronts = [
+    ['127.0.0.3', 9000],
+    ['web', 8000],
+  ] as const
+  const front = 'http://127.0.0.3:9000/'
+  const apart = ['unshare', '--pid', '--fork', '--mount-proc', '--', python(), server]
+  const shop = { hosts: ['shop.example.com'], allowed: ['shop.example.com'] }
+  /** Checks the new release; `before` are the servers of the release before, if there was one. */
+  const after = async (now: Servers, before: Servers | undefined, question: Question = {}): Promise<Outcome> => {
+    const order = { ...shop, fronts, ...question }
+    const inside = ({ app }: Servers): string[] => [...apart, ...app.split(' '), '--']
+    const document = before && (await ask(before.front, order, inside(before), {}, 'answers')).result
+    const env = document ? { DEPLOY_DJANGO_BEFORE: JSON.stringify(document) } : {}
+    return ask(now.front, order, inside(now), env)
+  }
+  type Servers = { front: string; app: string }
+  const servers = (manner: string, app = '8000=app'): Servers => ({ front: `127.0.0.3:9000=${manner}`, app })
+
+  test.each<[string, string, string | undefined, number, string]>([
+    ['an error page of its own is new', 'nginx-500', 'page', 27, front],
+    ['an error page of its own is new where it passed on the app', 'nginx-500', 'app', 27, front],
+    ['an error page of another program is new', '500', 'nginx-404', 27, front],
+    ['it redirected to https', 'nginx-500', 'https', 27, front],
+    ['the app is published too', 'nginx-502', 'app', 27, front],
+    ['the error is old', 'nginx-500', '500', 0, `${local}/`],
+    ['it said nothing', 'nginx-500', 'silent', 0, `${local}/`],
+    ['there was no release', 'nginx-500', undefined, 0, `${local}/`],
+    ['it recovered', 'app', '500', 0, `${local}/`],
+  ])('a front: %s', async (_, now, before, code, url) => {
+    const outcome = await after(servers(now), before === undefined ? undefined : servers(before))
+    expect([outcome.code, outcome.result['url']]).toEqual([code, url])
+  })
+
+  test('a front that fails by itself: the error names both answers and where to look', async () => {
+    const { result } = await after(servers('nginx-500'), servers('page'))
+    expect(result).toMatchObject({ reason: 'server-error', status: 500, warning: null })
+    expect(result['text']).toMatch(
+      /9000\/ answered 500 .*asked directly .*: 200\)\. Under the release before, 127\.0\.0\.3 answered 200/,
+    )
+    expect(result['fix']).toBe('fix the error in the log of 127.0.0.3')
+  })
+
+  test.each<[string, Servers, Servers | undefined, RegExp | undefined]>([
+    [
+      'of the app',
+      servers('nginx-404', '8000=api'),
+      servers('nginx-404'),
+      /^http:\/\/127\.0\.0\.1:8000\/ answers 404, but under the release before it answered 200/,
+    ],
+    [
+      'of a front',
+      servers('nginx-404', '8000=api'),
+      servers('page', '8000=api'),
+      /^http:\/\/127\.0\.0\.3:9000\/ answers 404, but under the release before it answered 200/,
+    ],
+    [
+      'of a front to a socket',
+      servers('api', '127.0.0.1:7000=api'),
+      servers('login', '127.0.0.1:7000=api'),
+      /^http:\/\/127\.0\.0\.3:9000\/ answers 404, but under the release before it answered 302/,
+    ],
+    ['that was only a redirect to https', servers('api', '8000=api'), servers('silent', '8000=https'), undefined],
+    ['that there never was', servers('api', '8000=api'), servers('api', '8000=404'), undefined],
+    ['that is still there', servers('app'), servers('app'), undefined],
+    ['of a release that did not answer', servers('api', '8000=api'), servers('silent', '8000=silent'), undefined],
+    ['of no release', servers('api', '8000=api'), undefined, undefined],
+  ])('a page %s: a warning if it is lost', async (_, now, before, warning) => {
+    const { code, result } = await after(now, before)
+    expect([code, result['lost'] ?? '']).toEqual([0, warning ? expect.stringMatching(warning) : ''])
+  })
+
+  test('an app that fails is the reason, whatever stands in front of it', async () => {
+    expect(seen(await after(servers('nginx-500', '8000=500'), servers('app')))).toEqual([
+      ...[24, 500, 'server-error', `${local}/`],
+    ])
   })
 })
 

@@ -71,7 +71,7 @@ export const python = (django: string = usual): string => join(environments, dja
 
 /** Starts a verb as the server does: `manage.py shell -v 0 -c`, or plain Python where no Django is needed. */
 export function start(verb: string, project: string, options: Options = {}): Running {
-  const django = verb === 'http' ? [] : ['manage.py', 'shell', '-v', '0']
+  const django = ['http', 'answers'].includes(verb) ? [] : ['manage.py', 'shell', '-v', '0']
   const words = [...(options.inside ?? []), python(options.django), ...django, '-c', assets.probe.toString()]
   const child = spawn(words[0] ?? '', words.slice(1), {
     cwd: project,

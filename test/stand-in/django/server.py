@@ -1,6 +1,6 @@
 """Servers that answer as told, for the time of a command: `server.py 8000=200 9000=silent -- command…`.
 
-`late` begins to listen after half a second.
+`late` begins to listen after three seconds.
 """
 import socket
 import subprocess
@@ -32,6 +32,14 @@ def answer(manner, request, count):
         return respond(200) if https else respond(301, "Location: https://%s%s" % (headers["host"], path))
     if manner == "page":  # a static page
         return respond(200, "ETag: x", body="<h1>Shop</h1>")
+    if manner == "behind":  # a static page that passes on what is below /admin/
+        return answer("app" if path.startswith("/admin/") else "page", request, count)
+    if manner == "misled":  # the same, to a wrong port
+        return answer("nginx-502" if path.startswith("/admin/") else "page", request, count)
+    if manner in ("styled", "unstyled"):
+        if path != "/":
+            return respond(200 if manner == "styled" and path == "/static/shop.css" else 404)
+        return respond(200, body='<link rel="stylesheet" href="/static/shop.css?v=1">')
     if manner in ("app", "api"):  # Django, each time with another token
         return respond(200 if manner == "app" else 404, "Server: uvicorn", "X-Frame-Options: DENY",
                        "X-Content-Type-Options: nosniff", body="token %d" % id(lines))
@@ -46,6 +54,8 @@ def answer(manner, request, count):
         return answer(manner[3:], request, count) if headers["host"] == "www.example.com" else b""
     if manner == "container":  # ALLOWED_HOSTS with names of this container alone
         return respond(200 if headers["host"] == "me" else 400)
+    if manner in ("nginx-404", "nginx-500", "nginx-502"):  # pages of its own
+        return respond(manner[-3:], body="<hr><center>nginx</center>")
     if manner == "any":  # ALLOWED_HOSTS = ["*"]
         return respond(400 if "_" in headers["host"] else 200)
     if manner == "tls":
@@ -72,7 +82,7 @@ def answer_uwsgi(request):
 def serve(listener, manner):
     count = 0
     if manner == "late":
-        time.sleep(0.5)
+        time.sleep(3)
         listener.listen()
         manner = "200"
     while True:

@@ -55,6 +55,40 @@ const cases: readonly Case[] = [
     shown: '*** ***\n*** *** *** x',
   },
   {
+    title: 'a value with escaped line ends, however it is quoted',
+    env: `A_KEY='first-1\\nsecond-1'\nB_KEY=third-1\\nfourth-1\nC_KEY="fifth-1\\\\nsixth-1\\\\r\\\\nseventh-1"`,
+    said: 'first-1\nsecond-1\nthird-1\nfourth-1\nfifth-1\nsixth-1\nseventh-1',
+    shown: '***\n***\n***\n***\n***\n***\n***',
+  },
+  {
+    title: 'the members of JSON in a value, each line by itself',
+    env: [
+      `A='{"type": "service_account", "private_key": "-----BEGIN X-----\\nMIIfirst/+==\\n-----END X-----\\n"}'`,
+      `B="{\\"auth\\": \\"plain-1\\", \\"private_key\\" : \\"MIIsecond/+==\\\\nMIIthird/+==\\"}"`,
+      `C='{\n  "password": "four-\\"4",\n  "name": "nobody hides this"\n}'`,
+    ].join('\n'),
+    said: 'MIIfirst/+==\nMIIsecond/+== plain-1\nMIIthird/+== four-"4 service_account nobody hides this',
+    shown: '***\n*** ***\n*** *** service_account nobody hides this',
+  },
+  {
+    title: 'the members of a JSON file',
+    env: '{\n  "project": "shop-of-9",\n  "private_key": "-----BEGIN X-----\\nMIIfirst/+==\\nAB-1==\\n-----END X-----\\n",\n  "token":\n    "my-token"\n}\n',
+    said: 'MIIfirst/+==\nAB-1==\nmy-token shop-of-9',
+    shown: '***\n***\n*** shop-of-9',
+  },
+  {
+    title: 'an encrypted PEM key, which has headers like settings',
+    env: '-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,0123\n\nMIIfirst/+==\nMIIsecond/+==\n-----END RSA PRIVATE KEY-----\n',
+    said: 'MIIfirst/+==\nMIIsecond/+== Proc-Type: 4,ENCRYPTED',
+    shown: '***\n*** Proc-Type: 4,ENCRYPTED',
+  },
+  {
+    title: 'a PEM key among settings, and nothing after it',
+    env: 'name: shop\nprivate: |\n  -----BEGIN X-----\n  MIIfirst/+==\n  -----END X-----\ncontinued-line-1\n',
+    said: 'MIIfirst/+== continued-line-1',
+    shown: '*** continued-line-1',
+  },
+  {
     title: 'a quote that nobody closes hides no other line',
     env: `OPEN_KEY="never-closed\nOTHER_KEY=other-1`,
     said: 'never-closed other-1',

@@ -3,7 +3,7 @@ import { endOf, findFaults, journalOf, storyOf } from './journal.ts'
 import { takePictures } from './death.ts'
 import { logOf, namesOf, removeAll, ROWS, serving, untriedV2, v2, v2With } from './serving.ts'
 import { deployOf, engine, stage, transact, type Staged } from './staged.ts'
-import { call, changeState, stateOf, type State, type World } from './world.ts'
+import { call, changeState, SHELLS, stateOf, type State, type World } from './world.ts'
 
 // A deploy that stops the app before it migrates: what stops, what goes on, and that a failure starts the same containers again.
 
@@ -143,6 +143,20 @@ test('a program that only Docker could stop is named', async () => {
   expect(await logOf(world, stopping(v2))).toContain(
     'warning: todo-worker-1 did not stop within its grace period, so Docker killed it\n',
   )
+})
+
+test.each(SHELLS)('under %s: a program whose stop signal is SIGKILL did not exceed anything', async (shell) => {
+  const world = await serving(shell)
+  await changeState(world, ({ containers }) => {
+    for (const container of containers) container.spec = { ...container.spec, stop_signal: 'SIGKILL' }
+  })
+  expect(await logOf(world, stopping(v2))).not.toContain('grace period')
+  const v3 = deployOf('v3', 3, ROWS)
+  await changeState(world, ({ containers }) => {
+    for (const container of containers) container.spec = { ...container.spec, stop_signal: 'SIGKILL' }
+  })
+  expect(await logOf(world, v3)).not.toContain('grace period')
+  expect(await endOf(world, v3.id)).toBe('committed v3-3-1')
 })
 
 test('where nothing of the app runs there is nothing to stop', async () => {

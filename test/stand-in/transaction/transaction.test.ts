@@ -6,7 +6,7 @@ import { endOf, findFaults, journalOf, readCurrent, storyOf } from './journal.ts
 import { adopt, bare, logOf, namesOf, removeAll, ROWS, serving, v1, v2, v2With } from './serving.ts'
 import { SERVICES, DEPLOY, deployOf, engine, REPLACE, rollbackTo, stage, transact, type Staged } from './staged.ts'
 import { run } from '../../../src/process.ts'
-import { call, changeState, copyWorld, imageOf, runsOf, script, SHELLS, stateOf, type World } from './world.ts'
+import { call, changeState, copyWorld, execsOf, imageOf, runsOf, script, SHELLS, stateOf, type World } from './world.ts'
 import { until } from '../../until.ts'
 
 // The engine and its steps on a stand-in for Docker: what is written, who waits for whom, what is kept.
@@ -70,6 +70,28 @@ describe.each(SHELLS)('under %s', (shell) => {
     expect((await storyOf(world, rollback.id))[0]).toBe('begin rollback-v1-3-1 v1-1-1 from v2-2-1')
     expect(await findFaults(world, 'v1-1-1')).toEqual([])
     expect((await stateOf(world)).rows).toEqual(ROWS)
+  })
+
+  test('what the release before answered is asked once, while it serves, and compared after the swap', async () => {
+    const world = await bare(shell)
+    await transact(world, deployOf('v1', 1, ROWS.slice(0, 1), { 'x-answers': { 'http://proxy:80/': 302 } }))
+    const stopping = v2.steps.flatMap((step) => (step === 'migrate' ? ['stop', step] : [step]))
+    expect(await transact(world, { ...v2, steps: stopping })).toBe('committed v2-2-1')
+    const asked = (await execsOf(world))
+      .filter(({ verb }) => verb === 'http' || verb === 'answers')
+      .map(({ verb, environment }) => [verb, environment['DEPLOY_DJANGO_BEFORE']])
+    const before = JSON.stringify({ 'deploy-django': 1, verb: 'answers', answers: { 'http://proxy:80/': 302 } })
+    expect(
+      asked.map(([verb, given]) => `${verb} ${given === undefined ? '-' : JSON.stringify(JSON.parse(given))}`),
+    ).toEqual(['http -', 'http -', 'answers -', 'http -', `http ${before}`])
+  })
+
+  test('a release before that does not answer hinders nothing', async () => {
+    const world = await serving(shell)
+    await changeState(world, ({ containers }) => {
+      for (const { spec } of containers) spec['x-answers'] = 'none'
+    })
+    expect(await transact(world, v2)).toBe('committed v2-2-1')
   })
 
   test('an entrypoint that makes the settings is found out, and used from then on', async () => {
@@ -183,7 +205,7 @@ describe.each(SHELLS)('under %s', (shell) => {
     expect(told('j')).toEqual(await journalOf(world, v2.id))
     expect(told('l')[0]).toBe('transaction v2-2-1')
     const verbs = told('r').map((line) => (JSON.parse(line) as { verb: string }).verb)
-    expect([...new Set(verbs)].sort()).toEqual(['collect', 'http', 'migrate'])
+    expect([...new Set(verbs)].sort()).toEqual(['answers', 'collect', 'http', 'migrate'])
     expect(all.at(-1)).toBe('x ended')
 
     const journal = told('j')

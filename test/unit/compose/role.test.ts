@@ -256,6 +256,43 @@ describe('the service that is probed', () => {
       'a',
       'b',
     ],
+    [
+      'of two published ones the one that others depend on',
+      'services: {admin: {build: ., ports: ["81:80"]}, portal: {build: ., ports: ["80:80"]}, p: {image: nginx, depends_on: [portal]}}',
+      'admin',
+      'portal',
+    ],
+    [
+      'of two published ones the one with a usual name',
+      'services: {admin: {build: ., ports: ["81:80"]}, shop-web1: {build: ., ports: ["80:80"]}}',
+      'admin',
+      'shop-web1',
+    ],
+    [
+      'of two that a proxy waits for the one with a usual name',
+      'services: {admin: {build: .}, web: {build: .}, p: {image: nginx, depends_on: [admin, web]}}',
+      'admin',
+      'web',
+    ],
+    ['the one with a usual name', 'services: {api: {build: .}, django: {build: .}}', 'api', 'django'],
+    [
+      'the one without settings of its own',
+      'services: {api: {build: ., environment: {DJANGO_SETTINGS_MODULE: a.b}}, portal: {build: .}}',
+      'api',
+      'portal',
+    ],
+    [
+      'the one with a health check',
+      'services: {api: {build: .}, portal: {build: ., healthcheck: {test: [CMD, x]}}}',
+      'api',
+      'portal',
+    ],
+    [
+      'the published one, whatever the names are',
+      'services: {portal: {build: ., ports: ["80:80"]}, web: {build: ., healthcheck: {test: [CMD, x]}}}',
+      'portal',
+      'portal',
+    ],
     ['else the first', 'services: {b: {build: .}, a: {build: .}}', 'a', 'a'],
   ])('is %s', (_, text, group, service) => {
     expect(roles(text, group).django).toBe(service)

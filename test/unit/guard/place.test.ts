@@ -53,7 +53,7 @@ function linesOf(server: Server, change: Partial<Wanted> = {}): string | undefin
 
 describe('another stack is this project when it has the services and', () => {
   const other = { project: 'docker', folder: '/srv/shop' }
-  const lines = 'project: docker\ndirectory: /srv/shop'
+  const lines = 'directory: /srv/shop\nproject: docker'
 
   test.each<[string, Given, Partial<Wanted>, string | undefined]>([
     ['nothing more', {}, {}, undefined],

@@ -257,3 +257,12 @@ test('a prune that fails is a warning with what it said', () => {
     'Old releases were not all removed from the host: Error: No such object: 12ab. The next deployment tries again',
   ])
 })
+
+test('what a healthy answer does not rule out is a warning', () => {
+  const http = { 'deploy-django': 1, verb: 'http', url: 'http://web/', warning: 'nobody knows', lost: 'it had a page' }
+  const warned = (document: Record<string, unknown>): readonly string[] =>
+    conclude('ended', [parseJournalLine(`${time} ${begin}`)], new Map([['http', document]]), []).warnings
+  expect(warned(http)).toEqual(['nobody knows', 'it had a page'])
+  expect(warned({ ...http, warning: null })).toEqual(['it had a page'])
+  expect(warned({ ...http, warning: null, lost: null })).toEqual([])
+})

@@ -130,6 +130,10 @@ def execute(call, facts, words):
         problems = [{"text": row + " is gone."} for row in misfits(facts, spec)]
         print(json.dumps({"deploy-django": 1, "verb": "fit", "problems": problems}))
         raise SystemExit(20 if problems else 0)
+    if environment == "DEPLOY_DJANGO=answers":
+        if spec.get("x-answers") == "none":
+            raise SystemExit(1)
+        return print(json.dumps({"deploy-django": 1, "verb": "answers", "answers": spec.get("x-answers", {"app": 200})}))
     if environment == "DEPLOY_DJANGO=http":
         health = "refuses" if misfits(facts, spec) else spec.get("x-health")
         code = {"bad": 21, "refuses": 24, "silent": 25, "unreached": 27}.get(health, 0) if json.loads(call.stdin)["format"] == 1 else 2
@@ -341,7 +345,11 @@ def start_all(facts, words):
 def events(facts, words):
     asked = [find(facts, word[len("container="):])["name"] for word in words if word.startswith("container=")]
     for moment, code, name in facts["events"]:
-        if moment >= int(option(words, "--since")) and name in (asked or [name]):
+        if moment < int(option(words, "--since")) or name not in (asked or [name]):
+            continue
+        if "event=kill" in words:
+            print(code if isinstance(code, str) else "exit %d" % code, name)
+        elif not isinstance(code, str):
             print(code, name)
 
 

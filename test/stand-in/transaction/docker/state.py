@@ -95,8 +95,9 @@ def crash(facts):
 
 def stop(facts, container):
     if container["state"] in ("running", "restarting"):
-        container.update(state="exited", exit=137 if container["spec"].get("x-stubborn") else 0)
-        facts["events"].append([int(time.time()), container["exit"], container["name"]])
+        signal = 9 if container["spec"].get("stop_signal") == "SIGKILL" else 15
+        container.update(state="exited", exit=137 if signal == 9 or container["spec"].get("x-stubborn") else 0)
+        facts["events"] += [[int(time.time()), "signal %d" % signal, container["name"]], [int(time.time()), container["exit"], container["name"]]]
 
 
 def pending(facts, spec):
