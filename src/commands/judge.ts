@@ -120,7 +120,9 @@ async function judgeNew(
     )
   logVerdicts(judged)
   const left = files.filter(({ digest }) => !judged.some(({ source }) => source === digest))
-  left.forEach(({ path }) => info(`${path} is not judged: the image does not have it, or it replaces others`))
+  left.forEach(({ path }) =>
+    info(`${path} is not judged: it is not in the image, or it is a squash of other migrations`),
+  )
   return { found, judged, vendor }
 }
 

@@ -56,7 +56,7 @@ export function planBackup(given: BackupFacts): Backup {
     what: `The database ${database.name} cannot be backed up before its schema changes`,
     seen: `${reason}\n${way}`,
     why: '`default` is dumped in the container of its own service; a PostgreSQL elsewhere by `pg_dump` of its version, without a pooler in between',
-    fix: 'make a backup yourself, then run this once with `backup: never`',
+    fix: 'make a backup yourself, then run the job once with `backup: never`',
   })
   return { kind: 'impossible', problem }
 }

@@ -11,7 +11,7 @@ export function checkDatabases(before: readonly Database[], now: readonly Databa
 
 const aliasOf = ({ alias = DEFAULT }: Database): string => alias
 
-/** A database that changed without a deploy; `fix` ends where the approval follows. */
+/** A database that changed without a deploy. `checkDatabases` appends the approval to `fix`. */
 type Change = { what: string; seen: string; why: string; fix: string }
 
 /** What has changed, in one line per database, since the current release was verified. */

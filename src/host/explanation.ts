@@ -162,7 +162,7 @@ export const explanations = {
     exit: 32,
     code: 'registry-login-failed',
     what: 'The registry refused the login from the host',
-    why: 'the runner could log in with it: the registry allows only some addresses, or the host reaches it in another way',
+    why: 'the runner could log in with the same user and password, so the registry may accept only some IP addresses, or the host may reach it through a proxy or another DNS name server',
     fix: 'on the host, `docker login REGISTRY` with the same user and password shows why',
   },
   not_pulled: {
@@ -393,25 +393,25 @@ export const explanations = {
     code: 'backup-impossible',
     what: 'The database cannot be backed up before its schema changes',
     why: 'the container that would make the backup has no program for it, or the database refuses its login',
-    fix: 'make a backup yourself, then run this once with `backup: never`; by hand on the host: with `--no-backup`',
+    fix: 'make a backup yourself, then run the job once with `backup: never` (by hand on the host: `--no-backup`)',
   },
   backup_client: {
     exit: 93,
     code: 'backup-impossible',
     what: 'The database cannot be backed up before its schema changes: the host could not pull the image of the client',
-    fix: 'on the host: `docker pull` this image, or `docker load` it there, then run this again. Or make a backup yourself, then run this once with `backup: never`; by hand on the host: with `--no-backup`',
+    fix: 'on the host: `docker pull` this image, or `docker load` it there, then run the job again. Or make a backup yourself, then run the job once with `backup: never` (by hand on the host: `--no-backup`)',
   },
   backup_space: {
     exit: 91,
     code: 'server-disk',
     what: 'The disk of the host has too little free space for a backup of the database',
-    fix: 'on the host: `df -h` shows the full disk, `docker system df` the share of Docker, old backups are in `.deploy/backups`. Or make a backup elsewhere, then run this once with `backup: never`; by hand on the host: with `--no-backup`',
+    fix: 'free disk space on the host: `df -h` shows which disk is full, `docker system df` shows what Docker uses, and old backups are in `.deploy/backups`. Or make a backup elsewhere, then run the job once with `backup: never` (by hand on the host: `--no-backup`)',
   },
   backup_failed: {
     exit: 92,
     code: 'backup-failed',
     what: 'The backup of the database failed, so no migration was applied or unapplied',
-    fix: 'fix the problem that is named here and run this again; or make a backup yourself, then run it once with `backup: never`; by hand on the host: with `--no-backup`',
+    fix: 'fix the problem that is named here and run the job again; or make a backup yourself, then run the job once with `backup: never` (by hand on the host: `--no-backup`)',
   },
   timed_out: {
     exit: 124,

@@ -316,7 +316,7 @@ function explainLocked({ message, detail }: ProbeError): DeployError {
     what: message,
     seen: detail,
     why: 'the session that is named keeps a transaction open, in which it used the table',
-    fix: 'let what opened that transaction end it, or end it yourself as the owner of the database with `SELECT pg_terminate_backend(PROCESS);`; then run the job again. `migrate-lock-timeout` is the time of each try',
+    fix: 'close the program that opened that transaction, or end the session with `SELECT pg_terminate_backend(PROCESS);` as its own database user, as a member of pg_signal_backend, or as a superuser; then run the job again. `migrate-lock-timeout` is the time of each try',
   })
 }
 

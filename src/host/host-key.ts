@@ -78,6 +78,6 @@ export function wrongHostKey({ name, host }: Hop, offered: readonly HostKey[], k
       ...known.map((line) => `\`known-hosts\` has ${line}`),
     ].join('\n'),
     why: 'the host was reinstalled, `known-hosts` is for another host or port, or the connection is being intercepted',
-    fix: `compare with \`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub\` on that host; only if it is the same, put the output of ${scan} into \`known-hosts\``,
+    fix: `compare the key that the ${of} offers with the output of \`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub\` on that machine; only if the fingerprints are equal, put the output of ${scan} into \`known-hosts\``,
   })
 }

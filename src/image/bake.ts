@@ -26,7 +26,7 @@ export type BakePlan = {
   secrets: Readonly<Record<string, string>>
 }
 
-/** The facts that decide the plan of a bake. */
+/** The parameters of `planBake`. */
 export type BakeFacts = {
   project: Project
   groups: readonly BuildGroup[]

@@ -4,7 +4,7 @@ def named_aliases():
 
 
 def known_aliases(more=()):
-    """Those that the settings have: older code may lack one."""
+    """The databases to use that the settings have: older code may lack one."""
     from django.db import connections
 
     return [alias for alias in dict.fromkeys(named_aliases() + list(more)) if alias in connections]

@@ -110,8 +110,8 @@ def find_page(visitor, app):
 
 
 def warn_of_front(front, page=None):
-    return ("%s: %s answers %s, and nothing in that shows that Django answered. Set `health-url` to an address of it that Django "
-            "answers%s" % (FRONT_UNKNOWN, front.url, front.status, ", such as " + front.url + page if page else ""))
+    return ("%s: %s answers %s, but nothing shows that this answer comes from Django. Set `health-url` to an address behind that "
+            "service that Django answers%s" % (FRONT_UNKNOWN, front.url, front.status, ", such as " + front.url + page if page else ""))
 
 
 def warn_of_silence(front):
