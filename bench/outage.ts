@@ -22,7 +22,7 @@ export async function watch(port: number): Promise<{ until(release: string): Pro
   }
 }
 
-/** Pure: what the asks say about the time without a 200. */
+/** Pure: computes the total and the longest time without a 200 from the answers. */
 export function measureOutage(answers: readonly Answer[]): Outage {
   const outage = { sum: 0, longest: 0 }
   let last = answers[0]?.at ?? 0
