@@ -20,7 +20,7 @@ def listed_aliases():
 
 
 def check_alias(alias, may_ask=True):
-    """Refuses a database beside `default` that nobody should migrate, or that would be migrated twice."""
+    """Refuses a database other than `default` that must not be migrated, or that would be migrated twice."""
     from django.db import connections
 
     if alias == ALIAS:

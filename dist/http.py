@@ -275,7 +275,7 @@ def own_sockets():
             except PermissionError:
                 complete = False
             except OSError:
-                continue  # it has ended meanwhile
+                continue  # it has ended since then
     return inodes, complete
 
 

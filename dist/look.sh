@@ -10,7 +10,7 @@ look() { # DIRECTORY [FILE|externals:…]: facts for the runner, one word and it
   if command -v docker >/dev/null 2>&1; then
     if server=$(ask version --format '{{.Server.Version}} {{.Server.Arch}}' 2>&1); then
       echo "docker $server"
-      # These two are slow. Each prints one line, and nothing else is printed meanwhile.
+      # These two are slow. Each prints one line, and nothing else is printed until both end.
       orchestrator_version &
       look_disk &
       wait

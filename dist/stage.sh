@@ -32,7 +32,7 @@ stage() { # DIRECTORY TRANSACTION: moves the upload from .deploy/incoming into p
 pull() { # RELEASE; stdin has three lines per login: registry, username, password
   images=$(release_fact "$1" images | second_word | sort -u) beside=''
   # A wrong image name beside the app must fail now, not after the app was replaced. An older release may name images
-  # that nobody will start.
+  # that will never start.
   if [ "$1" = "$transaction" ]; then beside=$(release_list "$1" images-beside); fi
   login=''
   # A release that serves already has all of its images, so no registry is asked.

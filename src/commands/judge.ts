@@ -109,7 +109,7 @@ async function judgeNew(
     { run, env, temp: folder },
   )
   const found = readJudgement(document)
-  // Settings without DATABASES do not tell the vendor.
+  // Settings without DATABASES do not name the vendor.
   const vendor = found.vendor === 'unknown' ? 'postgresql' : found.vendor
   const judged = judgeAll(document, vendor)
   const known = [DEFAULT, ...readOtherPending(document).map(({ alias }) => alias)]

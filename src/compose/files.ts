@@ -43,7 +43,7 @@ export type Choice = {
   left: readonly string[]
 }
 
-/** The facts that decide the choice. */
+/** The parameters of `chooseFiles`. */
 export type ChoiceFacts = {
   /** The input `compose-files`. */
   given: readonly string[]

@@ -32,8 +32,7 @@ type Read = (path: string) => Promise<string | undefined>
 
 /**
  * Reads the given Compose files, and the files of the repository that they name by `include` and `extends`. In an
- * included file, `${NAME}` gets a default from its env file. After the merge, nobody knows which file a variable came
- * from.
+ * included file, `${NAME}` gets a default from its env file. After the merge, the file of a variable is no longer known.
  */
 export async function readSources(files: readonly string[], read: Read): Promise<Sources> {
   const found = new Map<string, SourceFile>()

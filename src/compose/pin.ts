@@ -4,7 +4,7 @@ import { readMount, withSource } from './mount.ts'
 import type { Placement } from './placement.ts'
 import type { Project } from './project.ts'
 
-/** The facts that pin a model to a release: its images by service, and the placement of its files. */
+/** What pins a model to a release: its images by service, and the placement of its files. */
 export type Pins = {
   project: Project
   name: string

@@ -82,7 +82,7 @@ const ROLES: readonly string[] = ['app', 'front', 'cache', 'database', 'job', 'o
 
 const isRole = (word: string): word is Role => ROLES.includes(word)
 
-/** The facts that decide the roles. `services` is the input; `profiles` are the active ones. */
+/** The parameters of `assignRoles`. `services` is the input; `profiles` are the active ones. */
 export type RoleFacts = {
   project: Project
   groups: readonly BuildGroup[]

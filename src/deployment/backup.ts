@@ -25,7 +25,7 @@ export type Way = {
   facts: DumpFacts
 }
 
-/** Facts that decide how the database can be dumped. */
+/** What decides how the database can be dumped. */
 export type WayFacts = {
   database: Database
   facts: DumpFacts
@@ -35,7 +35,7 @@ export type WayFacts = {
   running: readonly string[]
 }
 
-/** Facts that decide whether and how a backup is made. */
+/** The parameters of `planBackup`. */
 export type BackupFacts = WayFacts & {
   policy: 'auto' | 'always' | 'never'
   /** Whether the schema changes, even if the image does it. */

@@ -3,7 +3,7 @@ import type { Project } from '../compose/project.ts'
 import { DeployError } from '../errors.ts'
 import { explanations } from '../host/explanation.ts'
 
-/** The facts that decide where a missing variable can be set. */
+/** The parameters of `describeWay`. */
 type ImportFacts = {
   /** The service that runs Django, and the env files that it reads. */
   service: string

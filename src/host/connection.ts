@@ -164,7 +164,7 @@ async function explainLoss(ssh: Ssh, hop: Hop, folder: string, run: Run, { log, 
   return explainLogin({ hop, log, stderr, bastionLog, publicKey: await readPublicKey(run, folder) })
 }
 
-/** The public half of the key, which is no secret. */
+/** The public half of the key, which is not a secret. */
 async function readPublicKey(run: Run, folder: string): Promise<string | undefined> {
   const read = await run('ssh-keygen', ['-y', '-P', '', '-f', 'key'], { cwd: folder, timeoutMs: 5_000 }).catch(
     () => undefined,

@@ -57,7 +57,7 @@ export const explanations = {
   no_go: {
     exit: 16,
     code: 'deployment-died',
-    what: 'The migration container was never told to start; nothing was migrated',
+    what: 'The migration container never received the signal to start; nothing was migrated',
     fix: 'run the job again',
   },
   migration_failed: {
@@ -77,7 +77,7 @@ export const explanations = {
     exit: 19,
     code: 'not-migrated',
     what: 'The running release is not migrated as planned',
-    why: 'with `migrate: external` the image does not migrate when it starts, or hides that this failed; otherwise somebody else migrated at the same time, or the containers run other code than the image',
+    why: 'with `migrate: external` the image does not migrate when it starts, or hides that this failed; otherwise another process migrated at the same time, or the containers do not run the code of the image',
     fix: 'leave `migrate` out, so that migrations are applied before the app is replaced; with `auto`, run the job again',
   },
   unfit: {
@@ -103,7 +103,7 @@ export const explanations = {
     exit: 23,
     code: 'static-failed',
     what: 'The static files could not be collected',
-    why: 'a file that a style sheet names is missing, or the volume at STATIC_ROOT belongs to another user than the app',
+    why: 'a file that a style sheet names is missing, or the volume at STATIC_ROOT does not belong to the user of the app',
     fix: 'fix the named problem; give a volume of another user to the app with one `chown` on the host; set `collectstatic: never` if the image collects its files itself',
   },
   refuses: {
@@ -245,7 +245,7 @@ export const explanations = {
     exit: 44,
     code: 'migration-failed',
     what: "The migration's container disappeared, so its result is unknown",
-    why: 'somebody removed it, or Docker lost it',
+    why: 'it was removed by hand, or Docker lost it',
     fix: 'run the job again: it plans from the migrations that the database has applied',
   },
   container_missing: {

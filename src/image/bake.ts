@@ -142,7 +142,7 @@ function toTarget(group: BuildGroup, build: Build, overrides: readonly string[],
   }
 }
 
-/** Warnings for services with `build.tags`, which nobody pushes. */
+/** Warnings for services with `build.tags`: tags that are not pushed. */
 export function describeTags({ services }: Project): readonly string[] {
   const tagged = [...services.values()].filter((service) => tagsOf(service).length > 0)
   return tagged.map(

@@ -37,7 +37,7 @@ export type DjangoImage = {
 }
 
 /**
- * The facts for finding the Django image. `services` is the input; its first service with manage.py decides between
+ * The parameters of `findDjango`. `services` is the input; its first service with manage.py decides between
  * several images. `active` are the services that the release runs.
  */
 export type InspectFacts = {
@@ -219,7 +219,7 @@ async function notFound(looked: readonly Looked[], { manage }: InspectFacts, too
       .join('\n'),
     why:
       where === undefined
-        ? 'the Dockerfile copies the code to another folder than its WORKDIR, or a .dockerignore leaves it out'
+        ? 'the Dockerfile copies the code to a folder other than its WORKDIR, or a .dockerignore leaves it out'
         : `it is at ${where}`,
     fix:
       where === undefined

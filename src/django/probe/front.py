@@ -84,7 +84,7 @@ def is_proxy_error(answer):
 def is_error_of_django(front, app):
     """Whether visitors get an error page of Django, although the app itself answers.
 
-    Any other 5xx may come from a program that answers `/` beside Django and is no part of the release.
+    Any other 5xx may come from a program that answers `/` next to Django and is not a part of the release.
     """
     if front.status < 500 or app.status >= 500 or "<center>nginx" in front.body:
         return False
