@@ -2,7 +2,7 @@ import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 
-/** One ask: when it was sent, and the release that answered it with 200; undefined when none did within a second. */
+/** One request: when it was sent, and the release that answered it with 200; undefined when none did within a second. */
 export type Answer = { at: number; release: string | undefined }
 
 /** Milliseconds without a 200, from the last one before to the first one after: all gaps together, and the longest. */
