@@ -15,7 +15,7 @@ class Answer:
 
 
 class Visitor:
-    """Asks with the given headers, as a Host that Django accepts."""
+    """Sends requests with the given headers, as a Host that Django accepts."""
 
     def __init__(self, order):
         self.headers = {str(name): str(value) for name, value in order.get("headers", {}).items()}

@@ -38,7 +38,7 @@ look_disk() { # free space where Docker keeps its images
   echo "disk $(free_space "$root")"
 }
 
-look_externals() { # [FILE|externals:|port:N…]: lists volumes and networks, and the holder of a port, if asked
+look_externals() { # [FILE|externals:|port:N…]: lists volumes and networks, and the holder of a port, if requested
   for asked; do
     case $asked in
       externals:)

@@ -1,5 +1,5 @@
 class Signals:
-    """SIGUSR1 means go. The other signals ask to end after the running migration."""
+    """SIGUSR1 means go. The other signals mean to end after the running migration."""
 
     def __init__(self):
         self.received = set()
@@ -12,7 +12,7 @@ class Signals:
             signal.signal(number, lambda number, _frame: self.received.add(int(number)))
 
     def wait(self, seconds, go=False):
-        """Waits that long, or until asked to end (or to go)."""
+        """Waits that long, or until a signal to end (or to go)."""
         end = time.monotonic() + seconds
         while not self.stopped and not (go and self.go) and time.monotonic() < end:
             if select.select([self.reader], [], [], max(0, end - time.monotonic()))[0]:

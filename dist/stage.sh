@@ -35,7 +35,7 @@ pull() { # RELEASE; stdin has three lines per login: registry, username, passwor
   # that will never start.
   if [ "$1" = "$transaction" ]; then beside=$(release_list "$1" images-beside); fi
   login=''
-  # A release that serves already has all of its images, so no registry is asked.
+  # A release that serves already has all of its images, so no registry is needed.
   if ! on "$images $beside" ask image inspect >/dev/null 2>&1; then log_in_everywhere; fi
   jobs='' failed=0 project=$(release_fact "$1" project)
   # No run builds a missing image of an older release again, so it has an exit code of its own.

@@ -62,7 +62,7 @@ export function exitCodeIn(stderr: string): number | undefined {
 }
 
 /**
- * Asks the host to end the command's processes. The job is cancelled already, so this call ignores the connection's
+ * Makes the host end the command's processes. The job is cancelled already, so this call ignores the connection's
  * signal. False when the request failed.
  */
 async function askToQuit(connection: Connection, script: string, words: readonly string[]): Promise<boolean> {

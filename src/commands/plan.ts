@@ -263,7 +263,7 @@ export function countFacts({ scale }: CountPlan, counts: Counts, services: reado
   return { scale, counts: known.map((service) => `${service}=${counts.get(service)}`) }
 }
 
-/** What decides how the database can be dumped; undefined when it could not be asked. */
+/** What decides how the database can be dumped; undefined when it did not answer. */
 function wayFacts({ site, staged }: Candidate, { plan }: Found): WayFacts | undefined {
   if (plan.kind === 'offline') return undefined
   const { database, dump } = plan

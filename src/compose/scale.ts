@@ -46,7 +46,7 @@ export type CountPlan = {
   scale: readonly string[]
   /** Services that will have no container. */
   unstarted: readonly string[]
-  /** Warnings about services that run another number of containers than the Compose file says. */
+  /** Warnings about services whose number of containers is not the one in the Compose file. */
   warnings: readonly string[]
 }
 

@@ -34,7 +34,7 @@ const OPTION_WORD = /^-[A-Za-z]+$/
 /**
  * Prepares the connection: key, known hosts and configuration in files of mode 0600. `folder` is private to this run;
  * its creator removes it. The login to the host waits for the first call. To pin
- * fingerprints, this asks the host for its keys.
+ * fingerprints, this requests the keys of the host.
  */
 export async function connect(
   run: Run,

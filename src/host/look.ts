@@ -80,7 +80,7 @@ const HEADER = 'deploy-django look 1'
 const LOOK_LIMIT_MS = 120_000
 
 /**
- * Asks the host once for everything that a run decides on. `script` is transaction.sh; `asked` lists files,
+ * Reads from the host, in one call, everything that a run decides on. `script` is transaction.sh; `asked` lists files,
  * `externals:` and ports.
  */
 export async function look(

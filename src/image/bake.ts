@@ -106,7 +106,7 @@ export async function bake(
           ...withoutGitHub(options.env, plan.overrides),
           ...plan.secrets,
           SOURCE_DATE_EPOCH: String(Math.floor(plan.commit.time.getTime() / 1000)),
-          // The repository's own Compose file chooses the contexts. Newer versions of buildx would ask for access to
+          // The repository's own Compose file chooses the contexts. Newer versions of buildx would require access to
           // `..`.
           BUILDX_BAKE_ENTITLEMENTS_FS: '0',
         },

@@ -94,7 +94,7 @@ function isSameProject(one: Looked, other: Looked): boolean {
 const dockerfileFolder = ({ group }: Target): string =>
   posix.dirname(posix.normalize(dockerfileOf(group.build).dockerfile))
 
-/** Adds the text of the settings that manage.py names, if several images have to be told apart. */
+/** Adds the text of the settings that manage.py names, if it must choose between several images. */
 async function withSettings(looked: readonly Looked[], tools: Tools): Promise<readonly Looked[]> {
   const holders = looked.filter(({ content }) => content !== undefined)
   if (new Set(holders.map(({ image }) => image.id)).size < 2) return looked

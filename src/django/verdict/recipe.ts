@@ -27,7 +27,7 @@ export function describeRecipe(recipe: Recipe): string {
 
 type Rule = (operation: Operation, vendor: string) => Recipe | undefined
 
-/** The verdict in release 2 does not see that the code of release 1 avoids the problem. So it may ask for approval. */
+/** The verdict in release 2 does not see that the code of release 1 avoids the problem. So it may require approval. */
 const APPROVED =
   'Release 2: this migration, with `migrate: before`, because the code of release 1 can work with it. Approve it if the plan requires approval'
 
