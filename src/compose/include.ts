@@ -144,7 +144,7 @@ function fillFile(path: string, text: string, defaults: ReadonlyMap<string, stri
 
 function misreadIn(path: string, { line, why, fix }: Misread): DeployError {
   return new DeployError('compose-invalid', {
-    what: `${path}, an env file of include, would be read differently than it is written: line ${line}`,
+    what: `${path}, an env file of include, would be read differently from how it is written: line ${line}`,
     why,
     fix,
     annotation: { file: path, line },

@@ -39,7 +39,7 @@ function findChange(before: Database, now: Database): Change | undefined {
   }
   if (now.empty && !before.empty) {
     return {
-      what: 'The database is empty, and it was not when the release that serves now was deployed',
+      what: 'The database is empty, but it was not when the current release was deployed',
       seen: describe(now),
       why: 'its volume or its file was replaced, or it was emptied by hand',
       fix: 'restore the data; if it must start empty',

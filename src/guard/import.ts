@@ -28,7 +28,7 @@ export function explainImport(
     what: failure.what,
     seen: failure.seen,
     why: facts.hasEntrypoint ? `${failure.why}. ${entrypoint}` : failure.why,
-    fix: `${describeWay(facts)}; set \`manage\` if manage.py is started in another way`,
+    fix: `${describeWay(facts)}; set \`manage\` if the image starts Django commands differently`,
     cause: failure,
   })
 }

@@ -71,7 +71,7 @@ export const explanations = {
     code: 'settings-import',
     what: 'Django does not start in the new image',
     why: 'a variable that the settings need is missing, or an import fails',
-    fix: 'set the variable in `env-file`, or in `.env` on the host; set `manage` if manage.py is started in another way',
+    fix: 'set the variable in `env-file`, or in `.env` on the host; set `manage` if the image starts Django commands differently',
   },
   not_migrated: {
     exit: 19,
@@ -321,7 +321,7 @@ export const explanations = {
     code: 'database-refused',
     what: 'The database refuses the connection to the release to go back to',
     why: 'a rollback restores the env files of that release, but the password or the user in them was changed since',
-    fix: 'deploy the code of that version with the env files of now: git tag v1-again v1 && git push origin v1-again, with its own tag in place of v1',
+    fix: 'deploy the code of that version with the present env files: git tag v1-again v1 && git push origin v1-again, with its own tag in place of v1',
   },
   rollback_usage: {
     exit: 61,

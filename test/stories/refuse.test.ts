@@ -165,7 +165,7 @@ describe('inputs', () => {
   test('of an env file that Compose would read differently are told with their lines, not their text', async () => {
     const lines = ['SECRET_KEY=hunter$two', 'A=fine', 'B="hunter3" x', 'C']
     const run = await refused({ 'env-file': lines.join('\n') }, 'input-invalid')
-    expect(message(run)).toContain('The env file .env would be read differently than it is written: line 1, 3, 4')
+    expect(message(run)).toContain('The env file .env would be read differently from how it is written: line 1, 3, 4')
     expect(run.raw).not.toMatch(/hunter/)
   })
 })

@@ -285,8 +285,8 @@ describe('what stands in front of the app', () => {
   test('has an advice that works: a page of the admin only where Django has one', async () => {
     const advice = async (app: string): Promise<unknown> => (await both('127.0.0.3:9000=page', app)).result['warning']
     expect(await advice('8000=admin')).toMatch(/such as http:\/\/127\.0\.0\.3:9000\/admin\/login\/$/)
-    expect(await advice('8000=api')).toMatch(/to an address of it that Django answers$/)
-    expect(await advice('')).toMatch(/to an address of it that Django answers$/)
+    expect(await advice('8000=api')).toMatch(/to an address behind that service that Django answers$/)
+    expect(await advice('')).toMatch(/to an address behind that service that Django answers$/)
   })
 
   test('answers 500 with a page of Django: the error does not speak of a wrong port', async () => {

@@ -212,7 +212,7 @@ describe('no migration without a backup', () => {
     expect(await asked('postgresql\ndb\ntodo\n-\ntodo\n-\n-\n')).toMatchObject({ code: 0 })
     expect(await asked('postgresql\ndb\ntodo\n999\ntodo\n-\n-\n')).toMatchObject({
       code: 90,
-      stderr: expect.stringContaining('db is another database server (7123) than that of the settings (999)'),
+      stderr: expect.stringContaining('db is a database server (7123) other than that of the settings (999)'),
     })
     expect(await asked('postgresql\ngone\ntodo\n-\ntodo\n-\n-\n')).toMatchObject({
       code: 90,
