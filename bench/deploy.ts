@@ -1,4 +1,4 @@
-/** Deploys of the todo site by this action and by the plain recipe, in turns, on one server; see docs/benchmarks.md. */
+/** Deploys of the todo site by this action and by the plain recipe, in turns, on one host; see docs/benchmarks.md. */
 import { readFile } from 'node:fs/promises'
 import { tell } from '../test/stories/story.ts'
 import { bases } from '../test/world/registry.ts'
@@ -23,7 +23,7 @@ const models = await readFile(new URL('../examples/todo/src/core/models.py', imp
 
 const world = await openWorld()
 const builder = await world.server('alpha')
-// `docker image prune` is about a whole server, so it is one of our own.
+// `docker image prune` is about a whole host, so it is one of our own.
 await using server = await world.throwaway(bases.map(([name]) => name))
 await using story = await tell('todo', server)
 const { project, env, name } = story
@@ -78,7 +78,7 @@ class Migration(migrations.Migration):
   await project.write('src/VERSION', `${release}\n`)
 }
 
-/** Builds and pushes a release, with a dry run against another server: the one that is measured has not seen it. */
+/** Builds and pushes a release, with a dry run against another host: the one that is measured has not seen it. */
 async function publish(release: string): Promise<void> {
   const run = await story.deploy('v1', {
     inputs: { host: builder.host, 'known-hosts': builder.knownHosts, 'dry-run': 'true' },

@@ -8,7 +8,7 @@ export type Figures = {
   wall: number
   /** From the first command to the first answer of the new release after which no other one came. */
   serves: number
-  /** Containers that were started on the server. */
+  /** Containers that were started on the host. */
   started: number
   outage: Outage
   parts: ReadonlyMap<string, number>
@@ -54,7 +54,7 @@ export function showComparison(bare: readonly Figures[], ours: readonly Figures[
       ],
       [...row('wall from the upload on', ({ wall, parts }) => wall - runnerPart(parts)), '', ''],
       [...row('new release answers after', ({ serves }) => serves), '', ''],
-      ['containers started on the server', String(started[0]), String(started[1]), '', '', ''],
+      ['containers started on the host', String(started[0]), String(started[1]), '', '', ''],
       ['no-op: wall', '', range(again), '', `at most ${MOST_NO_OP_MS / 1000} s`, kept(median(again) <= MOST_NO_OP_MS)],
       ['no-op: containers touched', '', String(touched), '', 'none', kept(touched === 0)],
     ],

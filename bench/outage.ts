@@ -2,7 +2,7 @@ import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 
-/** One ask: when it was sent, and the release that answered it with 200; undefined when none did within a second. */
+/** One request: when it was sent, and the release that answered it with 200; undefined when none did within a second. */
 export type Answer = { at: number; release: string | undefined }
 
 /** Milliseconds without a 200, from the last one before to the first one after: all gaps together, and the longest. */
@@ -22,7 +22,7 @@ export async function watch(port: number): Promise<{ until(release: string): Pro
   }
 }
 
-/** Pure: what the asks say about the time without a 200. */
+/** Pure: computes the total and the longest time without a 200 from the answers. */
 export function measureOutage(answers: readonly Answer[]): Outage {
   const outage = { sum: 0, longest: 0 }
   let last = answers[0]?.at ?? 0

@@ -1,9 +1,9 @@
 /** Titles of the log, in their order, and the part that ends with each; a release that already runs is not staged. */
 const STAGES = [
-  ['Inspect', 'runner: start, look at repository and server'],
+  ['Inspect', 'runner: start, look at repository and host'],
   ['Push', 'runner: find the images, look into them, push'],
-  ['Stage', 'server: stage'],
-  ['Plan', 'server: plan'],
+  ['Stage', 'host: stage'],
+  ['Plan', 'host: plan'],
 ] as const
 
 /**
@@ -22,7 +22,7 @@ export function readParts(
   const stages = STAGES.flatMap(([title, part]) =>
     titles.filter(({ name }) => name === title).map(({ at }) => ({ part, at })),
   )
-  const ends = [...stages, { part: 'server: deployment', at: ended }]
+  const ends = [...stages, { part: 'host: deployment', at: ended }]
   const parts = new Map(ends.map(({ part, at }, index) => [part, at - (ends[index - 1]?.at ?? begun)]))
   for (const { name, milliseconds } of titles) {
     if (/^[a-z]/.test(name)) parts.set(`step: ${name}`, milliseconds)

@@ -68,7 +68,7 @@ try {
   ])
   console.log(`${describeMachine()}, ${MIGRATIONS} applied migrations, SQLite, ${TURNS} times in turns, each in a container
 
-${table(['asked by', 'median', 'best', 'ratio', 'starts of Django'], rows)}`)
+${table(['requested by', 'median', 'best', 'ratio', 'starts of Django'], rows)}`)
 } finally {
   await rm(folder, { recursive: true })
   await docker(['image', 'rm', '--force', NAME])

@@ -1,6 +1,6 @@
 /**
- * A process of its own that asks a site every 20 ms, each time on a new connection. It does not wait for an answer before
- * it asks again, but never has more than three asks open: a slow site must not be made slower.
+ * A process of its own that requests a site every 20 ms, each time on a new connection. It does not wait for an answer
+ * before the next request, but never has more than three open: a slow site must not be made slower.
  * Its parent sends the release that is to come; when that one has answered for a second, the parent gets what was seen.
  */
 import { get } from 'node:http'

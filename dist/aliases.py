@@ -4,7 +4,7 @@ def named_aliases():
 
 
 def known_aliases(more=()):
-    """Those that the settings have: older code may lack one."""
+    """The databases to use that the settings have: older code may lack one."""
     from django.db import connections
 
     return [alias for alias in dict.fromkeys(named_aliases() + list(more)) if alias in connections]
@@ -20,7 +20,7 @@ def listed_aliases():
 
 
 def check_alias(alias, may_ask=True):
-    """Refuses a database beside `default` that nobody should migrate, or that would be migrated twice."""
+    """Refuses a database other than `default` that must not be migrated, or that would be migrated twice."""
     from django.db import connections
 
     if alias == ALIAS:

@@ -154,7 +154,7 @@ $answer
 END
   # The service may look like the database and still be another server.
   if [ "$identity" = - ] || [ "$found" = - ] || [ "$identity" = "$found" ]; then return; fi
-  die "$exit_backup_impossible" "$dumps is another database server ($found) than that of the settings ($identity)"
+  die "$exit_backup_impossible" "$dumps is a database server ($found) other than that of the settings ($identity)"
 }
 
 pull_client() {

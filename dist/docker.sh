@@ -53,10 +53,10 @@ until_healthy() { # CONTAINERS: waits for their health checks; one without a che
   until=$(($(date +%s) + data_limit))
   for id in $1; do
     until { keeps_up "$id" && docker_health "$id"; } || has_ended "$id"; do
-      if is_cancelled; then die "$exit_aborted" "aborted while waiting for a data service"; fi
+      if is_cancelled; then die "$exit_aborted" "aborted while waiting for a stateful service"; fi
       [ "$(date +%s)" -lt "$until" ] || {
         show_last_lines "$id"
-        die "$exit_database_unhealthy" "a data service did not become healthy in $data_limit s"
+        die "$exit_database_unhealthy" "a stateful service did not become healthy in $data_limit s"
       }
       pause 0.2
     done

@@ -126,7 +126,7 @@ def is_proxy_error(answer):
 def is_error_of_django(front, app):
     """Whether visitors get an error page of Django, although the app itself answers.
 
-    Any other 5xx may come from a program that answers `/` beside Django and is no part of the release.
+    Any other 5xx may come from a program that answers `/` next to Django and is not a part of the release.
     """
     if front.status < 500 or app.status >= 500 or "<center>nginx" in front.body:
         return False
@@ -152,8 +152,8 @@ def find_page(visitor, app):
 
 
 def warn_of_front(front, page=None):
-    return ("%s: %s answers %s, and nothing in that shows that Django answered. Set `health-url` to an address of it that Django "
-            "answers%s" % (FRONT_UNKNOWN, front.url, front.status, ", such as " + front.url + page if page else ""))
+    return ("%s: %s answers %s, but nothing shows that this answer comes from Django. Set `health-url` to an address behind that "
+            "service that Django answers%s" % (FRONT_UNKNOWN, front.url, front.status, ", such as " + front.url + page if page else ""))
 
 
 def warn_of_lost(visitor, last, pages):

@@ -10,7 +10,7 @@ look() { # DIRECTORY [FILE|externals:…]: facts for the runner, one word and it
   if command -v docker >/dev/null 2>&1; then
     if server=$(ask version --format '{{.Server.Version}} {{.Server.Arch}}' 2>&1); then
       echo "docker $server"
-      # These two are slow. Each prints one line, and nothing else is printed meanwhile.
+      # These two are slow. Each prints one line, and nothing else is printed until both end.
       orchestrator_version &
       look_disk &
       wait
@@ -38,7 +38,7 @@ look_disk() { # free space where Docker keeps its images
   echo "disk $(free_space "$root")"
 }
 
-look_externals() { # [FILE|externals:|port:N…]: lists volumes and networks, and the holder of a port, if asked
+look_externals() { # [FILE|externals:|port:N…]: lists volumes and networks, and the holder of a port, if requested
   for asked; do
     case $asked in
       externals:)

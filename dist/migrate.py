@@ -1,5 +1,5 @@
 class Signals:
-    """SIGUSR1 means go. The other signals ask to end after the running migration."""
+    """SIGUSR1 means go. The other signals mean to end after the running migration."""
 
     def __init__(self):
         self.received = set()
@@ -12,7 +12,7 @@ class Signals:
             signal.signal(number, lambda number, _frame: self.received.add(int(number)))
 
     def wait(self, seconds, go=False):
-        """Waits that long, or until asked to end (or to go)."""
+        """Waits that long, or until a signal to end (or to go)."""
         end = time.monotonic() + seconds
         while not self.stopped and not (go and self.go) and time.monotonic() < end:
             if select.select([self.reader], [], [], max(0, end - time.monotonic()))[0]:
@@ -88,8 +88,8 @@ class Share:
             if self.approved.get(label) != digest(read_source(self.before.loader, each))
         ]
         if different:
-            raise within(Stop(PLAN_DIFFERS, "plan-differs", "Pending, but not approved in this form: %s. Somebody changed the "
-                              "database or the image after the plan was made." % ", ".join(different)), self.alias)
+            raise within(Stop(PLAN_DIFFERS, "plan-differs", "Pending, but not approved in this form: %s. The database or "
+                              "the image was changed after the plan was made." % ", ".join(different)), self.alias)
 
     def migrate(self, signals, deadline):
         self.connection.close()  # idle until now: the server may have closed it
@@ -103,7 +103,7 @@ class Share:
 
 
 def wait_for_go(out, signals, done, nothing):
-    """Whether it waited for the host. The host may have stopped the app meanwhile, whose workers finish their requests."""
+    """Whether it waited for the host. In the meantime the host may stop the app, whose workers finish their requests."""
     if os.environ.get("DEPLOY_DJANGO_GO") == "yes":
         return False
     tell(out, "deploy-django: replanned")
@@ -406,7 +406,7 @@ def unexpected_changes(before, after):
         ("still pending", pending),
         ("not recorded exactly once", [key for key in sorted(planned - set(pending)) if after.rows[key] != 1]),
         ("gone", sorted(set(before.rows) - set(after.rows))),
-        ("recorded by somebody else", sorted(set(after.rows) - set(before.rows) - planned - bookkeeping)),
+        ("recorded by another process", sorted(set(after.rows) - set(before.rows) - planned - bookkeeping)),
         ("recorded again", [key for key in sorted(before.rows) if after.rows[key] > before.rows[key]]),
     )
     return ["%s: %s" % (kind, ", ".join(labels(keys))) for kind, keys in kinds if keys]

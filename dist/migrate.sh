@@ -111,7 +111,7 @@ await_migration() { # NAME-OF-REPORT
   echo "$result" >".deploy/plans/$transaction/collected"
 }
 
-logs_of() { # CONTAINER: its standard output; asks again if Docker was away
+logs_of() { # CONTAINER: its standard output; tries again if Docker was away
   if ask logs "$1" 2>/dev/null; then return; fi
   tries=0
   until docker_answers || [ "$tries" -ge 600 ]; do
@@ -140,7 +140,7 @@ settle_migration() {
 
 undo_replan() { settle_migration; }
 
-# If the engine died before it sent the go signal, the signal never comes. The container is asked to end. It ends at
+# If the engine died before it sent the go signal, the signal never comes. The container gets SIGTERM. It ends at
 # once if it waits; if it just got the signal, it ends between two migrations, never in one.
 give_up_waiting() { # CONTAINER
   said=$(logs_of "$1") || return 0

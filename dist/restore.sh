@@ -91,7 +91,7 @@ $docker exec -i $app sh -c '
 END
 }
 
-# The same with the client image, on the network of the app. The probe tells it how Django connects.
+# The same with the client image, on the network of the app. The probe reports to it how Django connects.
 restore_postgresql_by_client() {
   code=$(quote "$(connect_as_django)
 { $(restoring_sql)

@@ -25,7 +25,7 @@ choose_container() { # SERVICE: sets `id`; empty if none of its containers runs
 }
 
 # A Docker client that dies leaves its processes running. The mark in their environment finds them.
-quit() { # DIRECTORY ID [SERVICE]: asks the processes of that `run` to end, and no others
+quit() { # DIRECTORY ID [SERVICE]: sends SIGTERM to the processes of that `run`, and to no others
   enter "$1"
   choose_container "${3:-}"
   tries=0
@@ -39,7 +39,7 @@ quit() { # DIRECTORY ID [SERVICE]: asks the processes of that `run` to end, and 
 }
 
 # shellcheck disable=SC2016 # it is the container's shell that expands it
-end_marked() { # CONTAINER MARK: asks the processes with the mark in their environment to end; fails without one
+end_marked() { # CONTAINER MARK: sends SIGTERM to the processes with the mark in their environment; fails without one
   ask exec "$1" sh -c '
     found=$(grep -lsF "$1" /proc/[0-9]*/environ)
     for each in $found; do each=${each#/proc/} && kill "${each%/environ}"; done

@@ -32,10 +32,10 @@ stage() { # DIRECTORY TRANSACTION: moves the upload from .deploy/incoming into p
 pull() { # RELEASE; stdin has three lines per login: registry, username, password
   images=$(release_fact "$1" images | second_word | sort -u) beside=''
   # A wrong image name beside the app must fail now, not after the app was replaced. An older release may name images
-  # that nobody will start.
+  # that will never start.
   if [ "$1" = "$transaction" ]; then beside=$(release_list "$1" images-beside); fi
   login=''
-  # A release that serves already has all of its images, so no registry is asked.
+  # A release that serves already has all of its images, so no registry is needed.
   if ! on "$images $beside" ask image inspect >/dev/null 2>&1; then log_in_everywhere; fi
   jobs='' failed=0 project=$(release_fact "$1" project)
   # No run builds a missing image of an older release again, so it has an exit code of its own.

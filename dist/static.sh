@@ -3,7 +3,7 @@
 
 # Before the swap: an app reads the manifest of its static files when it starts.
 step_static() {
-  # The migration's container may have collected them. One that was killed meanwhile has not.
+  # The migration's container may have collected them. One that was killed while it ran has not.
   if [ -f ".deploy/plans/$transaction/collected" ]; then
     result=$(show ".deploy/plans/$transaction/collected")
     case $result in 0 | "$exit_not_collected") return "$result" ;; esac
@@ -34,7 +34,7 @@ within() { change_limit=$1 && shift && "$@"; } # SECONDS COMMAND…: only for a 
 
 undo_static() { # before the old containers start; a failure does not keep them away
   end_collecting
-  # The site may be down meanwhile, so this has a short limit. It must not change the limits of later steps.
+  # The site may be down while this runs, so it has a short limit. It must not change the limits of later steps.
   if [ -z "$current" ]; then return; fi
   collected=0
   (within 120 collect "$current") >/dev/null || collected=$?

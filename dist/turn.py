@@ -78,7 +78,7 @@ class Turn:
     def take_in(self, connection):
         """Holds the lock until this connection's transaction ends.
 
-        The lock uses the server's name of the database: a pooler may use another name.
+        The lock is named after the database as the server calls it, because a pooler may use another name.
         """
         with connection.cursor() as cursor:
             cursor.execute(self.TAKE, [LOCK_NAMESPACE])
@@ -104,7 +104,7 @@ class Turn:
 
     def try_mysql(self):
         with self.connection.cursor() as cursor:
-            # This connection is idle as long as the longest migration; the lock ends with it. This is the longest time.
+            # Idle while migrations run, and the lock ends with the connection. 31536000 s is MySQL's maximum.
             cursor.execute("SET SESSION wait_timeout = 31536000")
         # These locks belong to the whole server, so the name identifies the database. It has at most 64 characters.
         return ask(self.connection, "SELECT GET_LOCK(CONCAT('deploy-django:', MD5(DATABASE())), 0)") == 1

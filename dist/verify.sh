@@ -44,7 +44,7 @@ verify_migrations() {
 
 look_others() { inspect_containers "$(ids_of "$(with_role "$target" front)")"; }
 
-check_others() { # AS-SEEN: services in front of the app must stay up: without a proxy nobody reaches it
+check_others() { # AS-SEEN: services in front of the app must stay up: without a proxy no visitor reaches it
   until=$(($(date +%s) + 30))
   while :; do
     beside=$(look_others)

@@ -45,7 +45,7 @@ function shellOf({ run, with: given = {} }: Step): readonly string[] {
   return [run, given['run'], given['script']].filter((lines) => typeof lines === 'string')
 }
 
-/** Whether a step changes what serves. */
+/** Whether a step deploys or rolls back, and is not a dry run. */
 function changesSite({ uses = '', with: given = {} }: Step): boolean {
   if (!/^owner\/deploy-django(\/rollback)?@/.test(uses)) return false
   return given['dry-run'] !== true

@@ -115,7 +115,7 @@ const pendingOf = (plan: LivePlan | OfflinePlan): readonly Migration[] =>
 export const describePending = (count: number): string =>
   count === 1 ? 'one migration is pending' : `${count === 0 ? 'no' : count} migrations are pending`
 
-/** Stops or warns when the site uses other settings than the probe used. */
+/** Stops or warns when the site does not use the settings that the probe used. */
 function checkServing(found: Serving | undefined, started: string): void {
   const verdict = found ? judgeServing(found, started) : 'nothing'
   if (!found || verdict === 'nothing') return

@@ -62,7 +62,7 @@ export function exitCodeIn(stderr: string): number | undefined {
 }
 
 /**
- * Asks the host to end the command's processes. The job is cancelled already, so this call ignores the connection's
+ * Makes the host end the command's processes. The job is cancelled already, so this call ignores the connection's
  * signal. False when the request failed.
  */
 async function askToQuit(connection: Connection, script: string, words: readonly string[]): Promise<boolean> {
@@ -77,7 +77,7 @@ function cancelled(asked: boolean, cause: unknown): DeployError {
   return new DeployError('aborted', {
     what: 'The job was cancelled while the command ran',
     why: asked
-      ? 'its processes in the container were asked to end (SIGTERM)'
+      ? 'its processes in the container received SIGTERM'
       : 'its processes could not be stopped: the command continues in its container, and its output is lost',
     cause,
   })
@@ -104,5 +104,5 @@ export function commandFailed(code: number, output: string): DeployError {
 const EXIT_CODES: Readonly<Record<number, string>> = {
   126: 'a program in the container may not be started',
   127: 'the container lacks a program; it needs at least `sh`',
-  137: 'it was killed: the memory ran out, or the container was replaced by a deployment meanwhile',
+  137: 'it was killed: the memory ran out, or a deployment replaced the container while it ran',
 }

@@ -97,7 +97,7 @@ export async function execute(
   info(`Deployment ${transaction.id} on the host:`)
   const ending = await watch((show) => transact(connection, transaction, show, context.signal)).catch(
     async (cause: unknown) => {
-      // The deployment continues on the host, so nobody knows yet which release will serve.
+      // The deployment continues on the host, so it is not known yet which release will serve.
       context.found({ serving: { kind: 'unknown' } })
       // `post` follows from here, because this process has only seconds left.
       if (context.signal.aborted) throw cancelled(await requestRevert(connection, transaction), cause)
@@ -118,7 +118,7 @@ function cancelled(asked: boolean, cause: unknown): DeployError {
     what: 'The job was cancelled while the deployment ran on the host',
     why: asked
       ? 'it reverts at its next safe point, never during a migration'
-      : 'the host could not be told to revert, so the deployment continues to its end',
+      : 'the request to revert did not reach the host, so the deployment continues to its end',
     fix: 'the end of the post step says which release serves; run the job again to deploy',
     cause,
   })

@@ -109,7 +109,7 @@ async function judgeNew(
     { run, env, temp: folder },
   )
   const found = readJudgement(document)
-  // Settings without DATABASES do not tell the vendor.
+  // Settings without DATABASES do not name the vendor.
   const vendor = found.vendor === 'unknown' ? 'postgresql' : found.vendor
   const judged = judgeAll(document, vendor)
   const known = [DEFAULT, ...readOtherPending(document).map(({ alias }) => alias)]
@@ -120,7 +120,9 @@ async function judgeNew(
     )
   logVerdicts(judged)
   const left = files.filter(({ digest }) => !judged.some(({ source }) => source === digest))
-  left.forEach(({ path }) => info(`${path} is not judged: the image does not have it, or it replaces others`))
+  left.forEach(({ path }) =>
+    info(`${path} is not judged: it is not in the image, or it is a squash of other migrations`),
+  )
   return { found, judged, vendor }
 }
 

@@ -97,7 +97,7 @@ function countContainers({ site, staged }: Candidate, { counts }: Resolved): Cou
   return numbers
 }
 
-/** A plan that nobody has approved yet. */
+/** A plan that is not approved yet. */
 type Draft = {
   /** Its digest covers everything that is shown. */
   plan: Plan
@@ -264,7 +264,7 @@ export function countFacts({ scale }: CountPlan, counts: Counts, services: reado
   return { scale, counts: known.map((service) => `${service}=${counts.get(service)}`) }
 }
 
-/** The facts of the database that decide how it can be dumped; undefined when it could not be asked. */
+/** What decides how the database can be dumped; undefined when it did not answer. */
 function wayFacts({ site, staged }: Candidate, { plan }: Found): WayFacts | undefined {
   if (plan.kind === 'offline') return undefined
   const { database, dump } = plan
@@ -344,7 +344,7 @@ function showPlan(
 /** Only `default` is reversed. */
 function describeKept({ return: way, pending }: Plan): readonly string[] {
   const isKept = way === 'reverse' && pending.some(({ database }) => database !== undefined)
-  return isKept ? [`The migrations of other databases than \`${DEFAULT}\` stay applied then.`] : []
+  return isKept ? [`The migrations of databases other than \`${DEFAULT}\` then stay applied.`] : []
 }
 
 function reasonToStop(judged: readonly Judged[]): string {
@@ -365,7 +365,7 @@ function checkAccepted({ plan, judged, applied }: Found, accepted: readonly stri
   )
 }
 
-/** Stops before any change if the old release could not come back and nobody approved that. */
+/** Stops before any change if the old release could not come back and that is not approved. */
 function checkApproval(
   { unapproved }: Choice,
   { judged }: Found,

@@ -199,7 +199,7 @@ type Compatible = { report: Compatibility; settings: Settings } & Reversal & Res
 
 /**
  * Runs the compatibility check in the target's image. Stops when its code cannot use the database, even after the
- * reversal that was asked for.
+ * requested reversal.
  */
 async function checkCompatibility(
   site: Site,
@@ -250,7 +250,7 @@ async function planReversal(site: Site, transaction: Transaction, { backup }: Ro
   return { unapply, backup: planBackup({ ...way, policy: backup, isMigrating: unapply.length > 0, loss }) }
 }
 
-/** Asks the current release what to unapply. The host passes on the migrations that the target knows. */
+/** Reads from the current release what to unapply. The host passes on the migrations that the target knows. */
 async function findReversal({ connection, app }: Site, { directory, id }: Transaction): Promise<ReverseReport> {
   const asked = await connection.callOrThrow([...command(directory, id, 'plan'), 'reverse'])
   const document = findDocument(asked.stdout)

@@ -23,7 +23,7 @@ const BAKE_NAMES: Readonly<Record<string, string>> = {
   shm_size: 'shm-size',
 }
 
-/** The texts of the build section, without overridden fields. Tags are left out because nobody pushes them. */
+/** The texts of the build section, without overridden fields. Tags are left out because they are not pushed. */
 export function buildFields(build: Build, isOverridden: (key: string) => boolean): readonly Field[] {
   const fields = Object.entries(build).flatMap(([key, value]): Field[] => {
     if (key === 'tags') return []
@@ -150,7 +150,7 @@ function writeService(
   folder: string,
   toContext: (text: string) => string,
 ): Values {
-  // Nobody pushes the tags: see describeTags.
+  // The tags are not pushed: see describeTags.
   const { tags: _, ...build } = filled
   const contexts = [...pairsOf(build['additional_contexts'])].map(([name, context = '']) => [name, toContext(context)])
   return {

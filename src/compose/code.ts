@@ -9,7 +9,7 @@ import type { Repository } from './repository.ts'
 import { membersOf } from './shipment.ts'
 import { interpolate } from './variable.ts'
 
-/** Stops when a mount hides the image's code: the container would run other code and migrations than the image has. */
+/** Stops when a mount hides the image's code: the container would not run the code and migrations of the image. */
 export function checkCodeMounts(
   project: Project,
   django: Pick<BuildGroup, 'services'>,

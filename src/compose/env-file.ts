@@ -190,7 +190,7 @@ function checkEnvFile({ path, content }: EnvFile, known: ReadonlyMap<string, str
   if (misread.length === 0) return
   const lines = misread.map(({ line }) => line)
   throw new DeployError('input-invalid', {
-    what: `The env file ${path} would be read differently than it is written: line ${[...new Set(lines)].join(', ')}`,
+    what: `The env file ${path} would be read differently from how it is written: line ${[...new Set(lines)].join(', ')}`,
     why: misread.map(({ line, why }) => `line ${line}: ${why}`).join('\n'),
     fix: [...new Set(misread.map(({ fix }) => fix))].join('\n'),
   })

@@ -5,7 +5,7 @@ import { placeOfService } from './place.ts'
 import type { Project } from './project.ts'
 import { hasVariable, interpolate } from './variable.ts'
 
-/** An external volume or network: somebody creates it by hand, and no deployment creates or removes it. */
+/** An external volume or network: it is created by hand, and no deployment creates or removes it. */
 export type External = { kind: 'volume' | 'network'; name: string; services: readonly string[] }
 
 type Settings = ReadonlyMap<string, string> | undefined

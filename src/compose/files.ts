@@ -10,7 +10,7 @@ const PRODUCTION = [
   'docker-compose-deploy',
 ]
 const BASE = ['compose', 'docker-compose']
-/** Names of one rank. Two files of one rank in a folder are ambiguous. */
+/** File names by rank, the preferred rank first. Two files of one rank in a folder are ambiguous. */
 const RANKS: readonly (readonly string[])[] = [PRODUCTION, BASE]
 const FOLDERS = ['', 'docker']
 
@@ -43,7 +43,7 @@ export type Choice = {
   left: readonly string[]
 }
 
-/** The facts that decide the choice. */
+/** The parameters of `chooseFiles`. */
 export type ChoiceFacts = {
   /** The input `compose-files`. */
   given: readonly string[]

@@ -62,7 +62,7 @@ function builtNames(project: Project): readonly string[] {
 }
 
 /**
- * The one built image that a name refers to. A local name may have another tag than the built one: no registry has it.
+ * The one built image that a name refers to. A local name may have a different tag from the built one: no registry has it.
  */
 function sameImage(image: string, built: readonly string[]): readonly string[] {
   const exact = built.filter((name) => fullName(name) === fullName(image))

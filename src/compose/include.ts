@@ -32,8 +32,7 @@ type Read = (path: string) => Promise<string | undefined>
 
 /**
  * Reads the given Compose files, and the files of the repository that they name by `include` and `extends`. In an
- * included file, `${NAME}` gets a default from its env file. After the merge, nobody knows which file a variable came
- * from.
+ * included file, `${NAME}` gets a default from its env file. After the merge, the file of a variable is no longer known.
  */
 export async function readSources(files: readonly string[], read: Read): Promise<Sources> {
   const found = new Map<string, SourceFile>()
@@ -145,7 +144,7 @@ function fillFile(path: string, text: string, defaults: ReadonlyMap<string, stri
 
 function misreadIn(path: string, { line, why, fix }: Misread): DeployError {
   return new DeployError('compose-invalid', {
-    what: `${path}, an env file of include, would be read differently than it is written: line ${line}`,
+    what: `${path}, an env file of include, would be read differently from how it is written: line ${line}`,
     why,
     fix,
     annotation: { file: path, line },

@@ -23,7 +23,7 @@ export function markFiles(model: Values, built: readonly string[]): Values {
   return { ...model, services: Object.fromEntries(services) }
 }
 
-/** The service without its mark, which is no change of its definition. */
+/** The service without its mark, which does not change its definition. */
 export function withoutMark(values: Values): Values {
   const { [LABEL]: mark, ...own } = labelsOf(values)
   if (mark === undefined) return values

@@ -28,7 +28,7 @@ export function chooseProjectName(sources: NameSources): ProjectName {
     throw new DeployError('variable-missing', {
       what: `The name of the project needs ${missing}, which is not set`,
       seen: `name: ${file}`,
-      why: 'the name must be known before the runner can ask the host for it',
+      why: 'the name must be known before the runner can look it up on the host',
       fix: `give the name to this step: project: <name>; or a default to the Compose file: \${${missing}:-<name>}`,
     })
   }

@@ -27,7 +27,7 @@ export type Needs = {
   unread: readonly string[]
 }
 
-/** The facts that decide the needs. */
+/** The parameters of `findNeeds`. */
 export type NeedFacts = {
   project: Project
   groups: readonly BuildGroup[]

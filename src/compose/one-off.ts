@@ -111,9 +111,11 @@ export function hostNames(service: string, values: Values): readonly string[] {
 }
 
 /** Whose network a service shares, if any. Two containers in one network cannot listen on the same port. */
-export function findSharedNetwork(values: Values): 'the host' | 'another container' | 'somebody' | undefined {
+export function findSharedNetwork(
+  values: Values,
+): 'the host' | 'another container' | 'what a variable names' | undefined {
   const mode = interpolate(textOf(values['network_mode']) ?? '')
-  if (mode === undefined) return 'somebody'
+  if (mode === undefined) return 'what a variable names'
   return mode === 'host' ? 'the host' : /^(service|container):/.test(mode) ? 'another container' : undefined
 }
 

@@ -4,7 +4,7 @@ import { readMount, withSource } from './mount.ts'
 import type { Placement } from './placement.ts'
 import type { Project } from './project.ts'
 
-/** The facts that pin a model to a release: its images by service, and the placement of its files. */
+/** What pins a model to a release: its images by service, and the placement of its files. */
 export type Pins = {
   project: Project
   name: string
@@ -52,7 +52,7 @@ export function pin({ project, name, release, images, placement, profiles }: Pin
 
 /**
  * The part of the model that containers need. It has no builds, no images that are built here, and no unused configs
- * and secrets. The host must not be asked for what only a build needs.
+ * and secrets. The host must not need what only a build needs.
  */
 export function containerModel({ model, services }: Project, built: readonly string[]): Values {
   const uses = [...services.values()].flatMap(usesOf)

@@ -11,7 +11,7 @@ import { withEnvFiles, type Shippable } from './shipped-env.ts'
 import { checkPath, isPlaceholder, isPlainPath, membersOf, ship, type ShippedFile } from './shipment.ts'
 import { canBecome, cutAtVariable, hasVariable, knownPath } from './variable.ts'
 
-/** The facts that decide where the files of a model lie. */
+/** The parameters of `placeFiles`. */
 export type PlacementFacts = {
   project: Project
   repository: Repository
@@ -49,7 +49,7 @@ type EnvPlace =
   | { kind: 'files'; moved: Moved }
   | { kind: 'host'; path: string | undefined; isOptional: boolean }
 
-/** The facts, with the env files laid over the repository, and the paths that hold data. */
+/** The parameters, with the env files laid over the repository, and the paths that hold data. */
 type PlacementContext = PlacementFacts & { repository: Shippable; data: ReadonlySet<string> }
 
 /** Finds out where each file of the model lies. */

@@ -18,7 +18,7 @@ import { findResourceDrifts, keepResources, type ResourceDrift } from './resourc
 import { behindApp, withRole, type Roles } from './role.ts'
 import { checkPath, type ShippedFile } from './shipment.ts'
 
-/** The inputs of `makeRelease`. */
+/** The parameters of `makeRelease`. */
 export type ReleaseFacts = {
   project: Project
   /** The Compose project's name. */
@@ -110,7 +110,7 @@ export function makeRelease(facts: ReleaseFacts): Release {
   const drifts = findDrifts(facts.before, readApp(pinned), keeping, settings)
   const resourceDrifts = findResourceDrifts(before, pinned, name, facts.there)
   const model = keepResources(before, keepDefinitions(before, pinned, drifts, settings), resourceDrifts)
-  // Labels name the commit, so every release has new images. A new image alone is no change of the definition.
+  // Labels name the commit, so every release has new images. A new image alone does not change the definition.
   const isRebuilt = ({ service, keys }: Drift): boolean => images.has(service) && keys.every((key) => key === 'image')
   const held = (service: string): string | undefined => facts.contentsBefore.get(service)
   // A service that keeps its image keeps the content hash too.

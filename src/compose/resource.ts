@@ -69,7 +69,7 @@ export function describeResourceDrift({ kind, key, options, isOpen }: ResourceDr
   const hole = isOpen ? ' It is NOT internal: its containers still reach other networks.' : ''
   const change =
     kind === 'network'
-      ? `To apply the change, on the host: cd ${directory} && docker compose down (the site is down meanwhile, volumes stay), then deploy again`
+      ? `To apply the change, on the host: cd ${directory} && docker compose down (the site is down until that deploy ends, volumes stay), then deploy again`
       : `Its data stays where it is. To apply the change, move the data: see "Changed networks and volumes" in docs/troubleshooting.md`
   return `The ${kind} ${key} stays as it was created, because Docker cannot change one that exists: ${options.join(', ')} changed in the Compose file.${hole} ${change}`
 }

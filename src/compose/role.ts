@@ -82,7 +82,7 @@ const ROLES: readonly string[] = ['app', 'front', 'cache', 'database', 'job', 'o
 
 const isRole = (word: string): word is Role => ROLES.includes(word)
 
-/** The facts that decide the roles. `services` is the input; `profiles` are the active ones. */
+/** The parameters of `assignRoles`. `services` is the input; `profiles` are the active ones. */
 export type RoleFacts = {
   project: Project
   groups: readonly BuildGroup[]
@@ -187,7 +187,7 @@ export function checkProfiles(
     what: 'No service would be replaced by this release',
     seen: `active profiles: ${profiles.join(', ') || 'none'}; profiles of the services that are built here: ${known || 'none'}`,
     why: 'all services that are built here belong to profiles that are not active',
-    fix: `set profiles: ${profilesOf(all)}, without those that are for development or for another host; or COMPOSE_PROFILES in .env`,
+    fix: `set the input profiles, or COMPOSE_PROFILES in .env, to the profiles of this host; leave out those for development or another host. The Compose file has: ${profilesOf(all)}`,
     annotation: placeOfService(project, built[0] ?? '', 'profiles'),
   })
 }

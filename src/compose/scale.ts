@@ -6,7 +6,7 @@ import { fixedPort } from './port.ts'
 import { placeOfService } from './place.ts'
 import type { Project } from './project.ts'
 
-/** The number of containers that somebody asked for. */
+/** The requested number of containers. */
 export type Scale = { service: string; count: number }
 
 /** Parses `web=3`; 0 is allowed. */
@@ -21,7 +21,7 @@ export function parseScale(text: string): Scale {
 /** Container counts by service. */
 export type Counts = ReadonlyMap<string, number>
 
-/** The facts that decide the counts. */
+/** The parameters of `chooseCounts`. */
 export type CountFacts = {
   /** The input `scale`. */
   asked: readonly Scale[]
@@ -46,7 +46,7 @@ export type CountPlan = {
   scale: readonly string[]
   /** Services that will have no container. */
   unstarted: readonly string[]
-  /** Warnings about services that run another number of containers than the Compose file says. */
+  /** Warnings about services whose number of containers is not the one in the Compose file. */
   warnings: readonly string[]
 }
 

@@ -25,7 +25,7 @@ export type Way = {
   facts: DumpFacts
 }
 
-/** Facts that decide how the database can be dumped. */
+/** What decides how the database can be dumped. */
 export type WayFacts = {
   database: Database
   facts: DumpFacts
@@ -35,7 +35,7 @@ export type WayFacts = {
   running: readonly string[]
 }
 
-/** Facts that decide whether and how a backup is made. */
+/** The parameters of `planBackup`. */
 export type BackupFacts = WayFacts & {
   policy: 'auto' | 'always' | 'never'
   /** Whether the schema changes, even if the image does it. */
@@ -56,7 +56,7 @@ export function planBackup(given: BackupFacts): Backup {
     what: `The database ${database.name} cannot be backed up before its schema changes`,
     seen: `${reason}\n${way}`,
     why: '`default` is dumped in the container of its own service; a PostgreSQL elsewhere by `pg_dump` of its version, without a pooler in between',
-    fix: 'make a backup yourself, then run this once with `backup: never`',
+    fix: 'make a backup yourself, then run the job once with `backup: never`',
   })
   return { kind: 'impossible', problem }
 }

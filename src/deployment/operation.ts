@@ -24,7 +24,7 @@ export type Operation = {
   reason: string
 }
 
-/** Facts that decide the operations of a deploy or a rollback. */
+/** The parameters of `planOperations`. */
 export type OperationFacts = {
   steps: readonly Step[]
   /** Pinned model of the current release; empty on a first deploy. */

@@ -22,7 +22,7 @@ export type Choice = Course & {
   unapproved: readonly Judged[]
 }
 
-/** Facts that decide the order and the revert. */
+/** The parameters of `chooseCourse`. */
 export type CourseFacts = {
   /** Whether migrations must be applied or recorded, even without a verdict. */
   isMigrating: boolean

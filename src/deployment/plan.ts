@@ -51,7 +51,7 @@ const LOOK_ONLY: readonly Step[] = ['recover', 'fence', 'health', 'verify']
  */
 export type Preparation = { jobs: readonly string[]; static: boolean; try: boolean }
 
-/** Whether a deploy has something to apply or to record. If not, `verify` notices changes made meanwhile. */
+/** Whether a deploy has something to apply or to record. If not, `verify` notices changes made since then. */
 export function hasMigrations(found: LivePlan | OfflinePlan): boolean {
   return pendingOf(found).length > 0 || (found.kind === 'live' && found.unrecorded.length > 0)
 }

@@ -9,7 +9,7 @@ import type { Migrate } from './order.ts'
  */
 export type Trial = { service: string; obstacle: string | undefined }
 
-/** Facts that decide whether a release gets a trial container. */
+/** The parameters of `planTrial`. */
 export type TrialFacts = {
   /** The input `try`; undefined when the release does not record it. */
   choice: string | undefined

@@ -10,7 +10,7 @@ export type HealthQuestion = {
   status: readonly string[]
 }
 
-/** The health check that the inputs ask for. */
+/** The health check that the inputs request. */
 export function healthQuestion(inputs: {
   healthUrl: HealthUrl
   healthHeaders: Readonly<Record<string, string>>

@@ -4,7 +4,7 @@ export const DEFAULT = 'default'
 /** A migration by its app and name. `database` is undefined for `default`. */
 export type Named = { app: string; name: string; database?: string | undefined }
 
-/** `shop.0007_note`; in another database than `default`, `archive: shop.0007_note`. */
+/** `shop.0007_note`; in a database other than `default`, `archive: shop.0007_note`. */
 export const labelOf = (named: Named): string => inDatabase(named.database, `${named.app}.${named.name}`)
 
 /** The same as one word, for the facts of a deployment. */

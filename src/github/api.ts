@@ -5,7 +5,7 @@ export type Octokit = ReturnType<typeof getOctokit>
 
 /** Reports to GitHub are best effort, so one request may take no longer than this. */
 const REQUEST_LIMIT_MS = 10_000
-/** If GitHub asks for a longer pause, the request is given up. */
+/** If GitHub requires a longer pause, the request is given up. */
 const LONGEST_PAUSE_MS = 10_000
 
 /** Connects to the API at an address such as `https://api.github.com`. */
@@ -22,7 +22,7 @@ export function nameOf({ repository }: { repository: string }): { owner: string;
   return { owner, repo }
 }
 
-/** Sends a request, and repeats it once when GitHub was busy or asked for a short pause. */
+/** Sends a request, and repeats it once when GitHub was busy or required a short pause. */
 export async function once<T>(request: () => Promise<T>): Promise<T> {
   try {
     return await request()

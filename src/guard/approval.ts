@@ -6,7 +6,7 @@ import { describeRecipe, findRecipe } from '../django/verdict/recipe.ts'
 import type { Verdict } from '../django/verdict/verdict.ts'
 import { DeployError, type Place } from '../errors.ts'
 
-/** The facts for the refusal of a plan. */
+/** The parameters of `explainUnapproved`. */
 export type ApprovalFacts = {
   unapproved: readonly Judged[]
   /** All pending migrations. */

@@ -11,7 +11,7 @@ export function checkDatabases(before: readonly Database[], now: readonly Databa
 
 const aliasOf = ({ alias = DEFAULT }: Database): string => alias
 
-/** A database that changed without a deploy; `fix` ends where the approval follows. */
+/** A database that changed without a deploy. `checkDatabases` appends the approval to `fix`. */
 type Change = { what: string; seen: string; why: string; fix: string }
 
 /** What has changed, in one line per database, since the current release was verified. */
@@ -27,11 +27,11 @@ function findChanges(before: readonly Database[], now: readonly Database[]): rea
   })
 }
 
-/** Whether the database is another one than the current release was verified with, or is empty now. */
+/** Whether the database is not the one that the current release was verified with, or is empty now. */
 function findChange(before: Database, now: Database): Change | undefined {
   if (!isSame(before, now)) {
     return {
-      what: 'The settings point to another database than the current one',
+      what: 'The settings no longer point to the current database',
       seen: `before: ${describe(before)}\nnow: ${describe(now)}`,
       why: 'a setting of the database has changed, or its service has got another volume',
       fix: 'correct the settings; if the data was moved there',
@@ -39,9 +39,9 @@ function findChange(before: Database, now: Database): Change | undefined {
   }
   if (now.empty && !before.empty) {
     return {
-      what: 'The database is empty, and it was not when the release that serves now was deployed',
+      what: 'The database is empty, but it was not when the current release was deployed',
       seen: describe(now),
-      why: 'its volume or its file was replaced, or somebody emptied it',
+      why: 'its volume or its file was replaced, or it was emptied by hand',
       fix: 'restore the data; if it must start empty',
     }
   }

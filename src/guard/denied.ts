@@ -5,7 +5,7 @@ import type { Mounted } from '../host/container.ts'
 import { userOf } from './bind.ts'
 import type { Mounts } from './mount.ts'
 
-/** The facts that may explain a denied permission: the mounts, and the users of the services. */
+/** The parameters of `explainDenial`: the mounts, and the users of the services. */
 export type DenialFacts = {
   mounts: Mounts
   /** The release's own model. */
@@ -47,7 +47,7 @@ function denied(
   return new DeployError('mount-denied', {
     what: `A container of ${service} has no permission to use ${source} of the host, which it mounts at ${target}`,
     seen,
-    why: 'it belongs to another user than the one in the container',
+    why: 'it does not belong to the user in the container',
     fix: isFile
       ? `ship it with env-file or env-files: every user of the container can read that copy, but no other user of the host can. Or on the host: chmod a+r ${source}`
       : `on the host, as root: chown -R ${user} ${source}`,

@@ -14,7 +14,7 @@ export type HostFiles = {
   exists: (path: string) => boolean
 }
 
-/** Stops when the host's own `.env` names other files than those that were chosen by their names. */
+/** Stops when the host's own `.env` names files other than those that were chosen by their names. */
 export function checkHostFiles(facts: HostFiles): void {
   const { onHost, chosen, isGiven, exists } = facts
   if (isGiven || isSettled(facts)) return
@@ -23,14 +23,14 @@ export function checkHostFiles(facts: HostFiles): void {
   if (meant.join() === chosen.join()) return
   const others = meant.every(exists) ? meant : onHost.every(exists) ? onHost : ['<their paths in the repository>']
   throw new DeployError('compose-file-ambiguous', {
-    what: 'The .env on the host names other Compose files than this deployment uses',
+    what: 'The .env on the host does not name the Compose files that this deployment uses',
     seen: `COMPOSE_FILE on the host: ${onHost.join(' ')}\nthis deployment: ${chosen.join(' ')}`,
     why: 'the stack on the host was started with the files of COMPOSE_FILE',
     fix: `for those of the host: compose-files: ${others.join(' ')}\nfor those of this deployment: compose-files: ${chosen.join(' ')}`,
   })
 }
 
-/** The warning when COMPOSE_FILE would make a manual `docker compose` read other files than the release. */
+/** The warning when COMPOSE_FILE would make a manual `docker compose` read files that are not those of the release. */
 export function describeHostFiles(facts: HostFiles): string | undefined {
   if (facts.onHost.join() === 'compose.yaml' || facts.onHost.length === 0) return undefined
   return (

@@ -3,7 +3,7 @@ import type { Project } from '../compose/project.ts'
 import { DeployError } from '../errors.ts'
 import { explanations } from '../host/explanation.ts'
 
-/** The facts that decide where a missing variable can be set. */
+/** The parameters of `describeWay`. */
 type ImportFacts = {
   /** The service that runs Django, and the env files that it reads. */
   service: string
@@ -28,7 +28,7 @@ export function explainImport(
     what: failure.what,
     seen: failure.seen,
     why: facts.hasEntrypoint ? `${failure.why}. ${entrypoint}` : failure.why,
-    fix: `${describeWay(facts)}; set \`manage\` if manage.py is started in another way`,
+    fix: `${describeWay(facts)}; set \`manage\` if the image starts Django commands differently`,
     cause: failure,
   })
 }

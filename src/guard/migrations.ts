@@ -3,7 +3,7 @@ import type { Unmigrated } from '../django/document.ts'
 import { DeployError } from '../errors.ts'
 
 /**
- * The error for apps without migrations in the image: nobody creates their tables, so pages that use one would fail.
+ * The error for apps without migrations in the image: their tables are never created, so pages that use one would fail.
  */
 export function explainUnmigrated(unmigrated: readonly Unmigrated[], repository: Repository): DeployError {
   const causes = unmigrated.map((each) => explain(each, repository))
@@ -31,7 +31,7 @@ function explain({ app, module, installed }: Unmigrated, repository: Repository)
   if (file === undefined) {
     return {
       seen: `${app}: neither the image nor the checkout has a migration in ${folder}`,
-      why: 'nobody made them, or they were never committed: .gitignore may hide them',
+      why: 'they were never made, or never committed: .gitignore may hide them',
       fix: `run \`python manage.py makemigrations ${app}\`, and commit ${folder} with its __init__.py; ${accept}`,
     }
   }

@@ -8,7 +8,7 @@ import { readJson } from '../schema.ts'
 /** The mounts of the new release by service, as Compose on the host resolves them. */
 export type Mounts = ReadonlyMap<string, readonly Mounted[]>
 
-/** The facts that decide whether a changed mount loses data. */
+/** The parameters of `checkMounts`. */
 export type MountFacts = {
   containers: readonly Container[]
   mounts: Mounts
@@ -106,7 +106,7 @@ export function checkMounts(facts: MountFacts): void {
 
 /** Whether only failed deployments created this container. Nothing was committed, so it may get any definition. */
 export function isRenewable(container: Container, server: Pick<Server, 'current' | 'served' | 'plans'>): boolean {
-  // Without any plan, somebody has removed our records, so the earlier release is unknown.
+  // Without any plan, our records were removed, so the earlier release is unknown.
   const isFirst = server.current === undefined && server.served.length === 0 && server.plans.length > 0
   return isFirst && isOurs(container)
 }

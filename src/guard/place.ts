@@ -81,7 +81,7 @@ function elsewhere(
   return new DeployError('project-elsewhere', {
     what: `This project seems to run on the host already: as ${project} in ${directory ?? wanted.directory}`,
     seen: `${evidence}; this deployment would be ${wanted.name} in ${wanted.directory}`,
-    why: 'under another name or in another folder it would start with empty volumes, beside the running stack or instead of it',
+    why: 'under another name or in another folder it would start with empty volumes, next to the running stack or instead of it',
     fix: `add to the step:\n${lines.join('\n')}\nor, if it is another project, give this one a name, folder and ports of its own`,
   })
 }

@@ -20,7 +20,7 @@ export function startLines(command: string): readonly string[] {
 }
 
 /**
- * What to do when the site uses other settings than manage.py, which runs the migrations. `command` starts the service,
+ * What to do when the site does not use the settings of manage.py, which runs the migrations. `command` starts the service,
  * as far as it is known. `manage.py runserver` serves with the settings of manage.py.
  */
 export function judgeServing(found: Serving, command: string): 'stop' | 'warn' | 'nothing' {
@@ -40,14 +40,14 @@ export function describeRunserver(service: string, command: string): string | un
 }
 
 /**
- * The error for different settings: the migrations would change another database than the site uses. `said` is the
+ * The error for different settings: the migrations would not change the database that the site uses. `said` is the
  * failure with the settings of manage.py.
  */
 export function explainServing({ manage, module, file }: Serving, said = ''): DeployError {
   return new DeployError('settings-differ', {
     what: `manage.py uses the settings ${manage}, the site uses ${module}`,
     seen: `${file} sets DJANGO_SETTINGS_MODULE to ${module}; for manage.py it is ${manage}\n${said}`.trim(),
-    why: 'DJANGO_SETTINGS_MODULE is not set in the environment of the container, so the site and manage.py each take their own: another database would be migrated than the site uses',
+    why: 'DJANGO_SETTINGS_MODULE is not set in the environment of the container, so the site and manage.py each use their own: the database that is migrated would not be the one that the site uses',
     fix: `add it to \`environment:\` of this service, or to the env file if all services use these settings: DJANGO_SETTINGS_MODULE=${module}\nIf another service runs the site, put it first: services: <its name>`,
   })
 }

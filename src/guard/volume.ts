@@ -17,7 +17,7 @@ const PLACES: readonly { image: RegExp; root: string; place: (tag: string) => st
   { image: /^(mysql|mysql-server|mariadb|percona)$/, root: '/var/lib/mysql', place: () => '/var/lib/mysql' },
 ]
 
-/** Warnings about databases without a volume: nobody finds their anonymous volume again. */
+/** Warnings about databases without a volume: their anonymous volume is not found again. */
 export function describeUnkept({ services }: Pick<Project, 'services'>, data: readonly string[]): readonly string[] {
   return data.flatMap((name) => {
     const service = services.get(name)
@@ -36,7 +36,7 @@ export function describeUnkept({ services }: Pick<Project, 'services'>, data: re
 
 function placeOf({ image, mounts, hasOtherMounts, environment }: Service): string | undefined {
   const text = image === undefined ? undefined : (interpolate(image) ?? image)
-  // `volumes_from`, `tmpfs` or PGDATA: somebody chose the place of the rows.
+  // `volumes_from`, `tmpfs` or PGDATA: the place of the rows was chosen on purpose.
   if (text === undefined || hasOtherMounts) return undefined
   if (environment.has('PGDATA')) return undefined
   const { repository, tag = '' } = parseReference(text)

@@ -9,7 +9,7 @@ import { writeFacts, type SentFile } from './stage.ts'
 /** A stack that was started by hand and becomes a release: its id, and the parts of the plan for the step `adopt`. */
 export type Adoption = { id: string; facts: FactLines<PlanFact>; files: readonly SentFile[] }
 
-/** Facts that decide whether and how a stack is adopted. */
+/** The parameters of `planAdoption`. */
 export type AdoptionFacts = {
   server: Server
   /** The Compose project's name. */
@@ -101,7 +101,7 @@ function releaseFacts(
   const levelOf = (name: string): number => roles.services.find(({ service }) => service === name)?.level ?? 0
   const kept = roles.services
     .filter(({ service, role }) => role !== 'app' && role !== 'job' && isThere(service))
-    // Nobody has compared its definition, so a rollback must not restore it.
+    // Its definition was not compared, so a rollback must not restore it.
     .map((each): Assigned => (each.role === 'cache' ? { ...each, role: 'database' } : each))
   return {
     version: [id],

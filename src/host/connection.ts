@@ -34,7 +34,7 @@ const OPTION_WORD = /^-[A-Za-z]+$/
 /**
  * Prepares the connection: key, known hosts and configuration in files of mode 0600. `folder` is private to this run;
  * its creator removes it. The login to the host waits for the first call. To pin
- * fingerprints, this asks the host for its keys.
+ * fingerprints, this requests the keys of the host.
  */
 export async function connect(
   run: Run,
@@ -164,7 +164,7 @@ async function explainLoss(ssh: Ssh, hop: Hop, folder: string, run: Run, { log, 
   return explainLogin({ hop, log, stderr, bastionLog, publicKey: await readPublicKey(run, folder) })
 }
 
-/** The public half of the key, which is no secret. */
+/** The public half of the key, which is not a secret. */
 async function readPublicKey(run: Run, folder: string): Promise<string | undefined> {
   const read = await run('ssh-keygen', ['-y', '-P', '', '-f', 'key'], { cwd: folder, timeoutMs: 5_000 }).catch(
     () => undefined,

@@ -57,7 +57,7 @@ export const explanations = {
   no_go: {
     exit: 16,
     code: 'deployment-died',
-    what: 'The migration container was never told to start; nothing was migrated',
+    what: 'The migration container never received the signal to start; nothing was migrated',
     fix: 'run the job again',
   },
   migration_failed: {
@@ -71,13 +71,13 @@ export const explanations = {
     code: 'settings-import',
     what: 'Django does not start in the new image',
     why: 'a variable that the settings need is missing, or an import fails',
-    fix: 'set the variable in `env-file`, or in `.env` on the host; set `manage` if manage.py is started in another way',
+    fix: 'set the variable in `env-file`, or in `.env` on the host; set `manage` if the image starts Django commands differently',
   },
   not_migrated: {
     exit: 19,
     code: 'not-migrated',
     what: 'The running release is not migrated as planned',
-    why: 'with `migrate: external` the image does not migrate when it starts, or hides that this failed; otherwise somebody else migrated at the same time, or the containers run other code than the image',
+    why: 'with `migrate: external` the image does not migrate when it starts, or hides that this failed; otherwise another process migrated at the same time, or the containers do not run the code of the image',
     fix: 'leave `migrate` out, so that migrations are applied before the app is replaced; with `auto`, run the job again',
   },
   unfit: {
@@ -103,7 +103,7 @@ export const explanations = {
     exit: 23,
     code: 'static-failed',
     what: 'The static files could not be collected',
-    why: 'a file that a style sheet names is missing, or the volume at STATIC_ROOT belongs to another user than the app',
+    why: 'a file that a style sheet names is missing, or the volume at STATIC_ROOT does not belong to the user of the app',
     fix: 'fix the named problem; give a volume of another user to the app with one `chown` on the host; set `collectstatic: never` if the image collects its files itself',
   },
   refuses: {
@@ -162,7 +162,7 @@ export const explanations = {
     exit: 32,
     code: 'registry-login-failed',
     what: 'The registry refused the login from the host',
-    why: 'the runner could log in with it: the registry allows only some addresses, or the host reaches it in another way',
+    why: 'the runner could log in with the same user and password, so the registry may accept only some IP addresses, or the host may reach it through a proxy or another DNS name server',
     fix: 'on the host, `docker login REGISTRY` with the same user and password shows why',
   },
   not_pulled: {
@@ -245,7 +245,7 @@ export const explanations = {
     exit: 44,
     code: 'migration-failed',
     what: "The migration's container disappeared, so its result is unknown",
-    why: 'somebody removed it, or Docker lost it',
+    why: 'it was removed by hand, or Docker lost it',
     fix: 'run the job again: it plans from the migrations that the database has applied',
   },
   container_missing: {
@@ -321,7 +321,7 @@ export const explanations = {
     code: 'database-refused',
     what: 'The database refuses the connection to the release to go back to',
     why: 'a rollback restores the env files of that release, but the password or the user in them was changed since',
-    fix: 'deploy the code of that version with the env files of now: git tag v1-again v1 && git push origin v1-again, with its own tag in place of v1',
+    fix: 'deploy the code of that version with the present env files: git tag v1-again v1 && git push origin v1-again, with its own tag in place of v1',
   },
   rollback_usage: {
     exit: 61,
@@ -393,25 +393,25 @@ export const explanations = {
     code: 'backup-impossible',
     what: 'The database cannot be backed up before its schema changes',
     why: 'the container that would make the backup has no program for it, or the database refuses its login',
-    fix: 'make a backup yourself, then run this once with `backup: never`; by hand on the host: with `--no-backup`',
+    fix: 'make a backup yourself, then run the job once with `backup: never` (by hand on the host: `--no-backup`)',
   },
   backup_client: {
     exit: 93,
     code: 'backup-impossible',
     what: 'The database cannot be backed up before its schema changes: the host could not pull the image of the client',
-    fix: 'on the host: `docker pull` this image, or `docker load` it there, then run this again. Or make a backup yourself, then run this once with `backup: never`; by hand on the host: with `--no-backup`',
+    fix: 'on the host: `docker pull` this image, or `docker load` it there, then run the job again. Or make a backup yourself, then run the job once with `backup: never` (by hand on the host: `--no-backup`)',
   },
   backup_space: {
     exit: 91,
     code: 'server-disk',
     what: 'The disk of the host has too little free space for a backup of the database',
-    fix: 'on the host: `df -h` shows the full disk, `docker system df` the share of Docker, old backups are in `.deploy/backups`. Or make a backup elsewhere, then run this once with `backup: never`; by hand on the host: with `--no-backup`',
+    fix: 'free disk space on the host: `df -h` shows which disk is full, `docker system df` shows what Docker uses, and old backups are in `.deploy/backups`. Or make a backup elsewhere, then run the job once with `backup: never` (by hand on the host: `--no-backup`)',
   },
   backup_failed: {
     exit: 92,
     code: 'backup-failed',
     what: 'The backup of the database failed, so no migration was applied or unapplied',
-    fix: 'fix the problem that is named here and run this again; or make a backup yourself, then run it once with `backup: never`; by hand on the host: with `--no-backup`',
+    fix: 'fix the problem that is named here and run the job again; or make a backup yourself, then run the job once with `backup: never` (by hand on the host: `--no-backup`)',
   },
   timed_out: {
     exit: 124,

@@ -51,7 +51,7 @@ export function explainProbe(
   }
   if (error && !isKnownExit(exit)) {
     return new DeployError('internal', {
-      what: 'The probe, which asks Django about the migrations, failed',
+      what: 'The probe, which reads the migrations through Django, failed',
       seen,
       why: 'it hit an unknown error, perhaps because of a new version of Django or of the database',
       fix: 'fix the error that the traceback above shows in the app; if it shows nothing of the app, report it as an issue of the action',
@@ -242,7 +242,7 @@ function explainHealthCommand(reasons: readonly string[], seen: string): DeployE
       what: `The new release did not become healthy: the health command of ${service} gets the answer 400`,
       seen,
       why: 'Django answers 400 to a Host that is not in ALLOWED_HOSTS',
-      fix: 'add the host that the health command asks, such as `127.0.0.1` or `localhost`, to ALLOWED_HOSTS; or let the command send the domain of the site, such as `curl -f -H "Host: shop.example.com" http://127.0.0.1:8000/`',
+      fix: 'add the host that the health command requests, such as `127.0.0.1` or `localhost`, to ALLOWED_HOSTS; or let the command send the domain of the site, such as `curl -f -H "Host: shop.example.com" http://127.0.0.1:8000/`',
     })
   }
   if (status?.startsWith('5')) {
@@ -316,7 +316,7 @@ function explainLocked({ message, detail }: ProbeError): DeployError {
     what: message,
     seen: detail,
     why: 'the session that is named keeps a transaction open, in which it used the table',
-    fix: 'let what opened that transaction end it, or end it yourself as the owner of the database with `SELECT pg_terminate_backend(PROCESS);`; then run the job again. `migrate-lock-timeout` is the time of each try',
+    fix: 'close the program that opened that transaction, or end the session with `SELECT pg_terminate_backend(PROCESS);` as its own database user, as a member of pg_signal_backend, or as a superuser; then run the job again. `migrate-lock-timeout` is the time of each try',
   })
 }
 

@@ -130,7 +130,7 @@ export async function follow(
         fix: 'run the job again: it waits for the deployment (or finishes an interrupted one) and shows its result',
       })
     }
-    const text = `The connection to ${connection.host.address} is lost; the deployment goes on there. Connecting again`
+    const text = `The connection to ${connection.host.address} is lost; the deployment continues there. Connecting again`
     if (isNews) show({ kind: 'log', text })
     await clock.pause(1_000, signal)
   }

@@ -14,7 +14,7 @@ export type Ssh = (args: readonly string[]) => Promise<Said>
 /** A host key as a line of known_hosts, with its fingerprint. */
 export type HostKey = { line: string; type: string; fingerprint: string }
 
-/** The algorithms that ssh asks a host for. A host with none of them is too old to connect to. */
+/** The algorithms that ssh requests from a host. A host with none of them is too old to connect to. */
 const ALGORITHMS = [
   'ssh-ed25519',
   'ecdsa-sha2-nistp256,ecdsa-sha2-nistp384,ecdsa-sha2-nistp521',
@@ -22,7 +22,7 @@ const ALGORITHMS = [
 ]
 
 /**
- * The keys that a host offers, one of each kind, and ssh's last result. No login is tried. ssh asks for the keys,
+ * The keys that a host offers, one of each kind, and ssh's last result. No login is tried. ssh requests the keys,
  * because ssh-keyscan cannot go through a bastion.
  */
 export async function seeHostKeys(ssh: Ssh, hop: Hop, folder: string): Promise<{ keys: HostKey[]; said: Said }> {
@@ -42,7 +42,7 @@ export async function seeHostKeys(ssh: Ssh, hop: Hop, folder: string): Promise<{
     const offered = await readFile(join(folder, 'offered'), 'utf8').catch(() => '')
     await rm(join(folder, 'offered'), { force: true })
     keys.push(...readHostKeys(offered))
-    // A host that cannot be reached is not asked again.
+    // A host that cannot be reached is not tried again.
     if (offered === '' && !/no matching host key type/i.test(said.log)) break
   }
   return { keys, said }
@@ -78,6 +78,6 @@ export function wrongHostKey({ name, host }: Hop, offered: readonly HostKey[], k
       ...known.map((line) => `\`known-hosts\` has ${line}`),
     ].join('\n'),
     why: 'the host was reinstalled, `known-hosts` is for another host or port, or the connection is being intercepted',
-    fix: `compare with \`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub\` on that host; only if it is the same, put the output of ${scan} into \`known-hosts\``,
+    fix: `compare the key that the ${of} offers with the output of \`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub\` on that machine; only if the fingerprints are equal, put the output of ${scan} into \`known-hosts\``,
   })
 }

@@ -138,7 +138,7 @@ const secondFactor: Rule = ({ hop, log }) => {
     {
       what: `The ${nameOf(hop)} ${address} accepts the key of ${user} but also requires a second factor, which a workflow cannot give`,
       seen: `Authenticated using "publickey" with partial success; it still requires: ${methods}`,
-      why: '`AuthenticationMethods` in its sshd_config asks for more than the key',
+      why: '`AuthenticationMethods` in its sshd_config requires more than the key',
       fix: `on that host, as root: let ${user} in with the key alone, in /etc/ssh/sshd_config above any other \`Match\`:\nMatch User ${user}\n  AuthenticationMethods publickey\nMatch all\n${RELOAD}`,
     },
   ]
@@ -294,7 +294,7 @@ const closedEarly: Rule = ({ hop, log }) => {
     'ssh-unreachable',
     {
       what: `${address} closed the connection on port ${port} before a login`,
-      why: 'it limits connections (MaxStartups, PerSourcePenalties, fail2ban, hosts.deny), or another program than sshd listens there',
+      why: 'it limits connections (MaxStartups, PerSourcePenalties, fail2ban, hosts.deny), or a program other than sshd listens there',
       fix: `run the job again in a few minutes; if it fails again, ${AUTH_LOG} says why`,
     },
   ]
@@ -379,7 +379,7 @@ export function explainShell(host: Host, { code, stdout, stderr }: Finished): De
   const [, other] = /login as the user "([\w.-]+)" rather than/.exec(said) ?? []
   if (other !== undefined) {
     return new DeployError('server-shell', {
-      what: `The host ${address} requires another user than ${user}`,
+      what: `The host ${address} requires a user other than ${user}`,
       seen,
       why: 'images of cloud providers let root run no commands over SSH',
       fix: `host: ${other}@${address}${port === 22 ? '' : `:${port}`}`,

@@ -80,7 +80,7 @@ const HEADER = 'deploy-django look 1'
 const LOOK_LIMIT_MS = 120_000
 
 /**
- * Asks the host once for everything that a run decides on. `script` is transaction.sh; `asked` lists files,
+ * Reads from the host, in one call, everything that a run decides on. `script` is transaction.sh; `asked` lists files,
  * `externals:` and ports.
  */
 export async function look(
@@ -205,7 +205,7 @@ export function checkServer(server: Server, user: string, directory: string): vo
   if (server.missing.length > 0) {
     throw new DeployError('server-tools', {
       what: `The host lacks ${server.missing.join(', ')}`,
-      why: 'it is not installed, or not on the PATH of a login without a terminal',
+      why: 'each is either not installed, or not on the PATH of a login without a terminal',
       fix: 'on the host, as root: apt-get install coreutils util-linux tar (on Alpine: apk add coreutils util-linux tar)',
     })
   }
@@ -238,7 +238,7 @@ function notWritable({ home }: Server, place: string, directory: string, user: s
   return new DeployError('server-directory', {
     what: `${user} cannot write to the folder of the project on the host, ${whole}`,
     seen: `not writable: ${absolute(place)}`,
-    why: `it belongs to another user than ${user}, or a file is in its place`,
+    why: `it does not belong to ${user}, or a file is in its place`,
     fix: `on the host, as root: ${commands}\nor set \`directory\` to a folder that ${user} may write to`,
   })
 }

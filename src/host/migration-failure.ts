@@ -14,7 +14,7 @@ export function adviseIndexes(invalid: readonly InvalidIndex[]): MigrationAdvice
   }
 }
 
-/** Whether no schema of PostgreSQL's `search_path` exists: the settings name one that nobody has created yet. */
+/** Whether no schema of PostgreSQL's `search_path` exists: the settings name one that is not created yet. */
 export function lacksSchema(error: string): boolean {
   return error.includes('no schema has been selected to create in')
 }
@@ -49,7 +49,7 @@ export function adviseMigration(
       ? `in the client of the database, such as \`psql\`, because no container of the app runs: ${insertApplied(app, name)}`
       : `with the \`exec\` action: python manage.py shell -c "${recordApplied(app, name, database)}"`
   return {
-    why: 'the database has this already: an attempt that failed half-way left it behind (on MySQL, or with `atomic = False`), somebody made it by hand, or rows of django_migrations are gone',
+    why: 'the database has this already: an attempt that failed half-way left it behind (on MySQL, or with `atomic = False`), it was made by hand, or rows of django_migrations are gone',
     fix: `remove what the failed attempt left behind. If everything that the migration creates exists, mark it applied, ${how}\nthen deploy again`,
   }
 }

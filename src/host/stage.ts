@@ -133,7 +133,7 @@ function notWritten(destination: string, stderr: string): DeployError {
       ? 'the disk is full, or the quota of the user is used up'
       : 'the folder belongs to another user, or a file is in its place',
     fix: isFull
-      ? 'free disk space on the host: `df -h` shows the full disk, `docker system df` the share of Docker'
+      ? 'free disk space on the host: `df -h` shows which disk is full, `docker system df` shows what Docker uses'
       : 'on the host, as root: `chown USER DIRECTORY` with the user of `host` and the folder of the project; move away a file that is in its place',
   })
 }

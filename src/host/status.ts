@@ -56,7 +56,7 @@ export type Status = {
   /** Ports of the project that Docker holds although no container publishes them. */
   leftOverPorts: readonly string[]
   containers: readonly RunningContainer[]
-  /** The running code's report about its databases; undefined when the code could not be asked. */
+  /** The running code's report about its databases; undefined when the code could not report it. */
   migrations: MigrationReport | undefined
   http: HttpReport | undefined
   /** Newest first. */
@@ -67,7 +67,7 @@ export type Status = {
 
 const HEADER = 'deploy-django status 1'
 
-/** Asks for the current state and changes nothing. `script` is transaction.sh. */
+/** Reads the current state and changes nothing. `script` is transaction.sh. */
 export async function askStatus(connection: Connection, script: string, directory: string): Promise<Status> {
   const finished = await connection.callOrThrow(['sh', '-s', 'status', directory], {
     stdin: script,

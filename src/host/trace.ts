@@ -12,7 +12,7 @@ export function withoutTrace(text: string): string {
   return text.replace(/^trace: .*\n?/gm, '')
 }
 
-/** Asks the script on the host for its trace if debug logging is on. */
+/** Turns on the trace of the script on the host if debug logging is on. */
 export function askForTrace(words: readonly string[]): readonly string[] {
   return isDebug() && words[0] === 'sh' ? ['env', 'DEPLOY_DJANGO_TRACE=yes', ...words] : words
 }

@@ -5,7 +5,7 @@ import { explainProbe } from '../host/failure.ts'
 import type { Run } from '../process.ts'
 import type { DjangoImage } from './inspect.ts'
 
-/** The facts for running the probe in an image on the runner. */
+/** The parameters of `askImage`. */
 export type AskFacts = {
   image: DjangoImage
   manage: readonly string[]
@@ -47,7 +47,7 @@ export async function askImage(
   }
 }
 
-/** Nobody connects to these databases. With the first, Django plans the migrations as for PostgreSQL. */
+/** No connection to these databases is made. With the first, Django plans the migrations as for PostgreSQL. */
 const DATABASES = ['postgres://user:password@localhost:5432/database', 'sqlite://:memory:'] as const
 
 const lacksDriver = (said: string): boolean => /Error loading psycopg|No module named '?psycopg/.test(said)

@@ -26,7 +26,7 @@ export type BakePlan = {
   secrets: Readonly<Record<string, string>>
 }
 
-/** The facts that decide the plan of a bake. */
+/** The parameters of `planBake`. */
 export type BakeFacts = {
   project: Project
   groups: readonly BuildGroup[]
@@ -106,7 +106,7 @@ export async function bake(
           ...withoutGitHub(options.env, plan.overrides),
           ...plan.secrets,
           SOURCE_DATE_EPOCH: String(Math.floor(plan.commit.time.getTime() / 1000)),
-          // The repository's own Compose file chooses the contexts. Newer versions of buildx would ask for access to
+          // The repository's own Compose file chooses the contexts. Newer versions of buildx would require access to
           // `..`.
           BUILDX_BAKE_ENTITLEMENTS_FS: '0',
         },
@@ -142,7 +142,7 @@ function toTarget(group: BuildGroup, build: Build, overrides: readonly string[],
   }
 }
 
-/** Warnings for services with `build.tags`, which nobody pushes. */
+/** Warnings for services with `build.tags`: tags that are not pushed. */
 export function describeTags({ services }: Project): readonly string[] {
   const tagged = [...services.values()].filter((service) => tagsOf(service).length > 0)
   return tagged.map(

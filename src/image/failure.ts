@@ -92,7 +92,7 @@ const ADVICE: readonly [RegExp, Advice][] = [
   [
     /exec format error/,
     {
-      why: 'the image is for another processor than that of the runner, whose programs cannot be run here',
+      why: 'the image is for a different processor from the runner, so its programs cannot run here',
       fix: 'add docker/setup-qemu-action before this step, or run the job on a runner of that architecture',
     },
   ],

@@ -37,7 +37,7 @@ export type DjangoImage = {
 }
 
 /**
- * The facts for finding the Django image. `services` is the input; its first service with manage.py decides between
+ * The parameters of `findDjango`. `services` is the input; its first service with manage.py decides between
  * several images. `active` are the services that the release runs.
  */
 export type InspectFacts = {
@@ -94,7 +94,7 @@ function isSameProject(one: Looked, other: Looked): boolean {
 const dockerfileFolder = ({ group }: Target): string =>
   posix.dirname(posix.normalize(dockerfileOf(group.build).dockerfile))
 
-/** Adds the text of the settings that manage.py names, if several images have to be told apart. */
+/** Adds the text of the settings that manage.py names, if it must choose between several images. */
 async function withSettings(looked: readonly Looked[], tools: Tools): Promise<readonly Looked[]> {
   const holders = looked.filter(({ content }) => content !== undefined)
   if (new Set(holders.map(({ image }) => image.id)).size < 2) return looked
@@ -219,7 +219,7 @@ async function notFound(looked: readonly Looked[], { manage }: InspectFacts, too
       .join('\n'),
     why:
       where === undefined
-        ? 'the Dockerfile copies the code to another folder than its WORKDIR, or a .dockerignore leaves it out'
+        ? 'the Dockerfile copies the code to a folder other than its WORKDIR, or a .dockerignore leaves it out'
         : `it is at ${where}`,
     fix:
       where === undefined

@@ -22,7 +22,7 @@ export type Made = {
   sizes: readonly { image: string; bytes: number }[]
 }
 
-/** What `makeImages` needs. */
+/** The parameters of `makeImages`. */
 export type MakeFacts = {
   project: Project
   /** The services that the release runs. */

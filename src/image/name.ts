@@ -5,7 +5,7 @@ import { checkAll, DeployError } from '../errors.ts'
 import { parseImage, Unusable } from '../inputs/values.ts'
 import { isGitHubs } from './variable.ts'
 
-/** The facts that decide the names of images. */
+/** What decides the names of images. */
 export type NamingFacts = {
   /** The input `image`. */
   image: string | undefined
@@ -96,7 +96,7 @@ function bareName(group: BuildGroup, { image, repository, settings }: NamingFact
   return image ?? ownName(group, settings) ?? `ghcr.io/${repository.toLowerCase()}`
 }
 
-/** The group's own `image:` without tag and digest. A name without a slash is a local one: nobody can push it. */
+/** The group's own `image:` without tag and digest. A name without a slash is a local one, which cannot be pushed. */
 function ownName(group: BuildGroup, settings: NamingFacts['settings']): string | undefined {
   // The tag is removed first: only the host may know its variables, and the version replaces it.
   const text = group.image === undefined ? undefined : interpolate(parseReference(group.image).repository, settings)

@@ -33,7 +33,7 @@ export function isGitHubs(name: string): boolean {
   return HIDDEN.test(name)
 }
 
-/** The facts that decide whether a build has all that it needs. */
+/** The parameters of `checkBuildVariables`. */
 export type BuildCheck = {
   project: Project
   /** The groups that will be built. */

@@ -1,4 +1,4 @@
-/** Facts that decide the default version. */
+/** The parameters of `defaultVersion`. */
 export type VersionFacts = { refType: string; refName: string; sha: string }
 
 /** An input: its documentation, and the parser of its text. */

@@ -64,7 +64,7 @@ export function readDeployInputs(env: NodeJS.ProcessEnv = process.env): DeployIn
   return readAll(inputs.deploy, env, halfALogin(env))
 }
 
-/** Whether the run is for a pull request, whose code nobody has reviewed yet. */
+/** Whether the run is for a pull request, whose code is not reviewed yet. */
 export function isPullRequest({ GITHUB_EVENT_NAME: event = '' }: NodeJS.ProcessEnv = process.env): boolean {
   return event.startsWith('pull_request')
 }
@@ -80,7 +80,7 @@ export function readJudgeInputs(env: NodeJS.ProcessEnv = process.env): JudgeInpu
     seen: `the workflow runs for ${event}${host === '' ? '' : ', and the step has a host'}`,
     why:
       event === 'pull_request'
-        ? 'nobody has reviewed its code, which would run on the host and could read its secrets'
+        ? 'its code is not reviewed yet, would run on the host, and could read its secrets'
         : 'it would build and run the code of a stranger in a job that has secrets',
     fix: 'deploy on `push` or `workflow_dispatch`. To judge the new migrations, use `on: pull_request`, leave out host, ssh-key and known-hosts, and set dry-run: true',
   })

@@ -16,7 +16,7 @@ export type StatusReport = {
   healthy: boolean
   images: Readonly<Record<string, string>>
   containers: readonly RunningContainer[]
-  /** Undefined when the current release could not be asked: nothing runs, or Django did not answer. */
+  /** Undefined when the current release could not report it: nothing runs, or Django did not answer. */
   migrations: readonly Row[] | undefined
   /** Reasons why the site is not `healthy`. */
   troubles: readonly string[]

@@ -177,7 +177,7 @@ describe('a job that is cancelled or lost', () => {
           env: { ...env, RUNNER_TRACKING_ID: tracking },
           onLine(text) {
             onLine?.(text)
-            if (/The connection to .* is lost; the deployment goes on there/.test(text)) isCut.resolve()
+            if (/The connection to .* is lost; the deployment continues there/.test(text)) isCut.resolve()
           },
         }),
       /0004_third waits/,

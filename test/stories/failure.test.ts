@@ -41,7 +41,7 @@ describe('a failure is red, named, and leaves the old release', () => {
     expect(next.outputs).toMatchObject({ outcome: 'deployed', serving: 'v5' })
   })
 
-  test('a first deploy that fails removes what it made of the app, and leaves the data services', async () => {
+  test('a first deploy that fails removes what it made of the app, and leaves the stateful services', async () => {
     await using story = await tell('todo')
     const run = await story.deploy('v3', { inputs: { try: 'never' } })
     expect(codes(run)).toEqual(['Deploy Django: health-server-error'])

@@ -165,7 +165,7 @@ describe('inputs', () => {
   test('of an env file that Compose would read differently are told with their lines, not their text', async () => {
     const lines = ['SECRET_KEY=hunter$two', 'A=fine', 'B="hunter3" x', 'C']
     const run = await refused({ 'env-file': lines.join('\n') }, 'input-invalid')
-    expect(message(run)).toContain('The env file .env would be read differently than it is written: line 1, 3, 4')
+    expect(message(run)).toContain('The env file .env would be read differently from how it is written: line 1, 3, 4')
     expect(run.raw).not.toMatch(/hunter/)
   })
 })
@@ -206,7 +206,7 @@ describe('a repository', () => {
     ['bad/yaml.yml', 'compose-invalid', 'not valid YAML', { file: 'bad/yaml.yml', line: '5', col: '5' }],
     ['bad/schema.yml', 'compose-invalid', 'services.web.restart', { file: 'bad/schema.yml', line: '4', col: '14' }],
     ['bad/service.yml', 'compose-invalid', 'a;b', { file: 'bad/service.yml' }],
-    ['bad/profiles.yml', 'compose-invalid', 'set profiles: prod', { file: 'bad/profiles.yml' }],
+    ['bad/profiles.yml', 'compose-invalid', 'The Compose file has: prod', { file: 'bad/profiles.yml' }],
     ['bad/ready.yml', 'compose-invalid', 'only images that are built here', { file: 'bad/ready.yml' }],
     ['bad/file.yml', 'compose-invalid', 'a;b.conf', undefined],
     ['bad/build.yml', 'build-failed', 'no such licence', { file: 'bad/build.Dockerfile', line: '4' }],

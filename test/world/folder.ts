@@ -28,7 +28,7 @@ export async function readKey(): Promise<Key> {
   return { path, secret: await readFile(path, 'utf8'), open: (await readFile(`${path}.pub`, 'utf8')).trim() }
 }
 
-/** Reads the password of the registry, and invents it the first time. */
+/** Reads the password of the registry; generates it on the first call. */
 export async function readPassword(): Promise<string> {
   const path = join(folder, 'password')
   if (!existsSync(path)) await writeFile(path, randomBytes(18).toString('base64url'), { mode: 0o600 })

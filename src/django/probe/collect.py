@@ -5,7 +5,7 @@ def collect(_out):
     if os.environ.get("DEPLOY_DJANGO_COLLECT") != "always":
         if not (root and is_mounted(root)):
             return PLANNED, {}
-        # Nobody asked for it, so an obstacle is no failure: the volume keeps its files.
+        # It was not requested, so an obstacle is not a failure: the volume keeps its files.
         obstacle = find_obstacle(root)
         if obstacle:
             say("warning: the static files in the volume stay as they are: %s (collectstatic: auto)" % obstacle)

@@ -109,7 +109,7 @@ def write_result(out, verb, result):
     try:
         tell(out, line)
     except OSError:
-        pass  # nobody reads any more; the exit code still counts
+        pass  # the reader is gone; the exit code still counts
 
 
 def finish(out, verb, code, result):

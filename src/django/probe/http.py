@@ -17,7 +17,7 @@ class Answer:
 
 
 class Visitor:
-    """Asks with the given headers, as a Host that Django accepts."""
+    """Sends requests with the given headers, as a Host that Django accepts."""
 
     def __init__(self, order):
         self.headers = {str(name): str(value) for name, value in order.get("headers", {}).items()}
@@ -307,7 +307,7 @@ def own_sockets():
             except PermissionError:
                 complete = False
             except OSError:
-                continue  # it has ended meanwhile
+                continue  # it has ended since then
     return inodes, complete
 
 

@@ -1,5 +1,5 @@
 def judge(_out):
-    """The facts for a verdict on the new migrations, as if all others were applied. Asks no database.
+    """What a verdict needs to know of the new migrations, as if all others were applied. Queries no database.
 
     DEPLOY_DJANGO_NEW names their files, as `name=digest`.
     """

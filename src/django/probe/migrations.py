@@ -84,7 +84,7 @@ def bare_apps(loader):
 
 
 def find_unmigrated(loader, connection):
-    """Apps whose tables nobody creates: no migration in this image, no table in the database.
+    """Apps whose tables are never created: no migration in this image, no table in the database.
 
     Apps without migrations on purpose (MIGRATION_MODULES says None) and apps of another database are left out.
     """

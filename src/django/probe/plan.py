@@ -35,7 +35,7 @@ def plan(_out):
 
 
 def plan_database(alias):
-    """What a plan says about one database, and None or why nobody should migrate it."""
+    """What a plan says about one database, and None or why it must not be migrated."""
     connection = open_database(alias)
     survey = Survey(alias, connection)
     tenants = Tenants(connection)
@@ -50,7 +50,7 @@ def plan_database(alias):
 
 
 def find_elsewhere(may_ask):
-    """{alias: migrations} that routers send to other databases and that are unapplied there: nobody here applies them."""
+    """{alias: migrations} that routers send to other databases and that are unapplied there: nothing here applies them."""
     from django.db import Error, connections
 
     found = {}

@@ -38,8 +38,8 @@ def unapply(out):
         way = Reverse(before, connection, given("TARGET") if is_planned else without_approved(before))
         found = [describe_migration(way.loader, each) for each in way.migrations]
         if is_planned and [named_source(each) for each in found] != [named_source(each) for each in given("REVERSE")["unapply"]]:
-            raise Stop(PLAN_DIFFERS, "plan-differs", "The migrations to unapply are not those of the plan: %s. Somebody changed the "
-                       "database after the plan was made." % (", ".join(labels_of(found)) or "nothing"), **nothing)
+            raise Stop(PLAN_DIFFERS, "plan-differs", "The migrations to unapply are not those of the plan: %s. The database "
+                       "was changed after the plan was made." % (", ".join(labels_of(found)) or "nothing"), **nothing)
         if found:
             Tenants(connection).refuse_reverse(nothing)
         way.look()

@@ -68,7 +68,7 @@ const facts = {
   /** The Django class of the operation or of its base; a full name when the class is entirely the project's own. */
   kind: v.string(),
   text: v.string(),
-  /** The project's class, if it changes the database in another way than its Django base class. */
+  /** The project's class, if it does not change the database as its Django base class does. */
   own: v.nullable(v.string()),
   line: v.nullish(v.number()),
   /** The error that made the probe give up on the operation. */

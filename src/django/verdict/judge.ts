@@ -34,7 +34,7 @@ export function judge(pending: readonly PendingMigration[], vendor: string): Jud
 }
 
 /**
- * Migrations in tenants' schemas, and in another database than `default`, are never unapplied. So one that breaks the
+ * Migrations in tenants' schemas, and in a database other than `default`, are never unapplied. So one that breaks the
  * old code cannot be reverted.
  */
 export function withoutReverse(judged: Judged): Judged {

@@ -27,9 +27,9 @@ export function describeRecipe(recipe: Recipe): string {
 
 type Rule = (operation: Operation, vendor: string) => Recipe | undefined
 
-/** The verdict in release 2 does not see that the code of release 1 avoids the problem. So it may ask for approval. */
+/** The verdict in release 2 does not see that the code of release 1 avoids the problem. So it may require approval. */
 const APPROVED =
-  'Release 2: this migration, with `migrate: before`, because the code of release 1 can work with it. Approve it if the plan asks for approval'
+  'Release 2: this migration, with `migrate: before`, because the code of release 1 can work with it. Approve it if the plan requires approval'
 
 const inTwo: Recipe = [
   part('Release 1: change the code so that it works before and after this migration'),

@@ -64,7 +64,7 @@ function describeLock({ mode, work, table, rows }: Lock): string {
   return `blocks ${blocked} of ${table}${size} while it ${WORK[work]}`
 }
 
-/** Facts for a plan's annotations, besides the verdicts. */
+/** The parameters of `warningsOf`, without the verdicts. */
 export type WarningFacts = {
   version: string
   /** The version that serves now. */

@@ -8,7 +8,7 @@ register_boot() {
   if [ "$registered" = "$entry" ]; then return; fi
   cat >.deploy/boot.new <<'END'
 #!/bin/sh
-# Finishes what a power loss has interrupted: cron runs it when the server boots, with a shorter PATH than a login has.
+# Finishes what a power loss has interrupted: cron runs it when the host boots, with a shorter PATH than a login has.
 PATH=$PATH:/usr/local/bin:/usr/sbin:/sbin:/snap/bin
 cd "$(dirname "$0")/.." || exit
 for id in $(cd .deploy/journal && grep -L '^[^ ]* end ' *[0-9] 2>/dev/null); do

@@ -68,7 +68,7 @@ list_all_containers() { # of every project here, one JSON array each, with the f
   label='index .Config.Labels "com.docker.compose'
   containers=$(ask ps -aq --no-trunc \
     --filter label=com.docker.compose.project --filter label=com.docker.compose.oneoff=False)
-  # A container that was removed meanwhile is left out.
+  # A container that was removed since then is left out.
   on "$containers" ask inspect -f "container [{{json .Id}},{{json ($label.project\")}},{{json ($label.service\")}},\
 {{json ($label.project.working_dir\")}},{{json ($label.project.config_files\")}},\
 {{json ($label.project.environment_file\")}},{{json .State.Running}},{{json .Image}},{{json .Config.Image}},\
@@ -242,7 +242,7 @@ list_unstarted() { # one-off containers that Docker could not start: Compose doe
 }
 
 # Compose labels the images that it builds with its project, and containers inherit the labels of their image.
-run_apart() { # OPTIONS… IMAGE COMMAND…: a container that is no part of the project
+run_apart() { # OPTIONS… IMAGE COMMAND…: a container that is not a part of the project
   ask run -d --label com.docker.compose.project= "$@"
 }
 

@@ -49,7 +49,7 @@ engine() { # DIRECTORY TRANSACTION
 
 # Descriptor 9 is the project's lock. Every child inherits it: while an orphan still changes the host, no other
 # deployment can start.
-take_lock() { # NAME: waits and prints the holder; fails if this transaction is aborted meanwhile
+take_lock() { # NAME: waits and prints the holder; fails if this transaction is aborted while it waits
   exec 9>>.deploy/lock
   holder=
   until flock -n 9; do

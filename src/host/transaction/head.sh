@@ -18,7 +18,7 @@ unset CDPATH
 format=1
 # Limits in seconds for a docker call that may hang. A migration has no limit: the script only waits for it.
 call_limit=60 change_limit=900 pull_limit=1800
-# Limits in seconds for Docker to answer again, a data service to become healthy, the old containers to run again.
+# Limits in seconds for Docker to answer again, a stateful service to become healthy, the old containers to run again.
 away_limit=600 data_limit=180 undo_limit=60
 # Until the commit, this prefix marks containers of services that the new release no longer names.
 retired=deploy-django-retired_

@@ -48,8 +48,8 @@ both_databases() { echo "$(databases "$target")$(databases "$current")"; }
 
 # Some entrypoints set variables (DATABASE_URL from its parts), others migrate. So the first attempt skips the
 # entrypoint. The second attempt runs it, if Django does not start without it or uses a SQLite file in the container.
-# PostgreSQL refuses writes meanwhile. Every later start of Django in this transaction does the same as the attempt that
-# succeeded.
+# PostgreSQL refuses writes while it runs. Every later start of Django in this transaction does the same as the attempt
+# that succeeded.
 ask_django() { # RELEASE VERB OPTIONS…
   asked=0 again=0
   run_probe "$@" --rm || asked=$?

@@ -36,7 +36,7 @@ step_data() {
   done
 }
 
-# A data service that ended right after its start: the app only sees that its address does not answer.
+# A stateful service that ended right after its start: the app only sees that its address does not answer.
 blame_data() {
   list_containers
   for blamed in $(behind_app "$target"); do

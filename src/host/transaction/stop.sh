@@ -18,7 +18,7 @@ step_stop() {
 # needs a stopped app stops it once more.
 stop_app() { on "$(live_app | first_word)" stop_containers; }
 
-# A proxy keeps running, and answers visitors meanwhile.
+# A proxy keeps running, and answers visitors in the meantime.
 live_app() { # "ID NAME" of the app's containers, old or new, that run or will run again
   app_services=$(only_in "$(services_of "$current" && services_of "$target")" \
     "$(release_list "$current" proxies && release_list "$target" proxies)")

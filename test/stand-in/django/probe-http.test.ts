@@ -347,8 +347,8 @@ describe('what stands in front of the app', () => {
   test('has an advice that works: a page of the admin only where Django has one', async () => {
     const advice = async (app: string): Promise<unknown> => (await both('127.0.0.3:9000=page', app)).result['warning']
     expect(await advice('8000=admin')).toMatch(/such as http:\/\/127\.0\.0\.3:9000\/admin\/login\/$/)
-    expect(await advice('8000=api')).toMatch(/to an address of it that Django answers$/)
-    expect(await advice('')).toMatch(/to an address of it that Django answers$/)
+    expect(await advice('8000=api')).toMatch(/to an address behind that service that Django answers$/)
+    expect(await advice('')).toMatch(/to an address behind that service that Django answers$/)
   })
 
   test('has a page of its own: a page of the admin shows whether it passes on the rest', async () => {

@@ -212,7 +212,7 @@ describe('no migration without a backup', () => {
     expect(await asked('postgresql\ndb\ntodo\n-\ntodo\n-\n-\n')).toMatchObject({ code: 0 })
     expect(await asked('postgresql\ndb\ntodo\n999\ntodo\n-\n-\n')).toMatchObject({
       code: 90,
-      stderr: expect.stringContaining('db is another database server (7123) than that of the settings (999)'),
+      stderr: expect.stringContaining('db is a database server (7123) other than that of the settings (999)'),
     })
     expect(await asked('postgresql\ngone\ntodo\n-\ntodo\n-\n-\n')).toMatchObject({
       code: 90,
@@ -225,7 +225,7 @@ describe('no migration without a backup', () => {
 test('before a reversal, the current release names the connection', async () => {
   const world = await makeWorld()
   worlds.push(world)
-  // What the older one says is no longer true.
+  // v1 says that it cannot be dumped (`denied`). The answer of v2, the current release, must count.
   expect(await transact(world, deployOf('v1', 1, ROWS.slice(0, 1), { 'x-dump': 'denied' }))).toBe(`committed ${v1.id}`)
   expect(await transact(world, deployOf('v2', 2, ROWS))).toBe(`committed ${v2.id}`)
   await changeState(world, ({ images }) => (images[CLIENT] = 'sha256:client'))

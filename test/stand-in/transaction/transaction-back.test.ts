@@ -112,7 +112,7 @@ describe('what fails before anything is replaced', () => {
     expect(await findFaults(world, 'v3-3-1')).toEqual([])
   })
 
-  test('a data service that stopped is started and waited for; one that runs to its end is never started again', async () => {
+  test('a stateful service that stopped is started and waited for; one that runs to its end is never started again', async () => {
     const world = await serving()
     await changeState(world, ({ containers }) => {
       for (const container of containers)
@@ -139,7 +139,7 @@ describe('what fails before anything is replaced', () => {
     expect(await buckets()).toEqual(made)
   })
 
-  describe('while nothing was committed, a data service that a failed deploy brought', () => {
+  describe('while nothing was committed, a stateful service that a failed deploy brought', () => {
     const failing = { image: 'postgres:17', 'x-exits': 1, restart: 'always' }
     const well = { image: 'postgres:17', restart: 'always', environment: { POSTGRES_PASSWORD: 'x' } }
     const withDatabase = (staged: Staged, db: Service): Staged => ({
@@ -194,13 +194,13 @@ describe('what fails before anything is replaced', () => {
     expect(await storyOf(world, v1.id)).toContain('replan fail 43')
   })
 
-  test('a database elsewhere that does not answer (12), while the data services run', async () => {
+  test('a database elsewhere that does not answer (12), while the stateful services run', async () => {
     const world = await bare()
     expect(await transact(world, deployOf('v1', 1, ['core.0001'], { 'x-unanswered': true }))).toBe('back ')
     expect(await storyOf(world, v1.id)).toContain('replan fail 12')
   })
 
-  test('a data service that ends at once with an error (43); one for which nobody waits may', async () => {
+  test('a stateful service that ends at once with an error (43); one for which nobody waits may', async () => {
     const tool = { image: 'postgres:17', 'x-exits': 252 }
     const facts = { ...v2.releaseFacts, services: [...SERVICES, 'database 0 tool', 'database 0 next'] }
     const staged = { ...v2, releaseFacts: facts, services: { ...v2.services, tool, next: { image: 'postgres:17' } } }

@@ -185,14 +185,14 @@ test('the warning names service, change and input', () => {
   )
 })
 
-test('a service with data that the Compose file has no more is named, with the way to stop it', () => {
+test('a stateful service that the Compose file has no more is named, with the way to stop it', () => {
   const facts = new Map([['services', ['app 0 web', 'database 0 db', 'cache 0 redis', 'one-time 0 buckets']]])
   expect(findAbandoned(facts, ['web', 'db'])).toEqual(['redis'])
   expect(findAbandoned(undefined, ['web'])).toEqual([])
   expect(describeAbandoned('redis', 'shop')).toContain('--filter label=com.docker.compose.service=redis')
 })
 
-test('update-services names services with data', () => {
+test('update-services names stateful services', () => {
   expect(() => checkUpdates(['db', 'cache'], v1.roles)).not.toThrow()
   expect(() => checkUpdates(['web'], v1.roles)).toThrow('Input update-services names web')
   expect(() => checkUpdates(['dB'], v1.roles)).toThrow('Input update-services names dB')

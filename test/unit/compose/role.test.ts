@@ -210,7 +210,7 @@ describe('profiles', () => {
       expect.objectContaining({
         code: 'compose-invalid',
         seen: 'active profiles: prud; profiles of the services that are built here: jobs prod',
-        fix: expect.stringContaining('set profiles: data jobs prod, without those'),
+        fix: expect.stringContaining('The Compose file has: data jobs prod'),
         annotation: expect.objectContaining({ file: 'compose.yaml' }),
       }),
     )

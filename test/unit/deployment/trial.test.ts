@@ -34,7 +34,7 @@ describe('planTrial', () => {
     ['what is not to run', { unstarted: ['web'] }, 'it is scaled to 0 containers'],
     ['on the network of the host', { app: app('network_mode: host') }, 'the network of the host'],
     ['on that of a VPN', { app: app('network_mode: "service:vpn"') }, 'the network of another container'],
-    ['on one that a variable names', { app: app('network_mode: "${NET}"') }, 'the network of somebody'],
+    ['on one that a variable names', { app: app('network_mode: "${NET}"') }, 'the network of what a variable names'],
     [
       'behind a proxy in its network',
       { app: app('', ', nginx: {image: n, network_mode: "service:web"}') },

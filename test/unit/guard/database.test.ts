@@ -6,15 +6,20 @@ const before: Database = { vendor: 'postgresql', system: '77', host: 'db', name:
 
 test.each<[string, Partial<Database>, Partial<Database>, string | undefined]>([
   ['the same', {}, {}, undefined],
-  ['another server', {}, { system: '78' }, 'another database'],
-  ['another name', {}, { name: 'shop2' }, 'another database'],
-  ['another kind', {}, { vendor: 'sqlite', system: undefined, host: '', name: '/db.sqlite3' }, 'another database'],
+  ['another server', {}, { system: '78' }, 'no longer point to the current database'],
+  ['another name', {}, { name: 'shop2' }, 'no longer point to the current database'],
+  [
+    'another kind',
+    {},
+    { vendor: 'sqlite', system: undefined, host: '', name: '/db.sqlite3' },
+    'no longer point to the current database',
+  ],
   ['the same server under another address', {}, { host: 'postgres' }, undefined],
   [
     'another address of a server that does not say who it is',
     {},
     { host: 'postgres', system: undefined },
-    'another database',
+    'no longer point to the current database',
   ],
   ['the same address of a server that did not say who it is', { system: undefined }, {}, undefined],
   ['the same, but empty', {}, { empty: true }, 'database is empty'],
@@ -50,7 +55,7 @@ test('each database is compared with the one of the same alias', () => {
   expect(check([before, archive], [own, archive])).not.toThrow()
   expect(check([own], [own, archive])).not.toThrow()
   expect(check([own, archive], [own])).not.toThrow()
-  expect(check([own, archive], [own, { ...archive, name: 'other' }])).toThrow('another database')
+  expect(check([own, archive], [own, { ...archive, name: 'other' }])).toThrow('no longer point to the current database')
   expect(check([archive, own], [{ ...own, empty: true }, archive])).toThrow('database is empty')
 })
 

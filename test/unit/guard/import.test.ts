@@ -26,7 +26,7 @@ test.each([
   expect(explain(text)).toMatchObject({
     code: 'settings-import',
     seen: "KeyError: 'BROKER_URL'",
-    fix: `${way}; set \`manage\` if manage.py is started in another way`,
+    fix: `${way}; set \`manage\` if the image starts Django commands differently`,
   })
 })
 

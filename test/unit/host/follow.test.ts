@@ -79,7 +79,7 @@ describe('follow', () => {
       { stdout: ended },
     )
     expect(asked).toEqual([words(0, 0), words(1, 2), words(1, 2), words(1, 3)])
-    const news = 'The connection to example.org is lost; the deployment goes on there. Connecting again'
+    const news = 'The connection to example.org is lost; the deployment continues there. Connecting again'
     expect(shown).toEqual(['one', 'two', news, 'three', news])
     expect(ending).toMatchObject({ word: 'committed', log: ['one', 'two', 'three'] })
     expect(clock.pauses).toEqual([1_000, 1_000, 1_000])

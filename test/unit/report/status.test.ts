@@ -91,7 +91,7 @@ test.each([
     'another database than the one of the last deploy',
     `${SERVES}database ${JSON.stringify({ 'deploy-django': 1, database: DATABASE })}\n`,
     asked({ database: { ...DATABASE, system: '78' } }),
-    'The settings point to another database than the current one: before: postgresql db shop (system 77), now: postgresql db shop (system 78)',
+    'The settings no longer point to the current database: before: postgresql db shop (system 77), now: postgresql db shop (system 78)',
   ],
   [
     'a database that somebody emptied',

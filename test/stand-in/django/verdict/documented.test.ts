@@ -203,7 +203,7 @@ function checkRelease(step: Step, migrations: readonly Judged[], found: Seen | u
 /** What the plan shows of the operations. */
 function saysOf(migration: Judged, app: string): string {
   const { operations } = showMigration(migration, false)
-  // The page says nothing of locks, whose tables have other sizes for each reader.
+  // The page leaves out locks: how long they last depends on the size of the reader's tables.
   return operations
     .map((each) => describeVerdict({ ...each, locks: [] }))
     .join('; ')

@@ -18,7 +18,7 @@ function recipeOf(facts: object, vendor: string): string | undefined {
 
 const number = 'models.IntegerField()'
 const approved =
-  'Release 2: this migration, with `migrate: before`, because the code of release 1 can work with it. Approve it if the plan asks for approval'
+  'Release 2: this migration, with `migrate: before`, because the code of release 1 can work with it. Approve it if the plan requires approval'
 const removal = `migrations.SeparateDatabaseAndState(state_operations=[migrations.RemoveField("order", "it")]),`
 const optional = 'migrations.AlterField("order", "it", models.IntegerField(null=True)),'
 const adding = (code: string): string =>
