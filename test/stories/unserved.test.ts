@@ -43,6 +43,14 @@ test('migrations that .dockerignore keeps out of the image are missed on the fir
   const corrected = await shape.deploy('v2', inputs)
   expect(corrected.outputs).toMatchObject({ outcome: 'deployed', serving: 'v2' })
   expect(corrected.log).toContain('orders.0001_initial')
+
+  // A published port that leads to nothing: found out before a visitor is lost.
+  await shape.write({ 'compose.yaml': COMPOSE.replace(':8000', ':8080') })
+  const misled = await shape.deploy('v3', inputs)
+  expect(codes(misled)).toEqual(['Deploy Django: health-refused'])
+  expect(misled.annotations[0]?.message).toContain('publishes port 8080 of its container, on which nothing listens')
+  expect(misled.outputs).toMatchObject({ outcome: 'failed', serving: 'v2' })
+  expect((await shape.ask()).text).toBe('v2 with 0 notes')
 })
 
 test.each([
