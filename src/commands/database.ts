@@ -60,7 +60,7 @@ export async function askDatabase(
   )
   const found = await asked.catch((cause: unknown) => {
     const denial = explainDenial(cause, { mounts, app: release.app })
-    const failure = explainImport(denial, site.project, django, made.django.facts.entrypoint)
+    const failure = explainImport(denial, site.project, django, made.django.facts.entrypoint, site.repository)
     throw failure instanceof DeployError ? locate(failure, site.repository) : failure
   })
   checkServing(found.plan.serving, command)
