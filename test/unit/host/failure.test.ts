@@ -689,7 +689,12 @@ describe('explainEnding', () => {
     expect(explainIrreversible(stuck)).toMatchObject({
       code: 'migration-irreversible',
       seen: 'todo.0002_due: Raw SQL has no reverse',
+      fix: expect.stringContaining('give each operation that is named a reverse'),
     })
+    const squashed = { ...reversal, rewritten: ['todo.0003_fill of that release is no longer in this image'] }
+    const stepwise = /^roll back release by release: first to the newest release that still has both [^]*; or fix the /
+    expect(explainIrreversible(squashed).fix).toMatch(stepwise)
+    expect(explainIncompatible(fit, squashed).fix).toMatch(stepwise)
   })
 
   test('a database that refuses the env files of an older release', () => {
