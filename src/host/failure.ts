@@ -329,6 +329,8 @@ export function explainIncompatible(
   reversal?: Reversibility,
 ): DeployError {
   const never = reversal && whyIrreversible(reversal)
+  // Rows that neither release knows are older than both, such as those of a squash whose parts are gone.
+  const since = ahead.filter((name) => !reversal?.stays.includes(name))
   const isPossible = reversal && reversal.unapply.length > 0 && never?.length === 0
   const stepwise = reversal && reversal.rewritten.length > 0 ? `${STEPWISE}; or ` : ''
   const reverse = isPossible
@@ -338,7 +340,7 @@ export function explainIncompatible(
     what: 'The old code is not compatible with the database as it is now',
     seen: [
       ...problems,
-      ...(ahead.length > 0 ? [`applied since: ${ahead.join(', ')}`] : []),
+      ...(since.length > 0 ? [`applied since: ${since.join(', ')}`] : []),
       ...(never ?? []).map((line) => `not reversible: ${line}`),
     ].join('\n'),
     why: 'a migration since then removed or renamed what the old code uses, or added a column that it cannot fill',

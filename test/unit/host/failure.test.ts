@@ -676,6 +676,10 @@ describe('explainEnding', () => {
     expect(explainIncompatible(fit, reversal).fix).toMatch(
       /^set `reverse-migrations: true`: it unapplies todo\.0002_due, which loses the values in todo\.due \(3 rows\); or fix the problem/,
     )
+    const old = { ...fit, ahead: ['todo.0001_initial', 'todo.0002_due'] }
+    expect(explainIncompatible(old, { ...reversal, stays: ['todo.0001_initial'] }).seen).toBe(
+      'applied since: todo.0002_due',
+    )
     const two = { ...reversal, unapply: [{ app: 'todo', name: '0003_x', source: 'x' }, ...reversal.unapply] }
     expect(explainIncompatible(fit, two).fix).toContain(
       'unapplies todo.0003_x, todo.0002_due, which loses todo.0002_due: the values in todo.due (3 rows)',
