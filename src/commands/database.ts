@@ -23,6 +23,7 @@ import { explainImport } from '../guard/import.ts'
 import { locate } from '../guard/locate.ts'
 import { explainUnmigrated } from '../guard/migrations.ts'
 import { explainDrift, type ChangedModels } from '../guard/models.ts'
+import { explainRefused, type RefusalFacts } from '../guard/refused.ts'
 import { describeRunserver, explainServing, judgeServing } from '../guard/serving.ts'
 import type { Connection } from '../host/connection.ts'
 import { explainProbe, explainIncompatible } from '../host/failure.ts'
@@ -59,8 +60,9 @@ export async function askDatabase(
     ({ plan }) => describePending(pendingOf(plan).length),
   )
   const found = await asked.catch((cause: unknown) => {
-    const denial = explainDenial(cause, { mounts, app: release.app })
-    const failure = explainImport(denial, site.project, django, made.django.facts.entrypoint)
+    const facts = { mounts, app: release.app, ...refusalFacts(site) }
+    const denial = explainDenial(explainRefused(cause, facts), facts)
+    const failure = explainImport(denial, site.project, django, made.django.facts.entrypoint, site.repository)
     throw failure instanceof DeployError ? locate(failure, site.repository) : failure
   })
   checkServing(found.plan.serving, command)
@@ -69,6 +71,11 @@ export async function askDatabase(
   checkFound(found.plan, site, inputs)
   warnOfHosts(found.plan.settings)
   return found
+}
+
+/** The facts with which a refused password is explained. */
+export function refusalFacts({ name, current, server }: Site): Pick<RefusalFacts, 'project' | 'isNew'> {
+  return { project: name, isNew: current === undefined && server.served.length === 0 }
 }
 
 /**

@@ -14,6 +14,7 @@ import type { Judged } from '../django/verdict/judge.ts'
 import { DeployError, withAdvice } from '../errors.ts'
 import { warning } from '../github/annotation.ts'
 import { explainDenial, type DenialFacts } from '../guard/denied.ts'
+import { explainRefused, type RefusalFacts } from '../guard/refused.ts'
 import { locate } from '../guard/locate.ts'
 import { concludeAftermath } from '../report/aftermath.ts'
 import { harmless, info } from '../report/log.ts'
@@ -58,6 +59,8 @@ export type Decided = {
   counts: { scale: readonly string[]; counts: readonly string[] }
   /** Facts that can explain a denied access to a mount. */
   denial: DenialFacts
+  /** Facts that can explain a refused password. */
+  refusal?: Pick<RefusalFacts, 'project' | 'isNew'>
   /** The checkout, in which the cause of a failure is located; undefined without a checkout. */
   repository?: Pick<Repository, 'files'>
   /** The pending migrations, which know the lines of their operations. */
@@ -145,7 +148,7 @@ function takeEnding(
   start: number,
   server: Server,
   version: string,
-  { denial, repository, judged = [] }: Decided,
+  { denial, refusal, repository, judged = [] }: Decided,
   { found }: Context,
 ): void {
   const backup = readBackup(ending.documents.get('backup'))
@@ -169,7 +172,8 @@ function takeEnding(
   const overcome = explainOvercome(ending)
   if (overcome !== undefined) warning(harmless(overcome))
   if (!failure) return
-  const explained = explainDenial(backup ? withBackup(failure, backup, ending.journal) : failure, denial)
+  const denied = explainDenial(backup ? withBackup(failure, backup, ending.journal) : failure, denial)
+  const explained = refusal ? explainRefused(denied, { ...denial, ...refusal }) : denied
   throw repository && explained instanceof DeployError
     ? locate(explained, repository, findFailed(ending, judged))
     : explained

@@ -39,7 +39,7 @@ import type { Transaction } from '../host/transaction.ts'
 import type { DeployInputs } from '../inputs/contract.ts'
 import { servicesOf } from '../host/release.ts'
 import type { Context } from './context.ts'
-import { askDatabase, type Found } from './database.ts'
+import { askDatabase, refusalFacts, type Found } from './database.ts'
 import type { Decided } from './execute.ts'
 import { isSameRelease, type Candidate, type StagedRelease } from './release.ts'
 import { resolveModel, type Resolved } from './resolve.ts'
@@ -217,7 +217,7 @@ async function checkDraft(
 
 /** The plan in the form that the host executes. */
 function decide(
-  { site: { repository }, staged: { release }, inputs }: Candidate,
+  { site, staged: { release }, inputs }: Candidate,
   { mounts }: Resolved,
   { unstarted }: CountPlan,
   { plan: { settings }, judged }: Found,
@@ -242,7 +242,8 @@ function decide(
     http: askHealth(question, fronts, settings, app, web),
     trialHttp: askTrial(question, fronts, settings, web),
     denial: { mounts, app },
-    repository,
+    refusal: refusalFacts(site),
+    repository: site.repository,
     judged,
     counts,
   }

@@ -87,6 +87,6 @@ export function checkComplete(project: Project, base?: string): void {
 }
 
 /** A service behind a profile may lack both: it may be a template for others. */
-function isBare({ image, build, values, profiles }: Service): boolean {
+export function isBare({ image, build, values, profiles }: Service): boolean {
   return !image && !build && !values['provider'] && profiles.length === 0
 }

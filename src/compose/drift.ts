@@ -3,8 +3,9 @@ import { canonical } from '../canonical.ts'
 import { DeployError } from '../errors.ts'
 import { sourcesOf } from './definition.ts'
 import type { App } from './app.ts'
-import { isValues, pairsOf, textsIn, valuesOf, type Values } from './document.ts'
+import { isValues, listOf, pairsOf, textsIn, valuesOf, type Values } from './document.ts'
 import { withoutMark } from './mark.ts'
+import { readMount, withoutSlash } from './mount.ts'
 import { NOT_BUILT } from './pin.ts'
 import { behindApp, readRoles, withRole, type Roles } from './role.ts'
 import { interpolate, namesIn, withValues } from './variable.ts'
@@ -17,6 +18,8 @@ export type Drift = {
   variables: readonly string[]
   /** Whether the Compose file is unchanged, so that only values of variables differ. */
   isOnlyValues: boolean
+  /** Whether mounts of init scripts differ: `only` them, or something else `too`. */
+  initScripts?: 'only' | 'too' | undefined
 }
 
 /** The values of `.env` in the current release and in the new one. */
@@ -46,8 +49,28 @@ export function findDrifts(
     const old = new Set(texts(before).flatMap(namesIn))
     const isOther = (name: string): boolean => !old.has(name) || settings?.before.get(name) !== settings?.now.get(name)
     const variables = settings ? [...new Set(texts(model).flatMap(namesIn))].filter(isOther).sort() : []
-    return [{ service, keys, variables, isOnlyValues: differences(before, model, service).length === 0 }]
+    const isOnlyValues = differences(before, model, service).length === 0
+    return [{ service, keys, variables, isOnlyValues, initScripts: findInitScripts(was, will, service, keys) }]
   })
+}
+
+const INIT_FOLDER = '/docker-entrypoint-initdb.d'
+
+/** A mounted init script runs only for an empty data folder: no new container applies a changed one. */
+function findInitScripts(
+  before: Values,
+  model: Values,
+  service: string,
+  keys: readonly string[],
+): Drift['initScripts'] {
+  const isInit = (entry: unknown): boolean => withoutSlash(`${readMount(entry)?.target}/`).startsWith(INIT_FOLDER)
+  const [old, now] = [before, model].map((side) => listOf(definitionOf(side, service)?.['volumes']))
+  const isSame = (wanted: boolean): boolean => {
+    const [was, will] = [old, now].map((entries) => entries?.filter((entry) => isInit(entry) === wanted))
+    return canonical(was) === canonical(will)
+  }
+  if (isSame(true)) return undefined
+  return keys.length === 1 && isSame(false) ? 'only' : 'too'
 }
 
 /** The keys in which a service's definitions differ. Empty unless both releases run the service. */
@@ -137,7 +160,9 @@ export function checkUpdates(update: readonly string[], { services }: Roles): vo
 /**
  * The warning for a service that keeps its definition. It names variables but not their values, which may be secret.
  */
-export function describeDrift({ service, keys, variables, isOnlyValues }: Drift, image = ''): string {
+export function describeDrift({ service, keys, variables, isOnlyValues, initScripts }: Drift, image = ''): string {
+  const scripts = `Scripts in ${INIT_FOLDER} run only for an empty data folder, so a new container does not run them either: run their statements by hand, such as \`${clientOf(service, image)}\` in the project's folder on the host`
+  if (initScripts === 'only') return `The init scripts of ${service} changed. ${scripts}`
   const parts = keys.join(', ')
   const names = variables.join(', ')
   const change = isOnlyValues
@@ -148,8 +173,17 @@ export function describeDrift({ service, keys, variables, isOnlyValues }: Drift,
     `To apply the change: update-services: ${service}` +
     (keepsPassword(image) && (keys.includes('secrets') || variables.some((name) => /passw/i.test(name)))
       ? '. That does not change a password: the database keeps the password of its first start. Change it there with ALTER USER'
-      : '')
+      : '') +
+    (initScripts === 'too' ? `. ${scripts}` : '')
   )
+}
+
+/** The command that opens the client of a database in its container. */
+function clientOf(service: string, image: string): string {
+  const client = /mysql|maria|percona/.test(image)
+    ? `${/maria/.test(image) ? 'mariadb' : 'mysql'} -u root -p`
+    : `sh -c 'psql -U "\${POSTGRES_USER:-postgres}" $POSTGRES_DB'`
+  return `docker compose exec ${service} ${client}`
 }
 
 /** PostgreSQL and MySQL read a password from the environment once, for an empty volume. */

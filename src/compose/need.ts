@@ -25,6 +25,8 @@ export type Needs = {
   beside: readonly Beside[]
   /** Shipped env files that no service names. */
   unread: readonly string[]
+  /** The paths that the Compose file names, also those of files that are shipped. */
+  named: readonly string[]
 }
 
 /** The parameters of `findNeeds`. */
@@ -56,14 +58,27 @@ export function findNeeds({ project, groups, repository, shipped }: NeedFacts): 
     ),
   )
   const filled = texts.flatMap((text) => missingIn(text, (name, needsText) => GIVEN.includes(name) || !needsText))
+  const files = new Map([...required].map(([service, found]) => [service, [...found, ...(bound.get(service) ?? [])]]))
+  const named = [
+    ...[...project.services.values()].flatMap(({ envFiles }) => envFiles),
+    ...['secrets', 'configs'].flatMap((kind) => Object.values(valuesOf(model[kind])).flatMap(fileOf)),
+    ...[...files.values()].flat(),
+  ]
   return {
-    files: new Map([...required].map(([service, files]) => [service, [...files, ...(bound.get(service) ?? [])]])),
+    files,
     variables: [...new Set(missing)].sort(),
     filled: [...new Set(filled)],
     externals: findExternals(project, values),
     beside: mountsBeside(project, placement),
     unread: shipped.map(({ path }) => path).filter((path) => path !== '.env' && !used.has(path)),
+    named: [...new Set(named.map((path) => posix.normalize(path)))].filter((path) => path !== '.env'),
   }
+}
+
+/** The file of a secret or config. */
+function fileOf(definition: unknown): readonly string[] {
+  const file = textOf(valuesOf(definition)['file'])
+  return file === undefined ? [] : [file]
 }
 
 /** What to look up on the host: files with plain names, and `externals:` when the project has external resources. */
@@ -147,7 +162,7 @@ export function checkNeeds(needs: Needs, active: readonly string[], has: Has, pr
       if (needs.unread.length === 0) return
       throw new DeployError('input-invalid', {
         what: `Input env-files has ${needs.unread.join(', ')}, which no service names: neither as env_file, nor as a mount, secret or config`,
-        fix: `use the path as the Compose file has it: ${[...new Set([...needs.files.values()].flat())].join(', ') || 'it has none'}; or add the path as \`env_file:\` to the service that reads it, or leave it out`,
+        fix: `use the path as the Compose file has it: ${needs.named.join(', ') || 'it has none'}; or add the path as \`env_file:\` to the service that reads it, or leave it out`,
         annotation,
       })
     },

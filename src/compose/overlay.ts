@@ -2,7 +2,7 @@ import { posix } from 'node:path'
 import { isNode, visit } from 'yaml'
 import { DeployError, Problems } from '../errors.ts'
 import { hidesCode } from './code.ts'
-import { checkComplete, checkDefinitions } from './definition.ts'
+import { checkComplete, checkDefinitions, isBare } from './definition.ts'
 import { textsOf, valuesOf, type Source } from './document.ts'
 import type { Choice } from './files.ts'
 import type { Mount } from './mount.ts'
@@ -29,17 +29,20 @@ export async function readChosen(
 }
 
 /** The result of reading Compose files: a complete project, or the error that makes it incomplete. */
-type Attempt = { kind: 'complete'; project: Project } | { kind: 'incomplete'; error: DeployError | Problems }
+type Attempt =
+  | { kind: 'complete'; project: Project }
+  | { kind: 'incomplete'; project: Project | undefined; error: DeployError | Problems }
 
 /** Reads the project. It is complete when each service has an image or a build, and all its references are defined. */
 async function attempt(read: () => Promise<Project>): Promise<Attempt> {
+  let project: Project | undefined
   try {
-    const project = await read()
+    project = await read()
     checkComplete(project)
     checkDefinitions(project)
     return { kind: 'complete', project }
   } catch (error) {
-    if (error instanceof DeployError || error instanceof Problems) return { kind: 'incomplete', error }
+    if (error instanceof DeployError || error instanceof Problems) return { kind: 'incomplete', project, error }
     throw error
   }
 }
@@ -62,7 +65,8 @@ function settleOverlay(facts: OverlayFacts): Chosen {
   }
   // When both attempts are incomplete, the choice is not the problem.
   if (both.kind === 'incomplete') {
-    if (alone.kind === 'incomplete') throw alone.error
+    if (alone.kind === 'incomplete')
+      throw (both.project && explainLeftOver(both.project, production, base)) ?? alone.error
     return { project: alone.project, reason: `${production} is complete, and cannot override ${base}` }
   }
   const over = (reason: string): Chosen => ({
@@ -93,6 +97,24 @@ function settleOverlay(facts: OverlayFacts): Chosen {
     seen: `only ${base} has:\n${lacking.map(({ text }) => text).join('\n')}`,
     why: `without ${base} these would be missing in production${trait === undefined ? '' : `; with it, ${trait}`}`,
     fix: `for ${production} alone: compose-files: ${production}\nfor both: compose-files: ${base} ${production}`,
+    annotation: { file: production },
+  })
+}
+
+/** The error for services that were removed from the base, but not from the file that overrides it. */
+function explainLeftOver({ services, sources }: Project, production: string, base: string): DeployError | undefined {
+  const namesIn = (file: string): readonly string[] =>
+    Object.keys(valuesOf(valuesOf(sources.find(({ path }) => path === file)?.document.toJS())['services']))
+  const [own, others] = [namesIn(production), namesIn(base)]
+  const left = own.filter(
+    (name) => !others.includes(name) && [...services.values()].filter(isBare).some((one) => one.name === name),
+  )
+  if (left.length === 0 || !own.some((name) => others.includes(name))) return undefined
+  const names = left.join(', ')
+  return new DeployError('compose-invalid', {
+    what: `${production} still has ${names}, which ${base} no longer has`,
+    why: 'there it has neither an image nor a build section',
+    fix: `remove ${names} from ${production}, or define it in ${base} again`,
     annotation: { file: production },
   })
 }

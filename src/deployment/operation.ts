@@ -76,7 +76,7 @@ export function planOperations(facts: OperationFacts): readonly Operation[] {
     ...(steps.includes('migrate') ? byApp(facts.pending) : []),
     ...facts.unapply.map((name) => operation('unapply', name, 'the older release does not know it')),
     ...(steps.includes('jobs') ? withRole(services, 'job') : []).map((name) =>
-      operation('run', name, 'it runs once for each release'),
+      operation('run', name, 'it runs in each deploy and rollback that replaces the app'),
     ),
     ...(steps.includes('static') ? [operation('collect', 'static files', 'a volume hides those of the image')] : []),
     describeTrial(facts.trial),

@@ -329,28 +329,37 @@ export function explainIncompatible(
   reversal?: Reversibility,
 ): DeployError {
   const never = reversal && whyIrreversible(reversal)
+  // Rows that neither release knows are older than both, such as those of a squash whose parts are gone.
+  const since = ahead.filter((name) => !reversal?.stays.includes(name))
   const isPossible = reversal && reversal.unapply.length > 0 && never?.length === 0
-  const deploy = 'fix the problem in the newer code, and deploy it as a new release'
+  const stepwise = reversal && reversal.rewritten.length > 0 ? `${STEPWISE}; or ` : ''
   const reverse = isPossible
     ? `set \`reverse-migrations: true\`: it unapplies ${namesOf(reversal)}, ${describeLosses(reversal)}; or `
-    : ''
+    : stepwise
   return new DeployError('rollback-incompatible', {
     what: 'The old code is not compatible with the database as it is now',
     seen: [
       ...problems,
-      ...(ahead.length > 0 ? [`applied since: ${ahead.join(', ')}`] : []),
+      ...(since.length > 0 ? [`applied since: ${since.join(', ')}`] : []),
       ...(never ?? []).map((line) => `not reversible: ${line}`),
     ].join('\n'),
     why: 'a migration since then removed or renamed what the old code uses, or added a column that it cannot fill',
-    fix: reverse + deploy,
+    fix: reverse + FORWARD,
   })
 }
 
 /** The error of `reverse-migrations`. It names each operation that cannot be reversed. */
 export function explainIrreversible(reversal: Reversibility): DeployError {
-  const { code, what, fix } = explanations.irreversible
+  const { code, what, fix: other } = explanations.irreversible
+  const fix = reversal.rewritten.length > 0 ? `${STEPWISE}; or ${FORWARD}` : other
   return new DeployError(code, { what, seen: whyIrreversible(reversal).join('\n'), fix })
 }
+
+const FORWARD = 'fix the problem in the newer code, and deploy it as a new release'
+
+/** After a finished squash no operation lacks a reverse, but only the release in between has both histories. */
+const STEPWISE =
+  'roll back release by release: first to the newest release that still has both the squash and the migrations that it replaces, then from there further'
 
 const whyIrreversible = ({ rewritten, irreversible, blocked }: Reversibility): readonly string[] => [
   ...rewritten,

@@ -50,7 +50,7 @@ test('migrations that .dockerignore keeps out of the image are missed on the fir
   expect(codes(misled)).toEqual(['Deploy Django: health-refused'])
   expect(misled.annotations[0]?.message).toContain('publishes port 8080 of its container, on which nothing listens')
   expect(misled.outputs).toMatchObject({ outcome: 'failed', serving: 'v2' })
-  expect((await shape.ask()).text).toBe('v2 with 0 notes')
+  expect((await shape.ask()).text).toBe('v1 with 0 notes')
 })
 
 test.each([

@@ -260,6 +260,17 @@ test('what is wrong with the production file itself is said, not hidden behind t
   })
 })
 
+test('a service that only the production file still has is named, and no other', async () => {
+  const base = 'services: {web: {build: ., depends_on: [db]}, db: {image: postgres:17}}'
+  const production =
+    'services: {web: {restart: always, depends_on: [db]}, db: {restart: always}, beat: {restart: always}}'
+  expect(await failure(base, production)).toMatchObject({
+    code: 'compose-invalid',
+    what: 'compose.production.yaml still has beat, which compose.yaml no longer has',
+    fix: 'remove beat from compose.production.yaml, or define it in compose.yaml again',
+  })
+})
+
 test('in the folder docker as well; compose.override.yaml is for development', async () => {
   const chosen = await choose({
     'docker/docker-compose.yml': 'services: {web: {build: ..}, worker: {build: .., command: x}}',

@@ -92,11 +92,29 @@ describe('a database that the repository defines in another way', () => {
   })
 
   test('a changed file that it mounts is a changed definition; the file is shipped', () => {
-    const text = shop('image: "postgres:17", volumes: ["./init:/docker-entrypoint-initdb.d:ro"]')
-    const before = release(text, { files: { 'init/a.sql': 'SELECT 1' } })
-    const after = release(text, { id: 'v2-2-1', files: { 'init/a.sql': 'SELECT 2' }, before })
+    const text = shop('image: "postgres:17", volumes: ["./conf:/etc/postgresql:ro"]')
+    const before = release(text, { files: { 'conf/a.conf': 'a = 1' } })
+    const after = release(text, { id: 'v2-2-1', files: { 'conf/a.conf': 'a = 2' }, before })
     expect(after.drifts).toEqual([{ service: 'db', keys: ['volumes'], variables: [], isOnlyValues: false }])
     expect(after.files).not.toEqual(before.files)
+  })
+
+  test.each([
+    ['', 'only'],
+    [', restart: always', 'too'],
+    [', "./conf:/etc/postgresql"', 'too'],
+  ])('a changed init script is not applied by a new container: %s', (rest, initScripts) => {
+    const [mount, other] = rest.startsWith(', "') ? [rest, ''] : ['', rest]
+    const textOf = (more: string, last: string): string =>
+      shop(`image: "postgres:17", volumes: ["./init:/docker-entrypoint-initdb.d:ro"${more}]${last}`)
+    const before = release(textOf('', ''), { files: { 'init/a.sql': 'SELECT 1' } })
+    const files = { 'init/a.sql': 'SELECT 2', 'conf/a.conf': '' }
+    const [drift] = release(textOf(mount, other), { id: 'v2-2-1', files, before }).drifts
+    expect(drift).toMatchObject({ service: 'db', initScripts })
+    const said = drift && describeDrift(drift, 'postgres:17')
+    expect(said).toContain('run only for an empty data folder')
+    expect(said).toContain('docker compose exec db sh -c \'psql -U "${POSTGRES_USER:-postgres}" $POSTGRES_DB\'')
+    expect(said?.includes('update-services: db')).toBe(initScripts === 'too')
   })
 })
 

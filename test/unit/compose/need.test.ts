@@ -71,6 +71,24 @@ describe('what the server must have', () => {
     expect(findNeeds(facts)).toMatchObject({ unread: ['.env.prod'], variables: [] })
   })
 
+  test('of a mistyped env file names the paths that the Compose file has, also those that are there', () => {
+    const chosen = projectOf(
+      'services: {web: {build: ., env_file: [.env, web.env], secrets: [key], configs: [site]}}\n' +
+        'secrets: {key: {file: ./secrets/key.txt}}\nconfigs: {site: {file: conf/site.ini}, other: {environment: X}}',
+    )
+    const repository = repositoryOf({ 'conf/site.ini': '' })
+    const shipped = ['web.env', 'secrets/key.txt', 'secret/key.txt'].map((path) => ({ path, content: '' }))
+    const found = findNeeds({ project: chosen, groups: groupBuilds(chosen), repository, shipped })
+    expect(() => checkNeeds(found, ['web'], { ...has, files: ['.env'] }, chosen)).toThrow(
+      expect.objectContaining({
+        what: expect.stringContaining('secret/key.txt'),
+        fix: expect.stringMatching(
+          /^use the path as the Compose file has it: web\.env, secrets\/key\.txt, conf\/site\.ini; /,
+        ),
+      }),
+    )
+  })
+
   test('is missed all at once, by name', () => {
     const check = (active: string[], files: string[], settings: string[]) => (): void =>
       checkNeeds(needs(), active, { ...has, files, settings }, project)

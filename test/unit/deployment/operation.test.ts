@@ -109,7 +109,7 @@ describe('planOperations', () => {
       lines({ steps, services, adopted: 'adopted-1', before: readApp(v2), running: ['db', 'cache', 'proxy'] }),
     ).toEqual([
       'adopt what runs: it was started by hand; a rollback can go back to adopted-1',
-      'run assets: it runs once for each release',
+      'run assets: it runs in each deploy and rollback that replaces the app',
       'collect static files: a volume hides those of the image',
       tried,
       'replace web: same image, new settings',

@@ -5,8 +5,13 @@ import { explainProbe } from '../../../src/host/failure.ts'
 import { projectOf } from '../compose/model.ts'
 
 const failure = explainProbe(1, undefined, "KeyError: 'BROKER_URL'")
-const explain = (text: string, hasEntrypoint = false, cause: unknown = failure): unknown =>
-  explainImport(cause, projectOf(`services: {web: {build: ., ${text}}}`), 'web', hasEntrypoint ? ['/entrypoint'] : [])
+const files = new Map(
+  ['src/site_/settings.py', 'src/blog/__init__.py', 'docker/celery/start.py'].map((path) => [path, false]),
+)
+const explain = (text: string, hasEntrypoint = false, cause: unknown = failure): unknown => {
+  const entrypoint = hasEntrypoint ? ['/entrypoint'] : []
+  return explainImport(cause, projectOf(`services: {web: {build: ., ${text}}}`), 'web', entrypoint, { files })
+}
 
 test.each([
   [
@@ -35,4 +40,23 @@ test('the entrypoint of the image is named, and other failures stay', () => {
   expect(explain('env_file: .env')).toMatchObject({ why: failure.why })
   const other = new DeployError('settings-import', { what: 'Other settings', fix: 'another fix' })
   expect(explain('env_file: .env', true, other)).toBe(other)
+})
+
+test.each([
+  ['site_.local_settings', 'src/site_/local_settings.py'],
+  ['site_.secret.keys', 'src/site_/secret/keys.py'],
+  ['blog', 'src/blog'],
+  ['celery', undefined],
+  ['rest_framework', undefined],
+])('a missing module of the project is a file that the image lacks: %s', (name, file) => {
+  const cause = explainProbe(1, undefined, `ModuleNotFoundError: No module named '${name}'`)
+  const found = explain('env_file: .env', false, cause)
+  expect(found).toMatchObject({
+    why: file === undefined ? cause.why : expect.stringContaining(`${file} is not in the image`),
+    fix: expect.stringContaining(file === undefined ? '`env-file`' : `commit ${file}, `),
+  })
+})
+
+test('the failure is not shown a second time as its own cause', () => {
+  expect(explain('env_file: .env')).not.toHaveProperty('cause')
 })

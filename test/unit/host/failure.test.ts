@@ -676,6 +676,10 @@ describe('explainEnding', () => {
     expect(explainIncompatible(fit, reversal).fix).toMatch(
       /^set `reverse-migrations: true`: it unapplies todo\.0002_due, which loses the values in todo\.due \(3 rows\); or fix the problem/,
     )
+    const old = { ...fit, ahead: ['todo.0001_initial', 'todo.0002_due'] }
+    expect(explainIncompatible(old, { ...reversal, stays: ['todo.0001_initial'] }).seen).toBe(
+      'applied since: todo.0002_due',
+    )
     const two = { ...reversal, unapply: [{ app: 'todo', name: '0003_x', source: 'x' }, ...reversal.unapply] }
     expect(explainIncompatible(fit, two).fix).toContain(
       'unapplies todo.0003_x, todo.0002_due, which loses todo.0002_due: the values in todo.due (3 rows)',
@@ -689,7 +693,12 @@ describe('explainEnding', () => {
     expect(explainIrreversible(stuck)).toMatchObject({
       code: 'migration-irreversible',
       seen: 'todo.0002_due: Raw SQL has no reverse',
+      fix: expect.stringContaining('give each operation that is named a reverse'),
     })
+    const squashed = { ...reversal, rewritten: ['todo.0003_fill of that release is no longer in this image'] }
+    const stepwise = /^roll back release by release: first to the newest release that still has both [^]*; or fix the /
+    expect(explainIrreversible(squashed).fix).toMatch(stepwise)
+    expect(explainIncompatible(fit, squashed).fix).toMatch(stepwise)
   })
 
   test('a database that refuses the env files of an older release', () => {
