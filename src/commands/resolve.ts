@@ -3,7 +3,7 @@ import { findDocument } from '../django/document.ts'
 import { warning } from '../github/annotation.ts'
 import { bindSources, readMadeFolder, warnOfOwners, type BindSource, type MadeFolder } from '../guard/bind.ts'
 import type { DenialFacts } from '../guard/denied.ts'
-import { checkMounts, isRenewable, readCounts, readMounts, type Mounts } from '../guard/mount.ts'
+import { checkMounts, describeCodeMounts, isRenewable, readCounts, readMounts, type Mounts } from '../guard/mount.ts'
 import type { Connection } from '../host/connection.ts'
 import { explainStage } from '../host/failure.ts'
 import { command } from '../host/follow.ts'
@@ -32,15 +32,16 @@ export async function resolveModel({ site, staged, inputs }: Candidate, run: Run
     app,
   )
   await prepareMounts(connection, transaction, sources, { mounts, app }, run)
-  if (inputs.force) return resolved
-  checkMounts({
+  const facts = {
     containers: server.containers.filter(
       (each) => each.project === name && !inputs.updateServices.includes(each.service) && !isRenewable(each, server),
     ),
     mounts,
     managePath: made.django.managePath,
     django: made.django.target.group.services,
-  })
+  }
+  describeCodeMounts(facts).forEach((text) => warning(text))
+  if (!inputs.force) checkMounts(facts)
   return resolved
 }
 

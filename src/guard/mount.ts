@@ -91,9 +91,7 @@ function toMounted(
 
 /** Stops when a path that a container has mounted now would get another source or none. */
 export function checkMounts(facts: MountFacts): void {
-  const moved = facts.containers.flatMap((container) =>
-    container.mounts.flatMap((now) => moveOf(container, now, facts)),
-  )
+  const moved = findMoves(facts).filter(({ isCode }) => !isCode)
   const [first] = moved
   if (!first) return
   throw new DeployError('mount-changed', {
@@ -111,25 +109,38 @@ export function isRenewable(container: Container, server: Pick<Server, 'current'
   return isFirst && isOurs(container)
 }
 
-type Move = { service: string; now: Mounted; next: Mounted | undefined }
+/** Warnings about folders that a stack started by hand has mounted over its code, for each service of the Django image. */
+export function describeCodeMounts(facts: MountFacts): readonly string[] {
+  const covered = findMoves(facts).filter(({ isCode, service }) => isCode && facts.django.includes(service))
+  return covered.map(
+    ({ service, now: { source, target } }) =>
+      `${service} runs with the folder ${source} mounted at ${target}, over its code. Its new container runs the code of the image: what only that folder has, such as a local_settings.py that Git ignores, is no longer there. Mount such a file (\`volumes\`), and give its content with \`env-files\``,
+  )
+}
+
+/** A mount of a container that its new container will not have. `isCode`: it covers code, and not data. */
+type Move = { service: string; now: Mounted; next: Mounted | undefined; isCode: boolean }
+
+const findMoves = (facts: MountFacts): readonly Move[] =>
+  facts.containers.flatMap((container) => container.mounts.flatMap((now) => moveOf(container, now, facts)))
 
 function moveOf({ service, folder }: Container, now: Mounted, { mounts, managePath, django }: MountFacts): Move[] {
   const wanted = mounts.get(service)
   if (!wanted) return []
   const next = wanted.find(({ target }) => plain(target) === plain(now.target))
-  const move = [{ service, now, next }]
+  const move = [{ service, now, next, isCode: false }]
   if (next) {
     if (next.kind === now.kind && plain(next.source) === plain(now.source)) return []
     // A shipped file has a new path whenever its content changes.
     return now.kind === 'bind' && (isShipped(now) || isShipped(next)) ? [] : move
   }
-  // A mount that the container cannot write to holds no data of it, such as secrets and configs.
-  if (now.readOnly || isShipped(now) || isAnonymous(now)) return []
   const isCode =
     now.kind === 'bind' &&
     (plain(now.source) === plain(folder) ||
       (django.includes(service) && managePath !== undefined && managePath.startsWith(`${plain(now.target)}/`)))
-  return isCode ? [] : move
+  if (isCode) return [{ service, now, next, isCode }]
+  // A mount that the container cannot write to holds no data of it, such as secrets and configs.
+  return now.readOnly || isShipped(now) || isAnonymous(now) ? [] : move
 }
 
 const plain = (path: string): string => path.replace(/(.)\/+$/, '$1')

@@ -29,7 +29,7 @@ export function explainRefused(failure: unknown, { mounts, app, project, isNew }
   const names = volumes.map(({ source }) => source).join(' ')
   const renew =
     isNew && names !== ''
-      ? `\nor, because nothing was deployed here before and so this database is empty unless you filled it yourself, remove it; the next deploy makes it with the password of the env file: docker rm -f ${ids('-aq')} && docker volume rm ${names}`
+      ? `\nor, only if this database is new and holds no data that you need, remove it; the next deploy makes it with the password of the env file: docker rm -f ${ids('-aq')} && docker volume rm ${names}`
       : ''
   return new DeployError(code, {
     what,

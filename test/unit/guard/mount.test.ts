@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals'
 import { stringify } from 'yaml'
 import { onlyMounts } from '../../../src/compose/mount.ts'
-import { checkMounts, isRenewable, readCounts, readMounts } from '../../../src/guard/mount.ts'
+import { checkMounts, describeCodeMounts, isRenewable, readCounts, readMounts } from '../../../src/guard/mount.ts'
 import type { Container, Mounted } from '../../../src/host/container.ts'
 
 const FOLDER = '/srv/shop'
@@ -98,6 +98,24 @@ test.each<[string, string, string | undefined, string | undefined]>([
     'web /code/media: now /srv/shop/media, then nothing',
   ],
 ])('%s', (_, now, then, shown) => expect(seen(now, then)).toBe(shown))
+
+test.each<[string, string, string, number]>([
+  ['the project folder over the code', `${FOLDER}:/code`, 'web', 1],
+  ['a folder above manage.py, also without the right to write', '/srv/src:/code:ro', 'web', 1],
+  ['data', '/srv/media:/media:ro', 'web', 0],
+  ['a file of the project folder in a service of another image', `${FOLDER}:/site`, 'nginx', 0],
+])('a warning for a mount that goes: %s', (_, mount, service, count) => {
+  const facts = {
+    containers: [containerWith({ service, mounts: [mounted(mount)] })],
+    mounts: new Map([[service, []]]),
+    managePath: '/code/manage.py',
+    django: ['web'],
+  }
+  expect(describeCodeMounts(facts)).toHaveLength(count)
+  expect(() => checkMounts(facts)).not.toThrow()
+  const kept = { ...facts, mounts: new Map([[service, [mounted(mount)]]]) }
+  expect(describeCodeMounts(kept)).toEqual([])
+})
 
 test('a service that is not deployed any more loses nothing', () => {
   expect(seen('shop_media:/media', undefined, 'app')).toBeUndefined()
