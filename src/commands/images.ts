@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs'
-import { basename, join } from 'node:path'
+import { join } from 'node:path'
 import type { BuildGroup } from '../compose/group.ts'
 import { warning } from '../github/annotation.ts'
+import { describeStrangers } from '../guard/stranger.ts'
 import type { BuildInputs, DeployInputs } from '../inputs/contract.ts'
 import { overriddenBy } from '../image/bake.ts'
 import type { DjangoImage } from '../image/inspect.ts'
@@ -86,15 +87,10 @@ export async function obtainImages(
     warning(
       `The images were built from commit ${revision}, but the Compose file and the shipped files are from commit ${runner.sha}`,
     )
-  if (made.django.strangers.length > 0) warning(describeStrangers(made.django))
+  if (made.django.strangers.length > 0) warning(describeStrangers(project, made.django))
   found({
     images: Object.fromEntries(made.images),
     sizes: new Map(made.sizes.map(({ image, bytes }) => [image, bytes])),
   })
   return { logins, made }
-}
-
-function describeStrangers({ target, managePath = 'manage.py', strangers }: DjangoImage): string {
-  const names = strangers.join(', ')
-  return `${names} has a ${basename(managePath)} of its own beside that of ${target.group.services.join(', ')}, so it seems to be another Django project: its migrations are neither applied nor verified here. Let it wait for a service that runs \`migrate\` in its image (\`depends_on\` with \`condition: service_completed_successfully\`)`
 }

@@ -1,0 +1,28 @@
+import { expect, test } from '@jest/globals'
+import { readApp } from '../../../src/compose/app.ts'
+import { describeStrangers } from '../../../src/guard/stranger.ts'
+
+const image = { image: 'accounts' }
+const job = { 'accounts-migrate': { condition: 'service_completed_successfully' } }
+
+test.each<[string, Record<string, object>, RegExp]>([
+  [
+    'one service',
+    { accounts: image },
+    /^accounts has a different manage.py from web, .* Let accounts wait for a service/,
+  ],
+  [
+    'two services',
+    { accounts: image, mailer: image },
+    /^accounts and mailer have .* its migrations are neither applied/,
+  ],
+  [
+    'a service whose job migrates',
+    { accounts: { ...image, depends_on: job }, 'accounts-migrate': image },
+    /^accounts has .*: what accounts-migrate migrates is neither judged nor verified here/,
+  ],
+])('the warning for another project: %s', (_, services, text) => {
+  const target = { group: { services: ['web'] } }
+  const django = { target, managePath: '/app/manage.py', strangers: Object.keys(services) }
+  expect(describeStrangers(readApp({ services }), django)).toMatch(text)
+})
