@@ -24,7 +24,7 @@ import {
   type Settings,
 } from '../django/document.ts'
 import { labelOf } from '../django/label.ts'
-import { askHealth, askTrial, healthQuestion } from '../django/health.ts'
+import { askHealth, askTrial, healthQuestion, isAuto } from '../django/health.ts'
 import { needsCollecting, readCollect } from '../django/static.ts'
 import { record, recordFacts } from '../github/record.ts'
 import { bindSources } from '../guard/bind.ts'
@@ -55,8 +55,10 @@ import {
   isAsDeployed,
   readDotEnv,
   readAppOf,
+  readHealth,
   servicesOf,
   versionOf,
+  type KeptHealth,
   type KeptRelease,
 } from '../host/release.ts'
 import { planFiles } from '../host/stage.ts'
@@ -105,6 +107,8 @@ type Site = {
   app: App
   /** Values of their `.env` files; undefined unless both have one. */
   env: EnvValues | undefined
+  /** The health checks with which the target was deployed. */
+  health: KeptHealth
 }
 
 async function inspectTarget(
@@ -129,9 +133,10 @@ async function inspectTarget(
     manage: target.facts.get('manage'),
     images: imagesOf(target.facts),
   })
-  const [before, app, ...texts] = await Promise.all([
+  const [before, app, health, ...texts] = await Promise.all([
     readAppOf(connection, directory, server.current),
     readAppOf(connection, directory, target.id),
+    readHealth(connection, directory, target.id),
     readDotEnv(connection, directory, currentRelease(server)),
     readDotEnv(connection, directory, target),
   ])
@@ -144,7 +149,7 @@ async function inspectTarget(
     currentRelease(server)?.facts.get('below') ?? [],
     target.version,
   ).forEach((text) => warning(text))
-  return { connection, directory, server, name, target, before, app, env }
+  return { connection, directory, server, name, target, before, app, env, health }
 }
 
 function warnOfKept({ version, facts }: KeptRelease, before: App, app: App, env: EnvValues | undefined): void {
@@ -261,7 +266,7 @@ async function findReversal({ connection, app }: Site, { directory, id }: Transa
 
 /** Decides the plan and prints it. */
 function decide(
-  { server, name, target, before, app, env }: Site,
+  { server, name, target, before, app, env, health }: Site,
   { report, settings, unapply, backup, mounts, counts }: Compatible,
   inputs: RollbackInputs,
   { found }: Context,
@@ -333,6 +338,7 @@ function decide(
   const { database } = report
   const fronts = frontsOf(target.facts).filter(([service]) => !unstarted.includes(service))
   const web = app.services.get(django)
+  const question = healthQuestion(inputs)
   return {
     kind: isServed ? 'unchanged' : 'rolled-back',
     steps,
@@ -342,8 +348,9 @@ function decide(
     obstacles: listObstacles([]),
     backup: backup.kind === 'dump' ? backupLines(backup.way) : undefined,
     dump: database && dumpLines({ database, facts: report.dump, app, running }),
-    http: askHealth(healthQuestion(inputs), fronts, settings, app, web),
-    trialHttp: askTrial(healthQuestion(inputs), fronts, settings, web),
+    http: isAuto(question) && health.http !== undefined ? health.http : askHealth(question, fronts, settings, app, web),
+    trialHttp:
+      isAuto(question) && health.trial !== undefined ? health.trial : askTrial(question, fronts, settings, web),
     denial: { mounts, app },
     counts: scaled,
   }

@@ -19,6 +19,14 @@ export function healthQuestion(inputs: {
   return { url: inputs.healthUrl, headers: inputs.healthHeaders, status: inputs.healthStatus }
 }
 
+/** The default of the input `health-status`. */
+const DEFAULT_STATUS = ['2xx', '3xx']
+
+/** Whether no input asks for a health check of its own. */
+export function isAuto({ url, headers, status }: HealthQuestion): boolean {
+  return url.kind === 'auto' && Object.keys(headers).length === 0 && status.join() === DEFAULT_STATUS.join()
+}
+
 /** Where requests enter: the ports in a container of each service that the Compose file publishes. */
 type Fronts = readonly (readonly [service: string, port: number])[]
 

@@ -64,6 +64,17 @@ export async function readDotEnv(
   return await readText(connection, `${directory}/.deploy/releases/${release.id}/env/.env`)
 }
 
+/** The health checks of a deployment and of its trial, as the probe reads them; undefined when the host has none. */
+export type KeptHealth = { http: string | undefined; trial: string | undefined }
+
+/** Reads the health checks with which a release was deployed. */
+export async function readHealth(connection: Connection, directory: string, id: string): Promise<KeptHealth> {
+  const read = (name: string): Promise<string | undefined> =>
+    readText(connection, `${directory}/.deploy/plans/${id}/${name}.json`)
+  const [http, trial] = await Promise.all([read('http'), read('try')])
+  return { http, trial }
+}
+
 async function readText(connection: Connection, path: string): Promise<string | undefined> {
   // Line numbers tell the file from the output of the login shell's start files.
   const read = await connection.callOrThrow(['cat', '-n', path])

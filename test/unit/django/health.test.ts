@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
 import { readApp } from '../../../src/compose/app.ts'
+import { inputs } from '../../../src/inputs/contract.ts'
 import type { Settings } from '../../../src/django/document.ts'
 import {
   askHealth,
@@ -7,6 +8,7 @@ import {
   deadHosts,
   headersFor,
   hostsFor,
+  isAuto,
   type HealthQuestion,
 } from '../../../src/django/health.ts'
 
@@ -143,6 +145,17 @@ describe('askHealth', () => {
     expect(text).not.toContain('\n')
     expect(JSON.parse(text ?? '')).toMatchObject({ headers: { 'X-A': '"\n}' } })
   })
+})
+
+test.each<[string, Partial<HealthQuestion>, boolean]>([
+  ['the defaults', {}, true],
+  ['an address', { url: { kind: 'urls', urls: ['http://web:8000/'] } }, false],
+  ['none', { url: { kind: 'none' } }, false],
+  ['a header', { headers: { Host: 'shop.example.com' } }, false],
+  ['a status', { status: ['404'] }, false],
+])('whether a rollback takes the health check of the release: %s', (_, given, expected) => {
+  const status = String(inputs.rollback['health-status'].default).split(' ')
+  expect(isAuto({ url: { kind: 'auto' }, headers: {}, status, ...given })).toBe(expected)
 })
 
 describe('hostsFor', () => {

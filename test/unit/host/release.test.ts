@@ -8,6 +8,7 @@ import {
   imagesOf,
   readDotEnv,
   readAppOf,
+  readHealth,
   versionOf,
 } from '../../../src/host/release.ts'
 import { FakeServer } from './fake-server.ts'
@@ -172,4 +173,13 @@ test('the .env that a release brought is read; none where the host has its own',
     await readDotEnv(found, 'deploy/todo', { id: 'v1-1-1', facts: new Map([['env', ['server']]]) }),
   ).toBeUndefined()
   expect(await readDotEnv(found, 'deploy/todo', undefined)).toBeUndefined()
+})
+
+test('the health checks of a deployment are read as they are; one that the host does not have is undefined', async () => {
+  const host = new FakeServer({ stdout: 'welcome\n     1\t{"format":1}\n' }, { code: 1, stderr: 'cat: no such file' })
+  expect(await readHealth(host, 'deploy/shop', 'v1-1-1')).toEqual({ http: '{"format":1}', trial: undefined })
+  expect(host.asked).toEqual([
+    'cat -n deploy/shop/.deploy/plans/v1-1-1/http.json',
+    'cat -n deploy/shop/.deploy/plans/v1-1-1/try.json',
+  ])
 })
