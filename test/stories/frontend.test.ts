@@ -91,7 +91,8 @@ test('a volume that hides the page of a new image is named, with a way out that 
   const third = await shape.deploy('v2', inputs)
   expect([third.outputs['outcome'], third.annotations]).toEqual(['deployed', []])
   expect((await shape.ask()).text).toBe('frontend v2\n')
-  const back = await shape.rollback({ ...inputs, version: 'v1' })
+  // With the health check of v1: with `auto`, a warning would say that the front answers by itself.
+  const back = await shape.rollback({ version: 'v1' })
   expect(back.outputs['outcome']).toBe('rolled-back')
   expect((await shape.ask()).text).toBe('frontend v2\n')
   expect(back.annotations.map(({ message }) => message)).toEqual([
