@@ -12,6 +12,7 @@ import type { Server } from '../world/server.ts'
 import { openWorld } from '../world/world.ts'
 import { openAct, type Act, type ActRun } from './act.ts'
 import { DOCKERFILE, makeShape, project } from './shape.ts'
+import { untilFree } from './story.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const act = builtTool('act')
@@ -152,6 +153,7 @@ async function open() {
       github.start(workflow, 'workflow_dispatch', { ref: 'refs/heads/main', inputs }),
     /** Everything of the project on a host that a deployment would change. */
     async stateOf(server: Server): Promise<string> {
+      await untilFree(server, `deploy/${shape.name}`)
       const files = await server.exec(['find', `deploy/${shape.name}`, '-printf', '%p %T@\n'])
       const images = await server.docker('image', 'ls', '--all', '--quiet')
       const format = '{{.ID}} {{.Image}} {{.State}}'

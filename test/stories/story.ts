@@ -106,7 +106,7 @@ export async function meanwhile(
 }
 
 /** Waits for what goes on after a deployment is reported: old releases are removed. */
-async function untilFree(server: Pick<Server, 'exec'>, directory: string): Promise<void> {
+export async function untilFree(server: Pick<Server, 'exec'>, directory: string): Promise<void> {
   // BusyBox's timeout leaves a watcher behind, for a second; its flock cannot wait.
   const lock = ['sh', '-c', 'cd "$1/.deploy" && flock -n lock true', 'lock', directory]
   await until('the lock is free', async () => (await server.exec(lock)).code === 0, 30)
