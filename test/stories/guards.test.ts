@@ -60,7 +60,7 @@ describe('a deploy that would lose what there is', () => {
 
   test('under another name, in another folder, or both: stops with the lines to add', async () => {
     const { name } = shape
-    const lines = `project: ${name}\n         directory: deploy/${name}\n`
+    const lines = `directory: deploy/${name}\n         project: ${name}\n`
     await stops(shape.deploy('v2', { project: `${name}-x`, 'env-file': env }), 'project-elsewhere', lines)
     await stops(
       shape.deploy('v2', { directory: `deploy/${name}-x`, 'env-file': env }),
