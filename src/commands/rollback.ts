@@ -107,8 +107,8 @@ type Site = {
   app: App
   /** Values of their `.env` files; undefined unless both have one. */
   env: EnvValues | undefined
-  /** The health checks with which the target was deployed. */
-  health: KeptHealth
+  /** The health checks with which the target was deployed; undefined when the inputs have one of their own. */
+  health: KeptHealth | undefined
 }
 
 async function inspectTarget(
@@ -136,7 +136,7 @@ async function inspectTarget(
   const [before, app, health, ...texts] = await Promise.all([
     readAppOf(connection, directory, server.current),
     readAppOf(connection, directory, target.id),
-    readHealth(connection, directory, target.id),
+    isAuto(healthQuestion(inputs)) ? readHealth(connection, directory, target.id) : undefined,
     readDotEnv(connection, directory, currentRelease(server)),
     readDotEnv(connection, directory, target),
   ])
@@ -348,9 +348,8 @@ function decide(
     obstacles: listObstacles([]),
     backup: backup.kind === 'dump' ? backupLines(backup.way) : undefined,
     dump: database && dumpLines({ database, facts: report.dump, app, running }),
-    http: isAuto(question) && health.http !== undefined ? health.http : askHealth(question, fronts, settings, app, web),
-    trialHttp:
-      isAuto(question) && health.trial !== undefined ? health.trial : askTrial(question, fronts, settings, web),
+    http: health?.http ?? askHealth(question, fronts, settings, app, web),
+    trialHttp: health?.trial ?? askTrial(question, fronts, settings, web),
     denial: { mounts, app },
     counts: scaled,
   }
