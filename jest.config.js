@@ -1,7 +1,8 @@
 /** Unit tests: pure decisions and small programs of the runner; no Docker, no server; seconds. */
 export default {
   roots: ['<rootDir>/test/unit'],
-  maxWorkers: '100%',
+  // One more than the cores of the machine that tests run on, because some tests wait.
+  maxWorkers: 3,
   testMatch: ['**/*.test.ts'],
   extensionsToTreatAsEsm: ['.ts'],
   transform: { '\\.ts$': '<rootDir>/test/strip-types.js' },

@@ -21,7 +21,7 @@ export async function warningsOf(work: () => Promise<unknown>): Promise<string[]
 /** Makes the time limit of a request shorter, which is too long for a unit test. */
 export function shortenLimits(): void {
   const timeout = AbortSignal.timeout.bind(AbortSignal)
-  jest.spyOn(AbortSignal, 'timeout').mockImplementation((limit) => timeout(limit / 20))
+  jest.spyOn(AbortSignal, 'timeout').mockImplementation((limit) => timeout(limit / 50))
 }
 
 /** Makes the pause before a second request shorter. */

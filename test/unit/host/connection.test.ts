@@ -99,7 +99,7 @@ describe('the words of a call', () => {
     const random = drawer('words')
     const { run: stood, argv } = stand({})
     const connection = reconnect(stood, route, folder)
-    for (let count = 0; count < 5_000; count += 1) {
+    for (let count = 0; count < 2_000; count += 1) {
       const word = Array.from({ length: 1 + random(4) }, () => characters[random(characters.length)]).join('')
       try {
         await connection.call(['x', word])
