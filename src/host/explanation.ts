@@ -364,7 +364,7 @@ export const explanations = {
   registry_down: {
     exit: 68,
     code: 'pull-failed',
-    what: 'The registry did not give the host the image in four attempts',
+    what: 'The host could not pull the image from the registry in four attempts',
     why: 'it has a fault of its own, or the network between them fails',
     fix: 'run the job again later; check the status page of the registry',
   },
