@@ -118,7 +118,7 @@ def about(alias):
 
 @contextmanager
 def concerning(alias):
-    """Whatever stops the verb in here says in which database."""
+    """Adds the name of the database to a `Stop` raised in this block."""
     try:
         yield
     except Stop as stop:

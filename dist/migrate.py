@@ -224,7 +224,7 @@ class Run:
             return state
 
     def leave_transaction(self):
-        """Django stays in the transaction if what it defers to the end of a migration fails, such as a foreign key.
+        """If an operation that Django defers fails, such as adding a foreign key, Django stays in the transaction.
 
         A second attempt would be rolled back with it.
         """

@@ -19,7 +19,7 @@ const TOLD = /^(?:##\[group\])?((?:Bake|Push|Plan|stop|migrate|try|swap|health|u
 /** A run of the action that the demo shows, and how it has to end. */
 type Act = {
   title: string
-  /** What will happen. */
+  /** One line, shown first: what this run will do. */
   headline: string
   start: (onLine: (line: string) => void) => Promise<ActionRun>
   outcome: string

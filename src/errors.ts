@@ -71,7 +71,7 @@ export const codes = {
   'rollback-incompatible': 'the old code is not compatible with the database as it is now',
   'rollback-unknown-version': 'the version to go back to is not on the host',
   'rollback-none': 'there is no earlier release to go back to',
-  'port-left-over': 'Docker holds a port for no container',
+  'port-left-over': 'Docker keeps a port allocated that no container uses',
   'port-taken': 'a port that the release publishes is in use on the host',
   'name-taken': 'a container of another project has the name of one of its containers',
   'external-missing': 'an external network or volume of the Compose file is not on the host',

@@ -10,10 +10,10 @@ import { parse } from 'yaml'
 /** One line below the log that GitHub shows on the run's page. */
 export type Annotation = { kind: 'error' | 'warning' | 'notice'; message: string; properties: Record<string, string> }
 
-/** What one process of the action left: `log` as people see it, `raw` before the masks were laid over it; debug lines apart. */
+/** The results of one process of the action: `log` is masked as on GitHub, `raw` is not; `debug` has the debug lines. */
 type Step = { code: number; log: string; raw: string; debug: string[]; annotations: Annotation[]; summary: string }
 
-/** What a step of a workflow left. */
+/** The results of a workflow step. */
 export type ActionRun = Step & {
   outputs: Record<string, string>
   state: Record<string, string>

@@ -69,7 +69,7 @@ export function readService(name: string, values: Values): Service {
   }
 }
 
-/** An empty list is kept: it clears the image's words. Undefined or `null` keeps them. */
+/** An empty list is kept: it clears the value of the image. Undefined or `null` keeps it. */
 function wordsOf(value: unknown): readonly string[] | undefined {
   return value === undefined || value === null ? undefined : textsOf(value)
 }

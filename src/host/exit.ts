@@ -38,7 +38,7 @@ export function exitVariables(): string {
 }
 
 /**
- * All explanations as lines `code what: why. fix`, for a rollback by hand on the host. `manage` is the command that
+ * All explanations as lines `code what: why. fix`, for a manual rollback on the host. `manage` is the command that
  * starts manage.py.
  */
 export function explanationLines(manage: readonly string[] | undefined): readonly string[] {

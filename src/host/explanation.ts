@@ -104,7 +104,7 @@ export const explanations = {
     code: 'static-failed',
     what: 'The static files could not be collected',
     why: 'a file that a style sheet names is missing, or the volume at STATIC_ROOT does not belong to the user of the app',
-    fix: 'fix the named problem; give a volume of another user to the app with one `chown` on the host; set `collectstatic: never` if the image collects its files itself',
+    fix: 'fix the named problem; if another user owns the volume, `chown` it once to the user of the app, on the host; set `collectstatic: never` if the image collects its files itself',
   },
   refuses: {
     exit: 24,
@@ -326,13 +326,13 @@ export const explanations = {
   rollback_usage: {
     exit: 61,
     code: 'input-invalid',
-    what: 'The rollback by hand accepts at most one version',
+    what: 'The manual rollback accepts at most one version',
     fix: 'leave it out, or give one; `--reverse-migrations` comes before the version',
   },
   other_user: {
     exit: 62,
     code: 'deployment-failed',
-    what: 'The rollback by hand was started by another user',
+    what: 'The manual rollback was started by another user',
     fix: 'start it as the deploying user, who must be able to read what it writes',
   },
   no_such_release: {
@@ -364,7 +364,7 @@ export const explanations = {
   registry_down: {
     exit: 68,
     code: 'pull-failed',
-    what: 'The registry did not give the host the image in four attempts',
+    what: 'The host could not pull the image from the registry in four attempts',
     why: 'it has a fault of its own, or the network between them fails',
     fix: 'run the job again later; check the status page of the registry',
   },

@@ -179,7 +179,7 @@ const releasing = {
     }),
     files: input({
       description: 'further files of the repository to ship, one per line, such as `nginx/default.conf`',
-      otherwise: 'what the Compose file names from the repository',
+      otherwise: 'the repository files that the Compose file refers to',
       parse: value.linesOf(value.parseInnerPath),
     }),
     manage: input({

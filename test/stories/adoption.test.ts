@@ -23,7 +23,7 @@ const NGINX = `  nginx:
 const nginx = (name: string): string =>
   `server { listen 80; add_header X-Proxy ${name}; location / { proxy_pass http://web:8000; } }\n`
 
-/** What somebody has on the server; its migrations were applied by hand. */
+/** A stack that was started by hand; its migrations were applied by hand. */
 const BY_HAND = {
   ...project('v1'),
   Dockerfile: DOCKERFILE,
@@ -51,11 +51,11 @@ test('a stack that was built and started by hand survives a first deploy that fa
   expect(await shape.ask()).toEqual({ text: 'v1 with 0 notes', proxy: 'by-hand' })
 
   /** What is meant by "exactly": the containers with image, environment and mounts, and the files. */
-  const picture = (): Promise<string> =>
+  const snapshot = (): Promise<string> =>
     shell(`docker ps -aq --filter "label=com.docker.compose.project=${name}" | xargs docker inspect -f \\
       '{{.Name}} {{.State.Status}} {{.Image}} {{.HostConfig.Binds}} {{.HostConfig.PortBindings}} {{.Config.Cmd}}{{range .Config.Env}}{{println}}{{$.Name}} {{.}}{{end}}' | sort
       find . -path ./.deploy -prune -o -path ./data -prune -o -type f -exec sha256sum {} + | sort`)
-  const before = await picture()
+  const before = await snapshot()
   expect(before).toContain('by$hand')
   const inputs = { 'env-file': 'SECRET_KEY=deployed\nGREETING=deployed\n' }
 
@@ -64,7 +64,7 @@ test('a stack that was built and started by hand survives a first deploy that fa
   expect(codes(failed)).toEqual(['Deploy Django: health-server-error'])
   const adopted = failed.outputs['serving'] ?? ''
   expect(adopted).toMatch(/^adopted-\d{8}T\d{6}$/)
-  expect(await picture()).toBe(before)
+  expect(await snapshot()).toBe(before)
   expect(await shape.ask()).toEqual({ text: 'v1 with 0 notes', proxy: 'by-hand' })
   // Its one-off containers are no part of the site either.
   const oneOff = await shell(`cat .deploy/releases/${adopted}/run.yaml`)
@@ -93,6 +93,6 @@ test('a stack that was built and started by hand survives a first deploy that fa
 
   const back = await shape.rollback()
   expect(back.outputs).toMatchObject({ outcome: 'rolled-back', version: adopted, serving: adopted })
-  expect(await picture()).toBe(before)
+  expect(await snapshot()).toBe(before)
   expect(await shape.ask()).toEqual({ text: 'v1 with 0 notes', proxy: 'by-hand' })
 })

@@ -24,15 +24,15 @@ ${field}`,
   ...migrations,
 })
 
-const letGo: Files = {
-  'notes/migrations/0002_let_go.py': migration(
+const removeFromState: Files = {
+  'notes/migrations/0002_remove_from_state.py': migration(
     '0001_initial',
     'migrations.SeparateDatabaseAndState(state_operations=[migrations.RemoveField("note", "amount")])',
   ),
 }
 const remove: Files = {
   'notes/migrations/0003_remove.py': migration(
-    '0002_let_go',
+    '0002_remove_from_state',
     `migrations.SeparateDatabaseAndState(state_operations=[migrations.AddField("note", "amount", ${AMOUNT})]), migrations.RemoveField("note", "amount")`,
   ),
 }
@@ -42,11 +42,11 @@ test('after a rollback, a plan is judged for the code that serves, which still u
   const deploy = (version: string): Promise<ActionRun> =>
     shape.deploy(version, { 'env-file': 'SECRET_KEY=only-for-this-test-1\n' })
   expect((await deploy('v1')).outputs).toMatchObject({ outcome: 'deployed' })
-  await shape.write(release('v2', '', letGo))
+  await shape.write(release('v2', '', removeFromState))
   expect((await deploy('v2')).outputs).toMatchObject({ outcome: 'deployed' })
   expect((await shape.rollback()).outputs).toMatchObject({ outcome: 'rolled-back', serving: 'v1' })
 
-  await shape.write(release('v3', '', { ...letGo, ...remove }))
+  await shape.write(release('v3', '', { ...removeFromState, ...remove }))
   const refused = await deploy('v3')
   expect(codes(refused)).toEqual(['Deploy Django: migration-unsafe'])
   expect(refused.annotations[0]?.message).toContain(

@@ -84,7 +84,7 @@ export function deployWith(shape: Shape, version: string, env: Env = {}): Promis
   return shape.deploy(version, { 'env-file': lines.join('') })
 }
 
-/** Asks every 20 ms while `work` goes on; what was answered, each text once. */
+/** Requests the site every 20 ms while `work` runs; returns each distinct answer once. */
 export async function poll<Done>(shape: Shape, work: () => Promise<Done>): Promise<{ ran: Done; answers: string[] }> {
   const answers = new Set<string>()
   let isOver = false

@@ -21,19 +21,19 @@ type Cancelled = ActionRun & {
 }
 
 type Meanwhile = {
-  deed?: () => Promise<void>
+  work?: () => Promise<void>
   inputs?: Record<string, string>
   env?: Record<string, string>
 }
 
-/** Cancels a deploy at a line as GitHub does, does `deed` meanwhile, and looks at what is left after post. */
+/** Cancels a deploy at a line as GitHub does, does `work` meanwhile, and returns what is left after post. */
 async function cancel(
   story: Story,
   version: string,
   at: RegExp,
-  { deed, inputs, env }: Meanwhile = {},
+  { work, inputs, env }: Meanwhile = {},
 ): Promise<Cancelled> {
-  // Not the names that the runner would clean up by itself: what the action leaves shall be seen.
+  // Not the variables by which the runner would clean up: the test must see what the action leaves behind.
   const temp = await mkdtemp(join(tmpdir(), 'runner-temp-'))
   const tracking = randomUUID()
   const times: number[] = []
@@ -49,7 +49,7 @@ async function cancel(
       kill: { at, signal: 'SIGINT' },
       onLine,
     })
-    const [run] = await Promise.all([running, deed && Promise.race([line.then(deed), running])])
+    const [run] = await Promise.all([running, work && Promise.race([line.then(work), running])])
     await until('the SSH connection is closed', async () => (await processesOf(tracking)).length === 0, 5).catch(
       () => {},
     )
@@ -136,7 +136,7 @@ describe('a job that is cancelled or lost', () => {
     const run = await cancel(story, 'b', /0002_first waits/, {
       inputs: { environment: 'production', 'github-token': 'only for this test' },
       env: { GITHUB_API_URL: api.url },
-      deed: async () => {
+      work: async () => {
         const [begin = ''] = await story.journal()
         const mark = ['test', '-e', `deploy/${story.name}/.deploy/journal/${begin.split(' ')[1]}.abort`]
         await until('the mark is there', async () => (await story.server.exec(mark)).code === 0)
@@ -155,7 +155,7 @@ describe('a job that is cancelled or lost', () => {
     await story.expectWhole()
   })
 
-  test('lost while it migrates: the deployment goes on to its end', async () => {
+  test('lost while it migrates: the deployment continues to its end', async () => {
     await story.change('c', patientMigration('0003_second', '0002_first'))
     const lost = await story.deploy('c', { kill: { at: /0003_second waits/, signal: 'SIGKILL' }, env: DEBUG })
     expect(lost.post).toBeUndefined()
@@ -215,7 +215,7 @@ describe('a job that is cancelled or lost', () => {
     await story.expectWhole()
   })
 
-  test('lost while the new release becomes healthy: the deployment goes on to its end', async () => {
+  test('lost while the new release becomes healthy: the deployment continues to its end', async () => {
     await story.change('e')
     const lost = await story.deploy('e', {
       inputs: { try: 'never' },

@@ -25,11 +25,11 @@ trap "kill $! 2>/dev/null; rm '/run/$name'" EXIT
 read -r _ <"/run/$name"`
 const COMMITTED = `until [ "$(cat "deploy/$name/.deploy/current")" != "$current" ]; do sleep 0.01; done`
 
-/** Waits on the server for a moment and does something at once, from there. */
-async function at({ server, name }: Story, moment: string, deed: string): Promise<void> {
+/** Waits on the server for a moment, then runs a command there at once. */
+async function at({ server, name }: Story, moment: string, command: string): Promise<void> {
   const script = `name=$1 since=$(date +%s) current=$(cat "/home/deploy/deploy/$1/.deploy/current")
     cd /home/deploy
-    ${moment} && ${deed}`
+    ${moment} && ${command}`
   const done = await server.exec(['timeout', '240', 'sh', '-s', name], { stdin: script, as: 'root' })
   expect(done).toMatchObject({ code: 0, stderr: '' })
 }

@@ -14,7 +14,7 @@ describe('a failure is red, named, and leaves the old release', () => {
     await story.expectWhole()
   })
 
-  test('a migration that fails half-way: what was applied stays, is told, and is not applied again', async () => {
+  test('a migration that fails half-way: what was applied stays, is reported, and is not applied again', async () => {
     await using story = await tell('todo')
     await story.deploy('v2')
     const before = await story.containers(true)

@@ -35,19 +35,19 @@ describe('a deploy that would lose what there is', () => {
       outcome: 'deployed',
       serving: 'v1',
     })
-    before = await picture()
+    before = await snapshot()
   })
   afterAll(async () => {
     await shape[Symbol.asyncDispose]()
   })
 
   /** Everything that must stay: containers, volumes, and the files of the directory but for our own. */
-  async function picture(): Promise<string> {
+  async function snapshot(): Promise<string> {
     const script = `docker ps -aq --no-trunc --filter "label=com.docker.compose.project=$1" | sort
       docker volume ls -q | grep "^$1" | sort
       ls deploy | grep "^$1"
       cd "deploy/$1" && find . -path ./.deploy -prune -o -type f -exec sha256sum {} + | sort`
-    return (await shape.server.exec(['sh', '-c', script, 'picture', shape.name])).stdout
+    return (await shape.server.exec(['sh', '-c', script, 'snapshot', shape.name])).stdout
   }
 
   async function stops(run: Promise<ActionRun>, code: string, ...texts: readonly string[]): Promise<void> {
@@ -55,7 +55,7 @@ describe('a deploy that would lose what there is', () => {
     expect(codes({ annotations })).toEqual([`Deploy Django: ${code}`])
     for (const text of texts) expect(log).toContain(text)
     expect(outputs['outcome']).toBe('failed')
-    expect(await picture()).toBe(before)
+    expect(await snapshot()).toBe(before)
   }
 
   test('under another name, in another folder, or both: stops with the lines to add', async () => {

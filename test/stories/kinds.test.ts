@@ -73,7 +73,7 @@ function throughBastion({ host, knownHosts, sshPort }: Server): Inputs {
   }
 }
 
-/** This machine stands for the server at an address of IPv6, where it has one. */
+/** Relays from an IPv6 address of this machine, if it has one, to the server. */
 async function overIPv6(): Promise<AsyncDisposable & { inputs: (server: Server) => Inputs }> {
   const sockets = new Set<Socket>()
   let to = 0

@@ -1,8 +1,8 @@
-/** Long stories that the usual run leaves out, so that it fits its time: `script/nightly` tells them, and so does STORIES=all. */
+/** Long stories, which the usual run skips to save time; `script/nightly` and STORIES=all run them. */
 import { test } from '@jest/globals'
 
 /** A story for script/nightly. */
 export function nightly(name: string, tell: () => Promise<void>, timeoutMs?: number): void {
   if (process.env['STORIES'] === 'all') test(name, tell, timeoutMs)
-  else test.skip(`${name} (skipped: a long story, which script/nightly tells)`, tell)
+  else test.skip(`${name} (skipped: a long story, which script/nightly runs)`, tell)
 }

@@ -66,7 +66,7 @@ async function running(polls: Story): Promise<string[]> {
   return (await polls.containers()).map((line) => line.replace(/ \S+ /, ' '))
 }
 
-/** All of this release answer, as many as there shall be: Traefik's log says whom it has asked. */
+/** The expected number of containers of this release answer; Traefik's log names each. */
 async function expectServed(polls: Story, release: string, count: number): Promise<void> {
   const app = Array.from({ length: count }, () => 'polls running')
   expect(await running(polls)).toEqual(['db running', ...app, 'traefik running'])

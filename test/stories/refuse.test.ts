@@ -69,7 +69,7 @@ const VALUES = {
 
 let shape: Shape
 let before: string[]
-/** A deploy to a server that takes the connection and then says nothing; it is waited for while the first deploy goes on. */
+/** A deploy to a server that accepts the connection and never answers; it runs during the first deploy. */
 let unheard: Promise<ActionRun>
 let silent: Listener
 
@@ -117,12 +117,12 @@ test('the values of an env file arrive in the container as they are written', as
 })
 
 describe('inputs', () => {
-  test('that are missing are told at once', async () => {
+  test('that are missing are reported together', async () => {
     const run = await refused({ host: '', 'ssh-key': '', 'known-hosts': '' }, 'input-missing')
     expect(message(run)).toMatch(/^3 things need a change:/)
   })
 
-  test('that cannot be used are told at once', async () => {
+  test('that cannot be used are reported together', async () => {
     const wrong = {
       host: 'deploy@a.org deploy@b.org',
       'ssh-key': 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI deploy@laptop',
@@ -140,13 +140,13 @@ describe('inputs', () => {
     for (const name of Object.keys(wrong)) expect(message(run)).toContain(`Input ${name} cannot be used`)
   })
 
-  test('that cannot be used are told with what serves, if the host can be asked', async () => {
+  test('that cannot be used are reported with the current release, if the host can be reached', async () => {
     const run = await refused({ 'dry-run': 'ture' }, 'input-invalid')
     expect(message(run)).toMatch(/^Input dry-run cannot be used: .*; shape-\w+ serves v1 \(it was not touched\) \[/)
     expect(run.outputs).toMatchObject({ version: 'bad', serving: 'v1', 'previous-version': 'v1' })
   })
 
-  test('that name what the Compose file has not, or a folder of somebody else, are told before anything is built', async () => {
+  test('that name something missing in the Compose file, or a folder of another user, are refused before the build', async () => {
     const wrong = { services: 'wep', scale: 'wep=2', 'update-services': 'dp', profiles: 'prdo', set: 'wep.target=x' }
     const run = await refused(wrong, 'input-invalid')
     expect(message(run)).toMatch(/^5 things need a change; shape-\w+ serves v1 \(it was not touched\):/)
@@ -162,7 +162,7 @@ describe('inputs', () => {
     expect([run, typo, root, stateless, none].map(({ log }) => log).join()).not.toContain('Bake')
   })
 
-  test('of an env file that Compose would read differently are told with their lines, not their text', async () => {
+  test('of an env file that Compose would read differently are reported by line number, without their text', async () => {
     const lines = ['SECRET_KEY=hunter$two', 'A=fine', 'B="hunter3" x', 'C']
     const run = await refused({ 'env-file': lines.join('\n') }, 'input-invalid')
     expect(message(run)).toContain('The env file .env would be read differently from how it is written: line 1, 3, 4')
@@ -174,7 +174,7 @@ describe('a server', () => {
   // Any key; it is nobody's.
   const other = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIP7BnfHkbrVu8ZujwP/XDPtDKNlghgeE5szNKDoE/Fhv'
 
-  test('that shows another key than known is sent nothing, and both fingerprints are told', async () => {
+  test('whose host key differs from the known one is sent nothing, and both fingerprints are reported', async () => {
     const [place] = shape.server.knownHosts.split(' ')
     const [mine, theirs] = readHostKeys(`${place} ${other}\n${shape.server.knownHosts}`)
     const never = `SHA256:${'A'.repeat(43)}`
@@ -226,13 +226,13 @@ describe('a repository', () => {
     expect(message(run)).toContain('The name of the image of service web needs OUR_REGISTRY')
   })
 
-  test('that needs more than the server has is told so before anything is built', async () => {
+  test('that needs files or variables that the server lacks is refused before the build', async () => {
     const run = await refused({ 'compose-files': 'bad/needs.yml', services: 'web' }, 'env-file-missing')
     expect(message(run)).toMatch(/prod\.env\n +db\.env[^]*\[variable-missing\]\n +seen: +NOWHERE\n/)
     expect(run.log).not.toContain('Bake')
   })
 
-  test('with two files that could be meant is told both', async () => {
+  test('with two candidate Compose files is refused with both names', async () => {
     await shape.write({ 'compose.prod.yml': COMPOSE, 'docker-compose.production.yml': COMPOSE })
     const run = await refused({}, 'compose-file-ambiguous')
     expect(message(run)).toMatch(/docker-compose\.production\.yml\n +compose\.prod\.yml/)
@@ -242,13 +242,13 @@ describe('a repository', () => {
 describe('a registry', () => {
   const file = { 'compose-files': 'docker-compose.yml' }
 
-  test('that refuses the login is told before anything is built', async () => {
+  test('that refuses the login is reported before the build', async () => {
     const run = await refused({ ...file, 'registry-password': 'wrong' }, 'registry-login-failed')
     expect(message(run)).toContain('refused the login of')
     expect(run.log).not.toMatch(/Bake|trying again/)
   })
 
-  test('that refuses the push is told at once', async () => {
+  test('that refuses the push is reported without a retry', async () => {
     const run = await refused({ ...file, 'registry-username': '', 'registry-password': '' }, 'push-failed')
     expect(message(run)).toContain('set registry-username and registry-password')
     expect(run.log).not.toContain('trying again')

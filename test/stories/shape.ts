@@ -27,7 +27,7 @@ export type Shape = AsyncDisposable & {
    * `@NAME@` and `@REGISTRY@` in them are filled in.
    */
   write(files: Files, removed?: readonly string[]): Promise<void>
-  /** Puts such files into a folder of the server, as somebody would by hand. */
+  /** Puts such files into a folder of the server, as a person would by hand. */
   place(folder: string, files: Files): Promise<void>
   deploy(version: string, inputs?: Record<string, string>): Promise<ActionRun>
   rollback(inputs?: Record<string, string>): Promise<ActionRun>

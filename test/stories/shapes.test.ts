@@ -144,7 +144,7 @@ test('two Compose files in a folder, a one-shot, a proxy that is not built, sett
   expect((await shape.deploy('v4', inputs)).outputs).toMatchObject({ outcome: 'deployed', serving: 'v4' })
   expect((await shape.ask()).text).toBe('v2 with 0 notes')
 
-  // Nobody migrates: what is pending is told.
+  // Nothing migrates: the pending migrations are reported.
   await shape.write({ 'notes/migrations/0003_more.py': migration('0002_extra', 'migrations.RunSQL("SELECT 1", "")') })
   const none = { ...inputs, migrate: 'none' }
   const pending = await shape.deploy('v5', none)

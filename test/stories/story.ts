@@ -1,4 +1,4 @@
-/** What a story on real parts is told with: a repository, a server, a site, and the action as GitHub would start it. */
+/** The parts of a story: a repository, a server, a site, and the action as GitHub would start it. */
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -88,11 +88,11 @@ export function strayPrograms(log: string): readonly string[] {
   })
 }
 
-/** Does something as soon as a line of main matches, while the action runs on. */
+/** Does `work` as soon as a log line of main matches, while the action continues. */
 export async function meanwhile(
   start: (options: Partial<ActionOptions>) => Promise<ActionRun>,
   at: RegExp,
-  deed: () => Promise<void>,
+  work: () => Promise<void>,
 ): Promise<ActionRun> {
   const { promise: line, resolve: reached } = Promise.withResolvers<void>()
   // Under debug logging a line is shown at once, and not at the end of its step.
@@ -101,11 +101,11 @@ export async function meanwhile(
   // It is only of interest until the line was reached.
   missed.catch(() => {})
   await Promise.race([line, missed])
-  const [run] = await Promise.all([running, deed()])
+  const [run] = await Promise.all([running, work()])
   return run
 }
 
-/** Waits for what goes on after a deployment is reported: old releases are removed. */
+/** Waits until the old releases are removed, which happens after a deployment is reported. */
 export async function untilFree(server: Pick<Server, 'exec'>, directory: string): Promise<void> {
   // BusyBox's timeout leaves a watcher behind, for a second; its flock cannot wait.
   const lock = ['sh', '-c', 'cd "$1/.deploy" && flock -n lock true', 'lock', directory]

@@ -139,7 +139,7 @@ print('logged in as', authenticate(username='ada', password=os.environ['TRY']))`
     expect(again.annotations[0]?.message).toContain('That username is already taken')
   })
 
-  test('while a migration runs, status tells who holds the lock, and exec disturbs nothing', async () => {
+  test('while a migration runs, status reports who holds the lock, and exec disturbs nothing', async () => {
     await story.change('patient', patientMigration('0002_patient', '0001_initial'))
     const run = await meanwhile(
       (more) => story.deploy('patient', more),
@@ -159,7 +159,7 @@ print('logged in as', authenticate(username='ada', password=os.environ['TRY']))`
     await story.expectWhole()
   })
 
-  test('status tells all of a healthy site, and changes nothing', async () => {
+  test('status reports every part of a healthy site, and changes nothing', async () => {
     const before = [await files(), ...(await story.containers(true))]
     const run = await story.status()
     expect(run).toMatchObject({ code: 0, annotations: [], outputs: { serving: 'patient', healthy: 'true' } })

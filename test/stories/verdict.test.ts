@@ -66,7 +66,7 @@ function visit(url: string): Promise<string> {
   })
 }
 
-/** Runs a line of Python with the model, as somebody would on the host. */
+/** Runs a line of Python with the model, as a person would on the host. */
 async function inShell({ server, name }: Shape, line: string): Promise<void> {
   const script = `from notes.models import Note; ${line}`
   await server.docker('exec', `${name}-web-1`, 'python', 'manage.py', 'shell', '-v', '0', '-c', script)

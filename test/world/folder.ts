@@ -39,7 +39,7 @@ export async function readPassword(): Promise<string> {
 export type Claim = { release(): void }
 
 /**
- * Takes a name for this process; undefined when somebody has it. The claim is a Linux socket name without a file, so it
+ * Takes a name for this process; undefined if another process has it. The claim is a Linux socket name without a file, so it
  * ends with its process, however that ends.
  */
 export function claim(name: string): Promise<Claim | undefined> {
@@ -56,12 +56,12 @@ export function claim(name: string): Promise<Claim | undefined> {
   })
 }
 
-/** Does something while no other process on this machine does something with the same name. */
-export async function alone<T>(name: string, deed: () => Promise<T>): Promise<T> {
+/** Runs `work` under a lock of this name on this machine. */
+export async function alone<T>(name: string, work: () => Promise<T>): Promise<T> {
   let held: Awaited<ReturnType<typeof claim>>
   await until(`nobody else does ${name}`, async () => (held = await claim(name)) !== undefined, 900)
   try {
-    return await deed()
+    return await work()
   } finally {
     held?.release()
   }

@@ -5,7 +5,7 @@ import { prefix } from './folder.ts'
 import { openWorld } from './world.ts'
 import { until } from '../until.ts'
 
-/** A PostgreSQL on a machine of its own, as a provider gives one: no server and no Compose project knows it but by address. */
+/** A managed PostgreSQL, on its own machine: the servers and Compose projects have only its address. */
 export type Managed = AsyncDisposable & {
   host: string
   user: string

@@ -1,5 +1,5 @@
 class Survey:
-    """The state of this image and the database: taken once, compared with another one later."""
+    """A snapshot of the migrations in this image and in the database, to compare with a later one."""
 
     def __init__(self, alias, connection):
         self.alias = alias

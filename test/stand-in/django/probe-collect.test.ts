@@ -9,7 +9,7 @@ afterAll(removeProjects)
 
 const MANIFEST = 'django.contrib.staticfiles.storage.ManifestStaticFilesStorage'
 
-/** A project with a style sheet that names a picture, collected beside it. */
+/** A project with a style sheet that refers to an image, collected with it. */
 async function makeSite(more = ''): Promise<string> {
   const project = await makeProject({
     'blog/static/site.css': 'body { background: url(img/dot.svg) }\n',
@@ -91,7 +91,7 @@ describe('collect', () => {
     expect(new Set(owners)).toEqual(new Set([1234]))
   })
 
-  test('what cannot be collected is told, and what is there stays', async () => {
+  test('what cannot be collected is reported, and existing files stay', async () => {
     const project = await makeSite()
     await collect(project)
     const before = await namesIn(join(project, 'static'))

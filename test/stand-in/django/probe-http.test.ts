@@ -141,7 +141,7 @@ describe('auto', () => {
     const fronts = [['localhost', 9000]] as const
     const other = ['unshare', '--pid', '--fork', '--mount-proc', '--']
     const front = 'http://localhost:9000/'
-    // In a process namespace of its own the ports belong to somebody else, as those of a proxy do.
+    // In a process namespace of its own the ports belong to another process, as those of a proxy do.
     expect(seen(await ask('9000=200', { fronts }, other))).toEqual([0, 200, null, front])
     expect(seen(await ask('9000=502', { fronts }, other))).toEqual([21, 502, 'server-error', front])
     expect(seen(await ask('8000=https 9000=200', { fronts: [['localhost', 8000], ...fronts] }, other))).toEqual([
@@ -377,7 +377,7 @@ describe('what stands in front of the app', () => {
     expect(result['fix']).toContain('log')
   })
 
-  test('is told apart from the app when it asks a wrong port, also at a given address', async () => {
+  test('is distinguished from the app when it asks a wrong port, also at a given address', async () => {
     const { result } = await both('127.0.0.3:9000=502', '8000=app')
     expect(result['text']).toContain('the app answers when it is asked directly (http://127.0.0.1:8000/: 200)')
     expect(result['fix']).toContain('port 8000')

@@ -15,7 +15,7 @@ afterAll(() => world.stop())
 
 const fieldA = { 'shop/migrations/0003_a.py': migration('shop.0002_note', addField('a')) }
 
-/** Somebody who read a row and left the transaction open. */
+/** A session that read a row and left its transaction open. */
 const READ = "SELECT 1 FROM shop_order WHERE number = 'secret' AND id = 4711"
 const READ_MASKED = 'SELECT ? FROM shop_order WHERE number = ? AND id = ?'
 
@@ -25,7 +25,7 @@ const heldBy = (query: string): RegExp => {
 }
 
 test.each(several)(
-  'Django %s: a lock that others hold is tried for in short turns; who holds it is told',
+  'Django %s: a lock that another session holds is tried for with short timeouts; its holder is reported',
   async (django) => {
     const database = await world.database(`locked_${django.replace('.', '_')}`)
     const project = await makeProject(fieldA)
@@ -69,7 +69,7 @@ test('no try begins that the time has no room for', async () => {
   await holder.release()
 })
 
-test('an index that is made concurrently waits as long as it takes, once; who it waits for is told', async () => {
+test('an index that is made concurrently waits as long as it takes, once; the session that it waits for is reported', async () => {
   const database = await world.database('one_index')
   const project = await makeProject({
     'shop/migrations/0003_index.py': migration(

@@ -175,7 +175,7 @@ describe.each(several)('Django %s', (django) => {
     expect(await probe('verify', made.now, { env: made.env, django })).toMatchObject({ code: 0 })
   })
 
-  test('SQLite goes back as well, and somebody who migrates in between is noticed', async () => {
+  test('SQLite goes back as well, and a migration by hand in between is noticed', async () => {
     const folder = await makeProject()
     const made = await migrated(
       `${folder}/db.sqlite3`,

@@ -59,7 +59,7 @@ describe('trouble on the way', () => {
     expect([outcome.code, appliedBy(outcome), outcome.result.error?.kind]).toEqual([15, ['0003_slow'], 'stopped'])
   })
 
-  test('a receiver of post_migrate that fails is told apart from a migration', async () => {
+  test('a receiver of post_migrate that fails is distinguished from a migration', async () => {
     const database = await world.database('receiver')
     const project = await makeProject({
       'shop/migrations/0003_a.py': migration('shop.0002_note', addField('a')),

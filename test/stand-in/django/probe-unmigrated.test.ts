@@ -58,7 +58,7 @@ class Base(models.Model):\n    class Meta:\n        abstract = True\n`,
   expect(await unmigrated('plan', await withNotes({}), database)).toEqual([0, []])
 })
 
-test('an app of a package is told apart, and its models are no drift of the project', async () => {
+test('an app of a package is recognized, and its models are no drift of the project', async () => {
   const project = await withNotes({
     'lib/site-packages/old/__init__.py': '',
     'lib/site-packages/old/models.py': models,

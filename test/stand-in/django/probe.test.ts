@@ -295,7 +295,7 @@ ${note}`,
     expect(await world.postgres.query(database, 'SELECT count(*) FROM shop_order')).toEqual(['3'])
   })
 
-  test('the database that does not answer is told from the one that refuses', async () => {
+  test('the database that does not answer is distinguished from the one that refuses', async () => {
     const port = String(await freePort())
     const outcomes = [
       { PGPORT: port },

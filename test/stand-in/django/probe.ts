@@ -156,7 +156,7 @@ export function migration(dependency: string, operations: string, attributes = '
   ].join('\n')
 }
 
-/** The text of a migration that goes on until the file `finish` is in the working directory. It keeps its connection busy. */
+/** The text of a migration that runs until the file `finish` is in the working directory. It keeps its connection busy. */
 export const lastingMigration = (dependency: string, attributes = ''): string =>
   [
     'import os',

@@ -16,7 +16,7 @@ const hasIPv6 = Object.values(networkInterfaces()).some((all) => all?.some(({ ad
 /** Why IPv6 is not tested here; empty when it is. */
 export const noIPv6 = hasIPv6 ? '' : ' (skipped: this machine has no ::1)'
 
-/** A real sshd on this machine, which lets in whoever has `key`. */
+/** A real sshd on this machine, which accepts `key`. */
 export type Sshd = AsyncDisposable & {
   host: Host
   key: string
@@ -64,7 +64,7 @@ export async function startSshd(
     `AuthorizedKeysFile ${join(folder, 'user.pub')}`,
     ...['StrictModes no', 'UsePAM no', 'PasswordAuthentication no', 'PermitRootLogin prohibit-password'],
     ...['KbdInteractiveAuthentication no', 'PidFile none', 'LogLevel VERBOSE'],
-    // Else bash reads the ~/.bashrc of whoever runs this test.
+    // Else bash reads the ~/.bashrc of the user who runs this test.
     'SetEnv SHLVL=2',
   ]
   await writeFile(join(folder, 'sshd_config'), lines.join('\n') + '\n')

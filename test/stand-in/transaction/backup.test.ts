@@ -3,7 +3,7 @@ import { mkdir, readdir, readFile, stat, utimes, writeFile } from 'node:fs/promi
 import { join } from 'node:path'
 import { run } from '../../../src/process.ts'
 import { until } from '../../until.ts'
-import { takePictures } from './death.ts'
+import { takeSnapshots } from './death.ts'
 import { endOf, findFaults, storyOf } from './journal.ts'
 import { ROWS, recoverFromAll, v1, v2 } from './recovery.ts'
 import { deployOf, engine, reversingTo, services, stage, transact, withBackup, type Staged } from './staged.ts'
@@ -50,7 +50,7 @@ const WAY = `postgresql\n-\ntodo\n-\ntodo\n8192\n${CLIENT}\n`
 /** A deploy with a dump by a client image. */
 const byClient = (web: object = {}): Staged => withBackup(deployOf('v2', 2, ROWS, web), WAY)
 
-async function walk(world: World, staged: Staged): Promise<string> {
+async function deployAndReadLog(world: World, staged: Staged): Promise<string> {
   expect(await stage(world, staged)).toMatchObject({ code: 0 })
   return (await engine(world, staged.id)).log
 }
@@ -58,7 +58,7 @@ async function walk(world: World, staged: Staged): Promise<string> {
 describe.each(SHELLS)('%s', (shell) => {
   test('dumps in the container of the database before the migration, and says how to restore', async () => {
     const world = await serving({}, shell)
-    const log = await walk(world, v2)
+    const log = await deployAndReadLog(world, v2)
     const story = await storyOf(world, v2.id)
     expect(story).toContain('end committed v2-2-1')
     expect(story.indexOf('backup end')).toBeLessThan(story.indexOf('migrate begin'))
@@ -86,7 +86,7 @@ describe.each(SHELLS)('%s', (shell) => {
 
   test('copies a SQLite file out of a one-off container', async () => {
     const world = await serving({}, shell)
-    await walk(world, withBackup(deployOf('v2', 2, ROWS), 'sqlite\n-\n/data/db.sqlite3\n-\n-\n4096\n-\n'))
+    await deployAndReadLog(world, withBackup(deployOf('v2', 2, ROWS), 'sqlite\n-\n/data/db.sqlite3\n-\n-\n4096\n-\n'))
     expect(await endOf(world, v2.id)).toBe('committed v2-2-1')
     const [dump = '', restore = ''] = (await backupsOf(world)).map((name) =>
       join(world.directory, '.deploy/backups', name),
@@ -149,7 +149,7 @@ describe.each(SHELLS)('%s', (shell) => {
 
 test('a long dump says how far it is; it has the time of the migrations', async () => {
   const world = await serving({ 'x-dump': 'slow' })
-  const log = await walk(world, { ...v2, planFacts: { ...v2.planFacts, 'migrate-timeout': '12' } })
+  const log = await deployAndReadLog(world, { ...v2, planFacts: { ...v2.planFacts, 'migrate-timeout': '12' } })
   expect(log).toMatch(/backup: 0 kB so far, 1\d s\n/)
   expect(log).toContain('it did not finish within 12 s (migrate-timeout)')
   expect(await storyOf(world, v2.id)).toContain('backup fail 92')
@@ -170,7 +170,7 @@ describe('no migration without a backup', () => {
     ['a database larger than the disk', { 'x-size': 1e15 }, 91, /MB free in .*, the database has 1000000000.0 MB/],
   ])('%s', async (_, dump, code, seen) => {
     const world = await serving(dump)
-    expect(await walk(world, v2)).toMatch(seen)
+    expect(await deployAndReadLog(world, v2)).toMatch(seen)
     expect(await storyOf(world, v2.id)).toContain(`backup fail ${code}`)
     expect((await stateOf(world)).rows).toEqual(ROWS.slice(0, 1))
     expect(await backupsOf(world)).toEqual([])
@@ -183,7 +183,7 @@ describe('no migration without a backup', () => {
   ])('%s', async (_, web, code, seen) => {
     const world = await serving()
     await changeState(world, ({ images }) => (images[CLIENT] = 'sha256:client'))
-    expect(await walk(world, byClient(web))).toMatch(seen)
+    expect(await deployAndReadLog(world, byClient(web))).toMatch(seen)
     expect(await storyOf(world, v2.id)).toContain(`backup fail ${code}`)
     expect((await stateOf(world)).rows).toEqual(ROWS.slice(0, 1))
     expect(await backupsOf(world)).toEqual([])
@@ -247,15 +247,15 @@ test('wherever the host dies, nothing is left of the client', async () => {
   await changeState(world, ({ images }) => (images[CLIENT] = 'sha256:client'))
   const staged = byClient()
   expect(await stage(world, staged)).toMatchObject({ code: 0 })
-  const { pictures } = await takePictures(world, () => engine(world, staged.id))
-  expect(pictures.filter(({ place }) => place.includes('dumping'))).toHaveLength(1)
-  await recoverFromAll(pictures, staged, v1.id)
+  const { snapshots } = await takeSnapshots(world, () => engine(world, staged.id))
+  expect(snapshots.filter(({ place }) => place.includes('dumping'))).toHaveLength(1)
+  await recoverFromAll(snapshots, staged, v1.id)
 })
 
 test('a copy of SQLite that is not whole is no backup', async () => {
   const world = await serving()
   const staged = deployOf('v2', 2, ROWS, { 'x-dump': 'torn' })
-  await walk(world, withBackup(staged, 'sqlite\n-\n/data/db.sqlite3\n-\n-\n4096\n-\n'))
+  await deployAndReadLog(world, withBackup(staged, 'sqlite\n-\n/data/db.sqlite3\n-\n-\n4096\n-\n'))
   expect(await storyOf(world, v2.id)).toContain('backup fail 92')
   expect(await backupsOf(world)).toEqual([])
 })

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { draw, isTried, sample } from '../../seed.ts'
-import { arm, disarm, releaseOrphan, takePictures, type Picture } from './death.ts'
+import { arm, disarm, releaseOrphan, takeSnapshots, type Snapshot } from './death.ts'
 import { endOf, storyOf } from './journal.ts'
 import {
   ROWS,
@@ -44,15 +44,15 @@ afterAll(async () => {
   process.stdout.write(`death: ${points} points of death were tried\n`)
 })
 
-/** When the machine goes down as well, Docker starts again what has a policy, but the migration is over. Only pictures with one. */
-async function cutPower(pictures: readonly Picture[]): Promise<Picture[]> {
-  const changed: Picture[] = []
-  for (const picture of pictures) {
-    await changeState(picture, ({ containers }) => {
+/** When the machine goes down as well, Docker starts again what has a policy, but the migration is over. Only snapshots with one. */
+async function cutPower(snapshots: readonly Snapshot[]): Promise<Snapshot[]> {
+  const changed: Snapshot[] = []
+  for (const snapshot of snapshots) {
+    await changeState(snapshot, ({ containers }) => {
       const migration = containers.find((container) => container.oneoff === 'True' && container.state === 'running')
       if (!migration) return
       Object.assign(migration, { state: 'exited', exit: 255 })
-      changed.push(picture)
+      changed.push(snapshot)
     })
   }
   return changed
@@ -61,15 +61,17 @@ async function cutPower(pictures: readonly Picture[]): Promise<Picture[]> {
 describe('everything dies at once', () => {
   test('in a deploy over an older release, and the next deploy and a rollback succeed', async () => {
     await withStaged(served, v2, async (world) => {
-      const walk = await takePictures(world, () => engine(world, v2.id))
+      const recording = await takeSnapshots(world, () => engine(world, v2.id))
       await demand('undisturbed', world, v2.id, ROWS)
-      points += walk.places.length
-      // Of each line of its journal there is a picture.
-      const seen = await Promise.all(walk.pictures.map(async (picture) => (await storyOf(picture, v2.id)).at(-1)))
+      points += recording.places.length
+      // Of each line of its journal there is a snapshot.
+      const seen = await Promise.all(
+        recording.snapshots.map(async (snapshot) => (await storyOf(snapshot, v2.id)).at(-1)),
+      )
       expect((await storyOf(world, v2.id)).filter((line) => !seen.includes(line))).toEqual([])
-      expect(await recoverFromAll(walk.pictures, v2, v1.id, [v3, rollback])).toEqual(new Set([v1.id, v2.id]))
+      expect(await recoverFromAll(recording.snapshots, v2, v1.id, [v3, rollback])).toEqual(new Set([v1.id, v2.id]))
 
-      const cut = await cutPower(walk.pictures)
+      const cut = await cutPower(recording.snapshots)
       points += cut.length
       expect(await recoverFromAll(cut, v2, v1.id)).toEqual(new Set([v1.id]))
     })
@@ -77,12 +79,12 @@ describe('everything dies at once', () => {
 
   test('in a deploy that stops the app while it migrates', async () => {
     await withStaged(served, stopping, async (world) => {
-      const walk = await takePictures(world, () => engine(world, stopping.id))
+      const recording = await takeSnapshots(world, () => engine(world, stopping.id))
       await demand('undisturbed', world, stopping.id, ROWS)
       // What comes before the stop is as in a deploy like any other.
-      const stopped: Picture[] = []
-      for (const picture of walk.pictures)
-        if ((await storyOf(picture, stopping.id)).some((line) => line.startsWith('stop begin'))) stopped.push(picture)
+      const stopped: Snapshot[] = []
+      for (const snapshot of recording.snapshots)
+        if ((await storyOf(snapshot, stopping.id)).some((line) => line.startsWith('stop begin'))) stopped.push(snapshot)
       points += stopped.length
       expect(await recoverFromAll(stopped, stopping, v1.id, [v3])).toEqual(new Set([v1.id, v2.id]))
     })
@@ -90,26 +92,26 @@ describe('everything dies at once', () => {
 
   test('in a first deploy: no app, or all of it', async () => {
     await inCopy(bare, async (world) => {
-      const walk = await takePictures(world, () => engine(world, v1.id))
+      const recording = await takeSnapshots(world, () => engine(world, v1.id))
       await demand('undisturbed', world, v1.id, ROWS.slice(0, 1))
-      points += walk.places.length
-      expect(await recoverFromAll(walk.pictures, v1, undefined, [v2])).toEqual(new Set([undefined, v1.id]))
+      points += recording.places.length
+      expect(await recoverFromAll(recording.snapshots, v1, undefined, [v2])).toEqual(new Set([undefined, v1.id]))
     })
   })
 
   test('in a rollback', async () => {
     await withStaged(served, v2, async (world) => {
       await engine(world, v2.id)
-      const walk = await takePictures(world, () => engine(world, rollback.id))
+      const recording = await takeSnapshots(world, () => engine(world, rollback.id))
       await demand('undisturbed', world, v1.id, ROWS)
-      const tried: Picture[] = []
-      const others: Picture[] = []
-      for (const picture of walk.pictures) {
-        const last = (await storyOf(picture, rollback.id)).at(-1)
-        ;(last === 'try begin' ? tried : others).push(picture)
+      const tried: Snapshot[] = []
+      const others: Snapshot[] = []
+      for (const snapshot of recording.snapshots) {
+        const last = (await storyOf(snapshot, rollback.id)).at(-1)
+        ;(last === 'try begin' ? tried : others).push(snapshot)
       }
       expect(tried.some(({ place }) => place.startsWith('amid, created the trial'))).toBe(true)
-      // All of its trial. Its other steps are those of a deploy, so that half of their pictures are enough.
+      // All of its trial. Its other steps are those of a deploy, so that half of their snapshots are enough.
       const some = sample('rollback', others, 2)
       points += tried.length + some.length
       expect(await recoverFromAll(tried, rollback, v2.id)).toEqual(new Set([v2.id]))
@@ -119,16 +121,16 @@ describe('everything dies at once', () => {
 
   test('in a deploy that is not healthy, and while it goes back', async () => {
     await withStaged(served, sick, async (world) => {
-      const walk = await takePictures(world, () => engine(world, sick.id))
+      const recording = await takeSnapshots(world, () => engine(world, sick.id))
       expect(await endOf(world, sick.id)).toBe(`back ${v1.id}`)
       await demand('undisturbed', world, v1.id, ROWS)
       // Up to where it turns back it is a deploy like the other.
-      const turned: Picture[] = []
-      for (const picture of walk.pictures) {
-        if ((await storyOf(picture, sick.id)).includes('health fail 46')) turned.push(picture)
+      const turned: Snapshot[] = []
+      for (const snapshot of recording.snapshots) {
+        if ((await storyOf(snapshot, sick.id)).includes('health fail 46')) turned.push(snapshot)
       }
       points += turned.length
-      const seen = await Promise.all(turned.map(async (picture) => (await storyOf(picture, sick.id)).at(-1)))
+      const seen = await Promise.all(turned.map(async (snapshot) => (await storyOf(snapshot, sick.id)).at(-1)))
       expect(seen).toEqual(expect.arrayContaining(['back begin health 46', `end back ${v1.id}`]))
       expect(await recoverFromAll(turned, sick, v1.id)).toEqual(new Set([v1.id]))
     })
@@ -136,18 +138,18 @@ describe('everything dies at once', () => {
 
   test('in a deploy that fails its trial: no container of the site was touched, and none of the trial is left', async () => {
     await withStaged(served, failing, async (world) => {
-      const sites = async (from: World | Picture) =>
+      const sites = async (from: World | Snapshot) =>
         (await stateOf(from)).containers
           .filter(({ oneoff }) => oneoff !== 'True')
           .map(({ id, started }) => [id, started])
       const before = await sites(world)
-      const walk = await takePictures(world, () => engine(world, failing.id))
+      const recording = await takeSnapshots(world, () => engine(world, failing.id))
       expect(await storyOf(world, failing.id)).toEqual(expect.arrayContaining(['try fail 46', `end back ${v1.id}`]))
       await demand('undisturbed', world, v1.id, ROWS)
       expect(await sites(world)).toEqual(before)
-      const tried: Picture[] = []
-      for (const picture of walk.pictures)
-        if ((await storyOf(picture, failing.id)).includes('try begin')) tried.push(picture)
+      const tried: Snapshot[] = []
+      for (const snapshot of recording.snapshots)
+        if ((await storyOf(snapshot, failing.id)).includes('try begin')) tried.push(snapshot)
       expect(tried.some(({ place }) => place.startsWith('amid, created the trial'))).toBe(true)
       points += tried.length
       expect(await recoverFromAll(tried, failing, v1.id, [v3])).toEqual(new Set([v1.id]))
@@ -175,7 +177,7 @@ describe('the engine and its step are killed', () => {
   })
 
   test('together with the call', async () => {
-    // What this leaves is what the pictures show; so about every fifth point is enough.
+    // What this leaves is what the snapshots show; so about every fifth point is enough.
     points += await atEvery(
       served,
       places,

@@ -7,17 +7,17 @@ import { journals, storyOf } from './journal.ts'
 import type { World } from './world.ts'
 
 /**
- * What the stand-in does when its points are passed: take pictures, kill its callers except what is spared, be away for some
+ * What the stand-in does when its points are passed: take snapshots, kill its callers except what is spared, be away for some
  * calls, or until somebody has asked that often whether it is back, make a file.
  */
 export type Orders =
-  | { mode: 'picture'; album: string }
+  | { mode: 'snapshot'; album: string }
   | { mode: 'kill'; at: number; spare: 'nothing' | 'call' | 'step' }
   | { mode: 'away'; at: number; calls: number; questions?: number }
   | { mode: 'touch'; at: number; file: string }
 
 /** The server as it was at one point: a power cut there leaves exactly this. */
-export type Picture = { number: number; place: string; root: string; directory: string }
+export type Snapshot = { number: number; place: string; root: string; directory: string }
 
 /** Gives the stand-in its orders; `mv` and `sync`, around which the journal and `current` change, count as points as well. */
 export async function arm(world: World, orders: Orders): Promise<void> {
@@ -47,26 +47,26 @@ export async function placesOf(world: World): Promise<string[]> {
   return (await readFile(join(world.root, 'docker/passed'), 'utf8')).split('\n').slice(0, -1)
 }
 
-/** A walk seen by a camera: all its points, and pictures of those at which something differs from the point before. */
-export type Walk = { places: readonly string[]; pictures: readonly Picture[] }
+/** A recorded run: all its points, and snapshots of those at which the state differs from the point before. */
+export type Recording = { places: readonly string[]; snapshots: readonly Snapshot[] }
 
-export async function takePictures(world: World, walk: () => Promise<unknown>): Promise<Walk> {
+export async function takeSnapshots(world: World, run: () => Promise<unknown>): Promise<Recording> {
   const album = join(world.root, 'album')
   await mkdir(album)
-  await arm(world, { mode: 'picture', album })
-  await walk()
+  await arm(world, { mode: 'snapshot', album })
+  await run()
   await disarm(world)
   const places = await placesOf(world)
-  const pictures: Picture[] = []
+  const snapshots: Snapshot[] = []
   let last = ''
   for (const [index, place] of places.entries()) {
     const root = join(album, String(index + 1).padStart(4, '0'))
     await disarm({ root })
     const seen = await hashOf(root)
-    if (seen !== last) pictures.push({ number: index + 1, place, root, directory: join(root, 'site/todo') })
+    if (seen !== last) snapshots.push({ number: index + 1, place, root, directory: join(root, 'site/todo') })
     last = seen
   }
-  return { places, pictures }
+  return { places, snapshots }
 }
 
 /** What was only printed has no influence on anything. */
@@ -85,7 +85,7 @@ async function hashOf(root: string): Promise<string> {
 
 /**
  * What decides how a server that is at rest goes on, for telling servers apart: not when and with which container ids it
- * got there, nor how a transaction walked that has ended.
+ * got there, nor the path of a transaction that has ended.
  */
 export async function characterOf(world: World): Promise<string> {
   const { containers, images, rows } = JSON.parse(await readFile(join(world.root, 'docker/state'), 'utf8')) as {

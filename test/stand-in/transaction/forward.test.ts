@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { forEach, takePictures, type Picture } from './death.ts'
+import { forEach, takeSnapshots, type Snapshot } from './death.ts'
 import { endOf, findFaults, storyOf } from './journal.ts'
 import { inCopy } from './recovery.ts'
 import { adopt, removeAll, serving, v1 } from './serving.ts'
@@ -91,7 +91,7 @@ test.each([
 
 test('a job that is cancelled after its migration goes on to its end', async () => {
   const staged = approved()
-  const [migrated] = await picturesOf(staged, (story) => story.at(-1) === 'static begin')
+  const [migrated] = await snapshotsOf(staged, (story) => story.at(-1) === 'static begin')
   if (!migrated) throw new Error('nobody saw the end of the migration')
   await inCopy(migrated, async (world) => {
     await writeFile(join(world.directory, '.deploy/journal', `${staged.id}.abort`), '')
@@ -104,7 +104,7 @@ test('a job that is cancelled after its migration goes on to its end', async () 
 
 test('a migration that nobody told to go is given up at once', async () => {
   const staged = approved()
-  const [waiting] = await picturesOf(staged, (story) => story.at(-1) === 'migrate begin')
+  const [waiting] = await snapshotsOf(staged, (story) => story.at(-1) === 'migrate begin')
   if (!waiting) throw new Error('nobody saw the migration begin')
   await inCopy(waiting, async (world) => {
     expect(await call(world, 'recover')).toMatchObject({ code: 0 })
@@ -147,13 +147,16 @@ async function expectEither(place: string, world: World, staged: Staged): Promis
   return end
 }
 
-/** Pictures of its deploy at which its journal is wanted. */
-async function picturesOf(staged: Staged, wanted: (story: readonly string[]) => boolean): Promise<readonly Picture[]> {
+/** Snapshots of its deploy at which its journal is wanted. */
+async function snapshotsOf(
+  staged: Staged,
+  wanted: (story: readonly string[]) => boolean,
+): Promise<readonly Snapshot[]> {
   const world = adopt(await copyWorld(base))
   expect(await stage(world, staged)).toMatchObject({ code: 0 })
-  const { pictures } = await takePictures(world, () => engine(world, staged.id))
-  const stories = await Promise.all(pictures.map((picture) => storyOf(picture, staged.id)))
-  return pictures.filter((_, at) => wanted(stories[at] ?? []))
+  const { snapshots } = await takeSnapshots(world, () => engine(world, staged.id))
+  const stories = await Promise.all(snapshots.map((snapshot) => storyOf(snapshot, staged.id)))
+  return snapshots.filter((_, at) => wanted(stories[at] ?? []))
 }
 
 /** What comes before is as in a deploy that goes back by another way. */
@@ -166,11 +169,11 @@ test.each([
 ])(
   'whatever dies in a deploy %s: the old release before its migration, the new one after it',
   async (_, staged, ends) => {
-    const pictures = await picturesOf(staged, fromMigrateOn)
+    const snapshots = await snapshotsOf(staged, fromMigrateOn)
     const seen = new Set<string>()
-    await forEach(pictures, (picture) =>
-      inCopy(picture, async (copy) => {
-        seen.add(await expectEither(`${picture.number} (${picture.place})`, copy, staged))
+    await forEach(snapshots, (snapshot) =>
+      inCopy(snapshot, async (copy) => {
+        seen.add(await expectEither(`${snapshot.number} (${snapshot.place})`, copy, staged))
       }),
     )
     expect([...seen].sort()).toEqual(['back v1-1-1', ...ends])
@@ -180,8 +183,8 @@ test.each([
 test('a power cut amid its migrations counts what was applied until then', async () => {
   const staged = approved()
   const seen = new Set<string>()
-  await forEach(await picturesOf(staged, fromMigrateOn), (picture) =>
-    inCopy(picture, async (copy) => {
+  await forEach(await snapshotsOf(staged, fromMigrateOn), (snapshot) =>
+    inCopy(snapshot, async (copy) => {
       let isCut = false
       await changeState(copy, ({ containers }) => {
         for (const each of containers.filter(({ oneoff, state }) => oneoff === 'True' && state === 'running')) {
@@ -189,7 +192,7 @@ test('a power cut amid its migrations counts what was applied until then', async
           isCut = true
         }
       })
-      if (isCut) seen.add(await expectEither(`${picture.number} (${picture.place}), cut`, copy, staged))
+      if (isCut) seen.add(await expectEither(`${snapshot.number} (${snapshot.place}), cut`, copy, staged))
     }),
   )
   expect([...seen].sort()).toEqual(['back v1-1-1', 'committed v2-2-1', 'forward v2-2-1'])

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { run } from '../../../src/process.ts'
 import { stateOf, type World } from './world.ts'
 
-/** A server, or a picture of one. */
+/** A server, or a snapshot of one. */
 type Place = Pick<World, 'directory'>
 
 export async function journalOf(world: Place, id: string): Promise<string[]> {

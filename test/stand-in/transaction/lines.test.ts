@@ -5,7 +5,7 @@ import { run } from '../../../src/process.ts'
 import { bare, removeAll } from './serving.ts'
 import { SHELLS } from './world.ts'
 
-// What of a container's log is shown when it fails.
+// Which lines of a container's log are shown when it fails.
 
 afterAll(removeAll)
 

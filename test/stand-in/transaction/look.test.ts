@@ -203,7 +203,7 @@ describe.each(SHELLS)('look under %s', (shell) => {
     expect(await seen('of-root')).toBe('of-root/.deploy')
   })
 
-  test('a Docker that does not answer is told with its words', async () => {
+  test('a Docker that does not answer is reported with its own message', async () => {
     const world = await newWorld(shell)
     await arm(world, { mode: 'away', at: 1, calls: 9 })
     expect(await look(world)).toMatchObject({

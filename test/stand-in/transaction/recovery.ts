@@ -1,10 +1,10 @@
 /**
- * Every way to die in a transaction, on a stand-in for Docker whose state is a folder. A picture is a copy of everything on the
+ * Every way to die in a transaction, on a stand-in for Docker whose state is a folder. A snapshot is a copy of everything on the
  * server at one point: recovering from it is recovering from a power cut there. Where processes outlive the engine, they are
  * really killed and really survive.
  */
 import { expect } from '@jest/globals'
-import { characterOf, disarm, forEach, takePictures, type Picture } from './death.ts'
+import { characterOf, disarm, forEach, takeSnapshots, type Snapshot } from './death.ts'
 import { endOf, findFaults, journals, storyOf } from './journal.ts'
 import { deployOf, engine, rollbackTo, stage, transact, untried, withBackup, type Staged } from './staged.ts'
 import { call, copyWorld, makeWorld, removeWorld, stateOf, type World } from './world.ts'
@@ -106,20 +106,20 @@ async function othersOf(world: World, dead: Staged): Promise<string[][]> {
 }
 
 /**
- * Recovers from every picture; from each server that comes out in another way than those before, life goes on. Gives the
+ * Recovers from every snapshot; from each server that comes out in another way than those before, life goes on. Gives the
  * releases that served then.
  */
 export async function recoverFromAll(
-  pictures: readonly Picture[],
+  snapshots: readonly Snapshot[],
   dead: Staged,
   before: string | undefined,
   next: readonly Staged[] = [],
 ): Promise<ReadonlySet<string | undefined>> {
   const known = new Set<string>()
   const sides = new Set<string | undefined>()
-  await forEach(pictures, (picture) =>
-    inCopy(picture, async (world) => {
-      const place = `${dead.id} at ${picture.number} (${picture.place})`
+  await forEach(snapshots, (snapshot) =>
+    inCopy(snapshot, async (world) => {
+      const place = `${dead.id} at ${snapshot.number} (${snapshot.place})`
       const side = await sideOf(world, dead, before)
       sides.add(side)
       const [serving, others] = [await runningOf(world, side), await othersOf(world, dead)]
@@ -142,7 +142,7 @@ export async function recoverFromAll(
 export async function placesOfDeploy(served: World): Promise<readonly string[]> {
   let places: readonly string[] = []
   await withStaged(served, v2, async (world) => {
-    places = (await takePictures(world, () => engine(world, v2.id))).places
+    places = (await takeSnapshots(world, () => engine(world, v2.id))).places
   })
   return places
 }

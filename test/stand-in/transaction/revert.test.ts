@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { run } from '../../../src/process.ts'
-import { forEach, takePictures } from './death.ts'
+import { forEach, takeSnapshots } from './death.ts'
 import { endOf, findFaults, storyOf } from './journal.ts'
 import { inCopy } from './recovery.ts'
 import { adopt, bare, logOf, removeAll, ROWS, serving, untriedV2 } from './serving.ts'
@@ -83,15 +83,15 @@ describe('after going back', () => {
 test('whatever dies while the old release is checked, it serves and the journal is closed', async () => {
   const world = adopt(await copyWorld(broken))
   expect(await stage(world, sick)).toMatchObject({ code: 0 })
-  const walk = await takePictures(world, () => engine(world, sick.id))
+  const recording = await takeSnapshots(world, () => engine(world, sick.id))
   expect(await endOf(world, sick.id)).toBe('back v1-1-1')
-  const checking: (typeof walk.pictures)[number][] = []
-  for (const picture of walk.pictures)
-    if ((await storyOf(picture, sick.id)).includes('undo end')) checking.push(picture)
+  const checking: (typeof recording.snapshots)[number][] = []
+  for (const snapshot of recording.snapshots)
+    if ((await storyOf(snapshot, sick.id)).includes('undo end')) checking.push(snapshot)
   expect(checking.length).toBeGreaterThan(3)
-  await forEach(checking, (picture) =>
-    inCopy(picture, async (copy) => {
-      const place = `${picture.number} (${picture.place})`
+  await forEach(checking, (snapshot) =>
+    inCopy(snapshot, async (copy) => {
+      const place = `${snapshot.number} (${snapshot.place})`
       const before = (await stateOf(copy)).containers.map(({ id }) => id)
       expect([place, (await call(copy, 'recover')).code]).toEqual([place, 0])
       expect([place, await findFaults(copy, 'v1-1-1')]).toEqual([place, []])

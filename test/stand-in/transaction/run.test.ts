@@ -40,7 +40,7 @@ describe.each(SHELLS)('run under %s', (shell) => {
     expect(await readdir(join(world.directory, '.deploy/incoming'))).toEqual([])
   })
 
-  test('in another one, also while somebody holds the lock', async () => {
+  test('in another one, also while another process holds the lock', async () => {
     const world = await serving(shell)
     const locked = run('flock', [
       join(world.directory, '.deploy/lock'),

@@ -36,7 +36,7 @@ async function deployFirst(shell: Shell): Promise<World> {
   return world
 }
 
-/** Stages and walks; what the engine printed. */
+/** Stages and runs a deployment; returns what the engine printed. */
 export async function logOf(world: World, staged: Staged): Promise<string> {
   expect(await stage(world, staged)).toMatchObject({ code: 0 })
   return (await engine(world, staged.id)).log

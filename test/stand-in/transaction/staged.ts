@@ -179,7 +179,7 @@ export async function engine(world: World, id: string): Promise<{ code: number; 
   return { code, log: await readFile(join(world.directory, '.deploy/journal', `${id}.log`), 'utf8') }
 }
 
-/** Stages and walks a transaction to its end; gives the last word of its journal, e.g. `committed v2-2-1`. */
+/** Stages and runs a transaction to its end; returns the last entry of its journal, e.g. `committed v2-2-1`. */
 export async function transact(world: World, staged: Staged): Promise<string> {
   const put = await stage(world, staged)
   if (put.code !== 0) throw new Error(`stage ended with ${put.code}: ${put.stderr}`)

@@ -1,6 +1,6 @@
 import { afterAll, expect, test } from '@jest/globals'
 import { endOf, findFaults, journalOf, storyOf } from './journal.ts'
-import { takePictures } from './death.ts'
+import { takeSnapshots } from './death.ts'
 import { logOf, namesOf, removeAll, ROWS, serving, untriedV2, v2, v2With } from './serving.ts'
 import { deployOf, engine, stage, transact, type Staged } from './staged.ts'
 import { call, changeState, SHELLS, stateOf, type State, type World } from './world.ts'
@@ -42,8 +42,8 @@ test('no container of the app runs while it migrates; the database and what is i
   const world = await serving()
   expect(await stage(world, stopping(v2))).toMatchObject({ code: 0 })
   const before = await stateOf(world)
-  const walk = await takePictures(world, () => engine(world, v2.id))
-  const during = walk.pictures.find(({ place }) => place.startsWith('amid, the migration went on'))
+  const recording = await takeSnapshots(world, () => engine(world, v2.id))
+  const during = recording.snapshots.find(({ place }) => place.startsWith('amid, the migration went on'))
   if (!during) throw new Error('nobody saw the migration')
   expect(appOf(await stateOf(during)).map((line) => line.split(' ')[2])).toEqual(['exited', 'exited'])
   const others = ({ containers }: State): unknown =>

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { parse } from 'yaml'
 import { run } from '../../../src/process.ts'
 import { endOf, findFaults, readCurrent, storyOf } from './journal.ts'
-import { characterOf, disarm, forEach, takePictures } from './death.ts'
+import { characterOf, disarm, forEach, takeSnapshots } from './death.ts'
 import { adoptionIn, appOf, FILES, startByHand } from './hand.ts'
 import { bare, logOf, removeAll, v1, v2 } from './serving.ts'
 import { deployOf, engine, over, rollbackTo, stage, transact, untried } from './staged.ts'
@@ -146,18 +146,18 @@ test('whatever dies while it is adopted and replaced: what ran by hand runs, or 
   const world = await byHand()
   const staged = over(await adoptionIn(world), v1)
   expect(await stage(world, staged)).toMatchObject({ code: 0 })
-  const { pictures } = await takePictures(world, () => engine(world, v1.id))
+  const { snapshots } = await takeSnapshots(world, () => engine(world, v1.id))
   expect(await endOf(world, v1.id)).toBe('committed v1-1-1')
   const known = new Set<string>()
   const sides = new Set<boolean>()
-  await forEach(pictures, async (picture) => {
-    const dead = await copyWorld(picture)
+  await forEach(snapshots, async (snapshot) => {
+    const dead = await copyWorld(snapshot)
     try {
       await disarm(dead)
       const isOver = (await storyOf(dead, v1.id)).includes('verify end')
       sides.add(isOver)
       const recovered = await call(dead, 'recover')
-      const at = `${picture.number} (${picture.place})`
+      const at = `${snapshot.number} (${snapshot.place})`
       if (recovered.code !== 0) throw new Error(`${at}: ${recovered.stdout}${recovered.stderr}`)
       const faults = isOver ? await findFaults(dead, v1.id) : await strayed(dead)
       if (faults.length > 0) throw new Error(`${at}: ${faults.join('; ')}`)

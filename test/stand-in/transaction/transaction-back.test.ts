@@ -43,7 +43,7 @@ describe('what fails before anything is replaced', () => {
     expect(await transact(world, rollbackTo('v5-5-1', 3))).toBe('committed v5-5-1')
   })
 
-  test('a database that somebody changed since the plan (10): nothing is migrated', async () => {
+  test('a database that changed since the plan (10): nothing is migrated', async () => {
     const world = await serving()
     const staged = { ...v2, planFacts: { ...v2.planFacts, approved: 'core.0001=source\n' } }
     await logOf(world, staged)

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, test } from '@jest/globals'
 import { join } from 'node:path'
 import { isTried, sample } from '../../seed.ts'
-import { arm, disarm, takePictures } from './death.ts'
+import { arm, disarm, takeSnapshots } from './death.ts'
 import { endOf, storyOf } from './journal.ts'
 import {
   atEvery,
@@ -38,18 +38,18 @@ afterAll(async () => {
 
 test('a recovery dies as well', async () => {
   await withStaged(served, v2, async (world) => {
-    const { pictures } = await takePictures(world, () => engine(world, v2.id))
+    const { snapshots } = await takeSnapshots(world, () => engine(world, v2.id))
     const deaths = [
       'removed the old one: compose todo up never web',
       'the migration went on',
       'started one: compose todo up never worker',
     ]
     for (const death of deaths) {
-      const first = pictures.find((picture) => picture.place.includes(death))
+      const first = snapshots.find((snapshot) => snapshot.place.includes(death))
       if (!first) throw new Error(`nobody passed ${death}`)
       await inCopy(first, async (dead) => {
-        const walk = await takePictures(dead, () => call(dead, 'recover'))
-        const some = sample(death, walk.pictures, 2)
+        const recording = await takeSnapshots(dead, () => call(dead, 'recover'))
+        const some = sample(death, recording.snapshots, 2)
         points += some.length
         await recoverFromAll(some, v2, v1.id)
       })

@@ -2,7 +2,7 @@ import { afterAll, describe, expect, test } from '@jest/globals'
 import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { run } from '../../../src/process.ts'
-import { arm, disarm, takePictures } from './death.ts'
+import { arm, disarm, takeSnapshots } from './death.ts'
 import { endOf, findFaults, journalOf, storyOf } from './journal.ts'
 import { adopt, bare, logOf, namesOf, removeAll, ROWS, serving, v1, v2, v2With } from './serving.ts'
 import { SERVICES, deployOf, engine, rollbackTo, stage, transact, type Staged } from './staged.ts'
@@ -201,8 +201,8 @@ test('who answered and cannot be found at the last moment did not pass', async (
   const staged = within(v2, 0)
   const template = await serving()
   expect(await stage(template, staged)).toMatchObject({ code: 0 })
-  const walked = adopt(await copyWorld(template))
-  const { places } = await takePictures(walked, () => engine(walked, staged.id))
+  const recorded = adopt(await copyWorld(template))
+  const { places } = await takeSnapshots(recorded, () => engine(recorded, staged.id))
   const looks = places.flatMap((place, index) => (place === 'before: inspect todo-try' ? [index + 1] : []))
   expect(looks.length).toBe(2)
   const ends: string[] = []

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { rm } from 'node:fs/promises'
 import { run } from '../../../src/process.ts'
 import { sample } from '../../seed.ts'
-import { arm, disarm, forEach, takePictures } from './death.ts'
+import { arm, disarm, forEach, takeSnapshots } from './death.ts'
 import { endOf, findFaults, storyOf } from './journal.ts'
 import { inCopy, isCall, recover, sideOf } from './recovery.ts'
 import { adopt, bare, removeAll } from './serving.ts'
@@ -42,7 +42,7 @@ describe.each(SHELLS)('under %s', (shell) => {
     const world = await planned({}, v1, await bare(shell))
     const answer = await reverse(world)
     expect(answer).toMatchObject({ code: 0, stdout: expect.stringContaining('"unapply": ["core.0003", "core.0002"]') })
-    const walk = await takePictures(world, () => engine(world, back.id))
+    const recording = await takeSnapshots(world, () => engine(world, back.id))
     expect(await endOf(world, back.id)).toBe('committed v1-1-1')
     expect((await storyOf(world, back.id)).filter((line) => / begin/.test(line))).toEqual([
       'recover begin',
@@ -65,8 +65,8 @@ describe.each(SHELLS)('under %s', (shell) => {
     expect((await stateOf(world)).rows).toEqual(BEFORE)
     expect(await findFaults(world, 'v1-1-1')).toEqual([])
     // Of the newer image, and never beside a container of the app.
-    for (const picture of walk.pictures) {
-      const { containers, rows } = await stateOf(picture)
+    for (const snapshot of recording.snapshots) {
+      const { containers, rows } = await stateOf(snapshot)
       const running = containers.filter(({ state, oneoff }) => state === 'running' && oneoff === 'False')
       if (rows.length === 2) expect(running.map(({ service }) => service).sort()).toEqual(['db', 'proxy'])
     }
@@ -195,17 +195,17 @@ describe('whatever dies', () => {
 
   test('everything at once, at each point: the newer release with its schema, or the older one with its own', async () => {
     const world = adopt(await copyWorld(template))
-    const walk = await takePictures(world, () => engine(world, back.id))
+    const recording = await takeSnapshots(world, () => engine(world, back.id))
     expect(await endOf(world, back.id)).toBe('committed v1-1-1')
     const sides = new Set<string | undefined>()
-    await forEach(walk.pictures, (picture) =>
-      inCopy(picture, async (copy) => {
-        const place = `${picture.number} (${picture.place})`
+    await forEach(recording.snapshots, (snapshot) =>
+      inCopy(snapshot, async (copy) => {
+        const place = `${snapshot.number} (${snapshot.place})`
         const side = await sideOf(copy, back, 'v2-2-1')
         sides.add(side)
         await recover(place, copy, back, 'v2-2-1')
         await expectWhole(place, copy, side)
-        if (picture.number % 7 !== 0) return
+        if (snapshot.number % 7 !== 0) return
         await engine(copy, 'v4-5-1')
         await expectWhole(`${place}, then v4`, copy, 'v4-5-1')
       }),
@@ -216,22 +216,22 @@ describe('whatever dies', () => {
   test('while it goes back', async () => {
     const world = await planned({ 'x-stuck': 'core.0002' })
     expect(await reverse(world)).toMatchObject({ code: 0 })
-    const walk = await takePictures(world, () => engine(world, back.id))
-    const turned: (typeof walk.pictures)[number][] = []
-    for (const picture of walk.pictures)
-      if ((await storyOf(picture, back.id)).includes('unapply fail 29')) turned.push(picture)
+    const recording = await takeSnapshots(world, () => engine(world, back.id))
+    const turned: (typeof recording.snapshots)[number][] = []
+    for (const snapshot of recording.snapshots)
+      if ((await storyOf(snapshot, back.id)).includes('unapply fail 29')) turned.push(snapshot)
     expect(turned.length).toBeGreaterThan(5)
-    await forEach(turned, (picture) =>
-      inCopy(picture, async (copy) => {
-        await recover(picture.place, copy, back, 'v2-2-1')
-        await expectWhole(picture.place, copy, 'v2-2-1')
+    await forEach(turned, (snapshot) =>
+      inCopy(snapshot, async (copy) => {
+        await recover(snapshot.place, copy, back, 'v2-2-1')
+        await expectWhole(snapshot.place, copy, 'v2-2-1')
       }),
     )
   })
 
   test('the engine alone, while a call of Docker goes on; and Docker is away for a while', async () => {
     const camera = adopt(await copyWorld(template))
-    const { places } = await takePictures(camera, () => engine(camera, back.id))
+    const { places } = await takeSnapshots(camera, () => engine(camera, back.id))
     const from = places.findIndex((place) => place.startsWith('before: stop'))
     const calls = [...places.entries()].filter(([at, place]) => at >= from && isCall(place)).map(([at]) => at + 1)
     const tried = sample('unapply', calls, 3)

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
-import { forEach, takePictures } from './death.ts'
+import { forEach, takeSnapshots } from './death.ts'
 import { endOf, findFaults, storyOf } from './journal.ts'
 import { inCopy, recover, sideOf } from './recovery.ts'
 import { adopt, removeAll, serving, v1 } from './serving.ts'
@@ -80,13 +80,13 @@ test('whatever dies in it, what others applied stays, and what the step reported
   const staged = reversing({ 'x-health': 'bad' })
   await changeState(world, ({ rows }) => rows.push('core.0002'))
   expect(await stage(world, staged)).toMatchObject({ code: 0 })
-  const { pictures } = await takePictures(world, () => engine(world, staged.id))
-  const stories = await Promise.all(pictures.map((picture) => storyOf(picture, staged.id)))
-  const undoing = pictures.filter((_, at) => stories[at]?.includes('undo begin'))
+  const { snapshots } = await takeSnapshots(world, () => engine(world, staged.id))
+  const stories = await Promise.all(snapshots.map((snapshot) => storyOf(snapshot, staged.id)))
+  const undoing = snapshots.filter((_, at) => stories[at]?.includes('undo begin'))
   expect(undoing.length).toBeGreaterThan(5)
-  await forEach(undoing, (picture) =>
-    inCopy(picture, async (copy) => {
-      const place = `${picture.number} (${picture.place})`
+  await forEach(undoing, (snapshot) =>
+    inCopy(snapshot, async (copy) => {
+      const place = `${snapshot.number} (${snapshot.place})`
       await recover(place, copy, staged, v1.id)
       expect([place, (await stateOf(copy)).rows]).toEqual([place, ROWS.slice(0, 2)])
       const told = (await call(copy, 'follow', [staged.id, '0', '0'])).stdout
@@ -100,11 +100,11 @@ test('whatever dies in it, from the stop on: the old release with its schema', a
   const world = adopt(await copyWorld(base))
   const staged = reversing({ 'x-health': 'bad' })
   expect(await stage(world, staged)).toMatchObject({ code: 0 })
-  const { pictures } = await takePictures(world, () => engine(world, staged.id))
-  const from = pictures.findIndex(({ place }) => place.startsWith('before: stop'))
-  await forEach(pictures.slice(from), (picture) =>
-    inCopy(picture, async (copy) => {
-      const place = `${picture.number} (${picture.place})`
+  const { snapshots } = await takeSnapshots(world, () => engine(world, staged.id))
+  const from = snapshots.findIndex(({ place }) => place.startsWith('before: stop'))
+  await forEach(snapshots.slice(from), (snapshot) =>
+    inCopy(snapshot, async (copy) => {
+      const place = `${snapshot.number} (${snapshot.place})`
       expect([place, await sideOf(copy, staged, v1.id)]).toEqual([place, v1.id])
       await recover(place, copy, staged, v1.id)
       await expectBack(place, copy)

@@ -39,7 +39,7 @@ export type State = {
   volumes: string[]
   /** What the labels and variables of each image are. */
   marks?: string[]
-  /** Whether somebody has ended the last dump; undefined when there was none. */
+  /** Whether the last dump was terminated; undefined when there was none. */
   dumpEnded?: boolean
   /** The image whose static files are in the volume. */
   static?: string
@@ -173,7 +173,7 @@ function emptyState(): object {
   }
 }
 
-/** The one-off containers so far: why, out of which files of the release, with which labels and variables. */
+/** The one-off containers so far: their purpose, the release files they used, their labels and variables. */
 export async function runsOf(world: { root: string }): Promise<OneOffRun[]> {
   const lines = (await readFile(join(world.root, 'docker/runs'), 'utf8')).trim().split('\n')
   return lines.map((line) => JSON.parse(line) as OneOffRun)

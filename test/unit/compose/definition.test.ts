@@ -34,6 +34,6 @@ test.each([
   expect(check(line)).not.toThrow()
 })
 
-test('all that is missing is told at once', () => {
+test('everything missing is reported at once', () => {
   expect(check('volumes: ["data:/data"], secrets: [key]')).toThrow(/uses data[^]*uses key/)
 })

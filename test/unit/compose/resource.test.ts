@@ -41,7 +41,7 @@ test('what is there stays in the model as it was created, so that no Compose tou
   const kept = release(text, { before, there: THERE })
   expect(modelOf(kept)['networks']).toEqual({ default: {} })
   expect(modelOf(kept)['volumes']).toEqual({ pg: {} })
-  // Somebody has removed them, so that the new ones are created.
+  // They were removed by hand, so that the new ones are created.
   const taken = release(text, { before, there: [] })
   expect(modelOf(taken)['networks']).toEqual({ default: { internal: true } })
   expect(taken.resourceDrifts).toEqual([])

@@ -54,7 +54,7 @@ describe('a whole shop', () => {
     expect(replaced(roles(text, 'web'))).toEqual(['0 tunnel', '0 web'])
     expect(named(roles(text, 'web'), 'cache')).toEqual(['pgbouncer'])
   })
-  test('a proxy that is built here goes on while the app is stopped', () => {
+  test('a proxy that is built here keeps running while the app is stopped', () => {
     expect(all.proxies).toEqual(['proxy'])
     const built = (more: string): readonly string[] =>
       roles(`services: {web: {build: ., ports: ["80:80"]}, front: {depends_on: [web], ${more}}}`, 'web').proxies
@@ -110,7 +110,7 @@ describe('a whole shop', () => {
   })
 })
 
-test('each active service has one role, which the host is told in a line', () => {
+test('each active service has one role, which is one line of a fact', () => {
   const lines = writeRoles(roles(shop, 'web').services)
   expect(lines).toEqual([
     'app 0 web',

@@ -159,7 +159,7 @@ test('describeCourse says what the last stop took', () => {
   )
 })
 
-test('describeCourse tells two releases of one version apart', () => {
+test('describeCourse distinguishes two releases of one version', () => {
   expect(describeCourse({ order: 'none', return: 'containers' }, 'v1', 'v1')).toEqual([
     'If the new v1 fails, the current v1 serves again. Migrations that were applied stay applied.',
   ])

@@ -100,7 +100,7 @@ describe('askHealth', () => {
     })
   })
 
-  test('asks what it is told to ask', () => {
+  test('requests the configured address', () => {
     const urls = ['http://proxy/healthz', 'http://web:8000/']
     expect(ask({ ...question, url: { kind: 'urls', urls }, status: ['204'] }, [], settings, app, web)).toEqual({
       format: 1,

@@ -22,7 +22,7 @@ describe('needsCollecting', () => {
     ],
     ['a volume beside it', folder, at('/vol/web/static-old'), false],
     ['a volume inside it', folder, at('/vol/web/static/media'), false],
-    ['a volume that somebody else fills', folder, at('/vol/web/static', true), false],
+    ['a volume that another service fills', folder, at('/vol/web/static', true), false],
     ['no volume', folder, [], false],
     ['an adopted release, of whose volumes nothing is known', folder, undefined, true],
     ['files that go to S3', elsewhere, at('/vol'), false],

@@ -107,7 +107,7 @@ describe('a pull request', () => {
   test.each([
     ['a stranger, who could change it afterwards', { user: { type: 'User' }, author_association: 'CONTRIBUTOR' }, 2],
     ['a person whose token this is', { user: { type: 'User' }, author_association: 'MEMBER' }, 1],
-    ['somebody who quotes the mark', { body: `> ${BEGIN}` }, 2],
+    ['a person who quotes the mark', { body: `> ${BEGIN}` }, 2],
   ])('with a comment of %s', async (_, change, count) => {
     const { write, comments } = await start({ comments: [{ body: `${BEGIN}\nold`, ...change }] })
     await write('new')

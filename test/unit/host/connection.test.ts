@@ -18,7 +18,7 @@ beforeEach(async () => {
 })
 afterEach(() => rm(folder, { recursive: true }))
 
-/** A `Run` that answers by program, and the argument lists that it was given; `log` goes where ssh is told to write it. */
+/** A `Run` that answers by program, and the argument lists that it was given; `log` goes to ssh's log file. */
 function stand(answers: Record<string, Partial<Finished> & { log?: string }>): { run: Run; argv: string[][] } {
   const argv: string[][] = []
   const stood: Run = async (program, args, options) => {

@@ -6,7 +6,7 @@ const time = '2026-01-02T03:04:05.678Z'
 const id = 'v2-18-1'
 const begin = `begin ${id} ${id} from v1-17-1`
 
-/** A clock that only moves when somebody waits. */
+/** A clock that advances only during a wait. */
 class HandClock implements Clock {
   milliseconds = 0
   readonly pauses: number[] = []
@@ -71,7 +71,7 @@ describe('follow', () => {
     expect(shown).toEqual([])
   })
 
-  test('goes on where a lost connection stopped it', async () => {
+  test('resumes where the connection was lost', async () => {
     const { ending, asked, shown, clock } = await tell(
       lost(`j ${time} ${begin}\nl one\nl two\n`),
       lost(),

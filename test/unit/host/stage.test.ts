@@ -181,7 +181,7 @@ describe('send', () => {
 describe('stage', () => {
   const login = { registry: 'ghcr.io', username: 'octo', password: 'tok en$' }
 
-  test('gives the login on standard input only, and shows what the server tells', async () => {
+  test('gives the login on standard input only, and shows the output of the server', async () => {
     const server = new FakeServer({ stdout: 'pulling a\npulling b\n', stderr: 'warning\n' })
     const shown: string[] = []
     await stage(server, 'deploy/todo', 'v1-1-1', [login], (line) => shown.push(line))

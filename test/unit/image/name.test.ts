@@ -100,7 +100,7 @@ describe('an image: that cannot be the name to push to', () => {
     expect(check(web)).toThrow(expect.objectContaining({ fix: expect.stringMatching(fix) }))
   })
 
-  test('all of them are told at once', () => {
+  test('all of them are reported at once', () => {
     const groups = groupBuilds(projectOf(two('${A}/web', '${B}/proxy')))
     expect(() => checkImageNames(groups, { image: undefined, repository: 'o/r', settings: {} })).toThrow(Problems)
   })

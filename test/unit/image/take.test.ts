@@ -40,11 +40,11 @@ test.each([
   ['an image for a service that is not built', { ...whole, db: whole.proxy }, 'images for web, worker, proxy, db'],
   ['two images for one build', { ...whole, worker: `ghcr.io/o/r${digest('c')}` }, 'two images for one build'],
   [
-    'an image of somebody else',
+    'an image of another repository',
     { ...whole, proxy: `ghcr.io/p/r-proxy${digest('b')}` },
     'would be ghcr.io/o/r or ghcr.io/o/r-proxy',
   ],
-  ['a registry of somebody else', { ...whole, proxy: `evil.io/o/r-proxy${digest('b')}` }, 'proxy: evil.io/o/r-proxy'],
+  ['another registry', { ...whole, proxy: `evil.io/o/r-proxy${digest('b')}` }, 'proxy: evil.io/o/r-proxy'],
 ])('%s stops', (_, images, said) => {
   const text = match(images)
   expect(text).toContain('[images-mismatch]')

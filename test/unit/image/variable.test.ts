@@ -131,7 +131,7 @@ describe('a secret in an image', () => {
       code: 'compose-invalid',
       what: expect.stringContaining(`would write ${name} of env-file`),
     })
-    // What the step itself gives is meant for the build.
+    // Variables of the step itself are meant for the build.
     expect(failure(web(build), { file, step: { [name]: 'x' }, dockerfile: ARG })).toBeUndefined()
   })
 

@@ -240,7 +240,7 @@ describe('host', () => {
   ])('%s is refused', (text) => expect(problem({ host: text })).toMatch(/^Input host cannot be used/))
 
   test.each(['deploy@a.org deploy@b.org', 'deploy@a.org,deploy@b.org', 'deploy@a.org\ndeploy@b.org'])(
-    'two of them (%j) are told apart from a typing error',
+    'two of them (%j) are distinguished from a typing error',
     (text) => expect(problem({ host: text })).toContain('it names several hosts'),
   )
 })

@@ -50,7 +50,7 @@ describe('a step', () => {
     expect(written).toEqual(['Stage: v2-7-1 is on the host, 0.0 s', 'after it'])
   })
 
-  test('that fails shows its lines before the failure is told', async () => {
+  test('that fails shows its lines before the failure is reported', async () => {
     const failing = async (): Promise<never> => {
       info('said')
       throw new Error('no')

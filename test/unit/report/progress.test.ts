@@ -57,7 +57,7 @@ test('each step of the host is a group with its time, by the clock of the host',
   ])
 })
 
-test('what goes on after the commit is not waited for', () => {
+test('work after the commit is not waited for', () => {
   expect(watch([1, 'commit begin v2-7-1 after v1-6-1'], [1, 'commit end'], [1, 'prune begin'])).toEqual([
     'commit: it is the current release, 0.0 s',
     'prune: old releases are removed on the host without waiting for it, 0.0 s',

@@ -94,7 +94,7 @@ test.each([
     'The settings no longer point to the current database: before: postgresql db shop (system 77), now: postgresql db shop (system 78)',
   ],
   [
-    'a database that somebody emptied',
+    'a database that was emptied by hand',
     `${SERVES}database ${JSON.stringify({ 'deploy-django': 1, database: DATABASE })}\n`,
     asked({ database: { ...DATABASE, empty: true } }),
     'The database is empty',

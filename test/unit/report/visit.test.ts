@@ -23,7 +23,7 @@ describe('visit', () => {
   test.each([400, 500, 502])('%d is none', async (status) => {
     expect(await visited(status)).toEqual({ trouble: `it answers ${status}`, pauses: 4 })
   })
-  test('a failure is told with its cause', async () => {
+  test('a failure is reported with its cause', async () => {
     const failure = new TypeError('fetch failed', { cause: new Error('certificate has expired') })
     expect((await visited(failure)).trouble).toBe('certificate has expired')
     expect((await visited(new Error('timed out'))).trouble).toBe('timed out')

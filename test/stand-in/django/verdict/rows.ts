@@ -24,9 +24,9 @@ export type Row = {
   leaves?: readonly string[]
   /** No row has NULL. */
   nulls?: false
-  /** What SQLite does otherwise, which keeps values as they are; null for what it does not have. */
+  /** Differences on SQLite, which does not convert values; null if SQLite does not support the operation. */
   sqlite?: Partial<Pick<Row, 'breaks' | 'reverses' | 'atMost' | 'unknown'>> | null
-  /** What MariaDB does otherwise. */
+  /** Differences on MariaDB. */
   mariadb?: Partial<Pick<Row, 'breaks' | 'reverses' | 'atMost' | 'unknown'>> | null
   /** The oldest Django that has it. */
   since?: string

@@ -35,7 +35,7 @@ class Call:
             return file.read()
 
     def point(self, place):
-        """Counts; at the point that is asked for, somebody dies, Docker goes away, a picture is taken or a file made."""
+        """Counts; at the point that is asked for, somebody dies, Docker goes away, a snapshot is taken or a file made."""
         folder = self.world + "/docker"
         if not os.path.exists(folder + "/points"):
             return
@@ -47,7 +47,7 @@ class Call:
             places = passed.readlines()
             number = len(places) + 1
             passed.write("%s: %s\n" % (place, describe(self.words)))
-        if orders["mode"] == "picture":
+        if orders["mode"] == "snapshot":
             shot = "%s/%04d" % (orders["album"], number)
             os.mkdir(shot)
             os.waitpid(os.posix_spawnp("cp", ["cp", "-a", self.world + "/site", folder, shot], os.environ), 0)

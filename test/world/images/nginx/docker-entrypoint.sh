@@ -1,5 +1,5 @@
 #!/bin/sh
-# As the official entrypoint: scripts of /docker-entrypoint.d, then /etc/nginx/templates/*.template
+# Like the official entrypoint: scripts of /docker-entrypoint.d, then /etc/nginx/templates/*.template
 # to /etc/nginx/conf.d with the variables of the environment filled in.
 set -e
 if [ "$1" = nginx ]; then
