@@ -5,6 +5,9 @@
 # has no check and answers no HTTP. `must_listen`: it has to answer HTTP.
 # `before_file`: what the current release answered before this deployment replaced it, to compare with.
 only='' quiet_seconds=10 must_listen='' before_file=
+# What programs log while they wait for a connection: Celery, redis-py, psycopg, kombu and resolvers.
+no_connection='cannot connect|could not connect|connection refused|trying again in|name or service not known'
+no_connection="$no_connection|name resolution|no route to host"
 
 # Sets `app` to what inspect_containers prints about the release's containers.
 inspect_release() { # RELEASE
@@ -42,6 +45,7 @@ step_health() {
   checked_release=$target question=.deploy/plans/$transaction/http.json answer_name=http
   before_file=.deploy/journal/$transaction.before.json
   until_healthy_release
+  warn_of_unconnected
 }
 
 until_healthy_release() { # checks `checked_release` with `question`; keeps the probe's answer as `answer_name`
@@ -277,6 +281,17 @@ note_answers() { # needs `seen`
   asker=$(first_running "$(release_list "$current" django)") checked_release=$current
   if [ -z "$asker" ] || ! read -r python <"$manage"; then return; fi
   report before exec_http answers || true # it may be broken, which the new release repairs
+}
+
+# A worker runs while it only tries again and again to connect, for example to a broker with a mistyped name.
+warn_of_unconnected() {
+  printf '%s\n' "$app" | while read -r service state _ _ _ _ _ id; do
+    if [ "$state" != running ] || is_asked "$service"; then continue; fi
+    last=$(ask logs --tail 5 "$id" 2>&1 | relevant_lines | tail -n 1 | cut -c 1-300) || continue
+    if printf '%s\n' "$last" | grep -qiE "$no_connection"; then
+      echo "warning: $service runs, but it seems to have no connection. The last line of its log: $last"
+    fi
+  done
 }
 
 show_unhealthy() { # failed containers come last: the error shows the end of the log

@@ -349,6 +349,22 @@ describe('small things that matter', () => {
     expect(await endOf(world, v3.id)).toBe('committed v3-3-1')
   })
 
+  test('a worker that cannot connect is named with the last line of its log, one that has connected is not', async () => {
+    const world = await serving()
+    const refused = 'consumer: Cannot connect to redis://cash:6379/0: Error -2. Trying again in 4.00 seconds... (2/100)'
+    const warnings = async (number: number, lines: readonly string[]): Promise<string[] | null> => {
+      const version = deployOf(`v${number}`, number, ROWS, { 'x-says': [refused] })
+      const worker = { image: imageOf(`v${number}`), restart: 'always', 'x-says': lines }
+      const log = await logOf(world, { ...version, services: { ...version.services, worker } })
+      expect(await endOf(world, version.id)).toBe(`committed ${version.id}`)
+      return log.match(/^warning: .*/gm)
+    }
+    expect(await warnings(2, [refused])).toEqual([
+      `warning: worker runs, but it seems to have no connection. The last line of its log: ${refused}`,
+    ])
+    expect(await warnings(3, [refused, 'Connected to redis://cache:6379/0'])).toBeNull()
+  })
+
   test('the env that came with a release is placed with it, for nobody else to read', async () => {
     const world = await serving()
     await writeFile(join(world.directory, '.env'), 'OLD=1\n', { mode: 0o644 })
