@@ -78,8 +78,12 @@ def check_http(_out):
         last, reason = check_siblings(visitor, order.get("siblings", []), last, reason)
     last, reason = check_published(order.get("published", []), last, reason)
     if last is None:
-        return NO_HTTP, {"url": None, "status": None, "answers": 0, "reason": "nothing-speaks-http", "text":
-                         "No port of this service, and no service in front of it, speaks HTTP."}
+        text, fix = "No port of this service, and no service in front of it, speaks HTTP.", None
+        if not open_sockets():
+            text = "The app runs, but nothing in its container listens (yet)."
+            fix = ("raise `health-timeout`, or `start_period` of its `healthcheck:`, if it only starts slowly; otherwise fix "
+                   "what its last lines show")
+        return NO_HTTP, {"url": None, "status": None, "answers": 0, "reason": "nothing-speaks-http", "text": text, "fix": fix}
     text, fix = explain_answer(last, reason, visitor, fronts)
     code = PLANNED if reason is None else FRONT_FAILS if last.app else REFUSES if is_firm(last, reason) else UNHEALTHY
     return code, {

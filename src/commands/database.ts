@@ -23,7 +23,7 @@ import { explainImport } from '../guard/import.ts'
 import { locate } from '../guard/locate.ts'
 import { explainUnmigrated } from '../guard/migrations.ts'
 import { explainDrift, type ChangedModels } from '../guard/models.ts'
-import { explainRefused, type RefusalFacts } from '../guard/refused.ts'
+import { explainRefused, explainUnknownHost, type RefusalFacts } from '../guard/refused.ts'
 import { describeRunserver, explainServing, judgeServing } from '../guard/serving.ts'
 import type { Connection } from '../host/connection.ts'
 import { explainProbe, explainIncompatible } from '../host/failure.ts'
@@ -61,7 +61,7 @@ export async function askDatabase(
   )
   const found = await asked.catch((cause: unknown) => {
     const facts = { mounts, app: release.app, ...refusalFacts(site) }
-    const denial = explainDenial(explainRefused(cause, facts), facts)
+    const denial = explainDenial(explainUnknownHost(explainRefused(cause, facts), release.app), facts)
     const failure = explainImport(denial, site.project, django, made.django.facts.entrypoint, site.repository)
     throw failure instanceof DeployError ? locate(failure, site.repository) : failure
   })

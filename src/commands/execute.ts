@@ -14,7 +14,7 @@ import type { Judged } from '../django/verdict/judge.ts'
 import { DeployError, withAdvice } from '../errors.ts'
 import { warning } from '../github/annotation.ts'
 import { explainDenial, type DenialFacts } from '../guard/denied.ts'
-import { explainRefused, type RefusalFacts } from '../guard/refused.ts'
+import { explainRefused, explainUnknownHost, type RefusalFacts } from '../guard/refused.ts'
 import { locate } from '../guard/locate.ts'
 import { concludeAftermath } from '../report/aftermath.ts'
 import { harmless, info } from '../report/log.ts'
@@ -25,6 +25,7 @@ import type { Connection } from '../host/connection.ts'
 import { explainEnding, explainForward, explainOvercome, explainReverted } from '../host/failure.ts'
 import { measureStop, type Ending } from '../host/follow.ts'
 import type { Server } from '../host/look.ts'
+import { explainRelease } from '../host/older-release.ts'
 import { versionOf } from '../host/release.ts'
 import { send, writeFacts, type SentFile } from '../host/stage.ts'
 import { requestRevert, followToEnd, transact, type Transaction } from '../host/transaction.ts'
@@ -148,12 +149,13 @@ function takeEnding(
   start: number,
   server: Server,
   version: string,
-  { denial, refusal, repository, judged = [] }: Decided,
+  { kind, denial, refusal, repository, judged = [] }: Decided,
   { found }: Context,
 ): void {
   const backup = readBackup(ending.documents.get('backup'))
   const http = ending.documents.get('http')
-  const failure = explainEnding(ending)
+  const reason = explainEnding(ending)
+  const failure = reason && kind !== 'deployed' ? explainRelease(reason, version, kind === 'rolled-back') : reason
   const committed = ending.journal.find(({ step, state }) => step === 'commit' && state === 'end')
   const stoppedSeconds =
     ending.word === 'committed' || ending.word === 'forward' ? measureStop(ending.journal) : undefined
@@ -173,7 +175,8 @@ function takeEnding(
   if (overcome !== undefined) warning(harmless(overcome))
   if (!failure) return
   const denied = explainDenial(backup ? withBackup(failure, backup, ending.journal) : failure, denial)
-  const explained = refusal ? explainRefused(denied, { ...denial, ...refusal }) : denied
+  const known = refusal ? explainRefused(denied, { ...denial, ...refusal }) : denied
+  const explained = explainUnknownHost(known, denial.app)
   throw repository && explained instanceof DeployError
     ? locate(explained, repository, findFailed(ending, judged))
     : explained

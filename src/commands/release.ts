@@ -289,6 +289,7 @@ function releaseFacts(
     'bound-files': release.boundFiles,
     contents: [...release.contents].map(([service, hash]) => `${service} ${hash}`),
     below: below.map(writeBelow),
+    strangers: made.django.strangers,
     fingerprint: [release.fingerprint],
     ...rollbackFacts({
       jobs: withRole(roles.services, 'job'),

@@ -32,6 +32,7 @@ import { explainDenial } from '../guard/denied.ts'
 import { checkDatabases } from '../guard/database.ts'
 import { describeKept } from '../guard/hidden.ts'
 import { mountsOf } from '../guard/mount.ts'
+import { describeStrangersBehind } from '../guard/stranger.ts'
 import { info } from '../report/log.ts'
 import { servingOf, type Outcome } from '../report/report.ts'
 import { connect, type Connection } from '../host/connection.ts'
@@ -149,6 +150,12 @@ async function inspectTarget(
     currentRelease(server)?.facts.get('below') ?? [],
     target.version,
   ).forEach((text) => warning(text))
+  const strangers = describeStrangersBehind(
+    target.version,
+    target.facts.get('strangers') ?? [],
+    currentRelease(server)?.facts.get('strangers') ?? [],
+  )
+  if (strangers !== undefined) warning(strangers)
   return { connection, directory, server, name, target, before, app, env, health }
 }
 

@@ -1,7 +1,7 @@
 import { chooseProjectName } from '../compose/name.ts'
 import type { Connection } from '../host/connection.ts'
 import { fact } from '../host/fact.ts'
-import { look } from '../host/look.ts'
+import { isIdle, look } from '../host/look.ts'
 import { currentRelease } from '../host/release.ts'
 import type { DeployInputs } from '../inputs/contract.ts'
 import { servingOf } from '../report/report.ts'
@@ -9,7 +9,7 @@ import type { Context } from './context.ts'
 
 /**
  * Finds the current release for a failure that comes before the inspection of the host. Without a checkout the
- * directory is a guess, so finding no release proves nothing. An error of the host is ignored, because the first
+ * directory is a guess, so finding no release proves nothing while a container runs. An error of the host is ignored, because the first
  * failure is reported.
  */
 export async function findServing(
@@ -23,7 +23,10 @@ export async function findServing(
     const directory = given ?? `deploy/${name}`
     const server = await look(await connect(), assets.transaction.toString(), directory)
     const current = currentRelease(server)
-    if (!current) return
+    if (!current) {
+      if (isIdle(server)) found({ serving: servingOf(undefined) })
+      return
+    }
     const { version, facts } = current
     const { since } = server
     found({ directory, project: fact(facts, 'project'), previous: version, serving: servingOf(version), since })

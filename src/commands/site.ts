@@ -34,7 +34,15 @@ import { servingOf, type Serving } from '../report/report.ts'
 import { describeSettings } from '../report/settings.ts'
 import { connect, type Connection } from '../host/connection.ts'
 import { fact } from '../host/fact.ts'
-import { checkArchitecture, checkServer, describeUnpruned, look, runningCounts, type Server } from '../host/look.ts'
+import {
+  checkArchitecture,
+  checkServer,
+  describeUnpruned,
+  isIdle,
+  look,
+  runningCounts,
+  type Server,
+} from '../host/look.ts'
 import { currentRelease, readAppOf, readDotEnv, type KeptRelease } from '../host/release.ts'
 import { namesIn, readCheckout, type Checkout } from './checkout.ts'
 import type { Context } from './context.ts'
@@ -81,7 +89,7 @@ export async function inspectSite(inputs: DeployInputs, context: Context): Promi
   const [checkout] = await Promise.all([read, connection.callOrThrow(['true'])])
   const place = await findPlace(connection, checkout, inputs, context)
   context.found({ rollbackPage: findRollbackPage(checkout.repository, context.runner) })
-  reportServing(place, inputs, context)
+  reportServing(place, checkout, inputs, context)
   const site = { ...checkout, connection, ...place, ...(await readBefore(connection, place, checkout, inputs)) }
   const checks = checksOf(site, inputs, context)
   printSettings(site, checks, inputs)
@@ -95,7 +103,7 @@ async function findPlace(
   connection: Connection,
   checkout: Checkout,
   inputs: DeployInputs,
-  { runner, assets }: Context,
+  { runner, assets, found }: Context,
 ): Promise<Place> {
   const { project, settings, needs } = checkout
   const named = namesIn(checkout, inputs, runner)
@@ -104,6 +112,7 @@ async function findPlace(
   const server = await look(connection, assets.transaction.toString(), directory, [
     ...new Set([...askable(needs), 'externals:', ...ports]),
   ])
+  if (isIdle(server)) found({ serving: servingOf(undefined) })
   checkServer(server, inputs.host.user, directory)
   const current = currentRelease(server)
   const sources = {
@@ -119,12 +128,37 @@ async function findPlace(
   return { directory, server, current, name, chosen, possible: possibleNames(sources), profiles, active }
 }
 
-function reportServing({ directory, server, current, name }: Place, { url }: DeployInputs, { found }: Context): void {
-  // A stack that was started by hand may serve.
-  const isUnknown = !current && server.containers.some(({ project: of, running }) => of === name && running)
-  const serving: Serving = isUnknown ? { kind: 'unknown' } : servingOf(current?.version)
-  const { since } = server
-  found({ project: name, directory, url, previous: current?.version, serving, since })
+function reportServing(place: Place, { groups }: Checkout, { url }: DeployInputs, { found }: Context): void {
+  const { directory, server, current, name } = place
+  const built = groups.flatMap((group) => group.services)
+  found({
+    project: name,
+    directory,
+    url,
+    previous: current?.version,
+    serving: servingBefore(place, built),
+    since: server.since,
+  })
+}
+
+/**
+ * What serves before the deployment. A stack that was started by hand may serve. The database of a first deploy that
+ * failed does not.
+ */
+export function servingBefore(
+  {
+    server: { containers },
+    current,
+    name,
+  }: {
+    server: Pick<Server, 'containers'>
+    current: Pick<KeptRelease, 'version'> | undefined
+    name: string
+  },
+  built: readonly string[],
+): Serving {
+  const isUnknown = containers.some((each) => each.project === name && each.running && built.includes(each.service))
+  return !current && isUnknown ? { kind: 'unknown' } : servingOf(current?.version)
 }
 
 /** Reads the current release, and the facts that decide the numbers of containers. */

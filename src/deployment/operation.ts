@@ -76,7 +76,11 @@ export function planOperations(facts: OperationFacts): readonly Operation[] {
     ...(steps.includes('migrate') ? byApp(facts.pending) : []),
     ...facts.unapply.map((name) => operation('unapply', name, 'the older release does not know it')),
     ...(steps.includes('jobs') ? withRole(services, 'job') : []).map((name) =>
-      operation('run', name, 'it runs in each deploy and rollback that replaces the app'),
+      operation(
+        'run',
+        name,
+        'it runs in each deploy and rollback that replaces the app; nothing undoes what it changes',
+      ),
     ),
     ...(steps.includes('static') ? [operation('collect', 'static files', 'a volume hides those of the image')] : []),
     describeTrial(facts.trial),
@@ -140,6 +144,7 @@ function replaceApp({ before, app, servicesBefore, running }: OperationFacts, na
   if (!wasActive && !running.includes(name)) return operation('start', name, 'it does not run')
   const others = changesOf(before, app, name).filter((key) => key !== 'image')
   const parts = [...(old === now ? [] : ['new image']), ...(others.length > 0 ? [changed(others)] : [])]
+  if (parts.length === 0 && !running.includes(name)) return operation('start', name, 'it does not run')
   return operation('replace', name, parts.join(', ') || 'same image, new settings')
 }
 

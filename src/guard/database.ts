@@ -27,6 +27,10 @@ function findChanges(before: readonly Database[], now: readonly Database[]): rea
   })
 }
 
+/** Two database servers on one volume destroy its data, and a deploy does not stop the service that was renamed. */
+const RENAMED =
+  'if its service or volume was renamed in the Compose file, the data is in the old volume: give both their old names, or keep the old volume with `name: OLDVOLUME` in its new entry below `volumes:` (`docker volume ls` on the host lists it), and before you deploy, stop the container of a renamed service there: `docker stop CONTAINER`'
+
 /** Whether the database is not the one that the current release was verified with, or is empty now. */
 function findChange(before: Database, now: Database): Change | undefined {
   if (!isSame(before, now)) {
@@ -34,7 +38,7 @@ function findChange(before: Database, now: Database): Change | undefined {
       what: 'The settings no longer point to the current database',
       seen: `before: ${describe(before)}\nnow: ${describe(now)}`,
       why: 'a setting of the database has changed, or its service has got another volume',
-      fix: 'correct the settings; if the data was moved there',
+      fix: `correct the settings; ${RENAMED}; if the data was moved there`,
     }
   }
   if (now.empty && !before.empty) {
@@ -42,7 +46,7 @@ function findChange(before: Database, now: Database): Change | undefined {
       what: 'The database is empty, but it was not when the current release was deployed',
       seen: describe(now),
       why: 'its volume or its file was replaced, or it was emptied by hand',
-      fix: 'restore the data; if it must start empty',
+      fix: `restore the data; ${RENAMED}; if it must start empty`,
     }
   }
   return undefined

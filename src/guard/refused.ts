@@ -1,3 +1,4 @@
+import type { App } from '../compose/app.ts'
 import { DeployError } from '../errors.ts'
 import { explanations } from '../host/explanation.ts'
 import type { DenialFacts } from './denied.ts'
@@ -37,4 +38,35 @@ export function explainRefused(failure: unknown, { mounts, app, project, isNew }
     why,
     fix: `correct the password in the env file. PostgreSQL keeps the password of its first start, whatever the env file says later; to change it there, on the host: docker exec -it ${ids('-q')} sh -c 'psql -U "\${POSTGRES_USER:-postgres}" -c "\\password" postgres'${renew}`,
   })
+}
+
+/**
+ * Adds the service that is probably meant to a failure when no service has the host name of the database. Other
+ * failures stay as they are.
+ */
+export function explainUnknownHost(failure: unknown, { services }: App): unknown {
+  if (!(failure instanceof DeployError) || failure.code !== explanations.database_down.code) return failure
+  const [, host] = / at ([\w-]+) does not answer/.exec(failure.seen ?? '') ?? []
+  const names = [...services.values()].flatMap(({ hostNames }) => hostNames)
+  if (host === undefined || names.includes(host)) return failure
+  const meant = names.find((name) => isTypo(host, name))
+  if (meant === undefined) return failure
+  const { code, what, seen, fix, annotation, cause } = failure
+  return new DeployError(code, {
+    what,
+    seen,
+    why: `no service of the Compose file has the name ${host}: did you mean ${meant}?`,
+    fix: `if so, write ${meant} as the host of the database, in the env file or in DATABASES of the settings; otherwise: ${fix}`,
+    annotation,
+    cause,
+  })
+}
+
+/** Whether one character is missing, surplus or different, or two neighbours are swapped. */
+function isTypo(typed: string, name: string): boolean {
+  const start = [...typed].findIndex((letter, place) => letter !== name[place])
+  const from = start < 0 ? typed.length : start
+  const [left, right] = [typed.slice(from), name.slice(from)]
+  const isSwapped = left.slice(0, 2) === [...right.slice(0, 2)].reverse().join('') && left.slice(2) === right.slice(2)
+  return isSwapped || [left.slice(1), left].includes(right) || [left.slice(1), left].includes(right.slice(1))
 }

@@ -26,3 +26,14 @@ export function describeStrangers(
     return `${project}: what ${jobs.join(' and ')} migrates is neither judged nor verified here, and neither a revert nor a rollback unapplies it`
   return `${project}: its migrations are neither applied nor verified here. Let ${others.join(' and ')} wait for a service that runs \`migrate\` in its image (\`depends_on\` with \`condition: service_completed_successfully\`)`
 }
+
+/** The warning of a rollback for what the two releases record as another project; undefined without any. */
+export function describeStrangersBehind(
+  version: string,
+  target: readonly string[],
+  current: readonly string[],
+): string | undefined {
+  const strangers = [...new Set([...target, ...current])]
+  if (strangers.length === 0) return undefined
+  return `${strangers.join(' and ')} ${strangers.length > 1 ? 'seem' : 'seems'} to be another Django project: the rollback to ${version} neither compares its code with its database nor unapplies its migrations. Check that its older code works with them`
+}

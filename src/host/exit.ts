@@ -1,6 +1,7 @@
 import { inProject, type Code, type Problem } from '../errors.ts'
 import { explainDockerError } from './docker-error.ts'
 import { explanations, type Explanation } from './explanation.ts'
+import { NEW_RELEASE, OLD_RELEASE_FIX } from './older-release.ts'
 
 const byExit = new Map(Object.values<Explanation>(explanations).map((explanation) => [explanation.exit, explanation]))
 
@@ -44,7 +45,8 @@ export function exitVariables(): string {
 export function explanationLines(manage: readonly string[] | undefined): readonly string[] {
   return [...byExit.values()].map(({ exit, what, why, fix }) => {
     const cause = why === undefined ? '' : ` (${why})`
-    return `${exit} ${what}${cause}. To fix it: ${inProject(fix ?? 'see the last lines above', manage)}`
+    const own = NEW_RELEASE.test(what) ? OLD_RELEASE_FIX : (fix ?? 'see the last lines above')
+    return `${exit} ${what.replace(NEW_RELEASE, 'the release')}${cause}. To fix it: ${inProject(own, manage)}`
   })
 }
 

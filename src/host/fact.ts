@@ -30,6 +30,7 @@ export const RELEASE_FACTS = {
   contents: '`service hash`: what the image of a built service holds',
   below:
     '`service holds filled path`: what the image of a service holds below a named volume, and what the volume was filled with',
+  strangers: 'services that seem to be another Django project',
   fingerprint: 'a hash, equal for the same images, files and settings',
   'rollback-steps': 'the plan of a rollback to it without GitHub, a step per line',
   'reversal-steps': 'the same with `--reverse-migrations`',

@@ -284,6 +284,14 @@ function explainReport(ending: Ending, code: number): DeployError | undefined {
         'correct the app, or set `health-url`, `health-headers` and `health-status` so that they describe a healthy answer',
     })
   }
+  if (code === explanations.no_http.exit && http) {
+    const { text: seen, fix } = readHttpReport(http)
+    // Nothing listens, so the app is still starting.
+    if (fix !== undefined) {
+      const { code: known, what } = explanations.health_timeout
+      return new DeployError(known, { what, seen, why: lastLines(ending), fix })
+    }
+  }
   const locked = [...ending.documents.values()].map(readProbeError).find((error) => error?.kind === 'migration-lock')
   if (locked?.exit === code) return explainLocked(locked)
   const migrate = ending.documents.get('migrate')

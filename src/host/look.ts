@@ -158,6 +158,10 @@ export function parseLook(text: string): Server | undefined {
   }
 }
 
+/** Whether no container of any Compose project runs, so that nothing can serve. Without access to Docker: not known. */
+export const isIdle = ({ docker, containers }: Pick<Server, 'docker' | 'containers'>): boolean =>
+  docker !== undefined && containers.every(({ running }) => !running)
+
 /** Counts the running containers of each service of a project. */
 export function runningCounts({ containers }: Server, project: string): ReadonlyMap<string, number> {
   const running = containers.filter((each) => each.project === project && each.running)

@@ -75,7 +75,47 @@ class Walk:
                 dict(self.one(migration.app_label, operation, self.state), line=lines[place] if lines else None)
                 for place, operation in enumerate(migration.operations)
             ]
+        self.forgive_moved(found)
         return found
+
+    def forgive_moved(self, found):
+        """Forgets what the code gives up in one operation and has again at the end, such as a model that moves to another app.
+
+        Nothing is said about a table that RunSQL names later: it may rename the table, or drop its foreign key.
+        """
+        operations = [facts for each in found.values() for facts in each]
+        if not any(facts.get("abandoned") or facts.get("enforced") for facts in operations):
+            return
+        (columns, links), later = self.kept(), []
+        for facts in reversed(operations):
+            if "abandoned" in facts:
+                facts["abandoned"] = [
+                    each for each in facts["abandoned"]
+                    if not is_named(each["table"], later) and (self.first(each["table"]), each["column"]) not in columns
+                ]
+                facts["enforced"] = [
+                    each for each in facts["enforced"]
+                    if not is_named(each["table"], later) and (self.first(each["table"]), self.first(each["to"])) not in links
+                ]
+            for part in [facts] + facts.get("nested", []):
+                if "sql" in part:
+                    later += [part["sql"]["statements"]]
+
+    def kept(self):
+        """What the code knows at the end, by the names before this plan: (columns, foreign keys)."""
+        columns, links = set(), set()
+        for key, model in self.state.models.items():
+            table = table_of(self.state, key, self.connection)
+            for name, field in dict(model.fields).items():
+                column = column_of(field, name)
+                columns.add((self.first(table), self.columns_before.get((table, column), column)))
+            for field in self.relations(self.state, key):
+                links.update((self.first(each["table"]), self.first(each["to"])) for _, each in enforced_links(field, key, table))
+        return columns, links
+
+    def first(self, table):
+        """The name of a table before this plan."""
+        return self.tables_before.get(table, table)
 
     def one(self, app, operation, state):
         """One operation; moves `state` past it."""
@@ -260,6 +300,11 @@ class Walk:
         with self.open.cursor() as cursor:
             cursor.execute("SELECT 1 FROM pg_extension WHERE extname = %s", [name])
             return cursor.fetchone() is not None
+
+
+def is_named(table, sql):
+    """Whether one of these lists of statements has the table's name; a list of None is too long to be read."""
+    return any(each is None or re.search(r"\b%s\b" % re.escape(table), " ".join(each), re.I) for each in sql)
 
 
 def unreadable(facts, error):

@@ -177,6 +177,11 @@ describe('auto', () => {
     }
   })
 
+  test('nothing listens: the app is still starting, so the fix is more time, not another address', async () => {
+    expect((await ask('')).result['fix']).toMatch(/^raise `health-timeout`/)
+    expect((await ask('5000=garbage')).result['fix']).toBeNull()
+  })
+
   test('ports of other containers and of the server are not asked', async () => {
     const other = ['unshare', '--pid', '--fork', '--mount-proc', '--']
     expect(seen(await ask('8000=500', {}, other))).toEqual([25, null, 'nothing-speaks-http', null])

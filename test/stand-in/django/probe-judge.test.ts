@@ -62,6 +62,42 @@ test('a new squash of what is applied does nothing', async () => {
   expect([judged.code, judged.result['pending']]).toEqual([0, []])
 })
 
+const given = 'migrations.SeparateDatabaseAndState(state_operations=[%])'
+const separate = (operation: string): string => given.replace('%', operation)
+const link = 'models.ForeignKey("blog.Post", models.CASCADE)'
+const create = (name: string, options = ''): string =>
+  `migrations.CreateModel("${name}", [("id", models.AutoField(primary_key=True)), ("n", models.IntegerField()), ("post", ${link})]${options})`
+const later = (operations: string): string =>
+  migration('shop.0002_note', operations).replace('dependencies = [', 'dependencies = [("blog", "0001_initial"), ')
+
+test.each([
+  ['goes', '', true],
+  ['moves', separate(create('Moved', ', options={"db_table": "shop_item"}')), false],
+  [
+    'moves, and its table gets another name',
+    `${separate(create('Moved', ', options={"db_table": "shop_item"}'))}, migrations.AlterModelTable("moved", None)`,
+    false,
+  ],
+  ['is renamed in SQL', 'migrations.RunSQL("ALTER TABLE shop_item RENAME TO shop_other")', false],
+])('a model without its table that %s', async (_, after, isGivenUp) => {
+  const gone = `${create('Item')}, ${separate('migrations.DeleteModel("Item")')}${after === '' ? '' : `, ${after}`}`
+  const { result } = await judgeNew({ 'shop/migrations/0003_gone.py': later(gone) })
+  const enforced = isGivenUp ? [{ table: 'shop_item', to: 'blog_post' }] : []
+  expect(operationOf(result, 1)).toMatchObject({ enforced })
+})
+
+test('a field that only the state loses, of a model that stays', async () => {
+  const gone = `${create('Item')}, ${separate('migrations.RemoveField("item", "post")')}`
+  const { result } = await judgeNew({ 'shop/migrations/0003_gone.py': later(gone) })
+  expect(operationOf(result, 1)).toMatchObject({
+    enforced: [{ table: 'shop_item', to: 'blog_post' }],
+    abandoned: [{ table: 'shop_item', column: 'post_id' }],
+  })
+})
+
+const operationOf = (result: Outcome['result'], place: number): unknown =>
+  readPending(result['pending'])[0]?.operations[place]
+
 test('without DATABASES the rules are those of PostgreSQL', async () => {
   const { result, code } = await judgeNew({ 'shop/migrations/0003_gone.py': remove, 'world/settings.py': settings('') })
   expect([code, result['vendor']]).toEqual([0, 'postgresql'])

@@ -79,6 +79,11 @@ describe('planOperations', () => {
     ])
   })
 
+  test('tells a service that does not run from one with new settings', () => {
+    expect(lines({ before: readApp(v2) })).toContain('replace web: same image, new settings')
+    expect(lines({ before: readApp(v2), running: ['db', 'cache', 'proxy'] })).toContain('start web: it does not run')
+  })
+
   test('of a first deploy starts everything', () => {
     expect(
       lines({
@@ -109,10 +114,10 @@ describe('planOperations', () => {
       lines({ steps, services, adopted: 'adopted-1', before: readApp(v2), running: ['db', 'cache', 'proxy'] }),
     ).toEqual([
       'adopt what runs: it was started by hand; a rollback can go back to adopted-1',
-      'run assets: it runs in each deploy and rollback that replaces the app',
+      'run assets: it runs in each deploy and rollback that replaces the app; nothing undoes what it changes',
       'collect static files: a volume hides those of the image',
       tried,
-      'replace web: same image, new settings',
+      'start web: it does not run',
       'start worker: it does not run',
       'keep cache: unchanged',
       'keep proxy: unchanged',

@@ -42,6 +42,16 @@ test.each<[string, Partial<Database>, Partial<Database>, string | undefined]>([
   }
 })
 
+test.each([
+  ['moved', { system: '2' }],
+  ['empty', { empty: true }],
+])('the fix keeps the volume of a service that was renamed: %s', (_, next) => {
+  const check = (): void => checkDatabases([before], [{ ...before, ...next }], 'force')
+  expect(check).toThrow(
+    expect.objectContaining({ fix: expect.stringMatching(/`name: OLDVOLUME`.*`docker stop CONTAINER`/) }),
+  )
+})
+
 test('a first deploy has nothing to compare with', () => {
   expect(() => checkDatabases([], [before], '')).not.toThrow()
   expect(() => checkDatabases([before], [], '')).not.toThrow()

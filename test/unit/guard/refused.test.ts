@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals'
 import { DeployError } from '../../../src/errors.ts'
-import { explainRefused } from '../../../src/guard/refused.ts'
+import { explainRefused, explainUnknownHost } from '../../../src/guard/refused.ts'
 import { explainProbe } from '../../../src/host/failure.ts'
 import { readApp } from '../../../src/compose/app.ts'
 import { parse } from 'yaml'
@@ -40,4 +40,38 @@ test.each([
   ['another failure', new DeployError('internal', { what: 'x' })],
 ])('stays: %s', (_, failure) => {
   expect(explainRefused(failure, facts)).toBe(failure)
+})
+
+const down = (host: string): DeployError => {
+  const message = `The database shop at ${host} does not answer (yet): is its service up?`
+  return explainProbe(
+    12,
+    { 'deploy-django': 1, verb: 'plan', error: { kind: 'database-not-up', message, detail: '' } },
+    '',
+  )
+}
+
+test.each([
+  ['dbb', 'db'],
+  ['d', 'db'],
+  ['bd', 'db'],
+  ['xb', 'db'],
+  ['chache', 'cache'],
+  ['cahce', 'cache'],
+  ['cachee', 'cache'],
+])('a host name that no service has: %s', (host, meant) => {
+  expect(explainUnknownHost(down(host), app)).toMatchObject({
+    code: 'database-not-up',
+    why: expect.stringContaining(`did you mean ${meant}?`),
+    fix: expect.stringContaining(`if so, write ${meant} as the host`),
+  })
+})
+
+test.each([
+  ['a service that is down', down('db')],
+  ['a host elsewhere', down('dbb.example.com')],
+  ['a name like no service', down('postgres')],
+  ['another failure', new DeployError('internal', { what: 'x' })],
+])('stays: %s', (_, failure) => {
+  expect(explainUnknownHost(failure, app)).toBe(failure)
 })

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals'
 import { readApp } from '../../../src/compose/app.ts'
-import { describeStrangers } from '../../../src/guard/stranger.ts'
+import { describeStrangers, describeStrangersBehind } from '../../../src/guard/stranger.ts'
 
 const image = { image: 'accounts' }
 const job = { 'accounts-migrate': { condition: 'service_completed_successfully' } }
@@ -25,4 +25,10 @@ test.each<[string, Record<string, object>, RegExp]>([
   const target = { group: { services: ['web'] } }
   const django = { target, managePath: '/app/manage.py', strangers: Object.keys(services) }
   expect(describeStrangers(readApp({ services }), django)).toMatch(text)
+})
+
+test('a rollback warns of another project in the release that serves, or in the one to go back to', () => {
+  expect(describeStrangersBehind('v1', [], [])).toBeUndefined()
+  expect(describeStrangersBehind('v1', ['accounts'], ['accounts'])).toMatch(/^accounts seems to be .* to v1 neither/)
+  expect(describeStrangersBehind('v1', ['accounts'], ['mailer'])).toMatch(/^accounts and mailer seem to be/)
 })

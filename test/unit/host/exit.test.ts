@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals'
-import { explainExit } from '../../../src/host/exit.ts'
+import { explainExit, explanationLines } from '../../../src/host/exit.ts'
 import { explanations } from '../../../src/host/explanation.ts'
 
 test.each<[string, string, RegExp, RegExp]>([
@@ -24,4 +24,10 @@ test.each<[string, string, RegExp, RegExp]>([
   expect(problem.seen).toBe(said)
   // Another step that prints the same has another cause.
   expect(explainExit(explanations.unhealthy.exit, said, '')[1].fix).not.toMatch(/variable/)
+})
+
+test('the explanations for a rollback by hand are not about a new release', () => {
+  const lines = explanationLines(undefined)
+  expect(lines.filter((line) => /^\d+ [^(]*new release/i.test(line.split('. To fix it')[0] ?? ''))).toEqual([])
+  expect(lines.find((line) => line.startsWith('46 '))).toMatch(/^46 the release did not .*: choose another version/)
 })

@@ -1,9 +1,10 @@
 import { describe, expect, test } from '@jest/globals'
 import { readAssets, readProbe } from '../../../src/host/assets.ts'
-import { codes, explain, type DeployError } from '../../../src/errors.ts'
+import { codes, DeployError, explain } from '../../../src/errors.ts'
 import { findDocument } from '../../../src/django/document.ts'
 import { isKnownExit } from '../../../src/host/exit.ts'
 import { explanations, type Explanation } from '../../../src/host/explanation.ts'
+import { explainRelease } from '../../../src/host/older-release.ts'
 import {
   explainEnding,
   explainForward,
@@ -729,6 +730,25 @@ describe('explainEnding', () => {
       code: 'container-exited',
       seen: 'deploy-django: web exit=1 restarts=3',
     })
+  })
+
+  test('an app that does not listen yet is only slow: the fix is more time', () => {
+    const http = { verb: 'http', url: null, status: null, answers: 0, reason: 'nothing-speaks-http', text: 'Nothing.' }
+    const slow = failing('try', 25, [], [{ ...http, fix: 'raise `health-timeout`' }])
+    expect(slow).toMatchObject({ what: expect.stringContaining('did not become healthy in time'), seen: 'Nothing.' })
+    expect(slow?.fix).toMatch(/^raise `health-timeout`/)
+    expect(failing('try', 25, [], [http])?.fix).toMatch(/^name an address that does with `health-url`/)
+  })
+
+  test('a release that is not new is named, and a rollback does not advise to change its code', () => {
+    const failure = failing('health', 46)
+    if (!failure) throw new Error('no failure')
+    const [rollback, check] = [explainRelease(failure, 'v1', true), explainRelease(failure, 'v1', false)]
+    expect(rollback).toMatchObject({ code: 'health-timeout', what: 'v1 did not become healthy in time' })
+    expect(rollback.fix).toMatch(/^choose another version, .*raise `health-timeout`/)
+    expect(check).toMatchObject({ what: rollback.what, fix: failure.fix })
+    const other = new DeployError('internal', { what: 'Another failure', fix: 'x' })
+    expect(explainRelease(other, 'v1', true)).toBe(other)
   })
 
   test('an interruption that was brought to its end', () => {
