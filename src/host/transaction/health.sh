@@ -330,13 +330,25 @@ note_answers() { # needs `seen`
   report before exec_http answers || true # it may be broken, which the new release repairs
 }
 
+# The address of the answer names the service. Any other name, such as a domain, leads to the service in front.
+find_answering() { # the service that gave the answer that the health check refuses
+  if [ -n "$only" ]; then return; fi
+  case $http in "$exit_unhealthy" | "$exit_refuses" | "$exit_front_fails") ;; *) return ;; esac
+  named "$checked_release" | while read -r service; do
+    if grep -q "\"url\": \"[a-z]*://${service}[:/?\"]" ".deploy/journal/$transaction.$answer_name.json"; then
+      echo "$service"
+    fi
+  done | grep . || if [ "$http" -eq "$exit_front_fails" ]; then
+    release_list "$checked_release" fronts | first_word
+  fi
+}
+
 show_unhealthy() { # failed containers come last: the error shows the end of the log
   crashed=$(printf '%s\n' "$looping" | first_word)
   failed=$(only_in "$ill" "$crashed")
   if [ -z "$failed$crashed" ]; then failed=$asker; fi
-  if [ "$http" -eq "$exit_front_fails" ]; then
-    failed=$failed$newline$(ids_of "$(release_list "$checked_release" fronts | first_word)")
-  fi
+  answering=$(ids_of "$(find_answering)")
+  failed=$(only_in "$failed" "$answering")$newline$answering
   failed=$failed$newline$crashed
   printf '%s\n' "$app" | while read -r service state _ restarts _ _ _ id; do
     if ! is_listed "$id" "$failed"; then echo "$service is $state, $restarts restarts"; fi
