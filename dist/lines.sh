@@ -17,8 +17,8 @@ why_unreadable() { # CONTAINER ANSWER
 }
 
 # The first traceback: later ones are often only its consequence. Its last line names the fault. Without a traceback,
-# the last lines. Requests of health checks and uWSGI's complaints about them are left out: they come ten times a
-# second.
+# the last lines; one that repeats is counted. Requests of health checks and uWSGI's complaints about them are left out:
+# they come ten times a second.
 relevant_lines() {
   # shellcheck disable=SC2016 # the program is awk's
   awk '
@@ -32,6 +32,24 @@ relevant_lines() {
       if (text !~ "(GET|HEAD) /") return 0
       if (text ~ "\"deploy-django\"" || text ~ "^\\[[0-9]+/[A-Z][a-z]+/[0-9]+ [0-9:]+\\] \"(GET|HEAD) ") return 1
       return text ~ "^((INFO: *)?\\[?(127[.]0[.]0[.]1|::1)\\]?(:[0-9]+)? - |\\[pid: .*\\] (127[.]0[.]0[.]1|::1) \\()"
+    }
+    # A line without what differs when a program says the same again: time, process and number of the connection.
+    function meaning(text) {
+      gsub("[0-9]+[/-][0-9A-Za-z]+[/-][0-9]+", "", text)
+      gsub("[0-9]+:[0-9]+:[0-9]+([.,][0-9]+)?", "", text)
+      gsub("[0-9]+#[0-9]+: ([*][0-9]+ )?", "", text)
+      gsub("\\[[0-9]+\\]", "", text)
+      return text
+    }
+    function print_end(at, size, text, times) {
+      for (at = 1; at <= count; at++) {
+        if (size && meaning(lines[at]) == meaning(lines[at - 1])) times[size]++
+        else times[++size] = 1
+        text[size] = lines[at]
+      }
+      for (at = size > 15 ? size - 14 : 1; at <= size; at++) {
+        print text[at] (times[at] > 1 ? " (" times[at] " times)" : "")
+      }
     }
     function shape(text) {
       gsub("[0-9]", "0", text)
@@ -63,6 +81,6 @@ relevant_lines() {
     END {
       for (at = 1; at <= count; at++) if (index(lines[at], opening)) { print_traceback(at); exit }
       if (count == 0) print "(nothing that says why)"
-      for (at = count > 15 ? count - 14 : 1; at <= count; at++) print lines[at]
+      print_end()
     }'
 }

@@ -23,10 +23,10 @@ END
 
 step_verify() {
   check_containers "$target" "$(services_of "$target")" "$(unstarted "$transaction")"
-  beside=$(look_others)
+  fronts=$(look_fronts)
   # Django starts slowly. The migration container has already checked the database, as the last one, after its own work.
   if ! happened migrate end && [ "$(plan_list migrated)" != yes ]; then verify_migrations; fi
-  if [ -n "$beside" ]; then check_others "$beside"; fi
+  check_fronts "$fronts"
 }
 
 verify_migrations() {
@@ -40,28 +40,6 @@ verify_migrations() {
   if [ "$verified" -eq 0 ]; then return; fi
   show_last_lines "$id" # they show why an image that migrates at its start failed
   exit "$verified"
-}
-
-look_others() { inspect_containers "$(ids_of "$(with_role "$target" front)")"; }
-
-check_others() { # AS-SEEN: services in front of the app must stay up: without a proxy no visitor reaches it
-  until=$(($(date +%s) + 30))
-  while :; do
-    beside=$(look_others)
-    down=$(printf '%s\n' "$beside" | while read -r tool state exit restarts policy started _ id; do
-      if is_steady "$state" "$restarts" "$started" || is_finished "$state" "$exit" "$policy"; then continue; fi
-      # A tool may fail, for example a certificate client while the domain does not point here yet.
-      if [ "$state $policy" = "exited no" ] && is_listed "$tool" "$(release_list "$target" optional)"; then continue; fi
-      echo "$id"
-    done)
-    if [ "$beside" = "$1" ] && [ -z "$down" ]; then return; fi
-    if [ "$(date +%s)" -ge "$until" ]; then
-      for id in ${down:-$(printf '%s\n' "$beside" | first_word)}; do show_last_lines "$id"; done
-      die "$exit_container_exited" "a service in front of the app does not stay up"
-    fi
-    set -- "$beside"
-    pause 1
-  done
 }
 
 step_fit() { # whether the target's models are compatible with the present database

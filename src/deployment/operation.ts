@@ -118,14 +118,21 @@ function byApp(pending: readonly string[]): readonly Operation[] {
 const describeCount = (names: readonly string[]): string =>
   names.length === 1 ? 'pending' : `${names.length} migrations are pending`
 
-/** The operations of the step `stop`: it stops the current release's app services except proxies. */
-function stopForMigration({ stopReason, before, services, proxies, running }: OperationFacts): readonly Operation[] {
+/**
+ * The operations of the step `stop`: it stops the current release's app services except proxies. Nothing shows whether
+ * the code of another image uses the database, so it stops as well.
+ */
+function stopForMigration(facts: OperationFacts): readonly Operation[] {
+  const { stopReason, before, app, services, proxies, running, trial } = facts
   if (stopReason === undefined) return []
   const names = withRole(services, 'app').filter(
     (name) => running.includes(name) && imageOf(before, name) !== undefined && !proxies.includes(name),
   )
-  return names.map((name) => operation('stop', name, stopReason))
+  const django = imageOf(app, trial.service)
+  return names.map((name) => operation('stop', name, imageOf(app, name) === django ? stopReason : MAY_USE_DATABASE))
 }
+
+const MAY_USE_DATABASE = 'it may use the database that changes'
 
 function describeTrial({ service, obstacle }: Trial): Operation {
   return obstacle === undefined

@@ -1,5 +1,6 @@
 import {
   type Compatibility,
+  type HttpReport,
   type ReverseReport,
   type ProbeError,
   readCompatibility,
@@ -15,6 +16,7 @@ import { explainDockerError } from './docker-error.ts'
 import { explainExit, isKnownExit } from './exit.ts'
 import { explanations } from './explanation.ts'
 import type { Ending, Revert } from './follow.ts'
+import { lastBlock, lastLines } from './lines.ts'
 import { adviseIndexes, adviseMigration, lacksSchema, SCHEMA_ADVICE } from './migration-failure.ts'
 
 /**
@@ -278,7 +280,7 @@ function explainReport(ending: Ending, code: number): DeployError | undefined {
     return new DeployError(healthCode(report.reason), {
       what: `The new release did not become healthy: ${report.url ?? 'no address'} ${report.status === undefined ? '' : `answers ${report.status}`}`.trim(),
       seen: report.text,
-      why: lastLines(ending),
+      why: lastLines(ending.reasons, isOfBoth(report) ? 2 : 1),
       fix:
         report.fix ??
         'correct the app, or set `health-url`, `health-headers` and `health-status` so that they describe a healthy answer',
@@ -289,7 +291,7 @@ function explainReport(ending: Ending, code: number): DeployError | undefined {
     // Nothing listens, so the app is still starting.
     if (fix !== undefined) {
       const { code: known, what } = explanations.health_timeout
-      return new DeployError(known, { what, seen, why: lastLines(ending), fix })
+      return new DeployError(known, { what, seen, why: lastLines(ending.reasons, 1), fix })
     }
   }
   const locked = [...ending.documents.values()].map(readProbeError).find((error) => error?.kind === 'migration-lock')
@@ -426,16 +428,7 @@ export function explainReverted({ failures, documents }: Revert): string | undef
   }
 }
 
-/** The last lines of the container that failed last, from the line that names it. */
-function lastBlock(lines: readonly string[]): readonly string[] {
-  const start = lines.findLastIndex((line) => line.startsWith('last lines of '))
-  return start < 0 || start < lines.length - LONGEST_BLOCK ? lines.slice(-12) : lines.slice(start)
-}
-
-/** Slightly more lines than `show_last_lines` on the host shows for one container. */
-const LONGEST_BLOCK = 24
-
-function lastLines({ reasons }: Ending): string | undefined {
-  const lines = lastBlock(reasons).filter((line) => line.startsWith('  | '))
-  return lines.length === 0 ? undefined : `the container's last lines:\n${lines.join('\n')}`
+/** Whether the log of Django may explain the answer of a service in front of it: one that does not reach it has its own. */
+function isOfBoth({ status }: HttpReport): boolean {
+  return status !== undefined && status >= 500 && ![502, 503, 504].includes(status)
 }

@@ -2,6 +2,7 @@ import { readMigrateReport, readUnapplied } from '../django/document.ts'
 import { labelOf } from '../django/label.ts'
 import { explainEnding } from '../host/failure.ts'
 import type { Ending } from '../host/follow.ts'
+import { HEAD, MARK } from '../host/lines.ts'
 import type { Aftermath } from './report.ts'
 
 /**
@@ -23,9 +24,6 @@ function lastLinesOf(reasons: readonly string[]): Pick<Aftermath, 'container' | 
   const lines = (end < 0 ? rest : rest.slice(0, end)).map((line) => line.slice(MARK.length))
   return { container: name, lines }
 }
-
-const HEAD = 'last lines of '
-const MARK = '  | '
 
 function describeDone(ending: Ending, before: string | undefined): string[] {
   switch (ending.word) {

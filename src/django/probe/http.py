@@ -56,7 +56,7 @@ class Visitor:
         return self.hosts or ["localhost"]
 
 
-def check_http(_out):
+def check_http(out):
     order = json.load(sys.stdin)
     visitor, warning, fronts = Visitor(order), None, []
     before = json.loads(os.environ.get("DEPLOY_DJANGO_BEFORE") or "{}")
@@ -85,6 +85,8 @@ def check_http(_out):
                    "what its last lines show")
         return NO_HTTP, {"url": None, "status": None, "answers": 0, "reason": "nothing-speaks-http", "text": text, "fix": fix}
     text, fix = explain_answer(last, reason, visitor, fronts)
+    if reason:  # for the host, which parses no JSON
+        tell(out, "answering-host %s" % urllib.parse.urlsplit(last.url).hostname)
     code = PLANNED if reason is None else FRONT_FAILS if last.app else REFUSES if is_firm(last, reason) else UNHEALTHY
     return code, {
         "url": last.url, "status": last.status, "answers": 0 if reason else 3, "host": last.host,
@@ -338,10 +340,11 @@ def explain_answer(answer, reason, visitor, fronts):
     seen = "%s answered %s" % (answer.url, answer.status)
     not_http = ("%s does not speak HTTP (%s)." % (answer.url, answer.said),
                 "name an address that speaks HTTP in `health-url`, or set `health-url: none`")
+    service = service_of(answer.url)
     return {
         None: ("%s, three times." % seen, None),
-        "refused": ("%s cannot be reached (%s). The server in the container listens elsewhere, or it stopped while starting."
-                    % (answer.url, answer.said),
+        "refused": ("%s cannot be reached (%s). The server in %s listens elsewhere, or it stopped while starting."
+                    % (answer.url, answer.said, service or "the container"),
                     "let it listen on 0.0.0.0 and on this port; if it stopped, its log says why"),
         "timeout": ("%s accepts connections, but does not answer within 5 s: its workers are still starting, are busy, or "
                     "wait for something." % answer.url,
@@ -353,13 +356,19 @@ def explain_answer(answer, reason, visitor, fronts):
                            % (seen, answer.location),
                            "send the header that the proxy sends, `health-headers: \"X-Forwarded-Proto: https\"`, and set "
                            "SECURE_PROXY_SSL_HEADER = (\"HTTP_X_FORWARDED_PROTO\", \"https\")"),
-        "server-error": ("%s: the app, or what it needs (database, cache, static manifest), fails. 502 to 504 come from a proxy "
-                         "that does not reach the app. The log of the service says why." % seen,
-                         "fix the error in the log of the service; with DEBUG = False Django logs errors only if LOGGING sends them "
-                         "to the console"),
+        "server-error": ("%s: %s, or what it needs (database, cache, static manifest), fails. 502 to 504 come from a proxy "
+                         "that does not reach the app. The log of the service says why." % (seen, service or "the app"),
+                         "fix the error in the log of %s; with DEBUG = False Django logs errors only if LOGGING sends them "
+                         "to the console" % (service or "the service")),
         "status": ("%s, which `health-status` does not list." % seen,
                    "change the address in `health-url`, or the list in `health-status`"),
     }[reason]
+
+
+def service_of(url):
+    """The service that an address names; None for this container and for a domain."""
+    name = urllib.parse.urlsplit(url).hostname
+    return None if name == "localhost" or re.search(r"[.:]", name) else name
 
 
 def explain_bad_request(answer, visitor):

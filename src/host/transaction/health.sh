@@ -44,7 +44,10 @@ is_long_up() { # STARTED: `quiet_seconds` ago, or earlier
 step_health() {
   checked_release=$target question=.deploy/plans/$transaction/http.json answer_name=http
   before_file=.deploy/journal/$transaction.before.json
+  list_containers
+  fronts=$(look_fronts)
   until_healthy_release
+  check_fronts "$fronts"
   warn_of_unconnected
 }
 
@@ -64,7 +67,8 @@ until_healthy_release() { # checks `checked_release` with `question`; keeps the 
       if [ "$http" -eq 0 ]; then http=$exit_health_timeout; fi
       # Something may have crashed only after the last check.
       if seen_now=$(inspect_containers "$ids"); then app=$seen_now; fi
-      looping=$(crash_loops)
+      fronts=$(inspect_containers "$(needed_fronts)") || fronts=
+      looping=$(list_down && crash_loops)
       show_unhealthy
       if [ "$http" -eq "$exit_health_timeout" ] && [ -n "$looping" ]; then die_of_crash; fi
       die "$http" "not healthy in time"
@@ -160,6 +164,53 @@ seconds_needed() { # duration of the step health in the last committed transacti
     END { if (needed < 0) needed += 86400; print int(needed + 0.999) }' ".deploy/journal/$last"
 }
 
+needed_fronts() { # containers in front of the app without which no visitor reaches it
+  if [ -n "$only" ]; then return; fi
+  ids_of "$(only_in "$(with_role "$checked_release" front)" "$(release_list "$checked_release" optional)")"
+}
+
+look_fronts() { inspect_containers "$(ids_of "$(with_role "$target" front)")"; } # needs `seen`
+
+# Without a proxy no visitor reaches the app. One that ends because it did not find the app has time to come back.
+check_fronts() { # AS-SEEN: the services in front of the app must stay up
+  first=$1 until=$(($(date +%s) + 30))
+  while [ -n "$1" ]; do
+    if is_cancelled; then die "$exit_aborted" "aborted while waiting for a service in front of the app"; fi
+    fronts=$(look_fronts)
+    down=$(list_down)
+    if [ "$fronts" = "$1" ] && [ -z "$down" ]; then return; fi
+    looping=$down
+    if [ "$(date +%s)" -lt "$until" ]; then looping=$(list_lost); fi
+    if [ -n "$looping" ]; then
+      for id in $(printf '%s\n' "$looping" | first_word); do show_last_lines "$id"; done
+      die_of_crash
+    fi
+    set -- "$fronts"
+    pause 1
+  done
+}
+
+list_down() { # "ID SERVICE EXIT RESTARTS STATE POLICY" of `fronts` that neither run nor have ended as they should
+  printf '%s\n' "$fronts" | while read -r service state exit restarts policy started _ id; do
+    if [ -z "$id" ] || is_steady "$state" "$restarts" "$started"; then continue; fi
+    if is_finished "$state" "$exit" "$policy"; then continue; fi
+    # A tool may fail, for example a certificate client while the domain does not point here yet.
+    optional=$(release_list "$target" optional)
+    if [ "$state $policy" = "exited no" ] && is_listed "$service" "$optional"; then continue; fi
+    echo "$id $service $exit $restarts $state $policy"
+  done
+}
+
+list_lost() { # those of `down` that will not come back: ended for good, or restarted three times since `first`
+  printf '%s\n' "$down" | while read -r id service exit restarts state policy; do
+    if [ -z "$id" ]; then continue; fi
+    had=$(printf '%s\n' "$first" | awk -v "id=$id" '$8 == id { print $4 }')
+    if [ "$state" = dead ] || [ "$state $policy" = "exited no" ] || [ "$restarts" -ge $((${had:-0} + 3)) ]; then
+      echo "$id $service $exit $restarts"
+    fi
+  done
+}
+
 crash_loops() { # "ID SERVICE EXIT RESTARTS" of what has restarted and not run for long since
   printf '%s\n' "$app" | while read -r service state exit restarts policy started _ id; do
     if is_finished "$state" "$exit" "$policy"; then continue; fi
@@ -170,7 +221,7 @@ crash_loops() { # "ID SERVICE EXIT RESTARTS" of what has restarted and not run f
 }
 
 die_of_crash() { # names the last of `looping`, whose lines are shown last
-  read -r id service exit restarts <<END
+  read -r id service exit restarts _ <<END
 $(printf '%s\n' "$looping" | tail -n 1)
 END
   die_exited "$service" "$exit" "$restarts" "$id"
@@ -294,13 +345,24 @@ warn_of_unconnected() {
   done
 }
 
+# The service that gave the answer that the health check refuses. A host name that no service has, such as a domain,
+# leads to the service in front.
+find_answering() {
+  if [ -n "$only" ]; then return; fi
+  case $http in "$exit_unhealthy" | "$exit_refuses" | "$exit_front_fails") ;; *) return ;; esac
+  if is_listed "$answering_host" "$(named "$checked_release")"; then
+    echo "$answering_host"
+  elif [ "$http" -eq "$exit_front_fails" ]; then
+    release_list "$checked_release" fronts | first_word
+  fi
+}
+
 show_unhealthy() { # failed containers come last: the error shows the end of the log
   crashed=$(printf '%s\n' "$looping" | first_word)
   failed=$(only_in "$ill" "$crashed")
   if [ -z "$failed$crashed" ]; then failed=$asker; fi
-  if [ "$http" -eq "$exit_front_fails" ]; then
-    failed=$failed$newline$(ids_of "$(release_list "$checked_release" fronts | first_word)")
-  fi
+  answering=$(ids_of "$(find_answering)")
+  failed=$(only_in "$failed" "$answering")$newline$answering
   failed=$failed$newline$crashed
   printf '%s\n' "$app" | while read -r service state _ restarts _ _ _ id; do
     if ! is_listed "$id" "$failed"; then echo "$service is $state, $restarts restarts"; fi

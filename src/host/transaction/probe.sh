@@ -148,11 +148,12 @@ report() { # NAME COMMAND…: keeps the probe's JSON for the runner; returns the
   keep_document ".deploy/journal/$transaction.$about.json" "$@"
 }
 
-keep_document() { # FILE COMMAND…
+keep_document() { # FILE COMMAND…: sets `answering_host`, if the probe names one
   answer=$1
   shift
   answered=0
   "$@" >"$answer.out" || answered=$?
+  answering_host=$(sed -n 's/^answering-host //p' "$answer.out")
   grep '^{"deploy-django":' "$answer.out" | tail -n 1 >"$answer"
   rm -f "$answer.out"
   return "$answered"

@@ -94,6 +94,14 @@ describe('a given address', () => {
     }
   })
 
+  test('of another service names that service', async () => {
+    const failing = await ask('8001=500', { urls: ['http://web_proxy:8001/'] })
+    expect(failing.result['text']).toContain('answered 500: web_proxy, or what it needs')
+    expect(failing.result['fix']).toContain('fix the error in the log of web_proxy;')
+    const { result } = await ask('', { urls: ['http://web_proxy:8001/'] })
+    expect(result['text']).toContain('The server in web_proxy listens elsewhere')
+  })
+
   test('is asked with the headers of the site, which decide', async () => {
     const urls = [`${local}/`]
     const headers = { Host: 'shop.example.com', 'X-Forwarded-Proto': 'https' }

@@ -46,6 +46,21 @@ describe.each(SHELLS)('under %s', (shell) => {
     for (const nothing of [OURS, ['']]) expect(await told(nothing)).toEqual(['(nothing that says why)'])
   })
 
+  test('a line that a program repeats is shown once, as it said it last', async () => {
+    const nginx = (at: number, upstream = 8000): string =>
+      `2026/11/28 21:28:${at} [error] ${at}#${at}: *${at} connect() failed, upstream: "http://172.18.0.3:${upstream}/"`
+    const often = Array.from({ length: 30 }, (_, index) => nginx(index + 10))
+    expect(await told(['start', ...often, nginx(40, 9000), 'end', 'end'])).toEqual([
+      ...['start', `${nginx(39)} (30 times)`, nginx(40, 9000), 'end (2 times)'],
+    ])
+    const gunicorn = [
+      '[2026-11-28 21:28:57 +0000] [7] [ERROR] Timeout',
+      '[2026-11-28 21:28:58 +0000] [8] [ERROR] Timeout',
+    ]
+    expect(await told(gunicorn)).toEqual([`${gunicorn[1]} (2 times)`])
+    expect(await told(['2026-11-28T21:28:57.123Z status 500', '2026-11-28T21:28:58.456Z status 502'])).toHaveLength(2)
+  })
+
   test('the first traceback to its last line, whatever comes later', async () => {
     const second = [HEAD, '  File "x.py", line 1, in f', 'OSError: because of the first']
     const log = [

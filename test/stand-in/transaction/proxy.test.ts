@@ -1,4 +1,6 @@
 import { afterAll, describe, expect, jest, test } from '@jest/globals'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { journalOf } from './journal.ts'
 import { SERVICES, deployOf, transact } from './staged.ts'
 import { makeWorld, removeWorld, SHELLS, stateOf, stopDocker, type World } from './world.ts'
@@ -35,7 +37,24 @@ describe.each(SHELLS)('under %s', (shell) => {
   })
 
   test.each([
-    ['a proxy that crashed a moment ago', 'proxy', [4, 6], 'verify', 2_000],
+    ['restarts in a loop', { restart: 'always', 'x-exits': 1 }, 'proxy exit=1 restarts=5'],
+    ['has ended', { 'x-exits': 1 }, 'proxy exit=1 restarts=0'],
+  ])('a proxy that %s fails in the step health, and its lines say why', async (_, proxy, said) => {
+    const world = await makeWorld(shell)
+    worlds.push(world)
+    const v1 = deployOf('v1', 1, ['core.0001'])
+    expect(await transact(world, v1)).toBe('committed v1-1-1')
+    const v2 = deployOf('v2', 2, ['core.0001'])
+    const services = { ...v2.services, proxy: { image: 'nginx:1', ...proxy } }
+    expect(await transact(world, { ...v2, services })).toBe('back v1-1-1')
+    expect((await journalOf(world, v2.id)).join('\n')).toMatch(/ health fail 47\n/)
+    const log = await readFile(join(world.directory, '.deploy/journal', `${v2.id}.log`), 'utf8')
+    expect(log).toMatch(/last lines of \S*proxy\S*:\n {2}\| Traceback: it [^\n]*\n/)
+    expect(log).toContain(said)
+  })
+
+  test.each([
+    ['a proxy that crashed a moment ago', 'proxy', [4, 6], 'health', 2_000],
     ['an app that crashed a moment ago', 'web', [2, 6], 'health', 2_000],
     ['a worker that nobody asks', 'worker', [0, 6], 'health', 2_000],
     ['an app that crashed often, long ago,', 'web', [4, 3600], 'health', -1],

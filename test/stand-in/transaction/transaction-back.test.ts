@@ -237,6 +237,12 @@ describe('what fails after the swap goes back', () => {
       'health fail 27',
       /last lines of \S*web[^]*last lines of \S*proxy[^]*not healthy in time/,
     ],
+    [
+      'the address of another service refuses (24), whose lines come last',
+      untriedV2({ 'x-health': 'refuses', 'x-check': undefined, 'x-answered': 'worker' }),
+      'health fail 24',
+      /last lines of \S*web[^]*last lines of \S*worker[^]*not healthy in time/,
+    ],
     ['the health command fails (46)', untriedV2({ 'x-health': 'bad' }), 'health fail 46', /not healthy in time/],
     [
       'the health command cannot run (46), which nobody waits a minute for',

@@ -353,8 +353,8 @@ describe('small things that matter', () => {
     const world = await serving()
     const refused = 'consumer: Cannot connect to redis://cash:6379/0: Error -2. Trying again in 4.00 seconds... (2/100)'
     const warnings = async (number: number, lines: readonly string[]): Promise<string[] | null> => {
-      const version = deployOf(`v${number}`, number, ROWS, { 'x-says': [refused] })
-      const worker = { image: imageOf(`v${number}`), restart: 'always', 'x-says': lines }
+      const version = deployOf(`v${number}`, number, ROWS, { 'x-logs': [refused] })
+      const worker = { image: imageOf(`v${number}`), restart: 'always', 'x-logs': lines }
       const log = await logOf(world, { ...version, services: { ...version.services, worker } })
       expect(await endOf(world, version.id)).toBe(`committed ${version.id}`)
       return log.match(/^warning: .*/gm)

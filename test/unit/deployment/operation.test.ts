@@ -138,6 +138,23 @@ describe('planOperations', () => {
     ])
   })
 
+  test('stops a service with other code, too, for a reason of its own', () => {
+    const withFrontend = (model: { services: object }) =>
+      readApp({
+        services: { ...model.services, worker: { image: 'todo@sha256:bb' }, frontend: { image: 'front@sha256:cc' } },
+      })
+    const stopReason = 'its code cannot work with todo.0002'
+    const models = { before: withFrontend(v1), app: withFrontend(v2) }
+    const services = [...facts.services, ...readRoles(['app 1 frontend'])]
+    const running = [...facts.running, 'worker', 'frontend']
+    const steps: Step[] = ['stop', 'migrate', ...SWAP]
+    expect(lines({ ...models, steps, stopReason, services, running }).slice(0, 3)).toEqual([
+      'stop web: its code cannot work with todo.0002',
+      'stop worker: its code cannot work with todo.0002',
+      'stop frontend: it may use the database that changes',
+    ])
+  })
+
   test('unapplies what the older release does not know, one by one', () => {
     const stopReason = 'its code cannot work with the schema of v1'
     const unapply = ['todo.0003', 'todo.0002']

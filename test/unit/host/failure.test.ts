@@ -414,7 +414,7 @@ describe('explainEnding', () => {
     const log = ['last lines of /todo-worker-1:', '  | ready', ...block, 'deploy-django: not healthy in time']
     expect(failing('health', 46, log)?.seen).toBe([...block, 'deploy-django: not healthy in time'].join('\n'))
     const http = { verb: 'http', reason: 'server-error', text: 'It answered 500.' }
-    expect(failing('health', 21, log, [http])?.why).toBe(`the container's last lines:\n${block.slice(1).join('\n')}`)
+    expect(failing('health', 21, log, [http])?.why).toBe(`the last lines of todo-web-1:\n${block.slice(1).join('\n')}`)
   })
 
   test('a proxy that does not reach the app is named, with its lines', () => {
@@ -429,8 +429,25 @@ describe('explainEnding', () => {
     expect(failing('health', 27, log, [http])).toMatchObject({
       code: 'health-server-error',
       seen: 'proxy asks a wrong port',
-      why: "the container's last lines:\n  | connect() failed",
+      why: 'the last lines of todo-proxy-1:\n  | connect() failed',
     })
+  })
+
+  test('an error that a service in front passes on or makes itself has the lines of both', () => {
+    const http = { verb: 'http', url: 'http://proxy/', status: 500, reason: 'server-error', text: 'It answered 500.' }
+    const log = [
+      'last lines of /todo-db-1:',
+      '  | ready',
+      'worker is running, 0 restarts',
+      'last lines of /todo-web-1:',
+      '  | KeyError',
+      'last lines of /todo-proxy-1:',
+      '  | "GET /" 500',
+      'deploy-django: not healthy in time',
+    ]
+    const both = 'the last lines of todo-web-1:\n  | KeyError\nthe last lines of todo-proxy-1:\n  | "GET /" 500'
+    expect(failing('health', 24, log, [http])?.why).toBe(both)
+    expect(failing('health', 24, log, [{ ...http, status: 404 }])?.why).toBe(both.split('\n').slice(2).join('\n'))
   })
 
   test.each([
@@ -534,13 +551,15 @@ describe('explainEnding', () => {
     ['status', 'health-timeout'],
   ])('HTTP that is not well (%s) is %s, in the words of the probe', (reason, code) => {
     const http = { verb: 'http', url: 'http://127.0.0.1:8000/', status: 400, reason, text: 'Django says 400.' }
-    expect(failing('health', 21, ['web is running', '  | Invalid HTTP_HOST header'], [http])).toMatchObject({
-      code,
-      what: 'The new release did not become healthy: http://127.0.0.1:8000/ answers 400',
-      seen: 'Django says 400.',
-      why: "the container's last lines:\n  | Invalid HTTP_HOST header",
-      fix: expect.stringContaining('`health-url`'),
-    })
+    expect(failing('health', 21, ['last lines of /todo-web-1:', '  | Invalid HTTP_HOST header'], [http])).toMatchObject(
+      {
+        code,
+        what: 'The new release did not become healthy: http://127.0.0.1:8000/ answers 400',
+        seen: 'Django says 400.',
+        why: 'the last lines of todo-web-1:\n  | Invalid HTTP_HOST header',
+        fix: expect.stringContaining('`health-url`'),
+      },
+    )
   })
 
   test('what the probe advises is the advice', () => {

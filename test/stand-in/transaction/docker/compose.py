@@ -3,7 +3,7 @@
 `up` recreates in the steps of Compose v2, each of them persisted: new container `<12 hex>_name`, old one stopped, removed,
 new one renamed; when all are there, they are started. A compose file is JSON here. What a service is like stands in its
 entry: x-migrations (rows that its code knows), x-fails (the one that does not apply), x-stuck (the one that cannot be unapplied), x-irreversible (rows that its code says it cannot), x-unfit (rows that its code cannot
-work with), x-refused (the database refuses what its settings say), x-health (bad), x-says (what its health command says then), x-check-exit (its exit code then), x-loops (after how many seconds it crashes, each time), x-workers (dying, silent or starting: what its log says of them), x-uncollected (its static files cannot be collected),
+work with), x-refused (the database refuses what its settings say), x-health (bad), x-says (what its health command says then), x-answered (the host that is asked), x-logs (what it logs when it starts), x-check-exit (its exit code then), x-loops (after how many seconds it crashes, each time), x-workers (dying, silent or starting: what its log says of them), x-uncollected (its static files cannot be collected),
 x-check (its health command), x-exits (a code), x-port-taken, x-stubborn, x-nginx, x-variables and x-required (names that its
 text uses), x-port (the port of the server that it publishes), container_name.
 """

@@ -137,6 +137,8 @@ def execute(call, facts, words):
     if environment == "DEPLOY_DJANGO=http":
         health = "refuses" if misfits(facts, spec) else spec.get("x-health")
         code = {"bad": 21, "refuses": 24, "silent": 25, "unreached": 27}.get(health, 0) if json.loads(call.stdin)["format"] == 1 else 2
+        if code:
+            print("answering-host %s" % spec.get("x-answered", "127.0.0.1"))
         print(json.dumps({"deploy-django": 1, "verb": "http", "url": "http://127.0.0.1:8000/", "status": 200 if code == 0 else 500}))
         raise SystemExit(code)
     if words[:2] == ["cat", "/proc/net/unix"]:

@@ -69,7 +69,7 @@ def start(facts, container):
              "Bind for 0.0.0.0:%s failed: port is already allocated" % (container["name"], port))
     facts["starts"] += 1
     container.update(state="running", started=facts["starts"], exit=0)
-    container["logs"] += spec.get("x-says", [])
+    container["logs"] += spec.get("x-logs", [])
     if "x-exits" in spec:
         container.update(exit=spec["x-exits"], state="restarting" if "restart" in spec else "exited", restarts=5 if "restart" in spec else 0)
         container["logs"].append("Traceback: it does not stay up")
