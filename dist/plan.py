@@ -138,7 +138,7 @@ def verify(_out):
 
 
 def verify_database(alias):
-    """What it holds, and None or what is wrong with it."""
+    """The state of the database, and its problem or None."""
     connection = open_database(alias)
     survey, tenants = Survey(alias, connection), Tenants(connection)
     pending = labels((each.app_label, each.name) for each in survey.pending)

@@ -40,7 +40,7 @@ name_port_holder() { # FILE: Docker's output when it could not start a container
   done
 }
 
-left_over_ports() { # ports of the project's containers, in any state, that Docker holds for no container
+left_over_ports() { # published ports of the project that Docker holds although no container uses them
   template='{{range .HostConfig.PortBindings}}{{range .}}{{println .HostPort}}{{end}}{{end}}'
   for port in $(on "$(printf '%s\n' "$seen" | first_word)" ask inspect -f "$template" | sort -un); do
     case $(port_holder "$port") in *' docker') echo "$port" ;; esac

@@ -29,7 +29,7 @@ NAMES_SETTINGS = re.compile(r"""environ(?:\.setdefault\(|\[)\s*["']DJANGO_SETTIN
 
 
 def find_serving():
-    """The site's own settings if it uses others than manage.py; None if one of its files agrees or none is known."""
+    """The settings module that the site uses, if it differs from manage.py's; None if an entry file agrees or none is known."""
     used = os.environ.get("DJANGO_SETTINGS_MODULE", "")
     start = dict(each.split("=", 1) for each in os.environ.get("DEPLOY_DJANGO_START", "").split())
     found = None

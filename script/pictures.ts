@@ -119,7 +119,7 @@ function escapeHtml(text: string): string {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;')
 }
 
-/** A picture of the whole page, however long it is. */
+/** A screenshot of the whole page, whatever its height. */
 async function photograph(name: string, body: string): Promise<void> {
   const work = await mkdtemp(join(tmpdir(), 'pictures-'))
   try {

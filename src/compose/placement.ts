@@ -113,7 +113,7 @@ function moveText(text: string, mount: Mount | undefined, context: PlacementCont
   const members = membersOf(repository, path)
   if (mount && context.data.has(path)) {
     const holdsFiles = members.some((file) => file === path || !isPlaceholder(file))
-    const advice = `${path} is in the repository, but looks like data of the host: it is not shipped. To ship it, mount it read-only (:ro)`
+    const advice = `${path} is in the repository but looks like data of the host, so it is not shipped. To ship it, mount it read-only (:ro)`
     return { ...stays, warnings: [...warnings, ...(holdsFiles ? [advice] : [])] }
   }
   const shipped = ship(repository, path)

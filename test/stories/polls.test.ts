@@ -77,7 +77,7 @@ async function expectServed(polls: Story, release: string, count: number): Promi
   })
 }
 
-/** The container that migrates gets no visitors: Traefik has seen a younger one, and sends each only to those of the release. */
+/** The migration container gets no visitors: Traefik has seen a container started later, and requests only reach the release. */
 async function expectUntouched(polls: Story, release: string): Promise<void> {
   const { server, name } = polls
   const labels = {

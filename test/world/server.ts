@@ -108,8 +108,8 @@ function handle(settings: ServerSettings, name: string, address: string, key: Ke
     exec,
     docker: (...argv) => asRoot('docker', ...argv),
     async port() {
-      // A folder is made by one taker only; what a test that died took is free again after two hours, unless its
-      // container still listens.
+      // mkdir succeeds for one test only. The port of a test that died is free again after two hours, unless a
+      // container still listens on it.
       const script = `find /var/lib/ports -mindepth 1 -mmin +120 -delete
         held=$(docker ps --format '{{.Ports}}')
         for port; do

@@ -9,7 +9,7 @@ export type World = {
   registry: Registry
   /** A long-lived server, started when it is first asked for. A test has its own project and port on it. */
   server(name: 'alpha' | 'beta' | 'kinds'): Promise<Server>
-  /** A server of one's own, for tests that break it: `await using server = await world.throwaway()`. */
+  /** A server for one test, which may break it: `await using server = await world.throwaway()`. */
   throwaway(images?: readonly string[]): Promise<Server & AsyncDisposable>
 }
 

@@ -55,7 +55,7 @@ relevant_lines() {
       gsub("[0-9]", "0", text)
       return text
     }
-    # What a tool such as honcho writes in front of each line, mostly a time, is not a part of it.
+    # Removes the prefix, usually a time, that a tool such as honcho writes before each line.
     function inner(text) {
       return mark != "" && index(shape(text), mark) == 1 ? substr(text, length(mark) + 1) : text
     }

@@ -49,7 +49,7 @@ export const unapply = (made: Case, handed: Record<string, string>): Promise<Out
 export const names = (listed: unknown): string[] =>
   (listed as { app: string; name: string }[]).map(({ app, name }) => `${app}.${name}`)
 
-/** The older code finds the database as it knows it. */
+/** Expects that the older code can work with the database and has no pending or unknown migrations. */
 export async function expectOld({ env, old, django }: Case): Promise<void> {
   const verified = await probe('verify', old, { env, django })
   expect(verified).toMatchObject({ code: 0, result: { pending: [], unknown: [] } })

@@ -26,7 +26,7 @@ export type Site = {
   ask: (verb: string, database: string, project?: string) => Promise<Outcome>
   /** Starts `migrate`; what this project has more than the one in the repository is approved. */
   begin: (project: string, database: string, more?: Words, django?: string) => Promise<Running>
-  /** The same, with the go as soon as it waits for it. */
+  /** Runs `migrate` and sends the start signal when the probe waits for it. */
   migrate: (project: string, database: string, more?: Words, django?: string) => Promise<Outcome>
   stop: () => Promise<void>
 }
@@ -102,7 +102,7 @@ export async function makeSite(server: Server, version: string = usual): Promise
   }
 }
 
-/** Sends the go when the probe waits for it, and waits for its end. */
+/** Sends the start signal (SIGUSR1) when the probe waits for it, and waits until the probe ends. */
 export async function go(running: Running): Promise<Outcome> {
   await running.printed('deploy-django: replanned')
   running.signal('SIGUSR1')

@@ -20,8 +20,9 @@ export const noIPv6 = hasIPv6 ? '' : ' (skipped: this machine has no ::1)'
 export type Sshd = AsyncDisposable & {
   host: Host
   key: string
-  /** Its configuration, and what makes it read it again. */
+  /** Path of its configuration. */
   config: string
+  /** Makes sshd read its configuration again. */
   reload(): Promise<void>
   /** A key that it does not let in. */
   otherKey: string

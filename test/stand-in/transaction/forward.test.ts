@@ -8,8 +8,8 @@ import { adopt, removeAll, serving, v1 } from './serving.ts'
 import { deployOf, engine, stage, transact, untried, withBackup, type Staged } from './staged.ts'
 import { call, changeState, copyWorld, stateOf, type World } from './world.ts'
 
-// A deploy whose plan says `return: none`: once a migration is applied with which the old code cannot work, and which nobody
-// can unapply without loss, the new release stays, whatever fails.
+// A deploy with `return: none`: an applied migration breaks the old code and cannot be unapplied without loss. The new
+// release then stays, whatever fails.
 
 afterAll(removeAll)
 

@@ -11,7 +11,7 @@ export async function warningsOf(work: () => Promise<unknown>): Promise<string[]
   try {
     await work()
   } finally {
-    // A text that an earlier work warned of is said again.
+    // Forget earlier warnings, so that the same text is reported again.
     closeWarnings()
     spy.mockRestore()
   }

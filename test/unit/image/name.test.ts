@@ -79,7 +79,7 @@ describe('an image: that cannot be the name to push to', () => {
   ])('%s is %s', (web, code, what) => {
     expect(check(web)).toThrow(expect.objectContaining({ code, what: expect.stringContaining(what) }))
     expect(check(web, {}, 'r.io/app')).not.toThrow()
-    // What the fix says is taken.
+    // The name that the fix suggests is accepted.
     expect(check(web, {}, 'ghcr.io/o/r')).not.toThrow()
   })
 

@@ -13,7 +13,7 @@ export type Row = {
   locks?: Readonly<Record<string, string>>
   /** The verdict says that it cannot know. */
   unknown?: boolean
-  /** What happens may be less than the verdict: it is not known, or Django's versions differ. */
+  /** The observed effect may be smaller than the verdict, if the verdict cannot know it or Django's versions differ. */
   atMost?: boolean
   /** What happens as well and does not count: a new link keeps the old code from deleting what the new code links to. */
   besides?: Part[]

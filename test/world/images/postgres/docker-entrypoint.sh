@@ -1,6 +1,6 @@
 #!/bin/bash
-# As the official entrypoint: an empty data folder is initialised with POSTGRES_USER, POSTGRES_PASSWORD and
-# POSTGRES_DB by a server without network, which is stopped again before the real one starts.
+# Like the official entrypoint: a server without network initialises an empty data folder with POSTGRES_USER,
+# POSTGRES_PASSWORD and POSTGRES_DB. It is stopped before the real one starts.
 set -euo pipefail
 
 # file_or_variable NAME sets NAME from the file that NAME_FILE names.
