@@ -128,11 +128,15 @@ export class DeployError extends Error {
   }
 }
 
+/** Copies the failure with other texts, or with another place for its annotation. */
+export function copyWith(failure: DeployError, change: Partial<Problem>): DeployError {
+  const { code, what, seen, why, fix, annotation, cause } = failure
+  return new DeployError(code, { what, seen, why, fix, annotation, cause, ...change })
+}
+
 /** Copies the failure with one more line of advice, and with another first line if `what` is given. */
 export function withAdvice(failure: DeployError, advice: string, what = failure.what): DeployError {
-  const { code, seen, why, fix, annotation, cause } = failure
-  const both = fix === undefined ? advice : `${fix}\n${advice}`
-  return new DeployError(code, { what, seen, why, fix: both, annotation, cause })
+  return copyWith(failure, { what, fix: failure.fix === undefined ? advice : `${failure.fix}\n${advice}` })
 }
 
 /** Several problems in one error, so that a user can fix them all before the next run. */

@@ -9,8 +9,8 @@ import type { Context } from './context.ts'
 
 /**
  * Finds the current release for a failure that comes before the inspection of the host. Without a checkout the
- * directory is a guess, so finding no release proves nothing while a container runs. An error of the host is ignored, because the first
- * failure is reported.
+ * directory is a guess, so finding no release proves nothing while a container runs. An error of the host is ignored,
+ * because the first failure is reported.
  */
 export async function findServing(
   connect: () => Promise<Connection>,

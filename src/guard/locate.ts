@@ -1,5 +1,5 @@
 import type { Repository } from '../compose/repository.ts'
-import { DeployError, type Place } from '../errors.ts'
+import { copyWith, type DeployError, type Place } from '../errors.ts'
 import { placeOfMigration } from './approval.ts'
 
 /** Adds the place to a failure: the migration that failed, or else the last traceback line inside the project. */
@@ -9,11 +9,10 @@ export function locate(
   failed?: { app: string; name: string; line?: number | null | undefined },
 ): DeployError {
   if (failure.annotation) return failure
-  const { code, what, seen, why, fix, cause } = failure
   const annotation =
     (failed && placeOfMigration({ files }, failed, failed.line)) ??
-    placeInTraceback(`${seen ?? ''}\n${why ?? ''}`, files)
-  return annotation ? new DeployError(code, { what, seen, why, fix, cause, annotation }) : failure
+    placeInTraceback(`${failure.seen ?? ''}\n${failure.why ?? ''}`, files)
+  return annotation ? copyWith(failure, { annotation }) : failure
 }
 
 /** Frames of installed packages are skipped: the cause is in the project's own code. */

@@ -1,5 +1,5 @@
 import type { App } from '../compose/app.ts'
-import { DeployError } from '../errors.ts'
+import { copyWith, DeployError } from '../errors.ts'
 import { explanations } from '../host/explanation.ts'
 import type { DenialFacts } from './denied.ts'
 
@@ -51,14 +51,9 @@ export function explainUnknownHost(failure: unknown, { services }: App): unknown
   if (host === undefined || names.includes(host)) return failure
   const meant = names.find((name) => isTypo(host, name))
   if (meant === undefined) return failure
-  const { code, what, seen, fix, annotation, cause } = failure
-  return new DeployError(code, {
-    what,
-    seen,
+  return copyWith(failure, {
     why: `no service of the Compose file has the name ${host}: did you mean ${meant}?`,
-    fix: `if so, write ${meant} as the host of the database, in the env file or in DATABASES of the settings; otherwise: ${fix}`,
-    annotation,
-    cause,
+    fix: `if so, write ${meant} as the host of the database, in the env file or in DATABASES of the settings; otherwise: ${failure.fix}`,
   })
 }
 

@@ -1,4 +1,4 @@
-import { DeployError } from '../errors.ts'
+import { copyWith, type DeployError } from '../errors.ts'
 
 /** The fix for an older release that a rollback did not bring up: its code cannot be changed. */
 export const OLD_RELEASE_FIX =
@@ -10,15 +10,7 @@ export const NEW_RELEASE = /\bthe new release\b/i
 /** Names the release in a failure that calls it new. A rollback gets a fix that does not change the code. */
 export function explainRelease(failure: DeployError, version: string, isRollback: boolean): DeployError {
   if (!NEW_RELEASE.test(failure.what)) return failure
-  const { code, seen, why, annotation, cause } = failure
-  const slow = code === 'health-timeout' ? '; raise `health-timeout` if it is only slow' : ''
+  const slow = failure.code === 'health-timeout' ? '; raise `health-timeout` if it is only slow' : ''
   const fix = isRollback ? OLD_RELEASE_FIX + slow : failure.fix
-  return new DeployError(code, {
-    what: failure.what.replace(NEW_RELEASE, () => version),
-    seen,
-    why,
-    fix,
-    annotation,
-    cause,
-  })
+  return copyWith(failure, { what: failure.what.replace(NEW_RELEASE, () => version), fix })
 }
